@@ -1,0 +1,100 @@
+"""A linker is found or its absence explained; the same objects give the same bytes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from toolchain import link
+from toolchain.errors import TargetError
+from toolchain.link import Linker, find_linker
+
+TRIPLE = "x86_64-linux-gnu"
+needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+
+
+@pytest.fixture
+def no_zig(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(link.importlib.util, "find_spec", lambda name: None)
+
+
+def program(folder: Path, name: str, script: str = "exit 0") -> Path:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.usefixtures("no_zig")
+def test_none_says_the_line_to_install(tmp_path: Path):
+    with pytest.raises(
+        TargetError, match=r"there is no linker for x86_64-linux-gnu.*pip install ziglang.*apt install gcc"
+    ):
+        find_linker(TRIPLE, environment={"PATH": str(tmp_path)})
+
+
+@pytest.mark.usefixtures("no_zig")
+def test_none_for_a_board_says_the_cross_compiler(tmp_path: Path):
+    with pytest.raises(TargetError, match="apt install gcc-aarch64-linux-gnu"):
+        find_linker("aarch64-linux-gnu", environment={"PATH": str(tmp_path)})
+
+
+def test_zig_is_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(link.importlib.util, "find_spec", lambda name: object())
+    linker = find_linker(TRIPLE, environment={"PATH": str(tmp_path)})
+    assert linker.command[1:] == ("-m", "ziglang", "cc", "-target", TRIPLE)
+
+
+@pytest.mark.usefixtures("no_zig")
+def test_a_compiler_on_the_path_is_found(tmp_path: Path):
+    found = program(tmp_path, "clang")
+    assert find_linker(TRIPLE, environment={"PATH": str(tmp_path)}).command == (str(found),)
+
+
+def test_cc_of_the_environment_wins(tmp_path: Path):
+    program(tmp_path, "cc")
+    program(tmp_path, "mycc")
+    linker = find_linker(TRIPLE, environment={"PATH": str(tmp_path), "CC": "mycc -m64"})
+    assert linker.command == ("mycc", "-m64")
+
+
+def test_cc_that_is_not_there(tmp_path: Path):
+    with pytest.raises(TargetError, match=r"\$CC names nosuchcc.*correct or unset CC"):
+        find_linker(TRIPLE, environment={"PATH": str(tmp_path), "CC": "nosuchcc"})
+
+
+def test_a_failing_linker_is_quoted(tmp_path: Path):
+    linker = Linker((str(program(tmp_path, "ld", "echo first >&2; echo 'wrong format' >&2; exit 1")),), TRIPLE, "test")
+    with pytest.raises(TargetError, match="failed: wrong format"):
+        linker(str(tmp_path / "x.so"), [])
+
+
+def test_a_full_disk_is_no_linker_mistake(tmp_path: Path):
+    script = "echo 'ld: final link failed: No space left on device' >&2; exit 1"
+    with pytest.raises(OSError, match="No space left"):
+        Linker((str(program(tmp_path, "ld", script)),), TRIPLE, "test")(str(tmp_path / "x.so"), [])
+
+
+def test_output_for_another_machine_is_refused(tmp_path: Path):
+    script = 'while [ "$1" != "-o" ]; do shift; done; printf "not an ELF file, just text" > "$2"'
+    with pytest.raises(TargetError, match="does not make libraries for x86_64-linux-gnu"):
+        Linker((str(program(tmp_path, "ld", script)),), TRIPLE, "test").check()
+
+
+@needs_cc
+def test_links_and_twice_gives_the_same_bytes(tmp_path: Path):
+    linker = find_linker(TRIPLE, environment={"PATH": os.environ["PATH"]})
+    libraries = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        source = tmp_path / name / f"{name}.c"
+        source.write_text("int answer(void) { return 42; }\n")
+        libraries.append(tmp_path / name / "lib.so")
+        linker(str(libraries[-1]), [str(source)])
+    assert libraries[0].read_bytes() == libraries[1].read_bytes()
+    assert ctypes.CDLL(str(libraries[0])).answer() == 42
+    linker.check()

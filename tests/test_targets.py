@@ -1,0 +1,108 @@
+"""Targets are found by name or by this machine's CPU; mistakes are answered by a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from toolchain.cpu import Cpu, this_cpu
+from toolchain.errors import TargetError
+from toolchain.targets import find_target, list_targets, target_folder
+
+GOOD = """
+description = "a board"
+triple = "aarch64-linux-gnu"
+cpu = "cortex-a76"
+attributes = ["+dotprod"]
+instruction_set = "neon-dotprod"
+requires = ["asimddp"]
+cores = 4
+"""
+
+
+def cpu_with(*features: str, machine: str = "x86_64") -> Cpu:
+    return Cpu("test", machine, frozenset(features), 3)
+
+
+def test_every_shipped_target_reads():
+    assert {"x86-avx512vnni", "x86-avx2", "x86-sse4"} <= {target.name for target in list_targets()}
+
+
+@pytest.mark.parametrize("name", ["x86-avx512vnni", "x86-avx2", "x86-sse4"])
+def test_host_is_the_best_the_cpu_can_run(name):
+    target = find_target(name)
+    host = find_target("host", cpu=cpu_with(*target.requires, *find_target("x86-sse4").requires))
+    assert (host.name, host.instruction_set, host.cores) == (name, target.instruction_set, 3)
+
+
+def test_one_missing_feature_means_the_lesser_target():
+    best = find_target("x86-avx512vnni")
+    features = set(best.requires) | set(find_target("x86-sse4").requires)
+    cpu = cpu_with(*(features - {"avx512_vnni"}))
+    assert best.missing_on(cpu) == ("avx512_vnni",)
+    assert find_target("host", cpu=cpu).name == "x86-avx2"
+
+
+def test_no_target_fits():
+    with pytest.raises(TargetError, match="no target fits this machine's CPU"):
+        find_target("host", cpu=cpu_with("avx2", machine="riscv64"))
+
+
+def test_unknown_name_suggests_a_near_one():
+    with pytest.raises(TargetError, match="there is no target called 'x86-avx3'; did you mean x86-avx2"):
+        find_target("x86-avx3")
+
+
+def test_names_do_not_leave_the_folder():
+    with pytest.raises(TargetError, match="there is no target called"):
+        find_target("../targets/x86-avx2")
+
+
+def test_a_users_target_reads(tmp_path: Path):
+    (tmp_path / "board.toml").write_text(GOOD)
+    target = find_target("board", folder=tmp_path)
+    assert (target.cpu, target.attributes, target.requires) == ("cortex-a76", ("+dotprod",), ("asimddp",))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ("cores = 4", "cores = ", "cannot be read"),
+        ("cores = 4", "cores = 0", "'cores' must be a whole number"),
+        ("cores = 4", "cores = true", "'cores' must be a whole number"),
+        ("cores = 4", "", "lacks 'cores'"),
+        ('cpu = "cortex-a76"', "cpu = 76", "'cpu' must be a text"),
+        ('["asimddp"]', '"asimddp"', "'requires' must be a list of texts"),
+        ("cores = 4", "cores = 4\ncoers = 5", "unknown key 'coers'"),
+    ],
+)
+def test_broken_files_are_named(tmp_path: Path, before: str, after: str, sentence: str):
+    (tmp_path / "board.toml").write_text(GOOD.replace(before, after))
+    with pytest.raises(TargetError, match=sentence) as caught:
+        find_target("board", folder=tmp_path)
+    assert "board.toml" in str(caught.value)
+
+
+def test_the_folder_is_there():
+    assert (target_folder() / "x86-sse4.toml").is_file()
+
+
+def test_cpuinfo_of_unlike_cores_counts_what_all_have(tmp_path: Path):
+    info = tmp_path / "cpuinfo"
+    info.write_text("processor: 0\nFeatures\t: fp asimd asimddp\n\nprocessor: 1\nFeatures\t: fp asimd\n")
+    assert this_cpu(info).features == {"fp", "asimd"}
+
+
+def test_cpuinfo_of_x86(tmp_path: Path):
+    info = tmp_path / "cpuinfo"
+    info.write_text("processor: 0\nmodel name\t: Some CPU @ 3 GHz\nflags\t\t: fpu avx2 avx512_vnni\n")
+    cpu = this_cpu(info)
+    assert (cpu.name, cpu.features) == ("Some CPU @ 3 GHz", {"fpu", "avx2", "avx512_vnni"})
+
+
+def test_without_cpuinfo_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    cpu = this_cpu(tmp_path / "absent")
+    assert cpu.features == frozenset()
+    assert cpu.cores >= 1

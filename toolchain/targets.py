@@ -1,0 +1,140 @@
+"""Targets: one TOML file per device family, read, checked, and chosen by name or by this machine's CPU."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolchain.cpu import Cpu, this_cpu
+from toolchain.errors import TargetError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+HOST = "host"
+_HOST_ORDER = ("x86-avx512vnni", "x86-avx2", "x86-sse4")  # best first
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to compile for.
+
+    Attributes:
+        name: the file's name without ``.toml``; what the user types.
+        description: one line for people.
+        triple: LLVM triple, such as ``x86_64-linux-gnu``.
+        cpu: LLVM's name of the CPU.
+        attributes: LLVM attributes beyond the CPU's own, such as ``+dotprod``.
+        instruction_set: which kernels are used: ``avx512vnni``, ``avx2``, ``sse4``.
+        requires: CPU features, spelled as in /proc/cpuinfo, without which a bundle refuses to load.
+        cores: threads the schedule is made for.
+    """
+
+    name: str
+    description: str
+    triple: str
+    cpu: str
+    attributes: tuple[str, ...]
+    instruction_set: str
+    requires: tuple[str, ...]
+    cores: int
+
+    def missing_on(self, cpu: Cpu) -> tuple[str, ...]:
+        """The required features that ``cpu`` lacks; empty when code for this target runs there."""
+        return tuple(feature for feature in self.requires if feature not in cpu.features)
+
+
+def target_folder() -> Path:
+    """Where the TOML files lie: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "_data" / "targets"
+    return installed if installed.is_dir() else package.parent / "targets"
+
+
+def list_targets(folder: Path | None = None) -> tuple[Target, ...]:
+    """Every target, sorted by name.
+
+    Raises:
+        TargetError: a TOML file is broken.
+    """
+    paths = sorted((folder or target_folder()).glob("*.toml"))
+    return tuple(_read(path) for path in paths)
+
+
+def find_target(name: str, *, folder: Path | None = None, cpu: Cpu | None = None) -> Target:
+    """The target called ``name``; ``host`` is the best one that ``cpu`` (default: this machine's) can run.
+
+    Raises:
+        TargetError: no such target, its file is broken, or no target fits this CPU.
+    """
+    folder = folder or target_folder()
+    if name == HOST:
+        return _host(folder, cpu or this_cpu())
+    names = [path.stem for path in folder.glob("*.toml")]
+    if name not in names:
+        close = difflib.get_close_matches(name, [*names, HOST], n=1, cutoff=0.4)
+        hint = f"did you mean {close[0]}?" if close else "`clipfree targets list` names them all"
+        raise TargetError(f"there is no target called {name!r}", hint=hint)
+    return _read(folder / f"{name}.toml")
+
+
+def _host(folder: Path, cpu: Cpu) -> Target:
+    for name in _HOST_ORDER:
+        path = folder / f"{name}.toml"
+        if path.is_file():
+            target = _read(path)
+            if target.triple.startswith(cpu.machine) and not target.missing_on(cpu):
+                return dataclasses.replace(target, cores=cpu.cores)
+    raise TargetError(
+        f"no target fits this machine's CPU ({cpu.machine}, {cpu.name})",
+        hint="name a target to compile for another machine; `clipfree targets list` shows them",
+    )
+
+
+def _read(path: Path) -> Target:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TargetError(f"target file {path} cannot be read: {error}") from error
+    known = {field.name for field in dataclasses.fields(Target)} - {"name"}
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise TargetError(
+            f"target file {path} has an unknown key {unknown[0]!r}", hint=f"known: {', '.join(sorted(known))}"
+        )
+    missing = sorted(known - set(table))
+    if missing:
+        raise TargetError(f"target file {path} lacks {missing[0]!r}")
+    cores = table["cores"]
+    if not isinstance(cores, int) or isinstance(cores, bool) or cores < 1:
+        raise TargetError(f"target file {path}: 'cores' must be a whole number of at least 1, not {cores!r}")
+    return Target(
+        name=path.stem,
+        description=_text(path, table, "description"),
+        triple=_text(path, table, "triple"),
+        cpu=_text(path, table, "cpu"),
+        attributes=_texts(path, table, "attributes"),
+        instruction_set=_text(path, table, "instruction_set"),
+        requires=_texts(path, table, "requires"),
+        cores=cores,
+    )
+
+
+def _text(path: Path, table: dict[str, Any], key: str) -> str:
+    value = table[key]
+    if not isinstance(value, str) or not value:
+        raise TargetError(f"target file {path}: {key!r} must be a text, not {value!r}")
+    return value
+
+
+def _texts(path: Path, table: dict[str, Any], key: str) -> tuple[str, ...]:
+    value = table[key]
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise TargetError(f"target file {path}: {key!r} must be a list of texts, not {value!r}")
+    return tuple(value)
