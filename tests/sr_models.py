@@ -39,10 +39,11 @@ class Builder:
         return name
 
     def conv(self, x: str, cin: int, cout: int, k: int = 3, *, groups: int = 1, identity: int = 0, source: int = 0,
-             repeat: int = 1, order: str = "CRD", noise: float = 0.2, bias: bool = True, out: str = "") -> str:
+             repeat: int = 1, order: str = "CRD", noise: float = 0.2, bias: float = 0.005, out: str = "") -> str:
         """Convolution with random weights; channels source..source+identity pass to the first identity*repeat outputs.
 
-        ``order`` says how the repeated channels lie: CRD c*repeat + r, DCR r*identity + c.
+        ``order`` says how the repeated channels lie: CRD c*repeat + r, DCR r*identity + c. ``bias``: standard deviation
+        of the biases, 0 for none.
         """
         w = self.rng.normal(0, noise / np.sqrt(cin // groups * k * k), (cout, cin // groups, k, k))
         for c in range(identity):
@@ -50,7 +51,7 @@ class Builder:
                 w[c * repeat + r if order == "CRD" else r * identity + c, source + c, k // 2, k // 2] += 1.0
         names = [x, self.const(w, stem="weight")]
         if bias:
-            names.append(self.const(self.rng.normal(0, 0.005, cout), stem="bias"))
+            names.append(self.const(self.rng.normal(0, bias, cout), stem="bias"))
         return self.node("Conv", *names, out=out, kernel_shape=[k, k], pads=[k // 2] * 4, group=groups)
 
     def prelu(self, x: str, channels: int) -> str:
@@ -114,11 +115,11 @@ def abpn(scale: int = 3, *, features: int = 28, blocks: int = 4, clipped: bool =
     """ABPN on RGB 0..255: plain 3x3 convolutions, the input repeated and added (anchor), DCR shuffle, clip 0..255."""
     b = Builder(seed, opset)
     out = 3 * scale * scale
-    x = b.node("Relu", b.conv("input", 3, features))
+    x = b.node("Relu", b.conv("input", 3, features, noise=0.5, bias=2.0))
     for _ in range(blocks):
-        x = b.node("Relu", b.conv(x, features, features, noise=1.0))
-    x = b.node("Relu", b.conv(x, features, out, noise=1.0))
-    x = b.conv(x, out, out, noise=0.5)
+        x = b.node("Relu", b.conv(x, features, features, noise=1.2, bias=2.0))
+    x = b.node("Relu", b.conv(x, features, out, noise=1.2, bias=2.0))
+    x = b.conv(x, out, out, noise=1.0, bias=2.0)
     anchor = b.node("Concat", *["input"] * (scale * scale), axis=1)
     x = b.depth_to_space(b.node("Add", x, anchor), scale, "DCR", out="" if clipped else "output")
     if clipped:
