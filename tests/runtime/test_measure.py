@@ -1,0 +1,63 @@
+"""The figures of a timing, computed on known durations."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from toolchain.runtime.measure import measure, peak_memory, summarize
+
+
+class Clock:
+    """A clock that a call advances by the durations it was given."""
+
+    def __init__(self, *durations: float) -> None:
+        self.now, self.durations, self.calls = 0.0, list(durations), 0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def call(self) -> None:
+        self.now += self.durations[min(self.calls, len(self.durations) - 1)]
+        self.calls += 1
+
+
+def test_warm_up_does_not_count():
+    clock = Clock(9.0, 9.0, 1.0, 3.0, 2.0)
+    timing = measure(clock.call, warm_up=2, repeats=3, clock=clock)
+    assert (timing.median, timing.minimum, timing.p90, timing.repeats, timing.warm_up) == (2.0, 1.0, 3.0, 3, 2)
+    assert timing.spread == pytest.approx(1.0)
+    assert timing.rate(10.0) == pytest.approx(5.0)
+
+
+def test_stops_when_the_time_is_over_but_not_before_three():
+    clock = Clock(6.0)
+    assert measure(clock.call, warm_up=0, repeats=50, seconds=10.0, clock=clock).repeats == 3
+    clock = Clock(2.0)
+    assert measure(clock.call, warm_up=0, repeats=50, seconds=10.0, clock=clock).repeats == 5
+
+
+def test_p90_is_the_nearest_rank():
+    assert summarize([float(i) for i in range(1, 11)]).p90 == 9.0
+    assert summarize([4.0]).p90 == 4.0
+
+
+def test_collection_is_back_on_after_a_failure():
+    def fail() -> None:
+        assert not gc.isenabled()
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        measure(fail, warm_up=0)
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("numbers", [{"repeats": 0}, {"warm_up": -1}])
+def test_senseless_numbers(numbers: dict[str, int]):
+    with pytest.raises(ValueError, match="cannot time"):
+        measure(lambda: None, **numbers)
+
+
+def test_peak_memory_is_plausible():
+    assert peak_memory() > 10 * 2**20

@@ -1,0 +1,95 @@
+"""Timing a call: warm-up, many repeats, and figures that show how far they can be trusted."""
+
+from __future__ import annotations
+
+import gc
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Wall-clock time of one call, in seconds.
+
+    Attributes:
+        median: of all repeats.
+        p90: the time 9 of 10 repeats stayed within.
+        minimum: the fastest repeat, nearest to what the code needs on an idle machine.
+        spread: (p90 - minimum) / median; above about 0.2 something else was running.
+        repeats: calls timed.
+        warm_up: calls made before, not timed.
+    """
+
+    median: float
+    p90: float
+    minimum: float
+    spread: float
+    repeats: int
+    warm_up: int
+
+    def rate(self, work: float) -> float:
+        """``work`` (operations per call) per second at the median."""
+        return work / self.median
+
+
+def measure(
+    call: Callable[[], object],
+    *,
+    warm_up: int = 3,
+    repeats: int = 30,
+    seconds: float = 10.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Timing:
+    """Time ``call`` at least 3 and at most ``repeats`` times, stopping early after ``seconds``.
+
+    Args:
+        call: what to time; its result is dropped.
+        warm_up: calls before the first that counts: caches, thread pool and memory pool fill.
+        repeats: most calls timed.
+        seconds: time after which no further repeat is begun.
+        clock: seconds of a monotonic clock.
+
+    Raises:
+        ValueError: ``repeats`` is below 1 or ``warm_up`` below 0.
+    """
+    if repeats < 1 or warm_up < 0:
+        raise ValueError(f"cannot time {repeats} repeats after {warm_up} calls of warm-up")
+    for _ in range(warm_up):
+        call()
+    times: list[float] = []
+    collecting = gc.isenabled()
+    gc.disable()  # a collection in the middle of a call would be counted as the call's
+    try:
+        begin = clock()
+        while len(times) < repeats and (len(times) < min(3, repeats) or clock() - begin < seconds):
+            start = clock()
+            call()
+            times.append(clock() - start)
+    finally:
+        if collecting:
+            gc.enable()
+    return summarize(times, warm_up=warm_up)
+
+
+def summarize(times: list[float], *, warm_up: int = 0) -> Timing:
+    """The figures of a list of durations in seconds (not empty); the 90th percentile is the nearest rank."""
+    ordered = sorted(times)
+    median = statistics.median(ordered)
+    p90 = ordered[math.ceil(0.9 * len(ordered)) - 1]
+    spread = (p90 - ordered[0]) / median if median else 0.0
+    return Timing(median, p90, ordered[0], spread, len(ordered), warm_up)
+
+
+def peak_memory() -> int:
+    """The most memory this process has held so far, in bytes; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

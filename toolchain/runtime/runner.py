@@ -1,0 +1,71 @@
+"""The loaded library: u8 pixels in, u8 pixels out, on this machine's CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from toolchain.errors import BundleError, InputError
+
+Pixels = npt.NDArray[np.uint8]
+Upscale = Callable[[Pixels], Pixels]
+"""u8 (h, w, C) to u8 (h*scale, w*scale, C)."""
+
+
+class Runner:
+    """Runs one compiled library through TVM's Relax virtual machine.
+
+    Made by ``Bundle.load``, which checks the file first: loading a library executes its code.
+
+    Args:
+        library: the shared object.
+        channels: of the pixels, 1 or 3.
+        scale: output pixels per input pixel and direction.
+        threads: how many threads a call may use; None leaves the choice to TVM (all cores).
+
+    Raises:
+        BundleError: the file cannot be loaded, or has no entry called ``main``.
+    """
+
+    def __init__(self, library: Path, *, channels: int, scale: int, threads: int | None = None) -> None:
+        import tvm
+        from tvm import relax
+
+        self.channels, self.scale, self.threads = channels, scale, threads
+        self._tvm = tvm
+        self._device = tvm.cpu(0)
+        try:
+            # An absolute path: dlopen searches the system's folders for a bare file name.
+            machine = relax.VirtualMachine(tvm.runtime.load_module(str(library.resolve())), self._device)
+            self._entry: Callable[[Any], Any] = machine["main"]
+        except Exception as error:  # TVM raises many kinds
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise BundleError(f"{library.name} cannot be loaded: {lines[-1]}") from error
+
+    def upscale(self, pixels: Pixels) -> Pixels:
+        """Upscale u8 (h, w, C) to u8 (h*scale, w*scale, C).
+
+        Raises:
+            InputError: the shape or the type of ``pixels`` does not fit the network.
+        """
+        return np.asarray(self.bind(pixels)().numpy())
+
+    def bind(self, pixels: Pixels) -> Callable[[], Any]:
+        """A call that upscales ``pixels`` without copying them again: what is timed by ``measure``.
+
+        Raises:
+            InputError: the shape or the type of ``pixels`` does not fit the network.
+        """
+        if pixels.ndim != 3 or pixels.shape[2] != self.channels or pixels.dtype != np.uint8 or not pixels.size:
+            raise InputError(
+                f"this network takes u8 pixels (height, width, {self.channels}), not {pixels.dtype} {pixels.shape}"
+            )
+        if self.threads is not None:
+            # TVM keeps one pool per process; mode 1 orders the fastest cores first.
+            self._tvm.get_global_func("runtime.config_threadpool")(1, self.threads)
+        tensor = self._tvm.runtime.tensor(np.ascontiguousarray(pixels), self._device)
+        return lambda: self._entry(tensor)

@@ -1,0 +1,108 @@
+"""Large pictures in tiles: each tile carries the receptive field as halo, so that the bytes equal the whole picture's.
+
+A convolutional network's output pixel depends on the input pixels within its receptive field only. A tile is upscaled
+together with ``halo`` pixels around it; where the picture ends the halo ends too, so that every layer meets its own
+zero padding exactly where it would in the whole picture. What the halo made is cut off.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+
+SMALLEST = 16
+"""Tiles are not made smaller than this, whatever the memory bound says."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Half-open ranges in input pixels: what a tile is responsible for, and what it needs to read."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    source_top: int
+    source_bottom: int
+    source_left: int
+    source_right: int
+
+
+def plan_tiles(height: int, width: int, tile: int, halo: int) -> tuple[Tile, ...]:
+    """Cut a picture into tiles of at most ``tile`` x ``tile``, in rows from the top left, sides as equal as possible.
+
+    Raises:
+        ValueError: ``tile`` is below 1 or ``halo`` below 0.
+    """
+    if tile < 1 or halo < 0:
+        raise ValueError(f"no plan with tiles of {tile} and a halo of {halo} pixels")
+    return tuple(
+        Tile(top, bottom, left, right,
+             max(0, top - halo), min(height, bottom + halo), max(0, left - halo), min(width, right + halo))
+        for top, bottom in _cuts(height, tile)
+        for left, right in _cuts(width, tile)
+    )  # fmt: skip
+
+
+def upscale_tiled(
+    upscale: Callable[[Pixels], Pixels],
+    pixels: Pixels,
+    *,
+    scale: int,
+    halo: int,
+    tile: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pixels:
+    """Upscale u8 (h, w, C) tile by tile to u8 (h*scale, w*scale, C), byte-equal to ``upscale(pixels)``.
+
+    Args:
+        upscale: the network.
+        pixels: the picture.
+        scale: output pixels per input pixel and direction.
+        halo: receptive-field radius of the network in input pixels.
+        tile: largest side of a tile without its halo, in input pixels.
+        progress: called with (tiles done, tiles in all) after each tile.
+    """
+    height, width = pixels.shape[:2]
+    plan = plan_tiles(height, width, tile, halo)
+    result = np.empty((height * scale, width * scale, pixels.shape[2]), np.uint8)
+    for done, part in enumerate(plan, start=1):
+        source = pixels[part.source_top : part.source_bottom, part.source_left : part.source_right]
+        big = upscale(np.ascontiguousarray(source))
+        top, left = (part.top - part.source_top) * scale, (part.left - part.source_left) * scale
+        rows, columns = (part.bottom - part.top) * scale, (part.right - part.left) * scale
+        result[part.top * scale : part.bottom * scale, part.left * scale : part.right * scale] = big[
+            top : top + rows, left : left + columns
+        ]
+        if progress is not None:
+            progress(done, len(plan))
+    return result
+
+
+def choose_tile(height: int, width: int, *, halo: int, bytes_per_pixel: float, budget: int) -> int | None:
+    """The largest tile whose working memory fits, or None where the whole picture fits.
+
+    Args:
+        height: of the picture in pixels.
+        width: of the picture in pixels.
+        halo: receptive-field radius in pixels.
+        bytes_per_pixel: working memory of the network per input pixel.
+        budget: bytes the work may take.
+    """
+    if height * width * bytes_per_pixel <= budget:
+        return None
+    side = math.isqrt(int(budget / bytes_per_pixel)) - 2 * halo
+    return max(SMALLEST, side)
+
+
+def _cuts(length: int, tile: int) -> list[tuple[int, int]]:
+    count = max(1, -(-length // tile))
+    edges = [length * index // count for index in range(count + 1)]
+    return list(itertools.pairwise(edges))
