@@ -1,0 +1,134 @@
+"""The convolution template: one TensorIR function per quantized convolution, before scheduling.
+
+Arguments, in this order: the packed input (and the packed residual), the weights ``(channels, blocks / groups, kh, kw,
+4)``, the bias ``(channels,)`` int32 with the input's zero point folded in, the multipliers ``(channels,)`` float32 (and
+the slopes), the true height, the number of column tiles, the true width, the output. Its blocks are called ``acc`` (the
+integer sums), ``out`` (requantized words, or ``row`` and ``pixels`` where the output is a picture) and ``rows`` and
+``sides`` (what lies outside the picture).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.kernels.epilogue import activate, code_bits, combine, extract, word
+from toolchain.kernels.intrinsics.dot import Dot, weight_position
+from toolchain.kernels.layout import PACK, SIDE, Geometry
+from toolchain.kernels.spec import Conv, Operand
+
+
+def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
+    """The unscheduled function of ``conv``."""
+    requantize, residual = conv.requantize, conv.requantize.residual
+    blocks = conv.channels // PACK
+    group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
+    kh, kw = conv.kernel
+    height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
+    columns = tiles * geometry.columns
+    with IRBuilder() as builder:
+        with T.prim_func(is_private=True, s_tir=True):
+            T.func_name("conv")
+            T.func_attr({"tirx.noalias": True})
+            x = _buffer("x", geometry.shape(conv.source.total, height, tiles), "uint32")
+            r = residual and _buffer("r", geometry.shape(residual.view.total, height, tiles), "uint32")
+            w = _buffer("w", (conv.channels, group_in, kh, kw, PACK), dot.weight_dtype)
+            bias = _buffer("bias", (conv.channels,), "int32")
+            multiplier = _buffer("multiplier", (conv.channels,), "float32")
+            slope = _buffer("slope", (conv.channels,), "float32") if requantize.slopes else None
+            for name, var in (("height", height), ("tiles", tiles), ("width", width)):
+                T.arg(name, var)
+            if conv.pixels is None:
+                y = _buffer("y", geometry.shape(conv.target.total, height, tiles), "uint32")
+            else:
+                scale = conv.pixels.scale
+                y = _buffer("y", (height * scale, width * scale, conv.pixels.channels), "uint8")
+            acc = T.sblock_alloc_buffer((height, conv.channels, columns), "int32", scope="local")
+            with T.grid(height, conv.channels, columns, group_in, kh, kw, PACK) as loops, T.sblock("acc"):
+                h, c, v, k, i, j, q = T.axis.remap("SSSRRRR", loops)
+                row = h + i * conv.dilation[0] + (geometry.margin - conv.pads[0])
+                column = v + j * conv.dilation[1] + (SIDE - conv.pads[1])
+                block = conv.source.start + (k if conv.groups == 1 else c // group_out * group_in + k)
+                # The bias, read once by the initialization, is left out: the block must read what a dot product reads,
+                # or tensorize would not find it.
+                T.reads(acc[h, c, v], x[block, row, column], w[c, k, i, j, weight_position(q, dot.paired)])
+                T.writes(acc[h, c, v])
+                with T.init():
+                    T.buffer_store(acc, bias[c], [h, c, v])
+                code = tirx.Cast("int32", (x[block, row, column] >> (tirx.Cast("uint32", q) * word(8))) & word(255))
+                weight = tirx.Cast("int32", w[c, k, i, j, weight_position(q, dot.paired)])
+                T.buffer_store(acc, acc[h, c, v] + code * weight, [h, c, v])
+
+            def codes(h: Any, b: Any, v: Any) -> Any:
+                bits = []
+                for p in range(PACK):
+                    c = b * PACK + p
+                    bits.append(code_bits(activate(
+                        acc[h, c, v], multiplier[c], None if slope is None else slope[c],
+                        None if residual is None else _residual_code(r, residual, geometry, h, b, p, v), requantize), requantize))
+                return combine(bits)
+
+            if conv.pixels is None:
+                outside = word(requantize.zero_point * 0x01010101)
+                with T.grid(blocks, height, columns) as loops, T.sblock("out"):
+                    b, h, v = T.axis.remap("SSS", loops)
+                    inside = tirx.Cast("int32", v) < tirx.Cast("int32", width)
+                    T.buffer_store(y, tirx.Select(inside, codes(h, b, v), outside),
+                                   [b + conv.target.start, h + geometry.margin, v + SIDE])
+                fill_outside(y, conv.target.start, blocks, geometry, height, columns, outside)
+            else:
+                rows = T.sblock_alloc_buffer((height, blocks, columns), "uint32")
+                with T.grid(height, blocks, columns) as loops, T.sblock("row"):
+                    h, b, v = T.axis.remap("SSS", loops)
+                    T.buffer_store(rows, codes(h, b, v), [h, b, v])
+                store_pixels(conv, rows, y, height, width, columns)
+        return builder.get()
+
+
+def fill_outside(y: Any, start: int, blocks: int, geometry: Geometry, height: Any, columns: Any, outside: Any) -> None:
+    """Blocks ``rows`` and ``sides``: write ``outside`` around the picture."""
+    margin = geometry.margin
+    if not margin:
+        return
+    around = tirx.const(2 * margin, "int64")
+    with T.grid(blocks, around, columns + 2 * SIDE) as loops, T.sblock("rows"):
+        b, i, v = T.axis.remap("SSS", loops)
+        T.buffer_store(y, outside, [b + start, tirx.Select(i < margin, i, i + height), v])
+    with T.grid(blocks, height, around) as loops, T.sblock("sides"):
+        b, h, i = T.axis.remap("SSS", loops)
+        column = tirx.Select(i < margin, i + (SIDE - margin), i + columns + (SIDE - margin))
+        T.buffer_store(y, outside, [b + start, h + margin, column])
+
+
+def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, columns: Any) -> None:
+    """Block ``pixels``: depth-to-space from packed rows ``(height, blocks, columns)`` into the picture."""
+    assert conv.pixels is not None
+    scale, channels = conv.pixels.scale, conv.pixels.channels
+    blocks = conv.channels // PACK
+    with T.serial(0, height) as loop, T.sblock("pixels"):
+        # One block a row, opaque inside: the row of words is computed whole, then spread over `scale` rows of pixels.
+        h = T.axis.spatial(height, loop)
+        T.reads(rows[h, 0:blocks, 0:columns])
+        T.writes(y[h * scale:h * scale + scale, 0:width * scale, 0:channels])
+        with T.serial(0, width) as v:
+            for index, slot in enumerate(conv.pixels.table):
+                dy, dx, channel = index // (scale * channels), index // channels % scale, index % channels
+                code = extract(rows[h, slot // PACK, v], slot % PACK)
+                T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
+
+
+def _residual_code(r: Any, residual: Operand, geometry: Geometry, h: Any, b: Any, p: int, v: Any) -> Any:
+    """The residual's code for output channel 4*b + p at row h, column v of the picture."""
+    row, column = h + geometry.margin, v + SIDE
+    if residual.divide == 1 and residual.modulo % PACK == 0 and residual.modulo == residual.view.count * PACK:
+        return extract(r[residual.view.start + b, row, column], p)
+    slot = (b * PACK + p) // residual.divide % residual.modulo
+    shift = tirx.Cast("uint32", slot % PACK * 8)
+    return tirx.Cast("int32", (r[residual.view.start + slot // PACK, row, column] >> shift) & word(255))
+
+
+def _buffer(name: str, shape: tuple[Any, ...], dtype: str) -> Any:
+    return T.arg(name, T.Buffer(shape, dtype))

@@ -1,0 +1,58 @@
+"""Kernels from packed tensors to a packed tensor, word by word: the quantized add and the change of scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.kernels.conv import fill_outside
+from toolchain.kernels.epilogue import code_bits, combine, dequantize, fence, real, word
+from toolchain.kernels.layout import PACK, SIDE, Geometry
+from toolchain.kernels.spec import Elementwise, Operand
+
+
+def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
+    """The function of ``operation``: arguments are its operands, the slopes if any, height, tiles, width, the output."""
+    requantize, target = operation.requantize, operation.target
+    height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
+    columns = tiles * geometry.columns
+    outside = word(requantize.zero_point * 0x01010101)
+    with IRBuilder() as builder:
+        with T.prim_func(is_private=True, s_tir=True):
+            T.func_name("elementwise")
+            T.func_attr({"tirx.noalias": True})
+            inputs = [T.arg(f"x{index}", T.Buffer(geometry.shape(operand.view.total, height, tiles), "uint32"))
+                      for index, operand in enumerate(operation.operands)]
+            slope = T.arg("slope", T.Buffer((target.count * PACK,), "float32")) if requantize.slopes else None
+            for name, var in (("height", height), ("tiles", tiles), ("width", width)):
+                T.arg(name, var)
+            y = T.arg("y", T.Buffer(geometry.shape(target.total, height, tiles), "uint32"))
+            for block in range(target.count):
+                with T.parallel(0, height) as i, T.serial(0, columns) as j, T.sblock(f"block{block}"):
+                    h, v = T.axis.remap("SS", [i, j])
+                    bits = []
+                    for position in range(PACK):
+                        channel = block * PACK + position
+                        terms = [_term(x, operand, geometry, h, channel, v)
+                                 for x, operand in zip(inputs, operation.operands, strict=True)]
+                        value = terms[0] if len(terms) == 1 else fence(terms[0]) + fence(terms[1])
+                        if slope is not None:
+                            value = fence(value)
+                            value = tirx.Select(value < real(0.0), value * slope[channel], value)
+                        bits.append(code_bits(value, requantize))
+                    inside = tirx.Cast("int32", v) < tirx.Cast("int32", width)
+                    T.buffer_store(y, tirx.Select(inside, combine(bits), outside),
+                                   [target.start + block, h + geometry.margin, v + SIDE])
+            fill_outside(y, target.start, target.count, geometry, height, columns, outside)
+        return builder.get()
+
+
+def _term(x: Any, operand: Operand, geometry: Geometry, h: Any, channel: int, v: Any) -> Any:
+    """float32(code - zero point) * multiplier of the operand's value for output ``channel``."""
+    slot = channel // operand.divide % operand.modulo
+    packed = x[operand.view.start + slot // PACK, h + geometry.margin, v + SIDE]
+    code = tirx.Cast("int32", (packed >> word(8 * (slot % PACK))) & word(255))
+    return dequantize(code, operand.zero_point, operand.multiplier)

@@ -1,0 +1,71 @@
+"""Requantization as TVM expressions: the formulas of docs/decisions/0003, bit for bit those of the NumPy reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+
+from toolchain.kernels.spec import Requantize
+
+MAGIC = 12582912.0
+"""1.5 * 2**23: adding it to a float32 of small magnitude rounds half to even and leaves the integer in the low bits."""
+
+
+def real(value: float) -> Any:
+    """A float32 constant."""
+    return tirx.const(value, "float32")
+
+
+def word(value: int) -> Any:
+    """A uint32 constant."""
+    return tirx.const(value, "uint32")
+
+
+def fence(value: Any) -> Any:
+    """Keep LLVM from contracting the multiplication in ``value`` with a later addition into one FMA, whose single
+    rounding would change bits."""
+    return tirx.call_llvm_pure_intrin("float32", "llvm.arithmetic.fence", value)
+
+
+def code_bits(value: Any, requantize: Requantize) -> Any:
+    """Clamp, round and offset a float32: an int32 of which the low eight bits are the code."""
+    bounded = tirx.max(tirx.min(value, real(requantize.high)), real(requantize.low))
+    bits = tirx.reinterpret("int32", bounded + real(MAGIC))
+    return bits + tirx.const(requantize.zero_point, "int32") if requantize.zero_point else bits
+
+
+def activate(acc: Any, multiplier: Any, slope: Any | None, residual_code: Any | None, requantize: Requantize) -> Any:
+    """float32 value before the clamp, from the int32 accumulator (bias included) and the residual's int32 code."""
+    value = tirx.Cast("float32", acc) * multiplier
+    if slope is not None:
+        value = tirx.Select(value < real(0.0), value * slope, value)
+    if requantize.inner is not None:
+        low, high = requantize.inner
+        value = tirx.max(value, real(low))
+        if high != float("inf"):
+            value = tirx.min(value, real(high))
+    if residual_code is not None:
+        assert requantize.residual is not None
+        value = fence(value) + fence(dequantize(residual_code, requantize.residual.zero_point,
+                                                requantize.residual.multiplier))
+    return value
+
+
+def dequantize(code: Any, zero_point: int, multiplier: float) -> Any:
+    """float32(code - zero point) * multiplier for an int32 ``code``."""
+    return tirx.Cast("float32", code - tirx.const(zero_point, "int32")) * real(multiplier)
+
+
+def extract(packed: Any, position: int) -> Any:
+    """The code at byte ``position`` (0..3) of a word, as int32."""
+    return tirx.Cast("int32", (packed >> word(8 * position)) & word(255))
+
+
+def combine(bits: list[Any]) -> Any:
+    """Four int32, of which the low bytes count, as one word."""
+    words = [tirx.Cast("uint32", b) for b in bits]
+    packed = words[0] & word(255)
+    packed = packed | ((words[1] & word(255)) << word(8))
+    packed = packed | ((words[2] & word(255)) << word(16))
+    return packed | (words[3] << word(24))

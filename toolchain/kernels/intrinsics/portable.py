@@ -1,0 +1,10 @@
+"""No intrinsic: plain integer arithmetic on four pixels at a time, which LLVM vectorizes as well as the machine allows."""
+
+from __future__ import annotations
+
+from toolchain.kernels.intrinsics.dot import Dot
+
+
+def make() -> Dot:
+    """Four pixels a vector, any processor."""
+    return Dot("portable", 4, "int8", False, None, vectors=2, channels=4)

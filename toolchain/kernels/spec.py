@@ -1,0 +1,115 @@
+"""What a kernel computes, apart from how it is scheduled. Values, not code: specs are compared, hashed and reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class View:
+    """Consecutive blocks of a packed buffer: ``count`` blocks from block ``start`` of a buffer of ``total`` blocks."""
+
+    total: int
+    start: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A packed tensor as a term of a sum: ``float32(code - zero_point) * multiplier``.
+
+    Attributes:
+        view: where it lies.
+        divide, modulo: output channel c takes the view's channel ``c // divide % modulo``: (1, C) adds channel by channel,
+            (1, 3) repeats an RGB picture as an anchor does, (9, 3) repeats each channel nine times, (1, 1) broadcasts.
+        zero_point: its zero point.
+        multiplier: float32 value of its scale over the output's scale.
+    """
+
+    view: View
+    divide: int
+    modulo: int
+    zero_point: int
+    multiplier: float
+
+
+@dataclass(frozen=True)
+class Requantize:
+    """From the int32 accumulator to the output code: the one rounding of a kernel.
+
+    ``v = float32(acc) * multiplier``, activation, residual, clamp to ``[low, high]``, round half to even, add the zero
+    point. ``low`` and ``high`` are relative to the zero point.
+
+    Attributes:
+        low: smallest value before the zero point is added.
+        high: largest value before the zero point is added.
+        zero_point: of the output.
+        slopes: a PReLU with a slope for every output channel follows the multiplication.
+        inner: float32 bounds of an activation that precedes a residual; None: no such activation.
+        residual: None: nothing is added.
+    """
+
+    low: int
+    high: int
+    zero_point: int
+    slopes: bool = False
+    inner: tuple[float, float] | None = None
+    residual: Operand | None = None
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Store the output as pixels instead of packed codes, depth-to-space included.
+
+    Attributes:
+        scale: the upscaling factor.
+        channels: 1 or 3.
+        table: output channel of the convolution for every (dy, dx, channel), row-major.
+    """
+
+    scale: int
+    channels: int
+    table: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution of stride 1 that keeps the picture's size, with its requantization.
+
+    Attributes:
+        source: the input's blocks.
+        channels: output channels, a multiple of 4 (padded ones have zero weights).
+        groups: input blocks and output blocks are multiples of it.
+        kernel: (height, width).
+        pads: (top, left) zero padding.
+        dilation: (vertical, horizontal).
+        requantize: the epilogue.
+        target: blocks the output is written to; `channels` / 4 of them.
+        pixels: not None: the output is a picture, and ``target`` is not used.
+        dtype: of the weights' storage.
+    """
+
+    source: View
+    channels: int
+    groups: int
+    kernel: tuple[int, int]
+    pads: tuple[int, int]
+    dilation: tuple[int, int]
+    requantize: Requantize
+    target: View
+    pixels: Pixels | None = None
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """The sum of one or two packed tensors, requantized: the quantized add, and the change of scale of a single tensor.
+
+    Attributes:
+        operands: one or two terms.
+        requantize: activation, bounds and zero point of the output; its ``residual`` and ``inner`` stay empty.
+        target: blocks the output is written to.
+    """
+
+    operands: tuple[Operand, ...]
+    requantize: Requantize
+    target: View
