@@ -1,0 +1,48 @@
+"""A bundle whose library is no library: enough for everything that happens before code is loaded."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from toolchain.bundle import GOLDEN, LIBRARY, IntegerCoverage, Manifest, Versions, new_bundle, seal
+from toolchain.cpu import Cpu
+from toolchain.report.network import QuantizedTensor
+from toolchain.targets import Target
+
+CPU = Cpu("test", "x86_64", frozenset({"avx2", "fma"}), 2)
+TARGET = Target("x86-avx2", "test", "x86_64-linux-gnu", "x86-64-v3", (), "avx2", ("avx2", "fma"), 2)
+
+
+def manifest(**changes: object) -> Manifest:
+    values: dict[str, object] = {
+        "name": "tiny",
+        "versions": Versions.installed(),
+        "target": TARGET,
+        "library": LIBRARY,
+        "entry": "main",
+        "channels": 3,
+        "scale": 2,
+        "value_range": (0.0, 1.0),
+        "halo": 2,
+        "macs_per_pixel": 1000.0,
+        "workspace_per_pixel": 50.0,
+        "coverage": IntegerCoverage(2, 2, 1000.0, 1000.0, ()),
+        "kernels": ("qconv0", "qconv1"),
+        "tensors": (QuantizedTensor("x", 3, 1 / 255, 0),),
+        "files": {},
+    }
+    return Manifest(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def write(path: Path, **changes: object) -> Path:
+    picture = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    with new_bundle(path) as folder:
+        (folder / LIBRARY).write_bytes(b"\x7fELF" + bytes(1000))
+        buffer = io.BytesIO()
+        np.savez(buffer, input=picture, output=picture.repeat(2, 0).repeat(2, 1))
+        (folder / GOLDEN).write_bytes(buffer.getvalue())
+        seal(folder, manifest(**changes))
+    return path

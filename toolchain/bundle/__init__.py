@@ -1,0 +1,21 @@
+"""Bundles: the folder that a deployment ends in, and that everything after it starts from."""
+
+from toolchain.bundle.manifest import FORMAT_VERSION, IntegerCoverage, Manifest, Versions
+from toolchain.bundle.store import GOLDEN, LIBRARY, QDQ, RECIPE, REPORT, SUFFIX, Bundle, new_bundle, open_bundle, seal
+
+__all__ = [
+    "FORMAT_VERSION",
+    "GOLDEN",
+    "LIBRARY",
+    "QDQ",
+    "RECIPE",
+    "REPORT",
+    "SUFFIX",
+    "Bundle",
+    "IntegerCoverage",
+    "Manifest",
+    "Versions",
+    "new_bundle",
+    "open_bundle",
+    "seal",
+]

@@ -1,0 +1,220 @@
+"""The bundle as a folder: written wholly or not at all, and checked file by file before any of its code is loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from toolchain.atomic import atomic_folder
+from toolchain.bundle.manifest import FileRecord, Manifest, Versions, parse_manifest
+from toolchain.cpu import Cpu, this_cpu
+from toolchain.errors import BundleError, OutputError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from toolchain.runtime.runner import Runner
+
+SUFFIX = ".clipfree"
+LIBRARY, MANIFEST, QDQ = "model.so", "manifest.json", "model.qdq.onnx"
+RECIPE, GOLDEN, REPORT = "recipe.json", "golden.npz", "report.json"
+_LARGEST_MANIFEST = 16 * 2**20
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: its files had the sizes and checksums that its manifest names."""
+
+    path: Path
+    manifest: Manifest
+
+    def check_machine(self, cpu: Cpu | None = None) -> None:
+        """See whether this machine can run the bundle, without loading any of its code.
+
+        Raises:
+            BundleError: another architecture, a missing CPU feature, or another version of TVM.
+        """
+        cpu = cpu or this_cpu()
+        target, made, here = self.manifest.target, self.manifest.versions, Versions.installed()
+        architecture = target.triple.split("-")[0]
+        if architecture != cpu.machine:
+            raise BundleError(f"{self.path} is for {architecture}, this machine is {cpu.machine}", hint=_again("host"))
+        missing = target.missing_on(cpu)
+        if missing:
+            message = f"{self.path} was compiled for {target.name}: this CPU lacks {', '.join(missing)}"
+            raise BundleError(message, hint=_again("host"))
+        for package, old, new in (("apache-tvm", made.tvm, here.tvm), ("apache-tvm-ffi", made.tvm_ffi, here.tvm_ffi)):
+            if old != new:
+                message = f"{self.path} was made with {package} {old}, here is {new}"
+                raise BundleError(message, hint=f"deploy the model again or `pip install {package}=={old}`")
+
+    def load(self, *, threads: int | None = None) -> Runner:
+        """Load the library, which executes code of the bundle.
+
+        Raises:
+            BundleError: this machine cannot run it, or it cannot be loaded.
+        """
+        from toolchain.runtime.runner import Runner
+
+        self.check_machine()
+        manifest = self.manifest
+        return Runner(self.path / manifest.library, channels=manifest.channels, scale=manifest.scale, threads=threads)
+
+    def model(self) -> onnx.ModelProto:
+        """The quantized network as QDQ ONNX, the source of the integer reference.
+
+        Raises:
+            BundleError: the file is not there or cannot be read.
+        """
+        import onnx
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+        try:
+            return onnx.load_from_string(self._read(QDQ))
+        except DecodeError as error:
+            raise BundleError(f"{self.path} holds no readable {QDQ}") from error
+
+    def golden(self) -> tuple[Pixels, Pixels]:
+        """A picture u8 (h, w, C), and what the network makes of it, u8 (h*scale, w*scale, C).
+
+        Raises:
+            BundleError: the file is not there, cannot be read, or holds something else.
+        """
+        try:
+            with np.load(io.BytesIO(self._read(GOLDEN)), allow_pickle=False) as arrays:
+                picture, expected = arrays["input"], arrays["output"]
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            raise BundleError(f"{self.path} holds no readable {GOLDEN}") from error
+        height, width = picture.shape[:2]
+        scale, channels = self.manifest.scale, self.manifest.channels
+        fits = picture.shape == (height, width, channels) and expected.shape == (
+            height * scale,
+            width * scale,
+            channels,
+        )
+        if not fits or picture.dtype != np.uint8 or expected.dtype != np.uint8:
+            raise BundleError(f"{self.path}: {GOLDEN} does not fit the network")
+        return picture, expected
+
+    def size(self) -> int:
+        """Bytes of all files but the manifest."""
+        return sum(record.size for record in self.manifest.files.values())
+
+    def _read(self, name: str) -> bytes:
+        if name not in self.manifest.files:
+            raise BundleError(f"{self.path} holds no {name}")
+        return (self.path / name).read_bytes()
+
+
+@contextlib.contextmanager
+def new_bundle(path: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes the bundle ``path`` when the block ends well; replaces only a bundle.
+
+    Raises:
+        OutputError: ``path`` is something else than a bundle, or cannot be written.
+    """
+    if path.is_symlink() or (path.exists() and not _replaceable(path)):
+        raise OutputError(f"{path} exists and is not a bundle", hint="move it away or choose another place with -o")
+    with atomic_folder(path) as folder:
+        yield folder
+
+
+def seal(folder: Path, manifest: Manifest) -> Manifest:
+    """Record every file of ``folder`` in the manifest and write it beside them; returns the manifest written.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            files[path.relative_to(folder).as_posix()] = FileRecord(path.stat().st_size, _sha256(path))
+    sealed = Manifest(**{**vars(manifest), "files": files})
+    (folder / MANIFEST).write_bytes(sealed.to_json())
+    return sealed
+
+
+def open_bundle(path: Path, *, for_this_machine: bool = True, cpu: Cpu | None = None) -> Bundle:
+    """Open a bundle and check it: format, list of files, sizes, checksums, and whether this machine can run it.
+
+    Args:
+        path: the folder.
+        for_this_machine: False to look at a bundle made for another one; ``Bundle.load`` checks in any case.
+        cpu: the CPU to check against; default: this machine's.
+
+    Raises:
+        BundleError: what is wrong with it, in one sentence.
+    """
+    manifest_path = path / MANIFEST
+    if not path.exists():
+        raise BundleError(f"there is no bundle {path}")
+    if not path.is_dir():
+        raise BundleError(f"{path} is not a bundle: a bundle is a folder")
+    if not manifest_path.is_file():
+        raise BundleError(f"{path} is not a bundle: it has no {MANIFEST}")
+    try:
+        if manifest_path.stat().st_size > _LARGEST_MANIFEST:
+            raise BundleError(f"{path} is damaged: its {MANIFEST} is too large")
+        manifest = parse_manifest(manifest_path.read_bytes(), str(path))
+        _check_files(path, manifest)
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror or error}") from error
+    bundle = Bundle(path, manifest)
+    if for_this_machine:
+        bundle.check_machine(cpu)
+    return bundle
+
+
+def _check_files(path: Path, manifest: Manifest) -> None:
+    hint = "deploy the model again"
+    found = set()
+    for folder, folders, files in os.walk(path):
+        for name in [*folders, *files]:
+            entry = Path(folder, name)
+            mode = entry.lstat().st_mode
+            relative = entry.relative_to(path).as_posix()
+            if stat.S_ISREG(mode):
+                found.add(relative)
+            elif not stat.S_ISDIR(mode):
+                raise BundleError(f"{path} holds {relative}, which is no plain file", hint="do not use it")
+    for name, record in manifest.files.items():
+        if name not in found:
+            raise BundleError(f"{path} is damaged: {name} is missing", hint=hint)
+        size = (path / name).stat().st_size
+        if size != record.size:
+            word = "truncated" if size < record.size else "longer than it was"
+            raise BundleError(f"{path} is damaged: {name} is {word} ({size} of {record.size} bytes)", hint=hint)
+        if _sha256(path / name) != record.sha256:
+            raise BundleError(f"{path} is damaged: {name} was changed (its checksum differs)", hint=hint)
+    extra = sorted(found - set(manifest.files) - {MANIFEST})
+    if extra:
+        raise BundleError(f"{path} holds {extra[0]}, which its manifest does not name", hint="remove that file")
+
+
+def _replaceable(path: Path) -> bool:
+    return path.is_dir() and ((path / MANIFEST).is_file() or not any(path.iterdir()))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _again(target: str) -> str:
+    return f"deploy the model again with --target {target}"
