@@ -1,0 +1,86 @@
+"""How far an output pixel looks: the receptive-field radius in low-resolution pixels."""
+
+from __future__ import annotations
+
+import onnx
+
+from toolchain.frontend.graph import Graph, attributes
+from toolchain.frontend.model import UNBOUNDED_HALO
+from toolchain.frontend.probe import shapes
+
+_POINTWISE = {"Relu", "PRelu", "LeakyRelu", "Clip", "Add", "Sub", "Mul", "Div", "Min", "Max", "Sigmoid", "Tanh", "Abs",
+              "Neg", "Elu", "Selu", "Exp", "Log", "Sqrt", "Pow", "HardSigmoid", "HardSwish", "Softplus", "Softsign", "Erf",
+              "Cast", "Identity", "Where", "Mish", "Gelu", "Reciprocal", "Sum", "Mean", "Floor", "Ceil", "Round"}
+
+Interval = tuple[int, int]
+
+
+def halo(graph: Graph, scale: int) -> int:
+    """Radius in low-resolution pixels, of the larger of both directions; UNBOUNDED_HALO where there is none.
+
+    The pixels ``0 .. scale - 1`` of the output are followed back to the input, value by value; what they need there
+    beyond pixel 0 is the halo. Exact for convolutions of stride 1, transposed convolutions and pixel shuffles.
+    """
+    sizes = shapes(graph)
+    worst = 0
+    for axis in (0, 1):
+        needs: dict[str, Interval] = {graph.output: (0, scale - 1)}
+        for node in reversed(graph.nodes):
+            wanted = [needs[o] for o in node.output if o in needs]
+            if not wanted:
+                continue
+            span = min(lo for lo, _ in wanted), max(hi for _, hi in wanted)
+            found = _back(node, span, axis, graph, sizes)
+            if found is None:
+                return UNBOUNDED_HALO
+            for name in node.input:
+                if name and name not in graph.constants:
+                    old = needs.get(name, found)
+                    needs[name] = min(old[0], found[0]), max(old[1], found[1])
+        low, high = needs.get(graph.input, (0, 0))
+        worst = max(worst, -low, high)
+    return worst
+
+
+def _back(node: onnx.NodeProto, span: Interval, axis: int, graph: Graph,
+          sizes: dict[str, tuple[int, ...]]) -> Interval | None:
+    """The interval of a node's input that an interval of its output needs; None if it cannot be bounded."""
+    low, high = span
+    values = attributes(node)
+    op = node.op_type
+    if op in _POINTWISE:
+        return span
+    if op in ("Concat", "Split") and values.get("axis", 0) in (1, -3):
+        return span
+    if op == "DepthToSpace":
+        return low // values["blocksize"], high // values["blocksize"]
+    if op in ("Conv", "MaxPool", "AveragePool"):
+        if any(s != 1 for s in values.get("strides", [1])) or values.get("auto_pad", "NOTSET") != "NOTSET":
+            return None
+        weight = graph.operand(node, 1) if op == "Conv" else None
+        kernel = weight.shape[2:] if weight is not None else values.get("kernel_shape")
+        if kernel is None:
+            return None
+        reach = values.get("dilations", [1, 1])[axis] * (kernel[axis] - 1)
+        begin = values.get("pads", [0] * 4)[axis]
+        return low - begin, high - begin + reach
+    if op == "ConvTranspose" and "pads" in values and graph.operand(node, 1) is not None:
+        stride = values["strides"][axis]
+        reach = values["dilations"][axis] * (graph.constants[node.input[1]].shape[2 + axis] - 1)
+        begin = values["pads"][axis]
+        return -((reach - begin - low) // stride), (high + begin) // stride
+    if op == "Pad":
+        pads = graph.operand(node, 1)
+        if pads is None or pads.size != 8:
+            return None
+        begin = int(pads.ravel()[2 + axis])
+        return low - begin, high - begin
+    if op == "Resize":
+        shape, out = sizes.get(node.input[0]), sizes.get(node.output[0])
+        if shape is None or out is None or out[2 + axis] % shape[2 + axis]:
+            return None
+        if values.get("coordinate_transformation_mode") == "align_corners":
+            return None  # depends on the size of the picture
+        factor = out[2 + axis] // shape[2 + axis]
+        return low // factor - 2, high // factor + 3
+    return None

@@ -1,0 +1,161 @@
+"""Reading an ONNX file that nobody vouches for.
+
+Everything a file claims (places of external data, sizes, shapes) is checked before it is used; nothing outside the
+model's own folder is ever opened.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, checker, helper, numpy_helper
+
+from toolchain.errors import ModelError
+from toolchain.frontend.external import read_external
+
+MAX_BYTES = 512 << 20
+"""Largest model file, and largest sum of external data. Mobile super-resolution networks have some hundred kilobytes."""
+
+OLDEST_OPSET = 7
+
+_QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
+              "ConvInteger", "MatMulInteger", "QLinearAdd", "QLinearConcat", "QLinearLeakyRelu"}
+
+
+def load_model(path: Path) -> onnx.ModelProto:
+    """Read and check an ONNX file; external data is read too and then lies inside the returned model.
+
+    Raises:
+        ModelError: not a readable file, not ONNX, truncated, too large; external data outside the model's folder or
+            not matching its tensor; NaN or infinite weights; an operator set this toolchain does not know.
+    """
+    path = Path(path)
+    model = _parse(path, _read(path))
+    budget = MAX_BYTES
+    for tensor in tensors(model):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            budget -= read_external(tensor, path.parent, budget)
+    try:
+        checker.check_model(model)
+    except (checker.ValidationError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ModelError(f"{path} is not a valid ONNX model: {reason[:300]}", hint="export it again") from error
+    _check_opset(path, model)
+    for tensor in tensors(model):
+        _check_values(path, tensor)
+    return model
+
+
+def is_quantized(model: onnx.ModelProto) -> bool:
+    """Whether the model has been quantized already (by whatever tool): it holds quantizing or integer operators."""
+    return any(n.op_type in _QUANTIZED for n in model.graph.node)
+
+
+def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor a model holds: initializers and attributes, in subgraphs and functions too."""
+    yield from _graph_tensors(model.graph)
+    for function in model.functions:
+        for node in function.node:
+            yield from _node_tensors(node)
+
+
+def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield sparse.values
+        yield sparse.indices
+    for node in graph.node:
+        yield from _node_tensors(node)
+
+
+def _node_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
+    for attribute in node.attribute:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        for sparse in ([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []) + list(attribute.sparse_tensors):
+            yield sparse.values
+            yield sparse.indices
+        for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+            yield from _graph_tensors(graph)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "does not exist"
+            raise ModelError(f"{path} {what}", hint="name an .onnx file")
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelError(f"{path} is larger than {MAX_BYTES >> 20} MB", hint="is it a super-resolution network?")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _parse(path: Path, data: bytes) -> onnx.ModelProto:
+    if not data:
+        raise ModelError(f"{path} is empty", hint="export or download the model again")
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+        understood = True
+    except (DecodeError, ValueError):
+        understood = False
+    # ONNX files begin with their IR version: field 1, a small number.
+    begins_well = data[0] == 0x08 and len(data) > 1 and data[1] < 32
+    if not understood or not model.ir_version or not model.HasField("graph"):
+        if begins_well:
+            raise ModelError(f"{path} is a damaged or truncated ONNX file", hint="export or download it again")
+        raise ModelError(f"{path} is not an ONNX file{_looks_like(data)}", hint="export the network to ONNX first")
+    if not model.opset_import or not model.graph.node or not model.graph.output:
+        raise ModelError(f"{path} is a damaged or truncated ONNX file: parts of the graph are missing",
+                         hint="export or download it again")
+    return model
+
+
+def _looks_like(data: bytes) -> str:
+    kinds = [("a TensorFlow Lite model", data[4:8] == b"TFL3"), ("a PNG picture", data[:4] == b"\x89PNG"),
+             ("a JPEG picture", data[:3] == b"\xff\xd8\xff"), ("a PyTorch checkpoint or zip archive", data[:2] == b"PK"),
+             ("an HDF5 file", data[:4] == b"\x89HDF"), ("text", data[:256].isascii() and b"\x00" not in data[:256])]
+    return next((f", it looks like {name}" for name, fits in kinds if fits), "")
+
+
+def _check_opset(path: Path, model: onnx.ModelProto) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    for entry in model.opset_import:
+        if entry.domain in ("", "ai.onnx") and not OLDEST_OPSET <= entry.version <= newest:
+            raise ModelError(f"{path} uses ONNX opset {entry.version}, which is not supported",
+                             hint=f"export it with an opset from 9 to 23 (readable: {OLDEST_OPSET} to {newest})")
+
+
+def _check_values(path: Path, tensor: onnx.TensorProto) -> None:
+    if any(d < 0 for d in tensor.dims):
+        raise ModelError(f"{path}: tensor '{tensor.name}' has a negative dimension", hint="the file is damaged")
+    try:
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        if tensor.HasField("raw_data") and tensor.data_type not in _PACKED:
+            expected = math.prod(tensor.dims) * dtype.itemsize
+            if len(tensor.raw_data) != expected:
+                raise ModelError(f"{path}: tensor '{tensor.name}' has {len(tensor.raw_data)} bytes instead of {expected}",
+                                 hint="the file is damaged")
+        if tensor.data_type == TensorProto.STRING:
+            return
+        values = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise ModelError(f"{path}: tensor '{tensor.name}' cannot be read: {error}", hint="the file is damaged") from error
+    if tensor.data_type in _FLOATS and not np.isfinite(values.astype(np.float64)).all():
+        if values.size == 1:  # an open bound of a Clip, not a weight
+            return
+        bad = int((~np.isfinite(values.astype(np.float64))).sum())
+        raise ModelError(f"{path}: weight '{tensor.name}' holds {bad} NaN or infinite value{'s' * (bad != 1)}",
+                         hint="training diverged, or the file is damaged")
+
+
+_FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
+_PACKED = {TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1, getattr(TensorProto, "INT2", -1),
+           getattr(TensorProto, "UINT2", -1)}

@@ -1,0 +1,152 @@
+"""The normalization stage: any float super-resolution ONNX model in, one canonical form out."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import onnx
+from onnx import checker
+
+from toolchain.errors import ModelError
+from toolchain.frontend import halo as receptive_field
+from toolchain.frontend import value_range as ranges
+from toolchain.frontend.graph import Graph
+from toolchain.frontend.interface import Interface, random_picture, read_interface
+from toolchain.frontend.load import is_quantized
+from toolchain.frontend.model import Clip, SRModel
+from toolchain.frontend.passes import (
+    affine,
+    biases,
+    clips,
+    constants,
+    final_clip,
+    float32,
+    inline,
+    layout,
+    names,
+    noops,
+    opset,
+    pads,
+    parallel,
+    prelu,
+    shuffle,
+    sizes,
+)
+from toolchain.frontend.probe import run, short
+
+TOLERANCE = 1e-4
+"""Largest deviation of the normalized model from its source, as a part of the value range."""
+
+NARROW_TOLERANCE = 2e-2
+"""The same where the source itself computes with float16 or bfloat16."""
+
+_SIZES = ((23, 17), (19, 27))
+
+
+def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: str | None = None) -> SRModel:
+    """Bring a float model (from ``load_model``) to the canonical form described in ``SRModel``.
+
+    Args:
+        model: any float super-resolution network; not changed.
+        value_range: "0..1", "0..255", or None to find it out.
+        name: what to call it; by default the graph's own name.
+
+    Raises:
+        ModelError: not a picture-to-picture network, an opset that cannot be converted, a range that cannot be told,
+            no whole scale, a size that is baked in beyond repair, or (never silently) a result that differs.
+    """
+    if is_quantized(model):
+        raise ModelError("the model is quantized already", hint="it is deployed as it is; normalizing is for float models")
+    changes: list[str] = []
+    # 1. Plain operators of ai.onnx only, no functions, no unused parts.
+    model, said = inline.apply(model)
+    changes.append(said)
+    source = onnx.ModelProto.FromString(model.SerializeToString())
+    interface = read_interface(model)
+    # 2. float32 everywhere.
+    narrow = float32.apply(model)
+    changes.append(narrow)
+    # 3. Opset 17.
+    model, said = opset.apply(model)
+    changes.append(said)
+    graph, clip = _rewrite(model, interface, changes)
+    # 16. The ends are called "input" and "output", every node has a name.
+    names.apply(graph)
+    plain = _model(graph, interface.channels)
+    scale = _scale(plain, interface.channels)
+    known = clip is not None or value_range is not None
+    bounds, _ = ranges.choose(value_range, clip, {} if known else ranges.follow(plain, interface.channels, scale))
+    _compare(source, plain, interface, clip, bounds[1], NARROW_TOLERANCE if narrow else TOLERANCE)
+    return SRModel(model=plain, name=_file_name(name or graph.name), channels=interface.channels, scale=scale,
+                   value_range=bounds, clip=clip, halo=receptive_field.halo(graph, scale),
+                   changes=tuple(c for c in changes if c))
+
+
+def _rewrite(model: onnx.ModelProto, interface: Interface, changes: list[str]) -> tuple[Graph, Clip | None]:
+    """Steps 4 to 15, on the graph opened for editing."""
+    graph = Graph(model, interface.shape)
+    # 4. Constants are computed now; 5. operators without effect go.
+    changes += [constants.apply(graph), noops.apply(graph)]
+    # 6. Channels-last ends become NCHW; 7. transposes meet and vanish; 8. pixel shuffles are recognized in any spelling.
+    changes.append(layout.open_ends(graph, input_last=interface.channels_last, channels=interface.channels))
+    moved = layout.apply(graph)
+    changes += [shuffle.apply(graph), moved or layout.apply(graph), noops.apply(graph)]
+    # 9. Paddings are explicit, sizes that were baked in or computed become factors.
+    changes += [pads.apply(graph), sizes.apply(graph)]
+    # 10. Every convolution has a bias; 11. scalings, offsets and batch normalization are folded into convolutions.
+    changes += [biases.apply(graph), affine.apply(graph)]
+    # 12. Spelled-out activations become PRelu or Relu.
+    changes += [prelu.apply(graph), biases.apply(graph)]
+    # 13. The final clip is taken off; 14. other limits get one spelling.
+    clip, said = final_clip.apply(graph)
+    changes += [said, clips.apply(graph)]
+    # 15. Parallel convolutions of one input become one.
+    changes.append(parallel.apply(graph))
+    if interface.fixed:
+        changes.append(f"freed the picture's size, which was fixed to {graph.probe[2]}x{graph.probe[3]}")
+    return graph, clip
+
+
+def _model(graph: Graph, channels: int) -> onnx.ModelProto:
+    model = graph.to_model(input_shape=(1, channels, "height", "width"), output_shape=(1, channels, "height_out", "width_out"))
+    try:
+        checker.check_model(model)
+    except checker.ValidationError as error:
+        raise ModelError(f"the normalized model is not valid: {short(error)}", hint="please report this model") from error
+    return model
+
+
+def _scale(model: onnx.ModelProto, channels: int) -> int:
+    """Output pixels per input pixel, the same at two sizes and in both directions."""
+    found = set()
+    for height, width in _SIZES:
+        shape = run(model, np.zeros((1, channels, height, width), np.float32)).shape
+        if len(shape) != 4 or shape[:2] != (1, channels) or shape[2] % height or shape[3] % width:
+            raise ModelError(f"the model makes an output of shape {tuple(shape)} from an input of (1, {channels}, {height}, "
+                             f"{width})", hint="a super-resolution network multiplies height and width by a whole number")
+        found |= {shape[2] // height, shape[3] // width}
+    if len(found) != 1 or 0 in found:
+        raise ModelError(f"the model scales height and width differently ({sorted(found)})",
+                         hint="is it a super-resolution network?")
+    return int(found.pop())
+
+
+def _compare(source: onnx.ModelProto, plain: onnx.ModelProto, interface: Interface, clip: Clip | None, peak: float,
+             tolerance: float) -> None:
+    """Both models on one picture of a size that the source accepts."""
+    x = random_picture(interface.shape, peak)
+    want = run(source, x).astype(np.float32)
+    got = run(plain, x.transpose(0, 3, 1, 2) if interface.channels_last else x)
+    if clip is not None:
+        got = np.clip(got, np.float32(clip.low), np.float32(clip.high))
+    if want.shape != got.shape:
+        want = want.transpose(0, 3, 1, 2)
+    difference = float(np.abs(want - got).max()) / peak if want.shape == got.shape else float("inf")
+    if not difference <= tolerance:
+        raise ModelError(f"the normalized model differs from its source by {difference:.1e} of the value range",
+                         hint="this is a fault of clipfree: please report it with the model")
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._")[:64] or "model"

@@ -1,0 +1,113 @@
+"""Channels-last ends become NCHW, and transposes inside meet and vanish.
+
+``open_ends`` puts a pair of transposes at the ends of a channels-last model; ``apply`` moves transposes down through
+elementwise operators and concatenations and merges those that meet.
+After: no Transpose that a later one undoes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from toolchain.frontend.graph import Array, Graph, attributes, set_attribute
+from toolchain.frontend.probe import shapes
+
+TO_LAST, TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
+
+_UNARY = {"Relu", "LeakyRelu", "Clip", "Sigmoid", "Tanh", "Abs", "Neg", "Elu", "Selu", "Softplus", "Softsign", "Exp",
+          "Log", "Sqrt", "Floor", "Ceil", "Round", "HardSigmoid", "HardSwish", "Erf", "Cast", "Identity", "Reciprocal"}
+_BINARY = {"Add", "Sub", "Mul", "Div", "Min", "Max", "PRelu", "Pow"}
+
+
+def open_ends(graph: Graph, *, input_last: bool, channels: int) -> str:
+    """Give a model with channels-last ends NCHW ends, at the price of transposes; returns what was done."""
+    done = []
+    if input_last:
+        old = graph.input
+        graph.input = graph.fresh(f"{old}_nchw")
+        graph.add("Transpose", [graph.input], old, perm=TO_LAST)
+        graph.probe = tuple(graph.probe[i] for i in TO_FIRST)
+        done.append("input")
+    out = shapes(graph).get(graph.output)
+    if out is not None and len(out) == 4 and out[3] == channels and not _first(out, graph.probe):
+        old = graph.output
+        graph.output = graph.fresh(f"{old}_nchw")
+        graph.add("Transpose", [old], graph.output, perm=TO_FIRST)
+        done.append("output")
+    graph.tidy()
+    return f"made the {' and '.join(done)} channels-first" if done else ""
+
+
+def _first(shape: tuple[int, ...], probe: tuple[int, ...]) -> bool:
+    return shape[1] == probe[1] and shape[2] % probe[2] == 0 and shape[3] % probe[3] == 0
+
+
+def apply(graph: Graph) -> str:
+    """Move and merge; returns what was done."""
+    before = sum(n.op_type == "Transpose" for n in graph.nodes)
+    for _ in range(10 * len(graph.nodes) + 10):
+        if not any(_merge(graph, n) or _sink(graph, n) for n in graph.nodes):
+            break
+        graph.tidy()
+    after = sum(n.op_type == "Transpose" for n in graph.nodes)
+    return f"removed {before - after} transposes" if after < before else ""
+
+
+def _perm(node: onnx.NodeProto | None) -> list[int] | None:
+    perm = attributes(node).get("perm") if node is not None and node.op_type == "Transpose" else None
+    return list(perm) if perm is not None else None
+
+
+def _merge(graph: Graph, node: onnx.NodeProto) -> bool:
+    """Two transposes in a row are one, or none."""
+    outer = _perm(node)
+    if outer is None:
+        return False
+    if outer == sorted(outer):
+        return graph.bypass(node)
+    source = graph.producer(node.input[0])
+    inner = _perm(source)
+    if inner is None or source is None or len(inner) != len(outer):
+        return False
+    node.input[0] = source.input[0]
+    set_attribute(node, "perm", [inner[i] for i in outer])
+    graph.touch()
+    return True
+
+
+def _sink(graph: Graph, node: onnx.NodeProto) -> bool:
+    """op(T(x), ...) becomes T(op(x, ...))."""
+    if node.op_type in _UNARY:
+        moved = [0]
+    elif node.op_type in _BINARY or node.op_type == "Concat":
+        moved = [i for i, name in enumerate(node.input) if name not in graph.constants]
+    else:
+        return False
+    perms = [_perm(graph.producer(node.input[i])) for i in moved]
+    if not moved or perms[0] is None or len(perms[0]) != 4 or any(p != perms[0] for p in perms):
+        return False
+    perm = perms[0]
+    constants: dict[int, Array] = {}
+    for i, name in enumerate(node.input):
+        value = graph.constants.get(name)
+        if i in moved or node.op_type in _UNARY or value is None:
+            continue
+        if value.ndim > 4 or node.op_type == "Concat":
+            return False
+        full = value.reshape((1,) * (4 - value.ndim) + value.shape)
+        constants[i] = full.transpose(np.argsort(perm))
+    for i, value in constants.items():
+        if value.size > 1:
+            node.input[i] = graph.add_constant(value, node.input[i], value.dtype)
+    for i in moved:
+        producer = graph.producer(node.input[i])
+        assert producer is not None
+        node.input[i] = producer.input[0]
+    if node.op_type == "Concat":
+        axis = attributes(node)["axis"]
+        set_attribute(node, "axis", perm[axis % 4])
+    old = node.output[0]
+    node.output[0] = graph.fresh(f"{old}_moved")
+    graph.add("Transpose", [node.output[0]], old, perm=perm)
+    return True

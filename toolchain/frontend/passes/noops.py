@@ -1,0 +1,54 @@
+"""Operators that do nothing are removed, and trivial spellings become the common ones.
+
+After: no Identity, Dropout, Concat of one value, Cast of a float to float, or Sum (it is Add).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from toolchain.frontend.graph import Graph, attributes
+
+
+def apply(graph: Graph) -> str:
+    """Remove; returns what was done."""
+    removed = 0
+    for node in list(graph.nodes):
+        if node.op_type == "Sum" and len(node.input) == 2:
+            node.op_type = "Add"
+        elif node.op_type == "Sum" and len(node.input) > 2:
+            _chain(graph, node)
+        elif _does_nothing(graph, node):
+            removed += graph.bypass(node)
+    graph.tidy()
+    return f"removed {removed} operators without effect" if removed else ""
+
+
+def _does_nothing(graph: Graph, node: onnx.NodeProto) -> bool:
+    if node.op_type in ("Identity", "Dropout"):
+        return all(not o or not graph.consumers(o) for o in node.output[1:])
+    if node.op_type in ("Concat", "Sum", "Max", "Min", "Mean"):
+        return len(node.input) == 1
+    if node.op_type in ("Add", "Sub", "Mul", "Div", "Pow"):
+        parts = graph.split(node)
+        neutral = 0.0 if node.op_type in ("Add", "Sub") else 1.0
+        return (parts is not None and parts[1].size == 1 and parts[1].ndim <= 4 and float(parts[1].ravel()[0]) == neutral
+                and (not parts[2] or node.op_type in ("Add", "Mul")))
+    if node.op_type == "Pad":
+        pads = graph.operand(node, 1)
+        return pads is not None and not np.any(pads)
+    if node.op_type == "Transpose":
+        perm = attributes(node).get("perm")
+        return perm is not None and list(perm) == sorted(perm)
+    return False
+
+
+def _chain(graph: Graph, node: onnx.NodeProto) -> None:
+    """Sum(a, b, c) becomes Add(Add(a, b), c)."""
+    value, rest = node.input[0], list(node.input[1:])
+    graph.remove([node])
+    for i, other in enumerate(rest):
+        name = node.output[0] if i == len(rest) - 1 else graph.fresh(f"{node.output[0]}_part{i}")
+        graph.add("Add", [value, other], name)
+        value = name

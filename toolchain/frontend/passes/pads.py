@@ -1,0 +1,75 @@
+"""Padding of convolutions is written as explicit numbers.
+
+After: Conv and ConvTranspose have ``pads``, ``strides``, ``dilations``, ``kernel_shape``, ``group`` and no ``auto_pad``,
+except strided ones with SAME, whose padding depends on the picture's size. Zero Pad before Conv is part of it.
+"""
+
+from __future__ import annotations
+
+import onnx
+
+from toolchain.frontend.graph import Graph, attributes, set_attribute
+
+
+def apply(graph: Graph) -> str:
+    """Rewrite; returns what was done."""
+    explicit = sum(_explicit(graph, n) for n in graph.nodes if n.op_type in ("Conv", "ConvTranspose"))
+    merged = sum(_merge(graph, n) for n in list(graph.nodes) if n.op_type == "Pad")
+    graph.tidy()
+    done = [f"made the padding of {explicit} convolutions explicit"] if explicit else []
+    done += [f"merged {merged} zero paddings into convolutions"] if merged else []
+    return ", ".join(done)
+
+
+def _explicit(graph: Graph, node: onnx.NodeProto) -> bool:
+    """Fill in all attributes; True if ``auto_pad`` was replaced."""
+    weight = graph.operand(node, 1)
+    if weight is None or weight.ndim != 4:
+        return False
+    values = attributes(node)
+    kernel = [int(k) for k in weight.shape[2:]]
+    strides = list(values.get("strides", [1, 1]))
+    dilations = list(values.get("dilations", [1, 1]))
+    reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+    mode = values.get("auto_pad", "NOTSET")
+    begin, end = list(values.get("pads", [0] * 4))[:2], list(values.get("pads", [0] * 4))[2:]
+    if mode == "VALID":
+        begin, end = [0, 0], [0, 0]
+    elif mode.startswith("SAME"):
+        if node.op_type == "Conv":
+            if strides != [1, 1]:
+                return False
+            total = [r - 1 for r in reach]
+        else:
+            # The output is `stride` times as large as the input.
+            extra = list(values.get("output_padding", [0, 0]))
+            total = [r + e - s for r, e, s in zip(reach, extra, strides, strict=True)]
+            set_attribute(node, "output_padding", [e + max(0, -t) for e, t in zip(extra, total, strict=True)])
+            total = [max(0, t) for t in total]
+        small, large = [t // 2 for t in total], [t - t // 2 for t in total]
+        begin, end = (small, large) if mode == "SAME_UPPER" else (large, small)
+    for name, value in (("auto_pad", None), ("pads", begin + end), ("strides", strides), ("dilations", dilations),
+                        ("kernel_shape", kernel), ("group", values.get("group", 1))):
+        set_attribute(node, name, value)
+    return bool(mode != "NOTSET")
+
+
+def _merge(graph: Graph, node: onnx.NodeProto) -> bool:
+    pads, value = graph.operand(node, 1), graph.operand(node, 2)
+    plain = attributes(node).get("mode", "constant") == "constant" and len(node.input) < 4
+    zero = value is None or value.size == 0 or float(value.ravel()[0]) == 0.0
+    if pads is None or pads.size != 8 or not plain or not zero or (len(node.input) > 2 and node.input[2] and value is None):
+        return False
+    amounts = [int(p) for p in pads.ravel()]
+    if any(amounts[i] for i in (0, 1, 4, 5)) or min(amounts) < 0 or node.output[0] == graph.output:
+        return False
+    users = graph.consumers(node.output[0])
+    if not users or any(u.op_type != "Conv" or u.input[0] != node.output[0] or "pads" not in attributes(u)
+                        or list(u.input).count(node.output[0]) != 1 for u in users):
+        return False
+    for user in users:
+        own = attributes(user)["pads"]
+        set_attribute(user, "pads", [a + b for a, b in zip(own, amounts[2:4] + amounts[6:8], strict=True)])
+        user.input[0] = node.input[0]
+    graph.touch()
+    return True

@@ -1,0 +1,129 @@
+"""Activations that are bent at zero and spelled out with Relu, Abs, Neg, Mul, Max ... become PRelu.
+
+The operators allowed are positively homogeneous (f(t x) = t f(x) for t > 0), so that the values at +1 and -1 say
+everything: a slope of one above zero and of ``b`` below it is PRelu(b).
+After: no decomposed PReLU, Leaky ReLU or ReLU.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from toolchain.frontend.graph import Array, Graph, attributes
+from toolchain.frontend.probe import shapes
+
+_JOINS = ("Add", "Sub", "Max", "Min")
+_INNER = (*_JOINS, "Relu", "Neg", "Abs", "Mul", "Div", "LeakyRelu")
+
+
+def apply(graph: Graph) -> str:
+    """Rewrite; returns what was done."""
+    found = 0
+    sizes = shapes(graph)
+    # From the end: the largest decomposition comes first.
+    for node in reversed(graph.nodes):
+        if node.op_type not in _JOINS or graph.producer(node.output[0]) is not node:
+            continue
+        cone = _cone(graph, node)
+        if cone is None:
+            continue
+        source, members = cone
+        shape = sizes.get(source)
+        if shape is None or len(shape) != 4:
+            continue
+        up, down = (_evaluate(graph, members, node, source, np.full((1, shape[1], 1, 1), v)) for v in (1.0, -1.0))
+        if up is None or down is None or not np.allclose(up, 1.0, rtol=1e-6, atol=0):
+            continue
+        slope = -down.reshape(-1, 1, 1)
+        graph.remove([node])  # what else belonged to it dies with it
+        if not np.any(slope):
+            graph.add("Relu", [source], node.output[0])
+        else:
+            graph.add("PRelu", [source, graph.add_constant(slope, f"{node.output[0]}_slope")], node.output[0])
+        found += 1
+    graph.tidy()
+    return f"recognized {found} spelled-out activations" if found else ""
+
+
+def _cone(graph: Graph, end: onnx.NodeProto) -> tuple[str, list[onnx.NodeProto]] | None:
+    """The one value on which ``end`` depends through homogeneous operators, and these, in order."""
+    members: list[onnx.NodeProto] = []
+    sources: set[str] = set()
+    seen: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name in seen or name in graph.constants:
+            return
+        seen.add(name)
+        node = graph.producer(name)
+        if node is not None and node.op_type in _INNER and _homogeneous(graph, node):
+            for i in node.input:
+                visit(i)
+            members.append(node)
+        else:
+            sources.add(name)
+
+    if not _homogeneous(graph, end):
+        return None
+    visit(end.output[0])
+    if len(sources) != 1 or len(members) < 2 or len(members) > 12:
+        return None
+    # Nothing inside may be used outside, or nothing would be won.
+    inside = {id(m) for m in members}
+    if any(id(u) not in inside for m in members if m is not end for u in graph.consumers(m.output[0])):
+        return None
+    return sources.pop(), members
+
+
+def _homogeneous(graph: Graph, node: onnx.NodeProto) -> bool:
+    constants = [graph.constants[i] for i in node.input if i in graph.constants]
+    if node.op_type in ("Relu", "Neg", "Abs", "LeakyRelu"):
+        return not constants
+    if len(node.input) != 2 or len(constants) > 1:
+        return False
+    if node.op_type in ("Mul", "Div"):
+        if not constants or (node.op_type == "Div" and node.input[0] in graph.constants):
+            return False
+        shape = (1,) * (4 - constants[0].ndim) + constants[0].shape
+        return len(shape) == 4 and shape[0] == shape[2] == shape[3] == 1
+    return not constants or (node.op_type in ("Max", "Min") and not np.any(constants[0]) and constants[0].size == 1)
+
+
+def _evaluate(graph: Graph, members: list[onnx.NodeProto], end: onnx.NodeProto, source: str, x: Array) -> Array | None:
+    values: dict[str, Array] = {source: x}
+    for node in members:
+        args = [values[i] if i in values else graph.constants[i].astype(np.float64) for i in node.input]
+        try:
+            values[node.output[0]] = _one(node, args)
+        except ValueError:
+            return None
+    result = values[end.output[0]]
+    return result if result.shape == x.shape else None
+
+
+def _one(node: onnx.NodeProto, args: list[Array]) -> Array:
+    a, b = args[0], args[-1]
+    result: Array
+    match node.op_type:
+        case "Relu":
+            result = np.maximum(a, 0)
+        case "LeakyRelu":
+            result = np.where(a < 0, a * attributes(node).get("alpha", 0.01), a)
+        case "Neg":
+            result = -a
+        case "Abs":
+            result = np.abs(a)
+        case "Mul":
+            result = a * b
+        case "Div":
+            result = a / b
+        case "Add":
+            result = a + b
+        case "Sub":
+            result = a - b
+        case "Max":
+            result = np.maximum(a, b)
+        case _:
+            result = np.minimum(a, b)
+    return result

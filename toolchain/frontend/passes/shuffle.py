@@ -1,0 +1,147 @@
+"""Chains of Reshape, Transpose, Squeeze and Unsqueeze are recognized by what they do to the pixels.
+
+A chain is carried out on the numbers 0, 1, 2, ... at a concrete size. If the result is that of DepthToSpace (in either
+order of channels) or of a single Transpose, or nothing happened at all, the chain is replaced. So sizes that are baked
+in, left as -1 or computed from Shape make no difference.
+After: no pixel shuffle is spelled out.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import onnx
+
+from toolchain.frontend.graph import Array, Graph, attributes
+from toolchain.frontend.passes.layout import TO_FIRST, TO_LAST
+from toolchain.frontend.probe import operands, shapes
+
+_MOVING = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten")
+_PERMS = [TO_LAST, TO_FIRST, *(list(p) for p in itertools.permutations(range(4)))]
+
+
+def apply(graph: Graph) -> str:
+    """Rewrite; returns what was done."""
+    found: list[str] = []
+    while _step(graph, found):
+        graph.tidy()
+    shuffles = [f for f in found if f.startswith("Depth")]
+    done = [f"recognized a pixel shuffle of {len(shuffles)} spelled-out steps as {shuffles[0]}"] if shuffles else []
+    if len(shuffles) > 1:
+        done = [f"recognized {len(shuffles)} pixel shuffles as {', '.join(shuffles)}"]
+    elif shuffles:
+        done = [f"recognized Reshape-Transpose-Reshape as {shuffles[0]}"]
+    if len(found) > len(shuffles):
+        done.append("simplified reshapes")
+    return ", ".join(done)
+
+
+def depth_to_space(x: Array, scale: int, mode: str) -> Array:
+    """ONNX DepthToSpace of (1, C*scale*scale, h, w) in NumPy."""
+    channels, h, w = x.shape[1] // scale**2, x.shape[2], x.shape[3]
+    if mode == "DCR":
+        y = x.reshape(1, scale, scale, channels, h, w).transpose(0, 3, 4, 1, 5, 2)
+    else:
+        y = x.reshape(1, channels, scale, scale, h, w).transpose(0, 1, 4, 2, 5, 3)
+    return y.reshape(1, channels, h * scale, w * scale)
+
+
+def _step(graph: Graph, found: list[str]) -> bool:
+    heads = [n for n in graph.nodes if n.op_type in _MOVING and n.input[0] not in graph.constants
+             and not (graph.sole_producer(n.input[0], *_MOVING))]
+    chains = [c for c in (_chain(graph, n) for n in heads) if any(n.op_type != "Transpose" for n in c)]
+    if not chains:
+        return False
+    values = operands(graph, [n.input[1] for c in chains for n in c if len(n.input) > 1])
+    sizes = shapes(graph)
+    for chain in chains:
+        shape = sizes.get(chain[0].input[0])
+        if shape is None or len(shape) != 4:
+            continue
+        start = np.arange(np.prod(shape)).reshape(shape)
+        results = _carry_out(chain, start, values)
+        for length in range(len(results), 0, -1):
+            part = chain[:length]
+            if all(n.op_type == "Transpose" for n in part):
+                continue
+            new = _explain(start, results[length - 1])
+            if new is not None and _replace(graph, part, new):
+                found.append(next((f"DepthToSpace({a['blocksize']}, {a['mode']})" for op, a in new
+                                   if op == "DepthToSpace"), "movement"))
+                return True
+    return False
+
+
+def _chain(graph: Graph, head: onnx.NodeProto) -> list[onnx.NodeProto]:
+    chain = [head]
+    while True:
+        follower = graph.sole_consumer(chain[-1].output[0])
+        if follower is None or follower.op_type not in _MOVING or follower.input[0] != chain[-1].output[0]:
+            return chain
+        chain.append(follower)
+
+
+def _carry_out(chain: list[onnx.NodeProto], x: Array, values: dict[str, Array]) -> list[Array]:
+    results = []
+    for node in chain:
+        operand = [int(v) for v in values[node.input[1]].ravel()] if len(node.input) > 1 and node.input[1] else None
+        attrs = attributes(node)
+        try:
+            if node.op_type == "Reshape":
+                zero = [x.shape[i] if v == 0 and not attrs.get("allowzero") else v for i, v in enumerate(operand or [])]
+                x = x.reshape(zero)
+            elif node.op_type == "Transpose":
+                x = x.transpose(attrs.get("perm"))
+            elif node.op_type == "Squeeze":
+                x = np.squeeze(x, tuple(operand) if operand is not None else None)
+            elif node.op_type == "Unsqueeze":
+                x = np.expand_dims(x, tuple(operand or ()))
+            else:
+                axis = attrs.get("axis", 1) % (x.ndim + 1)
+                x = x.reshape(int(np.prod(x.shape[:axis])), -1)
+        except (ValueError, IndexError):
+            break
+        results.append(x)
+    return results
+
+
+def _explain(start: Array, end: Array) -> list[tuple[str, dict[str, object]]] | None:
+    """One or a few operators that lead from ``start`` to ``end``; None if there are none."""
+    if end.ndim != 4:
+        return None
+    if start.shape == end.shape and np.array_equal(start, end):
+        return []
+    for perm in _PERMS:
+        if np.array_equal(start.transpose(perm), end):
+            return [("Transpose", {"perm": perm})]
+    for before, after in ((None, None), (None, TO_LAST), (TO_FIRST, TO_LAST), (TO_FIRST, None)):
+        source = start if before is None else start.transpose(before)
+        target = end if after is None else end.transpose(TO_FIRST)
+        scale = target.shape[2] // source.shape[2]
+        if scale < 2 or (source.shape[1] // scale**2) * scale**2 != source.shape[1]:
+            continue
+        for mode in ("CRD", "DCR"):
+            result = depth_to_space(source, scale, mode)
+            if result.shape == target.shape and np.array_equal(result, target):
+                steps: list[tuple[str, dict[str, object]]] = [("DepthToSpace", {"blocksize": scale, "mode": mode})]
+                steps = ([("Transpose", {"perm": before})] if before else []) + steps
+                return steps + ([("Transpose", {"perm": after})] if after else [])
+    return None
+
+
+def _replace(graph: Graph, part: list[onnx.NodeProto], new: list[tuple[str, dict[str, object]]]) -> bool:
+    if not new:
+        first, last = part[0], part[-1]
+        if last.output[0] == graph.output and (first.input[0] == graph.input):
+            return False
+        source = first.input[0]
+        graph.remove(part[:-1])
+        return graph.bypass(last, source)
+    value, target = part[0].input[0], part[-1].output[0]
+    graph.remove(part)
+    for i, (op, attrs) in enumerate(new):
+        name = target if i == len(new) - 1 else graph.fresh(f"{target}_{op.lower()}")
+        graph.add(op, [value], name, **attrs)
+        value = name
+    return True

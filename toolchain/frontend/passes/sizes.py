@@ -1,0 +1,75 @@
+"""Sizes that were fixed or computed from the picture become factors and paddings.
+
+After: Resize by whole factors has ``scales`` instead of ``sizes``; a Slice that only trims a transposed convolution is
+part of its padding; a Slice that keeps everything is gone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from toolchain.frontend.graph import Graph, attributes, set_attribute
+from toolchain.frontend.probe import operands, shapes
+
+
+def apply(graph: Graph) -> str:
+    """Rewrite; returns what was done."""
+    if not any(n.op_type in ("Resize", "Slice") for n in graph.nodes):
+        return ""
+    sizes = shapes(graph)
+    done = []
+    for node in list(graph.nodes):
+        shape, out = sizes.get(node.input[0] if node.input else ""), sizes.get(node.output[0])
+        if shape is None or out is None or len(shape) != 4 or len(out) != 4:
+            continue
+        if node.op_type == "Resize" and _resize(graph, node, shape, out):
+            done.append("gave Resize a factor instead of a size")
+        elif node.op_type == "Slice" and (shape == out or _trim(graph, node, shape, out, sizes)) and _forward(graph, node):
+            if graph.bypass(node):
+                done.append("made a crop part of the padding")
+    graph.tidy()
+    return ", ".join(dict.fromkeys(done))
+
+
+def _resize(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...], out: tuple[int, ...]) -> bool:
+    if graph.operand(node, 2) is not None and len(node.input) == 3:
+        return False
+    if shape[:2] != out[:2] or any(o % s for s, o in zip(shape, out, strict=True)):
+        return False
+    if attributes(node).get("axes") or attributes(node).get("keep_aspect_ratio_policy", "stretch") != "stretch":
+        return False
+    factors = [o / s for s, o in zip(shape, out, strict=True)]
+    del node.input[1:]
+    node.input.extend(["", graph.add_constant(np.array(factors), f"{node.output[0]}_scales")])
+    set_attribute(node, "keep_aspect_ratio_policy", None)
+    graph.touch()
+    return True
+
+
+def _forward(graph: Graph, node: onnx.NodeProto) -> bool:
+    """All steps are one."""
+    if len(node.input) < 5 or not node.input[4]:
+        return True
+    steps = graph.operand(node, 4)
+    return steps is not None and bool((steps == 1).all())
+
+
+def _trim(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...], out: tuple[int, ...],
+          sizes: dict[str, tuple[int, ...]]) -> bool:
+    """Make a crop of a transposed convolution to ``stride`` times its input part of its padding."""
+    conv = graph.sole_producer(node.input[0], "ConvTranspose")
+    source = sizes.get(conv.input[0]) if conv is not None else None
+    if conv is None or source is None or "pads" not in attributes(conv) or not _forward(graph, node):
+        return False
+    values = attributes(conv)
+    if shape[:2] != out[:2] or any(out[2 + i] != source[2 + i] * values["strides"][i] for i in (0, 1)):
+        return False
+    given = operands(graph, [n for n in node.input[1:] if n])
+    axes = [int(a) % 4 for a in given[node.input[3]].ravel()] if len(node.input) > 3 and node.input[3] else range(4)
+    starts = dict(zip(axes, (int(v) for v in given[node.input[1]].ravel()), strict=False))
+    begin = [starts.get(2 + i, 0) for i in (0, 1)]
+    begin = [b + shape[2 + i] if b < 0 else b for i, b in enumerate(begin)]
+    end = [shape[2 + i] - begin[i] - out[2 + i] for i in (0, 1)]
+    set_attribute(conv, "pads", [p + t for p, t in zip(values["pads"], begin + end, strict=True)])
+    return True

@@ -1,0 +1,70 @@
+"""What black and white are for a network: 0..1 or 0..255."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolchain.errors import ModelError
+from toolchain.frontend.graph import Array
+from toolchain.frontend.model import Clip
+from toolchain.frontend.probe import session
+
+RANGES = {"0..1": (0.0, 1.0), "0..255": (0.0, 255.0)}
+
+_FAITHFUL = 0.06
+"""Largest deviation (RMS, of the range) of the output's local mean from the input that still counts as upscaling."""
+
+_SIZE = 40
+_BORDER = 8
+
+
+def choose(given: str | None, clip: Clip | None, errors: dict[str, float]) -> tuple[tuple[float, float], str]:
+    """The value range and the reason for it.
+
+    Args:
+        given: "0..1" or "0..255" as the user said it, or None.
+        clip: the final clip, if the model has one.
+        errors: from ``follow``; only looked at where neither of the above says it.
+
+    Raises:
+        ModelError: an unknown range is given, it contradicts the clip, or nothing tells.
+    """
+    if given is not None and given not in RANGES:
+        raise ModelError(f"'{given}' is not a value range", hint="say --range 0..1 or --range 0..255")
+    if clip is not None:
+        found = (0.0, clip.high)
+        if given is not None and RANGES[given] != found:
+            raise ModelError(f"the value range {given} contradicts the model's final clip to {clip.low:g}..{clip.high:g}",
+                             hint="leave --range away")
+        return found, "the final clip says so"
+    if given is not None:
+        return RANGES[given], "given"
+    small, large = errors["0..1"], errors["0..255"]
+    # A network without offsets treats both alike; then the common convention is taken.
+    if small <= _FAITHFUL and small <= 4 * large:
+        return RANGES["0..1"], f"the output follows the input to {small:.1%}"
+    if large <= _FAITHFUL:
+        return RANGES["0..255"], f"the output follows the input to {large:.1%}"
+    raise ModelError(f"cannot tell whether the model works on 0..1 or 0..255 (the output deviates from the input by "
+                     f"{small:.0%} and {large:.0%})", hint="say --range 0..1 or --range 0..255")
+
+
+def follow(model: object, channels: int, scale: int) -> dict[str, float]:
+    """For each range, how far the output is from the input: RMS of local means, as a part of the range.
+
+    The pictures are mid-grey and a gradient through all levels; the border is left out.
+    """
+    ready = session(model)  # type: ignore[arg-type]
+    ramp = np.linspace(0.0, 1.0, _SIZE)
+    gradient = 0.5 * (ramp[:, None] + ramp[None, ::-1])
+    errors = {}
+    for name, (_, peak) in RANGES.items():
+        squares: list[Array] = []
+        for picture in (np.full((_SIZE, _SIZE), 0.5), gradient):
+            x = np.broadcast_to(picture, (1, channels, _SIZE, _SIZE)).astype(np.float32)
+            y = ready.run(None, {"input": x * np.float32(peak)})[0].astype(np.float64) / peak
+            local = y.reshape(1, channels, _SIZE, scale, _SIZE, scale).mean((3, 5))
+            inner = slice(_BORDER, -_BORDER)
+            squares.append((local - x)[..., inner, inner] ** 2)
+        errors[name] = float(np.sqrt(np.mean(squares)))
+    return errors
