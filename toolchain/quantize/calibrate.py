@@ -1,0 +1,68 @@
+"""Measures the ranges of a float network's tensors, one crop at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.errors import CalibrationError
+from toolchain.quantize.estimators import Estimator, Range, make_estimator
+from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.plan import Plan
+
+if TYPE_CHECKING:
+    from toolchain.frontend import SRModel
+
+# A Clip's bound becomes the range's end where the data come this close to it: then the clip is the integer saturation.
+_REACHED = 0.9
+
+
+def measure_ranges(
+    sr: SRModel, plan: Plan, crops: Iterable[NDArray[np.uint8]], estimators: Mapping[str, str], default: str
+) -> dict[str, Range]:
+    """Run ``crops``, u8 (h, w, C), through the float network and estimate every group that is not pinned.
+
+    Args:
+        sr: the float network.
+        plan: says which tensors are observed and which share a range.
+        crops: streamed; memory does not grow with their number.
+        estimators: estimator names by tensor, where they differ from ``default``.
+        default: estimator of all others.
+
+    Returns: ranges by group.
+
+    Raises:
+        CalibrationError: the network gives NaN or infinity, or ``estimators`` names an unknown tensor.
+    """
+    unknown = sorted(set(estimators) - set(plan.points))
+    if unknown:
+        raise CalibrationError(f"the model has no quantized tensor '{unknown[0]}'", hint="see the names with inspect")
+    chosen: dict[str, Estimator] = {}
+    for name in plan.observed:
+        group = plan.group[name]
+        chosen.setdefault(group, make_estimator(estimators.get(name, default)))
+    model = FloatModel(sr.model, plan.observed)
+    for crop in crops:
+        for name, values in model.run_all(to_float(crop, sr.value_range)).items():
+            if not np.isfinite(values).all():
+                raise CalibrationError(f"the tensor '{name}' is NaN or infinite on a calibration image")
+            if name in plan.observed:
+                chosen[plan.group[name]].observe(values)
+    ranges = {group: estimator.result() for group, estimator in chosen.items()}
+    for name, (low, high) in plan.bounded.items():
+        group = plan.group[name]
+        if group in ranges:
+            ranges[group] = _snap(ranges[group], low, high)
+    return ranges
+
+
+def _snap(found: Range, low: float, high: float) -> Range:
+    """Where the data reach an inner clip's bounds, the range ends exactly there."""
+    ends = [
+        bound if abs(seen) >= _REACHED * abs(bound) and bound * seen >= 0 else end
+        for bound, seen, end in ((low, found.seen_low, found.low), (high, found.seen_high, found.high))
+    ]
+    return Range(min(ends[0], 0.0), max(ends[1], 0.0), found.seen_low, found.seen_high, found.count, found.estimator)

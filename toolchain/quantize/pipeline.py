@@ -1,0 +1,168 @@
+"""From a float network and photographs to a quantized model: the order of the steps, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.errors import CalibrationError
+from toolchain.frontend.model import UNBOUNDED_HALO
+from toolchain.quantize.arithmetic import Quantization
+from toolchain.quantize.calibrate import measure_ranges
+from toolchain.quantize.crops import CropSet, cut_crops
+from toolchain.quantize.estimators import Range
+from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.graph import GraphView
+from toolchain.quantize.plan import Plan, make_plan
+from toolchain.quantize.qdq import name_weights, pixel_quantization, write_qdq
+from toolchain.quantize.quantized import QuantizedModel
+from toolchain.quantize.recipe import ImageRecipe, Recipe, RepresentativeRecipe, TensorRecipe
+from toolchain.quantize.representative import RepresentativeSet, represent
+from toolchain.quantize.settings import Settings
+from toolchain.quantize.weights import SCALES, QuantizedWeight, bias_scale, channel_rows, round_weight, safe_scale
+
+if TYPE_CHECKING:
+    from toolchain.frontend import SRModel
+
+
+def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings | None = None) -> QuantizedModel:
+    """Quantize a normalized float network to 8 bits.
+
+    Args:
+        sr: the network, its final clip already taken off.
+        images: calibration photos, u8 (h, w, channels), taken as low-resolution pictures as they are.
+        settings: see ``Settings``; equal inputs give equal bytes.
+
+    Raises:
+        CalibrationError: the photos cannot be used, or the network gives NaN or infinity on them.
+    """
+    settings = settings or Settings()
+    crops = cut_crops(
+        images,
+        channels=sr.channels,
+        halo=sr.halo if sr.halo < UNBOUNDED_HALO else 0,
+        size=settings.crop,
+        per_image=settings.crops_per_image,
+        shrink=sr.scale,
+        seed=settings.seed,
+    )
+    tamed = _tamed(sr, crops, settings)
+    pictures = (
+        [*crops.crops, *(image.pixels for image in tamed.images if image.kind != "natural")] if tamed else crops.crops
+    )
+    plan = make_plan(sr)
+    ranges = measure_ranges(sr, plan, pictures, settings.overrides, settings.activations)
+    quantizations = {group: _quantization(found, sr.value_range) for group, found in ranges.items()}
+    quantizations.update(dict.fromkeys(plan.pinned, pixel_quantization(sr.value_range)))
+    weights, biases = _weights(sr, plan, quantizations, settings)
+    model = write_qdq(sr, plan, quantizations, weights, biases)
+    recipe = Recipe(
+        model=sr.name,
+        settings={**asdict(settings), "overrides": dict(sorted(settings.overrides.items()))},
+        tensors=_describe(plan, quantizations, ranges, weights, biases),
+        images=tuple(ImageRecipe(s.index, s.width, s.height, s.sha256) for s in crops.sources),
+        representative=_proof(tamed) if tamed else None,
+        changes=tuple(sr.changes),
+        warnings=crops.warnings + (_unproved(tamed) if tamed else ()),
+    )
+    return QuantizedModel(model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo)
+
+
+def _tamed(sr: SRModel, crops: CropSet, settings: Settings) -> RepresentativeSet | None:
+    model = FloatModel(sr.model)
+    first = model.run(to_float(crops.crops[0], sr.value_range))
+    if not np.isfinite(first).all():
+        raise CalibrationError("the network's output is NaN or infinite on a calibration image")
+    if not settings.tame:
+        return None
+    return represent(lambda pixels: model.run(to_float(pixels, sr.value_range)), crops.crops, sr.value_range)
+
+
+def _quantization(found: Range, value_range: tuple[float, float]) -> Quantization:
+    return Quantization.of_range(found.low, found.high, fallback=value_range[1] - value_range[0])
+
+
+def _weights(
+    sr: SRModel, plan: Plan, quantizations: Mapping[str, Quantization], settings: Settings
+) -> tuple[dict[str, QuantizedWeight], dict[str, NDArray[np.float32]]]:
+    constants = GraphView(sr.model).constants
+    weights, biases = {}, {}
+    for output, site in plan.convolutions.items():
+        weight = constants[site.weight]
+        # A transposed convolution's output channels repeat along its axis 1 for every group; they share a scale.
+        scale = SCALES[settings.weights](channel_rows(weight.astype(np.float64), site.axis))
+        outputs = len(constants[site.bias]) if site.bias else len(scale)
+        bias = constants[site.bias].astype(np.float32) if site.bias else np.zeros(outputs, np.float32)
+        source = quantizations[plan.group[site.source]].scale
+        folded = np.abs(bias).reshape(-1, len(scale)).max(axis=0)
+        weights[output] = round_weight(weight, safe_scale(scale, folded, source), site.axis, settings.weights)
+        biases[output] = bias
+    return weights, biases
+
+
+def _describe(
+    plan: Plan,
+    quantizations: Mapping[str, Quantization],
+    ranges: Mapping[str, Range],
+    weights: Mapping[str, QuantizedWeight],
+    biases: Mapping[str, NDArray[np.float32]],
+) -> tuple[TensorRecipe, ...]:
+    tensors = []
+    for point in plan.points:
+        group = plan.group[point]
+        given, found = quantizations[group], ranges.get(group)
+        tensors.append(
+            TensorRecipe(
+                name=point,
+                role="activation",
+                dtype="uint8",
+                scale=(given.scale,),
+                zero_point=(given.zero,),
+                axis=None,
+                estimator=found.estimator if found else "pixels",
+                source="natural+tamed" if found else "pixels",
+                low=found.seen_low if found else None,
+                high=found.seen_high if found else None,
+            )
+        )
+    for output, name in name_weights(plan).items():
+        weight, site = weights[output], plan.convolutions[output]
+        scales = tuple(float(value) for value in weight.scale)
+        zeros = (0,) * len(scales)
+        tensors.append(TensorRecipe(name, "weight", "int8", scales, zeros, weight.axis, weight.estimator, "weights"))
+        tiled = np.tile(weight.scale, len(biases[output]) // len(weight.scale))
+        sums = tuple(float(value) for value in bias_scale(quantizations[plan.group[site.source]].scale, tiled))
+        tensors.append(
+            TensorRecipe(f"{name}_bias", "bias", "int32", sums, (0,) * len(sums), 0, "accumulator", "weights")
+        )
+    return tuple(tensors)
+
+
+def _proof(tamed: RepresentativeSet) -> RepresentativeRecipe:
+    natural = [image.before for image in tamed.images if image.kind in ("natural", "contracted")] or [(0.0, 0.0)]
+    contracted = [image.factor for image in tamed.images if image.kind == "contracted"]
+    return RepresentativeRecipe(
+        images=len(tamed.images),
+        contracted=len(contracted),
+        rejected=len(tamed.rejected),
+        smallest_factor=min(contracted, default=1.0),
+        before=(min(low for low, _ in natural), max(high for _, high in natural)),
+        after=(tamed.coverage.low, tamed.coverage.high),
+        proved=tamed.coverage.proved,
+    )
+
+
+def _unproved(tamed: RepresentativeSet) -> tuple[str, ...]:
+    if tamed.coverage.proved:
+        return ()
+    missing = [
+        end for end, there in (("0", tamed.coverage.touches_low), ("255", tamed.coverage.touches_high)) if not there
+    ]
+    return (
+        f"no representative image makes the output touch pixel value {' or '.join(missing)}; "
+        "its range is pinned all the same",
+    )

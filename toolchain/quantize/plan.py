@@ -1,0 +1,247 @@
+"""Which tensors of a float network are quantized, and which of them share one quantization.
+
+One integer kernel is a convolution with its activation, its residual sum and a last activation; only its result is
+rounded. Tensors that are merely moved (concatenated, shuffled) keep the quantization of what they are moved from, so
+moving moves bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import onnx
+
+from toolchain.quantize.graph import GraphView, attributes
+from toolchain.quantize.program import ACTIVATIONS, read_activation
+
+if TYPE_CHECKING:
+    from toolchain.frontend import SRModel
+
+CONVOLUTIONS = ("Conv", "ConvTranspose")
+_MOVES = (
+    "DepthToSpace",
+    "SpaceToDepth",
+    "Slice",
+    "Split",
+    "MaxPool",
+    "Transpose",
+    "Reshape",
+    "Gather",
+    "Identity",
+    "Tile",
+)
+
+
+@dataclass(frozen=True)
+class ConvSite:
+    """A convolution that becomes an integer kernel: the names of its float tensors."""
+
+    node: str
+    source: str
+    weight: str
+    bias: str
+    axis: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the QDQ writer does.
+
+    Attributes:
+        points: tensors that get a QuantizeLinear and DequantizeLinear, in graph order; the graph input first.
+        group: the tensor that stands for each tensor's quantization; equal for all that share it.
+        pinned: the groups that hold pixels (the network's input and output).
+        bounded: real bounds of the tensors that end with an inner Clip.
+        convolutions: the integer convolutions, by the name of the convolution's own output.
+        float_operators: the kinds of the operators that stay float, in graph order.
+        observed: the tensors whose values decide each group that is not pinned: what moves bytes shows no new values.
+    """
+
+    points: tuple[str, ...]
+    group: dict[str, str]
+    pinned: frozenset[str]
+    bounded: dict[str, tuple[float, float]]
+    convolutions: dict[str, ConvSite]
+    float_operators: tuple[str, ...]
+    observed: tuple[str, ...]
+
+
+def make_plan(sr: SRModel) -> Plan:
+    """Decide for a normalized float network. Pure graph work: no data is looked at."""
+    return _Planner(GraphView(sr.model)).plan()
+
+
+class _Planner:
+    def __init__(self, view: GraphView) -> None:
+        self.view = view
+        self.inside: set[str] = set()  # tensors within a kernel, never rounded
+        self.ends: dict[str, str] = {}  # a kernel's result -> the kind of its last node
+        self.joined: set[str] = set()  # outputs of the Adds that are part of a convolution's kernel
+        self.parent: dict[str, str] = {}
+
+    def plan(self) -> Plan:
+        nodes = list(self.view.model.graph.node)
+        integer: set[str] = set()  # outputs of the nodes that are part of an integer kernel
+        sites: dict[str, ConvSite] = {}
+        for node in nodes:
+            site = self._site(node)
+            if site is not None:
+                sites[site.output] = site
+        # The convolution nearest an Add takes it: its other operand is then complete in every order of execution.
+        for node in reversed(nodes):
+            if node.output and node.output[0] in sites:
+                integer.update(self._follow(node.output[0]))
+        for node in nodes:
+            if node.op_type == "Add" and node.output[0] not in integer and not self._constant_operand(node):
+                integer.update(self._tail(node.output[0], ACTIVATIONS))
+            elif node.op_type == "Concat" and attributes(node)["axis"] in (1, -3) and not self._constant_operand(node):
+                integer.add(node.output[0])
+        points = self._points(nodes, integer)
+        groups = self._groups(nodes, set(points), integer)
+        pinned = frozenset(groups[name] for name in (self.view.input, self._last_rounded(groups)))
+        movers = {n.output[0] for n in nodes if n.op_type == "DepthToSpace"}
+        floats = tuple(node.op_type for node in nodes if node.output[0] not in integer and node.output[0] not in movers)
+        observed = tuple(p for p in points if groups[p] not in pinned and not self._shown_elsewhere(p, groups))
+        return Plan(points, groups, pinned, self._bounds(points), sites, floats, observed)
+
+    def _constant_operand(self, node: onnx.NodeProto) -> bool:
+        return any(self.view.is_constant(name) for name in node.input)
+
+    def _site(self, node: onnx.NodeProto) -> ConvSite | None:
+        if node.op_type not in CONVOLUTIONS or len(node.input) < 2:
+            return None
+        weight = self.view.constants.get(node.input[1])
+        settings = attributes(node)
+        if (
+            weight is None
+            or weight.ndim != 4
+            or settings.get("auto_pad", "NOTSET") != "NOTSET"
+            or "output_shape" in settings
+        ):
+            return None
+        bias = node.input[2] if len(node.input) > 2 else ""
+        if bias and not self.view.is_constant(bias):
+            return None
+        return ConvSite(node.name, node.input[0], node.input[1], bias, int(node.op_type != "Conv"), node.output[0])
+
+    def _tail(self, tensor: str, kinds: tuple[str, ...]) -> list[str]:
+        """``tensor`` and the activation after it that the same kernel computes."""
+        reader = self.view.sole_reader(tensor)
+        if reader is None or reader.op_type not in kinds or read_activation(reader, self.view) is None:
+            return [tensor]
+        self.inside.add(tensor)
+        return [tensor, reader.output[0]]
+
+    def _follow(self, tensor: str) -> list[str]:
+        """The outputs of the nodes that the convolution ``tensor`` takes into its kernel."""
+        chain = self._tail(tensor, ACTIVATIONS)
+        reader = self.view.sole_reader(chain[-1])
+        if (
+            reader is None
+            or reader.op_type != "Add"
+            or reader.output[0] in self.joined
+            or self._constant_operand(reader)
+        ):
+            return chain
+        other = next(name for name in reader.input if name != chain[-1])
+        if self._broadcasts(chain[-1], other):
+            return chain
+        self.joined.add(reader.output[0])
+        self.inside.add(chain[-1])
+        return chain + self._tail(reader.output[0], ("Relu", "Clip"))
+
+    def _broadcasts(self, inner: str, residual: str) -> bool:
+        """Whether the convolution's own result is the narrower operand, which cannot take the sum in."""
+        left, right = self._channels(inner), self._channels(residual)
+        return left is None or (left == 1 and right != 1)
+
+    def _channels(self, tensor: str) -> int | None:
+        """Number of channels, as far as convolutions and what keeps or adds channels tell; None where unknown."""
+        node = self.view.producers.get(tensor)
+        if node is None:
+            if tensor != self.view.input:
+                return None
+            return int(self.view.model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
+        if node.op_type in CONVOLUTIONS and node.input[1] in self.view.constants:
+            shape = self.view.constants[node.input[1]].shape
+            return int(shape[0] if node.op_type == "Conv" else shape[1] * attributes(node).get("group", 1))
+        if node.op_type in ACTIVATIONS:
+            return self._channels(node.input[0])
+        parts = [self._channels(name) for name in node.input]
+        known = [part for part in parts if part is not None]
+        if node.op_type in ("Add", "Concat") and len(known) == len(parts):
+            return max(known) if node.op_type == "Add" else sum(known)
+        return None
+
+    def _points(self, nodes: list[onnx.NodeProto], integer: set[str]) -> tuple[str, ...]:
+        moved = {n.output[0]: n.input[0] for n in nodes if n.op_type == "DepthToSpace"}
+        points = [self.view.input]
+        for node in nodes:
+            for name in node.output:
+                if name in self.inside or not name:
+                    continue
+                if name in integer:
+                    points.append(name)
+                elif name in moved:
+                    # At the end of the graph the shuffle leaves codes as they are.
+                    if name != self.view.output:
+                        points.append(name)
+                elif name == self.view.output or self._feeds_integer(name, integer):
+                    points.append(name)
+        return tuple(points)
+
+    def _feeds_integer(self, tensor: str, integer: set[str]) -> bool:
+        return any(
+            reader.op_type == "DepthToSpace" or any(out in integer for out in reader.output)
+            for reader in self.view.consumers.get(tensor, ())
+        )
+
+    def _groups(self, nodes: list[onnx.NodeProto], points: set[str], integer: set[str]) -> dict[str, str]:
+        for node in nodes:
+            if node.op_type == "Concat" and node.output[0] in integer:
+                # Pixels keep their own quantization: only where nothing else is concatenated does the result share it.
+                names = set(node.input)
+                mixed = len(names) > 1 and self.view.input in {self._root(name) for name in names}
+                for name in names:
+                    if not (mixed and self._root(name) == self.view.input):
+                        self._join(node.output[0], name)
+            elif node.op_type in _MOVES and node.input and not self.view.is_constant(node.input[0]):
+                for name in node.output:
+                    self._join(name, node.input[0])
+        return {name: self._root(name) for name in [*points, *self.parent]}
+
+    def _shown_elsewhere(self, point: str, groups: dict[str, str]) -> bool:
+        """Whether a Concat of the same group holds this tensor, or it is moved from a tensor of the same group."""
+        joins = [n for n in self.view.consumers.get(point, ()) if n.op_type == "Concat"]
+        if any(groups.get(n.output[0]) == groups[point] for n in joins):
+            return True
+        maker = self.view.producers.get(point)
+        return maker is not None and maker.op_type in _MOVES and groups.get(maker.input[0]) == groups[point]
+
+    def _root(self, name: str) -> str:
+        while self.parent.get(name, name) != name:
+            name = self.parent[name]
+        return name
+
+    def _join(self, name: str, other: str) -> None:
+        keep, lose = sorted((self._root(other), self._root(name)), key=lambda root: root != self.view.input)
+        self.parent.setdefault(keep, keep)
+        self.parent[lose] = keep
+
+    def _last_rounded(self, groups: dict[str, str]) -> str:
+        name = self.view.output
+        while name not in groups:
+            name = self.view.producers[name].input[0]
+        return name
+
+    def _bounds(self, points: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+        bounds = {}
+        for name in points:
+            node = self.view.producers.get(name)
+            if node is not None and node.op_type == "Clip":
+                activation = read_activation(node, self.view)
+                if activation is not None and abs(activation.low) < 1e30 and abs(activation.high) < 1e30:
+                    bounds[name] = (activation.low, activation.high)
+        return bounds

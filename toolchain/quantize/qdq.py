@@ -1,0 +1,147 @@
+"""Writes the canonical QDQ model: standard ONNX, opset 17.
+
+Activations are uint8, weights int8 per output channel, biases int32. Every point of the plan becomes QuantizeLinear ->
+DequantizeLinear; its readers read the latter. The last quantization is the pixels' own, so that integer saturation does
+what a final clip would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from toolchain.errors import CalibrationError
+from toolchain.quantize.arithmetic import Quantization
+from toolchain.quantize.graph import Array, GraphView
+from toolchain.quantize.plan import Plan
+from toolchain.quantize.weights import QuantizedWeight, bias_scale, round_bias
+
+if TYPE_CHECKING:
+    from toolchain.frontend import SRModel
+
+
+def pixel_quantization(value_range: tuple[float, float]) -> Quantization:
+    """The quantization whose codes are the pixels: scale 1/255 or 1, zero point 0."""
+    return Quantization(float(np.float32((value_range[1] - value_range[0]) / 255)), 0)
+
+
+def write_qdq(
+    sr: SRModel,
+    plan: Plan,
+    quantizations: Mapping[str, Quantization],
+    weights: Mapping[str, QuantizedWeight],
+    biases: Mapping[str, Array],
+) -> onnx.ModelProto:
+    """Write the quantized model.
+
+    Args:
+        sr: the float network, its convolutions unchanged from when ``plan`` was made.
+        plan: which tensors are quantized.
+        quantizations: by the group's name; pinned groups may be left out.
+        weights: by the name of the convolution's output.
+        biases: float biases (O,) by the name of the convolution's output.
+
+    Raises:
+        CalibrationError: a group has no quantization.
+    """
+    return _Writer(sr, plan, quantizations).write(weights, biases)
+
+
+def name_weights(plan: Plan) -> dict[str, str]:
+    """The names of the convolutions' weights, by convolution output, made unique where convolutions share one."""
+    names: dict[str, str] = {}
+    used: set[str] = set()
+    for output, site in plan.convolutions.items():
+        names[output] = site.weight if site.weight not in used else f"{site.weight}_of_{output}"
+        used.add(site.weight)
+    return names
+
+
+class _Writer:
+    def __init__(self, sr: SRModel, plan: Plan, quantizations: Mapping[str, Quantization]) -> None:
+        self.sr, self.plan = sr, plan
+        self.view = GraphView(sr.model)
+        pixels = pixel_quantization(sr.value_range)
+        self.quantizations = {**quantizations, **dict.fromkeys(plan.pinned, pixels)}
+        missing = sorted({plan.group[point] for point in plan.points} - set(self.quantizations))
+        if missing:
+            raise CalibrationError(f"no range is known for the tensor '{missing[0]}'")
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+
+    def write(self, weights: Mapping[str, QuantizedWeight], biases: Mapping[str, Array]) -> onnx.ModelProto:
+        points = set(self.plan.points)
+        self._point(self.view.input)
+        names = name_weights(self.plan)
+        for original in self.sr.model.graph.node:
+            node = onnx.NodeProto()
+            node.CopyFrom(original)
+            for index, name in enumerate(node.input):
+                if name in points:
+                    node.input[index] = f"{name}_dequantized"
+            site = self.plan.convolutions.get(node.output[0])
+            if site is not None:
+                source = self._of(site.source)
+                inputs = [
+                    node.input[0],
+                    *self._constants(names[site.output], source, weights[site.output], biases[site.output]),
+                ]
+                del node.input[:]
+                node.input.extend(inputs)
+            ends = [name for name in node.output if name in points]
+            if self.view.output in ends:
+                node.output[list(node.output).index(self.view.output)] = f"{self.view.output}_float"
+            self.nodes.append(node)
+            for name in ends:
+                self._point(name)
+        return self._model()
+
+    def _of(self, tensor: str) -> Quantization:
+        return self.quantizations[self.plan.group[tensor]]
+
+    def _constant(self, name: str, value: Array) -> str:
+        self.initializers.append(numpy_helper.from_array(value, name))
+        return name
+
+    def _point(self, tensor: str) -> None:
+        quantization = self._of(tensor)
+        last = tensor == self.view.output
+        scale = self._constant(f"{tensor}_scale", np.asarray(quantization.scale, np.float32))
+        zero = self._constant(f"{tensor}_zero_point", np.asarray(quantization.zero, np.uint8))
+        codes = f"{tensor}_quantized"
+        self._node("QuantizeLinear", [f"{tensor}_float" if last else tensor, scale, zero], codes)
+        self._node("DequantizeLinear", [codes, scale, zero], tensor if last else f"{tensor}_dequantized")
+
+    def _constants(self, name: str, source: Quantization, weight: QuantizedWeight, bias: Array) -> list[str]:
+        scale = self._constant(f"{name}_scale", weight.scale)
+        zero = self._constant(f"{name}_zero_point", np.zeros(len(weight.scale), np.int8))
+        codes = self._constant(f"{name}_quantized", weight.codes)
+        self._node("DequantizeLinear", [codes, scale, zero], f"{name}_dequantized", axis=weight.axis)
+        # A transposed convolution's groups share their channels' scales.
+        scales = np.tile(weight.scale, len(bias) // len(weight.scale))
+        sums = self._constant(f"{name}_bias_scale", bias_scale(source.scale, scales))
+        steps = self._constant(f"{name}_bias_quantized", round_bias(bias, source.scale, scales))
+        self._node("DequantizeLinear", [steps, sums], f"{name}_bias_dequantized", axis=0)
+        return [f"{name}_dequantized", f"{name}_bias_dequantized"]
+
+    def _node(self, kind: str, inputs: list[str], output: str, **settings: int) -> None:
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=f"{output}_{kind}", **settings))
+
+    def _model(self) -> onnx.ModelProto:
+        given = self.sr.model
+        read = {name for node in self.nodes for name in node.input}
+        kept = [item for item in given.graph.initializer if item.name in read]
+        graph = helper.make_graph(
+            self.nodes,
+            given.graph.name or "network",
+            given.graph.input,
+            given.graph.output,
+            [*kept, *self.initializers],
+        )
+        model = helper.make_model(graph, opset_imports=given.opset_import, producer_name="clipfree")
+        model.ir_version = min(given.ir_version, 10)
+        return model

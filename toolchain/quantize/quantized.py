@@ -1,0 +1,38 @@
+"""The hand-over from quantization to lowering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import onnx
+
+from toolchain.quantize.recipe import Recipe
+
+if TYPE_CHECKING:
+    from toolchain.frontend import Clip
+
+
+@dataclass(frozen=True)
+class QuantizedModel:
+    """A network as canonical QDQ ONNX and how it came to be.
+
+    Attributes:
+        model: standard ONNX, opset 17; float ends of ``value_range``, every integer kernel between Q and DQ nodes.
+        recipe: every tensor's scale and zero point, and where they are from.
+        name: the network's name.
+        channels: 1 (Y) or 3 (RGB).
+        scale: upscaling factor.
+        value_range: what the ends' floats mean, (0, 1) or (0, 255).
+        clip: the final clip that integer saturation replaces; None where the network had none.
+        halo: receptive-field radius in low-resolution pixels.
+    """
+
+    model: onnx.ModelProto
+    recipe: Recipe
+    name: str
+    channels: int
+    scale: int
+    value_range: tuple[float, float]
+    clip: Clip | None
+    halo: int

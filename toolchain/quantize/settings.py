@@ -1,0 +1,53 @@
+"""What a user can choose about quantization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from toolchain.errors import CalibrationError
+from toolchain.quantize.estimators import ESTIMATORS
+from toolchain.quantize.weights import SCALES
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of ``quantize``; equal settings, photos and model give equal bytes.
+
+    Attributes:
+        activations: range estimator of the inner tensors, see ``estimators.ESTIMATORS``.
+        weights: "mse" or "minmax", per output channel.
+        overrides: estimators by tensor name, where they differ from ``activations``.
+        crop: longest side of a calibration crop in pixels.
+        crops_per_image: crops of each photo; every second one from the photo shrunk by the network's scale.
+        seed: where crops are cut.
+        equalize: balance the channels of inner tensors against each other (exact in float).
+        reconstruct: round weights so that their errors cancel on the calibration images, not each for itself.
+        correct_bias: cancel the mean error that rounded weights leave in each channel.
+        tame: add the tamed representative images (CFQP) to the natural ones.
+    """
+
+    activations: str = "mse"
+    weights: str = "mse"
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    crop: int = 128
+    crops_per_image: int = 4
+    seed: int = 0
+    equalize: bool = True
+    reconstruct: bool = True
+    correct_bias: bool = True
+    tame: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise CalibrationError where a name or number cannot be used."""
+        for name in (self.activations, *self.overrides.values()):
+            if name not in ESTIMATORS:
+                raise CalibrationError(
+                    f"there is no range estimator '{name}'", hint=f"choose one of {', '.join(sorted(ESTIMATORS))}"
+                )
+        if self.weights not in SCALES:
+            raise CalibrationError(
+                f"there is no weight estimator '{self.weights}'", hint=f"choose one of {', '.join(sorted(SCALES))}"
+            )
+        if self.crop < 1 or self.crops_per_image < 1 or self.seed < 0:
+            raise CalibrationError("crop and crops_per_image must be at least 1, seed at least 0")

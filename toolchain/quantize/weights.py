@@ -1,0 +1,94 @@
+"""Weights and biases as integers: int8 in [-127, 127] per output channel, int32 biases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.quantize.graph import Array
+
+LIMIT: Final = 127
+_BIAS_LIMIT: Final = 2**30
+
+
+@dataclass(frozen=True)
+class QuantizedWeight:
+    """int8 ``codes`` in the weight's own layout, float32 ``scale`` per output channel, which lie along ``axis``."""
+
+    codes: NDArray[np.int8]
+    scale: NDArray[np.float32]
+    axis: int
+    estimator: str
+
+    def real(self) -> NDArray[np.float32]:
+        """The float32 weights that the codes stand for."""
+        return (self.codes.astype(np.float32) * along(self.scale, self.axis, self.codes.ndim)).astype(np.float32)
+
+
+def along(values: Array, axis: int, rank: int) -> Array:
+    """A vector as an array of ``rank`` dimensions that broadcasts along ``axis``."""
+    return values.reshape([-1 if index == axis else 1 for index in range(rank)])
+
+
+def channel_rows(weight: Array, axis: int) -> Array:
+    """The weights as (channels along ``axis``, everything else)."""
+    return np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
+
+
+def minmax_scale(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The smallest scale that saturates no weight. ``rows`` (channels, n) -> (channels,)."""
+    scale: NDArray[np.float64] = np.abs(rows).max(axis=1, initial=0.0) / LIMIT
+    return scale
+
+
+def mse_scale(rows: NDArray[np.float64], importance: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Per channel, the scale among 81 shrinkings of the largest weight (1.0 to 0.6) with the least squared error.
+
+    ``importance`` (n,) or (channels, n) weighs the errors, for instance by the mean square of the input that meets each
+    weight.
+    """
+    full = minmax_scale(rows)
+    weighs = np.ones(()) if importance is None else importance
+    best, least = full.copy(), np.full(len(rows), np.inf)
+    for factor in np.linspace(1.0, 0.6, 81):
+        scale = np.where(full > 0, full * factor, 1.0)[:, None]
+        error = rows - np.clip(np.rint(rows / scale), -LIMIT, LIMIT) * scale
+        loss = (error**2 * weighs).sum(axis=1)
+        better = loss < least
+        best[better], least[better] = (full * factor)[better], loss[better]
+    return best
+
+
+SCALES: Final[dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
+    "minmax": minmax_scale,
+    "mse": mse_scale,
+}
+
+
+def safe_scale(scale: Array, bias: Array, source_scale: float) -> NDArray[np.float32]:
+    """Scales as float32, large enough that every bias fits in 31 bits, even where a channel has no weights."""
+    least = np.abs(bias.astype(np.float64)) / (source_scale * _BIAS_LIMIT)
+    floor = np.maximum(least, np.finfo(np.float32).tiny * 2.0**24)
+    return np.maximum(scale, floor).astype(np.float32)
+
+
+def round_weight(weight: Array, scale: NDArray[np.float32], axis: int, estimator: str) -> QuantizedWeight:
+    """Round each weight to its nearest code."""
+    steps = np.rint(weight.astype(np.float64) / along(scale.astype(np.float64), axis, weight.ndim))
+    return QuantizedWeight(np.clip(steps, -LIMIT, LIMIT).astype(np.int8), scale, axis, estimator)
+
+
+def bias_scale(source_scale: float, weight_scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The scale of the accumulator: float32(s_x * s_w) per output channel."""
+    scale: NDArray[np.float32] = (np.float64(source_scale) * weight_scale.astype(np.float64)).astype(np.float32)
+    return scale
+
+
+def round_bias(bias: Array, source_scale: float, weight_scale: NDArray[np.float32]) -> NDArray[np.int32]:
+    """The bias in accumulator steps, saturated to 31 bits."""
+    steps = np.rint(bias.astype(np.float64) / (np.float64(source_scale) * weight_scale.astype(np.float64)))
+    return np.clip(steps, -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32)
