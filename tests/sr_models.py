@@ -46,6 +46,7 @@ class Builder:
         of the biases, 0 for none.
         """
         w = self.rng.normal(0, noise / np.sqrt(cin // groups * k * k), (cout, cin // groups, k, k))
+        w -= w.mean(axis=(1, 2, 3), keepdims=True)  # flat areas keep their level
         for c in range(identity):
             for r in range(repeat):
                 w[c * repeat + r if order == "CRD" else r * identity + c, source + c, k // 2, k // 2] += 1.0
@@ -150,7 +151,8 @@ def fsrcnn(scale: int = 3, channels: int = 1, *, features: int = 16, shrunk: int
     for _ in range(maps):
         x = b.prelu(b.conv(x, shrunk, shrunk, identity=channels), shrunk)
     x = b.prelu(b.conv(x, shrunk, features, 1, identity=channels), features)
-    w = b.rng.normal(0, 0.02, (features, channels, kernel, kernel))
+    w = b.rng.normal(0, 0.006, (features, channels, kernel, kernel))
+    w -= w.mean(axis=(2, 3), keepdims=True)
     # One input pixel spreads as a triangle of half-width `scale`: linear interpolation, whose weights add up to 1.
     triangle = np.maximum(0.0, 1.0 - np.abs(np.arange(kernel) - kernel // 2) / scale)
     for c in range(channels):

@@ -1,4 +1,4 @@
-"""From an ONNX file to a normalized super-resolution graph: load and check, then rewrite to a small set of operators."""
+"""From an ONNX file to a normalized super-resolution graph: load and check, then rewrite to few operators."""
 
 from toolchain.frontend.load import is_quantized, load_model
 from toolchain.frontend.model import UNBOUNDED_HALO, Clip, SRModel

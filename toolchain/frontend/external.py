@@ -13,6 +13,8 @@ from onnx import TensorProto, helper
 
 from toolchain.errors import ModelError
 
+_HINT = "external data must lie in the model's own folder"
+
 
 def read_external(tensor: onnx.TensorProto, folder: Path, budget: int) -> int:
     """Put a tensor's external data into it; returns the number of bytes read, of which ``budget`` are allowed.
@@ -40,15 +42,16 @@ def read_external(tensor: onnx.TensorProto, folder: Path, budget: int) -> int:
         with os.fdopen(handle, "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise ModelError(f"external data '{path.name}' is not a regular file", hint="copy the data beside the model")
+                raise ModelError(f"external data '{path.name}' is not a regular file", hint=_HINT)
             if offset + length > status.st_size:
                 raise ModelError(f"external data of tensor '{tensor.name}' lies beyond the end of '{path.name}'",
                                  hint="the data file is truncated or belongs to another model")
             file.seek(offset)
             data = file.read(length)
     except OSError as error:
-        raise ModelError(f"cannot read external data '{path.name}' of tensor '{tensor.name}': {error.strerror or error}",
-                         hint="keep the data file in the model's folder") from error
+        reason = error.strerror or str(error)
+        raise ModelError(f"cannot read external data '{path.name}' of tensor '{tensor.name}': {reason}",
+                         hint=_HINT) from error
     tensor.raw_data = data
     tensor.data_location = TensorProto.DEFAULT
     del tensor.external_data[:]
@@ -56,24 +59,25 @@ def read_external(tensor: onnx.TensorProto, folder: Path, budget: int) -> int:
 
 
 def _contained(name: str, location: str, folder: Path) -> Path:
-    hint = "external data must lie in the model's own folder"
     parts = re.split(r"[/\\]", location)
     if not location or "\x00" in location:
-        raise ModelError(f"external data of tensor '{name}' names no file", hint=hint)
+        raise ModelError(f"external data of tensor '{name}' names no file", hint=_HINT)
     if ".." in parts or parts[0] == "" or ":" in parts[0]:
-        raise ModelError(f"external data of tensor '{name}' points outside the model's folder: '{location}'", hint=hint)
+        raise ModelError(f"external data of tensor '{name}' points outside the model's folder: '{location}'",
+                         hint=_HINT)
     root = folder.resolve()
     try:
         path = (root / location).resolve()
     except (OSError, RuntimeError) as error:
-        raise ModelError(f"external data of tensor '{name}' cannot be found: '{location}'", hint=hint) from error
+        raise ModelError(f"external data of tensor '{name}' cannot be found: '{location}'", hint=_HINT) from error
     if not path.is_relative_to(root):
         raise ModelError(f"external data of tensor '{name}' leads out of the model's folder by a link: '{location}'",
-                         hint=hint)
+                         hint=_HINT)
     return path
 
 
 def _number(name: str, key: str, text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", text):
-        raise ModelError(f"external data of tensor '{name}' has a wrong {key}: '{text[:40]}'", hint="the file is damaged")
+        raise ModelError(f"external data of tensor '{name}' has a wrong {key}: '{text[:40]}'",
+                         hint="the file is damaged")
     return int(text)

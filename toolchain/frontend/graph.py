@@ -106,7 +106,7 @@ class Graph:
         return self.constants.get(node.input[position]) if position < len(node.input) else None
 
     def split(self, node: onnx.NodeProto) -> tuple[str, Array, bool] | None:
-        """A two-input node as (computed value's name, constant, constant stands first); None if it is not of that kind."""
+        """A two-input node as (computed value's name, constant, constant stands first); None if it is not that."""
         if len(node.input) != 2:
             return None
         first, second = (self.constant(name) for name in node.input)
@@ -211,7 +211,8 @@ class Graph:
 
     # -- back to ONNX
 
-    def to_model(self, *, input_shape: Sequence[int | str], output_shape: Sequence[int | str] | None) -> onnx.ModelProto:
+    def to_model(self, *, input_shape: Sequence[int | str],
+                 output_shape: Sequence[int | str] | None) -> onnx.ModelProto:
         """The graph as a model of opset 17 with float32 ends; no output shape means it is left open."""
         inside = [helper.make_tensor_value_info(self.input, TensorProto.FLOAT, list(input_shape))]
         out = [helper.make_tensor_value_info(self.output, TensorProto.FLOAT, output_shape and list(output_shape))]

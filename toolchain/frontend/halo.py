@@ -9,8 +9,8 @@ from toolchain.frontend.model import UNBOUNDED_HALO
 from toolchain.frontend.probe import shapes
 
 _POINTWISE = {"Relu", "PRelu", "LeakyRelu", "Clip", "Add", "Sub", "Mul", "Div", "Min", "Max", "Sigmoid", "Tanh", "Abs",
-              "Neg", "Elu", "Selu", "Exp", "Log", "Sqrt", "Pow", "HardSigmoid", "HardSwish", "Softplus", "Softsign", "Erf",
-              "Cast", "Identity", "Where", "Mish", "Gelu", "Reciprocal", "Sum", "Mean", "Floor", "Ceil", "Round"}
+              "Neg", "Elu", "Selu", "Exp", "Log", "Sqrt", "Pow", "HardSigmoid", "HardSwish", "Softplus", "Softsign",
+              "Erf", "Cast", "Identity", "Where", "Mish", "Gelu", "Reciprocal", "Sum", "Mean", "Floor", "Ceil", "Round"}
 
 Interval = tuple[int, int]
 

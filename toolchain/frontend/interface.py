@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from toolchain.errors import ModelError
+from toolchain.frontend.graph import Array
 
 PROBE_SIZE = (23, 18)
 """Height and width used where a model leaves them free: small, different, not a multiple of usual strides."""
@@ -55,7 +56,8 @@ def read_interface(model: onnx.ModelProto) -> Interface:
         rank = len(dims) if tensor.HasField("shape") else "unknown"
         raise ModelError(f"the model's input '{inputs[0].name}' has rank {rank}, not 4", hint=_HINT)
     if dims[0] not in (None, 1):
-        raise ModelError(f"the model's batch size is fixed to {dims[0]}", hint="export it with batch size 1 or a free one")
+        raise ModelError(f"the model's batch size is fixed to {dims[0]}",
+                         hint="export it with batch size 1 or a free one")
     return _layout(model, inputs[0].name, dims)
 
 
@@ -82,6 +84,6 @@ def _channels_of_first_convolution(model: onnx.ModelProto, name: str) -> int | N
     return None
 
 
-def random_picture(shape: tuple[int, ...], peak: float, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Uniform noise over half-tone steps: it exercises borders and clips; float32 in 0..peak, reproducible."""
+def random_picture(shape: tuple[int, ...], peak: float, seed: int = 0) -> Array:
+    """Uniform noise, which exercises borders and clips; float32 in 0..peak, reproducible."""
     return (np.random.default_rng(seed).random(shape) * peak).astype(np.float32)

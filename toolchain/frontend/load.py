@@ -12,16 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import TensorProto, checker, helper, numpy_helper
 
 from toolchain.errors import ModelError
 from toolchain.frontend.external import read_external
 
 MAX_BYTES = 512 << 20
-"""Largest model file, and largest sum of external data. Mobile super-resolution networks have some hundred kilobytes."""
+"""Largest model file, and largest sum of external data. Mobile super-resolution networks have some 100 KB."""
 
 OLDEST_OPSET = 7
+
+_DAMAGED = "the file is damaged"
 
 _QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
               "ConvInteger", "MatMulInteger", "QLinearAdd", "QLinearConcat", "QLinearLeakyRelu"}
@@ -78,7 +79,8 @@ def _node_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
         if attribute.HasField("t"):
             yield attribute.t
         yield from attribute.tensors
-        for sparse in ([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []) + list(attribute.sparse_tensors):
+        one = [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
+        for sparse in [*one, *attribute.sparse_tensors]:
             yield sparse.values
             yield sparse.indices
         for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
@@ -104,7 +106,7 @@ def _parse(path: Path, data: bytes) -> onnx.ModelProto:
     try:
         model.ParseFromString(data)
         understood = True
-    except (DecodeError, ValueError):
+    except Exception:  # protobuf's DecodeError, which has no typed home
         understood = False
     # ONNX files begin with their IR version: field 1, a small number.
     begins_well = data[0] == 0x08 and len(data) > 1 and data[1] < 32
@@ -120,7 +122,7 @@ def _parse(path: Path, data: bytes) -> onnx.ModelProto:
 
 def _looks_like(data: bytes) -> str:
     kinds = [("a TensorFlow Lite model", data[4:8] == b"TFL3"), ("a PNG picture", data[:4] == b"\x89PNG"),
-             ("a JPEG picture", data[:3] == b"\xff\xd8\xff"), ("a PyTorch checkpoint or zip archive", data[:2] == b"PK"),
+             ("a JPEG picture", data[:3] == b"\xff\xd8\xff"), ("a PyTorch or zip archive", data[:2] == b"PK"),
              ("an HDF5 file", data[:4] == b"\x89HDF"), ("text", data[:256].isascii() and b"\x00" not in data[:256])]
     return next((f", it looks like {name}" for name, fits in kinds if fits), "")
 
@@ -141,13 +143,13 @@ def _check_values(path: Path, tensor: onnx.TensorProto) -> None:
         if tensor.HasField("raw_data") and tensor.data_type not in _PACKED:
             expected = math.prod(tensor.dims) * dtype.itemsize
             if len(tensor.raw_data) != expected:
-                raise ModelError(f"{path}: tensor '{tensor.name}' has {len(tensor.raw_data)} bytes instead of {expected}",
-                                 hint="the file is damaged")
+                raise ModelError(f"{path}: tensor '{tensor.name}' has {len(tensor.raw_data)} bytes, not {expected}",
+                                 hint=_DAMAGED)
         if tensor.data_type == TensorProto.STRING:
             return
         values = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise ModelError(f"{path}: tensor '{tensor.name}' cannot be read: {error}", hint="the file is damaged") from error
+        raise ModelError(f"{path}: tensor '{tensor.name}' cannot be read: {error}", hint=_DAMAGED) from error
     if tensor.data_type in _FLOATS and not np.isfinite(values.astype(np.float64)).all():
         if values.size == 1:  # an open bound of a Clip, not a weight
             return

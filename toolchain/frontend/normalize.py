@@ -42,6 +42,7 @@ NARROW_TOLERANCE = 2e-2
 """The same where the source itself computes with float16 or bfloat16."""
 
 _SIZES = ((23, 17), (19, 27))
+_FAULT = "this is a fault of clipfree: please report it with the model"
 
 
 def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: str | None = None) -> SRModel:
@@ -57,7 +58,7 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
             no whole scale, a size that is baked in beyond repair, or (never silently) a result that differs.
     """
     if is_quantized(model):
-        raise ModelError("the model is quantized already", hint="it is deployed as it is; normalizing is for float models")
+        raise ModelError("the model is quantized already", hint="only float models are normalized")
     changes: list[str] = []
     # 1. Plain operators of ai.onnx only, no functions, no unused parts.
     model, said = inline.apply(model)
@@ -88,7 +89,8 @@ def _rewrite(model: onnx.ModelProto, interface: Interface, changes: list[str]) -
     graph = Graph(model, interface.shape)
     # 4. Constants are computed now; 5. operators without effect go.
     changes += [constants.apply(graph), noops.apply(graph)]
-    # 6. Channels-last ends become NCHW; 7. transposes meet and vanish; 8. pixel shuffles are recognized in any spelling.
+    # 6. Channels-last ends become NCHW; 7. transposes meet and vanish; 8. pixel shuffles are
+    #    recognized in any spelling.
     changes.append(layout.open_ends(graph, input_last=interface.channels_last, channels=interface.channels))
     moved = layout.apply(graph)
     changes += [shuffle.apply(graph), moved or layout.apply(graph), noops.apply(graph)]
@@ -109,11 +111,12 @@ def _rewrite(model: onnx.ModelProto, interface: Interface, changes: list[str]) -
 
 
 def _model(graph: Graph, channels: int) -> onnx.ModelProto:
-    model = graph.to_model(input_shape=(1, channels, "height", "width"), output_shape=(1, channels, "height_out", "width_out"))
+    model = graph.to_model(input_shape=(1, channels, "height", "width"),
+                           output_shape=(1, channels, "height_out", "width_out"))
     try:
         checker.check_model(model)
     except checker.ValidationError as error:
-        raise ModelError(f"the normalized model is not valid: {short(error)}", hint="please report this model") from error
+        raise ModelError(f"the normalized model is not valid: {short(error)}", hint=_FAULT) from error
     return model
 
 
@@ -121,10 +124,13 @@ def _scale(model: onnx.ModelProto, channels: int) -> int:
     """Output pixels per input pixel, the same at two sizes and in both directions."""
     found = set()
     for height, width in _SIZES:
-        shape = run(model, np.zeros((1, channels, height, width), np.float32)).shape
+        try:
+            shape = run(model, np.zeros((1, channels, height, width), np.float32)).shape
+        except ModelError as error:
+            raise ModelError(error.message, hint="it must take pictures of any size") from error
         if len(shape) != 4 or shape[:2] != (1, channels) or shape[2] % height or shape[3] % width:
-            raise ModelError(f"the model makes an output of shape {tuple(shape)} from an input of (1, {channels}, {height}, "
-                             f"{width})", hint="a super-resolution network multiplies height and width by a whole number")
+            raise ModelError(f"the model makes {tuple(shape)} of an input of (1, {channels}, {height}, {width})",
+                             hint="a super-resolution network multiplies height and width by a whole number")
         found |= {shape[2] // height, shape[3] // width}
     if len(found) != 1 or 0 in found:
         raise ModelError(f"the model scales height and width differently ({sorted(found)})",
@@ -145,7 +151,7 @@ def _compare(source: onnx.ModelProto, plain: onnx.ModelProto, interface: Interfa
     difference = float(np.abs(want - got).max()) / peak if want.shape == got.shape else float("inf")
     if not difference <= tolerance:
         raise ModelError(f"the normalized model differs from its source by {difference:.1e} of the value range",
-                         hint="this is a fault of clipfree: please report it with the model")
+                         hint=_FAULT)
 
 
 def _file_name(text: str) -> str:

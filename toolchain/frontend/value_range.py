@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 
 from toolchain.errors import ModelError
 from toolchain.frontend.graph import Array
@@ -34,27 +35,29 @@ def choose(given: str | None, clip: Clip | None, errors: dict[str, float]) -> tu
     if clip is not None:
         found = (0.0, clip.high)
         if given is not None and RANGES[given] != found:
-            raise ModelError(f"the value range {given} contradicts the model's final clip to {clip.low:g}..{clip.high:g}",
+            limits = f"{clip.low:g}..{clip.high:g}"
+            raise ModelError(f"the value range {given} contradicts the model's final clip to {limits}",
                              hint="leave --range away")
         return found, "the final clip says so"
     if given is not None:
         return RANGES[given], "given"
     small, large = errors["0..1"], errors["0..255"]
-    # A network without offsets treats both alike; then the common convention is taken.
-    if small <= _FAITHFUL and small <= 4 * large:
+    # Networks without large offsets treat both alike, and then the common convention is right. One made for 0..255 has
+    # offsets that drown a picture of 0..1.
+    if small <= _FAITHFUL and (small <= _FAITHFUL / 4 or small <= 10 * large):
         return RANGES["0..1"], f"the output follows the input to {small:.1%}"
-    if large <= _FAITHFUL:
+    if large <= _FAITHFUL < small:
         return RANGES["0..255"], f"the output follows the input to {large:.1%}"
     raise ModelError(f"cannot tell whether the model works on 0..1 or 0..255 (the output deviates from the input by "
                      f"{small:.0%} and {large:.0%})", hint="say --range 0..1 or --range 0..255")
 
 
-def follow(model: object, channels: int, scale: int) -> dict[str, float]:
+def follow(model: onnx.ModelProto, channels: int, scale: int) -> dict[str, float]:
     """For each range, how far the output is from the input: RMS of local means, as a part of the range.
 
     The pictures are mid-grey and a gradient through all levels; the border is left out.
     """
-    ready = session(model)  # type: ignore[arg-type]
+    ready = session(model)
     ramp = np.linspace(0.0, 1.0, _SIZE)
     gradient = 0.5 * (ramp[:, None] + ramp[None, ::-1])
     errors = {}

@@ -52,7 +52,7 @@ def _spell(graph: Graph, node: onnx.NodeProto, source: str, limits: tuple[float,
         node.input.append(graph.add_constant(max(low, -_LARGEST), f"{node.output[0]}_min"))
         node.input.append(graph.add_constant(min(high, _LARGEST), f"{node.output[0]}_max"))
     graph.touch()
-    return before.op_type != node.op_type
+    return bool(before.op_type != node.op_type)
 
 
 def _hoist(graph: Graph, shuffle: onnx.NodeProto) -> bool:

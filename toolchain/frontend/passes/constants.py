@@ -51,10 +51,11 @@ def apply(graph: Graph) -> str:
 def _constant(node: onnx.NodeProto) -> Array:
     values = attributes(node)
     if "value" in values:
-        return numpy_helper.to_array(values["value"])
+        return np.asarray(numpy_helper.to_array(values["value"]))
     name, value = next(iter(values.items()))
     if name not in ("value_float", "value_floats", "value_int", "value_ints"):
-        raise ModelError(f"constant '{node.output[0]}' holds neither numbers nor a tensor", hint="export the model again")
+        raise ModelError(f"constant '{node.output[0]}' holds neither numbers nor a tensor",
+                         hint="export the model again")
     return np.asarray(value, dtype=np.float32 if "float" in name else np.int64)
 
 

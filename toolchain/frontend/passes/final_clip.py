@@ -25,10 +25,10 @@ def bounds(graph: Graph, node: onnx.NodeProto) -> tuple[float, float] | None:
         limits = [-math.inf, math.inf]
         for i in (1, 2):
             if i < len(node.input) and node.input[i]:
-                value = graph.operand(node, i)
-                if value is None or value.size != 1:
+                limit = graph.operand(node, i)
+                if limit is None or limit.size != 1:
                     return None
-                limits[i - 1] = float(value.ravel()[0])
+                limits[i - 1] = float(limit.ravel()[0])
         return limits[0], limits[1]
     if node.op_type in ("Min", "Max"):
         parts = graph.split(node)
@@ -41,13 +41,13 @@ def bounds(graph: Graph, node: onnx.NodeProto) -> tuple[float, float] | None:
 
 def data_input(graph: Graph, node: onnx.NodeProto) -> str:
     """The computed input of a node for which ``bounds`` knows the limits."""
-    return next(i for i in node.input if i not in graph.constants)
+    return str(next(i for i in node.input if i not in graph.constants))
 
 
 def apply(graph: Graph) -> tuple[Clip | None, str]:
     """Take the clip off; returns it, and what was done."""
     steps: list[tuple[onnx.NodeProto, tuple[float, float]]] = []
-    shuffled = False
+    shuffled = shuffled_at = False
     name = graph.output
     while True:
         node = graph.producer(name)

@@ -33,8 +33,9 @@ def _does_nothing(graph: Graph, node: onnx.NodeProto) -> bool:
     if node.op_type in ("Add", "Sub", "Mul", "Div", "Pow"):
         parts = graph.split(node)
         neutral = 0.0 if node.op_type in ("Add", "Sub") else 1.0
-        return (parts is not None and parts[1].size == 1 and parts[1].ndim <= 4 and float(parts[1].ravel()[0]) == neutral
-                and (not parts[2] or node.op_type in ("Add", "Mul")))
+        if parts is None or parts[1].size != 1 or parts[1].ndim > 4 or float(parts[1].ravel()[0]) != neutral:
+            return False
+        return not parts[2] or node.op_type in ("Add", "Mul")
     if node.op_type == "Pad":
         pads = graph.operand(node, 1)
         return pads is not None and not np.any(pads)

@@ -1,7 +1,8 @@
 """Padding of convolutions is written as explicit numbers.
 
-After: Conv and ConvTranspose have ``pads``, ``strides``, ``dilations``, ``kernel_shape``, ``group`` and no ``auto_pad``,
-except strided ones with SAME, whose padding depends on the picture's size. Zero Pad before Conv is part of it.
+After: Conv and ConvTranspose have ``pads``, ``strides``, ``dilations``, ``kernel_shape``, ``group`` and no
+``auto_pad``, except strided ones with SAME, whose padding depends on the picture's size.
+A zero Pad before Conv is part of it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def _merge(graph: Graph, node: onnx.NodeProto) -> bool:
     pads, value = graph.operand(node, 1), graph.operand(node, 2)
     plain = attributes(node).get("mode", "constant") == "constant" and len(node.input) < 4
     zero = value is None or value.size == 0 or float(value.ravel()[0]) == 0.0
-    if pads is None or pads.size != 8 or not plain or not zero or (len(node.input) > 2 and node.input[2] and value is None):
+    if pads is None or pads.size != 8 or not plain or not zero:
+        return False
+    if len(node.input) > 2 and node.input[2] and value is None:
         return False
     amounts = [int(p) for p in pads.ravel()]
     if any(amounts[i] for i in (0, 1, 4, 5)) or min(amounts) < 0 or node.output[0] == graph.output:

@@ -98,7 +98,7 @@ def _merge(graph: Graph, branches: list[Branch]) -> str:
     conv = graph.add("Conv", [first.input[0], joined(convs, 1), joined(convs, 2)], graph.fresh(first.output[0]))
     for key, value in attributes(first).items():
         set_attribute(conv, key, value)
-    result = conv.output[0]
+    result: str = conv.output[0]
     if activations:
         head = activations[0]
         inputs = [joined(activations, 1)] if head.op_type == "PRelu" else list(head.input[1:])

@@ -15,6 +15,7 @@ from toolchain.frontend.probe import shapes
 
 _JOINS = ("Add", "Sub", "Max", "Min")
 _INNER = (*_JOINS, "Relu", "Neg", "Abs", "Mul", "Div", "LeakyRelu")
+_MAX_MEMBERS = 12
 
 
 def apply(graph: Graph) -> str:
@@ -22,58 +23,77 @@ def apply(graph: Graph) -> str:
     found = 0
     sizes = shapes(graph)
     # From the end: the largest decomposition comes first.
-    for node in reversed(graph.nodes):
-        if node.op_type not in _JOINS or graph.producer(node.output[0]) is not node:
+    for node in list(reversed(graph.nodes)):
+        if node.op_type not in _JOINS or id(graph.producer(node.output[0])) != id(node):
             continue
-        cone = _cone(graph, node)
-        if cone is None:
+        match = next((m for m in (_slope(graph, node, s, sizes) for s in _ancestors(graph, node)) if m), None)
+        if match is None:
             continue
-        source, members = cone
-        shape = sizes.get(source)
-        if shape is None or len(shape) != 4:
-            continue
-        up, down = (_evaluate(graph, members, node, source, np.full((1, shape[1], 1, 1), v)) for v in (1.0, -1.0))
-        if up is None or down is None or not np.allclose(up, 1.0, rtol=1e-6, atol=0):
-            continue
-        slope = -down.reshape(-1, 1, 1)
-        graph.remove([node])  # what else belonged to it dies with it
+        source, slope = match
+        target: str = node.output[0]
+        graph.remove([node])
         if not np.any(slope):
-            graph.add("Relu", [source], node.output[0])
+            graph.add("Relu", [source], target)
         else:
-            graph.add("PRelu", [source, graph.add_constant(slope, f"{node.output[0]}_slope")], node.output[0])
+            graph.add("PRelu", [source, graph.add_constant(slope, f"{target}_slope")], target)
+        graph.tidy()  # what else belonged to it dies with it
         found += 1
-    graph.tidy()
     return f"recognized {found} spelled-out activations" if found else ""
 
 
-def _cone(graph: Graph, end: onnx.NodeProto) -> tuple[str, list[onnx.NodeProto]] | None:
-    """The one value on which ``end`` depends through homogeneous operators, and these, in order."""
-    members: list[onnx.NodeProto] = []
-    sources: set[str] = set()
-    seen: set[str] = set()
+def _ancestors(graph: Graph, end: onnx.NodeProto) -> list[str]:
+    """Values on which ``end`` depends through homogeneous operators, the nearest first."""
+    found: list[str] = []
+    queue = [end] if _homogeneous(graph, end) else []
+    while queue and len(found) <= _MAX_MEMBERS:
+        node = queue.pop(0)
+        for name in node.input:
+            if name in graph.constants or name in found:
+                continue
+            found.append(name)
+            producer = graph.producer(name)
+            if producer is not None and producer.op_type in _INNER and _homogeneous(graph, producer):
+                queue.append(producer)
+    return found
 
-    def visit(name: str) -> None:
+
+def _slope(graph: Graph, end: onnx.NodeProto, source: str,
+           sizes: dict[str, tuple[int, ...]]) -> tuple[str, Array] | None:
+    """(source, slope) if ``end`` is PRelu(source, slope); slope (C, 1, 1)."""
+    members = _between(graph, end, source)
+    shape = sizes.get(source)
+    if members is None or shape is None or len(shape) != 4:
+        return None
+    up, down = (_evaluate(graph, members, end, source, np.full((1, shape[1], 1, 1), v)) for v in (1.0, -1.0))
+    if up is None or down is None or not np.allclose(up, 1.0, rtol=1e-6, atol=0):
+        return None
+    return source, -down.reshape(-1, 1, 1)
+
+
+def _between(graph: Graph, end: onnx.NodeProto, source: str) -> list[onnx.NodeProto] | None:
+    """The nodes, in order, through which ``end`` depends on ``source`` and on nothing else computed."""
+    members: list[onnx.NodeProto] = []
+    seen: set[str] = {source}
+
+    def visit(name: str) -> bool:
         if name in seen or name in graph.constants:
-            return
+            return True
         seen.add(name)
         node = graph.producer(name)
-        if node is not None and node.op_type in _INNER and _homogeneous(graph, node):
-            for i in node.input:
-                visit(i)
-            members.append(node)
-        else:
-            sources.add(name)
+        if node is None or node.op_type not in _INNER or not _homogeneous(graph, node) or len(members) > _MAX_MEMBERS:
+            return False
+        if not all(visit(i) for i in node.input):
+            return False
+        members.append(node)
+        return True
 
-    if not _homogeneous(graph, end):
+    if not visit(end.output[0]) or len(members) > _MAX_MEMBERS:
         return None
-    visit(end.output[0])
-    if len(sources) != 1 or len(members) < 2 or len(members) > 12:
-        return None
-    # Nothing inside may be used outside, or nothing would be won.
+    # A single Max(x, 0) is complete; in all else nothing inside may be used outside, or nothing would be won.
     inside = {id(m) for m in members}
     if any(id(u) not in inside for m in members if m is not end for u in graph.consumers(m.output[0])):
         return None
-    return sources.pop(), members
+    return members
 
 
 def _homogeneous(graph: Graph, node: onnx.NodeProto) -> bool:

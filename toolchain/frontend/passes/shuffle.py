@@ -17,6 +17,8 @@ from toolchain.frontend.graph import Array, Graph, attributes
 from toolchain.frontend.passes.layout import TO_FIRST, TO_LAST
 from toolchain.frontend.probe import operands, shapes
 
+Steps = list[tuple[str, dict[str, object]]]
+
 _MOVING = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten")
 _PERMS = [TO_LAST, TO_FIRST, *(list(p) for p in itertools.permutations(range(4)))]
 
@@ -106,7 +108,7 @@ def _carry_out(chain: list[onnx.NodeProto], x: Array, values: dict[str, Array]) 
     return results
 
 
-def _explain(start: Array, end: Array) -> list[tuple[str, dict[str, object]]] | None:
+def _explain(start: Array, end: Array) -> Steps | None:
     """One or a few operators that lead from ``start`` to ``end``; None if there are none."""
     if end.ndim != 4:
         return None
@@ -124,13 +126,13 @@ def _explain(start: Array, end: Array) -> list[tuple[str, dict[str, object]]] | 
         for mode in ("CRD", "DCR"):
             result = depth_to_space(source, scale, mode)
             if result.shape == target.shape and np.array_equal(result, target):
-                steps: list[tuple[str, dict[str, object]]] = [("DepthToSpace", {"blocksize": scale, "mode": mode})]
-                steps = ([("Transpose", {"perm": before})] if before else []) + steps
-                return steps + ([("Transpose", {"perm": after})] if after else [])
+                steps: Steps = [("Transpose", {"perm": before})] if before else []
+                steps.append(("DepthToSpace", {"blocksize": scale, "mode": mode}))
+                return [*steps, ("Transpose", {"perm": after})] if after else steps
     return None
 
 
-def _replace(graph: Graph, part: list[onnx.NodeProto], new: list[tuple[str, dict[str, object]]]) -> bool:
+def _replace(graph: Graph, part: list[onnx.NodeProto], new: Steps) -> bool:
     if not new:
         first, last = part[0], part[-1]
         if last.output[0] == graph.output and (first.input[0] == graph.input):

@@ -25,9 +25,10 @@ def apply(graph: Graph) -> str:
             continue
         if node.op_type == "Resize" and _resize(graph, node, shape, out):
             done.append("gave Resize a factor instead of a size")
-        elif node.op_type == "Slice" and (shape == out or _trim(graph, node, shape, out, sizes)) and _forward(graph, node):
-            if graph.bypass(node):
-                done.append("made a crop part of the padding")
+        elif node.op_type == "Slice" and _forward(graph, node):
+            whole = shape == out
+            if (whole or _trim(graph, node, shape, out, sizes)) and graph.bypass(node):
+                done.append("removed a crop that keeps everything" if whole else "made a crop part of the padding")
     graph.tidy()
     return ", ".join(dict.fromkeys(done))
 
@@ -60,7 +61,7 @@ def _trim(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...], out: tuple
     """Make a crop of a transposed convolution to ``stride`` times its input part of its padding."""
     conv = graph.sole_producer(node.input[0], "ConvTranspose")
     source = sizes.get(conv.input[0]) if conv is not None else None
-    if conv is None or source is None or "pads" not in attributes(conv) or not _forward(graph, node):
+    if conv is None or source is None or "pads" not in attributes(conv) :
         return False
     values = attributes(conv)
     if shape[:2] != out[:2] or any(out[2 + i] != source[2 + i] * values["strides"][i] for i in (0, 1)):
