@@ -46,7 +46,10 @@ class Builder:
         of the biases, 0 for none.
         """
         w = self.rng.normal(0, noise / np.sqrt(cin // groups * k * k), (cout, cin // groups, k, k))
-        w -= w.mean(axis=(1, 2, 3), keepdims=True)  # flat areas keep their level
+        # Flat areas keep their level in the channels that carry the picture.
+        w -= w.mean(axis=(1, 2, 3), keepdims=True)
+        carrying = w[: identity * repeat]
+        carrying -= carrying.mean(axis=(2, 3), keepdims=True) if k > 1 else 0.7 * carrying
         for c in range(identity):
             for r in range(repeat):
                 w[c * repeat + r if order == "CRD" else r * identity + c, source + c, k // 2, k // 2] += 1.0
