@@ -14,16 +14,17 @@ from toolchain.frontend.model import UNBOUNDED_HALO
 from toolchain.quantize.arithmetic import Quantization
 from toolchain.quantize.calibrate import measure_ranges
 from toolchain.quantize.crops import CropSet, cut_crops
+from toolchain.quantize.describe import describe
 from toolchain.quantize.estimators import Range
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.graph import GraphView
 from toolchain.quantize.plan import Plan, make_plan
-from toolchain.quantize.qdq import name_weights, pixel_quantization, write_qdq
+from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
-from toolchain.quantize.recipe import ImageRecipe, Recipe, RepresentativeRecipe, TensorRecipe
+from toolchain.quantize.recipe import ImageRecipe, Recipe, RepresentativeRecipe
 from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import Settings
-from toolchain.quantize.weights import SCALES, QuantizedWeight, bias_scale, channel_rows, round_weight, safe_scale
+from toolchain.quantize.weights import SCALES, QuantizedWeight, channel_rows, round_weight, safe_scale
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -63,7 +64,7 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
     recipe = Recipe(
         model=sr.name,
         settings={**asdict(settings), "overrides": dict(sorted(settings.overrides.items()))},
-        tensors=_describe(plan, quantizations, ranges, weights, biases),
+        tensors=describe(plan, quantizations, ranges, weights, biases, source="natural+tamed" if tamed else "natural"),
         images=tuple(ImageRecipe(s.index, s.width, s.height, s.sha256) for s in crops.sources),
         representative=_proof(tamed) if tamed else None,
         changes=tuple(sr.changes),
@@ -102,44 +103,6 @@ def _weights(
         weights[output] = round_weight(weight, safe_scale(scale, folded, source), site.axis, settings.weights)
         biases[output] = bias
     return weights, biases
-
-
-def _describe(
-    plan: Plan,
-    quantizations: Mapping[str, Quantization],
-    ranges: Mapping[str, Range],
-    weights: Mapping[str, QuantizedWeight],
-    biases: Mapping[str, NDArray[np.float32]],
-) -> tuple[TensorRecipe, ...]:
-    tensors = []
-    for point in plan.points:
-        group = plan.group[point]
-        given, found = quantizations[group], ranges.get(group)
-        tensors.append(
-            TensorRecipe(
-                name=point,
-                role="activation",
-                dtype="uint8",
-                scale=(given.scale,),
-                zero_point=(given.zero,),
-                axis=None,
-                estimator=found.estimator if found else "pixels",
-                source="natural+tamed" if found else "pixels",
-                low=found.seen_low if found else None,
-                high=found.seen_high if found else None,
-            )
-        )
-    for output, name in name_weights(plan).items():
-        weight, site = weights[output], plan.convolutions[output]
-        scales = tuple(float(value) for value in weight.scale)
-        zeros = (0,) * len(scales)
-        tensors.append(TensorRecipe(name, "weight", "int8", scales, zeros, weight.axis, weight.estimator, "weights"))
-        tiled = np.tile(weight.scale, len(biases[output]) // len(weight.scale))
-        sums = tuple(float(value) for value in bias_scale(quantizations[plan.group[site.source]].scale, tiled))
-        tensors.append(
-            TensorRecipe(f"{name}_bias", "bias", "int32", sums, (0,) * len(sums), 0, "accumulator", "weights")
-        )
-    return tuple(tensors)
 
 
 def _proof(tamed: RepresentativeSet) -> RepresentativeRecipe:

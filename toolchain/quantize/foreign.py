@@ -1,0 +1,266 @@
+"""QDQ models of other tools, brought to the canonical form or refused with the reason.
+
+The quantizers are taken off, which leaves a float network and what the other tool had decided: a range for each tensor,
+a scale for each channel of each weight. The network is normalized like any other and quantized again with those
+decisions. Only the ends change: input and output become pixels exactly.
+
+Accepted: uint8 or int8 activations per tensor; int8 or uint8 weights per tensor or per channel, as integers or as
+QuantizeLinear -> DequantizeLinear of float constants; int32 or float biases.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from toolchain.errors import ModelError
+from toolchain.frontend import normalize
+from toolchain.quantize.arithmetic import Quantization
+from toolchain.quantize.describe import describe
+from toolchain.quantize.graph import Array, GraphView, attributes
+from toolchain.quantize.plan import Plan, make_plan
+from toolchain.quantize.qdq import pixel_quantization, write_qdq
+from toolchain.quantize.quantized import QuantizedModel
+from toolchain.quantize.recipe import Recipe
+from toolchain.quantize.weights import (
+    LIMIT,
+    QuantizedWeight,
+    channel_rows,
+    minmax_scale,
+    round_weight,
+    safe_scale,
+)
+
+_OTHER_FORMATS = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
+_NARROW = (np.dtype(np.int8), np.dtype(np.uint8))
+_BROAD_RANGE = 2.0  # an input that reaches beyond this is 0..255, not 0..1
+_MERGED = re.compile(r"__\d+$")
+_HINT = "deploy the float model instead: it is quantized here"
+
+
+@dataclass
+class _Findings:
+    """What the other tool decided.
+
+    ``ranges``: quantizations by tensor. ``joined``: the quantization of the Concat that each tensor is a part of.
+    ``scales``: by the bytes of a weight's channel, its scale. ``inputs``: quantizations of the graph's input.
+    """
+
+    ranges: dict[str, Quantization] = field(default_factory=dict)
+    joined: dict[str, Quantization] = field(default_factory=dict)
+    scales: dict[bytes, float] = field(default_factory=dict)
+    inputs: list[Quantization] = field(default_factory=list)
+
+
+def canonicalize(model: onnx.ModelProto, *, name: str | None = None) -> QuantizedModel:
+    """Bring a QDQ ``model`` of any tool to the canonical form.
+
+    Args:
+        model: as loaded; not changed.
+        name: what to call it; by default the graph's own name.
+
+    Raises:
+        ModelError: integer operators instead of QDQ, other than 8 bits, activations per channel, a convolution that is
+            not quantized, or what ``normalize`` refuses.
+    """
+    plain, found = _take_off(model)
+    value_range = "0..255" if found.inputs and found.inputs[0].high > _BROAD_RANGE else "0..1"
+    sr = normalize(plain, value_range=value_range, name=name)
+    plan = make_plan(sr)
+    pixels = pixel_quantization(sr.value_range)
+    view = GraphView(sr.model)
+    quantizations = dict.fromkeys(plan.pinned, pixels)
+    for point in plan.points:
+        group = plan.group[point]
+        if group not in quantizations:
+            quantizations[group] = _group_quantization(plan, group, view, found)
+    weights, biases, changed = _weights(plan, view, quantizations, found)
+    written = write_qdq(sr, plan, quantizations, weights, biases)
+    changes = (*sr.changes, *_changes(found, pixels, changed, len(weights)))
+    tensors = describe(plan, quantizations, {}, weights, biases, source="file")
+    recipe = Recipe(model=sr.name, settings={}, tensors=tensors, changes=changes)
+    return QuantizedModel(written, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo)
+
+
+def _changes(found: _Findings, pixels: Quantization, changed: int, weights: int) -> tuple[str, ...]:
+    notes = []
+    if any(given != pixels for given in found.inputs):
+        notes.append("the input is quantized as pixels, not by the range in the file")
+    if changed:
+        notes.append(f"the weights of {changed} of {weights} convolutions were rounded again")
+    return tuple(notes)
+
+
+def _take_off(model: onnx.ModelProto) -> tuple[onnx.ModelProto, _Findings]:
+    """The float network without its quantizers, and what they said."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    view = GraphView(model)
+    constants = {**view.constants, **_constant_nodes(model)}
+    found = _Findings()
+    same: dict[str, str] = {}  # what stands for the output of a quantizer that was taken off
+    nodes: list[onnx.NodeProto] = []
+    added: list[onnx.TensorProto] = []
+    for original in copy.graph.node:
+        node = onnx.NodeProto()
+        node.CopyFrom(original)
+        if node.op_type in _OTHER_FORMATS or node.op_type.startswith("QLinear"):
+            raise ModelError(f"the model computes with '{node.op_type}', not with QuantizeLinear pairs", hint=_HINT)
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            for index, name in enumerate(node.input):
+                node.input[index] = same.get(name, name)
+            nodes.append(node)
+            continue
+        source, target = node.input[0], node.output[0]
+        scale, zero = _parameters(node, constants)
+        if source in constants:
+            constants[target] = _constant(node, constants[source], scale, zero, found)
+            if node.op_type == "DequantizeLinear":
+                added.append(numpy_helper.from_array(constants[target], target))
+        elif node.op_type == "DequantizeLinear":
+            same[target] = same.get(source, source)
+        else:
+            real = same.get(source, source)
+            same[target] = _activation(real, scale, zero, view, found, nodes)
+    for node in nodes:
+        if node.op_type == "Concat" and node.output[0] in found.ranges:
+            found.joined.update(dict.fromkeys(node.input, found.ranges[node.output[0]]))
+    _rebuild(copy, nodes, added, same)
+    return copy, found
+
+
+def _constant_nodes(model: onnx.ModelProto) -> dict[str, Array]:
+    found = {}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and "value" in attributes(node):
+            found[node.output[0]] = numpy_helper.to_array(attributes(node)["value"])
+    return found
+
+
+def _parameters(node: onnx.NodeProto, constants: dict[str, Array]) -> tuple[Array, Array]:
+    if node.input[1] not in constants or (len(node.input) > 2 and node.input[2] and node.input[2] not in constants):
+        raise ModelError(f"the scale of '{node.input[0]}' is computed at run time", hint=_HINT)
+    scale = constants[node.input[1]].astype(np.float32)
+    zero = constants[node.input[2]] if len(node.input) > 2 and node.input[2] else np.zeros(scale.shape, np.uint8)
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        raise ModelError(f"the scale of '{node.input[0]}' is not a positive number", hint=_HINT)
+    return scale, zero
+
+
+def _activation(
+    tensor: str, scale: Array, zero: Array, view: GraphView, found: _Findings, nodes: list[onnx.NodeProto]
+) -> str:
+    """Note an activation's quantization; returns the tensor that stands for it from here on."""
+    if scale.size != 1:
+        raise ModelError(f"the tensor '{tensor}' is quantized per channel", hint=_HINT)
+    if zero.dtype not in _NARROW:
+        raise ModelError(f"the tensor '{tensor}' is quantized to {zero.dtype}, not to 8 bits", hint=_HINT)
+    shift = 128 if zero.dtype == np.int8 else 0
+    given = Quantization(float(scale.reshape(())), int(zero.reshape(())) + shift)
+    if tensor == view.input:
+        found.inputs.append(given)
+        return tensor
+    name = tensor
+    maker = view.producers.get(tensor)
+    if given.zero == 0 and maker is not None and maker.op_type in ("Conv", "ConvTranspose", "Add"):
+        # Other tools drop a Relu where the range already starts at zero; it is put back before the range is moved.
+        name = f"{tensor}_positive"
+        if name not in found.ranges:
+            nodes.append(helper.make_node("Relu", [tensor], [name], name=f"{name}_relu"))
+    found.ranges[name] = given
+    return name
+
+
+def _constant(node: onnx.NodeProto, value: Array, scale: Array, zero: Array, found: _Findings) -> Array:
+    """Run a quantizer or dequantizer of a constant, and note the scale of each channel."""
+    axis = attributes(node).get("axis", 1) if scale.size > 1 else 0
+    shape = [-1 if index == axis % max(value.ndim, 1) else 1 for index in range(value.ndim)] if scale.size > 1 else []
+    scales, zeros = scale.reshape(shape), zero.reshape(shape)
+    if node.op_type == "QuantizeLinear":
+        limits = np.iinfo(zero.dtype)
+        codes: Array = np.clip(np.rint(value / scales) + zeros, limits.min, limits.max).astype(zero.dtype)
+        return codes
+    if value.dtype not in (*_NARROW, np.dtype(np.int32)):
+        raise ModelError(f"the constant '{node.input[0]}' is quantized to {value.dtype}, not to 8 bits", hint=_HINT)
+    real = ((value.astype(np.int64) - zeros.astype(np.int64)).astype(np.float32) * scales).astype(np.float32)
+    if value.ndim >= 3:
+        for channels in (0, 1):
+            wide = np.moveaxis(np.broadcast_to(scales, value.shape), channels, 0).reshape(value.shape[channels], -1)
+            for row, own in zip(channel_rows(real, channels), wide, strict=True):
+                if (own == own[0]).all():
+                    found.scales[row.tobytes()] = float(own[0])
+    return real
+
+
+def _rebuild(
+    model: onnx.ModelProto, nodes: list[onnx.NodeProto], added: list[onnx.TensorProto], same: dict[str, str]
+) -> None:
+    """Put the remaining nodes in place; the graph's output keeps its name and becomes float."""
+    output = model.graph.output[0]
+    if output.name in same:
+        nodes.append(helper.make_node("Identity", [same[output.name]], [output.name], name="output_identity"))
+    for value in (output, model.graph.input[0]):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT
+    read = {name for node in nodes for name in node.input}
+    kept = [item for item in model.graph.initializer if item.name in read]
+    del model.graph.node[:], model.graph.initializer[:], model.graph.value_info[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend([*kept, *(item for item in added if item.name in read)])
+
+
+def _group_quantization(plan: Plan, group: str, view: GraphView, found: _Findings) -> Quantization:
+    """What the file says of any tensor of a group: those that are merely moved share what was said of one of them."""
+    members = [name for name in plan.points if plan.group[name] == group]
+    joined = [name for name in members if view.producers[name].op_type == "Concat"]
+    for name in [*joined, *members, *(other for other in plan.group if plan.group[other] == group)]:
+        if name in found.ranges:
+            return found.ranges[name]
+        # Merged parallel convolutions are called after the first of them, and stand for the Concat they replace.
+        first = _MERGED.sub("", name)
+        if first != name and (first in found.joined or first in found.ranges):
+            return found.joined.get(first) or found.ranges[first]
+    for name in members:
+        maker = view.producers[name]
+        before = found.ranges.get(maker.input[0])
+        if maker.op_type == "Relu" and before is not None:
+            return Quantization.of_range(0.0, before.high)
+        if before is not None and maker.op_type in ("Clip", "PRelu", "LeakyRelu"):
+            return before
+    raise ModelError(f"the tensor '{members[0]}' is not quantized in this model, others are", hint=_HINT)
+
+
+def _weights(
+    plan: Plan, view: GraphView, quantizations: dict[str, Quantization], found: _Findings
+) -> tuple[dict[str, QuantizedWeight], dict[str, NDArray[np.float32]], int]:
+    weights: dict[str, QuantizedWeight] = {}
+    biases: dict[str, NDArray[np.float32]] = {}
+    changed = 0
+    for output, site in plan.convolutions.items():
+        weight = view.constants[site.weight].astype(np.float32)
+        rows = channel_rows(weight, site.axis)
+        # The file's scale makes the file's codes again; without one (or with codes beyond -127) the rows' own extremes
+        # do.
+        known = np.array([found.scales.get(np.ascontiguousarray(row).tobytes(), 0.0) for row in rows])
+        least = minmax_scale(rows.astype(np.float64))
+        fits = (known > 0) & (np.rint(least * LIMIT / np.where(known > 0, known, 1.0)) <= LIMIT)
+        changed += int(not fits.all())
+        scale = np.where(fits, known, least)
+        bias = (
+            view.constants[site.bias].astype(np.float32) if site.bias else np.zeros(_outputs(view, output), np.float32)
+        )
+        folded = np.abs(bias).reshape(-1, len(scale)).max(axis=0)
+        safe = safe_scale(scale, folded, quantizations[plan.group[site.source]].scale)
+        weights[output] = round_weight(weight, safe, site.axis, "file")
+        biases[output] = bias
+    return weights, biases, changed
+
+
+def _outputs(view: GraphView, output: str) -> int:
+    node = view.producers[output]
+    shape = view.constants[node.input[1]].shape
+    return int(shape[0] if node.op_type == "Conv" else shape[1] * attributes(node).get("group", 1))
