@@ -98,11 +98,11 @@ def _rewrite(model: onnx.ModelProto, interface: Interface, changes: list[str]) -
     changes += [pads.apply(graph), sizes.apply(graph)]
     # 10. Every convolution has a bias; 11. scalings, offsets and batch normalization are folded into convolutions.
     changes += [biases.apply(graph), affine.apply(graph)]
-    # 12. Spelled-out activations become PRelu or Relu.
-    changes += [prelu.apply(graph), biases.apply(graph)]
-    # 13. The final clip is taken off; 14. other limits get one spelling.
+    # 12. The final clip is taken off.
     clip, said = final_clip.apply(graph)
-    changes += [said, clips.apply(graph)]
+    changes.append(said)
+    # 13. Spelled-out activations become PRelu or Relu; 14. other limits get one spelling.
+    changes += [prelu.apply(graph), biases.apply(graph), clips.apply(graph)]
     # 15. Parallel convolutions of one input become one.
     changes.append(parallel.apply(graph))
     if interface.fixed:
