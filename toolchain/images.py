@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,12 +92,18 @@ def read_photo(path: Path) -> Photo:
 
 
 def read_images(
-    folder: Path, *, channels: int = 3, crop: int | None = None, crops_per_photo: int = 4, smallest: int = 1
+    source: Path | Sequence[Path],
+    *,
+    channels: int = 3,
+    crop: int | None = None,
+    crops_per_photo: int = 4,
+    smallest: int = 1,
 ) -> ImageSet:
-    """Read every picture of ``folder`` (or one file) as u8 (h, w, ``channels``); alpha is dropped.
+    """Read every picture of a folder (or the files given) as u8 (h, w, ``channels``); alpha is dropped.
 
     Args:
-        folder: files with a picture's suffix are read, in the order of their names; hidden files are not.
+        source: a folder, whose files with a picture's suffix are read in the order of their names, hidden ones not;
+            or one file; or several.
         channels: 3 for RGB, 1 for luma (BT.601, as JPEG has it).
         crop: pictures larger than this in a direction are cut to it, at ``crops_per_photo`` places spread over the
             picture, the same at every run; None keeps pictures whole.
@@ -104,15 +111,15 @@ def read_images(
         smallest: pictures with fewer pixels than this in a direction are skipped.
 
     Raises:
-        InputError: ``folder`` does not exist.
+        InputError: the folder does not exist.
         CalibrationError: not one picture can be used; the message tells why the first was not.
     """
-    if not folder.exists():
-        raise InputError(f"there is no folder {folder}")
+    if isinstance(source, Path) and not source.exists():
+        raise InputError(f"there is no folder {source}")
     images: list[Pixels] = []
     names: list[str] = []
     skipped: list[Skipped] = []
-    for path in _picture_files(folder):
+    for path in _picture_files(source) if isinstance(source, Path) else source:
         try:
             pixels = to_channels(read_photo(path).pixels, channels)
         except InputError as error:
@@ -127,9 +134,10 @@ def read_images(
             images.append(part)
             names.append(path.name + place)
     if not images:
+        where = source if isinstance(source, Path) else "the list"
         why = f": {skipped[0].name} {skipped[0].reason}" if skipped else " in it"
         raise CalibrationError(
-            f"{folder} has no usable picture{why}", hint="give a folder of photographs (PNG, JPEG, ...)"
+            f"{where} has no usable picture{why}", hint="give a folder of photographs (PNG, JPEG, ...)"
         )
     return ImageSet(tuple(images), tuple(names), tuple(skipped))
 

@@ -37,19 +37,19 @@ class Versions:
 class IntegerCoverage:
     """How much of a network runs as integer kernels."""
 
-    total_convs: int
-    integer_convs: int
-    total_macs: float
+    convolutions: int
+    integer_convolutions: int
+    macs: float
     integer_macs: float
     float_operators: tuple[str, ...]
 
     @property
     def share(self) -> float:
         """Integer share of all MACs, 0..1."""
-        return self.integer_macs / self.total_macs if self.total_macs else 1.0
+        return self.integer_macs / self.macs if self.macs else 1.0
 
     def __str__(self) -> str:
-        text = f"{self.integer_convs}/{self.total_convs} convolutions, {100 * self.share:.1f} % of MACs"
+        text = f"{self.integer_convolutions}/{self.convolutions} convolutions, {100 * self.share:.1f} % of MACs"
         return text + (f"; float: {', '.join(self.float_operators)}" if self.float_operators else "")
 
 
@@ -154,8 +154,8 @@ def _manifest(table: dict[str, Any]) -> Manifest:
         macs_per_pixel=_number(table["macs_per_pixel"]),
         workspace_per_pixel=_number(table["workspace_per_pixel"]),
         coverage=IntegerCoverage(
-            _count(coverage["total_convs"], least=0), _count(coverage["integer_convs"], least=0),
-            _number(coverage["total_macs"]), _number(coverage["integer_macs"]),
+            _count(coverage["convolutions"], least=0), _count(coverage["integer_convolutions"], least=0),
+            _number(coverage["macs"]), _number(coverage["integer_macs"]),
             _all(_text, coverage["float_operators"]),
         ),
         kernels=_all(_text, table["kernels"]),

@@ -80,11 +80,10 @@ class Bundle:
             BundleError: the file is not there or cannot be read.
         """
         import onnx
-        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
         try:
             return onnx.load_from_string(self._read(QDQ))
-        except DecodeError as error:
+        except Exception as error:  # protobuf has an error class of its own
             raise BundleError(f"{self.path} holds no readable {QDQ}") from error
 
     def golden(self) -> tuple[Pixels, Pixels]:

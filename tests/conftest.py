@@ -1,0 +1,57 @@
+"""Small photographs and models that many tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from tests import sr_models
+from tests.standin import ReferenceRunner, stages
+
+
+def photograph(height: int, width: int, seed: int) -> np.ndarray:
+    """Something like a photo, u8 (h, w, 3): soft blobs, a few hard edges, a little noise."""
+    rng = np.random.default_rng(seed)
+    soft = Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
+    pixels = np.asarray(soft).astype(np.int16)
+    pixels[height // 3 : height // 2, width // 4 : width // 2] = rng.integers(0, 256, 3)
+    return np.clip(pixels + rng.integers(-4, 5, pixels.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small photographs."""
+    folder = tmp_path_factory.mktemp("photos")
+    for index, (height, width) in enumerate([(60, 70), (64, 48), (51, 63)]):
+        Image.fromarray(photograph(height, width, index)).save(folder / f"photo{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small XLSR x2 with its clip."""
+    path = tmp_path_factory.mktemp("models") / "tiny.onnx"
+    onnx.save(sr_models.xlsr(2, width=2, blocks=1), path)
+    return path
+
+
+@pytest.fixture
+def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The integer reference in place of compiled libraries, for everything that is called in this process."""
+    monkeypatch.setattr("toolchain.deploy.real_stages", stages)
+    monkeypatch.setattr("toolchain.runtime.runner.Runner", ReferenceRunner)
+
+
+@pytest.fixture(scope="session")
+def stand_in_bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path, photo_folder: Path) -> Path:
+    """A bundle of the small XLSR whose library only ``without_compiler`` can load. Copy it before changing it."""
+    from toolchain.deploy import Request, deploy
+
+    out = tmp_path_factory.mktemp("bundles")
+    return deploy(Request(model_file, out, photo_folder), stages=stages()).path

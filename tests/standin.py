@@ -1,0 +1,59 @@
+"""A deployment without the compiler: the integer reference stands in for the compiled library.
+
+What surrounds the compiler (steps, bundle, command line, tiles) can then be tested in milliseconds. The stand-in's
+"library" is the QDQ model itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+
+from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quantize
+from toolchain.report.network import describe_network
+from toolchain.stages import Stages, real_stages
+
+QUICK = Settings(crop=32, crops_per_image=1, equalize=False, reconstruct=False, correct_bias=False)
+
+
+class StandIn:
+    """What the compiler would return."""
+
+    def __init__(self, model: QuantizedModel) -> None:
+        network = describe_network(model.model)
+        count, macs = len(network.layers), network.macs_per_pixel
+        self.model = model.model
+        self.kernels = [SimpleNamespace(name=f"qconv{index}") for index in range(count)]
+        self.coverage = SimpleNamespace(
+            convolutions=count, integer_convolutions=count, macs=macs, integer_macs=macs, float_operators=()
+        )
+
+    def export(self, path: Path, linker: Any) -> None:
+        path.write_bytes(self.model.SerializeToString(deterministic=True))
+
+
+class ReferenceRunner:
+    """Has the interface of ``toolchain.runtime.runner.Runner``."""
+
+    def __init__(self, library: Path, *, channels: int, scale: int, threads: int | None = None) -> None:
+        self.channels, self.scale, self.threads = channels, scale, threads
+        self.upscale = IntegerReference(onnx.load_from_string(library.read_bytes())).run
+
+    def bind(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+        return lambda: self.upscale(pixels)
+
+
+def stages(**changes: Any) -> Stages:
+    """Real stages but for the compiler, the library and the patience of the calibration."""
+    stand_in = {
+        "compile": lambda model, target: StandIn(model),
+        "run": lambda path, channels, scale: ReferenceRunner(path, channels=channels, scale=scale).upscale,
+        "quantize": lambda sr, images, settings: quantize(sr, images, settings or QUICK),
+    }
+    return dataclasses.replace(real_stages(), **{**stand_in, **changes})

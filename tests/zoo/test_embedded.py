@@ -1,0 +1,55 @@
+"""Embedded models are found by name; a near miss is answered by the right one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from toolchain.errors import CalibrationError, InputError
+from toolchain.zoo import demo_photos
+from toolchain.zoo.demo_photos import demo_photographs
+from toolchain.zoo.embedded import list_models, resolve
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("xlsr_x3", "abpn_x3"):
+        (tmp_path / f"{name}.onnx").write_bytes(b"model")
+    (tmp_path / "xlsr_x3.json").write_text(json.dumps({"psnr": 33.0}))
+    (tmp_path / "abpn_x3.json").write_text("broken")
+    return tmp_path
+
+
+def test_list(folder: Path):
+    assert [(model.name, model.card) for model in list_models(folder)] == [("abpn_x3", {}), ("xlsr_x3", {"psnr": 33.0})]
+
+
+def test_resolve(folder: Path):
+    assert resolve("zoo:xlsr_x3", folder=folder) == folder / "xlsr_x3.onnx"
+    assert resolve(str(folder / "abpn_x3.onnx")) == folder / "abpn_x3.onnx"
+
+
+def test_unknown(folder: Path):
+    with pytest.raises(InputError, match="no embedded model called 'xlsr_3x'; did you mean zoo:xlsr_x3"):
+        resolve("zoo:xlsr_3x", folder=folder)
+    with pytest.raises(InputError, match="there are: abpn_x3, xlsr_x3"):
+        resolve("zoo:quick", folder=folder)
+    with pytest.raises(InputError, match="none came with this installation"):
+        resolve("zoo:quick", folder=folder / "absent")
+    with pytest.raises(InputError, match="there is no file"):
+        resolve("absent.onnx")
+
+
+def test_demo_photographs_are_real_files():
+    pytest.importorskip("skimage")
+    photographs = demo_photographs()
+    assert "astronaut.png" in [path.name for path in photographs]
+    assert all(path.stat().st_size > 10_000 for path in photographs)
+
+
+def test_without_scikit_image(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(demo_photos.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(CalibrationError, match=r"--calib, or `pip install scikit-image`"):
+        demo_photographs()

@@ -1,0 +1,114 @@
+"""What commands print: results on stdout (or one JSON document), progress on stderr, bars where it is a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads to use; default: every core.")]
+
+_BAR = 24
+
+
+class Interrupted(Exception):  # noqa: N818
+    """Ctrl-C, carried past typer, which would answer it by itself."""
+
+
+def guarded(command: Callable[P, T]) -> Callable[P, T]:
+    """Let Ctrl-C in ``command`` reach ``main``."""
+
+    @functools.wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+
+    return wrapper
+
+
+class Console:
+    """Prints for people or for programs.
+
+    Args:
+        as_json: results are one JSON document on stdout, and nothing else goes there.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def say(self, text: str) -> None:
+        """Print a line of the result, unless JSON was asked for."""
+        if not self.as_json:
+            print(text)
+
+    def note(self, text: str) -> None:
+        """Print a line of progress or a warning."""
+        print(text, file=sys.stderr, flush=True)
+
+    def result(self, **values: Any) -> None:
+        """Print the JSON document, if it was asked for."""
+        if self.as_json:
+            print(json.dumps(plain(values), indent=1))
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Callable[[str, int], None]]:
+        """Yield ``tell(text, done)``: a bar on a terminal, otherwise a line for each text that is not empty."""
+        if not sys.stderr.isatty():
+            seen: set[str] = set()
+
+            def line(text: str, done: int) -> None:
+                if text and text not in seen:
+                    seen.add(text)
+                    self.note(text)
+
+            yield line
+            return
+        from rich.console import Console as Terminal
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (BarColumn(_BAR), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with Progress(*columns, console=Terminal(stderr=True), transient=True) as bars:
+            task = bars.add_task("", total=total)
+            yield lambda text, done: bars.update(task, completed=done, description=text or None)
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, paths and tuples as what JSON knows; numbers that are not finite become null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
+def decibel(value: float) -> str:
+    """A PSNR for people: two decimals, "equal" where there is no difference."""
+    return "  equal" if math.isinf(value) else f"{value:7.2f}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A number with an SI prefix: ``quantity(22e3, "MAC")`` is "22.0 kMAC"."""
+    for limit, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.1f} {prefix}{unit}"
+    return f"{value:.0f} {unit}"

@@ -1,0 +1,77 @@
+"""``clipfree deploy``: an ONNX model and photographs in, a verified bundle out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolchain.cli.console import Console, Json, quantity
+
+if TYPE_CHECKING:
+    from toolchain.deploy import Deployment, Event, Request
+
+Model = Annotated[str, typer.Argument(help="An .onnx file, float or QDQ, or zoo:NAME for an embedded model.")]
+Range = Annotated[str | None, typer.Option("--range", help='What the model\'s numbers mean: "0..1" or "0..255".')]
+
+
+def deploy(
+    model: Model,
+    calib: Annotated[Path | None, typer.Option("--calib", help="A folder of photographs.")] = None,
+    target: Annotated[str, typer.Option("--target", help="See `clipfree targets list`.")] = "host",
+    out: Annotated[Path, typer.Option("-o", "--out", help="A folder, or NAME.clipfree.")] = Path("out"),
+    name: Annotated[str | None, typer.Option("--name", help="Of the bundle; default: the model's.")] = None,
+    value_range: Range = None,
+    as_json: Json = False,
+) -> None:
+    """Turn an ONNX super-resolution model into a verified INT8 bundle."""
+    from toolchain.deploy import Request
+    from toolchain.zoo.demo_photos import demo_photographs
+    from toolchain.zoo.embedded import PREFIX, resolve
+
+    path = resolve(model)
+    photographs = demo_photographs() if calib is None and model.startswith(PREFIX) else calib
+    console = Console(as_json=as_json)
+    done = run_steps(Request(path, out, photographs, target, name, value_range), console)
+    summarize(done, console)
+    console.result(
+        command="deploy", bundle=done.path, target=done.manifest.target.name, seconds=done.seconds,
+        scale=done.manifest.scale, channels=done.manifest.channels, report=done.report,
+    )  # fmt: skip
+
+
+def run_steps(request: Request, console: Console) -> Deployment:
+    """Deploy with progress on the console."""
+    from toolchain.deploy import STEPS, deploy
+
+    with console.progress(len(STEPS)) as tell:
+
+        def show(event: Event) -> None:
+            if event.seconds is not None:
+                tell(
+                    f"[{event.index + 1}/{len(STEPS)}] {event.step}: {event.detail} ({event.seconds:.1f} s)",
+                    event.index + 1,
+                )
+            elif not event.note:
+                tell("", event.index)
+
+        return deploy(request, progress=show)
+
+
+def summarize(done: Deployment, console: Console) -> None:
+    """Say what came out, in a few lines."""
+    manifest, model = done.manifest, done.report["model"]
+    clip = model["clip"]
+    work = quantity(manifest.macs_per_pixel, "MAC")
+    console.say(f"{done.path}")
+    kind = "RGB" if manifest.channels == 3 else "luma"
+    console.say(f"  x{manifest.scale} {kind}, {done.network.parameters} parameters, {work} per input pixel")
+    console.say(f"  integer coverage: {manifest.coverage}")
+    if clip:
+        console.say(f"  final clip {clip['low']:g}..{clip['high']:g} ({clip['spelling']}) became the output's range")
+    if done.verified:
+        console.say(f"  equal to the integer reference, byte for byte, in {len(done.verified)} pictures")
+    for warning in done.warnings:
+        console.note(f"warning: {warning}")
+    console.say(f"  made for {manifest.target.name} in {sum(done.seconds.values()):.1f} s")

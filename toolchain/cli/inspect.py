@@ -1,0 +1,95 @@
+"""``clipfree inspect``: what a model or a bundle is, without running it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toolchain.cli.console import Console, Json, quantity
+
+Subject = Annotated[str, typer.Argument(help="An .onnx file, zoo:NAME, or a bundle.")]
+
+
+def inspect(
+    subject: Subject,
+    value_range: Annotated[str | None, typer.Option("--range", help="As in deploy.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Describe a model or a bundle: shapes, work, clip, integer coverage, memory, targets."""
+    from toolchain.zoo.embedded import resolve
+
+    console = Console(as_json=as_json)
+    path = resolve(subject)
+    if path.is_dir():
+        _bundle(path, console)
+    else:
+        _model(path, value_range, console)
+
+
+def _model(path: Path, value_range: str | None, console: Console) -> None:
+    from toolchain.cpu import this_cpu
+    from toolchain.link import is_native
+    from toolchain.report.inspection import inspect_model
+    from toolchain.targets import list_targets
+
+    found = inspect_model(path, value_range=value_range)
+    low, high = found.value_range
+    console.say(f"{path.name}: {found.kind} network '{found.name}'")
+    console.say(
+        f"  u8 (h, w, {found.channels}) to u8 (h*{found.scale}, w*{found.scale}, {found.channels}), any h and w"
+    )
+    console.say(f"  floats mean {low:g}..{high:g}")
+    clip = found.clip
+    text = f"{clip.low:g}..{clip.high:g}, written as {clip.spelling}: becomes the output's range" if clip else "none"
+    console.say(f"  final clip: {text}")
+    console.say(f"  {found.parameters} parameters, {quantity(found.macs_per_pixel, 'MAC')} per input pixel")
+    console.say(f"  receptive field {2 * found.halo + 1} x {2 * found.halo + 1} input pixels")
+    console.say(f"  activations: {found.memory_per_pixel:.0f} bytes per input pixel in INT8")
+    console.say(f"  integer coverage: {found.coverage}")
+    for change in found.changes:
+        console.say(f"  normalized: {change}")
+    console.say(f"  {'convolution':40}{'weight':>18}{'groups':>8}{'MAC/pixel':>12}")
+    for layer in found.layers:
+        shape = " x ".join(str(side) for side in layer.weight)
+        console.say(f"  {layer.name[:39]:40}{shape:>18}{layer.groups:>8}{layer.macs_per_pixel:>12.0f}")
+    cpu = this_cpu()
+    targets = [
+        {"name": target.name, "runs_here": is_native(target.triple) and not target.missing_on(cpu)}
+        for target in list_targets()
+    ]
+    console.say("  targets: " + ", ".join(f"{t['name']}{' (runs here)' if t['runs_here'] else ''}" for t in targets))
+    console.result(command="inspect", kind="model", model=found, targets=targets)
+
+
+def _bundle(path: Path, console: Console) -> None:
+    from toolchain.bundle import open_bundle
+    from toolchain.errors import BundleError
+
+    bundle = open_bundle(path, for_this_machine=False)
+    manifest = bundle.manifest
+    obstacle: Any = None
+    try:
+        bundle.check_machine()
+    except BundleError as error:
+        obstacle = error.message
+    channels, scale = manifest.channels, manifest.scale
+    console.say(f"{path}: bundle of '{manifest.name}' for {manifest.target.name}")
+    console.say(f"  u8 (h, w, {channels}) to u8 (h*{scale}, w*{scale}, {channels}), any h and w")
+    work = quantity(manifest.macs_per_pixel, "MAC")
+    console.say(f"  {work} and about {manifest.workspace_per_pixel:.0f} bytes per input pixel")
+    console.say(f"  integer coverage: {manifest.coverage}")
+    console.say(
+        f"  {len(manifest.kernels)} kernels, {len(manifest.tensors)} quantized tensors, halo {manifest.halo} pixels"
+    )
+    versions = manifest.versions
+    console.say(
+        f"  made with clipfree {versions.clipfree}, apache-tvm {versions.tvm}, apache-tvm-ffi {versions.tvm_ffi}"
+    )
+    console.say(f"  needs {' '.join(manifest.target.requires)}")
+    for name, record in manifest.files.items():
+        console.say(f"  {name:20}{record.size:>10} bytes  sha256 {record.sha256[:16]}...")
+    console.say(f"  here: {obstacle or 'runs'}")
+    console.result(command="inspect", kind="bundle", bundle=path, manifest=manifest, runs_here=obstacle is None,
+                   obstacle=obstacle)  # fmt: skip

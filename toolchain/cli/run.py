@@ -1,0 +1,122 @@
+"""``clipfree run``: photographs in, larger photographs out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolchain.cli.console import Console, Json, Threads
+from toolchain.errors import InputError
+
+if TYPE_CHECKING:
+    from toolchain.bundle import Manifest
+
+Bundle = Annotated[Path, typer.Argument(help="A folder made by `clipfree deploy`.")]
+
+
+def run(
+    bundle: Bundle,
+    photos: Annotated[list[Path], typer.Argument(help="Pictures of any size: grey, RGB, RGBA, 8 or 16 bit.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="A picture, or a folder for several.")] = None,
+    tile: Annotated[str, typer.Option("--tile", help="auto, off, or a side in pixels.")] = "auto",
+    memory: Annotated[int, typer.Option("--memory", min=1, help="Megabytes that --tile auto keeps to.")] = 512,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Upscale photographs. Tiles give the same bytes as the whole picture."""
+    import time
+
+    from toolchain.bundle import open_bundle
+    from toolchain.images import read_photo
+    from toolchain.runtime.photo import check_output, upscale_photo, write_photo
+    from toolchain.runtime.tiles import upscale_tiled
+
+    console = Console(as_json=as_json)
+    parse_tile(tile)
+    opened = open_bundle(bundle)
+    manifest = opened.manifest
+    outputs = output_paths(photos, out, manifest.scale)
+    for path in outputs:
+        check_output(path)
+    runner = opened.load(threads=threads)
+    results = []
+    with console.progress(len(photos)) as tell:
+        for index, (photo_path, output) in enumerate(zip(photos, outputs, strict=True)):
+            photo = read_photo(photo_path)
+            height, width = photo.pixels.shape[:2]
+            side = tile_side(tile, height, width, manifest, memory)
+            begin = time.perf_counter()
+            if side is None:
+                upscale = runner.upscale
+            else:
+                upscale = lambda pixels, side=side: upscale_tiled(  # type: ignore[misc]  # noqa: E731
+                    runner.upscale, pixels, scale=manifest.scale, halo=manifest.halo, tile=side
+                )
+            big = upscale_photo(photo, upscale, channels=manifest.channels, scale=manifest.scale)
+            seconds = time.perf_counter() - begin
+            write_photo(output, big)
+            size = (width * manifest.scale, height * manifest.scale)
+            tell(f"{photo_path.name}: {width} x {height} to {size[0]} x {size[1]} in {seconds:.2f} s", index + 1)
+            console.say(str(output))
+            results.append({"photo": photo_path, "output": output, "width": size[0], "height": size[1],
+                            "tile": side, "seconds": seconds})  # fmt: skip
+    console.result(command="run", bundle=bundle, pictures=results)
+
+
+def parse_tile(tile: str) -> int | None:
+    """The side of ``--tile N``, None for "auto" and "off".
+
+    Raises:
+        InputError: it is none of them.
+    """
+    if tile in ("auto", "off"):
+        return None
+    if not tile.isascii() or not tile.isdigit() or int(tile) < 1:
+        raise InputError(f"--tile {tile} is not understood", hint="give auto, off, or a side in pixels such as 256")
+    return int(tile)
+
+
+def tile_side(tile: str, height: int, width: int, manifest: Manifest, megabytes: int) -> int | None:
+    """The side of the tiles for a picture, None where it runs whole.
+
+    Raises:
+        InputError: tiles were asked for, but each output pixel of this network depends on the whole picture.
+    """
+    from toolchain.frontend import UNBOUNDED_HALO
+    from toolchain.runtime.tiles import choose_tile
+
+    side = parse_tile(tile)
+    if manifest.halo >= UNBOUNDED_HALO:
+        if side is not None:
+            raise InputError(
+                "this network looks at the whole picture at once and cannot run in tiles", hint="--tile off"
+            )
+        return None
+    if tile == "auto":
+        budget = megabytes * 10**6
+        return choose_tile(
+            height, width, halo=manifest.halo, bytes_per_pixel=manifest.workspace_per_pixel, budget=budget
+        )
+    return side
+
+
+def output_paths(photos: list[Path], out: Path | None, scale: int) -> list[Path]:
+    """Where the results go: ``out`` itself, or a name made from the photo's in ``out`` or beside the photo.
+
+    Raises:
+        InputError: several photos for one file, two of them with the same name, or a result over its own photo.
+    """
+    if out is not None and out.suffix and not out.is_dir():
+        if len(photos) > 1:
+            raise InputError(f"{out} cannot hold {len(photos)} pictures", hint="give a folder with -o")
+        paths = [out]
+    else:
+        paths = [(out or photo.parent) / f"{photo.stem}_x{scale}.png" for photo in photos]
+    if len(set(paths)) < len(paths):
+        raise InputError("two of the photos have the same name", hint="run them one by one with -o")
+    for photo, path in zip(photos, paths, strict=True):
+        if photo.resolve() == path.resolve():
+            raise InputError(f"{path} would be written over itself", hint="choose another name with -o")
+    return paths

@@ -1,0 +1,76 @@
+"""``clipfree targets``: what can be compiled for, and whether this machine has what it takes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from toolchain.cli.console import Console, Json, guarded
+from toolchain.errors import TargetError
+
+app = typer.Typer(help="The devices that can be compiled for.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="A target's name, or host.")]
+
+
+def list_(as_json: Json = False) -> None:
+    """Name every target, and say which of them this machine can run."""
+    from toolchain.cpu import this_cpu
+    from toolchain.link import is_native
+    from toolchain.targets import find_target, list_targets
+
+    console = Console(as_json=as_json)
+    cpu = this_cpu()
+    try:
+        host = find_target("host", cpu=cpu).name
+    except TargetError:
+        host = ""
+    rows = []
+    for target in list_targets():
+        runs = is_native(target.triple) and not target.missing_on(cpu)
+        mark = "host" if target.name == host else "runs here" if runs else ""
+        console.say(f"{target.name:20} {mark:10} {target.description}")
+        rows.append({"name": target.name, "description": target.description, "runs_here": runs,
+                     "host": target.name == host})  # fmt: skip
+    console.result(command="targets list", targets=rows)
+
+
+def show(name: Name, as_json: Json = False) -> None:
+    """Show one target in full."""
+    from toolchain.cpu import this_cpu
+    from toolchain.targets import find_target
+
+    console = Console(as_json=as_json)
+    target = find_target(name)
+    missing = target.missing_on(this_cpu())
+    console.say(f"{target.name}: {target.description}")
+    console.say(f"  LLVM triple {target.triple}, CPU {target.cpu}, attributes {' '.join(target.attributes) or 'none'}")
+    console.say(f"  kernels {target.instruction_set}, for {target.cores} cores")
+    console.say(f"  needs {' '.join(target.requires)}")
+    console.say(f"  lacking here: {' '.join(missing) or 'nothing'}")
+    console.result(command="targets show", target=target, missing_here=missing)
+
+
+def doctor(name: Annotated[str, typer.Argument(help="A target's name.")] = "host", as_json: Json = False) -> None:
+    """Find a linker for a target and try it; say what to install if there is none."""
+    from toolchain.cpu import this_cpu
+    from toolchain.link import find_linker, is_native
+    from toolchain.targets import find_target
+
+    console = Console(as_json=as_json)
+    target = find_target(name)
+    linker = find_linker(target.triple)
+    linker.check()
+    missing = target.missing_on(this_cpu()) if is_native(target.triple) else target.requires
+    console.say(f"{target.name}: linker {' '.join(linker.command)} (from {linker.source}) works")
+    runs = (
+        "this machine runs what is made" if not missing else f"made here, but not run here: lacks {', '.join(missing)}"
+    )
+    console.say(runs)
+    console.result(command="targets doctor", target=target.name, linker=linker.command, source=linker.source,
+                   runs_here=not missing)  # fmt: skip
+
+
+app.command("list")(guarded(list_))
+app.command("show")(guarded(show))
+app.command("doctor")(guarded(doctor))

@@ -1,0 +1,39 @@
+"""``clipfree verify``: the library of a bundle must equal the integer reference, byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolchain.cli.console import Console, Json, Threads
+from toolchain.cli.run import Bundle
+
+
+def verify(
+    bundle: Bundle,
+    photo: Annotated[Path | None, typer.Option("--photo", help="A photograph to compare on as well.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise pictures.")] = 0,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Compare a bundle with the NumPy integer reference of its QDQ model; equal means every byte."""
+    from toolchain.bundle import open_bundle
+    from toolchain.images import read_photo, to_channels
+    from toolchain.quantize import IntegerReference
+    from toolchain.verify import compare, make_cases, verify
+
+    console = Console(as_json=as_json)
+    opened = open_bundle(bundle)
+    channels = opened.manifest.channels
+    natural = to_channels(read_photo(photo).pixels, channels) if photo else None
+    picture, expected = opened.golden()
+    reference = IntegerReference(opened.model())
+    upscale = opened.load(threads=threads).upscale
+    compare("golden picture", upscale(picture), expected)
+    cases = make_cases(channels, picture if natural is None else natural, seed=seed)
+    with console.progress(len(cases)) as tell:
+        done = verify(upscale, reference.run, cases, progress=lambda name: tell(name, 0))
+    console.say(f"equal: the golden picture and {len(done)} others, {sum(case.values for case in done)} input values")
+    console.result(command="verify", bundle=bundle, equal=True, cases=done)

@@ -1,0 +1,301 @@
+"""The whole line as one function: an ONNX model and photographs in, a verified bundle out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from toolchain import bundle as store
+from toolchain.bundle import IntegerCoverage, Manifest, Versions
+from toolchain.cpu import this_cpu
+from toolchain.errors import CalibrationError, OutputError
+from toolchain.images import ImageSet, read_images
+from toolchain.link import find_linker, is_native
+from toolchain.report.network import Network, describe_network
+from toolchain.stages import Compiled, Stages, Upscale, real_stages
+from toolchain.targets import Target, find_target
+from toolchain.verify import Verified, make_cases, verify
+
+if TYPE_CHECKING:
+    from toolchain.quantize import QuantizedModel, Settings
+
+Pixels = npt.NDArray[np.uint8]
+
+STEPS = ("load", "normalize", "calibrate", "quantize", "compile", "link", "verify", "write")
+_PHOTO_SIDE = 1024  # of a calibration photo no more than a square of so many pixels is kept in memory
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress: a step begins (``seconds`` is None) or has ended, or says something on the way (``note``)."""
+
+    step: str
+    index: int
+    detail: str = ""
+    seconds: float | None = None
+    note: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to deploy.
+
+    Attributes:
+        model: an ONNX file.
+        out: the bundle's folder if it ends in ``.clipfree``, else the folder in which it is made.
+        calibration: a folder of photographs, or picture files; not needed for a model that is quantized already.
+        target: a target's name, or "host".
+        name: of the bundle; default: the model file's.
+        value_range: what the model's floats mean, "0..1" or "0..255"; None to find out.
+        settings: of the quantization; None for the defaults.
+    """
+
+    model: Path
+    out: Path
+    calibration: Path | Sequence[Path] | None = None
+    target: str = "host"
+    name: str | None = None
+    value_range: str | None = None
+    settings: Settings | None = None
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What came out.
+
+    Attributes:
+        path: of the bundle.
+        manifest: of the bundle.
+        network: figures of the quantized network.
+        report: the content of the bundle's report.json.
+        verified: the cases on which the library equals the reference; empty if this machine cannot run it.
+        warnings: what the user should know, pictures left out included.
+        seconds: of each step.
+    """
+
+    path: Path
+    manifest: Manifest
+    network: Network
+    report: dict[str, Any]
+    verified: tuple[Verified, ...]
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+class _Progress:
+    """Times the steps and tells them to the caller."""
+
+    def __init__(self, tell: Callable[[Event], None] | None) -> None:
+        self.tell = tell or (lambda event: None)
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Announce a step; yields a function for notes on the way. The last note is the step's detail."""
+        index, begin = STEPS.index(name), time.perf_counter()
+        notes = [""]
+
+        def note(text: str) -> None:
+            notes.append(text)
+            self.tell(Event(name, index, text, note=True))
+
+        self.tell(Event(name, index))
+        yield note
+        self.seconds[name] = time.perf_counter() - begin
+        self.tell(Event(name, index, notes[-1], self.seconds[name]))
+
+
+def deploy(
+    request: Request, *, progress: Callable[[Event], None] | None = None, stages: Stages | None = None
+) -> Deployment:
+    """Load, normalize, quantize, compile, verify and write a bundle; on any error nothing is left behind.
+
+    Raises:
+        ModelError: the model cannot be used.
+        CalibrationError: the photographs cannot be used, or there are none.
+        TargetError: unknown target, or no linker.
+        VerificationError: the library does not equal the integer reference.
+        OutputError: the bundle cannot be written.
+    """
+    line = _Progress(progress)
+    # What can fail for want of something on this machine fails first, not after minutes of calibration.
+    target = find_target(request.target)
+    linker = find_linker(target.triple)
+    stages = stages or real_stages()
+    model, photos, warnings = _quantized(request, stages, line)
+    path = bundle_path(request.out, request.name or request.model.stem)
+    runs_here = is_native(target.triple) and not target.missing_on(this_cpu())
+    with store.new_bundle(path) as folder:
+        with line.step("compile") as note:
+            compiled = stages.compile(model, target)
+            coverage = _coverage(compiled)
+            note(f"integer coverage: {coverage}")
+        with line.step("link") as note:
+            compiled.export(folder / store.LIBRARY, linker)
+            note(f"{(folder / store.LIBRARY).stat().st_size / 1e3:.0f} kB with {' '.join(linker.command)}")
+        with line.step("verify") as note:
+            picture = _natural(photos, model.channels)
+            reference = stages.reference(model.model)
+            verified: tuple[Verified, ...] = ()
+            if runs_here:
+                upscale = stages.run(folder / store.LIBRARY, model.channels, model.scale)
+                verified = verify(upscale, reference, make_cases(model.channels, picture), progress=note)
+                note(f"equal to the integer reference in {len(verified)} of {len(verified)} pictures")
+            else:
+                note(f"left out: this machine cannot run code for {target.name}")
+                warnings += (f"not verified: this machine cannot run code for {target.name}",)
+        with line.step("write") as note:
+            network = describe_network(model.model)
+            manifest = _manifest(request, model, target, compiled, coverage, network)
+            report = _report(request, model, manifest, network, photos, verified, warnings)
+            _write_files(folder, model, reference, picture, report)
+            manifest = store.seal(folder, manifest)
+            store.open_bundle(folder, for_this_machine=False)
+            note(str(path))
+    return Deployment(path, manifest, network, report, verified, warnings, line.seconds)
+
+
+def bundle_path(out: Path, name: str) -> Path:
+    """Where the bundle called ``name`` goes.
+
+    Raises:
+        OutputError: ``name`` cannot be a file's.
+    """
+    if out.suffix == store.SUFFIX:
+        return out
+    if not name or "/" in name or name.startswith("."):
+        raise OutputError(f"a bundle cannot be called {name!r}", hint="choose a plain name with --name")
+    return out / f"{name}{store.SUFFIX}"
+
+
+def _quantized(
+    request: Request, stages: Stages, line: _Progress
+) -> tuple[QuantizedModel, ImageSet | None, tuple[str, ...]]:
+    with line.step("load") as note:
+        source = stages.load(request.model)
+        note(f"{request.model.name}, {len(source.graph.node)} operators")
+    if stages.is_quantized(source):
+        photos = _photos(request.calibration, 3, line) if request.calibration is not None else None
+        with line.step("quantize") as note:
+            model = stages.canonicalize(source)
+            note("the model is quantized already: its scales are kept")
+        return model, photos, _skipped(photos)
+    if request.calibration is None:
+        raise CalibrationError("no photographs to calibrate with", hint="name a folder of photographs with --calib")
+    with line.step("normalize") as note:
+        sr = stages.normalize(source, value_range=request.value_range)
+        clip = f"clip to {sr.clip.low:g}..{sr.clip.high:g} taken off" if sr.clip else "no clip found"
+        note(f"x{sr.scale}, {'RGB' if sr.channels == 3 else 'luma'}, {clip}")
+    photos = _photos(request.calibration, sr.channels, line)
+    with line.step("quantize") as note:
+        model = stages.quantize(sr, photos.images, request.settings)
+        note(f"{len(model.recipe.tensors)} tensors")
+    return model, photos, (*_skipped(photos), *model.recipe.warnings)
+
+
+def _photos(source: Path | Sequence[Path], channels: int, line: _Progress) -> ImageSet:
+    with line.step("calibrate") as note:
+        photos = read_images(source, channels=channels, crop=_PHOTO_SIDE, crops_per_photo=1)
+        for skipped in photos.skipped:
+            note(f"left out: {skipped.name} {skipped.reason}")
+        note(f"{len(photos.images)} photographs" + (f", {len(photos.skipped)} left out" if photos.skipped else ""))
+    return photos
+
+
+def _skipped(photos: ImageSet | None) -> tuple[str, ...]:
+    return tuple(f"left out: {skipped.name} {skipped.reason}" for skipped in photos.skipped) if photos else ()
+
+
+def _natural(photos: ImageSet | None, channels: int) -> Pixels | None:
+    if photos is None:
+        return None
+    image = max(photos.images, key=lambda pixels: min(pixels.shape[:2]))
+    return image[:, :, :channels]
+
+
+def _coverage(compiled: Compiled) -> IntegerCoverage:
+    found = compiled.coverage
+    return IntegerCoverage(
+        int(found.convolutions), int(found.integer_convolutions), float(found.macs), float(found.integer_macs),
+        tuple(found.float_operators),
+    )  # fmt: skip
+
+
+def _manifest(
+    request: Request,
+    model: QuantizedModel,
+    target: Target,
+    compiled: Compiled,
+    coverage: IntegerCoverage,
+    network: Network,
+) -> Manifest:
+    return Manifest(
+        name=request.name or request.model.stem,
+        versions=Versions.installed(),
+        target=target,
+        library=store.LIBRARY,
+        entry="main",
+        channels=model.channels,
+        scale=model.scale,
+        value_range=model.value_range,
+        halo=model.halo,
+        macs_per_pixel=network.macs_per_pixel,
+        # One byte a value; twice over, since kernels pad their inputs to the tile and the pool rounds sizes up.
+        workspace_per_pixel=2 * network.peak_values_per_pixel,
+        coverage=coverage,
+        kernels=tuple(str(getattr(kernel, "name", kernel)) for kernel in compiled.kernels),
+        tensors=network.tensors,
+        files={},
+    )
+
+
+def _report(
+    request: Request, model: QuantizedModel, manifest: Manifest, network: Network, photos: ImageSet | None,
+    verified: tuple[Verified, ...], warnings: tuple[str, ...],
+) -> dict[str, Any]:  # fmt: skip
+    """What was done, with nothing in it that differs between two runs on the same files."""
+    representative = model.recipe.representative
+    return {
+        "model": {
+            "file": request.model.name,
+            "sha256": hashlib.sha256(request.model.read_bytes()).hexdigest(),
+            "clip": asdict(model.clip) if model.clip else None,
+            "changes": list(model.recipe.changes),
+        },
+        "network": {
+            "parameters": network.parameters,
+            "macs_per_pixel": network.macs_per_pixel,
+            "layers": [asdict(layer) for layer in network.layers],
+        },
+        "calibration": {
+            "photographs": list(photos.names) if photos else [],
+            "left_out": [asdict(skipped) for skipped in photos.skipped] if photos else [],
+            "representative": asdict(representative) if representative else None,
+        },
+        "coverage": {**asdict(manifest.coverage), "share": manifest.coverage.share},
+        "verification": [asdict(case) for case in verified],
+        "warnings": list(warnings),
+    }
+
+
+def _write_files(
+    folder: Path, model: QuantizedModel, reference: Upscale, picture: Pixels | None, report: dict[str, Any]
+) -> None:
+    cases = make_cases(model.channels, picture)
+    golden = cases[0 if picture is None else -1].pixels
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, input=golden, output=reference(golden))
+    (folder / store.GOLDEN).write_bytes(buffer.getvalue())
+    (folder / store.QDQ).write_bytes(model.model.SerializeToString(deterministic=True))
+    (folder / store.RECIPE).write_text(model.recipe.to_json(), encoding="utf-8")
+    (folder / store.REPORT).write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")

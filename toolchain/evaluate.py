@@ -1,0 +1,174 @@
+"""Quality of a deployed network: high-resolution pictures are shrunk, upscaled and compared with themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from toolchain.errors import InputError
+from toolchain.images import ImageSet, Photo
+from toolchain.report.metrics import luma, psnr, psnr_luma, shaved, ssim
+from toolchain.runtime.photo import upscale_photo
+
+if TYPE_CHECKING:
+    from toolchain.frontend import SRModel
+
+Pixels = npt.NDArray[np.uint8]
+Upscale = Callable[[Pixels], Pixels]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Of one picture against another: PSNR in dB over RGB and over BT.601 luma, SSIM of luma."""
+
+    psnr_rgb: float
+    psnr_y: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture.
+
+    Attributes:
+        name: of its file.
+        height: of the high-resolution picture, in pixels.
+        width: the same.
+        bundle: the bundle's picture against the original.
+        bicubic: Pillow's bicubic enlargement against the original.
+        compared: the float network's picture against the original, if one was given.
+        against_float: the bundle's picture against the float network's.
+    """
+
+    name: str
+    height: int
+    width: int
+    bundle: Quality
+    bicubic: Quality
+    compared: Quality | None = None
+    against_float: Quality | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Rows, their means, and how they were measured: ``shave`` border pixels left out on each side."""
+
+    rows: tuple[Row, ...]
+    mean: Row
+    shave: int
+    scale: int
+
+
+def evaluate(
+    upscale: Upscale,
+    pictures: ImageSet,
+    *,
+    channels: int,
+    scale: int,
+    shave: int | None = None,
+    compared: Upscale | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Evaluation:
+    """Measure PSNR and SSIM on high-resolution pictures u8 (h, w, 3), cropped to multiples of ``scale``.
+
+    The low-resolution picture is made by Pillow's bicubic filter, which is antialiased, as MATLAB's ``imresize``.
+
+    Args:
+        upscale: the bundle: u8 (h, w, ``channels``) to u8 (h*scale, w*scale, ``channels``).
+        pictures: high-resolution RGB.
+        channels: of the network; a luma network's chroma is enlarged bicubically.
+        scale: of the network.
+        shave: border pixels left out on each side; default: ``scale``.
+        compared: the float network, with the same shapes.
+        progress: called with (name, index from 0, count) before each picture.
+
+    Raises:
+        InputError: no picture is large enough.
+    """
+    border = scale if shave is None else shave
+    rows = []
+    for index, (name, image) in enumerate(zip(pictures.names, pictures.images, strict=True)):
+        high = image[: image.shape[0] // scale * scale, : image.shape[1] // scale * scale]
+        if min(high.shape[:2]) < max(scale, 2 * border + 1):
+            continue
+        if progress is not None:
+            progress(name, index, len(pictures.images))
+        rows.append(_row(name, high, upscale, channels, scale, border, compared))
+    if not rows:
+        raise InputError(f"no picture is larger than the border of {border} pixels that is left out")
+    return Evaluation(tuple(rows), _mean(rows), border, scale)
+
+
+def float_upscale(sr: SRModel, *, threads: int | None = None) -> Upscale:
+    """The float network through onnxruntime as a function on pixels; its output is clipped and rounded to u8."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(sr.model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    low, high = sr.value_range
+    step = np.float32((high - low) / 255)
+
+    def upscale(pixels: Pixels) -> Pixels:
+        planes = pixels.transpose(2, 0, 1)[None].astype(np.float32) * step + np.float32(low)
+        (result,) = session.run(["output"], {"input": planes})
+        codes = np.clip(np.rint((result[0] - np.float32(low)) / step), 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(codes.transpose(1, 2, 0))
+
+    return upscale
+
+
+def shrink(pixels: Pixels, scale: int) -> Pixels:
+    """Pillow's bicubic, antialiased: u8 (h, w, C) to u8 (h // scale, w // scale, C)."""
+    size = (pixels.shape[1] // scale, pixels.shape[0] // scale)
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC)).reshape(size[1], size[0], pixels.shape[2])
+
+
+def enlarge(pixels: Pixels, scale: int) -> Pixels:
+    """Pillow's bicubic: u8 (h, w, 3) to u8 (h*scale, w*scale, 3)."""
+    size = (pixels.shape[1] * scale, pixels.shape[0] * scale)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+
+
+def quality(found: Pixels, expected: Pixels, shave: int) -> Quality:
+    """PSNR and SSIM of two pictures u8 (h, w, 3), ``shave`` pixels left out at each border."""
+    a, b = shaved(found, shave), shaved(expected, shave)
+    return Quality(psnr(a, b), psnr_luma(a, b), ssim(luma(a), luma(b)))
+
+
+def _row(
+    name: str, high: Pixels, upscale: Upscale, channels: int, scale: int, shave: int, compared: Upscale | None
+) -> Row:
+    low = shrink(high, scale)
+    found = upscale_photo(Photo(low), upscale, channels=channels, scale=scale).pixels
+    row = Row(
+        name, high.shape[0], high.shape[1], quality(found, high, shave), quality(enlarge(low, scale), high, shave)
+    )
+    if compared is None:
+        return row
+    exact = upscale_photo(Photo(low), compared, channels=channels, scale=scale).pixels
+    return Row(row.name, row.height, row.width, row.bundle, row.bicubic,
+               quality(exact, high, shave), quality(found, exact, shave))  # fmt: skip
+
+
+def _mean(rows: Sequence[Row]) -> Row:
+    def of(qualities: list[Quality | None]) -> Quality | None:
+        found = [quality for quality in qualities if quality is not None]
+        if not found:
+            return None
+        return Quality(*(float(np.mean([getattr(q, name) for q in found])) for name in ("psnr_rgb", "psnr_y", "ssim")))
+
+    bundle, bicubic = of([row.bundle for row in rows]), of([row.bicubic for row in rows])
+    assert bundle is not None
+    assert bicubic is not None
+    return Row(
+        "mean", 0, 0, bundle, bicubic, of([row.compared for row in rows]), of([row.against_float for row in rows])
+    )

@@ -1,0 +1,99 @@
+"""The stages that a deployment is made of, as functions that can be replaced: tests put small ones in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import onnx
+
+    from toolchain.frontend import SRModel
+    from toolchain.link import Linker
+    from toolchain.quantize import QuantizedModel, Settings
+    from toolchain.targets import Target
+
+Pixels = npt.NDArray[np.uint8]
+Upscale = Callable[[Pixels], Pixels]
+
+
+class Compiled(Protocol):
+    """What the compiler makes: a library that can be written, and how much of the network runs in integers."""
+
+    @property
+    def coverage(self) -> Any: ...  # noqa: D102
+
+    @property
+    def kernels(self) -> Sequence[Any]: ...  # noqa: D102
+
+    def export(self, path: Path, linker: Linker) -> object: ...  # noqa: D102
+
+
+class Quantize(Protocol):  # noqa: D101
+    def __call__(self, sr: SRModel, images: Sequence[Pixels], settings: Settings | None) -> QuantizedModel: ...  # noqa: D102
+
+
+class Normalize(Protocol):  # noqa: D101
+    def __call__(self, model: onnx.ModelProto, *, value_range: str | None) -> SRModel: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Stages:
+    """One function a stage.
+
+    Attributes:
+        load: an ONNX file, checked.
+        is_quantized: whether a model is QDQ already.
+        normalize: to the small set of operators, with what was found.
+        quantize: with photographs, to canonical QDQ.
+        canonicalize: another tool's QDQ model to canonical QDQ.
+        compile: to a library.
+        reference: the integer reference of a QDQ model.
+        run: a library file as a function on pixels; (path, channels, scale).
+    """
+
+    load: Callable[[Path], onnx.ModelProto]
+    is_quantized: Callable[[onnx.ModelProto], bool]
+    normalize: Normalize
+    quantize: Quantize
+    canonicalize: Callable[[onnx.ModelProto], QuantizedModel]
+    compile: Callable[[QuantizedModel, Target], Compiled]
+    reference: Callable[[onnx.ModelProto], Upscale]
+    run: Callable[[Path, int, int], Upscale]
+
+
+def real_stages() -> Stages:
+    """The stages of this toolchain; imports them, but not yet TVM."""
+    from toolchain.frontend import is_quantized, load_model, normalize
+    from toolchain.quantize import IntegerReference, quantize
+
+    def canonicalize(model: onnx.ModelProto) -> QuantizedModel:
+        from toolchain.quantize.foreign import canonicalize as read
+
+        return read(model)
+
+    def compile_model(model: QuantizedModel, target: Target) -> Compiled:
+        from toolchain.build import compile_model as build
+
+        return build(model, target)
+
+    def run(library: Path, channels: int, scale: int) -> Upscale:
+        from toolchain.runtime.runner import Runner
+
+        return Runner(library, channels=channels, scale=scale).upscale
+
+    return Stages(
+        load=load_model,
+        is_quantized=is_quantized,
+        normalize=normalize,
+        quantize=quantize,
+        canonicalize=canonicalize,
+        compile=compile_model,
+        reference=lambda model: IntegerReference(model).run,
+        run=run,
+    )

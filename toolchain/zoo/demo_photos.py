@@ -1,0 +1,27 @@
+"""Photographs that scikit-image carries in its wheel: for the demo, and to calibrate where there are no others."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from toolchain.errors import CalibrationError
+
+_NAMES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "motorcycle_right.png", "rocket.jpg")
+
+
+def demo_photographs() -> tuple[Path, ...]:
+    """The files, in the order of their names.
+
+    Raises:
+        CalibrationError: scikit-image is not installed, or carries none of them.
+    """
+    spec = importlib.util.find_spec("skimage")
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    found = tuple(path for folder in folders for name in _NAMES if (path := Path(folder, "data", name)).is_file())
+    if not found:
+        raise CalibrationError(
+            "no photographs to calibrate with",
+            hint="name a folder of photographs with --calib, or `pip install scikit-image` for a few to try with",
+        )
+    return found

@@ -1,0 +1,62 @@
+"""Models that come with the package: found by name, so that a first try needs no file at all."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolchain.errors import InputError
+
+PREFIX = "zoo:"
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A model of the package and its card: how it was trained, and what it reaches."""
+
+    name: str
+    path: Path
+    card: dict[str, Any]
+
+
+def model_folder() -> Path:
+    """Where the ONNX files and their cards lie."""
+    return Path(__file__).resolve().parent / "models"
+
+
+def list_models(folder: Path | None = None) -> tuple[Embedded, ...]:
+    """Every embedded model, sorted by name; a missing or broken card is an empty one."""
+    paths = sorted((folder or model_folder()).glob("*.onnx"))
+    return tuple(Embedded(path.stem, path, _card(path.with_suffix(".json"))) for path in paths)
+
+
+def resolve(model: str, *, folder: Path | None = None) -> Path:
+    """The file of a model argument: a path as it is, or ``zoo:NAME``.
+
+    Raises:
+        InputError: there is no such embedded model, or no such file.
+    """
+    if not model.startswith(PREFIX):
+        path = Path(model)
+        if not path.exists():
+            raise InputError(f"there is no file {path}")
+        return path
+    name = model.removeprefix(PREFIX)
+    models = {embedded.name: embedded.path for embedded in list_models(folder)}
+    if name not in models:
+        close = difflib.get_close_matches(name, models, n=1, cutoff=0.4)
+        known = f"there are: {', '.join(sorted(models))}" if models else "none came with this installation"
+        hint = f"did you mean {PREFIX}{close[0]}?" if close else known
+        raise InputError(f"there is no embedded model called {name!r}", hint=hint)
+    return models[name]
+
+
+def _card(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
