@@ -47,6 +47,7 @@ def load_model(path: Path) -> onnx.ModelProto:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise ModelError(f"{path} is not a valid ONNX model: {reason[:300]}", hint="export it again") from error
     _check_opset(path, model)
+    _check_names(path, model.graph)
     for tensor in tensors(model):
         _check_values(path, tensor)
     return model
@@ -135,6 +136,14 @@ def _check_opset(path: Path, model: onnx.ModelProto) -> None:
                              hint=f"export it with an opset from 9 to 23 (readable: {OLDEST_OPSET} to {newest})")
 
 
+def _check_names(path: Path, graph: onnx.GraphProto) -> None:
+    """Names that are not UTF-8 come out of protobuf as bytes, and cannot be written again."""
+    names = [graph.name, *(n for node in graph.node for n in (node.name, node.op_type, *node.input, *node.output)),
+             *(t.name for t in graph.initializer), *(v.name for v in [*graph.input, *graph.output])]
+    if not all(isinstance(n, str) for n in names):
+        raise ModelError(f"{path} holds a name that is not text", hint=_DAMAGED)
+
+
 def _check_values(path: Path, tensor: onnx.TensorProto) -> None:
     if any(d < 0 for d in tensor.dims):
         raise ModelError(f"{path}: tensor '{tensor.name}' has a negative dimension", hint="the file is damaged")
@@ -150,10 +159,11 @@ def _check_values(path: Path, tensor: onnx.TensorProto) -> None:
         values = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ModelError(f"{path}: tensor '{tensor.name}' cannot be read: {error}", hint=_DAMAGED) from error
-    if tensor.data_type in _FLOATS and not np.isfinite(values.astype(np.float64)).all():
-        if values.size == 1:  # an open bound of a Clip, not a weight
-            return
+    if tensor.data_type not in _FLOATS or values.size == 1:  # a single one is an open bound of a Clip, not a weight
+        return
+    with np.errstate(invalid="ignore"):  # signalling NaNs complain when they are converted
         bad = int((~np.isfinite(values.astype(np.float64))).sum())
+    if bad:
         raise ModelError(f"{path}: weight '{tensor.name}' holds {bad} NaN or infinite value{'s' * (bad != 1)}",
                          hint="training diverged, or the file is damaged")
 

@@ -51,7 +51,7 @@ def short(error: Exception) -> str:
     """The first line of an exception, without onnxruntime's prefixes."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
-    return text.split(" : ")[-1].rstrip(". ")[:300]
+    return text.split(" : ")[-1].split("Status Message: ")[-1].rstrip(". ")[:300]
 
 
 def operands(graph: Graph, names: Iterable[str]) -> dict[str, Array]:

@@ -45,8 +45,8 @@ def _explicit(graph: Graph, node: onnx.NodeProto) -> bool:
             # The output is `stride` times as large as the input.
             extra = list(values.get("output_padding", [0, 0]))
             total = [r + e - s for r, e, s in zip(reach, extra, strides, strict=True)]
-            set_attribute(node, "output_padding", [e + max(0, -t) for e, t in zip(extra, total, strict=True)])
-            total = [max(0, t) for t in total]
+            if min(total) < 0:
+                return False  # then runtimes do not make it so
         small, large = [t // 2 for t in total], [t - t // 2 for t in total]
         begin, end = (small, large) if mode == "SAME_UPPER" else (large, small)
     for name, value in (("auto_pad", None), ("pads", begin + end), ("strides", strides), ("dilations", dilations),
