@@ -1,0 +1,60 @@
+"""The runner on a real library: one that doubles every pixel, compiled here with TVM and linked with our linker."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolchain.errors import BundleError, InputError
+from toolchain.link import find_linker
+from toolchain.runtime.runner import Runner
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import tvm
+    from tvm import relax, tirx
+
+    height, width = tirx.Var("height", "int64"), tirx.Var("width", "int64")
+    builder = relax.BlockBuilder()
+    pixels = relax.Var("pixels", relax.TensorType((height, width, 3), "uint8"))
+    with builder.function("main", [pixels]):
+        rows = builder.emit(relax.op.repeat(pixels, 2, 0))
+        builder.emit_func_output(builder.emit(relax.op.repeat(rows, 2, 1)))
+    path = tmp_path_factory.mktemp("library") / "model.so"
+    target = tvm.target.Target({"kind": "llvm", "mcpu": "x86-64-v2"})
+    tvm.compile(builder.get(), target=target).export_library(str(path), fcompile=find_linker("x86_64-linux-gnu"))
+    return path
+
+
+@pytest.mark.parametrize("threads", [None, 1, 2])
+@pytest.mark.parametrize("shape", [(5, 7, 3), (1, 1, 3)])
+def test_upscale(library: Path, threads: int | None, shape: tuple[int, ...]):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    runner = Runner(library, channels=3, scale=2, threads=threads)
+    expected = pixels.repeat(2, 0).repeat(2, 1)
+    assert np.array_equal(runner.upscale(pixels), expected)
+    flipped = pixels[::-1, ::-1]  # not contiguous
+    assert np.array_equal(runner.upscale(flipped), expected[::-1, ::-1])
+    call = runner.bind(pixels)
+    assert np.array_equal(call().numpy(), call().numpy())
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((4, 4, 1), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_what_does_not_fit_is_refused(library: Path, pixels: np.ndarray):
+    with pytest.raises(InputError, match=r"takes u8 pixels \(height, width, 3\)"):
+        Runner(library, channels=3, scale=2).upscale(pixels)
+
+
+def test_what_is_no_library(tmp_path: Path):
+    path = tmp_path / "model.so"
+    path.write_bytes(b"no library")
+    with pytest.raises(BundleError, match=r"model\.so cannot be loaded"):
+        Runner(path, channels=3, scale=2)
