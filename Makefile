@@ -1,0 +1,46 @@
+# Every target sets up what it needs, once. PYTHON is only used to make .venv: `make demo PYTHON=python3.12`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help demo test check clean
+
+help:
+	@echo "make demo    deploy the embedded model and upscale a real photograph into out/demo"
+	@echo "make test    run the tests (ARGS='-k tiles' for some of them)"
+	@echo "make check   ruff and mypy"
+	@echo "make clean   remove $(VENV) and out"
+
+demo: $(VENV)/.demo
+	$(BIN)/clipfree demo -o out/demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) out
+
+# A stamp is touched after its step went well: an interrupted set-up is taken up again.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "clipfree needs Python 3.10 or later; name one: make demo PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "this Python cannot make virtual environments: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@command -v "$${CXX:-$${CC:-cc}}" >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
+	    { echo "no C compiler here: installing zig to link with"; $(BIN)/python -m pip install --quiet ziglang; }
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[demo,dev]'
+	@touch $@ $(VENV)/.demo
