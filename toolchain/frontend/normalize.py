@@ -29,6 +29,7 @@ from toolchain.frontend.passes import (
     opset,
     pads,
     parallel,
+    pixel_scale,
     prelu,
     shuffle,
     sizes,
@@ -71,20 +72,22 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
     # 3. Opset 17.
     model, said = opset.apply(model)
     changes.append(said)
-    graph, clip = _rewrite(model, interface, changes)
+    graph, clip, pixels = _rewrite(model, interface, changes)
     # 16. The ends are called "input" and "output", every node has a name.
     names.apply(graph)
     plain = _model(graph, interface.channels)
     scale = _scale(plain, interface.channels)
-    known = clip is not None or value_range is not None
-    bounds, _ = ranges.choose(value_range, clip, {} if known else ranges.follow(plain, interface.channels, scale))
-    _compare(source, plain, interface, clip, bounds[1], NARROW_TOLERANCE if narrow else TOLERANCE)
+    known = clip is not None or value_range is not None or pixels.value_range is not None
+    errors = {} if known else ranges.follow(plain, interface.channels, scale)
+    bounds = ranges.choose(value_range, clip, pixels.value_range, errors)
+    _compare(source, plain, interface, clip, pixels, bounds[1], NARROW_TOLERANCE if narrow else TOLERANCE)
     return SRModel(model=plain, name=_file_name(name or graph.name), channels=interface.channels, scale=scale,
                    value_range=bounds, clip=clip, halo=receptive_field.halo(graph, scale),
                    changes=tuple(c for c in changes if c))
 
 
-def _rewrite(model: onnx.ModelProto, interface: Interface, changes: list[str]) -> tuple[Graph, Clip | None]:
+def _rewrite(model: onnx.ModelProto, interface: Interface,
+             changes: list[str]) -> tuple[Graph, Clip | None, pixel_scale.PixelScale]:
     """Steps 4 to 15, on the graph opened for editing."""
     graph = Graph(model, interface.shape)
     # 4. Constants are computed now; 5. operators without effect go.
@@ -96,8 +99,11 @@ def _rewrite(model: onnx.ModelProto, interface: Interface, changes: list[str]) -
     changes += [shuffle.apply(graph), moved or layout.apply(graph), noops.apply(graph)]
     # 9. Paddings are explicit, sizes that were baked in or computed become factors.
     changes += [pads.apply(graph), sizes.apply(graph)]
-    # 10. Every convolution has a bias; 11. scalings, offsets and batch normalization are folded into convolutions.
-    changes += [biases.apply(graph), affine.apply(graph)]
+    # 10. Both ends have one value range; every convolution has a bias.
+    pixels = pixel_scale.apply(graph)
+    changes += [pixels.said, biases.apply(graph)]
+    # 11. Scalings, offsets and batch normalization are folded into convolutions.
+    changes.append(affine.apply(graph))
     # 12. The final clip is taken off.
     clip, said = final_clip.apply(graph)
     changes.append(said)
@@ -107,7 +113,7 @@ def _rewrite(model: onnx.ModelProto, interface: Interface, changes: list[str]) -
     changes.append(parallel.apply(graph))
     if interface.fixed:
         changes.append(f"freed the picture's size, which was fixed to {graph.probe[2]}x{graph.probe[3]}")
-    return graph, clip
+    return graph, clip, pixels
 
 
 def _model(graph: Graph, channels: int) -> onnx.ModelProto:
@@ -138,11 +144,11 @@ def _scale(model: onnx.ModelProto, channels: int) -> int:
     return int(found.pop())
 
 
-def _compare(source: onnx.ModelProto, plain: onnx.ModelProto, interface: Interface, clip: Clip | None, peak: float,
-             tolerance: float) -> None:
+def _compare(source: onnx.ModelProto, plain: onnx.ModelProto, interface: Interface, clip: Clip | None,
+             pixels: pixel_scale.PixelScale, peak: float, tolerance: float) -> None:
     """Both models on one picture of a size that the source accepts."""
     x = random_picture(interface.shape, peak)
-    want = run(source, x).astype(np.float32)
+    want = run(source, x * np.float32(pixels.input_factor)).astype(np.float32) * np.float32(pixels.output_factor)
     got = run(plain, x.transpose(0, 3, 1, 2) if interface.channels_last else x)
     if clip is not None:
         got = np.clip(got, np.float32(clip.low), np.float32(clip.high))

@@ -19,16 +19,17 @@ _SIZE = 40
 _BORDER = 8
 
 
-def choose(given: str | None, clip: Clip | None, errors: dict[str, float]) -> tuple[tuple[float, float], str]:
-    """The value range and the reason for it.
+def choose(given: str | None, clip: Clip | None, scaled: str | None, errors: dict[str, float]) -> tuple[float, float]:
+    """The value range: as the final clip says, or the scalings, or the user, or the model's behaviour.
 
     Args:
         given: "0..1" or "0..255" as the user said it, or None.
         clip: the final clip, if the model has one.
-        errors: from ``follow``; only looked at where neither of the above says it.
+        scaled: "0..1" or "0..255" if scalings in the graph say so.
+        errors: from ``follow``; only looked at where none of the above says it.
 
     Raises:
-        ModelError: an unknown range is given, it contradicts the clip, or nothing tells.
+        ModelError: an unknown range is given, it contradicts the graph, or nothing tells.
     """
     if given is not None and given not in RANGES:
         raise ModelError(f"'{given}' is not a value range", hint="say --range 0..1 or --range 0..255")
@@ -38,16 +39,21 @@ def choose(given: str | None, clip: Clip | None, errors: dict[str, float]) -> tu
             limits = f"{clip.low:g}..{clip.high:g}"
             raise ModelError(f"the value range {given} contradicts the model's final clip to {limits}",
                              hint="leave --range away")
-        return found, "the final clip says so"
+        return found
+    if scaled is not None:
+        if given not in (None, scaled):
+            raise ModelError(f"the value range {given} contradicts the scalings in the model, which end in {scaled}",
+                             hint="leave --range away")
+        return RANGES[scaled]
     if given is not None:
-        return RANGES[given], "given"
+        return RANGES[given]
     small, large = errors["0..1"], errors["0..255"]
     # Networks without large offsets treat both alike, and then the common convention is right. One made for 0..255 has
     # offsets that drown a picture of 0..1.
     if small <= _FAITHFUL and (small <= _FAITHFUL / 4 or small <= 10 * large):
-        return RANGES["0..1"], f"the output follows the input to {small:.1%}"
+        return RANGES["0..1"]
     if large <= _FAITHFUL < small:
-        return RANGES["0..255"], f"the output follows the input to {large:.1%}"
+        return RANGES["0..255"]
     raise ModelError(f"cannot tell whether the model works on 0..1 or 0..255 (the output deviates from the input by "
                      f"{small:.0%} and {large:.0%})", hint="say --range 0..1 or --range 0..255")
 

@@ -28,6 +28,7 @@ def open_ends(graph: Graph, *, input_last: bool, channels: int) -> str:
         graph.input = graph.fresh(f"{old}_nchw")
         graph.add("Transpose", [graph.input], old, perm=TO_LAST)
         graph.probe = tuple(graph.probe[i] for i in TO_FIRST)
+        graph.tidy()
         done.append("input")
     out = shapes(graph).get(graph.output)
     if out is not None and len(out) == 4 and out[3] == channels and not _first(out, graph.probe):

@@ -1,0 +1,83 @@
+"""Conversions between 0..255 and 0..1 that are written into the graph are understood, and made to agree at both ends.
+
+After: input and output have the same value range. A model that divides its input by 255 and multiplies its output by
+255 works on 0..255 and stays so; one that does only one of the two works on 0..1 afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from toolchain.frontend.graph import Graph
+from toolchain.frontend.passes.final_clip import bounds, data_input
+
+PEAK = 255.0
+
+
+@dataclass(frozen=True)
+class PixelScale:
+    """What is known from scalings in the graph.
+
+    Attributes:
+        value_range: "0..1" or "0..255", or None if there are no scalings.
+        input_factor, output_factor: the rewritten model is ``output_factor * source(input_factor * x)``.
+        said: what was done.
+    """
+
+    value_range: str | None = None
+    input_factor: float = 1.0
+    output_factor: float = 1.0
+    said: str = ""
+
+
+def apply(graph: Graph) -> PixelScale:
+    """Look at both ends, and put a scaling at one of them where they disagree; ``affine`` folds it."""
+    divided = _divides_input(graph)
+    multiplied = _multiplies_output(graph)
+    if divided and multiplied:
+        return PixelScale("0..255")
+    if divided:
+        old = graph.input
+        graph.input = graph.fresh(f"{old}_unit")
+        graph.add("Mul", [graph.input, graph.add_constant(PEAK, f"{old}_peak")], old)
+        graph.tidy()
+        return PixelScale("0..1", PEAK, 1.0, "took off the division of the input by 255: both ends are 0..1")
+    if multiplied:
+        old = graph.output
+        graph.output = graph.fresh(f"{old}_unit")
+        graph.add("Mul", [old, graph.add_constant(1.0 / PEAK, f"{old}_peak")], graph.output)
+        graph.tidy()
+        return PixelScale("0..1", 1.0, 1.0 / PEAK,
+                          "took off the multiplication of the output by 255: both ends are 0..1")
+    return PixelScale()
+
+
+def _factor(graph: Graph, node: onnx.NodeProto | None) -> float:
+    """The number by which a node multiplies; 1 if it does something else."""
+    if node is None or node.op_type not in ("Mul", "Div"):
+        return 1.0
+    parts = graph.split(node)
+    if parts is None or parts[1].size == 0 or np.ptp(parts[1]) != 0 or not parts[1].any():
+        return 1.0
+    number = float(parts[1].ravel()[0])
+    if node.op_type == "Mul":
+        return number
+    return 1.0 if parts[2] else 1.0 / number
+
+
+def _divides_input(graph: Graph) -> bool:
+    return bool(np.isclose(_factor(graph, graph.sole_consumer(graph.input)) * PEAK, 1.0, rtol=2e-3))
+
+
+def _multiplies_output(graph: Graph) -> bool:
+    node = graph.producer(graph.output)
+    while node is not None:
+        if np.isclose(_factor(graph, node), PEAK, rtol=2e-3):
+            return True
+        if node.op_type != "DepthToSpace" and bounds(graph, node) is None:
+            return False
+        node = graph.sole_producer(data_input(graph, node))
+    return False
