@@ -91,7 +91,7 @@ def _rewrite(model: onnx.ModelProto, interface: Interface,
     """Steps 4 to 15, on the graph opened for editing."""
     graph = Graph(model, interface.shape)
     # 4. Constants are computed now; 5. operators without effect go.
-    changes += [constants.apply(graph), noops.apply(graph)]
+    changes += [constants.apply(graph), noops.apply(graph), constants.apply(graph)]
     # 6. Channels-last ends become NCHW; 7. transposes meet and vanish; 8. pixel shuffles are
     #    recognized in any spelling.
     changes.append(layout.open_ends(graph, input_last=interface.channels_last, channels=interface.channels))

@@ -51,7 +51,7 @@ def short(error: Exception) -> str:
     """The first line of an exception, without onnxruntime's prefixes."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
-    return text.split(" : ")[-1].split("Status Message: ")[-1].rstrip(". ")[:300]
+    return text.split(" : ")[-1].split("Status Message: ")[-1].split(" failed: ")[-1].rstrip(". ")[:300]
 
 
 def operands(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
@@ -70,7 +70,7 @@ def operands(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
 
 def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     """Shapes of all values at the probe's shape, as far as ONNX's shape inference finds them."""
-    model = graph.to_model(input_shape=graph.probe, output_shape=None)
+    model = graph.to_model(input_shape=graph.probe, output_shape=None, weights=False)
     # What is computed from shapes is put in as constants, so that inference need not follow the computation.
     dynamic = {n.input[1] for n in graph.nodes if n.op_type in ("Reshape", "Expand", "Tile") and len(n.input) > 1}
     dynamic |= {n for node in graph.nodes if node.op_type in ("Resize", "Slice", "Pad") for n in node.input[1:]}

@@ -28,6 +28,9 @@ def apply(graph: Graph) -> str:
 def _does_nothing(graph: Graph, node: onnx.NodeProto) -> bool:
     if node.op_type in ("Identity", "Dropout"):
         return all(not o or not graph.consumers(o) for o in node.output[1:])
+    if node.op_type == "CastLike":  # all floats are float32
+        constant = graph.operand(node, 0)
+        return constant is not None and constant.dtype == np.float32
     if node.op_type in ("Concat", "Sum", "Max", "Min", "Mean"):
         return len(node.input) == 1
     if node.op_type in ("Add", "Sub", "Mul", "Div", "Pow"):

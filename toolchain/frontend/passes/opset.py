@@ -6,12 +6,16 @@ is refused by the checker. That values stay the same is tested at the end of nor
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
-from onnx import checker, version_converter
+from onnx import checker, inliner, numpy_helper, version_converter
 
 from toolchain.errors import ModelError
-from toolchain.frontend.graph import IR_VERSION, OPSET
+from toolchain.frontend.graph import IR_VERSION, OPSET, Array, attributes, set_attribute
 from toolchain.frontend.probe import short
+
+_FUNCTIONS = {"Gelu", "Mish", "Swish"}
+"""Newer operators that ONNX defines by older ones."""
 
 _DEFAULTS = {("Reshape", "allowzero"): 0, ("Resize", "antialias"): 0, ("Cast", "saturate"): 1,
              ("Cast", "round_mode"): b"up", ("DequantizeLinear", "block_size"): 0,
@@ -31,6 +35,8 @@ def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
     if version == OPSET:
         return model, ""
     model.ir_version = max(model.ir_version, 4)
+    if version > OPSET:
+        model = _lowered(model)
     converted = _restamped(model) if version > OPSET else None
     if converted is None:
         try:
@@ -40,6 +46,41 @@ def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
             raise ModelError(f"the model cannot be converted from opset {version} to {OPSET}: {short(error)}",
                              hint=f"export it with opset {OPSET}") from error
     return converted, f"converted from opset {version} to {OPSET}"
+
+
+def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Operators and arguments newer than opset 17 in older words: ``axes`` spelled out, functions inlined."""
+    new = [("", n.op_type) for n in model.graph.node if n.op_type in _FUNCTIONS]
+    if new:
+        model = inliner.inline_selected_functions(model, new, inline_schema_functions=True)
+    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+    for node in model.graph.node:
+        if node.op_type == "Split":
+            set_attribute(node, "num_outputs", None)  # equal parts are the default
+        elif node.op_type == "Pad" and len(node.input) == 4 and node.input[3] in constants:
+            axes, given = constants[node.input[3]].ravel() % 4, constants.get(node.input[1])
+            if given is not None:
+                full = np.zeros((2, 4), np.int64)
+                full[:, axes] = given.reshape(2, -1)
+                del node.input[3:]
+                node.input[1] = _stored(model, full.ravel(), f"{node.output[0]}_pads")
+        elif node.op_type == "Resize" and "axes" in attributes(node):
+            axes = [a % 4 for a in attributes(node)["axes"]]
+            scales = constants.get(node.input[2]) if len(node.input) > 2 else None
+            if scales is not None and scales.size == len(axes):
+                factors = np.ones(4, np.float32)
+                factors[axes] = scales
+                node.input[2] = _stored(model, factors, f"{node.output[0]}_scales")
+                set_attribute(node, "axes", None)
+    return model
+
+
+def _stored(model: onnx.ModelProto, value: Array, name: str) -> str:
+    model.graph.initializer.append(numpy_helper.from_array(value, name))
+    return name
 
 
 def _restamped(model: onnx.ModelProto) -> onnx.ModelProto | None:

@@ -10,11 +10,15 @@ from __future__ import annotations
 import onnx
 
 from toolchain.frontend.graph import Graph, attributes, set_attribute
+from toolchain.frontend.probe import shapes
 
 
 def apply(graph: Graph) -> str:
     """Rewrite; returns what was done."""
-    explicit = sum(_explicit(graph, n) for n in graph.nodes if n.op_type in ("Conv", "ConvTranspose"))
+    convolutions = [n for n in graph.nodes if n.op_type in ("Conv", "ConvTranspose")]
+    told = any("output_shape" in attributes(n) for n in convolutions)
+    known = shapes(graph) if told else {}
+    explicit = sum(_explicit(graph, n, known.get(n.input[0])) for n in convolutions)
     merged = sum(_merge(graph, n) for n in list(graph.nodes) if n.op_type == "Pad")
     graph.tidy()
     done = [f"made the padding of {explicit} convolutions explicit"] if explicit else []
@@ -22,8 +26,8 @@ def apply(graph: Graph) -> str:
     return ", ".join(done)
 
 
-def _explicit(graph: Graph, node: onnx.NodeProto) -> bool:
-    """Fill in all attributes; True if ``auto_pad`` was replaced."""
+def _explicit(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...] | None) -> bool:
+    """Fill in all attributes; True if ``auto_pad`` or ``output_shape`` was replaced. ``shape`` is that of the input."""
     weight = graph.operand(node, 1)
     if weight is None or weight.ndim != 4:
         return False
@@ -34,6 +38,11 @@ def _explicit(graph: Graph, node: onnx.NodeProto) -> bool:
     reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
     mode = values.get("auto_pad", "NOTSET")
     begin, end = list(values.get("pads", [0] * 4))[:2], list(values.get("pads", [0] * 4))[2:]
+    target = list(values.get("output_shape", []))
+    if target and (shape is None or target[-2:] != [n * s for n, s in zip(shape[2:], strides, strict=True)]):
+        return False
+    if target and not mode.startswith("SAME"):
+        mode = "SAME_LOWER"  # where the odd padding goes if nothing else is said
     if mode == "VALID":
         begin, end = [0, 0], [0, 0]
     elif mode.startswith("SAME"):
@@ -49,8 +58,8 @@ def _explicit(graph: Graph, node: onnx.NodeProto) -> bool:
                 return False  # then runtimes do not make it so
         small, large = [t // 2 for t in total], [t - t // 2 for t in total]
         begin, end = (small, large) if mode == "SAME_UPPER" else (large, small)
-    for name, value in (("auto_pad", None), ("pads", begin + end), ("strides", strides), ("dilations", dilations),
-                        ("kernel_shape", kernel), ("group", values.get("group", 1))):
+    for name, value in (("auto_pad", None), ("output_shape", None), ("pads", begin + end), ("strides", strides),
+                        ("dilations", dilations), ("kernel_shape", kernel), ("group", values.get("group", 1))):
         set_attribute(node, name, value)
     return bool(mode != "NOTSET")
 
