@@ -45,6 +45,16 @@ def usable_cores() -> int:
         return os.cpu_count() or 1
 
 
+def let_tvm_use_all_cores() -> None:
+    """Tell TVM, before its thread pool starts, to use every core and to leave threads where the system puts them.
+
+    By itself it takes half of the cores of an x86 machine, and ties the calling thread to one of them for good: the
+    rest of the process, onnxruntime included, would stay there. What the user has set is kept.
+    """
+    os.environ.setdefault("TVM_NUM_THREADS", str(usable_cores()))
+    os.environ.setdefault("TVM_BIND_THREADS", "0")
+
+
 def _parse(text: str) -> tuple[str, frozenset[str]]:
     name = ""
     common: frozenset[str] | None = None

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from toolchain import bundle as store
 from toolchain.bundle import IntegerCoverage, Manifest, Versions
-from toolchain.cpu import this_cpu
+from toolchain.cpu import let_tvm_use_all_cores, this_cpu
 from toolchain.errors import CalibrationError, OutputError
 from toolchain.images import ImageSet, read_images
 from toolchain.link import find_linker, is_native
@@ -127,6 +127,7 @@ def deploy(
         VerificationError: the library does not equal the integer reference.
         OutputError: the bundle cannot be written.
     """
+    let_tvm_use_all_cores()
     line = _Progress(progress)
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
     target = find_target(request.target)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from toolchain.cpu import usable_cores
 from toolchain.errors import BundleError, InputError
 from toolchain.link import find_linker
 from toolchain.runtime.runner import Runner
@@ -43,6 +45,19 @@ def test_upscale(library: Path, threads: int | None, shape: tuple[int, ...]):
     assert np.array_equal(runner.upscale(flipped), expected[::-1, ::-1])
     call = runner.bind(pixels)
     assert np.array_equal(call().numpy(), call().numpy())
+
+
+@pytest.mark.skipif(usable_cores() < 2, reason="needs two cores")
+def test_threads_are_what_was_asked_for_and_tied_to_no_core(library: Path):
+    import tvm
+
+    before = os.sched_getaffinity(0)
+    counts = []
+    for threads in (1, 2, 1, 2):
+        Runner(library, channels=3, scale=2, threads=threads).upscale(np.zeros((8, 8, 3), np.uint8))
+        counts.append(tvm.get_global_func("runtime.NumThreads")())
+    assert counts == [1, 2, 1, 2]
+    assert os.sched_getaffinity(0) == before
 
 
 @pytest.mark.parametrize(

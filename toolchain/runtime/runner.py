@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from toolchain.cpu import let_tvm_use_all_cores
 from toolchain.errors import BundleError, InputError
 
 Pixels = npt.NDArray[np.uint8]
@@ -32,6 +33,7 @@ class Runner:
     """
 
     def __init__(self, library: Path, *, channels: int, scale: int, threads: int | None = None) -> None:
+        let_tvm_use_all_cores()
         import tvm
         from tvm import relax
 
@@ -65,7 +67,7 @@ class Runner:
                 f"this network takes u8 pixels (height, width, {self.channels}), not {pixels.dtype} {pixels.shape}"
             )
         if self.threads is not None:
-            # TVM keeps one pool per process; mode 1 orders the fastest cores first.
+            # The pool belongs to the calling thread, not to this runner; 1 is the mode "fastest cores first".
             self._tvm.get_global_func("runtime.config_threadpool")(1, self.threads)
         tensor = self._tvm.runtime.tensor(np.ascontiguousarray(pixels), self._device)
         return lambda: self._entry(tensor)
