@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import convert_model_to_external_data
 
-from tests.sr_models import Builder, espcn, xlsr
+from tests.sr_models import Builder, espcn, fsrcnn, xlsr
 from toolchain.errors import ModelError
 from toolchain.frontend import is_quantized, load, load_model, normalize
 
@@ -196,6 +196,25 @@ def test_bad_weights(tmp_path: Path, dtype: type, value: float) -> None:
     tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
     with pytest.raises(ModelError, match="holds 1 NaN or infinite value"):
         load_model(saved(model, tmp_path / "m.onnx"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_bad_bias_of_one_channel(tmp_path: Path, value: float) -> None:
+    model = fsrcnn()
+    tensor = model.graph.initializer[-1]
+    assert list(tensor.dims) == [1]
+    tensor.CopyFrom(numpy_helper.from_array(np.array([value], np.float32), tensor.name))
+    with pytest.raises(ModelError, match="holds 1 NaN or infinite value"):
+        load_model(saved(model, tmp_path / "m.onnx"))
+
+
+def test_an_open_bound_of_a_clip_is_no_bad_weight(tmp_path: Path) -> None:
+    b = Builder()
+    x = b.node("Clip", b.conv("input", 3, 8, identity=3), b.const(0.0), b.const(np.inf))
+    x = b.conv(x, 8, 12, identity=3, repeat=4)
+    b.depth_to_space(x, 2, out="output")
+    sr = normalize(load_model(saved(b.model(3, 2), tmp_path / "m.onnx")))
+    assert [n.op_type for n in sr.model.graph.node] == ["Conv", "Relu", "Conv", "DepthToSpace"]
 
 
 def test_a_weight_with_the_wrong_number_of_bytes(tmp_path: Path) -> None:

@@ -254,6 +254,8 @@ def test_refusals() -> None:
         normalize(ends([1, 3, "h", "w"], TensorProto.UINT8))
     with pytest.raises(ModelError, match="batch size is fixed to 8"):
         normalize(ends([8, 3, "h", "w"]))
+    with pytest.raises(ModelError, match="fixed to 1000000x1000000"):
+        normalize(ends([1, 3, 1000000, 1000000]))
 
 
 def test_a_classifier_is_refused() -> None:

@@ -41,7 +41,6 @@ class Graph:
         nodes: in topological order after ``tidy``.
         constants: initializers by name.
         input, output: names of the graph's ends.
-        input_shape: what the model declares; None for a free dimension.
         probe: a concrete shape that the model accepts.
     """
 

@@ -14,6 +14,9 @@ from toolchain.frontend.graph import Array
 PROBE_SIZE = (23, 18)
 """Height and width used where a model leaves them free: small, different, not a multiple of usual strides."""
 
+MAX_PIXELS = 1 << 25
+"""Largest fixed picture: models are executed on a picture of their own size."""
+
 _HINT = "a super-resolution network takes one picture (1, 1 or 3, height, width) and gives one"
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 
@@ -71,6 +74,9 @@ def _layout(model: onnx.ModelProto, name: str, dims: list[int | None]) -> Interf
                          hint="networks on Y (1 channel) or RGB (3 channels) can be deployed")
     declared = dims[1:3] if last else dims[2:4]
     height, width = (d or p for d, p in zip(declared, PROBE_SIZE, strict=True))
+    if height * width > MAX_PIXELS:
+        raise ModelError(f"the model's picture is fixed to {height}x{width}, which is too large to be tried",
+                         hint="export it with free height and width")
     shape = (1, height, width, channels) if last else (1, channels, height, width)
     return Interface(channels, last, shape, fixed=None not in declared)
 

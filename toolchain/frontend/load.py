@@ -159,10 +159,12 @@ def _check_values(path: Path, tensor: onnx.TensorProto) -> None:
         values = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ModelError(f"{path}: tensor '{tensor.name}' cannot be read: {error}", hint=_DAMAGED) from error
-    if tensor.data_type not in _FLOATS or values.size == 1:  # a single one is an open bound of a Clip, not a weight
+    if tensor.data_type not in _FLOATS:
         return
     with np.errstate(invalid="ignore"):  # signalling NaNs complain when they are converted
-        bad = int((~np.isfinite(values.astype(np.float64))).sum())
+        wide = values.astype(np.float64)
+    # A lone infinity is the open bound of a Clip.
+    bad = int((np.isnan(wide) if wide.ndim == 0 else ~np.isfinite(wide)).sum())
     if bad:
         raise ModelError(f"{path}: weight '{tensor.name}' holds {bad} NaN or infinite value{'s' * (bad != 1)}",
                          hint="training diverged, or the file is damaged")

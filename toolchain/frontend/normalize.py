@@ -83,7 +83,7 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
     _compare(source, plain, interface, clip, pixels, bounds[1], NARROW_TOLERANCE if narrow else TOLERANCE)
     return SRModel(model=plain, name=_file_name(name or graph.name), channels=interface.channels, scale=scale,
                    value_range=bounds, clip=clip, halo=receptive_field.halo(graph, scale),
-                   changes=tuple(c for c in changes if c))
+                   changes=tuple(dict.fromkeys(c for c in changes if c)))
 
 
 def _rewrite(model: onnx.ModelProto, interface: Interface,
@@ -95,8 +95,7 @@ def _rewrite(model: onnx.ModelProto, interface: Interface,
     # 6. Channels-last ends become NCHW; 7. transposes meet and vanish; 8. pixel shuffles are
     #    recognized in any spelling.
     changes.append(layout.open_ends(graph, input_last=interface.channels_last, channels=interface.channels))
-    moved = layout.apply(graph)
-    changes += [shuffle.apply(graph), moved or layout.apply(graph), noops.apply(graph)]
+    changes += [layout.apply(graph), shuffle.apply(graph), layout.apply(graph), noops.apply(graph)]
     # 9. Paddings are explicit, sizes that were baked in or computed become factors.
     changes += [pads.apply(graph), sizes.apply(graph)]
     # 10. Both ends have one value range; every convolution has a bias.
@@ -154,7 +153,10 @@ def _compare(source: onnx.ModelProto, plain: onnx.ModelProto, interface: Interfa
         got = np.clip(got, np.float32(clip.low), np.float32(clip.high))
     if want.shape != got.shape:
         want = want.transpose(0, 3, 1, 2)
-    difference = float(np.abs(want - got).max()) / peak if want.shape == got.shape else float("inf")
+    with np.errstate(all="ignore"):
+        difference = float(np.abs(want - got).max()) / peak if want.shape == got.shape else float("inf")
+    if not np.isfinite(want).all():
+        raise ModelError("the model's output is not finite", hint="are its weights sound, and is it whole?")
     if not difference <= tolerance:
         raise ModelError(f"the normalized model differs from its source by {difference:.1e} of the value range",
                          hint=_FAULT)

@@ -72,8 +72,10 @@ def follow(model: onnx.ModelProto, channels: int, scale: int) -> dict[str, float
         for picture in (np.full((_SIZE, _SIZE), 0.5), gradient):
             x = np.broadcast_to(picture, (1, channels, _SIZE, _SIZE)).astype(np.float32)
             y = ready.run(None, {"input": x * np.float32(peak)})[0].astype(np.float64) / peak
-            local = y.reshape(1, channels, _SIZE, scale, _SIZE, scale).mean((3, 5))
             inner = slice(_BORDER, -_BORDER)
-            squares.append((local - x)[..., inner, inner] ** 2)
-        errors[name] = float(np.sqrt(np.mean(squares)))
+            with np.errstate(all="ignore"):  # a broken network may well give infinities
+                local = y.reshape(1, channels, _SIZE, scale, _SIZE, scale).mean((3, 5))
+                squares.append((local - x)[..., inner, inner] ** 2)
+        with np.errstate(all="ignore"):
+            errors[name] = float(np.sqrt(np.mean(squares)))
     return errors

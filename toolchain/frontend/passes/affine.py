@@ -41,7 +41,6 @@ def _step(graph: Graph, node: onnx.NodeProto, sizes: dict[str, tuple[int, ...]])
     kind = "norm" if node.op_type == "BatchNormalization" else "affine"
     producer = graph.sole_producer(source)
     if producer is not None and _into_producer(graph, producer, scale, offset):
-        # The convolution takes the place of the node, so that its value keeps a name that is used further down.
         graph.bypass(node, source)
         return kind
     if producer is not None and _above(graph, node, producer, source, scale, offset):

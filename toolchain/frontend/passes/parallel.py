@@ -95,14 +95,16 @@ def _merge(graph: Graph, branches: list[Branch]) -> str:
         return graph.add_constant(np.concatenate(arrays), nodes[0].input[position])
 
     first = convs[0]
-    conv = graph.add("Conv", [first.input[0], joined(convs, 1), joined(convs, 2)], graph.fresh(first.output[0]))
+    inputs = [first.input[0], joined(convs, 1), joined(convs, 2)]
+    graph.remove([*convs, *activations])  # the first one's names go on
+    conv = graph.add("Conv", inputs, first.output[0])
     for key, value in attributes(first).items():
         set_attribute(conv, key, value)
     result: str = conv.output[0]
     if activations:
         head = activations[0]
         inputs = [joined(activations, 1)] if head.op_type == "PRelu" else list(head.input[1:])
-        activation = graph.add(head.op_type, [result, *inputs], graph.fresh(head.output[0]))
+        activation = graph.add(head.op_type, [result, *inputs], head.output[0])
         activation.attribute.extend(head.attribute)
         result = activation.output[0]
     return result

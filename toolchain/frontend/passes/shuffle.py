@@ -28,14 +28,9 @@ def apply(graph: Graph) -> str:
     found: list[str] = []
     while _step(graph, found):
         graph.tidy()
-    shuffles = [f for f in found if f.startswith("Depth")]
-    done = [f"recognized a pixel shuffle of {len(shuffles)} spelled-out steps as {shuffles[0]}"] if shuffles else []
-    if len(shuffles) > 1:
-        done = [f"recognized {len(shuffles)} pixel shuffles as {', '.join(shuffles)}"]
-    elif shuffles:
-        done = [f"recognized Reshape-Transpose-Reshape as {shuffles[0]}"]
-    if len(found) > len(shuffles):
-        done.append("simplified reshapes")
+    shuffles = [f for f in found if f]
+    done = [f"recognized spelled-out pixel shuffles as {', '.join(shuffles)}"] if shuffles else []
+    done += ["simplified reshapes"] if len(found) > len(shuffles) else []
     return ", ".join(done)
 
 
@@ -70,7 +65,7 @@ def _step(graph: Graph, found: list[str]) -> bool:
             new = _explain(start, results[length - 1])
             if new is not None and _replace(graph, part, new):
                 found.append(next((f"DepthToSpace({a['blocksize']}, {a['mode']})" for op, a in new
-                                   if op == "DepthToSpace"), "movement"))
+                                   if op == "DepthToSpace"), ""))
                 return True
     return False
 
