@@ -80,7 +80,8 @@ def real_stages() -> Stages:
     def compile_model(model: QuantizedModel, target: Target) -> Compiled:
         from toolchain.build import compile_model as build
 
-        return build(model, target)
+        compiled: Compiled = build(model, target)
+        return compiled
 
     def run(library: Path, channels: int, scale: int) -> Upscale:
         from toolchain.runtime.runner import Runner
