@@ -158,6 +158,7 @@ def test_several_photos_of_all_kinds_into_a_folder(bundle: Path, tmp_path: Path)
         (["deploy", "zoo:xlsr_x33", "--calib", "PHOTOS"], 2, "no embedded model called 'xlsr_x33'"),
         (["deploy", "PHOTO", "--calib", "PHOTOS"], 3, "photo.png"),
         (["deploy", "MODEL"], 4, "no photographs to calibrate with"),
+        (["deploy", "MODEL", "--calib", "PHOTOS", "--ranges", "magic"], 4, "there is no range estimator 'magic'"),
         (["deploy", "MODEL", "--calib", "absent"], 2, "there is no folder absent"),
         (["deploy", "MODEL", "--calib", "EMPTY"], 4, "has no usable picture"),
         (["deploy", "MODEL", "--calib", "PHOTOS", "--target", "x86-avx3"], 5, "did you mean x86-avx2?"),
@@ -323,3 +324,17 @@ def test_targets_doctor(capsys: pytest.CaptureFixture[str]):
 
 def test_json_has_no_numbers_that_json_does_not_know():
     assert cli.console.plain({"a": float("inf"), "b": (1.5, Path("x"))}) == {"a": None, "b": [1.5, "x"]}
+
+
+def test_a_picture_too_large_for_the_memory(bundle: Path, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr("toolchain.runtime.measure.free_memory", lambda: 1000)
+    assert main(["run", str(bundle), str(photo), "-o", str(photo.with_name("big.png"))]) == 2
+    assert "GB are free; cut the picture into parts" in capsys.readouterr().err
+
+
+def test_tiles_of_a_network_that_sees_the_whole_picture(bundle: Path, photo: Path, monkeypatch, capsys):
+    monkeypatch.setattr("toolchain.frontend.UNBOUNDED_HALO", 1)
+    words = ["run", str(bundle), str(photo), "-o", str(photo.with_name("big.png"))]
+    assert main([*words, "--tile", "16"]) == 2
+    assert "looks at the whole picture at once" in capsys.readouterr().err
+    assert main(words) == 0

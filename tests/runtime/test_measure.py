@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import pytest
 
-from toolchain.runtime.measure import measure, peak_memory, summarize
+from toolchain.runtime.measure import free_memory, measure, peak_memory, summarize
 
 
 class Clock:
@@ -61,3 +62,12 @@ def test_senseless_numbers(numbers: dict[str, int]):
 
 def test_peak_memory_is_plausible():
     assert peak_memory() > 10 * 2**20
+
+
+def test_free_memory(tmp_path: Path):
+    info = tmp_path / "meminfo"
+    info.write_text("MemTotal:  100 kB\nMemAvailable:    42 kB\n")
+    assert free_memory(info) == 42 * 1024
+    info.write_text("nothing of it")
+    assert free_memory(info) is None
+    assert free_memory(tmp_path / "absent") is None

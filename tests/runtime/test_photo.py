@@ -10,7 +10,7 @@ from PIL import Image
 
 from toolchain.errors import InputError, OutputError
 from toolchain.images import Photo, read_photo
-from toolchain.runtime.photo import bicubic, check_output, upscale_photo, write_photo
+from toolchain.runtime.photo import bicubic, check_memory, check_output, upscale_photo, write_photo
 
 RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (8, 6, 3), dtype=np.uint8)
@@ -81,3 +81,10 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(OutputError, match="No space left on device"):
         write_photo(tmp_path / "a.png", Photo(RGB))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_more_than_the_memory_is_refused():
+    check_memory(100, 100, scale=3, available=8 * 90_000)
+    check_memory(10**6, 10**6, scale=3, available=None)
+    with pytest.raises(InputError, match=r"36000 x 30000 pixels need 8\.6 GB of memory, 4\.0 GB are free"):
+        check_memory(10_000, 12_000, scale=3, available=4 * 10**9)

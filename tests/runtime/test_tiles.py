@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.fakes import FakeNetwork
-from toolchain.runtime.tiles import SMALLEST, choose_tile, plan_tiles, upscale_tiled
+from toolchain.runtime.tiles import SMALLEST, Tiling, choose_tile, plan_tiles, upscale_tiled
 
 sides = st.integers(1, 40)
 
@@ -66,3 +66,19 @@ def test_the_chosen_tile_fits_the_memory(height: int, width: int, halo: int, byt
 def test_impossible_plans_are_refused(tile: int, halo: int):
     with pytest.raises(ValueError, match="no plan"):
         plan_tiles(8, 8, tile, halo)
+
+
+@pytest.mark.parametrize(
+    ("side", "budget", "expected"), [(None, None, None), (9, None, 9), (None, 10**9, None), (None, 30_000, 18)]
+)
+def test_tiling_decides_by_side_and_budget(side: int | None, budget: int | None, expected: int | None):
+    network = FakeNetwork()
+    tiling = Tiling(2, network.halo, 50.0, side, budget)
+    assert tiling.side_for(40, 33) == expected
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 33, 3), dtype=np.uint8)
+    assert np.array_equal(tiling.over(network.upscale)(pixels), network.upscale(pixels))
+    assert len(network.calls) == (2 if expected is None else 1 + -(-40 // expected) * -(-33 // expected))
+
+
+def test_a_network_that_sees_everything_is_never_cut():
+    assert Tiling(2, 1 << 20, 50.0, 9, 30_000).side_for(400, 300) is None

@@ -23,17 +23,20 @@ def deploy(
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder, or NAME.clipfree.")] = Path("out"),
     name: Annotated[str | None, typer.Option("--name", help="Of the bundle; default: the model's.")] = None,
     value_range: Range = None,
+    ranges: Annotated[str, typer.Option("--ranges", help="Estimator of activation ranges: mse or minmax.")] = "mse",
     as_json: Json = False,
 ) -> None:
     """Turn an ONNX super-resolution model into a verified INT8 bundle."""
     from toolchain.deploy import Request
+    from toolchain.quantize import Settings
     from toolchain.zoo.demo_photos import demo_photographs
     from toolchain.zoo.embedded import PREFIX, resolve
 
     path = resolve(model)
     photographs = demo_photographs() if calib is None and model.startswith(PREFIX) else calib
+    settings = None if ranges == "mse" else Settings(activations=ranges)
     console = Console(as_json=as_json)
-    done = run_steps(Request(path, out, photographs, target, name, value_range), console)
+    done = run_steps(Request(path, out, photographs, target, name, value_range, settings), console)
     summarize(done, console)
     console.result(
         command="deploy", bundle=done.path, target=done.manifest.target.name, seconds=done.seconds,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, Threads, decibel
-from toolchain.cli.run import Bundle
+from toolchain.cli.run import Bundle, tiling
 from toolchain.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def evaluate(
     pictures = read_images(hr)
     for skipped in pictures.skipped:
         console.note(f"left out: {skipped.name} {skipped.reason}")
-    runner = opened.load(threads=threads)
+    upscale = tiling(manifest).over(opened.load(threads=threads).upscale)
     with console.progress(len(pictures.images)) as tell:
         found = evaluate(
-            runner.upscale, pictures, channels=manifest.channels, scale=manifest.scale, shave=shave, compared=compared,
+            upscale, pictures, channels=manifest.channels, scale=manifest.scale, shave=shave, compared=compared,
             progress=lambda name, index, count: tell(f"[{index + 1}/{count}] {name}", index),
         )  # fmt: skip
     columns = ["bicubic", "INT8", *(["FP32", "INT8 against FP32"] if compared else [])]

@@ -12,6 +12,7 @@ from toolchain.errors import InputError
 
 if TYPE_CHECKING:
     from toolchain.bundle import Manifest
+    from toolchain.runtime.tiles import Tiling
 
 Bundle = Annotated[Path, typer.Argument(help="A folder made by `clipfree deploy`.")]
 
@@ -30,30 +31,25 @@ def run(
 
     from toolchain.bundle import open_bundle
     from toolchain.images import read_photo
-    from toolchain.runtime.photo import check_output, upscale_photo, write_photo
-    from toolchain.runtime.tiles import upscale_tiled
+    from toolchain.runtime.measure import free_memory
+    from toolchain.runtime.photo import check_memory, check_output, upscale_photo, write_photo
 
     console = Console(as_json=as_json)
-    parse_tile(tile)
+    side = parse_tile(tile)
     opened = open_bundle(bundle)
     manifest = opened.manifest
+    tiles = tiling(manifest, side=side, megabytes=memory if tile == "auto" else None)
     outputs = output_paths(photos, out, manifest.scale)
     for path in outputs:
         check_output(path)
-    runner = opened.load(threads=threads)
+    upscale = tiles.over(opened.load(threads=threads).upscale)
     results = []
     with console.progress(len(photos)) as tell:
         for index, (photo_path, output) in enumerate(zip(photos, outputs, strict=True)):
             photo = read_photo(photo_path)
             height, width = photo.pixels.shape[:2]
-            side = tile_side(tile, height, width, manifest, memory)
+            check_memory(height, width, scale=manifest.scale, available=free_memory())
             begin = time.perf_counter()
-            if side is None:
-                upscale = runner.upscale
-            else:
-                upscale = lambda pixels, side=side: upscale_tiled(  # type: ignore[misc]  # noqa: E731
-                    runner.upscale, pixels, scale=manifest.scale, halo=manifest.halo, tile=side
-                )
             big = upscale_photo(photo, upscale, channels=manifest.channels, scale=manifest.scale)
             seconds = time.perf_counter() - begin
             write_photo(output, big)
@@ -61,7 +57,7 @@ def run(
             tell(f"{photo_path.name}: {width} x {height} to {size[0]} x {size[1]} in {seconds:.2f} s", index + 1)
             console.say(str(output))
             results.append({"photo": photo_path, "output": output, "width": size[0], "height": size[1],
-                            "tile": side, "seconds": seconds})  # fmt: skip
+                            "tile": tiles.side_for(height, width), "seconds": seconds})  # fmt: skip
     console.result(command="run", bundle=bundle, pictures=results)
 
 
@@ -78,28 +74,19 @@ def parse_tile(tile: str) -> int | None:
     return int(tile)
 
 
-def tile_side(tile: str, height: int, width: int, manifest: Manifest, megabytes: int) -> int | None:
-    """The side of the tiles for a picture, None where it runs whole.
+def tiling(manifest: Manifest, *, side: int | None = None, megabytes: int | None = 512) -> Tiling:
+    """How pictures are cut for the network of a bundle.
 
     Raises:
-        InputError: tiles were asked for, but each output pixel of this network depends on the whole picture.
+        InputError: ``side`` is given, but each output pixel of this network depends on the whole picture.
     """
     from toolchain.frontend import UNBOUNDED_HALO
-    from toolchain.runtime.tiles import choose_tile
+    from toolchain.runtime.tiles import Tiling
 
-    side = parse_tile(tile)
-    if manifest.halo >= UNBOUNDED_HALO:
-        if side is not None:
-            raise InputError(
-                "this network looks at the whole picture at once and cannot run in tiles", hint="--tile off"
-            )
-        return None
-    if tile == "auto":
-        budget = megabytes * 10**6
-        return choose_tile(
-            height, width, halo=manifest.halo, bytes_per_pixel=manifest.workspace_per_pixel, budget=budget
-        )
-    return side
+    if side is not None and manifest.halo >= UNBOUNDED_HALO:
+        raise InputError("this network looks at the whole picture at once and cannot run in tiles", hint="--tile off")
+    budget = None if megabytes is None else megabytes * 10**6
+    return Tiling(manifest.scale, manifest.halo, manifest.workspace_per_pixel, side, budget, UNBOUNDED_HALO)
 
 
 def output_paths(photos: list[Path], out: Path | None, scale: int) -> list[Path]:

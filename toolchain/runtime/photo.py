@@ -41,6 +41,27 @@ def bicubic(plane: Pixels, scale: int) -> Pixels:
     return np.asarray(Image.fromarray(plane).resize((width * scale, height * scale), Image.Resampling.BICUBIC))
 
 
+def check_memory(height: int, width: int, *, scale: int, available: int | None) -> None:
+    """Refuse a picture whose enlargement does not fit into memory, before the system ends the process for it.
+
+    Args:
+        height: of the picture in pixels.
+        width: of the picture in pixels.
+        scale: of the network.
+        available: bytes of free memory; None where the system does not tell.
+
+    Raises:
+        InputError: the enlarged picture, with the copy that its file is made from, needs more.
+    """
+    needed = 2 * 4 * height * width * scale * scale
+    if available is not None and needed > available:
+        raise InputError(
+            f"{width * scale} x {height * scale} pixels need {needed / 1e9:.1f} GB of memory, "
+            f"{available / 1e9:.1f} GB are free",
+            hint="cut the picture into parts",
+        )
+
+
 def check_output(path: Path) -> None:
     """Refuse a file name whose suffix is no picture format, before any work is done.
 

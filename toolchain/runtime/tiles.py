@@ -35,6 +35,46 @@ class Tile:
     source_right: int
 
 
+@dataclass(frozen=True)
+class Tiling:
+    """Decides for each picture whether it runs in tiles, and runs it so.
+
+    Attributes:
+        scale: of the network.
+        halo: receptive-field radius in input pixels; ``halo_limit`` or more: the network sees the whole picture.
+        bytes_per_pixel: working memory of the network per input pixel.
+        side: of every tile, in input pixels; None to choose.
+        budget: bytes of working memory to keep to where ``side`` is None; None for no bound.
+        halo_limit: from where on no picture can be cut.
+    """
+
+    scale: int
+    halo: int
+    bytes_per_pixel: float
+    side: int | None = None
+    budget: int | None = None
+    halo_limit: int = 1 << 20
+
+    def side_for(self, height: int, width: int) -> int | None:
+        """The tiles' side for a picture; None where it runs whole."""
+        if self.halo >= self.halo_limit or (self.side is None and self.budget is None):
+            return None
+        if self.side is not None or self.budget is None:
+            return self.side
+        return choose_tile(height, width, halo=self.halo, bytes_per_pixel=self.bytes_per_pixel, budget=self.budget)
+
+    def over(self, upscale: Callable[[Pixels], Pixels]) -> Callable[[Pixels], Pixels]:
+        """``upscale`` with large pictures in tiles: the same bytes."""
+
+        def tiled(pixels: Pixels) -> Pixels:
+            side = self.side_for(pixels.shape[0], pixels.shape[1])
+            if side is None:
+                return upscale(pixels)
+            return upscale_tiled(upscale, pixels, scale=self.scale, halo=self.halo, tile=side)
+
+        return tiled
+
+
 def plan_tiles(height: int, width: int, tile: int, halo: int) -> tuple[Tile, ...]:
     """Cut a picture into tiles of at most ``tile`` x ``tile``, in rows from the top left, sides as equal as possible.
 
