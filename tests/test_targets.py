@@ -106,3 +106,43 @@ def test_without_cpuinfo_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.
     cpu = this_cpu(tmp_path / "absent")
     assert cpu.features == frozenset()
     assert cpu.cores >= 1
+
+
+# What LLVM may put into arithmetic code, and how /proc/cpuinfo spells it; older extensions are implied by these.
+SPELLINGS = {
+    "adx": "adx",
+    "avx2": "avx2",
+    "avx512bitalg": "avx512_bitalg",
+    "avx512bw": "avx512bw",
+    "avx512cd": "avx512cd",
+    "avx512dq": "avx512dq",
+    "avx512f": "avx512f",
+    "avx512ifma": "avx512ifma",
+    "avx512vbmi": "avx512vbmi",
+    "avx512vbmi2": "avx512_vbmi2",
+    "avx512vl": "avx512vl",
+    "avx512vnni": "avx512_vnni",
+    "avx512vpopcntdq": "avx512_vpopcntdq",
+    "bmi": "bmi1",
+    "bmi2": "bmi2",
+    "f16c": "f16c",
+    "fma": "fma",
+    "gfni": "gfni",
+    "lzcnt": "abm",
+    "movbe": "movbe",
+    "popcnt": "popcnt",
+    "vaes": "vaes",
+    "vpclmulqdq": "vpclmulqdq",
+}
+
+
+@pytest.mark.parametrize("name", ["x86-avx512vnni", "x86-avx2", "x86-sse4"])
+def test_whatever_llvm_may_emit_is_required(name: str):
+    from tvm.target import Target as TvmTarget
+    from tvm.target.codegen import llvm_get_cpu_features
+
+    target = find_target(name)
+    enabled = llvm_get_cpu_features(TvmTarget({"kind": "llvm", "mtriple": target.triple, "mcpu": target.cpu}))
+    needed = {SPELLINGS[str(feature)] for feature in enabled if str(feature) in SPELLINGS}
+    assert needed <= set(target.requires)
+    assert needed
