@@ -1,0 +1,108 @@
+"""From a quantized model to a compiled library: lower, schedule, compile, link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tvm
+from tvm import relax
+from tvm.relax import transform
+from tvm.s_tir import Schedule
+
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.intrinsics.dot import Dot
+from toolchain.kernels.schedule import Tile, default_tile, schedule_conv
+from toolchain.lower import Coverage, Kernel, Lowered, geometry_for, import_qdq, lower
+
+if TYPE_CHECKING:
+    from toolchain.link import Linker
+    from toolchain.quantize import QuantizedModel
+    from toolchain.targets import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A compiled network.
+
+    Attributes:
+        executable: TVM's, with the entry ``main(u8[h, w, c]) -> u8[h*scale, w*scale, c]``.
+        coverage: how much of it is integer.
+        kernels: its convolution kernels, in order of execution.
+        tiles: the register tile of each kernel, by name.
+        planned: the Relax module after memory planning: what is allocated, and as what.
+    """
+
+    executable: Any
+    coverage: Coverage
+    kernels: tuple[Kernel, ...]
+    tiles: Mapping[str, Tile]
+    planned: Any
+
+    def export(self, path: Path, linker: Linker) -> None:
+        """Link the library into ``path``.
+
+        Raises:
+            TargetError: the linker fails.
+        """
+        self.executable.export_library(str(path), fcompile=linker)
+
+
+def compile_model(model: QuantizedModel, target: Target) -> Compiled:
+    """Compile a quantized model for ``target``.
+
+    Raises:
+        ModelError: the model has a structure that cannot be lowered.
+        TargetError: there are no kernels for the target's instruction set.
+    """
+    dot = dot_product(target.instruction_set)
+    module = import_qdq(model.model)
+    lowered = lower(module, geometry_for(module, dot), dot)
+    tiles = {kernel.name: default_tile(kernel.conv, lowered.geometry.columns, dot) for kernel in lowered.kernels}
+    scheduled = schedule(lowered, tiles, dot)
+    planned = plan(scheduled)
+    executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish())
+    return Compiled(executable, lowered.coverage, lowered.kernels, tiles, planned)
+
+
+def tvm_target(target: Target) -> Any:
+    """TVM's form of a target."""
+    return tvm.target.Target({"kind": "llvm", "mtriple": target.triple, "mcpu": target.cpu,
+                              "mattr": list(target.attributes), "num-cores": target.cores})
+
+
+def schedule(lowered: Lowered, tiles: Mapping[str, Tile], dot: Dot) -> Any:
+    """The module with every convolution kernel scheduled by its tile."""
+    module = lowered.module
+    for kernel in lowered.kernels:
+        symbol = module.get_global_var(kernel.name)
+        sch = Schedule(tvm.IRModule({"main": module[symbol]}))
+        schedule_conv(sch, kernel.conv, tiles[kernel.name], dot)
+        module.update_func(symbol, sch.mod["main"])
+    return module
+
+
+def plan(module: Any) -> Any:
+    """Float operators become loops, calls become calls with outputs, tensors get their storage."""
+    # TVM's default pipeline is not taken: it looks for reshapes and fuses where our kernels are to stay as they are.
+    return tvm.transform.Sequential([
+        transform.LegalizeOps(),
+        transform.ToNonDataflow(),
+        transform.RemovePurityChecking(),
+        transform.CallTIRRewrite(),
+        transform.StaticPlanBlockMemory(),
+    ])(module)
+
+
+def finish() -> Any:
+    """The rest of the way from a planned module to the virtual machine's instructions."""
+    return tvm.transform.Sequential([
+        transform.LowerAllocTensor(),
+        transform.KillAfterLastUse(),
+        transform.LowerRuntimeBuiltin(),
+        transform.ComputePrimValue(),
+        transform.VMShapeLower(),
+        transform.AttachGlobalSymbol(),
+    ])

@@ -1,0 +1,11 @@
+"""From canonical QDQ ONNX to a Relax module of integer kernels.
+
+    lower(model, geometry, dot) -> Lowered
+"""
+
+from __future__ import annotations
+
+from toolchain.lower.lowered import Coverage, Kernel, Lowered
+from toolchain.lower.lowering import geometry_for, import_qdq, lower
+
+__all__ = ["Coverage", "Kernel", "Lowered", "geometry_for", "import_qdq", "lower"]

@@ -1,0 +1,240 @@
+"""Find the integer kernels in a Relax module that was imported from canonical QDQ ONNX.
+
+A chain is everything between the ``R.dequantize`` of its inputs and one ``R.quantize``. Chains are plain values with
+NumPy arrays; nothing of the module is changed here. What matches no chain stays float.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import relax
+from tvm.ir import GenericConst
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Per-tensor quantization of activations: real = (code - zero_point) * scale, codes uint8."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Term:
+    """A quantized tensor as an operand: the Relax variable of its codes, its shape's channels, its quantization."""
+
+    var: Any
+    channels: int
+    quantization: Quantization
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """ReLU (``slopes`` None, ``low`` 0), a clip between real ``low`` and ``high``, or PReLU with float32 ``slopes``."""
+
+    low: float = float("-inf")
+    high: float = float("inf")
+    slopes: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ConvChain:
+    """Convolution, activation, residual, activation, quantization.
+
+    Attributes:
+        conv: the Relax variable bound to the convolution.
+        source: its input.
+        weight: int8 (channels, channels_in / groups, kh, kw).
+        weight_scale: float32 (channels,).
+        bias: int32 (channels,).
+        groups, pads, dilation: of the convolution; pads are (top, left).
+        before: activation before the residual (or the only one, where there is no residual).
+        residual: the added tensor, or None.
+        after: activation after the residual.
+        output: quantization of the result.
+    """
+
+    conv: Any
+    source: Term
+    weight: np.ndarray
+    weight_scale: np.ndarray
+    bias: np.ndarray
+    groups: int
+    pads: tuple[int, int]
+    dilation: tuple[int, int]
+    before: Activation | None
+    residual: Term | None
+    after: Activation | None
+    output: Quantization
+
+
+@dataclass(frozen=True, eq=False)
+class SumChain:
+    """Sum of two quantized tensors, activation, quantization; with one term, a change of scale."""
+
+    terms: tuple[Term, ...]
+    channels: int
+    after: Activation | None
+    output: Quantization
+
+
+@dataclass(frozen=True, eq=False)
+class ConcatChain:
+    """Concatenation of quantized tensors along the channels, quantization."""
+
+    terms: tuple[Term, ...]
+    output: Quantization
+
+
+@dataclass(frozen=True, eq=False)
+class InputChain:
+    """The network's input, quantized."""
+
+    channels: int
+    output: Quantization
+
+
+Chain = ConvChain | SumChain | ConcatChain | InputChain
+
+
+class Matcher:
+    """Looks chains up in one Relax function.
+
+    Args:
+        function: ``main`` with one float32 NCHW parameter and a single dataflow block.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self.parameter = function.params[0]
+        self.definitions: dict[Any, Any] = {}
+        self.uses: dict[Any, int] = {}
+        for block in function.body.blocks:
+            for binding in block.bindings:
+                self.definitions[binding.var] = binding.value
+                for name in relax.analysis.free_vars(binding.value):
+                    self.uses[name] = self.uses.get(name, 0) + 1
+        self.result = function.body.body
+
+    def chain(self, var: Any) -> Chain | None:
+        """The chain that ends in ``var = R.quantize(...)``; None if there is none that integer kernels cover."""
+        call = self.definitions[var]
+        output = _per_tensor(call)
+        if output is None:
+            return None
+        value, channels = call.args[0], _channels(var)
+        if value.same_as(self.parameter):
+            return InputChain(channels, output)
+        after, value = self._activation(value)
+        if self._is(value, "relax.concat") and after is None and int(self.definitions[value].attrs.axis) == 1:
+            terms = [self._term(part) for part in self.definitions[value].args[0].fields]
+            return None if None in terms else ConcatChain(tuple(t for t in terms if t), output)
+        single = self._term(value)
+        if single is not None:
+            return SumChain((single,), channels, after, output)
+        conv = self._conv(value, after, None, None, output)
+        if conv is not None:
+            return conv
+        if not self._is(value, "relax.add"):
+            return None
+        left, right = self.definitions[value].args
+        terms = (self._term(left), self._term(right))
+        if terms[0] and terms[1]:
+            return SumChain((terms[0], terms[1]), channels, after, output)
+        for branch, term in ((left, terms[1]), (right, terms[0])):
+            if term is not None and self.uses.get(branch) == 1:
+                before, inner = self._activation(branch)
+                conv = self._conv(inner, before, term, after, output)
+                if conv is not None and _channels(var) == conv.weight.shape[0]:
+                    return conv
+        return None
+
+    def _conv(self, value: Any, before: Activation | None, residual: Term | None, after: Activation | None,
+              output: Quantization) -> ConvChain | None:
+        """A convolution with bias that ends in ``value``; None unless an integer kernel covers it."""
+        if not self._is(value, "relax.add"):
+            return None
+        conv, bias = self.definitions[value].args
+        if not self._is(conv, "relax.nn.conv2d") or not self._is(bias, "relax.reshape"):
+            return None
+        call = self.definitions[conv]
+        source, weight = self._term(call.args[0]), self._constant(call.args[1])
+        offsets = self._constant(self.definitions[bias].args[0])
+        if source is None or weight is None or offsets is None or source.quantization is None:
+            return None
+        codes, scale, zero = weight
+        attrs = call.attrs
+        kernel, dilation = codes.shape[2:], [int(d) for d in attrs.dilation]
+        top, left, bottom, right = (int(p) for p in attrs.padding)
+        kept = (top + bottom == (kernel[0] - 1) * dilation[0]) and (left + right == (kernel[1] - 1) * dilation[1])
+        if [int(s) for s in attrs.strides] != [1, 1] or not kept or codes.dtype != np.int8 or np.any(zero):
+            return None
+        if offsets[0].dtype != np.int32:
+            return None
+        return ConvChain(conv, source, codes, np.broadcast_to(scale, codes.shape[:1]), offsets[0], int(attrs.groups),
+                         (top, left), (dilation[0], dilation[1]), before, residual, after, output)
+
+    def _activation(self, value: Any) -> tuple[Activation | None, Any]:
+        """Split ``value`` into its activation (None if it has none) and what the activation is applied to."""
+        if self._is(value, "relax.nn.relu"):
+            return Activation(low=0.0), self.definitions[value].args[0]
+        if self._is(value, "relax.nn.leakyrelu"):
+            call = self.definitions[value]
+            return Activation(slopes=np.full(_channels(value), call.attrs.alpha, np.float32)), call.args[0]
+        if self._is(value, "relax.nn.prelu"):
+            call = self.definitions[value]
+            slope = call.args[1]
+            if isinstance(slope, relax.Var):
+                slope = self.definitions.get(slope)
+            if isinstance(slope, relax.Call) and isinstance(slope.args[0], GenericConst):
+                slope = slope.args[0]    # a reshape of the constant
+            if isinstance(slope, GenericConst):
+                slopes = slope.value.numpy().astype(np.float32).reshape(-1)
+                return Activation(slopes=np.broadcast_to(slopes, (_channels(value),))), call.args[0]
+        if self._is(value, "relax.clip"):
+            call = self.definitions[value]
+            low, high = (float(bound.value.value if hasattr(bound.value, "value") else bound.value)
+                         for bound in call.args[1:3])
+            return Activation(low=low, high=high), call.args[0]
+        return None, value
+
+    def _term(self, value: Any) -> Term | None:
+        """``value`` as R.dequantize of a quantized activation."""
+        if not self._is(value, "relax.dequantize"):
+            return None
+        call = self.definitions[value]
+        quantization = _per_tensor(call)
+        if quantization is None or not isinstance(call.args[0], relax.Var):
+            return None
+        return Term(call.args[0], _channels(value), quantization)
+
+    def _constant(self, value: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """``value`` as R.dequantize of a constant: codes, scale, zero point."""
+        if not self._is(value, "relax.dequantize"):
+            return None
+        args = self.definitions[value].args
+        if not all(isinstance(arg, GenericConst) for arg in args):
+            return None
+        codes, scale, zero = (arg.value.numpy() for arg in args)
+        return codes, scale, zero
+
+    def _is(self, value: Any, name: str) -> bool:
+        call = self.definitions.get(value) if value in self.definitions else None
+        return isinstance(call, relax.Call) and getattr(call.op, "name", None) == name
+
+
+def _per_tensor(call: Any) -> Quantization | None:
+    """Quantization of an R.quantize or R.dequantize of activations, if it is per tensor and uint8."""
+    scale, zero = call.args[1:3]
+    if not isinstance(scale, GenericConst) or not isinstance(zero, GenericConst):
+        return None
+    scales, zeros = scale.value.numpy(), zero.value.numpy()
+    if scales.size != 1 or zeros.size != 1 or zeros.dtype != np.uint8:
+        return None
+    return Quantization(float(scales.reshape(())), int(zeros.reshape(())))
+
+
+def _channels(var: Any) -> int:
+    return int(var.ty.shape[1])

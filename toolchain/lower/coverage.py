@@ -1,0 +1,37 @@
+"""Count how much of a network's arithmetic the integer kernels do."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tvm import relax
+
+from toolchain.lower.chain import Matcher
+from toolchain.lower.lowered import Coverage
+from toolchain.lower.movement import evaluate
+
+SIDE = 48
+"""Side of the picture on which multiply-accumulates are counted."""
+
+
+def measure(matcher: Matcher, covered: set[Any], float_operators: tuple[str, ...]) -> Coverage:
+    """Coverage of the imported function, given the convolutions (Relax variables) that became integer kernels."""
+    shape = matcher.parameter.ty.shape
+    sizes = {shape[2]: SIDE, shape[3]: SIDE}
+    counts = [0, 0, 0, 0]
+    for var, call in matcher.definitions.items():
+        name = getattr(call.op, "name", "") if isinstance(call, relax.Call) else ""
+        if name not in ("relax.nn.conv2d", "relax.nn.conv2d_transpose"):
+            continue
+        weight = [int(extent) for extent in call.args[1].ty.shape]
+        # A convolution multiplies once per output pixel, a transposed one once per input pixel.
+        counted = var if name == "relax.nn.conv2d" else call.args[0]
+        pixels = math.prod(evaluate(extent, sizes) for extent in list(counted.ty.shape)[2:])
+        macs = math.prod(weight) * pixels // SIDE**2
+        counts[1] += 1
+        counts[3] += macs
+        if var in covered:
+            counts[0] += 1
+            counts[2] += macs
+    return Coverage(counts[0], counts[1], counts[2], counts[3], float_operators)

@@ -1,0 +1,333 @@
+"""Write the lowered ``main``: every chain becomes one call of an integer kernel on packed tensors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import relax, tirx
+
+from toolchain.errors import ModelError
+from toolchain.kernels import conv as conv_kernel
+from toolchain.kernels import elementwise, ends
+from toolchain.kernels.intrinsics.dot import Dot
+from toolchain.kernels.layout import PACK, Geometry, blocks_of
+from toolchain.kernels.spec import Conv, Elementwise, Operand, Pixels, Requantize, View
+from toolchain.lower.chain import (
+    Activation,
+    Chain,
+    ConcatChain,
+    ConvChain,
+    InputChain,
+    Matcher,
+    Quantization,
+    SumChain,
+    Term,
+)
+from toolchain.lower.lowered import Kernel
+from toolchain.lower.weights import arrange, pad
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A quantized tensor in packed form: logical channel c lies in slot ``slots[c]`` of ``view`` of ``var``."""
+
+    var: Any
+    view: View
+    slots: tuple[int, ...]
+    quantization: Quantization
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a chain must write: from block ``start`` of the buffer of the concatenation ``concat``."""
+
+    concat: Any
+    start: int
+
+
+class Emitter:
+    """Emits the bindings of the new ``main`` on demand, from the result backwards.
+
+    Args:
+        matcher: of the imported ``main``.
+        chains: chain of every quantized variable; None where it is quantized from a float operator.
+        builder: inside the new function's dataflow block.
+        pixels: the new parameter, uint8 (height, width, channels).
+        geometry: of the packed tensors.
+        dot: the instruction set's dot product.
+    """
+
+    def __init__(self, matcher: Matcher, chains: dict[Any, Chain | None], builder: relax.BlockBuilder, pixels: Any,
+                 geometry: Geometry, dot: Dot) -> None:
+        self.matcher, self.chains, self.builder, self.pixels = matcher, chains, builder, pixels
+        self.geometry, self.dot = geometry, dot
+        self.height, self.width = pixels.ty.shape[0], pixels.ty.shape[1]
+        self.tiles = tirx.floordiv(self.width + (geometry.columns - 1), geometry.columns)
+        self.kernels: list[Kernel] = []
+        self.float_operators: list[str] = []
+        self.covered: set[Any] = set()
+        self.done: dict[Any, Packed] = {}
+        self.floats: dict[Any, Any] = {}
+        self.buffers: dict[Any, Any] = {}
+        self.places = self._places()
+
+    # -- quantized tensors ---------------------------------------------------------------------------------------
+
+    def packed(self, var: Any) -> Packed:
+        """The packed form of quantized variable ``var``, computing it if that has not been done yet."""
+        if var not in self.done:
+            self.done[var] = self._compute(var)
+        return self.done[var]
+
+    def _compute(self, var: Any) -> Packed:
+        chain = self.chains[var]
+        if isinstance(chain, ConcatChain):
+            return self._concat(var, chain)
+        if isinstance(chain, ConvChain):
+            return self._conv(var, chain)
+        if isinstance(chain, SumChain):
+            return self._sum(var, chain)
+        if isinstance(chain, InputChain):
+            view = self.target(var, chain.channels)
+            kernel = ends.pack_pixels(chain.channels, view, self.geometry)
+            written = self._write(var, "pack_pixels", kernel, [self.pixels], view)
+            return self._whole(written, view, chain.channels, chain.output)
+        return self._quantize(var)
+
+    def _conv(self, var: Any, chain: ConvChain) -> Packed:
+        channels = chain.weight.shape[0]
+        view = self.target(var, channels)
+        written = self.convolve(chain, view, None, var)
+        return self._whole(written, view, channels, chain.output)
+
+    def convolve(self, chain: ConvChain, view: View, pixels: Pixels | None, var: Any = None) -> Any:
+        """Emit the kernel of ``chain``, into ``view`` or into ``pixels``; returns the variable it writes."""
+        channels = chain.weight.shape[0]
+        source = self.packed(chain.source.var)
+        residual = None if chain.residual is None else self._operand(chain.residual, channels, chain.output)
+        requantize, slopes = self._requantize(chain.before, chain.after, chain.output,
+                                              None if residual is None else residual[0])
+        constants = arrange(chain, source.slots, source.view.count, self.dot, slopes)
+        conv = Conv(source.view, blocks_of(channels) * PACK, constants.groups, chain.weight.shape[2:], chain.pads,
+                    chain.dilation, requantize, view, pixels)
+        arrays = [constants.weights, constants.bias, constants.multiplier]
+        if constants.slopes is not None:
+            arrays.append(constants.slopes)
+        inputs = [source.var, *([] if residual is None else [residual[1]]), *(relax.const(a, a.dtype) for a in arrays)]
+        kh, kw = chain.weight.shape[2:]
+        name = f"conv{len(self.kernels)}_{kh}x{kw}_{chain.weight.shape[1] * chain.groups}to{channels}"
+        function = conv_kernel.build(conv, self.geometry, self.dot)
+        self.covered.add(chain.conv)
+        self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape)))
+        if pixels is None:
+            return self._write(var, name, function, inputs, view)
+        return self._call(name, function, inputs, self._picture(pixels))
+
+    def _sum(self, var: Any, chain: SumChain) -> Packed:
+        view = self.target(var, chain.channels)
+        requantize, slopes = self._requantize(None, chain.after, chain.output, None)
+        pairs = [self._operand(term, chain.channels, chain.output) for term in chain.terms]
+        operation = Elementwise(tuple(operand for operand, _ in pairs), requantize, view)
+        inputs = [variable for _, variable in pairs]
+        if slopes is not None:
+            inputs.append(relax.const(pad(slopes, view.count * PACK), "float32"))
+        name = "add" if len(pairs) == 2 else "rescale"
+        written = self._write(var, name, elementwise.build(operation, self.geometry), inputs, view)
+        return self._whole(written, view, chain.channels, chain.output)
+
+    def _concat(self, var: Any, chain: ConcatChain) -> Packed:
+        repeated = all(term.var == chain.terms[0].var for term in chain.terms)
+        if repeated and chain.terms[0].quantization == chain.output:
+            source = self.packed(chain.terms[0].var)
+            return Packed(source.var, source.view, source.slots * len(chain.terms), chain.output)
+        slots: list[int] = []
+        block = 0
+        for term in chain.terms:
+            place = self.places.get(term.var)
+            if place is not None and place == Place(var, block):
+                self.packed(term.var)
+            else:
+                view = View(self._blocks(chain), block, blocks_of(term.channels))
+                self._copy(var, term, view, chain.output)
+            slots += range(block * PACK, block * PACK + term.channels)
+            block += blocks_of(term.channels)
+        return Packed(self.buffers[var], View(block, 0, block), tuple(slots), chain.output)
+
+    def _copy(self, concat: Any, term: Term, view: View, output: Quantization) -> None:
+        """Write ``term`` into its part of a concatenation, changing its scale where that differs."""
+        requantize, _ = self._requantize(None, None, output, None)
+        operand, variable = self._operand(term, term.channels, output)
+        kernel = elementwise.build(Elementwise((operand,), requantize, view), self.geometry)
+        self.buffers[concat] = self._write_buffer(concat, "rescale", kernel, [variable], view)
+
+    def _quantize(self, var: Any) -> Packed:
+        """A float operator's result, quantized and packed."""
+        call = self.matcher.definitions[var]
+        scale, zero = (argument.value.numpy() for argument in call.args[1:3])
+        if scale.size != 1 or zero.dtype != np.uint8:
+            raise ModelError("an activation is quantized per channel or not as uint8",
+                             hint="quantize activations per tensor")
+        output = Quantization(float(scale.reshape(())), int(zero.reshape(())))
+        channels = int(var.ty.shape[1])
+        value = self.float(call.args[0])
+        view = self.target(var, channels)
+        requantize, _ = self._requantize(None, None, output, None)
+        kernel = ends.quantize(channels, view, self.geometry, requantize, output.scale)
+        return self._whole(self._write(var, "quantize", kernel, [value], view), view, channels, output)
+
+    def _operand(self, term: Term, channels: int, output: Quantization) -> tuple[Operand, Any]:
+        """``term`` as an operand of a kernel with ``channels`` outputs, and the variable that holds it."""
+        source = self.packed(term.var)
+        multiplier = float(np.float32(np.float64(term.quantization.scale) / np.float64(output.scale)))
+        slots = source.slots * (channels if len(source.slots) == 1 else 1)
+        pattern = _pattern(slots)
+        if pattern is None or len(slots) != channels:
+            raise ModelError("a sum of tensors whose channels lie in an order that no kernel covers",
+                             hint="report this model's structure")
+        return Operand(source.view, *pattern, term.quantization.zero_point, multiplier), source.var
+
+    @staticmethod
+    def _requantize(before: Activation | None, after: Activation | None, output: Quantization,
+                    residual: Operand | None) -> tuple[Requantize, np.ndarray | None]:
+        """The epilogue: activations that come last become bounds on the codes."""
+        scale, zero = np.float64(output.scale), output.zero_point
+        last, inner = (before, None) if residual is None and after is None else (after, before)
+        slopes = next((a.slopes for a in (last, inner) if a is not None and a.slopes is not None), None)
+        low, high = -zero, 255 - zero
+        if last is not None and last.slopes is None:
+            low = max(low, int(np.rint(max(last.low / scale, -1e9))))
+            high = min(high, int(np.rint(min(last.high / scale, 1e9))))
+        bounds = None
+        if inner is not None and inner.slopes is None:
+            bounds = (float(np.float32(inner.low / scale)), float(np.float32(inner.high / scale)))
+        return Requantize(low, high, zero, slopes is not None, bounds, residual), slopes
+
+    # -- float tensors -------------------------------------------------------------------------------------------
+
+    def float(self, value: Any) -> Any:
+        """The float tensor ``value`` of the imported module, in the new one: operators without an integer kernel."""
+        if value not in self.matcher.definitions:
+            if value == self.matcher.parameter:
+                raise ModelError("the network's input is used before it is quantized",
+                                 hint="quantize the input first, as every exporter of QDQ models does")
+            return value
+        if value not in self.floats:
+            call = self.matcher.definitions[value]
+            if call.op.name == "relax.dequantize":
+                self.floats[value] = self._dequantize(value, call)
+            else:
+                if call.op.name not in ("relax.reshape", "relax.permute_dims"):
+                    self.float_operators.append(call.op.name.removeprefix("relax.").removeprefix("nn."))
+                arguments = [self._float_argument(argument) for argument in call.args]
+                self.floats[value] = self.builder.emit(relax.Call(call.op, arguments, call.attrs, call.ty_args))
+        return self.floats[value]
+
+    def _float_argument(self, argument: Any) -> Any:
+        if isinstance(argument, relax.Tuple):
+            return relax.Tuple([self.float(field) for field in argument.fields])
+        return self.float(argument) if isinstance(argument, relax.Var) else argument
+
+    def _dequantize(self, value: Any, call: Any) -> Any:
+        if not isinstance(call.args[0], relax.Var):
+            codes, scale, zero = (argument.value.numpy() for argument in call.args)
+            shape = [-1 if axis == int(call.attrs.axis) % max(codes.ndim, 1) else 1 for axis in range(codes.ndim)]
+            widths = [array.reshape(shape) if array.size > 1 else array.reshape([1] * codes.ndim) for array in (scale, zero)]
+            real = (codes.astype(np.int64) - widths[1].astype(np.int64)).astype(np.float32) * widths[0]
+            return relax.const(real.astype(np.float32), "float32")
+        source = self.packed(call.args[0])
+        channels = int(value.ty.shape[1])
+        if source.slots != tuple(range(channels)):
+            parts = relax.const(np.asarray(source.slots), "int64")
+            whole = self._unpack(source, source.view.count * PACK)
+            return self.builder.emit(relax.op.take(whole, parts, axis=1))
+        return self._unpack(source, channels)
+
+    def _unpack(self, source: Packed, channels: int) -> Any:
+        kernel = ends.unpack(channels, source.view, self.geometry, source.quantization.scale,
+                             source.quantization.zero_point)
+        return self._call("unpack", kernel, [source.var],
+                          relax.TensorType((1, channels, self.height, self.width), "float32"))
+
+    # -- places and calls ----------------------------------------------------------------------------------------
+
+    def _places(self) -> dict[Any, Place]:
+        """Let the producers of a concatenation's parts write into its buffer, where they share its quantization."""
+        places: dict[Any, Place] = {}
+        for var, chain in self.chains.items():
+            if not isinstance(chain, ConcatChain) or all(t.var == chain.terms[0].var for t in chain.terms):
+                continue
+            block = 0
+            for term in chain.terms:
+                producer = self.chains.get(term.var)
+                writes = isinstance(producer, ConvChain | SumChain | InputChain)
+                if writes and term.quantization == chain.output and term.var not in places:
+                    places[term.var] = Place(var, block)
+                block += blocks_of(term.channels)
+        return places
+
+    def _blocks(self, chain: ConcatChain) -> int:
+        return sum(blocks_of(term.channels) for term in chain.terms)
+
+    def target(self, var: Any, channels: int) -> View:
+        """The blocks ``var`` is written to: a buffer of its own or its part of a concatenation."""
+        place = self.places.get(var)
+        count = blocks_of(channels)
+        if place is None:
+            return View(count, 0, count)
+        chain = self.chains[place.concat]
+        assert isinstance(chain, ConcatChain)
+        return View(self._blocks(chain), place.start, count)
+
+    def _write(self, var: Any, name: str, function: Any, inputs: list[Any], view: View) -> Any:
+        place = self.places.get(var)
+        if place is None:
+            return self._call(name, function, inputs, self._packed_type(view))
+        self.buffers[place.concat] = self._write_buffer(place.concat, name, function, inputs, view)
+        return self.buffers[place.concat]
+
+    def _write_buffer(self, concat: Any, name: str, function: Any, inputs: list[Any], view: View) -> Any:
+        """Write a part of a concatenation's buffer: the first part allocates it, the others write in place."""
+        if concat not in self.buffers:
+            return self._call(name, function, inputs, self._packed_type(view))
+        symbol = self._add(name, function)
+        arguments = relax.Tuple([*inputs, *self._scalars(), self.buffers[concat]])
+        return self.builder.emit(relax.op.call_tir_inplace(symbol, arguments, len(arguments.fields) - 1,
+                                                           self._packed_type(view)))
+
+    def _call(self, name: str, function: Any, inputs: list[Any], result: Any) -> Any:
+        symbol = self._add(name, function)
+        return self.builder.emit(relax.call_tir(symbol, relax.Tuple([*inputs, *self._scalars()]), result))
+
+    def _add(self, name: str, function: Any) -> Any:
+        return self.builder.add_func(function.with_attr("global_symbol", name), name)
+
+    def _scalars(self) -> list[Any]:
+        return [self.height, self.tiles, self.width]
+
+    def _packed_type(self, view: View) -> Any:
+        return relax.TensorType(self.geometry.shape(view.total, self.height, self.tiles), "uint32")
+
+    def _picture(self, pixels: Pixels) -> Any:
+        return relax.TensorType((self.height * pixels.scale, self.width * pixels.scale, pixels.channels), "uint8")
+
+    def store(self, source: Packed, pixels: Pixels) -> Any:
+        """Emit the kernel that turns a packed tensor into the picture."""
+        table = tuple(source.slots[channel] for channel in pixels.table)
+        kernel = ends.store_pixels(source.view, self.geometry, Pixels(pixels.scale, pixels.channels, table))
+        return self._call("store_pixels", kernel, [source.var], self._picture(pixels))
+
+    def _whole(self, var: Any, view: View, channels: int, quantization: Quantization) -> Packed:
+        return Packed(var, view, tuple(range(channels)), quantization)
+
+
+def _pattern(slots: tuple[int, ...]) -> tuple[int, int] | None:
+    """(divide, modulo) with ``slots[c] == c // divide % modulo`` for all c, as `Operand` wants it; None if there is none."""
+    modulo = max(slots) + 1
+    for divide in {1, max(1, len(slots) // modulo)}:
+        if all(slot == channel // divide % modulo for channel, slot in enumerate(slots)):
+            return divide, -(-modulo // PACK) * PACK if divide == 1 and modulo == len(slots) else modulo
+    return None
+

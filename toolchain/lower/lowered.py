@@ -1,0 +1,63 @@
+"""What lowering hands to the build: a module whose ``main`` calls integer kernels, and what those kernels are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import Conv
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A convolution kernel of the module, not yet scheduled.
+
+    Attributes:
+        name: of the function in the module.
+        conv: what it computes.
+        macs: true multiply-accumulates per low-resolution pixel (padding channels not counted).
+    """
+
+    name: str
+    conv: Conv
+    macs: int
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a network's arithmetic is integer.
+
+    Attributes:
+        integer_convolutions, convolutions: counts.
+        integer_macs, macs: multiply-accumulates per low-resolution pixel.
+        float_operators: names of operators that stayed float, in order, with repetition.
+    """
+
+    integer_convolutions: int
+    convolutions: int
+    integer_macs: int
+    macs: int
+    float_operators: tuple[str, ...]
+
+    def __str__(self) -> str:
+        share = 100.0 * self.integer_macs / self.macs if self.macs else 100.0
+        text = f"integer coverage: {self.integer_convolutions}/{self.convolutions} convolutions, {share:.1f} % of MACs"
+        return text + (f"; float: {', '.join(self.float_operators)}" if self.float_operators else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """The lowered network.
+
+    Attributes:
+        module: Relax module, ``main(u8[h, w, c]) -> u8[h*s, w*s, c]``.
+        kernels: its convolution kernels, in order of execution.
+        geometry: of its packed tensors.
+        coverage: what is integer and what is not.
+    """
+
+    module: Any
+    kernels: tuple[Kernel, ...]
+    geometry: Geometry
+    coverage: Coverage

@@ -1,0 +1,112 @@
+"""The lowering as a whole: import, find the chains, write the new ``main``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+import tvm
+from tvm import relax
+
+from toolchain.errors import ModelError
+from toolchain.kernels.intrinsics.dot import Dot
+from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.lower.chain import Chain, ConvChain, Matcher
+from toolchain.lower.coverage import measure
+from toolchain.lower.emit import Emitter
+from toolchain.lower.lowered import Lowered
+from toolchain.lower.movement import pixel_table, trace
+
+
+def import_qdq(model: onnx.ModelProto) -> Any:
+    """Relax module of a QDQ model with symbolic height and width.
+
+    Raises:
+        ModelError: TVM cannot import an operator of the model.
+    """
+    from tvm.relax.frontend.onnx import from_onnx
+
+    try:
+        return from_onnx(model, keep_params_in_input=False)
+    except (tvm.error.TVMError, NotImplementedError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"the compiler cannot import this model: {str(error).strip().splitlines()[-1]}",
+                         hint="replace the operator it names") from error
+
+
+def geometry_for(module: Any, dot: Dot) -> Geometry:
+    """Geometry that serves all integer convolutions of an imported module.
+
+    Raises:
+        ModelError: a convolution's padding is wider than rows are apart in memory.
+    """
+    matcher = Matcher(module["main"])
+    margin = 1
+    for chain in _chains(matcher).values():
+        if isinstance(chain, ConvChain):
+            reach = [(k - 1) * d for k, d in zip(chain.weight.shape[2:], chain.dilation, strict=True)]
+            margin = max(margin, *chain.pads, reach[0] - chain.pads[0], reach[1] - chain.pads[1])
+    if margin > SIDE:
+        raise ModelError(f"a convolution pads by {margin} pixels; {SIDE} is the most the kernels can",
+                         hint="use smaller kernels or dilations")
+    return Geometry(margin, dot.lanes * dot.vectors)
+
+
+def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered:
+    """Turn an imported QDQ module into integer kernels on packed tensors.
+
+    The new ``main`` takes uint8 ``(height, width, channels)`` and returns uint8 ``(height*scale, width*scale, channels)``.
+    Operators without an integer kernel stay float Relax operators between an unpacking and a quantizing kernel.
+
+    Raises:
+        ModelError: the end of the network is not a quantized picture, or a structure is not covered.
+    """
+    function = module["main"]
+    matcher = Matcher(function)
+    chains = _chains(matcher)
+    shape = function.params[0].ty.shape
+    pixels = relax.Var("pixels", relax.TensorType((shape[2], shape[3], shape[1]), "uint8"))
+    final, moves = trace(matcher.definitions, matcher.result)
+    last = matcher.definitions.get(final)
+    if not isinstance(last, relax.Call) or getattr(last.op, "name", "") != "relax.dequantize":
+        raise ModelError("the network does not end in a quantized picture",
+                         hint="quantize the output tensor, before or after the pixel shuffle")
+    codes = last.args[0]
+    table = pixel_table(moves, int(codes.ty.shape[1]), shape[2], shape[3])
+    if table is None:
+        raise ModelError("what follows the last quantization is not a pixel shuffle",
+                         hint="end the network in DepthToSpace, Reshape and Transpose")
+    builder = relax.BlockBuilder()
+    with builder.function("main", [pixels]):
+        with builder.dataflow():
+            emitter = Emitter(matcher, chains, builder, pixels, geometry, dot)
+            chain = chains[codes]
+            if isinstance(chain, ConvChain):
+                picture = emitter.convolve(chain, emitter.target(codes, chain.weight.shape[0]), table)
+            else:
+                picture = emitter.store(emitter.packed(codes), table)
+            result = builder.emit_output(picture)
+        builder.emit_func_output(result)
+    coverage = measure(matcher, emitter.covered, tuple(emitter.float_operators))
+    return Lowered(builder.finalize(), tuple(emitter.kernels), geometry, coverage)
+
+
+def _chains(matcher: Matcher) -> dict[Any, Chain | None]:
+    """The chain of every quantized activation, in program order."""
+    chains: dict[Any, Chain | None] = {}
+    for var, call in matcher.definitions.items():
+        if isinstance(call, relax.Call) and getattr(call.op, "name", "") == "relax.quantize":
+            chains[var] = matcher.chain(var)
+    return chains
+
+
+@tvm.transform.module_pass(opt_level=0, name="LowerQuantized")
+class LowerQuantized:
+    """`lower` as a Relax pass."""
+
+    def __init__(self, geometry: Geometry, dot: Dot) -> None:
+        self.geometry, self.dot = geometry, dot
+
+    def transform_module(self, module: Any, _context: Any) -> Any:
+        """The lowered module."""
+        return lower(module, self.geometry, self.dot).module
+

@@ -1,0 +1,67 @@
+"""What the reshapes and transposes at the end of a network do to pixels: depth-to-space in whatever spelling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tvm import relax, sym, tirx
+
+from toolchain.kernels.spec import Pixels
+
+MOVES = {"relax.reshape", "relax.permute_dims"}
+
+
+def trace(definitions: dict[Any, Any], result: Any) -> tuple[Any, list[Any]]:
+    """Follow ``result`` back through movement operators: the variable they start from and the calls, first one first."""
+    calls: list[Any] = []
+    while result in definitions:
+        call = definitions[result]
+        if isinstance(call, relax.Var):
+            result = call
+            continue
+        if not isinstance(call, relax.Call) or getattr(call.op, "name", "") not in MOVES:
+            break
+        calls.insert(0, call)
+        result = call.args[0]
+    return result, calls
+
+
+def pixel_table(calls: list[Any], channels: int, height: Any, width: Any) -> Pixels | None:
+    """The depth-to-space that ``calls`` perform on ``(1, channels, height, width)``; None if they do anything else.
+
+    The operators are run once on an array of indices of a small picture; ``height`` and ``width`` are the symbolic
+    variables of the module.
+    """
+    rows, columns = 3, 5
+    index = np.arange(channels * rows * columns).reshape(1, channels, rows, columns)
+    moved = index
+    for call in calls:
+        if call.op.name == "relax.permute_dims":
+            axes = call.attrs.axes
+            moved = moved.transpose([int(a) for a in axes] if axes is not None else None)
+        else:
+            shape = [evaluate(extent, {height: rows, width: columns}) for extent in call.args[1].values]
+            if int(np.prod(shape)) != moved.size:
+                return None
+            moved = moved.reshape(shape)
+    if moved.ndim != 4 or moved.shape[0] != 1 or moved.shape[2] % rows or moved.shape[3] % columns:
+        return None
+    scale = moved.shape[2] // rows
+    pixels = moved[0].transpose(1, 2, 0)
+    table = pixels[:scale, :scale] // (rows * columns)
+    y, x = np.mgrid[:rows * scale, :columns * scale]
+    expected = (table[y % scale, x % scale] * rows + (y // scale)[..., None]) * columns + (x // scale)[..., None]
+    if moved.shape[3] != columns * scale or not np.array_equal(pixels, expected):
+        return None
+    return Pixels(scale, pixels.shape[2], tuple(int(slot) for slot in table.reshape(-1)))
+
+
+def evaluate(extent: Any, values: dict[Any, int]) -> int:
+    """A shape's extent with numbers for its symbolic variables."""
+    if isinstance(extent, int):
+        return extent
+    analyzer = sym.Analyzer()
+    for var, value in values.items():
+        analyzer.bind(var, tirx.const(value, "int64"))
+    return int(analyzer.simplify(extent))

@@ -1,0 +1,96 @@
+"""Lay a convolution's constants out for a kernel: blocks of four channels, padding, groups, folded zero points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolchain.errors import ModelError
+from toolchain.kernels.intrinsics.dot import Dot
+from toolchain.kernels.layout import PACK, blocks_of
+from toolchain.lower.chain import ConvChain
+
+
+@dataclass(frozen=True, eq=False)
+class Constants:
+    """A kernel's arrays.
+
+    Attributes:
+        groups: groups the kernel works with; 1 where the model's groups do not fall on whole blocks.
+        weights: (channels, blocks / groups, kh, kw, 4) in the instruction set's storage type and order.
+        bias: int32 (channels,), the input's zero point folded in.
+        multiplier: float32 (channels,).
+        slopes: float32 (channels,) or None.
+    """
+
+    groups: int
+    weights: np.ndarray
+    bias: np.ndarray
+    multiplier: np.ndarray
+    slopes: np.ndarray | None
+
+
+def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, dot: Dot, slopes: np.ndarray | None) -> Constants:
+    """Constants of ``chain`` for an input of ``blocks`` blocks in which channel c lies in slot ``slots[c]``.
+
+    Output channels are padded to a multiple of four with zero weights.
+
+    Raises:
+        ModelError: an accumulator could leave int32 (the model's biases are out of proportion).
+    """
+    channels = chain.weight.shape[0]
+    padded = blocks_of(channels) * PACK
+    groups, weight = chain.groups, chain.weight
+    if not _groups_fit(chain, slots, blocks):
+        groups, weight = 1, densify(chain.weight, chain.groups)
+    kh, kw = weight.shape[2:]
+    per_group = blocks * PACK // groups
+    laid = np.zeros((padded, per_group, kh, kw), np.int16)
+    positions = [slot % per_group for slot in slots[:weight.shape[1]]] if groups > 1 else list(slots)
+    for channel, position in enumerate(positions):
+        laid[:channels, position] += weight[:, channel]
+    if np.abs(laid).max(initial=0) > 127:
+        raise ModelError("a convolution reads the same tensor several times with weights that add up beyond int8",
+                         hint="merge the repeated inputs before quantizing")
+    sums = chain.weight.astype(np.int64).sum(axis=(1, 2, 3))
+    bias = np.zeros(padded, np.int64)
+    bias[:channels] = chain.bias.astype(np.int64) - chain.source.quantization.zero_point * sums
+    reach = 255 * np.abs(chain.weight.astype(np.int64)).sum(axis=(1, 2, 3)) + np.abs(bias[:channels])
+    if reach.max(initial=0) >= 2**31:
+        raise ModelError("a convolution's int32 accumulator could overflow",
+                         hint="check the biases and the calibration ranges of this model")
+    multiplier = np.zeros(padded, np.float32)
+    multiplier[:channels] = (np.float64(chain.source.quantization.scale) * chain.weight_scale.astype(np.float64)
+                             / np.float64(chain.output.scale)).astype(np.float32)
+    ordered = laid.reshape(padded, per_group // PACK, PACK, kh, kw).transpose(0, 1, 3, 4, 2)
+    if dot.paired:
+        ordered = ordered[..., [0, 2, 1, 3]]
+    return Constants(groups, np.ascontiguousarray(ordered.astype(dot.weight_dtype)), bias.astype(np.int32), multiplier,
+                     None if slopes is None else pad(slopes, padded))
+
+
+def densify(weight: np.ndarray, groups: int) -> np.ndarray:
+    """The same convolution without groups: (channels, channels_in / groups, kh, kw) to (channels, channels_in, ...)."""
+    channels, inputs = weight.shape[0], weight.shape[1]
+    dense = np.zeros((channels, inputs * groups, *weight.shape[2:]), weight.dtype)
+    for group in range(groups):
+        rows = slice(group * channels // groups, (group + 1) * channels // groups)
+        dense[rows, group * inputs:(group + 1) * inputs] = weight[rows]
+    return dense
+
+
+def pad(values: np.ndarray, length: int) -> np.ndarray:
+    """float32 ``values`` with zeros appended up to ``length``."""
+    padded = np.zeros(length, np.float32)
+    padded[:len(values)] = values
+    return padded
+
+
+def _groups_fit(chain: ConvChain, slots: tuple[int, ...], blocks: int) -> bool:
+    """Whether every group reads and writes whole blocks, its channels in order."""
+    channels, inputs = chain.weight.shape[:2]
+    if chain.groups == 1:
+        return True
+    whole = inputs % PACK == 0 and (channels // chain.groups) % PACK == 0
+    return whole and slots == tuple(range(blocks * PACK)) and inputs * chain.groups == len(slots)
