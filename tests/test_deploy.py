@@ -110,7 +110,6 @@ def test_a_target_that_cannot_run_here_is_made_but_not_verified(
 
 
 def test_a_quantized_model_needs_no_photographs(stand_in_bundle: Path, tmp_path: Path):
-    pytest.importorskip("toolchain.quantize.foreign")
     done = deploy(Request(stand_in_bundle / QDQ, tmp_path, name="again"), stages=stages())
     assert done.path == tmp_path / "again.clipfree"
     first, second = open_bundle(stand_in_bundle), open_bundle(done.path)

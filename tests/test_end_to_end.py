@@ -16,7 +16,6 @@ from toolchain.bundle import LIBRARY, open_bundle
 from toolchain.cli import main
 from toolchain.images import read_photo
 
-pytest.importorskip("toolchain.build")
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
 
