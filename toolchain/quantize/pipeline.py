@@ -15,6 +15,7 @@ from toolchain.quantize.arithmetic import Quantization
 from toolchain.quantize.calibrate import measure_ranges
 from toolchain.quantize.crops import CropSet, cut_crops
 from toolchain.quantize.describe import describe
+from toolchain.quantize.equalize import equalize, find_sites, measure_channels
 from toolchain.quantize.estimators import Range
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.graph import GraphView
@@ -22,6 +23,7 @@ from toolchain.quantize.plan import Plan, make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import ImageRecipe, Recipe, RepresentativeRecipe
+from toolchain.quantize.reconstruct import reconstruct
 from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import Settings
 from toolchain.quantize.weights import SCALES, QuantizedWeight, channel_rows, round_weight, safe_scale
@@ -55,12 +57,28 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
     pictures = (
         [*crops.crops, *(image.pixels for image in tamed.images if image.kind != "natural")] if tamed else crops.crops
     )
+    if settings.equalize:
+        sites = find_sites(sr)
+        sr = equalize(sr, sites, measure_channels(sr, sites, crops.crops, settings.activations))
     plan = make_plan(sr)
     ranges = measure_ranges(sr, plan, pictures, settings.overrides, settings.activations)
     quantizations = {group: _quantization(found, sr.value_range) for group, found in ranges.items()}
     quantizations.update(dict.fromkeys(plan.pinned, pixel_quantization(sr.value_range)))
     weights, biases = _weights(sr, plan, quantizations, settings)
     model = write_qdq(sr, plan, quantizations, weights, biases)
+    if settings.reconstruct or settings.correct_bias:
+        better = reconstruct(
+            sr,
+            plan,
+            model,
+            weights,
+            biases,
+            crops.crops,
+            seed=settings.seed,
+            only_biases=not settings.reconstruct,
+        )
+        weights, biases = better.weights, better.biases
+        model = write_qdq(sr, plan, quantizations, weights, biases)
     recipe = Recipe(
         model=sr.name,
         settings={**asdict(settings), "overrides": dict(sorted(settings.overrides.items()))},

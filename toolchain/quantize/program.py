@@ -39,9 +39,13 @@ class InputStep:
 
 @dataclass(frozen=True)
 class ConvStep:
-    """Convolution, activation, residual, last activation, requantize. ``factor``: float32 (O, 1, 1)."""
+    """Convolution, activation, residual, last activation, requantize.
+
+    ``name``: the float tensor that the convolution itself makes. ``weight_scale``: float32 (O,).
+    """
 
     out: Codes
+    name: str
     source: Codes
     convolution: Convolution
     weight_scale: NDArray[np.float32]
@@ -213,7 +217,7 @@ class _Parser:
         # One scale for all, one per channel, or (grouped, transposed) one per channel of a group.
         scale = self.view.constants[weight_node.input[1]].astype(np.float32).reshape(-1)
         scale = np.tile(scale, outputs // len(scale))
-        return ConvStep(out, source, convolution, scale, first, residual, last)
+        return ConvStep(out, node.output[0], source, convolution, scale, first, residual, last)
 
     def _shuffle(self, node: onnx.NodeProto) -> ShuffleStep:
         source = self.codes[node.input[0]]

@@ -51,6 +51,11 @@ def write_qdq(
     return _Writer(sr, plan, quantizations).write(weights, biases)
 
 
+def float_end(output: str) -> str:
+    """The name of the tensor before the last quantizer, where that quantizer makes the graph's ``output``."""
+    return f"{output}_float"
+
+
 def name_weights(plan: Plan) -> dict[str, str]:
     """The names of the convolutions' weights, by convolution output, made unique where convolutions share one."""
     names: dict[str, str] = {}
@@ -94,7 +99,7 @@ class _Writer:
                 node.input.extend(inputs)
             ends = [name for name in node.output if name in points]
             if self.view.output in ends:
-                node.output[list(node.output).index(self.view.output)] = f"{self.view.output}_float"
+                node.output[list(node.output).index(self.view.output)] = float_end(self.view.output)
             self.nodes.append(node)
             for name in ends:
                 self._point(name)
@@ -113,7 +118,7 @@ class _Writer:
         scale = self._constant(f"{tensor}_scale", np.asarray(quantization.scale, np.float32))
         zero = self._constant(f"{tensor}_zero_point", np.asarray(quantization.zero, np.uint8))
         codes = f"{tensor}_quantized"
-        self._node("QuantizeLinear", [f"{tensor}_float" if last else tensor, scale, zero], codes)
+        self._node("QuantizeLinear", [float_end(tensor) if last else tensor, scale, zero], codes)
         self._node("DequantizeLinear", [codes, scale, zero], tensor if last else f"{tensor}_dequantized")
 
     def _constants(self, name: str, source: Quantization, weight: QuantizedWeight, bias: Array) -> list[str]:

@@ -30,7 +30,7 @@ class IntegerReference:
     def __init__(self, model: onnx.ModelProto) -> None:
         """Read ``model``; ModelError where it is not a canonical QDQ graph."""
         self.program = parse(model)
-        self._last_use = _last_use(self.program.steps)
+        self._last_use = last_use(self.program.steps)
         self._channels = int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -54,7 +54,7 @@ class IntegerReference:
             )
         values: dict[str, NDArray[np.uint8]] = {}
         for index, step in enumerate(self.program.steps):
-            values[step.out.name] = _run(step, values, pixels)
+            values[step.out.name] = run_step(step, values, pixels)
             if not keep:
                 for name in self._last_use.get(index, ()):
                     if name != self.program.result.name:
@@ -62,7 +62,8 @@ class IntegerReference:
         return values
 
 
-def _run(step: Step, values: dict[str, NDArray[np.uint8]], pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def run_step(step: Step, values: dict[str, NDArray[np.uint8]], pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The codes (C, h, w) that one kernel makes of ``values``, by name; ``pixels`` (h, w, C) are for the first one."""
     if isinstance(step, InputStep):
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
     if isinstance(step, ConvStep):
@@ -119,8 +120,8 @@ def depth_to_space(codes: NDArray[np.uint8], block: int, mode: str) -> NDArray[n
     return np.ascontiguousarray(split).reshape(depth, height * block, width * block)
 
 
-def _last_use(steps: tuple[Step, ...]) -> dict[int, list[str]]:
-    """Which tensors nobody reads after each step, so that memory stays bounded by what is alive."""
+def last_use(steps: tuple[Step, ...]) -> dict[int, list[str]]:
+    """By index of a step, the tensors that nobody reads after it, so that memory stays bounded by what is alive."""
     last: dict[str, int] = {}
     for index, step in enumerate(steps):
         for name in _reads(step):

@@ -1,0 +1,222 @@
+"""Rounds weights so that their errors cancel on real pictures, layer after layer, and corrects biases the same way.
+
+For each convolution in turn: the inputs are what the integer network before it really gives, rounding and saturation
+included; the target is what the float network's convolution gives. Least squares finds the weights that come nearest,
+and they are rounded one input after another, each error spread over the weights still to come (optimal brain
+quantization with a fixed order; Frantar et al., "GPTQ", ICLR 2023). The bias takes up the mean. No labels are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.graph import Array, GraphView
+from toolchain.quantize.plan import Plan
+from toolchain.quantize.program import ConvStep, parse
+from toolchain.quantize.qdq import float_end
+from toolchain.quantize.reference import last_use, run_step
+from toolchain.quantize.weights import LIMIT, QuantizedWeight, round_bias
+
+if TYPE_CHECKING:
+    from toolchain.frontend import SRModel
+
+_SAMPLES = 1 << 15  # output pixels looked at in all: some hundred for every unknown
+_PICTURES = 28
+_RIDGE = 1e-4  # of the mean input power: keeps weights where the pictures say nothing about them
+_SHRINKINGS = np.linspace(1.0, 0.72, 8)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Better weights and biases, by the name of the convolution's output."""
+
+    weights: dict[str, QuantizedWeight]
+    biases: dict[str, NDArray[np.float32]]
+
+
+def reconstruct(
+    sr: SRModel,
+    plan: Plan,
+    written: onnx.ModelProto,
+    weights: Mapping[str, QuantizedWeight],
+    biases: Mapping[str, NDArray[np.float32]],
+    crops: Sequence[NDArray[np.uint8]],
+    *,
+    seed: int,
+    only_biases: bool = False,
+) -> Reconstruction:
+    """Improve every convolution of a network that has been written once.
+
+    Args:
+        sr: the float network that ``written`` quantizes.
+        plan: what is quantized.
+        written: canonical QDQ with ``weights`` and ``biases``.
+        weights: by convolution output; transposed convolutions keep theirs, and only their biases improve.
+        biases: float, by convolution output.
+        crops: natural pictures, u8 (h, w, C).
+        seed: which pixels are looked at.
+        only_biases: leave all weights as they are.
+    """
+    crops = crops[:: -(-len(crops) // _PICTURES)]
+    program = parse(written)
+    view = GraphView(sr.model)
+    constants = view.constants
+    renamed = {float_end(view.output): view.output}
+    places = _Places(len(crops), seed)
+    targets = _targets(sr, plan, crops, places)
+    better, corrected = dict(weights), dict(biases)
+    values: list[dict[str, NDArray[np.uint8]]] = [{} for _ in crops]
+    dead = last_use(program.steps)
+    for index, original in enumerate(program.steps):
+        step = original
+        if isinstance(step, ConvStep):
+            site = plan.convolutions[renamed.get(step.name, step.name)]
+            codes = [found[step.source.name] for found in values]
+            target = targets.pop(site.output)
+            if only_biases or step.convolution.transposed:
+                bias = biases[site.output] + _mean_error(step, codes, target, places).astype(np.float32)
+                weight = weights[site.output]
+            else:
+                columns = places.columns(codes, step)
+                weight, bias = _solve(columns, target, constants[site.weight], step.convolution.group)
+            better[site.output], corrected[site.output] = weight, bias
+            step = _changed(step, weight, bias)
+        for found, crop in zip(values, crops, strict=True):
+            found[step.out.name] = run_step(step, found, crop)
+            for name in dead.get(index, ()):
+                found.pop(name, None)
+    return Reconstruction(better, corrected)
+
+
+def _changed(step: ConvStep, weight: QuantizedWeight, bias: NDArray[np.float32]) -> ConvStep:
+    scale = np.tile(weight.scale, len(bias) // len(weight.scale))
+    steps = round_bias(bias, step.source.quantization.scale, scale)
+    return replace(step, convolution=replace(step.convolution, weight=weight.codes, bias=steps), weight_scale=scale)
+
+
+class _Places:
+    """Which output pixels are looked at: the same ones, relative to the picture's size, in every layer."""
+
+    def __init__(self, pictures: int, seed: int) -> None:
+        count = max(1, _SAMPLES // pictures)
+        self.points = [np.random.default_rng([seed, index, 1]).random((2, count)) for index in range(pictures)]
+
+    def rows_columns(self, picture: int, height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        y, x = self.points[picture]
+        return (y * height).astype(np.intp), (x * width).astype(np.intp)
+
+    def gather(self, picture: int, values: Array) -> Array:
+        """The chosen pixels of (C, h, w) as (C, n)."""
+        rows, columns = self.rows_columns(picture, *values.shape[1:])
+        return values[:, rows, columns]
+
+    def columns(self, codes: Sequence[NDArray[np.uint8]], step: ConvStep) -> NDArray[np.float32]:
+        """What the weights of one output pixel meet, as real numbers: (C * kh * kw, pixels of all pictures)."""
+        convolution, source = step.convolution, step.source.quantization
+        kh, kw = convolution.weight.shape[2:]
+        top, left, bottom, right = convolution.pads
+        parts = []
+        for picture, code in enumerate(codes):
+            padded = np.pad(code, ((0, 0), (top, bottom), (left, right)), constant_values=source.zero)
+            rows, columns = self.rows_columns(picture, *convolution.output_size(*code.shape[1:]))
+            y = (rows * convolution.strides[0])[None, :] + (np.arange(kh) * convolution.dilations[0])[:, None]
+            x = (columns * convolution.strides[1])[None, :] + (np.arange(kw) * convolution.dilations[1])[:, None]
+            taken = padded[:, y[:, None, :], x[None, :, :]]
+            parts.append(source.dequantize(taken.reshape(-1, taken.shape[-1])))
+        return np.concatenate(parts, axis=1)
+
+
+def _targets(
+    sr: SRModel, plan: Plan, crops: Sequence[NDArray[np.uint8]], places: _Places
+) -> dict[str, NDArray[np.float32]]:
+    """What the float convolutions give at the chosen pixels, (O, n), by their output."""
+    names = tuple(plan.convolutions)
+    model = FloatModel(sr.model, names)
+    parts: dict[str, list[Array]] = {name: [] for name in names}
+    for picture, crop in enumerate(crops):
+        for name, values in model.run_all(to_float(crop, sr.value_range)).items():
+            if name in parts:
+                parts[name].append(places.gather(picture, values[0]))
+    return {name: np.concatenate(many, axis=1) for name, many in parts.items()}
+
+
+def _mean_error(
+    step: ConvStep, codes: Sequence[NDArray[np.uint8]], target: NDArray[np.float32], places: _Places
+) -> NDArray[np.float64]:
+    """By how much the integer convolution falls short of the target on average, (O,)."""
+    convolution, source = step.convolution, step.source.quantization
+    factor = np.float64(source.scale) * step.weight_scale.astype(np.float64)
+    parts = []
+    for picture, code in enumerate(codes):
+        sums = np.concatenate([part for _, part in convolution.bands(code, source.zero)], axis=1)
+        parts.append(places.gather(picture, sums))
+    found = np.concatenate(parts, axis=1).mean(axis=1) * factor
+    shortfall: NDArray[np.float64] = target.mean(axis=1, dtype=np.float64) - found
+    return shortfall
+
+
+def _solve(
+    columns: NDArray[np.float32], target: NDArray[np.float32], weight: Array, group: int
+) -> tuple[QuantizedWeight, NDArray[np.float32]]:
+    """Rounded weights and the bias that bring ``columns`` (group * K, n) nearest to ``target`` (O, n)."""
+    outputs, taps = weight.shape[0] // group, columns.shape[0] // group
+    rows = weight.reshape(weight.shape[0], -1).astype(np.float64)
+    codes, scale = np.empty(rows.shape, np.int8), np.empty(len(rows), np.float32)
+    bias = np.empty(len(rows), np.float64)
+    for number in range(group):
+        own = slice(number * outputs, (number + 1) * outputs)
+        given = columns[number * taps : (number + 1) * taps].astype(np.float64)
+        wanted = target[own].astype(np.float64)
+        mean, level = given.mean(axis=1), wanted.mean(axis=1)
+        given -= mean[:, None]
+        power = given @ given.T
+        ridge = _RIDGE * max(float(np.trace(power)) / taps, 1e-12)
+        power[np.diag_indices(taps)] += ridge
+        best = np.linalg.solve(power, ((wanted - level[:, None]) @ given.T + ridge * rows[own]).T).T
+        codes[own], scale[own] = round_together(best, power)
+        bias[own] = level - (codes[own] * scale[own, None].astype(np.float64)) @ mean
+    return QuantizedWeight(codes.reshape(weight.shape), scale, 0, "reconstructed"), bias.astype(np.float32)
+
+
+def round_together(
+    rows: NDArray[np.float64], power: NDArray[np.float64]
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Round ``rows`` (O, K) to int8 so that the error weighed by ``power`` (K, K) is small; codes and scales (O,).
+
+    Each of several scales is tried for every row; the one with the least ``error @ power @ error`` is kept.
+    """
+    order = np.argsort(-np.diag(power), kind="stable")
+    sorted_power = power[np.ix_(order, order)]
+    upper = np.linalg.cholesky(np.linalg.inv(sorted_power)).T
+    full = np.maximum(np.abs(rows).max(axis=1, initial=0.0) / LIMIT, np.finfo(np.float32).tiny * 2.0**24)
+    codes, scales = np.zeros(rows.shape, np.int8), full.astype(np.float32)
+    least = np.full(len(rows), np.inf)
+    for factor in _SHRINKINGS:
+        scale = (full * factor).astype(np.float32)
+        found = _round_in_order(rows[:, order], upper, scale.astype(np.float64))
+        error = rows[:, order] - found * scale.astype(np.float64)[:, None]
+        loss = np.einsum("ok,kl,ol->o", error, sorted_power, error, optimize=True)
+        chosen = loss < least
+        least[chosen], scales[chosen] = loss[chosen], scale[chosen]
+        codes[np.ix_(chosen, order)] = found[chosen]
+    return codes, scales
+
+
+def _round_in_order(
+    rows: NDArray[np.float64], upper: NDArray[np.float64], scale: NDArray[np.float64]
+) -> NDArray[np.int8]:
+    left = rows.copy()
+    codes = np.empty(rows.shape, np.int8)
+    for k in range(rows.shape[1]):
+        code = np.clip(np.rint(left[:, k] / scale), -LIMIT, LIMIT)
+        codes[:, k] = code
+        error = (left[:, k] - code * scale) / upper[k, k]
+        left[:, k + 1 :] -= error[:, None] * upper[k, k + 1 :]
+    return codes
