@@ -22,13 +22,13 @@ def make() -> Dot:
         with T.sblock("root"):
             T.reads(C[0:16], A[0:16], B[0:4])
             T.writes(C[0:16])
-            weight = T.reinterpret(B.vload([0], "int8x4"), dtype="int32")
             # LLVM 22 takes <64 x i8> operands where the intrinsic stocked by TVM passes <16 x i32>.
             C[T.ramp(T.int32(0), 1, 16)] = T.call_llvm_pure_intrin(
                 T.llvm_lookup_intrinsic_id("llvm.x86.avx512.vpdpbusd.512"),
                 C.vload([0], dtype="int32x16"),
                 T.reinterpret(A.vload([0], dtype="uint32x16"), dtype="uint8x64"),
-                T.reinterpret(T.broadcast(weight, 16), dtype="int8x64"), dtype="int32x16")
+                T.reinterpret(T.broadcast(T.reinterpret(B.vload([0], "int8x4"), dtype="int32"), 16), dtype="int8x64"),
+                dtype="int32x16")
 
     TensorIntrin.register(NAME, description(16, "int8", paired=False), dot, override=True)
     return Dot("avx512vnni", 16, "int8", False, NAME, vectors=5, channels=4)
