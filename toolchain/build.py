@@ -16,6 +16,7 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.schedule import Tile, default_tile, schedule_conv
 from toolchain.lower import Coverage, Kernel, Lowered, geometry_for, import_qdq, lower
+from toolchain.lower.memory import storages
 
 if TYPE_CHECKING:
     from toolchain.link import Linker
@@ -40,6 +41,10 @@ class Compiled:
     kernels: tuple[Kernel, ...]
     tiles: Mapping[str, Tile]
     planned: Any
+
+    def workspace(self, height: int, width: int) -> int:
+        """Bytes of memory a call allocates for an input of ``height`` x ``width`` pixels, its result included."""
+        return sum(storage.size for storage in storages(self.planned, height, width))
 
     def export(self, path: Path, linker: Linker) -> None:
         """Link the library into ``path``.
@@ -109,8 +114,7 @@ def finish() -> Any:
     ])
 
 
-@tvm.transform.module_pass(opt_level=0, name="PromiseNoAlias")
-def promise_no_alias(module: Any, _context: Any) -> Any:
+def _promise_no_alias(module: Any, _context: Any) -> Any:
     """Mark the functions that compute shapes as free of aliasing, which they are.
 
     TVM's LLVM backend drops what it knows of aliasing for the whole module as soon as one function lacks the mark:
@@ -120,3 +124,6 @@ def promise_no_alias(module: Any, _context: Any) -> Any:
         if isinstance(function, tvm.tirx.PrimFunc):
             module.update_func(symbol, function.with_attr("tirx.noalias", True))
     return module
+
+
+promise_no_alias = tvm.transform.module_pass(_promise_no_alias, opt_level=0, name="PromiseNoAlias")

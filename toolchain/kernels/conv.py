@@ -66,9 +66,9 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 bits = []
                 for p in range(PACK):
                     c = b * PACK + p
-                    bits.append(code_bits(activate(
-                        acc[h, c, v], multiplier[c], None if slope is None else slope[c],
-                        None if residual is None else _residual_code(r, residual, geometry, h, b, p, v), requantize), requantize))
+                    other = None if residual is None else _residual_code(r, residual, geometry, h, b, p, v)
+                    bend = None if slope is None else slope[c]
+                    bits.append(code_bits(activate(acc[h, c, v], multiplier[c], bend, other, requantize), requantize))
                 return combine(bits)
 
             if conv.pixels is None:

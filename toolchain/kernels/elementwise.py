@@ -15,7 +15,7 @@ from toolchain.kernels.spec import Elementwise, Operand
 
 
 def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
-    """The function of ``operation``: arguments are its operands, the slopes if any, height, tiles, width, the output."""
+    """The function of ``operation``; its arguments: operands, slopes if any, height, tiles, width, output."""
     requantize, target = operation.requantize, operation.target
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     columns = tiles * geometry.columns

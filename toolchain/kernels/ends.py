@@ -11,7 +11,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.conv import fill_outside
-from toolchain.kernels.epilogue import code_bits, combine, dequantize, extract, word
+from toolchain.kernels.epilogue import code_bits, combine, dequantize, extract, real, word
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Pixels, Requantize, View
 
@@ -35,7 +35,7 @@ def quantize(channels: int, target: View, geometry: Geometry, requantize: Requan
         bits = []
         for position in range(PACK):
             channel = block * PACK + position
-            value = x[0, channel, h, v] / tirx.const(scale, "float32") if channel < channels else tirx.const(0.0, "float32")
+            value = x[0, channel, h, v] / real(scale) if channel < channels else real(0.0)
             bits.append(code_bits(value, requantize))
         return combine(bits)
 

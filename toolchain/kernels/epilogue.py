@@ -24,7 +24,8 @@ def word(value: int) -> Any:
 
 def fence(value: Any) -> Any:
     """Keep LLVM from contracting the multiplication in ``value`` with a later addition into one FMA, whose single
-    rounding would change bits."""
+    rounding would change bits.
+    """
     return tirx.call_llvm_pure_intrin("float32", "llvm.arithmetic.fence", value)
 
 

@@ -1,9 +1,9 @@
 """The packed layout of activations inside a compiled network.
 
-A tensor of C channels is ``ceil(C / 4)`` blocks. One ``uint32`` word holds the codes of four channels of one pixel, the
-first channel in the lowest byte; an array of words has the shape ``(blocks, rows + 2*margin, pitch)``. Pixels are
-contiguous, so a vector register holds 16 (or 8, or 4) neighbouring pixels of four channels: exactly what the dot-product
-instructions of AVX512-VNNI, NEON and OpenCL take, with no lane wasted on odd channel counts.
+A tensor of C channels is ``ceil(C / 4)`` blocks. One ``uint32`` word holds the codes of four channels of one pixel,
+the first channel in the lowest byte; an array of words has the shape ``(blocks, rows + 2*margin, pitch)``. Pixels are
+contiguous, so a vector register holds 16 (or 8, or 4) neighbouring pixels of four channels: exactly what the
+dot-product instructions of AVX512-VNNI, NEON and OpenCL take, with no lane wasted on odd channel counts.
 
 What lies outside the picture is stored as the tensor's zero point: ``margin`` rows above and below, `SIDE` words left
 and right of which the inner ``margin`` are meaningful, and the columns from the true width up to a whole number of

@@ -20,8 +20,9 @@ class Operand:
 
     Attributes:
         view: where it lies.
-        divide, modulo: output channel c takes the view's channel ``c // divide % modulo``: (1, C) adds channel by channel,
-            (1, 3) repeats an RGB picture as an anchor does, (9, 3) repeats each channel nine times, (1, 1) broadcasts.
+        divide, modulo: output channel c takes the view's channel ``c // divide % modulo``: (1, C) adds channel by
+            channel, (1, 3) repeats an RGB picture as an anchor does, (9, 3) repeats each channel nine times, (1, 1)
+            broadcasts.
         zero_point: its zero point.
         multiplier: float32 value of its scale over the output's scale.
     """

@@ -1,6 +1,6 @@
 """From canonical QDQ ONNX to a Relax module of integer kernels.
 
-    lower(model, geometry, dot) -> Lowered
+``lower(module, geometry, dot) -> Lowered``
 """
 
 from __future__ import annotations

@@ -140,10 +140,10 @@ class Matcher:
         if not self._is(value, "relax.add"):
             return None
         left, right = self.definitions[value].args
-        terms = (self._term(left), self._term(right))
-        if terms[0] and terms[1]:
-            return SumChain((terms[0], terms[1]), channels, after, output)
-        for branch, term in ((left, terms[1]), (right, terms[0])):
+        first, second = self._term(left), self._term(right)
+        if first and second:
+            return SumChain((first, second), channels, after, output)
+        for branch, term in ((left, second), (right, first)):
             if term is not None and self.uses.get(branch) == 1:
                 before, inner = self._activation(branch)
                 conv = self._conv(inner, before, term, after, output)

@@ -234,8 +234,8 @@ class Emitter:
         if not isinstance(call.args[0], relax.Var):
             codes, scale, zero = (argument.value.numpy() for argument in call.args)
             shape = [-1 if axis == int(call.attrs.axis) % max(codes.ndim, 1) else 1 for axis in range(codes.ndim)]
-            widths = [array.reshape(shape) if array.size > 1 else array.reshape([1] * codes.ndim) for array in (scale, zero)]
-            real = (codes.astype(np.int64) - widths[1].astype(np.int64)).astype(np.float32) * widths[0]
+            scale, zero = (array.reshape(shape if array.size > 1 else [1] * codes.ndim) for array in (scale, zero))
+            real = (codes.astype(np.int64) - zero.astype(np.int64)).astype(np.float32) * scale
             return relax.const(real.astype(np.float32), "float32")
         source = self.packed(call.args[0])
         channels = int(value.ty.shape[1])
@@ -324,7 +324,7 @@ class Emitter:
 
 
 def _pattern(slots: tuple[int, ...]) -> tuple[int, int] | None:
-    """(divide, modulo) with ``slots[c] == c // divide % modulo`` for all c, as `Operand` wants it; None if there is none."""
+    """(divide, modulo) with ``slots[c] == c // divide % modulo`` for all c, as `Operand` wants it, if there is one."""
     modulo = max(slots) + 1
     for divide in {1, max(1, len(slots) // modulo)}:
         if all(slot == channel // divide % modulo for channel, slot in enumerate(slots)):

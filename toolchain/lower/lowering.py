@@ -54,8 +54,9 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
 def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered:
     """Turn an imported QDQ module into integer kernels on packed tensors.
 
-    The new ``main`` takes uint8 ``(height, width, channels)`` and returns uint8 ``(height*scale, width*scale, channels)``.
-    Operators without an integer kernel stay float Relax operators between an unpacking and a quantizing kernel.
+    The new ``main`` takes uint8 ``(height, width, channels)`` and returns uint8 ``(height*scale, width*scale,
+    channels)``. Operators without an integer kernel stay float Relax operators between an unpacking and a
+    quantizing kernel.
 
     Raises:
         ModelError: the end of the network is not a quantized picture, or a structure is not covered.

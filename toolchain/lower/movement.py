@@ -13,7 +13,7 @@ MOVES = {"relax.reshape", "relax.permute_dims"}
 
 
 def trace(definitions: dict[Any, Any], result: Any) -> tuple[Any, list[Any]]:
-    """Follow ``result`` back through movement operators: the variable they start from and the calls, first one first."""
+    """Follow ``result`` back through movement operators: the variable they start from, and the calls in order."""
     calls: list[Any] = []
     while result in definitions:
         call = definitions[result]

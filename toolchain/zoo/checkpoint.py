@@ -24,7 +24,7 @@ def save(path: Path, *, net: nn.Module, average: nn.Module, optimizer: torch.opt
     for index, state in optimizer.state_dict()["state"].items():
         arrays |= {f"adam/{index}/{name}": np.asarray(value.cpu()) for name, value in state.items()}
     with atomic_write(path) as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def load(path: Path, *, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -27,9 +27,9 @@ def export(net: nn.Module, name: str, out: Path, *, card: dict[str, Any]) -> Pat
         # The graph-tracing exporter is deprecated, but the new one needs another package and writes opset 18 or later.
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        sizes = {"input": {2: "height", 3: "width"}, "output": {2: "out_height", 3: "out_width"}}
         torch.onnx.export(net, (torch.zeros(1, 3, 24, 24),), buffer, input_names=["input"], output_names=["output"],
-                          opset_version=17, dynamo=False,
-                          dynamic_axes={"input": {2: "height", 3: "width"}, "output": {2: "out_height", 3: "out_width"}})
+                          opset_version=17, dynamo=False, dynamic_axes=sizes)
     data = buffer.getvalue()
     path = out / f"{name}.onnx"
     with atomic_write(path) as file:

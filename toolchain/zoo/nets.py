@@ -20,6 +20,7 @@ class GBlock(nn.Module):
         self.mix = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """One block: the same shape."""
         return self.mix(torch.relu(self.spatial(x)))
 
 
@@ -43,13 +44,14 @@ class XLSR(nn.Module):
         self.shuffle = nn.PixelShuffle(scale)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                # He-normal with a tenth of the variance: the clipped output starts inside 0..1 (section 3 of the paper).
+                # He-normal with a tenth of the variance: the clipped output starts inside 0..1 (the paper's section 3).
                 nn.init.kaiming_normal_(module.weight)
                 with torch.no_grad():
                     module.weight.mul_(0.1**0.5)
                 nn.init.constant_(module.bias, 0.01)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Upscale a batch."""
         deep = self.blocks(self.reduce(torch.relu(self.head(x))))
         joined = torch.cat([deep, self.skip(x)], dim=1)
         y = self.shuffle(self.tail(torch.relu(self.fuse(joined))))

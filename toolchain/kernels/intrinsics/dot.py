@@ -38,7 +38,7 @@ def weight_position(k: Any, paired: bool) -> Any:
 
 
 def description(lanes: int, weight_dtype: str, *, paired: bool) -> PrimFunc:
-    """The meaning of a dot product, in the words tensorize compares with a kernel: C[i] += sum_k byte_k(A[i]) * B[k]."""
+    """C[i] += sum_k byte_k(A[i]) * B[k]: what a dot product means, in the words tensorize compares with a kernel."""
 
     @T.prim_func(s_tir=True)
     def dot(

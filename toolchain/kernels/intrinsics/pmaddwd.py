@@ -1,8 +1,8 @@
 """AVX2 and SSE4: ``pmaddwd`` on 16-bit operands, exact.
 
-``vpmaddubsw`` would take bytes directly, but it adds two products with 16-bit saturation: 255*127 + 255*127 does not fit.
-Here the four codes of a word are split into the pairs (0, 2) and (1, 3) of 16-bit numbers by a mask and a shift, which
-the compiler shares between the output channels of a register tile, and each pair costs one ``pmaddwd`` and one add.
+``vpmaddubsw`` would take bytes directly, but it adds two products with 16-bit saturation: 255*127 + 255*127 does not
+fit. Here the four codes of a word are split into the pairs (0, 2) and (1, 3) of 16-bit numbers by a mask and a shift,
+which the compiler shares between the output channels of a register tile; each pair costs one ``pmaddwd`` and one add.
 """
 
 from __future__ import annotations

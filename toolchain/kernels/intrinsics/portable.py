@@ -1,4 +1,4 @@
-"""No intrinsic: plain integer arithmetic on four pixels at a time, which LLVM vectorizes as well as the machine allows."""
+"""No intrinsic: plain integer arithmetic on four pixels at a time; LLVM vectorizes it as the machine allows."""
 
 from __future__ import annotations
 
