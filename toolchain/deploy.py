@@ -251,8 +251,8 @@ def _manifest(
         value_range=model.value_range,
         halo=model.halo,
         macs_per_pixel=network.macs_per_pixel,
-        # One byte a value; twice over, since kernels pad their inputs to the tile and the pool rounds sizes up.
-        workspace_per_pixel=2 * network.peak_values_per_pixel,
+        # At a large size, where the rounding of widths to column tiles no longer shows; the input comes on top.
+        workspace_per_pixel=compiled.workspace(1080, 1920) / (1080 * 1920) + model.channels,
         coverage=coverage,
         kernels=tuple(str(getattr(kernel, "name", kernel)) for kernel in compiled.kernels),
         tensors=network.tensors,

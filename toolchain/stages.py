@@ -31,6 +31,8 @@ class Compiled(Protocol):
     @property
     def kernels(self) -> Sequence[Any]: ...  # noqa: D102
 
+    def workspace(self, height: int, width: int) -> int: ...  # noqa: D102
+
     def export(self, path: Path, linker: Linker) -> object: ...  # noqa: D102
 
 
