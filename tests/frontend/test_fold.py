@@ -42,7 +42,7 @@ def test_batch_norm_behind_transposed_convolution_in_groups() -> None:
     b.conv(b.nodes[-1].output[0], 6, 3, out="output")
     model = b.model(3, 2)
     sr = normalize(model, value_range="0..1")
-    assert operators(sr) == ["Conv", "ConvTranspose", "Relu", "Conv"]
+    assert operators(sr) == ["Conv", "Conv", "Relu", "DepthToSpace", "Conv"]
     agree(model, sr)
 
 

@@ -19,7 +19,8 @@ def halo(graph: Graph, scale: int) -> int:
     """Radius in low-resolution pixels, of the larger of both directions; UNBOUNDED_HALO where there is none.
 
     The pixels ``0 .. scale - 1`` of the output are followed back to the input, value by value; what they need there
-    beyond pixel 0 is the halo. Exact for convolutions of stride 1, transposed convolutions and pixel shuffles.
+    beyond pixel 0 is the halo. Exact for convolutions of stride 1 and pixel shuffles, but for phases that reach less
+    far than others.
     """
     sizes = shapes(graph)
     worst = 0

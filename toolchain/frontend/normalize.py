@@ -20,6 +20,7 @@ from toolchain.frontend.passes import (
     biases,
     clips,
     constants,
+    early,
     final_clip,
     float32,
     inline,
@@ -33,6 +34,7 @@ from toolchain.frontend.passes import (
     prelu,
     shuffle,
     sizes,
+    transposed,
 )
 from toolchain.frontend.probe import run, short
 
@@ -73,7 +75,7 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
     model, said = opset.apply(model)
     changes.append(said)
     graph, clip, pixels = _rewrite(model, interface, changes)
-    # 16. The ends are called "input" and "output", every node has a name.
+    # 18. The ends are called "input" and "output", every node has a name.
     names.apply(graph)
     plain = _model(graph, interface.channels)
     scale = _scale(plain, interface.channels)
@@ -88,7 +90,7 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
 
 def _rewrite(model: onnx.ModelProto, interface: Interface,
              changes: list[str]) -> tuple[Graph, Clip | None, pixel_scale.PixelScale]:
-    """Steps 4 to 15, on the graph opened for editing."""
+    """Steps 4 to 17, on the graph opened for editing."""
     graph = Graph(model, interface.shape)
     # 4. Constants are computed now; 5. operators without effect go.
     changes += [constants.apply(graph), noops.apply(graph), constants.apply(graph)]
@@ -108,7 +110,9 @@ def _rewrite(model: onnx.ModelProto, interface: Interface,
     changes.append(said)
     # 13. Spelled-out activations become PRelu or Relu; 14. other limits get one spelling.
     changes += [prelu.apply(graph), biases.apply(graph), clips.apply(graph)]
-    # 15. Parallel convolutions of one input become one.
+    # 15. Transposed convolutions become convolutions with a pixel shuffle; 16. activations move before the shuffle.
+    changes += [transposed.apply(graph), early.apply(graph)]
+    # 17. Parallel convolutions of one input become one.
     changes.append(parallel.apply(graph))
     if interface.fixed:
         changes.append(f"freed the picture's size, which was fixed to {graph.probe[2]}x{graph.probe[3]}")
