@@ -73,6 +73,12 @@ def summarize(done: Deployment, console: Console) -> None:
     console.say(f"  integer coverage: {manifest.coverage}")
     if clip:
         console.say(f"  final clip {clip['low']:g}..{clip['high']:g} ({clip['spelling']}) became the output's range")
+    tamed = done.report["calibration"]["representative"]
+    if tamed:
+        before, after = (f"{low:.3g}..{high:.3g}" for low, high in (tamed["before"], tamed["after"]))
+        proof = "both ends touched, none left" if tamed["proved"] else "the ends are not both touched"
+        console.say(f"  representative set: outputs {before} tamed to {after}, {tamed['contracted']} of "
+                    f"{tamed['images']} images contracted; {proof}")
     if done.verified:
         console.say(f"  equal to the integer reference, byte for byte, in {len(done.verified)} pictures")
     for warning in done.warnings:
