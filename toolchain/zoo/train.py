@@ -39,7 +39,7 @@ class Plan:
     end_rate: float = 1e-5
     average: float = 0.999
     seed: int = 1
-    sizes: tuple[float, ...] = (1.0, 0.7, 0.5)
+    sizes: tuple[float, ...] = (1.0, 0.5, 0.35, 0.25)
 
 
 def rate(plan: Plan, step: int) -> float:
