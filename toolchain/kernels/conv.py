@@ -66,7 +66,7 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 bits = []
                 for p in range(PACK):
                     c = b * PACK + p
-                    other = None if residual is None else _residual_code(r, residual, geometry, h, b, p, v)
+                    other = None if residual is None else _residual_code(r, residual, blocks, geometry, h, b, p, v)
                     bend = None if slope is None else slope[c]
                     bits.append(code_bits(activate(acc[h, c, v], multiplier[c], bend, other, requantize), requantize))
                 return combine(bits)
@@ -120,10 +120,10 @@ def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, columns
                 T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
 
 
-def _residual_code(r: Any, residual: Operand, geometry: Geometry, h: Any, b: Any, p: int, v: Any) -> Any:
-    """The residual's code for output channel 4*b + p at row h, column v of the picture."""
+def _residual_code(r: Any, residual: Operand, blocks: int, geometry: Geometry, h: Any, b: Any, p: int, v: Any) -> Any:
+    """The residual's code for output channel 4*b + p, of ``blocks`` blocks, at row h, column v of the picture."""
     row, column = h + geometry.margin, v + SIDE
-    if residual.divide == 1 and residual.modulo % PACK == 0 and residual.modulo == residual.view.count * PACK:
+    if residual.divide == 1 and residual.modulo == residual.view.count * PACK == blocks * PACK:
         return extract(r[residual.view.start + b, row, column], p)
     slot = (b * PACK + p) // residual.divide % residual.modulo
     shift = tirx.Cast("uint32", slot % PACK * 8)

@@ -53,6 +53,8 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
 def _term(x: Any, operand: Operand, geometry: Geometry, h: Any, channel: int, v: Any) -> Any:
     """float32(code - zero point) * multiplier of the operand's value for output ``channel``."""
     slot = channel // operand.divide % operand.modulo
+    if operand.slots:
+        slot = operand.slots[channel] if channel < len(operand.slots) else 0
     packed = x[operand.view.start + slot // PACK, h + geometry.margin, v + SIDE]
     code = tirx.Cast("int32", (packed >> word(8 * (slot % PACK))) & word(255))
     return dequantize(code, operand.zero_point, operand.multiplier)

@@ -23,6 +23,7 @@ class Operand:
         divide, modulo: output channel c takes the view's channel ``c // divide % modulo``: (1, C) adds channel by
             channel, (1, 3) repeats an RGB picture as an anchor does, (9, 3) repeats each channel nine times, (1, 1)
             broadcasts.
+        slots: where no such rule holds: the view's channel for every output channel. Only elementwise kernels know it.
         zero_point: its zero point.
         multiplier: float32 value of its scale over the output's scale.
     """
@@ -32,6 +33,7 @@ class Operand:
     modulo: int
     zero_point: int
     multiplier: float
+    slots: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,8 @@ class Matcher:
         first, second = self._term(left), self._term(right)
         if first and second:
             return SumChain((first, second), channels, after, output)
+        if after is not None and after.slopes is not None:
+            return None    # a kernel applies slopes to the accumulator, before it adds
         for branch, term in ((left, second), (right, first)):
             if term is not None and self.uses.get(branch) == 1:
                 before, inner = self._activation(branch)
@@ -193,12 +195,29 @@ class Matcher:
             if isinstance(slope, GenericConst):
                 slopes = slope.value.numpy().astype(np.float32).reshape(-1)
                 return Activation(slopes=np.broadcast_to(slopes, (_channels(value),))), call.args[0]
-        if self._is(value, "relax.clip"):
-            call = self.definitions[value]
-            low, high = (float(bound.value.value if hasattr(bound.value, "value") else bound.value)
-                         for bound in call.args[1:3])
-            return Activation(low=low, high=high), call.args[0]
-        return None, value
+        above, inner = self._bound(value, "minimum")
+        below, inner = self._bound(inner, "maximum")
+        if above is None and below is None:
+            return None, value
+        return Activation(low=float("-inf") if below is None else below,
+                          high=float("inf") if above is None else above), inner
+
+    def _bound(self, value: Any, name: str) -> tuple[float | None, Any]:
+        """Half of a Clip, ``value`` = ``name``(x, constant): the constant and x; else None and ``value``.
+
+        TVM imports Clip as calls of generated functions called maximum and minimum, whose second argument is
+        ``where(isnan(constant), infinity, constant)``.
+        """
+        if not self._is(value, "relax.call_tir"):
+            return None, value
+        function, arguments = self.definitions[value].args[:2]
+        if function.name_hint.rstrip("0123456789_") != name or len(arguments.fields) != 2:
+            return None, value
+        inner, bound = arguments.fields
+        constant = self.definitions[bound].args[2] if self._is(bound, "relax.where") else bound
+        if not isinstance(constant, GenericConst) or np.isnan(constant.value.numpy()).any():
+            return None, value
+        return float(constant.value.numpy().reshape(())), inner
 
     def _term(self, value: Any) -> Term | None:
         """``value`` as R.dequantize of a quantized activation."""
