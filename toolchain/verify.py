@@ -1,4 +1,9 @@
-"""Verification: the compiled library must equal the integer reference in every byte, on telling pictures."""
+"""Verification: the compiled library must equal the integer reference in every byte, on telling pictures.
+
+Where operators stay float, their last bits depend on who computes them; a value that lies on the edge between two codes
+may then be rounded to either, and `FLOAT_TOLERANCE` says how far pixels may differ for that. Wholly integer networks
+have no such excuse.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.errors import VerificationError
+
+FLOAT_TOLERANCE = 2
+"""Codes by which pixels may differ where a part of the network runs in float: a neighbour's code at the end of the
+float part, enlarged by what follows."""
 
 Pixels = npt.NDArray[np.uint8]
 Upscale = Callable[[Pixels], Pixels]
@@ -24,12 +33,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Verified:
-    """A case on which library and reference were equal."""
+    """A case on which library and reference agreed: ``difference`` is the largest, in codes, 0 where all is integer."""
 
     name: str
     height: int
     width: int
     values: int
+    difference: int = 0
 
 
 def make_cases(channels: int, natural: Pixels | None = None, *, seed: int = 0) -> tuple[Case, ...]:
@@ -62,14 +72,16 @@ def make_cases(channels: int, natural: Pixels | None = None, *, seed: int = 0) -
 
 
 def verify(
-    upscale: Upscale, reference: Upscale, cases: Sequence[Case], *, progress: Callable[[str], None] | None = None
-) -> tuple[Verified, ...]:
-    """Demand equal bytes on every case.
+    upscale: Upscale, reference: Upscale, cases: Sequence[Case], *, tolerance: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[Verified, ...]:  # fmt: skip
+    """Demand equal bytes, or pixels within ``tolerance``, on every case.
 
     Args:
         upscale: the compiled library.
         reference: the integer reference.
         cases: pictures to compare on.
+        tolerance: in codes; 0 for networks that are wholly integer, `FLOAT_TOLERANCE` for others.
         progress: called with the name of each case before it runs.
 
     Raises:
@@ -79,26 +91,41 @@ def verify(
     for case in cases:
         if progress is not None:
             progress(case.name)
-        compare(case.name, upscale(case.pixels), reference(case.pixels))
-        results.append(Verified(case.name, case.pixels.shape[0], case.pixels.shape[1], case.pixels.size))
+        difference = compare(case.name, upscale(case.pixels), reference(case.pixels), tolerance=tolerance)
+        results.append(Verified(case.name, case.pixels.shape[0], case.pixels.shape[1], case.pixels.size, difference))
     return tuple(results)
 
 
-def compare(name: str, found: Pixels, expected: Pixels) -> None:
-    """Demand equal bytes of two pictures u8 (h, w, C).
+def compare(name: str, found: Pixels, expected: Pixels, *, tolerance: int = 0) -> int:
+    """Demand equal bytes of two pictures u8 (h, w, C), or values within ``tolerance``; returns the largest difference.
 
     Raises:
         VerificationError: naming the picture and the first pixel that differs.
     """
     if found.shape != expected.shape:
         raise VerificationError(f"{name}: the library gives a picture of {found.shape}, the reference {expected.shape}")
-    unlike = found != expected
+    distance = np.abs(found.astype(int) - expected)
+    largest = int(distance.max(initial=0))
+    unlike = distance > tolerance
     if unlike.any():
         row, column, channel = (int(index) for index in np.argwhere(unlike)[0])
-        largest = int(np.abs(found.astype(int) - expected).max())
         raise VerificationError(
             f"{name}: library and integer reference differ in {int(unlike.sum())} of {unlike.size} values, by up to "
             f"{largest}, first at row {row}, column {column}, channel {channel}: "
             f"{int(found[row, column, channel])}, should be {int(expected[row, column, channel])}",
             hint="do not use this bundle; please report it",
         )
+    return largest
+
+
+def tolerance_for(float_operators: Sequence[str]) -> int:
+    """Codes by which the library of a network may differ from the reference, given the operators that stayed float."""
+    return FLOAT_TOLERANCE if float_operators else 0
+
+
+def verdict(cases: Sequence[Verified]) -> str:
+    """What was found, for people."""
+    largest = max((case.difference for case in cases), default=0)
+    if not largest:
+        return "equal to the integer reference, byte for byte,"
+    return f"within {largest} code{'s' * (largest > 1)} of the reference, of which a part is float,"

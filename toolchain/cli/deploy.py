@@ -64,6 +64,8 @@ def run_steps(request: Request, console: Console) -> Deployment:
 
 def summarize(done: Deployment, console: Console) -> None:
     """Say what came out, in a few lines."""
+    from toolchain.verify import verdict
+
     manifest, model = done.manifest, done.report["model"]
     clip = model["clip"]
     work = quantity(manifest.macs_per_pixel, "MAC")
@@ -80,7 +82,7 @@ def summarize(done: Deployment, console: Console) -> None:
         console.say(f"  representative set: outputs {before} tamed to {after}, {tamed['contracted']} of "
                     f"{tamed['images']} images contracted; {proof}")
     if done.verified:
-        console.say(f"  equal to the integer reference, byte for byte, in {len(done.verified)} pictures")
+        console.say(f"  {verdict(done.verified)} in {len(done.verified)} pictures")
     for warning in done.warnings:
         console.note(f"warning: {warning}")
     console.say(f"  made for {manifest.target.name} in {sum(done.seconds.values()):.1f} s")

@@ -22,7 +22,7 @@ def verify(
     from toolchain.bundle import open_bundle
     from toolchain.images import read_photo, to_channels
     from toolchain.quantize import IntegerReference
-    from toolchain.verify import compare, make_cases, verify
+    from toolchain.verify import compare, make_cases, tolerance_for, verdict, verify
 
     console = Console(as_json=as_json)
     opened = open_bundle(bundle)
@@ -31,9 +31,11 @@ def verify(
     picture, expected = opened.golden()
     reference = IntegerReference(opened.model())
     upscale = opened.load(threads=threads).upscale
-    compare("golden picture", upscale(picture), expected)
+    allowed = tolerance_for(opened.manifest.coverage.float_operators)
+    compare("golden picture", upscale(picture), expected, tolerance=allowed)
     cases = make_cases(channels, picture if natural is None else natural, seed=seed)
     with console.progress(len(cases)) as tell:
-        done = verify(upscale, reference.run, cases, progress=lambda name: tell(name, 0))
-    console.say(f"equal: the golden picture and {len(done)} others, {sum(case.values for case in done)} input values")
-    console.result(command="verify", bundle=bundle, equal=True, cases=done)
+        done = verify(upscale, reference.run, cases, tolerance=allowed, progress=lambda name: tell(name, 0))
+    kind = "equal" if not any(case.difference for case in done) else verdict(done).rstrip(",")
+    console.say(f"{kind}: the golden picture and {len(done)} others, {sum(case.values for case in done)} input values")
+    console.result(command="verify", bundle=bundle, equal=kind == "equal", cases=done)

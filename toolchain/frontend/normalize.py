@@ -45,6 +45,8 @@ NARROW_TOLERANCE = 2e-2
 """The same where the source itself computes with float16 or bfloat16."""
 
 _SIZES = ((23, 17), (19, 27))
+_ROUND_SIZE = (32, 48)
+_ANY_SIZE = "networks that halve pictures (strides, SpaceToDepth) before enlarging them cannot be deployed"
 _FAULT = "this is a fault of clipfree: please report it with the model"
 
 
@@ -131,20 +133,37 @@ def _model(graph: Graph, channels: int) -> onnx.ModelProto:
 
 def _scale(model: onnx.ModelProto, channels: int) -> int:
     """Output pixels per input pixel, the same at two sizes and in both directions."""
-    found = set()
+    found: set[int] = set()
     for height, width in _SIZES:
         try:
-            shape = run(model, np.zeros((1, channels, height, width), np.float32)).shape
+            found |= _factors(model, channels, height, width)
         except ModelError as error:
-            raise ModelError(error.message, hint="it must take pictures of any size") from error
-        if len(shape) != 4 or shape[:2] != (1, channels) or shape[2] % height or shape[3] % width:
-            raise ModelError(f"the model makes {tuple(shape)} of an input of (1, {channels}, {height}, {width})",
-                             hint="a super-resolution network multiplies height and width by a whole number")
-        found |= {shape[2] // height, shape[3] // width}
+            if not _takes(model, channels, _ROUND_SIZE):
+                raise
+            raise ModelError(f"the model takes pictures of {_ROUND_SIZE[0]}x{_ROUND_SIZE[1]}, but not of "
+                             f"{height}x{width} pixels", hint=_ANY_SIZE) from error
     if len(found) != 1 or 0 in found:
         raise ModelError(f"the model scales height and width differently ({sorted(found)})",
                          hint="is it a super-resolution network?")
     return int(found.pop())
+
+
+def _takes(model: onnx.ModelProto, channels: int, size: tuple[int, int]) -> bool:
+    try:
+        return bool(_factors(model, channels, *size))
+    except ModelError:
+        return False
+
+
+def _factors(model: onnx.ModelProto, channels: int, height: int, width: int) -> set[int]:
+    try:
+        shape = run(model, np.zeros((1, channels, height, width), np.float32)).shape
+    except ModelError as error:
+        raise ModelError(error.message, hint="it must take pictures of any size") from error
+    if len(shape) != 4 or shape[:2] != (1, channels) or shape[2] % height or shape[3] % width:
+        raise ModelError(f"the model makes {tuple(shape)} of an input of (1, {channels}, {height}, {width})",
+                         hint="a super-resolution network multiplies height and width by a whole number")
+    return {shape[2] // height, shape[3] // width}
 
 
 def _compare(source: onnx.ModelProto, plain: onnx.ModelProto, interface: Interface, clip: Clip | None,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from tvm import relax, tirx
+from tvm.ir import GlobalVar
 
 from toolchain.errors import ModelError
 from toolchain.kernels import conv as conv_kernel
@@ -27,7 +28,13 @@ from toolchain.lower.chain import (
     Term,
 )
 from toolchain.lower.lowered import Kernel
+from toolchain.lower.movement import MOVES, evaluate
 from toolchain.lower.weights import arrange, pad
+
+Extent = tuple[Any, Any]
+"""Height and width of a tensor, as TVM expressions of the picture's."""
+
+_SIDE = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,24 +61,26 @@ class Emitter:
     Args:
         matcher: of the imported ``main``.
         chains: chain of every quantized variable; None where it is quantized from a float operator.
+        functions: of the imported module.
         builder: inside the new function's dataflow block.
         pixels: the new parameter, uint8 (height, width, channels).
         geometry: of the packed tensors.
         dot: the instruction set's dot product.
     """
 
-    def __init__(self, matcher: Matcher, chains: dict[Any, Chain | None], builder: relax.BlockBuilder, pixels: Any,
-                 geometry: Geometry, dot: Dot) -> None:
+    def __init__(self, matcher: Matcher, chains: dict[Any, Chain | None], functions: Any, builder: relax.BlockBuilder,
+                 pixels: Any, geometry: Geometry, dot: Dot) -> None:
         self.matcher, self.chains, self.builder, self.pixels = matcher, chains, builder, pixels
-        self.geometry, self.dot = geometry, dot
-        self.height, self.width = pixels.ty.shape[0], pixels.ty.shape[1]
-        self.tiles = tirx.floordiv(self.width + (geometry.columns - 1), geometry.columns)
+        self.functions, self.geometry, self.dot = functions, geometry, dot
+        self.base = pixels.ty.shape[0], pixels.ty.shape[1]
         self.kernels: list[Kernel] = []
         self.float_operators: list[str] = []
         self.covered: set[Any] = set()
         self.done: dict[Any, Packed] = {}
         self.floats: dict[Any, Any] = {}
         self.buffers: dict[Any, Any] = {}
+        self.ordered: dict[Any, Packed] = {}
+        self.names: dict[str, int] = {}
         self.places = self._places()
 
     # -- quantized tensors ---------------------------------------------------------------------------------------
@@ -107,6 +116,9 @@ class Emitter:
         """Emit the kernel of ``chain``, into ``view`` or into ``pixels``; returns the variable it writes."""
         channels = chain.weight.shape[0]
         source = self.packed(chain.source.var)
+        if len(set(source.slots)) < len(source.slots):
+            # Weights of a channel that is read twice could be added up, but their sum may leave int8.
+            source = self._in_order(chain.source.var)
         residual = None if chain.residual is None else self._operand(chain.residual, channels, chain.output)
         requantize, slopes = self._requantize(chain.before, chain.after, chain.output,
                                               None if residual is None else residual[0])
@@ -121,10 +133,11 @@ class Emitter:
         name = f"conv{len(self.kernels)}_{kh}x{kw}_{chain.weight.shape[1] * chain.groups}to{channels}"
         function = conv_kernel.build(conv, self.geometry, self.dot)
         self.covered.add(chain.conv)
-        self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape)))
+        self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape) * self._enlarged(chain.conv)))
         if pixels is None:
             return self._write(var, name, function, inputs, view)
-        return self._call(name, function, inputs, self._picture(pixels))
+        extent = self._extent(chain.conv)
+        return self._call(name, function, inputs, _picture(pixels, extent), extent)
 
     def _sum(self, var: Any, chain: SumChain) -> Packed:
         view = self.target(var, chain.channels)
@@ -182,12 +195,27 @@ class Emitter:
         """``term`` as an operand of a kernel with ``channels`` outputs, and the variable that holds it."""
         source = self.packed(term.var)
         multiplier = float(np.float32(np.float64(term.quantization.scale) / np.float64(output.scale)))
+        if _pattern(source.slots) is None:
+            source = self._in_order(term.var)
         slots = source.slots * (channels if len(source.slots) == 1 else 1)
         pattern = _pattern(slots)
         if pattern is None or len(slots) != channels:
-            raise ModelError("a sum of tensors whose channels lie in an order that no kernel covers",
-                             hint="report this model's structure")
+            raise ModelError(f"a tensor of {len(source.slots)} channels is added to one of {channels}",
+                             hint="only a single channel can be added to all")
         return Operand(source.view, *pattern, term.quantization.zero_point, multiplier), source.var
+
+    def _in_order(self, var: Any) -> Packed:
+        """A copy of ``var`` with channel c in slot c, for a concatenation whose parts end inside of a word."""
+        if var not in self.ordered:
+            source, extent = self.packed(var), self._extent(var)
+            zero, count = source.quantization.zero_point, blocks_of(len(source.slots))
+            view = View(count, 0, count)
+            operand = Operand(source.view, 1, 1, zero, 1.0, source.slots)
+            operation = Elementwise((operand,), Requantize(-zero, 255 - zero, zero), view)
+            kernel = elementwise.build(operation, self.geometry)
+            copy = self._call("reorder", kernel, [source.var], self._packed_type(view, extent), extent)
+            self.ordered[var] = self._whole(copy, view, len(source.slots), source.quantization)
+        return self.ordered[var]
 
     @staticmethod
     def _requantize(before: Activation | None, after: Activation | None, output: Quantization,
@@ -215,20 +243,38 @@ class Emitter:
                                  hint="quantize the input first, as every exporter of QDQ models does")
             return value
         if value not in self.floats:
-            call = self.matcher.definitions[value]
-            if call.op.name == "relax.dequantize":
-                self.floats[value] = self._dequantize(value, call)
-            else:
-                if call.op.name not in ("relax.reshape", "relax.permute_dims"):
-                    self.float_operators.append(call.op.name.removeprefix("relax.").removeprefix("nn."))
-                arguments = [self._float_argument(argument) for argument in call.args]
-                self.floats[value] = self.builder.emit(relax.Call(call.op, arguments, call.attrs, call.ty_args))
+            self.floats[value] = self._float(value, self.matcher.definitions[value])
         return self.floats[value]
+
+    def _float(self, value: Any, call: Any) -> Any:
+        if isinstance(call, relax.Var):
+            return self.float(call)
+        if isinstance(call, relax.TupleGetItem):
+            return self.builder.emit(relax.TupleGetItem(self.float(call.tuple_value), call.index))
+        if not isinstance(call, relax.Call) or not hasattr(call.op, "name"):
+            raise ModelError("a part of the network has neither an integer kernel nor a float operator of the compiler",
+                             hint="replace uncommon operators by convolutions and activations")
+        if call.op.name == "relax.call_tir" and call.args[0].name_hint == "mirror_pad":
+            # TVM reads beyond pictures that are smaller than the padding.
+            raise ModelError("the network pads by reflection, for which there is no kernel", hint="pad with zeros")
+        if call.op.name == "relax.dequantize":
+            return self._dequantize(value, call)
+        arguments = [self._float_argument(argument) for argument in call.args]
+        self._count(value, call)
+        return self.builder.emit(relax.Call(call.op, arguments, call.attrs, call.ty_args))
 
     def _float_argument(self, argument: Any) -> Any:
         if isinstance(argument, relax.Tuple):
-            return relax.Tuple([self.float(field) for field in argument.fields])
+            return relax.Tuple([self._float_argument(field) for field in argument.fields])
+        if isinstance(argument, GlobalVar):
+            return self._add(argument.name_hint, self.functions[argument])
         return self.float(argument) if isinstance(argument, relax.Var) else argument
+
+    def _count(self, value: Any, call: Any) -> None:
+        """Take note of a float operator, unless it only moves data or works on single numbers."""
+        name = call.args[0].name_hint if call.op.name == "relax.call_tir" else call.op.name.split(".")[-1]
+        if call.op.name not in MOVES and getattr(value.ty, "ndim", -1) != 0:
+            self.float_operators.append(name)
 
     def _dequantize(self, value: Any, call: Any) -> Any:
         if not isinstance(call.args[0], relax.Var):
@@ -239,17 +285,17 @@ class Emitter:
             return relax.const(real.astype(np.float32), "float32")
         source = self.packed(call.args[0])
         channels = int(value.ty.shape[1])
+        extent = self._extent(value)
         if source.slots != tuple(range(channels)):
             parts = relax.const(np.asarray(source.slots), "int64")
-            whole = self._unpack(source, source.view.count * PACK)
+            whole = self._unpack(source, source.view.count * PACK, extent)
             return self.builder.emit(relax.op.take(whole, parts, axis=1))
-        return self._unpack(source, channels)
+        return self._unpack(source, channels, extent)
 
-    def _unpack(self, source: Packed, channels: int) -> Any:
+    def _unpack(self, source: Packed, channels: int, extent: Extent) -> Any:
         kernel = ends.unpack(channels, source.view, self.geometry, source.quantization.scale,
                              source.quantization.zero_point)
-        return self._call("unpack", kernel, [source.var],
-                          relax.TensorType((1, channels, self.height, self.width), "float32"))
+        return self._call("unpack", kernel, [source.var], relax.TensorType((1, channels, *extent), "float32"), extent)
 
     # -- places and calls ----------------------------------------------------------------------------------------
 
@@ -284,43 +330,65 @@ class Emitter:
     def _write(self, var: Any, name: str, function: Any, inputs: list[Any], view: View) -> Any:
         place = self.places.get(var)
         if place is None:
-            return self._call(name, function, inputs, self._packed_type(view))
+            extent = self._extent(var)
+            return self._call(name, function, inputs, self._packed_type(view, extent), extent)
         self.buffers[place.concat] = self._write_buffer(place.concat, name, function, inputs, view)
         return self.buffers[place.concat]
 
     def _write_buffer(self, concat: Any, name: str, function: Any, inputs: list[Any], view: View) -> Any:
         """Write a part of a concatenation's buffer: the first part allocates it, the others write in place."""
+        extent = self._extent(concat)
         if concat not in self.buffers:
-            return self._call(name, function, inputs, self._packed_type(view))
+            return self._call(name, function, inputs, self._packed_type(view, extent), extent)
         symbol = self._add(name, function)
-        arguments = relax.Tuple([*inputs, *self._scalars(), self.buffers[concat]])
+        arguments = relax.Tuple([*inputs, *self._scalars(extent), self.buffers[concat]])
         return self.builder.emit(relax.op.call_tir_inplace(symbol, arguments, len(arguments.fields) - 1,
-                                                           self._packed_type(view)))
+                                                           self._packed_type(view, extent)))
 
-    def _call(self, name: str, function: Any, inputs: list[Any], result: Any) -> Any:
+    def _call(self, name: str, function: Any, inputs: list[Any], result: Any, extent: Extent) -> Any:
         symbol = self._add(name, function)
-        return self.builder.emit(relax.call_tir(symbol, relax.Tuple([*inputs, *self._scalars()]), result))
+        return self.builder.emit(relax.call_tir(symbol, relax.Tuple([*inputs, *self._scalars(extent)]), result))
 
     def _add(self, name: str, function: Any) -> Any:
-        return self.builder.add_func(function.with_attr("global_symbol", name), name)
+        """Add a kernel; a number makes its name one of its own."""
+        self.names[name] = self.names.get(name, 0) + 1
+        unique = name if self.names[name] == 1 else f"{name}_{self.names[name]}"
+        return self.builder.add_func(function.with_attr("global_symbol", unique), unique)
 
-    def _scalars(self) -> list[Any]:
-        return [self.height, self.tiles, self.width]
+    def _extent(self, var: Any) -> Extent:
+        """Height and width of a variable (1, C, h, w) of the imported module."""
+        if var.ty.shape is None:
+            raise ModelError("the compiler cannot tell the size of a tensor within the network",
+                             hint="sizes must be whole multiples of the picture's")
+        return var.ty.shape[2], var.ty.shape[3]
 
-    def _packed_type(self, view: View) -> Any:
-        return relax.TensorType(self.geometry.shape(view.total, self.height, self.tiles), "uint32")
+    def _enlarged(self, var: Any) -> int:
+        """Pixels of a variable (1, C, h, w) for one pixel of the picture."""
+        sizes = dict(zip(self.base, (_SIDE, _SIDE), strict=True))
+        return max(1, math.prod(evaluate(size, sizes) for size in self._extent(var)) // _SIDE**2)
 
-    def _picture(self, pixels: Pixels) -> Any:
-        return relax.TensorType((self.height * pixels.scale, self.width * pixels.scale, pixels.channels), "uint8")
+    def _tiles(self, width: Any) -> Any:
+        return tirx.floordiv(width + (self.geometry.columns - 1), self.geometry.columns)
 
-    def store(self, source: Packed, pixels: Pixels) -> Any:
-        """Emit the kernel that turns a packed tensor into the picture."""
+    def _scalars(self, extent: Extent) -> list[Any]:
+        return [extent[0], self._tiles(extent[1]), extent[1]]
+
+    def _packed_type(self, view: View, extent: Extent) -> Any:
+        return relax.TensorType(self.geometry.shape(view.total, extent[0], self._tiles(extent[1])), "uint32")
+
+    def store(self, source: Packed, pixels: Pixels, codes: Any) -> Any:
+        """Emit the kernel that turns the packed form of the variable ``codes`` into the picture."""
+        extent = self._extent(codes)
         table = tuple(source.slots[channel] for channel in pixels.table)
         kernel = ends.store_pixels(source.view, self.geometry, Pixels(pixels.scale, pixels.channels, table))
-        return self._call("store_pixels", kernel, [source.var], self._picture(pixels))
+        return self._call("store_pixels", kernel, [source.var], _picture(pixels, extent), extent)
 
     def _whole(self, var: Any, view: View, channels: int, quantization: Quantization) -> Packed:
         return Packed(var, view, tuple(range(channels)), quantization)
+
+
+def _picture(pixels: Pixels, extent: Extent) -> Any:
+    return relax.TensorType((extent[0] * pixels.scale, extent[1] * pixels.scale, pixels.channels), "uint8")
 
 
 def _pattern(slots: tuple[int, ...]) -> tuple[int, int] | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 from typing import Any
 
 import onnx
@@ -16,6 +19,7 @@ from toolchain.lower.coverage import measure
 from toolchain.lower.emit import Emitter
 from toolchain.lower.lowered import Lowered
 from toolchain.lower.movement import pixel_table, trace
+from toolchain.lower.sizes import whole_sizes
 
 
 def import_qdq(model: onnx.ModelProto) -> Any:
@@ -26,11 +30,19 @@ def import_qdq(model: onnx.ModelProto) -> Any:
     """
     from tvm.relax.frontend.onnx import from_onnx
 
+    said = io.StringIO()  # the importer prints which operator it fails on
     try:
-        return from_onnx(model, keep_params_in_input=False)
-    except (tvm.error.TVMError, NotImplementedError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"the compiler cannot import this model: {str(error).strip().splitlines()[-1]}",
-                         hint="replace the operator it names") from error
+        with contextlib.redirect_stdout(said):
+            module = from_onnx(model, keep_params_in_input=False)
+    except Exception as error:  # its operators raise what they please
+        named = re.search(r"Error converting operator (\w+)", said.getvalue())
+        what = f"operator '{named[1]}' as it is used in this model" if named else f"model: {_last_line(error)}"
+        raise ModelError(f"the compiler cannot import the {what}", hint="replace it in the float model") from error
+    return whole_sizes(module)
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def geometry_for(module: Any, dot: Dot) -> Geometry:
@@ -72,21 +84,30 @@ def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered:
         raise ModelError("the network does not end in a quantized picture",
                          hint="quantize the output tensor, before or after the pixel shuffle")
     codes = last.args[0]
-    table = pixel_table(moves, int(codes.ty.shape[1]), shape[2], shape[3])
+    if codes.ty.shape is None:
+        raise ModelError("the compiler cannot tell the size of the network's output",
+                         hint="sizes must be whole multiples of the picture's")
+    table = pixel_table(moves, codes.ty.shape, shape[2], shape[3])
     if table is None:
         raise ModelError("what follows the last quantization is not a pixel shuffle",
                          hint="end the network in DepthToSpace, Reshape and Transpose")
     builder = relax.BlockBuilder()
+    refused: ModelError | None = None
     with builder.function("main", [pixels]):
         with builder.dataflow():
-            emitter = Emitter(matcher, chains, builder, pixels, geometry, dot)
+            emitter = Emitter(matcher, chains, module, builder, pixels, geometry, dot)
             chain = chains[codes]
-            if isinstance(chain, ConvChain):
-                picture = emitter.convolve(chain, emitter.target(codes, chain.weight.shape[0]), table)
-            else:
-                picture = emitter.store(emitter.packed(codes), table)
+            try:
+                if isinstance(chain, ConvChain):
+                    picture = emitter.convolve(chain, emitter.target(codes, chain.weight.shape[0]), table)
+                else:
+                    picture = emitter.store(emitter.packed(codes), table, codes)
+            except ModelError as error:  # raised later: a builder that is left half way complains on stderr
+                refused, picture = error, pixels
             result = builder.emit_output(picture)
         builder.emit_func_output(result)
+    if refused is not None:
+        raise refused
     coverage = measure(matcher, emitter.covered, tuple(emitter.float_operators))
     return Lowered(builder.finalize(), tuple(emitter.kernels), geometry, coverage)
 

@@ -27,13 +27,14 @@ def trace(definitions: dict[Any, Any], result: Any) -> tuple[Any, list[Any]]:
     return result, calls
 
 
-def pixel_table(calls: list[Any], channels: int, height: Any, width: Any) -> Pixels | None:
-    """The depth-to-space that ``calls`` perform on ``(1, channels, height, width)``; None if they do anything else.
+def pixel_table(calls: list[Any], shape: Any, height: Any, width: Any) -> Pixels | None:
+    """The depth-to-space that ``calls`` perform on a tensor ``(1, C, h, w)``; None if they do anything else.
 
-    The operators are run once on an array of indices of a small picture; ``height`` and ``width`` are the symbolic
-    variables of the module.
+    The operators are run once on an array of indices of a small picture; ``shape`` is an expression of the symbolic
+    variables ``height`` and ``width`` of the module.
     """
-    rows, columns = 3, 5
+    sizes = {height: 3, width: 5}
+    _, channels, rows, columns = (evaluate(extent, sizes) for extent in shape)
     index = np.arange(channels * rows * columns).reshape(1, channels, rows, columns)
     moved = index
     for call in calls:
@@ -41,7 +42,7 @@ def pixel_table(calls: list[Any], channels: int, height: Any, width: Any) -> Pix
             axes = call.attrs.axes
             moved = moved.transpose([int(a) for a in axes] if axes is not None else None)
         else:
-            shape = [evaluate(extent, {height: rows, width: columns}) for extent in call.args[1].values]
+            shape = [evaluate(extent, sizes) for extent in call.args[1].values]
             if int(np.prod(shape)) != moved.size:
                 return None
             moved = moved.reshape(shape)

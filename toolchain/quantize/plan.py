@@ -73,6 +73,13 @@ def make_plan(sr: SRModel) -> Plan:
     return _Planner(GraphView(sr.model)).plan()
 
 
+def _moves(node: onnx.NodeProto) -> bool:
+    """Whether values of the first input come out as they are, or as weighted means."""
+    if node.op_type == "Resize":
+        return bool(attributes(node).get("mode", "nearest") in ("nearest", "linear"))
+    return node.op_type in _MOVES and bool(node.input)
+
+
 class _Planner:
     def __init__(self, view: GraphView) -> None:
         self.view = view
@@ -94,7 +101,7 @@ class _Planner:
             if node.output and node.output[0] in sites:
                 integer.update(self._follow(node.output[0]))
         for node in nodes:
-            if node.op_type == "Add" and node.output[0] not in integer and not self._constant_operand(node):
+            if node.op_type == "Add" and node.output[0] not in integer and not self._floating(node):
                 integer.update(self._tail(node.output[0], ACTIVATIONS))
             elif node.op_type == "Concat" and attributes(node)["axis"] in (1, -3) and not self._constant_operand(node):
                 integer.add(node.output[0])
@@ -105,6 +112,18 @@ class _Planner:
         floats = tuple(node.op_type for node in nodes if node.output[0] not in integer and node.output[0] not in movers)
         observed = tuple(p for p in points if groups[p] not in pinned and not self._shown_elsewhere(p, groups))
         return Plan(points, groups, pinned, self._bounds(points), sites, floats, observed)
+
+    def _floating(self, node: onnx.NodeProto) -> bool:
+        """Whether a sum stays float: with a constant, or with an interpolated picture that nothing else needs in codes.
+
+        Interpolated values lie halfway between codes all the time: rounded once, together with the other operand, they
+        are more exact, and no two machines round them differently.
+        """
+        makers = [self.view.producers.get(name) for name in node.input]
+        return self._constant_operand(node) or any(
+            maker is not None and maker.op_type == "Resize" and self.view.sole_reader(maker.output[0]) is node
+            for maker in makers
+        )
 
     def _constant_operand(self, node: onnx.NodeProto) -> bool:
         return any(self.view.is_constant(name) for name in node.input)
@@ -142,7 +161,7 @@ class _Planner:
             reader is None
             or reader.op_type != "Add"
             or reader.output[0] in self.joined
-            or self._constant_operand(reader)
+            or self._floating(reader)
         ):
             return chain
         other = next(name for name in reader.input if name != chain[-1])
@@ -207,7 +226,7 @@ class _Planner:
                 for name in names:
                     if not (mixed and self._root(name) == self.view.input):
                         self._join(node.output[0], name)
-            elif node.op_type in _MOVES and node.input and not self.view.is_constant(node.input[0]):
+            elif _moves(node) and not self.view.is_constant(node.input[0]):
                 for name in node.output:
                     self._join(name, node.input[0])
         return {name: self._root(name) for name in [*points, *self.parent]}
@@ -218,7 +237,7 @@ class _Planner:
         if any(groups.get(n.output[0]) == groups[point] for n in joins):
             return True
         maker = self.view.producers.get(point)
-        return maker is not None and maker.op_type in _MOVES and groups.get(maker.input[0]) == groups[point]
+        return maker is not None and _moves(maker) and groups.get(maker.input[0]) == groups[point]
 
     def _root(self, name: str) -> str:
         while self.parent.get(name, name) != name:

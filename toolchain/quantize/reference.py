@@ -105,7 +105,9 @@ def _convolution(step: ConvStep, values: dict[str, NDArray[np.uint8]]) -> NDArra
 
 def _float(step: FloatStep, values: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
     feeds = {name: codes.quantization.dequantize(values[codes.name])[None] for name, codes in step.sources}
-    codes = step.out.quantization.quantize(np.asarray(step.evaluator.run(None, feeds)[0]))
+    with np.errstate(all="ignore"):  # its Sigmoid computes branches that it does not take
+        values_out = np.asarray(step.evaluator.run(None, feeds)[0])
+    codes = step.out.quantization.quantize(values_out)
     return codes.reshape(codes.shape[1:])
 
 

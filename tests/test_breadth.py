@@ -1,0 +1,141 @@
+"""Networks beyond plain convolutions, through the whole line with the real compiler."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from tests.conftest import photograph
+from tests.sr_models import Builder, fsrcnn
+from toolchain.bundle import open_bundle
+from toolchain.deploy import Deployment, Request, deploy
+from toolchain.errors import ModelError
+from toolchain.quantize import IntegerReference, Settings
+from toolchain.verify import FLOAT_TOLERANCE
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+
+QUICK = Settings(crop=32, crops_per_image=1, equalize=False, reconstruct=False, correct_bias=False)
+
+
+def made(model: onnx.ModelProto, folder: Path, photos: Path, *, target: str = "host") -> Deployment:
+    onnx.save(model, folder / "net.onnx")
+    request = Request(folder / "net.onnx", folder, photos, target=target, value_range="0..1", settings=QUICK)
+    return deploy(request)
+
+
+def features(b: Builder) -> str:
+    return b.node("Relu", b.conv("input", 3, 8, identity=3))
+
+
+def shuffled(b: Builder, x: str, out: str = "output") -> str:
+    return b.depth_to_space(b.conv(x, 8, 12, identity=3, repeat=4), 2, out=out)
+
+
+def gated(b: Builder) -> None:
+    x = features(b)
+    shuffled(b, b.node("Mul", x, b.node("Sigmoid", b.conv(x, 8, 8, 1))))
+
+
+def attention(b: Builder) -> None:
+    x = features(b)
+    shuffled(b, b.node("Mul", x, b.node("Sigmoid", b.conv(b.node("GlobalAveragePool", x), 8, 8, 1))))
+
+
+def split(b: Builder) -> None:
+    x, parts = features(b), [b.fresh("part"), b.fresh("part")]
+    b.nodes.append(helper.make_node("Split", [x, b.const([4, 4], np.int64)], parts, axis=1, name="split"))
+    shuffled(b, b.node("Concat", parts[0], b.node("Relu", b.conv(parts[1], 4, 4)), axis=1))
+
+
+def upscaled_skip(mode: str) -> Callable[[Builder], None]:
+    def build(b: Builder) -> None:
+        up = b.node("Resize", "input", "", b.const([1, 1, 2, 2]), mode=mode)
+        b.clip(b.node("Add", shuffled(b, features(b), ""), up), 0.0, 1.0, out="output")
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("build", "stays"),
+    [(gated, {"sigmoid", "multiply"}), (attention, {"mean", "sigmoid", "multiply"}), (split, {"split"}),
+     (upscaled_skip("linear"), {"resize2d", "add"}), (upscaled_skip("cubic"), {"resize2d", "add"})],
+    ids=["gate", "attention", "split", "bilinear skip", "bicubic skip"],
+)  # fmt: skip
+def test_what_has_no_integer_kernel_stays_float_and_is_named(
+    build: Callable[[Builder], None], stays: set[str], tmp_path: Path, photo_folder: Path
+):
+    b = Builder(1)
+    build(b)
+    done = made(b.model(3, 2), tmp_path, photo_folder)
+    coverage = done.manifest.coverage
+    assert coverage.integer_convolutions == coverage.convolutions > 0
+    assert set(coverage.float_operators) == stays
+    assert len(done.verified) == 10
+    assert max(case.difference for case in done.verified) <= FLOAT_TOLERANCE
+
+
+def later_stages(b: Builder) -> None:
+    """Two pixel shuffles: the second half runs at twice the size."""
+    x = b.depth_to_space(b.conv(features(b), 8, 32, identity=8, repeat=4), 2)
+    y = b.conv(b.node("Relu", b.conv(x, 8, 8)), 8, 8)
+    shuffled(b, b.node("Relu", b.node("Add", x, y)))
+
+
+def test_convolutions_after_a_pixel_shuffle_are_integer_too(tmp_path: Path, photo_folder: Path):
+    b = Builder(1)
+    later_stages(b)
+    done = made(b.model(3, 4), tmp_path, photo_folder)
+    assert (done.manifest.coverage.share, done.manifest.coverage.float_operators) == (1.0, ())
+    assert [case.difference for case in done.verified] == [0] * 10
+
+
+@pytest.mark.parametrize("target", ["x86-avx512vnni", "x86-avx2", "x86-sse4"])
+def test_a_transposed_convolution_is_integer(tmp_path: Path, photo_folder: Path, target: str):
+    done = made(fsrcnn(3, features=8, shrunk=4, maps=1), tmp_path, photo_folder, target=target)
+    assert (done.manifest.coverage.share, done.manifest.coverage.float_operators) == (1.0, ())
+    assert all(case.difference == 0 for case in done.verified)
+    if done.verified:
+        bundle = open_bundle(done.path)
+        pixels = photograph(23, 37, 5)[:, :, :1]
+        assert np.array_equal(bundle.load().upscale(pixels), IntegerReference(bundle.model()).run(pixels))
+
+
+def reflected(b: Builder) -> None:
+    x = b.node("Pad", features(b), b.const([0, 0, 1, 1, 0, 0, 1, 1], np.int64), mode="reflect")
+    w = b.const(b.rng.normal(0, 0.1, (12, 8, 3, 3)))
+    b.depth_to_space(b.node("Conv", x, w, b.const(np.full(12, 0.4))), 2, out="output")
+
+
+def strided(b: Builder) -> None:
+    w = b.const(b.rng.normal(0, 0.2, (8, 3, 3, 3)))
+    x = b.node("Conv", "input", w, strides=[2, 2], pads=[1] * 4)
+    b.depth_to_space(b.conv(x, 8, 48), 4, out="output")
+
+
+def sized(b: Builder) -> None:
+    x = features(b)
+    small = b.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+    gate = b.node("Resize", small, "", "", b.node("Shape", x), mode="linear")
+    shuffled(b, b.node("Mul", x, b.node("Sigmoid", gate)))
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [(reflected, "pads by reflection"), (strided, "takes pictures of 32x48, but not of 23x17 pixels"),
+     (sized, "cannot import the operator 'Resize'")],
+)  # fmt: skip
+def test_what_cannot_be_deployed_is_refused_with_the_reason(
+    build: Callable[[Builder], None], reason: str, tmp_path: Path, photo_folder: Path
+):
+    b = Builder(1)
+    build(b)
+    with pytest.raises(ModelError, match=reason):
+        made(b.model(3, 2), tmp_path, photo_folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
