@@ -50,7 +50,7 @@ def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, dot: Dot, slo
     positions = [slot % per_group for slot in slots[:weight.shape[1]]] if groups > 1 else list(slots)
     for channel, position in enumerate(positions):
         laid[:channels, position] += weight[:, channel]
-    if np.abs(laid).max(initial=0) > 127:
+    if laid.max(initial=0) > 127 or laid.min(initial=0) < -128:
         raise ModelError("a convolution reads the same tensor several times with weights that add up beyond int8",
                          hint="merge the repeated inputs before quantizing")
     sums = chain.weight.astype(np.int64).sum(axis=(1, 2, 3))

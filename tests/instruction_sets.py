@@ -1,0 +1,24 @@
+"""The instruction sets there are kernels for, as test parameters: skipped where this CPU lacks one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from toolchain.cpu import this_cpu
+from toolchain.targets import Target, find_target
+
+PORTABLE = Target("portable", "no intrinsics", "x86_64-linux-gnu", "x86-64", (), "portable", (), 2)
+TARGETS = (*(find_target(f"x86-{name}") for name in ("avx512vnni", "avx2", "sse4")), PORTABLE)
+
+
+def _param(target: Target) -> Any:
+    cpu = this_cpu()
+    missing = target.missing_on(cpu)
+    reason = f"this CPU has no {', '.join(missing)}" if missing else f"this machine is {cpu.machine}, not x86_64"
+    marks = pytest.mark.skipif(bool(missing) or cpu.machine != "x86_64", reason=reason)
+    return pytest.param(target, id=target.instruction_set, marks=marks)
+
+
+EVERY = pytest.mark.parametrize("target", [_param(target) for target in TARGETS])

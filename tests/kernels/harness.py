@@ -1,0 +1,205 @@
+"""Run one convolution kernel, and say in plain NumPy what it must give."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm.s_tir import Schedule
+
+from toolchain.build import tvm_target
+from toolchain.kernels import conv as template
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
+from toolchain.kernels.schedule import Tile, default_tile, schedule_conv
+from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
+from toolchain.targets import Target
+
+
+@dataclass(frozen=True)
+class Case:
+    """A convolution of random codes and weights; ``height`` x ``width`` pixels, ``inputs`` to ``outputs`` channels.
+
+    ``residual``: (channels, divide, modulo) of the added tensor. ``around``: blocks of the buffers before the parts
+    that are read and written. ``fill``: (code, weight) everywhere instead of random numbers.
+    """
+
+    inputs: int
+    outputs: int
+    kernel: int = 3
+    groups: int = 1
+    dilation: int = 1
+    pads: tuple[int, int] | None = None
+    height: int = 5
+    width: int = 13
+    slopes: bool = False
+    inner: tuple[float, float] | None = None
+    residual: tuple[int, int, int] | None = None
+    pixels: Pixels | None = None
+    around: tuple[int, int] = (0, 0)
+    zero_in: int = 7
+    zero_out: int = 5
+    low: int | None = None
+    fill: tuple[int, int] | None = None
+    tile: Tile | None = None
+    columns: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What a kernel is given: codes (C, h, w), weights (O, I / groups, k, k), the residual's codes."""
+
+    codes: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+    multiplier: np.ndarray
+    slopes: np.ndarray
+    residual: np.ndarray | None
+
+
+def make_data(case: Case) -> Data:
+    """Random data for ``case``; the padding channels of inputs and outputs have zero weights."""
+    rng = np.random.default_rng(case.seed)
+    inputs, outputs = blocks_of(case.inputs) * PACK, blocks_of(case.outputs) * PACK
+    codes = rng.integers(0, 256, (case.inputs, case.height, case.width), dtype=np.uint8)
+    weights = np.zeros((outputs, inputs // case.groups, case.kernel, case.kernel), np.int8)
+    drawn = rng.integers(-127, 128, (case.outputs, case.inputs // case.groups, case.kernel, case.kernel))
+    taps = case.inputs // case.groups * case.kernel**2
+    multiplier = rng.uniform(0.5, 1.5, outputs) * 60 / (75 * 90 * np.sqrt(taps))
+    bias = rng.integers(-3000, 3000, outputs)
+    if case.fill is not None:
+        codes[:], drawn[:], bias[:] = case.fill[0], case.fill[1], 0
+        multiplier[:] = rng.uniform(20, 240, outputs) / (taps * 255 * 127)
+    weights[:case.outputs, :drawn.shape[1]] = drawn
+    residual = None
+    if case.residual is not None:
+        residual = rng.integers(0, 256, (case.residual[0], case.height, case.width), dtype=np.uint8)
+    return Data(codes, weights, bias.astype(np.int32), multiplier.astype(np.float32),
+                rng.uniform(-0.3, 0.6, outputs).astype(np.float32), residual)
+
+
+RESIDUAL_ZERO, RESIDUAL_FACTOR = 9, 0.37
+
+
+def spec(case: Case) -> Conv:
+    reach = (case.kernel - 1) * case.dilation
+    residual = None
+    if case.residual is not None:
+        channels, divide, modulo = case.residual
+        count = blocks_of(channels)
+        residual = Operand(View(count, 0, count), divide, modulo, RESIDUAL_ZERO, RESIDUAL_FACTOR)
+    low = -case.zero_out if case.low is None else case.low
+    requantize = Requantize(low, 255 - case.zero_out, case.zero_out, case.slopes, case.inner, residual)
+    views = [View(count + 2 * start, start, count)
+             for count, start in zip((blocks_of(case.inputs), blocks_of(case.outputs)), case.around, strict=True)]
+    return Conv(views[0], views[1].count * PACK, case.groups, (case.kernel,) * 2, case.pads or (reach // 2,) * 2,
+                (case.dilation,) * 2, requantize, views[1], case.pixels)
+
+
+def expected(case: Case, data: Data) -> np.ndarray:
+    """Codes (outputs padded to words, h, w), by the definition: no layout, no tiles, one tap after the other."""
+    conv = spec(case)
+    reach = (case.kernel - 1) * case.dilation
+    centred = np.zeros((blocks_of(case.inputs) * PACK, case.height, case.width), np.int64)
+    centred[:case.inputs] = data.codes.astype(np.int64) - case.zero_in
+    top, left = conv.pads
+    padded = np.pad(centred, ((0, 0), (top, reach - top), (left, reach - left)))
+    sums = np.zeros((conv.channels, case.height, case.width), np.int64) + data.bias[:, None, None]
+    group_in, group_out = data.weights.shape[1], conv.channels // case.groups
+    for group in range(case.groups):
+        rows = slice(group * group_out, (group + 1) * group_out)
+        source = slice(group * group_in, (group + 1) * group_in)
+        for i in range(case.kernel):
+            for j in range(case.kernel):
+                y, x = i * case.dilation, j * case.dilation
+                window = padded[source, y:y + case.height, x:x + case.width]
+                sums[rows] += np.einsum("oc,chw->ohw", data.weights[rows, :, i, j].astype(np.int64), window)
+    assert np.abs(sums).max() < 2**31
+    values = sums.astype(np.int32).astype(np.float32) * data.multiplier[:, None, None]
+    if case.slopes:
+        values = np.where(values < 0, values * data.slopes[:, None, None], values)
+    if case.inner is not None:
+        values = np.minimum(np.maximum(values, np.float32(case.inner[0])), np.float32(case.inner[1]))
+    if data.residual is not None and case.residual is not None:
+        channel = np.arange(conv.channels) // case.residual[1] % case.residual[2]
+        codes = np.pad(data.residual, ((0, -len(data.residual) % PACK), (0, 0), (0, 0)), constant_values=RESIDUAL_ZERO)
+        codes = codes[channel]
+        values = values + (codes.astype(np.int32) - RESIDUAL_ZERO).astype(np.float32) * np.float32(RESIDUAL_FACTOR)
+    clamped = np.minimum(np.maximum(values, np.float32(conv.requantize.low)), np.float32(conv.requantize.high))
+    return (np.rint(clamped) + case.zero_out).astype(np.uint8)
+
+
+def geometry(case: Case, target: Target) -> Geometry:
+    conv, dot = spec(case), dot_product(target.instruction_set)
+    reach = (case.kernel - 1) * case.dilation
+    margin = max(1, *conv.pads, reach - conv.pads[0], reach - conv.pads[1])
+    return Geometry(margin, case.columns or dot.lanes * dot.vectors)
+
+
+def compiled(case: Case, target: Target) -> Any:
+    """The kernel alone, scheduled by the case's tile or the default one."""
+    return _compiled(spec(case), geometry(case, target), target, case.tile)
+
+
+@functools.cache
+def _compiled(conv: Conv, shape: Geometry, target: Target, tile: Tile | None) -> Any:
+    dot = dot_product(target.instruction_set)
+    function = template.build(conv, shape, dot).with_attr("global_symbol", "main")
+    sch = Schedule(tvm.IRModule({"main": function}))
+    schedule_conv(sch, conv, tile or default_tile(conv, shape.columns, dot), dot)
+    return tvm.compile(sch.mod, target=tvm_target(target))
+
+
+def run(case: Case, data: Data, target: Target) -> np.ndarray:
+    """What the compiled kernel writes: packed words, or the picture. Words it must not touch hold 0xDEADBEEF."""
+    conv, dot, shape = spec(case), dot_product(target.instruction_set), geometry(case, target)
+    tiles = shape.tiles(case.width)
+    words = np.full(shape.shape(conv.source.total, case.height, tiles), 0xDEADBEEF, np.uint32)
+    words[conv.source.start:conv.source.start + conv.source.count] = pack(data.codes, shape, case.zero_in)
+    weights = data.weights.reshape(conv.channels, -1, PACK, case.kernel, case.kernel).transpose(0, 1, 3, 4, 2)
+    weights = weights[..., [0, 2, 1, 3]] if dot.paired else weights
+    folded = data.bias - case.zero_in * data.weights.astype(np.int32).sum(axis=(1, 2, 3), dtype=np.int32)
+    arrays = [words] + ([] if data.residual is None else [pack(data.residual, shape, RESIDUAL_ZERO)])
+    arrays += [np.ascontiguousarray(weights.astype(dot.weight_dtype)), folded.astype(np.int32), data.multiplier]
+    arrays += [data.slopes] if case.slopes else []
+    if conv.pixels is None:
+        result = np.full(shape.shape(conv.target.total, case.height, tiles), 0xDEADBEEF, np.uint32)
+    else:
+        scale = conv.pixels.scale
+        result = np.full((case.height * scale, case.width * scale, conv.pixels.channels), 77, np.uint8)
+    output = tvm.runtime.tensor(result)
+    compiled(case, target)["main"](*map(tvm.runtime.tensor, arrays), case.height, tiles, case.width, output)
+    return output.numpy()
+
+
+def check(case: Case, target: Target) -> np.ndarray:
+    """Assert that the kernel equals `expected`, what lies outside the picture included; returns the expected codes."""
+    data, conv, shape = make_data(case), spec(case), geometry(case, target)
+    got, wanted = run(case, data, target), expected(case, data)
+    if conv.pixels is not None:
+        np.testing.assert_array_equal(got, shuffled(wanted, conv.pixels))
+        return wanted
+    start, count = conv.target.start, conv.target.count
+    inside = unpack(got[start:start + count], shape, conv.channels, case.height, case.width)
+    np.testing.assert_array_equal(inside, wanted)
+    # All that a neighbour may read: `margin` rows and columns, and the columns up to the last whole tile.
+    used = slice(SIDE - shape.margin, got.shape[2] - SIDE + shape.margin)
+    np.testing.assert_array_equal(got[start:start + count, :, used], pack(wanted, shape, case.zero_out)[..., used])
+    assert (got[:start] == 0xDEADBEEF).all()
+    assert (got[start + count:] == 0xDEADBEEF).all()
+    return wanted
+
+
+def shuffled(codes: np.ndarray, pixels: Pixels) -> np.ndarray:
+    """Depth-to-space of codes (C, h, w), by the table."""
+    scale, channels = pixels.scale, pixels.channels
+    _, height, width = codes.shape
+    picture = np.zeros((height * scale, width * scale, channels), np.uint8)
+    for index, slot in enumerate(pixels.table):
+        dy, dx, channel = index // (scale * channels), index // channels % scale, index % channels
+        picture[dy::scale, dx::scale, channel] = codes[slot]
+    return picture

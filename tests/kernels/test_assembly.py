@@ -1,0 +1,75 @@
+"""What the compiler must not do to the kernels, seen in the assembly it writes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import tvm
+
+from tests.instruction_sets import TARGETS
+from tests.kernels.harness import Case, geometry, spec
+from tests.lower.compiled import compiled as compiled_network
+from tests.lower.nets import Net
+from toolchain import build
+from toolchain.build import tvm_target
+from toolchain.kernels import conv, elementwise, epilogue
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import Elementwise, Operand, Requantize, View
+from toolchain.targets import Target
+
+VNNI, AVX2 = TARGETS[:2]
+FUSED = re.compile(r"\bvfn?m(?:add|sub)\w*")
+
+
+def assembly(function: tvm.tirx.PrimFunc, target: Target) -> str:
+    module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
+    return str(tvm.compile(module, target=tvm_target(target)).mod.inspect_source("asm"))
+
+
+def kernels(target: Target) -> dict[str, tvm.tirx.PrimFunc]:
+    """Everything that adds a product to something: convolutions with a residual, and sums."""
+    case = Case(4, 4, 1, residual=(4, 1, 4), slopes=True)
+    view, dot = View(1, 0, 1), dot_product(target.instruction_set)
+    terms = (Operand(view, 1, 4, 3, 0.3), Operand(view, 1, 4, 5, 0.7))
+    return {"conv": conv.build(spec(case), geometry(case, target), dot),
+            "add": elementwise.build(Elementwise(terms, Requantize(0, 255, 0), view), Geometry(1, 16))}
+
+
+@pytest.mark.parametrize("target", [VNNI, AVX2], ids=lambda target: target.instruction_set)
+@pytest.mark.parametrize("name", ["conv", "add"])
+def test_no_product_is_contracted_into_a_sum(name: str, target: Target, monkeypatch: pytest.MonkeyPatch):
+    text = assembly(kernels(target)[name], target)
+    assert "mulps" in text or "mulss" in text
+    assert not FUSED.search(text)
+    for module in (epilogue, elementwise):
+        monkeypatch.setattr(module, "fence", lambda value: value)
+    assert FUSED.search(assembly(kernels(target)[name], target)), "without a fence nothing is contracted: test is blind"
+
+
+def stored_at_once(text: str) -> float:
+    """Share of the dot products whose result is written to memory within the next three instructions."""
+    lines = [line.strip() for line in text.splitlines() if line.startswith("\t") and not line.startswith("\t.")]
+    found = stored = 0
+    for index, line in enumerate(lines):
+        if line.startswith("vpdpbusd"):
+            register = line.rsplit(",", 1)[1].strip()
+            store = re.compile(rf"vmov\w+\s+{re.escape(register)}, [^%]*\(")
+            found += 1
+            stored += any(store.match(after) for after in lines[index + 1:index + 4])
+    assert found > 50
+    return stored / found
+
+
+def test_accumulators_stay_in_registers_of_a_whole_network(monkeypatch: pytest.MonkeyPatch):
+    net = Net()
+    model = net.model(net.conv(net.conv(net.input, 16), 3))
+
+    def written() -> float:
+        (library,) = compiled_network(model, VNNI).executable.mod.imports
+        return stored_at_once(library.inspect_source("asm"))
+
+    assert written() < 0.1
+    monkeypatch.setattr(build, "promise_no_alias", tvm.transform.Sequential([]))
+    assert written() > 0.5, "the accumulators stay in registers by themselves now: promise_no_alias is not needed"

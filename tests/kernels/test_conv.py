@@ -1,0 +1,94 @@
+"""Every instruction set's convolution kernel gives the bits of the definition."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.instruction_sets import EVERY
+from tests.kernels.harness import Case, check
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.schedule import Tile
+from toolchain.kernels.spec import Pixels
+from toolchain.targets import Target
+
+
+def crd(scale: int, channels: int) -> Pixels:
+    """The table of DepthToSpace's CRD mode."""
+    return Pixels(scale, channels, tuple((c * scale + dy) * scale + dx for dy in range(scale) for dx in range(scale)
+                                         for c in range(channels)))
+
+
+def dcr(scale: int, channels: int) -> Pixels:
+    return Pixels(scale, channels, tuple(range(scale * scale * channels)))
+
+
+CASES = {
+    "3x3": Case(8, 8),
+    "1x1": Case(16, 12, 1),
+    "5x5": Case(4, 8, 5, height=7),
+    "no padding channel is read": Case(3, 5, zero_in=200),
+    "dilation": Case(5, 4, dilation=2, height=7),
+    "pads all on one side": Case(4, 4, pads=(0, 2)),
+    "pads on the other side, dilation": Case(4, 4, dilation=2, pads=(4, 1)),
+    "groups": Case(16, 32, groups=4),
+    "groups of one block": Case(12, 12, groups=3, kernel=1),
+    "slopes": Case(6, 8, slopes=True, zero_out=128),
+    "ReLU": Case(8, 8, zero_out=30, low=0),
+    "inner bounds and residual": Case(8, 8, inner=(0.0, 40.0), residual=(8, 1, 8), zero_out=100),
+    "inner ReLU and residual": Case(8, 8, inner=(0.0, float("inf")), residual=(8, 1, 8)),
+    "slopes and residual": Case(8, 8, slopes=True, residual=(8, 1, 8), zero_out=100),
+    "repeated residual": Case(8, 27, residual=(3, 1, 3)),
+    "interleaved residual": Case(8, 27, residual=(3, 9, 3)),
+    "broadcast residual": Case(8, 9, residual=(1, 1, 1)),
+    "four repeated channels": Case(8, 12, residual=(4, 1, 4)),
+    "residual with padding channels": Case(8, 6, residual=(6, 1, 8)),
+    "parts of larger buffers": Case(8, 12, around=(2, 3)),
+    "pixels x1, grey": Case(4, 1, pixels=crd(1, 1)),
+    "pixels x2, RGB": Case(4, 12, pixels=crd(2, 3)),
+    "pixels x3, grey": Case(4, 9, pixels=crd(3, 1), residual=(1, 1, 1)),
+    "pixels x3, RGB": Case(8, 27, pixels=dcr(3, 3), residual=(3, 1, 3), height=3, width=37),
+    "pixels x4, RGB": Case(4, 48, pixels=crd(4, 3), height=2),
+    "pixels, slopes": Case(4, 3, pixels=crd(1, 3), slopes=True, zero_out=90),
+    "pixels of parts of larger buffers": Case(8, 4, pixels=crd(2, 1), around=(1, 0)),
+    "one pixel": Case(5, 6, height=1, width=1),
+    "one pixel, 5x5, x2": Case(5, 12, 5, height=1, width=1, pixels=crd(2, 3)),
+    "one column": Case(4, 4, height=9, width=1),
+}
+
+
+@EVERY
+@pytest.mark.parametrize("name", CASES)
+def test_equals_the_definition(name: str, target: Target):
+    wanted = check(CASES[name], target)
+    used = wanted[:CASES[name].outputs]
+    assert used.size < 40 or len(np.unique(used)) > 15, "this case says nothing: its codes are all alike"
+
+
+@EVERY
+@pytest.mark.parametrize("over", [-1, 0, 1])
+def test_widths_around_the_column_tile(target: Target, over: int):
+    dot = dot_product(target.instruction_set)
+    columns = dot.lanes * dot.vectors
+    check(Case(4, 4, height=2, width=columns + over), target)
+    check(Case(4, 12, height=2, width=2 * columns + over, pixels=crd(2, 3)), target)
+
+
+@EVERY
+@pytest.mark.parametrize("fill", [(255, 127), (255, -127), (255, -128), (0, -128)])
+def test_extreme_codes_and_weights_are_exact(target: Target, fill: tuple[int, int]):
+    # 255*127 + 255*127 does not fit into 16 bits: an instruction that saturates in between would be seen here.
+    case = Case(32, 8, fill=fill, zero_in=0 if fill[0] else 255, zero_out=0 if fill[1] * (fill[0] or -1) > 0 else 255)
+    wanted = check(case, target)
+    assert len(np.unique(wanted[:, 2, 5])) > 4
+    assert not np.isin(wanted[:, 2, 5], (0, 255)).any()
+
+
+@EVERY
+@pytest.mark.parametrize(("vectors", "channels"), [(1, 4), (2, 8), (3, 4)])
+def test_any_tile_gives_the_same(target: Target, vectors: int, channels: int):
+    lanes = dot_product(target.instruction_set).lanes
+    case = Case(8, 16, residual=(16, 1, 16), zero_out=60, columns=6 * lanes, width=7 * lanes + 3)
+    check(dataclasses.replace(case, tile=Tile(vectors, channels)), target)

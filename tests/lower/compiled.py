@@ -1,0 +1,41 @@
+"""Compile quantized networks and compare them with the integer reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import tvm
+from tvm import relax
+
+from toolchain.build import Compiled, compile_model
+from toolchain.quantize import IntegerReference
+from toolchain.targets import Target, find_target
+
+SMALL = ((1, 1), (5, 7), (9, 81))
+
+
+def compiled(model: onnx.ModelProto, target: Target | None = None) -> Compiled:
+    """``model`` for ``target``, by default for this machine."""
+    return compile_model(SimpleNamespace(model=model), target or find_target("host"))  # type: ignore[arg-type]
+
+
+def picture(height: int, width: int, channels: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def assert_equal(model: onnx.ModelProto, target: Target | None = None, sizes: Sequence[tuple[int, int]] = SMALL,
+                 *, spread: int = 50) -> Compiled:
+    """The library gives the reference's pixels, which are not all alike. Returns what was compiled."""
+    library = compiled(model, target)
+    machine, reference = relax.VirtualMachine(library.executable, tvm.cpu()), IntegerReference(model)
+    channels = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    for seed, (height, width) in enumerate(sizes):
+        pixels = picture(height, width, channels, seed)
+        expected = reference.run(pixels)
+        got = machine["main"](tvm.runtime.tensor(pixels)).numpy()
+        np.testing.assert_array_equal(got, expected, err_msg=f"{height} x {width}")
+    assert len(np.unique(expected)) > spread, "this network says nothing: its pixels are all alike"
+    return library

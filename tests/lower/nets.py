@@ -1,0 +1,113 @@
+"""Quantized networks written node by node: canonical QDQ with random int8 weights, without calibration."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+PIXEL = float(np.float32(1 / 255))
+
+
+class Tensor(NamedTuple):
+    """The float side of a quantized tensor, or (scale 0) a float tensor."""
+
+    name: str
+    channels: int
+    scale: float = PIXEL
+    zero: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Act:
+    """An activation: "Relu", "PRelu" (random slopes), "LeakyRelu" or "Clip"."""
+
+    kind: str
+    low: float = 0.0
+    high: float = 0.3
+
+
+class Net:
+    """Nodes in order; every method returns the tensor it makes. All weights come from one generator."""
+
+    def __init__(self, channels: int = 3, seed: int = 0) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.channels = channels
+        self.input = self.quantized("input", channels, PIXEL, 0)
+
+    def const(self, value: Any, dtype: Any = np.float32) -> str:
+        name = f"constant{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+    def node(self, op: str, *inputs: str, out: str = "", **attributes: Any) -> str:
+        name = out or f"value{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), [name], **attributes))
+        return name
+
+    def quantized(self, value: str, channels: int, scale: float = PIXEL, zero: int = 0) -> Tensor:
+        """QuantizeLinear and DequantizeLinear behind float ``value``."""
+        parameters = self.const(scale), self.const(zero, np.uint8)
+        codes = self.node("QuantizeLinear", value, *parameters)
+        return Tensor(self.node("DequantizeLinear", codes, *parameters), channels, scale, zero)
+
+    def activated(self, value: str, channels: int, act: Act | None) -> str:
+        if act is None:
+            return value
+        if act.kind == "PRelu":
+            return self.node("PRelu", value, self.const(self.rng.uniform(-0.3, 0.6, (channels, 1, 1))))
+        if act.kind == "LeakyRelu":
+            return self.node("LeakyRelu", value, alpha=0.2)
+        if act.kind == "Clip":
+            return self.node("Clip", value, self.const(act.low), self.const(act.high))
+        return self.node(act.kind, value)
+
+    def convolved(self, x: Tensor, channels: int, k: int = 3, *, groups: int = 1, dilation: int = 1,
+                  pads: list[int] | None = None, stride: int = 1, weight_zero: int = 0) -> str:
+        """A convolution without its quantization: the float value."""
+        inputs = x.channels // groups
+        weight = self.rng.integers(-127, 128, (channels, inputs, k, k))
+        # Outputs that spread over about half of the codes, whatever the number of taps.
+        scale = self.rng.uniform(0.7, 1.3, channels) * 60 / (70 * 90 * np.sqrt(inputs * k * k)) * PIXEL / x.scale
+        scale = scale.astype(np.float32)
+        bias = np.rint(self.rng.uniform(-30, 60, channels) * PIXEL / (scale * x.scale))
+        kernel = self.node("DequantizeLinear", self.const(weight, np.int8), self.const(scale),
+                           self.const(np.full(channels, weight_zero), np.int8), axis=0)
+        steps = (np.float64(x.scale) * scale.astype(np.float64)).astype(np.float32)
+        offset = self.node("DequantizeLinear", self.const(bias, np.int32), self.const(steps), axis=0)
+        reach = (k - 1) * dilation
+        return self.node("Conv", x.name, kernel, offset, kernel_shape=[k, k], group=groups, dilations=[dilation] * 2,
+                         strides=[stride] * 2, pads=pads or [reach // 2] * 2 + [reach - reach // 2] * 2)
+
+    def conv(self, x: Tensor, channels: int, k: int = 3, *, act: Act | None = None, residual: Tensor | None = None,
+             swapped: bool = False, after: Act | None = None, scale: float = PIXEL, zero: int = 0,
+             **options: Any) -> Tensor:
+        value = self.activated(self.convolved(x, channels, k, **options), channels, act)
+        if residual is not None:
+            terms = (residual.name, value) if swapped else (value, residual.name)
+            value = self.activated(self.node("Add", *terms), channels, after)
+        return self.quantized(value, channels, scale, zero)
+
+    def add(self, a: Tensor, b: Tensor, *, after: Act | None = None, scale: float = PIXEL, zero: int = 0) -> Tensor:
+        channels = max(a.channels, b.channels)
+        return self.quantized(self.activated(self.node("Add", a.name, b.name), channels, after), channels, scale, zero)
+
+    def concat(self, *parts: Tensor, scale: float = PIXEL, zero: int = 0) -> Tensor:
+        value = self.node("Concat", *(part.name for part in parts), axis=1)
+        return self.quantized(value, sum(part.channels for part in parts), scale, zero)
+
+    def model(self, x: Tensor, scale: int = 1, mode: str = "CRD") -> onnx.ModelProto:
+        """End the network in ``x``, shuffled."""
+        self.node("DepthToSpace", x.name, out="output", blocksize=scale, mode=mode)
+        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, f"{name}_h", f"{name}_w"])
+                for name, channels in (("input", self.channels), ("output", x.channels // scale**2))]
+        graph = helper.make_graph(self.nodes, "net", ends[:1], ends[1:], self.constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+        model.ir_version = 8
+        onnx.checker.check_model(model, full_check=True)
+        return model

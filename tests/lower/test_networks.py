@@ -1,0 +1,204 @@
+"""Compiled networks equal the integer reference, bit for bit: one small net for every structure the lowering knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.lower.compiled import assert_equal, compiled
+from tests.lower.nets import PIXEL, Act, Net, Tensor
+from toolchain.errors import ModelError
+from toolchain.lower.memory import storages
+
+Ending = Callable[[Net], Tensor]
+
+
+def finished(end: Ending, channels: int = 3, scale: int = 1) -> onnx.ModelProto:
+    """The network that ``end`` builds, with a last convolution to three channels behind it."""
+    net = Net(channels)
+    return net.model(net.conv(end(net), 3 * scale**2), scale)
+
+
+def plain(net: Net, channels: int = 8, **options: object) -> Tensor:
+    return net.conv(net.input, channels, **options)  # type: ignore[arg-type]
+
+
+def pair(net: Net, first: int, second: int) -> tuple[Tensor, Tensor]:
+    return net.conv(net.input, first), net.conv(net.input, second, 1)
+
+
+def concat_of_a_concat(net: Net) -> Tensor:
+    inner = net.concat(*pair(net, 5, 6))
+    return net.concat(inner, net.conv(inner, 7, 1))
+
+
+def one_tensor_in_two_concats(net: Net) -> Tensor:
+    a = plain(net, 4)
+    b = net.conv(a, 4)
+    first, second = net.concat(a, b), net.concat(b, a, net.input)
+    return net.conv(second, 8, residual=net.conv(first, 8, 1))
+
+
+def parts_with_other_readers(net: Net) -> Tensor:
+    a = plain(net, 5)
+    b = net.conv(a, 5, residual=a)
+    c = net.conv(b, 5, residual=a)
+    return net.add(net.conv(net.concat(a, b, c), 5, 1), b)
+
+
+def part_read_after_its_concat(net: Net) -> Tensor:
+    a, b = pair(net, 4, 4)
+    joined = net.conv(net.concat(a, b), 4, 1)
+    return net.conv(net.add(joined, a), 4, residual=b)
+
+
+CONCATS: dict[str, Ending] = {
+    "two": lambda net: net.concat(*pair(net, 8, 4)),
+    "channels not multiples of four": lambda net: net.concat(*pair(net, 5, 6)),
+    "concat of a concat": concat_of_a_concat,
+    "one tensor in two concats": one_tensor_in_two_concats,
+    "parts with other readers": parts_with_other_readers,
+    "part read after its concat": part_read_after_its_concat,
+    "the same tensor twice, and the input": lambda net: net.concat(*[plain(net, 5)] * 2, net.input),
+    "other scales": lambda net: net.concat(plain(net, 5, scale=PIXEL * 1.7, zero=31), net.input, zero=3),
+    "nobody reads it": lambda net: (lambda a: (net.concat(a, a, net.input), a)[1])(plain(net, 4)),
+    "a part from a float operator": lambda net: (
+        lambda a: net.concat(a, net.quantized(net.node("Tanh", a.name), 4)))(plain(net, 4)),
+    "odd parts as a residual": lambda net: (lambda c: net.conv(c, 11, 1, residual=c))(net.concat(*pair(net, 5, 6))),
+    "odd parts in a sum": lambda net: (lambda c: net.add(c, net.conv(c, 11, 1)))(net.concat(*pair(net, 5, 6))),
+    "odd parts rescaled": lambda net: (lambda c: net.quantized(
+        net.activated(c.name, 11, Act("PRelu")), 11, PIXEL * 1.3, 40))(net.concat(*pair(net, 5, 6))),
+    "odd parts unpacked": lambda net: (lambda c: net.quantized(
+        net.node("Tanh", c.name), 11))(net.concat(*pair(net, 5, 6))),
+}
+
+SUMS: dict[str, Ending] = {
+    "the input, broadcast": lambda net: net.conv(net.input, 8, residual=net.conv(net.input, 1, zero=9), swapped=True),
+    "sum of a broadcast": lambda net: net.add(net.conv(net.input, 1), plain(net), zero=20, scale=PIXEL * 1.5),
+    "a tensor and itself": lambda net: (lambda a: net.add(a, a, scale=PIXEL * 2))(plain(net, 5)),
+    "anchor": lambda net: net.conv(plain(net), 12, residual=net.concat(*[net.input] * 4)),
+    "anchor of an anchor": lambda net: (
+        lambda c: net.conv(net.concat(c, net.input), 12, residual=net.concat(c, c)))(net.concat(net.input, net.input)),
+    "four channels, repeated": lambda net: (
+        lambda a: net.conv(a, 8, 1, residual=net.concat(a, a)))(plain(net, 4)),
+    "clip, sum, clip": lambda net: net.conv(plain(net), 8, act=Act("Clip"), residual=plain(net, zero=7),
+                                            after=Act("Clip", -0.1, 0.2), zero=90),
+    "PReLU, sum, ReLU": lambda net: net.conv(plain(net, zero=50), 8, act=Act("PRelu"), residual=plain(net, zero=7),
+                                             after=Act("Relu"), zero=9),
+    "sum, LeakyReLU": lambda net: net.add(plain(net), plain(net, zero=99), after=Act("LeakyRelu"), zero=30),
+}
+
+OTHERS: dict[str, Ending] = {
+    "inner clips": lambda net: net.conv(plain(net, act=Act("Clip")), 8, act=Act("Clip", -0.1, 0.2), zero=60),
+    "LeakyReLU": lambda net: plain(net, 5, act=Act("LeakyRelu"), zero=50),
+    "groups of odd size": lambda net: net.conv(plain(net, 6), 9, groups=3),
+    "groups of whole blocks": lambda net: net.conv(plain(net, 16, zero=33), 16, groups=4, zero=100),
+    "dilation and uneven pads": lambda net: net.conv(plain(net, zero=77), 5, dilation=2, pads=[0, 3, 4, 1]),
+    "activation of a quantized tensor": lambda net: net.quantized(
+        net.activated(plain(net, 5, zero=90).name, 5, Act("Relu")), 5, PIXEL * 1.3, 4),
+    "shuffle in between": lambda net: net.quantized(
+        net.node("DepthToSpace", plain(net, 16, zero=11).name, blocksize=2, mode="DCR"), 4, zero=11),
+    "float operators": lambda net: net.quantized(
+        net.activated(net.node("Tanh", plain(net).name), 8, Act("Clip", 0.1, 0.4)), 8),
+}
+
+
+@pytest.mark.parametrize("name", [*CONCATS, *SUMS, *OTHERS])
+def test_structure(name: str):
+    found = assert_equal(finished({**CONCATS, **SUMS, **OTHERS}[name]))
+    assert found.coverage.integer_convolutions == found.coverage.convolutions
+    moves = name == "shuffle in between"    # real numbers are moved, nothing is computed with them
+    kinds = {entry.dtype for entry in storages(found.planned, 90, 160)}
+    assert kinds == {"uint32", "uint8"} | ({"float32"} if found.coverage.float_operators or moves else set())
+
+
+@pytest.mark.parametrize("name", ["a part from a float operator", "odd parts unpacked", "float operators"])
+def test_float_operators_are_named_in_order(name: str):
+    found = compiled(finished({**CONCATS, **OTHERS}[name])).coverage.float_operators
+    assert found == (("tanh", "maximum", "minimum") if name == "float operators" else ("tanh",))
+
+
+def test_ends_without_convolutions():
+    net = Net()
+    assert_equal(net.model(net.input))
+    net = Net()
+    assert_equal(net.model(net.concat(*pair(net, 5, 7)), 2))
+    net = Net(1)
+    assert_equal(net.model(net.conv(net.input, 9, residual=net.input), 3, "DCR"))
+
+
+def test_strided_convolutions_stay_float_and_are_counted():
+    net = Net()
+    a = net.conv(net.input, 12, stride=2)
+    b = net.quantized(net.node("DepthToSpace", a.name, blocksize=2), 3)
+    found = assert_equal(net.model(net.conv(b, 3)), sizes=((6, 8), (10, 82)))
+    assert (found.coverage.integer_convolutions, found.coverage.convolutions) == (1, 2)
+    assert "conv2d" in found.coverage.float_operators
+    assert "float: " in str(found.coverage)
+
+
+def test_memory_of_a_plain_chain_is_two_tensors():
+    def deep(net: Net) -> Tensor:
+        x = plain(net)
+        for _ in range(6):
+            x = net.conv(x, 8, 1)
+        return x
+
+    plan = storages(compiled(finished(deep)).planned, 90, 160)
+    assert len([found for found in plan if found.dtype == "uint32"]) <= 3    # the input, and two that take turns
+
+
+def test_refusals():
+    net = Net()
+    model = net.model(plain(net, 3))
+    last = model.graph.node[-1]
+    source = last.input[0]
+    for message, node in (
+        ("does not end in a quantized picture", onnx.helper.make_node("Tanh", [source], ["output"])),
+        ("not a pixel shuffle", onnx.helper.make_node("Transpose", [source], ["output"], perm=[0, 1, 3, 2])),
+    ):
+        last.CopyFrom(node)
+        with pytest.raises(ModelError, match=message):
+            compiled(model)
+    net = Net()
+    model = net.model(net.conv(net.input, 3, 3, dilation=17))
+    with pytest.raises(ModelError, match="pads by 17 pixels"):
+        compiled(model)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> onnx.ModelProto:
+    """A random directed graph of convolutions, sums and concatenations."""
+    net = Net(draw(st.sampled_from([1, 3])), draw(st.integers(0, 9)))
+    tensors = [net.input]
+    channels = st.integers(1, 9)
+    zeros = st.sampled_from([0, 3, 128])
+    for _ in range(draw(st.integers(2, 6))):
+        x = draw(st.sampled_from(tensors))
+        match draw(st.sampled_from(["conv", "conv", "concat", "concat", "add", "residual"])):
+            case "conv":
+                act = draw(st.sampled_from([None, Act("Relu"), Act("PRelu"), Act("Clip", -0.1, 0.4)]))
+                tensors.append(net.conv(x, draw(channels), draw(st.sampled_from([1, 3])), act=act, zero=draw(zeros)))
+            case "concat":
+                parts = draw(st.lists(st.sampled_from(tensors), min_size=1, max_size=4))
+                shared = draw(st.sampled_from([(part.scale, part.zero) for part in parts]))
+                tensors.append(net.concat(*parts, scale=shared[0], zero=shared[1]))
+            case "add":
+                y = net.conv(draw(st.sampled_from(tensors)), x.channels, 1, zero=draw(zeros))
+                tensors.append(net.add(x, y, scale=PIXEL * draw(st.sampled_from([1, 2])), zero=draw(zeros)))
+            case "residual":
+                y = draw(st.sampled_from(tensors))
+                tensors.append(net.conv(y, x.channels, 1, residual=x, swapped=draw(st.booleans()), zero=draw(zeros)))
+    scale = draw(st.integers(1, 2))
+    return net.model(net.conv(tensors[-1], 3 * scale**2), scale, draw(st.sampled_from(["DCR", "CRD"])))
+
+
+@given(networks())
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_random_graphs(model: onnx.ModelProto):
+    found = assert_equal(model, sizes=((3, 4), (6, 83)), spread=5)
+    assert {entry.dtype for entry in storages(found.planned, 9, 9)} <= {"uint32", "uint8"}
