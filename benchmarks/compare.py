@@ -2,8 +2,9 @@
 
     python benchmarks/compare.py MODEL.onnx --calib DIR [--size 360x640] [--threads 1 2] [--rounds 20] -o result.json
 
-Absolute times on a shared machine mean little; what counts is the ratio of runs that follow each other. Every round runs
-each contestant once, so that all see the same drift; the ratios are medians over rounds, with their quartiles.
+Absolute times on a shared machine mean little; what counts is the ratio of runs that follow each other. Every round
+runs each contestant once, so that all see the same drift; the ratios are medians over rounds, with their quartiles.
+On a CPU with AVX512-VNNI the ceiling of its dot products is measured too, and the share of it that is reached.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Figures:
-    """Milliseconds of one contestant, and how much slower it is than clipfree's INT8 (median and quartiles of rounds)."""
+    """Milliseconds of one contestant; how many times as long as clipfree's INT8 it takes (median and quartiles)."""
 
     name: str
     threads: int
@@ -111,12 +112,22 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         figures: list[Figures] = []
         for threads in options.threads:
             calls = {"clipfree INT8": bundle.load(threads=threads).bind(pixels)}
-            for name, model in {**quantized, "onnxruntime FP32": clipped, "onnxruntime FP32, no clip": sr.model}.items():
+            floats = {"onnxruntime FP32": clipped, "onnxruntime FP32, no clip": sr.model}
+            for name, model in {**quantized, **floats}.items():
                 calls[name] = onnxruntime_call(model, pixels, threads, scale)
             figures += measure(calls, threads, options.rounds)
-        return {"model": options.model.name, "size": [height, width], "gmac": bundle.manifest.macs_per_pixel * height
-                * width / 1e9, "target": bundle.manifest.target.name, "cpu": cpu_name(), "rounds": options.rounds,
-                "onnxruntime": onnxruntime.__version__, "figures": [asdict(figure) for figure in figures]}
+        gmac = bundle.manifest.macs_per_pixel * height * width / 1e9
+        result = {"model": options.model.name, "size": [height, width], "gmac": gmac, "cpu": cpu_name(),
+                  "target": bundle.manifest.target.name, "rounds": options.rounds,
+                  "onnxruntime": onnxruntime.__version__, "figures": [asdict(figure) for figure in figures]}
+        if bundle.manifest.target.instruction_set == "avx512vnni":
+            from ceiling import vnni_ceiling
+
+            ceiling = vnni_ceiling()
+            result |= {"ceiling_gmac_per_second_and_core": ceiling, "share_of_ceiling": {
+                str(f.threads): gmac / (f.fastest / 1e3) / (ceiling * f.threads)
+                for f in figures if f.name == "clipfree INT8"}}
+        return result
 
 
 def measure(calls: dict[str, Call], threads: int, rounds: int) -> list[Figures]:
@@ -162,6 +173,9 @@ def main() -> None:
         print(f"{figure['threads']} threads  {figure['name']:28s} {figure['fastest']:8.1f} ms fastest "
               f"{figure['median']:8.1f} median  {figure['ratio']:6.2f} x "
               f"({figure['ratio_quartiles'][0]:.2f} to {figure['ratio_quartiles'][1]:.2f})")
+    if "share_of_ceiling" in result:
+        shares = ", ".join(f"{share:.0%} on {threads}" for threads, share in result["share_of_ceiling"].items())
+        print(f"share of {result['ceiling_gmac_per_second_and_core']:.0f} GMAC/s a core: {shares} threads")
     if options.output:
         with atomic_write(options.output) as file:
             file.write((json.dumps(result, indent=1) + "\n").encode())

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from toolchain.bundle import open_bundle
-from toolchain.deploy import Request, deploy
 from toolchain.demo import side_by_side
+from toolchain.deploy import Request, deploy
 from toolchain.evaluate import enlarge, quality, shrink
 from toolchain.images import Photo
 from toolchain.runtime.photo import write_photo

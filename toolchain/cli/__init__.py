@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from toolchain import __version__
-from toolchain.cli import bench, demo, deploy, evaluate, inspect, run, targets, verify
+from toolchain.cli import bench, demo, deploy, evaluate, inspect, run, targets, verify, zoo
 from toolchain.cli.console import Interrupted, guarded
 from toolchain.errors import ClipfreeError, OutputError
 
@@ -35,6 +35,7 @@ app.command("verify")(guarded(verify.verify))
 app.command("inspect")(guarded(inspect.inspect))
 app.command("demo")(guarded(demo.demo))
 app.add_typer(targets.app, name="targets")
+app.add_typer(zoo.app, name="zoo")
 
 
 def _version(wanted: bool) -> None:

@@ -44,8 +44,17 @@ def resolve(model: str, *, folder: Path | None = None) -> Path:
         if not path.exists():
             raise InputError(f"there is no file {path}")
         return path
-    name = model.removeprefix(PREFIX)
-    models = {embedded.name: embedded.path for embedded in list_models(folder)}
+    return find(model, folder=folder).path
+
+
+def find(name: str, *, folder: Path | None = None) -> Embedded:
+    """The embedded model called ``name``, with or without ``zoo:`` in front.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    name = name.removeprefix(PREFIX)
+    models = {embedded.name: embedded for embedded in list_models(folder)}
     if name not in models:
         close = difflib.get_close_matches(name, models, n=1, cutoff=0.4)
         known = f"there are: {', '.join(sorted(models))}" if models else "none came with this installation"
