@@ -1,0 +1,130 @@
+"""Constants as the kernels want them: words of four input channels, padding, groups, folded zero points."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolchain.errors import ModelError
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.layout import PACK, blocks_of
+from toolchain.lower.chain import ConvChain, Quantization, Term
+from toolchain.lower.weights import Constants, arrange, densify, pad
+from toolchain.quantize.arithmetic import multiplier
+
+PLAIN, PAIRED = dot_product("portable"), dot_product("sse4")
+
+
+def chain(inputs: int, outputs: int, k: int = 1, *, groups: int = 1, zero: int = 0, seed: int = 0) -> ConvChain:
+    rng = np.random.default_rng(seed)
+    return ConvChain(
+        None, Term(None, inputs, Quantization(0.02, zero)),
+        rng.integers(-128, 128, (outputs, inputs // groups, k, k)).astype(np.int8),
+        rng.uniform(1e-3, 1e-2, outputs).astype(np.float32), rng.integers(-999, 999, outputs).astype(np.int32), groups,
+        (k // 2, k // 2), (1, 1), None, None, None, Quantization(0.03, 0))
+
+
+def accumulate(constants: Constants, words: np.ndarray, paired: bool) -> np.ndarray:
+    """What a 1x1 kernel computes of codes ``words`` (blocks, 4) with these arrays."""
+    weights = constants.weights[:, :, 0, 0].astype(np.int64)
+    weights = weights[..., [0, 2, 1, 3]] if paired else weights    # the order is its own inverse
+    groups = constants.groups
+    sums = constants.bias.astype(np.int64).copy()
+    per_in, per_out = len(words) // groups, len(weights) // groups
+    for channel in range(len(weights)):
+        first = channel // per_out * per_in
+        sums[channel] += (weights[channel] * words[first:first + per_in]).sum()
+    return sums
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[ConvChain, tuple[int, ...], int]:
+    groups = draw(st.integers(1, 4))
+    inputs, outputs = groups * draw(st.integers(1, 8)), groups * draw(st.integers(1, 8))
+    found = chain(inputs, outputs, groups=groups, zero=draw(st.integers(0, 255)), seed=draw(st.integers(0, 99)))
+    gaps = draw(st.booleans()) and inputs > 1
+    blocks = blocks_of(inputs) + gaps
+    slots = tuple(channel + (PACK if gaps and channel >= inputs // 2 else 0) for channel in range(inputs))
+    return found, slots, blocks
+
+
+@given(problems(), st.booleans(), st.integers(0, 99))
+def test_the_sums_are_those_of_the_model(problem: tuple[ConvChain, tuple[int, ...], int], paired: bool, seed: int):
+    found, slots, blocks = problem
+    constants = arrange(found, slots, blocks, PAIRED if paired else PLAIN, None)
+    rng = np.random.default_rng(seed)
+    words = rng.integers(0, 256, (blocks, PACK))    # unused slots hold anything: nobody may read them
+    codes = words.reshape(-1)[list(slots)] - found.source.quantization.zero_point
+    outputs, inputs = found.weight.shape[:2]
+    wanted = found.bias.astype(np.int64)
+    for channel in range(outputs):
+        first = channel // (outputs // found.groups) * inputs
+        wanted[channel] += (found.weight[channel, :, 0, 0].astype(np.int64) * codes[first:first + inputs]).sum()
+    got = accumulate(constants, words, paired)
+    np.testing.assert_array_equal(got[:outputs], wanted)
+    assert (constants.weights[outputs:] == 0).all()
+    assert (got[outputs:] == 0).all()
+    assert constants.weights.dtype == (np.int16 if paired else np.int8)
+    assert len(constants.bias) == len(constants.multiplier) == len(constants.weights) == blocks_of(outputs) * PACK
+
+
+@given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 4))
+def test_densify(groups: int, inputs: int, outputs: int):
+    weight = chain(groups * inputs, groups * outputs, 3, groups=groups).weight
+    dense = densify(weight, groups)
+    assert dense.shape == (groups * outputs, groups * inputs, 3, 3)
+    for channel in range(groups * outputs):
+        group = channel // outputs
+        own = slice(group * inputs, (group + 1) * inputs)
+        np.testing.assert_array_equal(dense[channel, own], weight[channel])
+    assert np.abs(dense.astype(int)).sum() == np.abs(weight.astype(int)).sum()
+
+
+def test_groups_stay_where_they_fall_on_whole_words():
+    assert arrange(chain(16, 32, groups=4), tuple(range(16)), 4, PLAIN, None).groups == 4
+    assert arrange(chain(16, 32, groups=4), tuple(range(16)), 5, PLAIN, None).groups == 1
+    assert arrange(chain(16, 24, groups=4), tuple(range(16)), 4, PLAIN, None).groups == 1
+    assert arrange(chain(8, 32, groups=4), tuple(range(8)), 2, PLAIN, None).groups == 1
+
+
+def test_multipliers_are_those_of_the_reference():
+    found = chain(4, 7)
+    constants = arrange(found, (0, 1, 2, 3), 1, PLAIN, np.arange(7, dtype=np.float32))
+    np.testing.assert_array_equal(constants.multiplier[:7], multiplier(0.02, found.weight_scale, 0.03))
+    np.testing.assert_array_equal(constants.slopes, [0, 1, 2, 3, 4, 5, 6, 0])
+    assert constants.multiplier[7] == 0
+
+
+def test_weights_of_a_slot_that_is_read_twice_are_added():
+    found = chain(4, 4)
+    found.weight[:] = 50
+    constants = arrange(found, (0, 1, 0, 1), 1, PLAIN, None)
+    assert constants.weights[0, 0, 0, 0].tolist() == [100, 100, 0, 0]
+    found.weight[:] = 100
+    with pytest.raises(ModelError, match="add up beyond int8"):
+        arrange(found, (0, 1, 0, 1), 1, PLAIN, None)
+
+
+def test_an_accumulator_that_could_overflow_is_refused():
+    found = chain(4, 4, zero=128)
+    limit = 2**31 - 1 - 255 * int(np.abs(found.weight[1].astype(int)).sum())
+    folded = limit + 128 * int(found.weight[1].astype(int).sum())
+    for bias, fits in ((folded, True), (folded + 1, False)):
+        if not -(2**31) <= bias < 2**31:
+            pytest.fail("choose another seed: this bias is no int32 itself")
+        biases = found.bias.copy()
+        biases[1] = bias
+        changed = dataclasses.replace(found, bias=biases)
+        if fits:
+            assert arrange(changed, (0, 1, 2, 3), 1, PLAIN, None).bias[1] == limit
+        else:
+            with pytest.raises(ModelError, match="accumulator could overflow"):
+                arrange(changed, (0, 1, 2, 3), 1, PLAIN, None)
+
+
+def test_pad():
+    assert pad(np.float32([1, 2]), 4).tolist() == [1, 2, 0, 0]
