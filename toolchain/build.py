@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tvm
-from tvm import relax
+from tvm import relax, tirx
 from tvm.relax import transform
 from tvm.s_tir import Schedule
 
@@ -110,8 +110,27 @@ def finish() -> Any:
         transform.ComputePrimValue(),
         transform.VMShapeLower(),
         transform.AttachGlobalSymbol(),
+        order_shapes,
         promise_no_alias,
     ])
+
+
+def _order_shapes(module: Any, _context: Any) -> Any:
+    """Sort the statements that compute sizes, ``H[slot] = ...``, by their slots.
+
+    TVM writes them in the order of a hash table of addresses, another one in every process; they do not depend on each
+    other. Without this, equal deployments would differ in their libraries, and only there.
+    """
+    for symbol, function in module.functions.items():
+        if isinstance(function, tirx.PrimFunc) and isinstance(function.body, tirx.SeqStmt):
+            stores = list(function.body.seq)
+            if all(isinstance(store, tirx.BufferStore) and len(store.indices) == 1 for store in stores):
+                ordered = sorted(stores, key=lambda store: int(store.indices[0]))
+                module.update_func(symbol, function.with_body(tirx.SeqStmt(ordered)))
+    return module
+
+
+order_shapes = tvm.transform.module_pass(_order_shapes, opt_level=0, name="OrderShapes")
 
 
 def _promise_no_alias(module: Any, _context: Any) -> Any:
@@ -121,7 +140,7 @@ def _promise_no_alias(module: Any, _context: Any) -> Any:
     accumulators then go through memory, and every kernel is four times slower.
     """
     for symbol, function in module.functions.items():
-        if isinstance(function, tvm.tirx.PrimFunc):
+        if isinstance(function, tirx.PrimFunc):
             module.update_func(symbol, function.with_attr("tirx.noalias", True))
     return module
 
