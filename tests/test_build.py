@@ -26,7 +26,7 @@ def library(path: Path) -> bytes:
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 def test_equal_networks_give_equal_libraries(tmp_path: Path):
     # Kept all at once: addresses, by which TVM orders what it hashes, then differ for sure.
-    first = [library(tmp_path / f"{index}.so") for index in range(4)]
+    first = [library(tmp_path / f"{index}.so") for index in range(3)]
     assert len(set(first)) == 1
     assert first[0].startswith(b"\x7fELF")
 
