@@ -117,8 +117,7 @@ class Emitter:
         channels = chain.weight.shape[0]
         source = self.packed(chain.source.var)
         if len(set(source.slots)) < len(source.slots):
-            # Weights of a channel that is read twice could be added up, but their sum may leave int8.
-            source = self._in_order(chain.source.var)
+            source = self._in_order(chain.source.var)    # weights of a channel read twice could add up beyond int8
         residual = None if chain.residual is None else self._operand(chain.residual, channels, chain.output)
         requantize, slopes = self._requantize(chain.before, chain.after, chain.output,
                                               None if residual is None else residual[0])
@@ -398,4 +397,3 @@ def _pattern(slots: tuple[int, ...]) -> tuple[int, int] | None:
         if all(slot == channel // divide % modulo for channel, slot in enumerate(slots)):
             return divide, -(-modulo // PACK) * PACK if divide == 1 and modulo == len(slots) else modulo
     return None
-
