@@ -13,6 +13,7 @@ from PIL import Image
 from toolchain.errors import CalibrationError
 
 _FEW = 2
+_LEAST_CONTRAST = 8
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,26 @@ def cut_crops(
     ]
     sources = tuple(_source(images[index], index) for index in kept)
     return CropSet(tuple(crops), sources, tuple(warnings))
+
+
+def stress(crops: Sequence[NDArray[np.uint8]], seed: int) -> tuple[NDArray[np.uint8], ...]:
+    """A harder picture out of each crop: colours exchanged, contrast stretched to the full range, some inverted.
+
+    A few photographs do not hold all colours and edges that a network will meet; ranges found on them alone can be far
+    too narrow for channels that answer to one colour.
+    """
+    return tuple(_stressed(crop, np.random.default_rng([seed, index, 2])) for index, crop in enumerate(crops))
+
+
+def _stressed(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    mixed = crop[..., rng.permutation(crop.shape[2])].astype(np.float64)
+    low, high = np.percentile(mixed, [1, 99], axis=(0, 1))
+    # Noise of a nearly flat crop is not blown up to edges.
+    mixed = (mixed - low) / np.maximum(high - low, _LEAST_CONTRAST) * 255
+    if rng.random() < 0.5:
+        mixed = 255 - mixed
+    pixels: NDArray[np.uint8] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _warnings(given: int, large: int, kept: int, field: int) -> list[str]:

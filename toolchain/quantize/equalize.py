@@ -9,7 +9,7 @@ stands between, the factor may be negative; where besides no reader pads its inp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,12 @@ from toolchain.quantize.graph import Array, GraphView, attributes
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
 
-# A channel that hardly moved on the calibration images may move more on others: it is not widened beyond this.
-_MOST = 16.0
+# A channel that hardly moved on the calibration images may move more on others: it is not widened beyond this against
+# the others. On XLSR a limit of 16 gains 0.01 dB with 14 photographs and loses 0.4 dB with some sets of three.
+_MOST = 2.0
+_TINY = 1e-6
+# The part of the codes that is left to what lies below zero.
+_DIVISIONS = (0.0, *np.linspace(0.02, 0.98, 49))
 
 
 @dataclass(frozen=True)
@@ -94,14 +98,17 @@ def equalize(sr: SRModel, sites: Iterable[Site], ranges: Mapping[str, ChannelRan
     view = GraphView(sr.model)
     constants = {name: value.astype(np.float64) for name, value in view.constants.items() if value.dtype == np.float32}
     done = 0
+    together: dict[tuple[str, ...], list[Site]] = {}
     for site in sites:
-        factor, shift = _balance(ranges[site.tensor], site)
-        if np.all(factor == 1) and not shift.any():
-            continue
-        done += 1
-        _scale_maker(view.producers[site.maker], constants, factor, shift)
-        for reader in site.readers:
-            _scale_reader(view.producers[reader.output], constants, reader.offset, factor, shift)
+        together.setdefault(tuple(sorted({reader.output for reader in site.readers})), []).append(site)
+    for group in together.values():
+        for site, made in zip(group, _balance(group, ranges, view), strict=True):
+            if np.all(made.factor == 1) and not made.shift.any():
+                continue
+            done += 1
+            _scale_maker(view.producers[site.maker], constants, made.factor, made.shift)
+            for reader in site.readers:
+                _scale_reader(view.producers[reader.output], constants, reader.offset, made.factor, made.shift)
     for tensor in model.graph.initializer:
         if tensor.name in constants:
             tensor.CopyFrom(numpy_helper.from_array(constants[tensor.name].astype(np.float32), tensor.name))
@@ -175,19 +182,70 @@ def _width(view: GraphView, tensor: str) -> int | None:
     return None
 
 
-def _balance(ranges: ChannelRanges, site: Site) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Factors and shifts (C,): a channel becomes ``factor * (value - shift)`` and spans about [-1, 1] or [0, 1]."""
-    shift = (ranges.low + ranges.high) / 2 if site.movable else np.zeros(site.channels)
-    low, high = ranges.low - shift, ranges.high - shift
-    reach = np.maximum(np.abs(low), np.abs(high))
-    widest = float(reach.max(initial=0.0))
+@dataclass(frozen=True)
+class _Balance:
+    """What is done to a site: a channel becomes ``factor * (value - shift)``; both (C,)."""
+
+    factor: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+
+def _balance(sites: Sequence[Site], ranges: Mapping[str, ChannelRanges], view: GraphView) -> list[_Balance]:
+    """Balance sites that end up in one tensor, which then spans a range of width 1.
+
+    A channel's rounding error weighs as much as the weights that read it. Every channel is made as wide as fits on both
+    sides of zero; how the step's 255 codes are best divided between the sides is searched.
+    """
+    low, high, gain, free, shift = _merged(sites, ranges, view)
+    widest = float(np.maximum(low, high).max(initial=0.0))
     if widest == 0:
-        return np.ones(site.channels), np.zeros(site.channels)
-    factor = 1 / np.maximum(reach, widest / _MOST)
-    if site.linear and not site.movable:
-        # All channels lean to the same side: together they then leave more of the other side unused.
-        factor = np.where(-low > high, -factor, factor)
-    return factor, shift
+        return [_Balance(np.ones(site.channels), np.zeros(site.channels)) for site in sites]
+    best, least = np.ones(len(low)), np.inf
+    for part in _DIVISIONS:
+        plain = np.minimum(_fit(1 - part, high, widest), _fit(part, low, widest))
+        turned = np.minimum(_fit(1 - part, low, widest), _fit(part, high, widest))
+        factor = np.where(free & (turned > plain), -turned, plain)
+        smallest = float(np.abs(factor).min())
+        if smallest <= 0:
+            continue
+        factor = np.sign(factor) * np.minimum(np.abs(factor), _MOST * smallest)
+        loss = float((gain / factor**2).sum())
+        if loss < least:
+            best, least = factor, loss
+    ends = np.cumsum([site.channels for site in sites])[:-1]
+    return [_Balance(*pair) for pair in zip(np.split(best, ends), np.split(shift, ends), strict=True)]
+
+
+def _fit(part: float, reach: NDArray[np.float64], widest: float) -> NDArray[np.float64]:
+    """The factors that bring ``reach`` to ``part``; endless where there is nothing to bring."""
+    endless = np.full(reach.shape, np.inf)
+    factors: NDArray[np.float64] = np.divide(part, reach, out=endless, where=reach > widest * _TINY)
+    return factors
+
+
+def _merged(
+    sites: Sequence[Site], ranges: Mapping[str, ChannelRanges], view: GraphView
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Per channel of all ``sites``: reach below and above zero, gain of the readers, whether it may turn, shift."""
+    parts = []
+    for site in sites:
+        found = ranges[site.tensor]
+        shift = (found.low + found.high) / 2 if site.movable else np.zeros(site.channels)
+        low, high = np.maximum(shift - found.low, 0.0), np.maximum(found.high - shift, 0.0)
+        gain = np.zeros(site.channels)
+        for reader in site.readers:
+            node = view.producers[reader.output]
+            weight = view.constants[node.input[1]].astype(np.float64)
+            if node.op_type == "Conv":
+                group = attributes(node).get("group", 1)
+                split = weight.reshape(group, -1, *weight.shape[1:])
+                power = (split**2).sum(axis=(1, 3, 4)).reshape(-1)
+            else:
+                power = (weight**2).sum(axis=(1, 2, 3))
+            gain += power[reader.offset : reader.offset + site.channels]
+        parts.append((low, high, gain, np.full(site.channels, site.linear), shift))
+    low, high, gain, free, shift = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return low, high, gain, free, shift
 
 
 def _scale_maker(

@@ -13,7 +13,7 @@ from toolchain.errors import CalibrationError
 from toolchain.frontend.model import UNBOUNDED_HALO
 from toolchain.quantize.arithmetic import Quantization
 from toolchain.quantize.calibrate import measure_ranges
-from toolchain.quantize.crops import CropSet, cut_crops
+from toolchain.quantize.crops import CropSet, cut_crops, stress
 from toolchain.quantize.describe import describe
 from toolchain.quantize.equalize import equalize, find_sites, measure_channels
 from toolchain.quantize.estimators import Range
@@ -54,14 +54,13 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
         seed=settings.seed,
     )
     tamed = _tamed(sr, crops, settings)
-    pictures = (
-        [*crops.crops, *(image.pixels for image in tamed.images if image.kind != "natural")] if tamed else crops.crops
-    )
+    varied = crops.crops + (stress(crops.crops, settings.seed) if settings.augment else ())
+    changed = [image.pixels for image in tamed.images if image.kind != "natural"] if tamed else []
     if settings.equalize:
         sites = find_sites(sr)
-        sr = equalize(sr, sites, measure_channels(sr, sites, crops.crops, settings.activations))
+        sr = equalize(sr, sites, measure_channels(sr, sites, varied, settings.activations))
     plan = make_plan(sr)
-    ranges = measure_ranges(sr, plan, pictures, settings.overrides, settings.activations)
+    ranges = measure_ranges(sr, plan, [*varied, *changed], settings.overrides, settings.activations)
     quantizations = {group: _quantization(found, sr.value_range) for group, found in ranges.items()}
     quantizations.update(dict.fromkeys(plan.pinned, pixel_quantization(sr.value_range)))
     weights, biases = _weights(sr, plan, quantizations, settings)
@@ -82,7 +81,7 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
     recipe = Recipe(
         model=sr.name,
         settings={**asdict(settings), "overrides": dict(sorted(settings.overrides.items()))},
-        tensors=describe(plan, quantizations, ranges, weights, biases, source="natural+tamed" if tamed else "natural"),
+        tensors=describe(plan, quantizations, ranges, weights, biases, source=_source(settings)),
         images=tuple(ImageRecipe(s.index, s.width, s.height, s.sha256) for s in crops.sources),
         representative=_proof(tamed) if tamed else None,
         changes=tuple(sr.changes),
@@ -99,6 +98,11 @@ def _tamed(sr: SRModel, crops: CropSet, settings: Settings) -> RepresentativeSet
     if not settings.tame:
         return None
     return represent(lambda pixels: model.run(to_float(pixels, sr.value_range)), crops.crops, sr.value_range)
+
+
+def _source(settings: Settings) -> str:
+    parts = [("natural", True), ("augmented", settings.augment), ("tamed", settings.tame)]
+    return "+".join(name for name, used in parts if used)
 
 
 def _quantization(found: Range, value_range: tuple[float, float]) -> Quantization:

@@ -157,12 +157,7 @@ class _Planner:
         """The outputs of the nodes that the convolution ``tensor`` takes into its kernel."""
         chain = self._tail(tensor, ACTIVATIONS)
         reader = self.view.sole_reader(chain[-1])
-        if (
-            reader is None
-            or reader.op_type != "Add"
-            or reader.output[0] in self.joined
-            or self._floating(reader)
-        ):
+        if reader is None or reader.op_type != "Add" or reader.output[0] in self.joined or self._floating(reader):
             return chain
         other = next(name for name in reader.input if name != chain[-1])
         if self._broadcasts(chain[-1], other):

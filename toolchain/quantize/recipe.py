@@ -24,7 +24,7 @@ class TensorRecipe:
         zero_point: one, or one per output channel.
         axis: the channels' axis; None per tensor.
         estimator: "minmax", "mse", ...; "pixels" where pinned; "accumulator" for biases.
-        source: what decided the range: "pixels", "natural+tamed", "weights", "file" (another tool's).
+        source: what decided the range: "pixels", "natural+augmented+tamed", "weights", "file" (another tool's).
         low: smallest real value, and ``high`` the largest, seen in calibration; None where nothing was measured.
     """
 

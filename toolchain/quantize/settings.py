@@ -25,6 +25,7 @@ class Settings:
         reconstruct: round weights so that their errors cancel on the calibration images, not each for itself.
         correct_bias: cancel the mean error that rounded weights leave in each channel.
         tame: add the tamed representative images (CFQP) to the natural ones.
+        augment: add crops with exchanged colours and stretched contrast, so that a few photos do for other pictures.
     """
 
     activations: str = "mse"
@@ -37,6 +38,7 @@ class Settings:
     reconstruct: bool = True
     correct_bias: bool = True
     tame: bool = True
+    augment: bool = True
 
     def __post_init__(self) -> None:
         """Raise CalibrationError where a name or number cannot be used."""

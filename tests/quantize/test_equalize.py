@@ -1,0 +1,65 @@
+"""Equalization: the same function, better balanced; and rounding together: less error than rounding alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.quantize.helpers import NETS, network, picture
+from toolchain.quantize.equalize import equalize, find_sites, measure_channels
+from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.reconstruct import round_together
+
+SITES = {"xlsr": 6, "abpn": 3, "espcn": 2, "fsrcnn": 4, "sesr": 0, "sesr_prelu_rgb": 0}
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_the_function_is_kept(name: str) -> None:
+    sr = network(name)
+    sites = find_sites(sr)
+    assert len(sites) == SITES[name]
+    balanced = equalize(sr, sites, measure_channels(sr, sites, [picture(40, 40, sr.channels)], "minmax"))
+    pixels = to_float(picture(21, 34, sr.channels, 3), sr.value_range)
+    before, after = FloatModel(sr.model).run(pixels), FloatModel(balanced.model).run(pixels)
+    np.testing.assert_allclose(after, before, atol=1e-5 * sr.value_range[1], rtol=0)
+    changed = balanced.model.SerializeToString() != sr.model.SerializeToString()
+    assert changed == bool(sites)
+
+
+def test_channels_of_one_tensor_span_about_the_same() -> None:
+    sr = network("abpn")
+    sites = find_sites(sr)
+    crops = [picture(40, 40, 3)]
+    before = measure_channels(sr, sites, crops, "minmax")
+    balanced = equalize(sr, sites, before)
+    after = measure_channels(balanced, find_sites(balanced), crops, "minmax")
+    for site in sites:
+        wide = before[site.tensor].high
+        made = after[site.tensor].high
+        assert made.max() / made.min() < wide.max() / wide.min()
+        assert wide.max() / wide.min() > 1.5
+
+
+def test_shifts_and_signs_are_used_only_where_they_are_exact() -> None:
+    kinds = sorted((site.linear, site.movable) for site in find_sites(network("xlsr")))
+    # Three Relus; one linear tensor read by a padded 3x3; two linear ones concatenated before a 1x1.
+    assert kinds == [(False, False)] * 3 + [(True, False)] + [(True, True)] * 2
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 24), st.integers(0, 10_000))
+def test_rounding_together_beats_rounding_alone(taps: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    data = rng.normal(0, 1, (taps, 400)) + 2 * rng.normal(0, 1, (1, 400))
+    power = data @ data.T
+    rows = rng.normal(0, 1, (8, taps))
+    codes, scale = round_together(rows, power)
+    assert codes.dtype == np.int8
+    assert np.abs(codes.astype(int)).max() <= 127
+    plain = np.abs(rows).max(axis=1, keepdims=True) / 127
+    alone = rows - np.rint(rows / plain) * plain
+    together = rows - codes * scale[:, None].astype(float)
+    loss = [float(np.einsum("ok,kl,ol->", error, power, error)) for error in (alone, together)]
+    assert loss[1] <= loss[0] * 1.001

@@ -1,0 +1,189 @@
+"""QDQ models of other tools: deployed with their ranges, or refused with the reason."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tests import sr_models
+from tests.quantize.helpers import picture, psnr
+from toolchain.errors import ModelError
+from toolchain.frontend import normalize
+from toolchain.quantize import IntegerReference, canonicalize
+from toolchain.quantize.floats import FloatModel, to_float
+
+
+class Reader:
+    """Calibration data as onnxruntime wants it."""
+
+    def __init__(self, channels: int, peak: float) -> None:
+        self.left = [to_float(picture(40, 44, channels, seed), (0.0, peak)) for seed in range(3)]
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return {"input": self.left.pop()} if self.left else None
+
+
+def by_onnxruntime(model: onnx.ModelProto, folder: Path, channels: int, peak: float, **options: Any) -> onnx.ModelProto:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Data(Reader, CalibrationDataReader):  # type: ignore[misc]
+        pass
+
+    kinds = {name: getattr(QuantType, options.pop(name)) for name in ("activation_type", "weight_type")}
+    onnx.save(model, folder / "float.onnx")
+    logging.disable(logging.WARNING)
+    try:
+        quantize_static(
+            folder / "float.onnx",
+            folder / "q.onnx",
+            Data(channels, peak),
+            quant_format=QuantFormat.QDQ,
+            **kinds,
+            **options,
+        )
+    finally:
+        logging.disable(logging.NOTSET)
+    return onnx.load(folder / "q.onnx")
+
+
+NETS = {
+    "xlsr": (lambda: sr_models.xlsr(width=4, blocks=1), 3, 1.0),
+    "abpn": (lambda: sr_models.abpn(features=8, blocks=1), 3, 255.0),
+    "fsrcnn": (lambda: sr_models.fsrcnn(features=8, shrunk=4, maps=1, kernel=5), 1, 1.0),
+    "sesr": (lambda: sr_models.sesr(features=8, blocks=1), 1, 1.0),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "activation", "weight", "per_channel"),
+    [
+        ("xlsr", "QUInt8", "QInt8", True),
+        ("xlsr", "QInt8", "QInt8", False),
+        ("abpn", "QInt8", "QInt8", True),
+        ("fsrcnn", "QUInt8", "QUInt8", False),
+        ("sesr", "QUInt8", "QInt8", True),
+    ],
+)
+def test_onnxruntimes_models_are_taken_over(
+    name: str, activation: str, weight: str, per_channel: bool, tmp_path: Path
+) -> None:
+    make, channels, peak = NETS[name]
+    given = by_onnxruntime(
+        make(), tmp_path, channels, peak, activation_type=activation, weight_type=weight, per_channel=per_channel
+    )
+    q = canonicalize(given)
+    onnx.checker.check_model(q.model, full_check=True)
+    assert (q.channels, q.value_range) == (channels, (0.0, peak))
+    pixels = picture(30, 28, channels, 8)
+    real = FloatModel(normalize(make()).model).run(to_float(pixels, (0.0, peak)))[0].transpose(1, 2, 0)
+    wanted = np.clip(np.rint(real * (255 / peak)), 0, 255).astype(np.uint8)
+    assert psnr(IntegerReference(q.model).run(pixels), wanted) > 33
+    if weight == "QInt8":
+        assert not any("rounded again" in change for change in q.recipe.changes)
+        codes = {
+            numpy_helper.to_array(item).tobytes()
+            for item in given.graph.initializer
+            if item.data_type == TensorProto.INT8 and len(item.dims) == 4
+        }
+        ours = {
+            numpy_helper.to_array(item).tobytes()
+            for item in q.model.graph.initializer
+            if item.data_type == TensorProto.INT8 and len(item.dims) == 4
+        }
+        assert codes & ours
+        assert len(ours - codes) <= (name == "xlsr")  # the merged convolution
+
+
+UNSIGNED = np.uint8(0)
+
+
+def vendor_style(*, zero: Any = UNSIGNED, axis_scale: bool = False) -> onnx.ModelProto:
+    """Weights as QuantizeLinear -> DequantizeLinear of float constants, float bias."""
+    rng = np.random.default_rng(0)
+    weight = rng.normal(0, 0.05, (12, 3, 3, 3)).astype(np.float32)
+    weight[np.arange(12), np.arange(12) // 4, 1, 1] += 1
+    shift = 128 if np.asarray(zero).dtype == np.int8 else 0
+    constants = {
+        "w": weight,
+        "w_s": (np.abs(weight).reshape(12, -1).max(axis=1) / 127).astype(np.float32),
+        "w_z": np.zeros(12, np.int8),
+        "b": rng.normal(0, 0.02, 12).astype(np.float32),
+        "x_s": np.float32(1 / 255),
+        "x_z": np.asarray(int(zero) - shift, np.asarray(zero).dtype),
+        "y_s": np.full(12, 0.006, np.float32) if axis_scale else np.float32(0.006),
+        "y_z": np.full(12, zero) if axis_scale else np.asarray(int(zero) - shift, np.asarray(zero).dtype),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["input", "x_s", "x_z"], ["x_q"]),
+        helper.make_node("DequantizeLinear", ["x_q", "x_s", "x_z"], ["x"]),
+        helper.make_node("QuantizeLinear", ["w", "w_s", "w_z"], ["w_q"], axis=0),
+        helper.make_node("DequantizeLinear", ["w_q", "w_s", "w_z"], ["w_f"], axis=0),
+        helper.make_node("Conv", ["x", "w_f", "b"], ["y"], pads=[1] * 4),
+    ]
+    nodes.append(helper.make_node("QuantizeLinear", ["y", "y_s", "y_z"], ["y_q"], axis=1))
+    nodes.append(helper.make_node("DequantizeLinear", ["y_q", "y_s", "y_z"], ["y_f"], axis=1))
+    nodes.append(helper.make_node("DepthToSpace", ["y_f"], ["output"], blocksize=2, mode="CRD"))
+    graph = helper.make_graph(
+        nodes,
+        "vendor",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, "h", "w"])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 3, "H", "W"])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    return model
+
+
+@pytest.mark.parametrize("zero", [np.uint8(0), np.int8(0)])
+def test_the_vendor_style_is_taken_over(zero: Any) -> None:
+    model = vendor_style(zero=zero)
+    q = canonicalize(model)
+    constants = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+    (codes,) = [
+        numpy_helper.to_array(item)
+        for item in q.model.graph.initializer
+        if item.data_type == TensorProto.INT8 and len(item.dims) == 4
+    ]
+    np.testing.assert_array_equal(codes, np.rint(constants["w"] / constants["w_s"].reshape(-1, 1, 1, 1)))
+    assert q.recipe.tensors[0].scale == (float(np.float32(1 / 255)),)
+    found = IntegerReference(q.model).run(picture(12, 13, 3))
+    assert found.shape == (24, 26, 3)
+    assert psnr(found[::2, ::2], picture(12, 13, 3)) > 15
+
+
+def operators(*names: str) -> onnx.ModelProto:
+    model = vendor_style()
+    model.graph.node[4].op_type = names[0]
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (lambda: vendor_style(zero=np.uint16(0)), "quantized to uint16, not to 8 bits"),
+        (lambda: vendor_style(axis_scale=True), "'y' is quantized per channel"),
+        (lambda: operators("QLinearConv"), "computes with 'QLinearConv'"),
+        (lambda: operators("ConvInteger"), "computes with 'ConvInteger'"),
+    ],
+)
+def test_what_cannot_be_taken_over_is_refused_with_the_reason(model: Any, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        canonicalize(model())
+
+
+def test_a_partly_quantized_model_is_refused(tmp_path: Path) -> None:
+    make, channels, peak = NETS["abpn"]
+    model = make()
+    convs = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    given = by_onnxruntime(
+        model, tmp_path, channels, peak, activation_type="QUInt8", weight_type="QInt8", nodes_to_exclude=convs[:2]
+    )
+    with pytest.raises(ModelError, match="is not quantized in this model"):
+        canonicalize(given)

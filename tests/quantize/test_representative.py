@@ -1,0 +1,91 @@
+"""Tamed representative images: their outputs stay in range, touch both ends, and that is proved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.quantize.helpers import network, picture
+from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.representative import contract, represent
+
+Pixels = NDArray[np.uint8]
+
+
+def sharpener(strength: float, peak: float, offset: float = 0.0):
+    """A stand-in for a network: it overshoots at edges, the more the stronger."""
+
+    def run(pixels: Pixels) -> NDArray[np.float32]:
+        plane = pixels.astype(np.float32).mean(axis=2)
+        around = np.pad(plane, 1, mode="edge")
+        soft = sum(around[y : y + plane.shape[0], x : x + plane.shape[1]] for y in range(3) for x in range(3)) / 9
+        return ((plane + strength * (plane - soft)) / 255 * peak + offset).astype(np.float32)
+
+    return run
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0, 4), st.sampled_from([1.0, 255.0]), st.integers(0, 99))
+def test_outputs_stay_in_range_and_the_proof_can_be_repeated(strength: float, peak: float, seed: int) -> None:
+    run = sharpener(strength, peak)
+    images = [picture(24, 20, 3, seed + index) for index in range(2)]
+    made = represent(run, images, (0.0, peak))
+    for image in made.images:
+        out = run(image.pixels)
+        assert image.pixels.dtype == np.uint8
+        assert (float(out.min()), float(out.max())) == image.after
+        assert out.min() >= 0
+        assert out.max() <= peak
+        assert (image.kind == "natural") == (image.factor == 1 and image.source >= 0)
+    assert made.rejected == ()
+    assert made.coverage.proved
+    assert made.coverage.low == min(image.after[0] for image in made.images)
+
+
+def test_the_recorded_range_rounds_to_the_pixels() -> None:
+    sr = network("xlsr")
+    model = FloatModel(sr.model)
+    images = [picture(32, 32, 3, seed) for seed in range(3)]
+    run = lambda pixels: model.run(to_float(pixels, sr.value_range))  # noqa: E731
+    natural = [run(image) for image in images]
+    assert min(out.min() for out in natural) < 0 or max(out.max() for out in natural) > 1
+    made = represent(run, images, sr.value_range)
+    assert made.coverage.proved
+    quantization = made.coverage.quantization()
+    assert quantization.zero == 0
+    assert np.rint(quantization.high * 255) == 255
+
+
+def test_contraction_is_the_largest_that_fits() -> None:
+    run = sharpener(2.0, 1.0)
+    pixels = picture(24, 20, 3, 1)
+    tamed = represent(run, [pixels], (0.0, 1.0)).images[0]
+    assert tamed.kind == "contracted"
+    np.testing.assert_array_equal(tamed.pixels, contract(pixels, tamed.factor))
+    more = run(contract(pixels, tamed.factor + 0.05))
+    assert more.min() < 0 or more.max() > 1
+
+
+@given(st.integers(0, 255), st.floats(0, 1))
+def test_contracting_moves_towards_grey_and_never_past_it(value: int, factor: float) -> None:
+    moved = int(contract(np.full((1, 1, 1), value, np.uint8), factor)[0, 0, 0])
+    assert abs(moved - 127.5) <= abs(value - 127.5)
+    assert abs(moved - (127.5 + factor * (value - 127.5))) <= 0.5
+
+
+def test_what_cannot_be_tamed_is_rejected_and_the_proof_says_so() -> None:
+    made = represent(sharpener(0.0, 1.0, offset=2.0), [picture(9, 9, 3)], (0.0, 1.0))
+    assert made.rejected == (0,)
+    assert made.images == ()
+    assert not made.coverage.proved
+
+
+@pytest.mark.parametrize("offset", [0.3, -0.3])
+def test_an_end_that_is_out_of_reach_is_not_claimed(offset: float) -> None:
+    coverage = represent(sharpener(0.0, 0.5, offset=offset), [picture(9, 9, 3)], (0.0, 1.0)).coverage
+    assert coverage.inside
+    assert not coverage.proved
+    assert (coverage.touches_low, coverage.touches_high) == (offset < 0, False)
