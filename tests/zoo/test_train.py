@@ -61,10 +61,10 @@ def test_interrupted_training_ends_in_the_same_network(photo_folder: Path, tmp_p
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(trainer, "charbonnier", killed)
+    monkeypatch.setitem(trainer.LOSSES, "charbonnier", killed)
     with pytest.raises(KeyboardInterrupt):
         trainer.train(PLAN, photo_folder, tmp_path / "parts", every=2)
-    monkeypatch.setattr(trainer, "charbonnier", real)
+    monkeypatch.setitem(trainer.LOSSES, "charbonnier", real)
     parts = trainer.train(PLAN, photo_folder, tmp_path / "parts", every=2)
     first, second = weights(whole), weights(parts)
     assert first.keys() == second.keys()
@@ -77,6 +77,22 @@ def test_interrupted_training_ends_in_the_same_network(photo_folder: Path, tmp_p
     assert out.shape == (1, 3, 10, 14)
     with pytest.raises(InputError, match="other settings"):
         trainer.train(dataclasses.replace(PLAN, steps=7), photo_folder, tmp_path / "parts")
+
+
+def test_a_last_stage_starts_from_the_averaged_weights(photo_folder: Path, tmp_path: Path):
+    first = trainer.train(PLAN, photo_folder, tmp_path / "first", every=2)
+    checkpoint = tmp_path / "first" / "xlsr_x2.checkpoint.npz"
+    plan = dataclasses.replace(trainer.refined("xlsr_x2", checkpoint, 1, seed=2), batch=2, patch=8, sizes=(1.0,),
+                               start_rate=0.0)
+    second = trainer.train(plan, photo_folder, tmp_path / "second", start=checkpoint)
+    before, after = weights(first), weights(second)
+    for name, value in before.items():
+        np.testing.assert_allclose(value, after[name], atol=1e-7, err_msg=name)
+    card = json.loads(second.with_suffix(".json").read_text())
+    assert card["start"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert card["loss"] == "squared"
+    with pytest.raises(InputError, match="cannot read"):
+        trainer.refined("xlsr_x2", tmp_path / "nothing.npz", 1, seed=2)
 
 
 def test_a_damaged_checkpoint_is_refused(photo_folder: Path, tmp_path: Path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import json
 import sys
 import time
@@ -27,7 +28,10 @@ from toolchain.zoo.nets import NETWORKS
 
 @dataclass(frozen=True)
 class Plan:
-    """One training run. ``patch`` is in low-resolution pixels; rates are Adam's step sizes."""
+    """One training run. ``patch`` is in low-resolution pixels; rates are Adam's step sizes.
+
+    ``start`` is the SHA-256 of the checkpoint whose averaged weights the run starts from, "" for random weights.
+    """
 
     network: str
     steps: int = 120_000
@@ -40,6 +44,8 @@ class Plan:
     average: float = 0.999
     seed: int = 1
     sizes: tuple[float, ...] = (1.0, 0.5, 0.35, 0.25)
+    loss: str = "charbonnier"
+    start: str = ""
 
 
 def rate(plan: Plan, step: int) -> float:
@@ -56,8 +62,32 @@ def charbonnier(predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return torch.sqrt(difference * difference + 1e-6).mean()
 
 
-def train(plan: Plan, folder: Path, out: Path, *, every: int = 1000) -> Path:
+def squared(predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Mean squared error: what PSNR measures, for a last stage at small steps."""
+    difference = predicted - wanted
+    return (difference * difference).mean()
+
+
+LOSSES = {"charbonnier": charbonnier, "squared": squared}
+
+
+def refined(network: str, checkpoint_path: Path, steps: int, seed: int) -> Plan:
+    """The plan of a last stage from ``checkpoint_path``: squared error, and steps a tenth as large.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    try:
+        digest = hashlib.sha256(checkpoint_path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {checkpoint_path}: {error.strerror}") from error
+    return Plan(network, steps=steps, seed=seed, peak_rate=3e-4, end_rate=1e-6, loss="squared", start=digest)
+
+
+def train(plan: Plan, folder: Path, out: Path, *, every: int = 1000, start: Path | None = None) -> Path:
     """Train ``plan.network`` on the photographs of ``folder``; return the exported ONNX file in ``out``.
+
+    ``start`` is the checkpoint that ``plan.start`` names, see `refined`.
 
     Raises:
         InputError: unknown network, no usable photographs, or a checkpoint of another run in ``out``.
@@ -74,6 +104,11 @@ def train(plan: Plan, folder: Path, out: Path, *, every: int = 1000) -> Path:
     pairs = photos.load_pairs(folder, scale, sizes=plan.sizes, patch=plan.patch)
     average = copy.deepcopy(net)
     optimizer = torch.optim.Adam(net.parameters(), lr=plan.start_rate)
+    if start is not None:
+        checkpoint.load(start, net=net, average=average, optimizer=optimizer)
+        net.load_state_dict(average.state_dict())
+        optimizer = torch.optim.Adam(net.parameters(), lr=plan.start_rate)
+    criterion = LOSSES[plan.loss]
     state = out / f"{plan.network}.checkpoint.npz"
     done, losses, seconds = 0, [], 0.0
     if state.exists():
@@ -90,7 +125,7 @@ def train(plan: Plan, folder: Path, out: Path, *, every: int = 1000) -> Path:
         for group in optimizer.param_groups:
             group["lr"] = rate(plan, step)
         low, high = (torch.from_numpy(array).to(device, memory_format=torch.channels_last) for array in next(source))
-        loss = charbonnier(net(low), high)
+        loss = criterion(net(low), high)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -124,14 +159,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs to learn from")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, loss curve, card and ONNX file")
     parser.add_argument("--steps", type=int, default=Plan.steps)
+    parser.add_argument("--refine", type=Path, metavar="CHECKPOINT",
+                        help="start from a finished run's checkpoint, with squared error and small steps")
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     options = parser.parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
-        plan = Plan(options.network, steps=options.steps, seed=options.seed)
-        print(train(plan, options.photos, options.out))
+        plan = (Plan(options.network, steps=options.steps, seed=options.seed) if options.refine is None
+                else refined(options.network, options.refine, options.steps, options.seed))
+        print(train(plan, options.photos, options.out, start=options.refine))
     except ClipfreeError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
