@@ -27,7 +27,7 @@ from toolchain.quantize.weights import LIMIT, QuantizedWeight, round_bias
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
 
-_SAMPLES = 1 << 15  # output pixels looked at in all: some hundred for every unknown
+_SAMPLES = 1 << 14  # output pixels looked at in all: some hundred for every unknown
 _PICTURES = 28
 _RIDGE = 1e-4  # of the mean input power: keeps weights where the pictures say nothing about them
 _SHRINKINGS = np.linspace(1.0, 0.72, 8)
@@ -69,7 +69,7 @@ def reconstruct(
     view = GraphView(sr.model)
     constants = view.constants
     renamed = {float_end(view.output): view.output}
-    places = _Places(len(crops), seed)
+    places = _Places(crops, seed)
     targets = _targets(sr, plan, crops, places)
     better, corrected = dict(weights), dict(biases)
     values: list[dict[str, NDArray[np.uint8]]] = [{} for _ in crops]
@@ -104,9 +104,10 @@ def _changed(step: ConvStep, weight: QuantizedWeight, bias: NDArray[np.float32])
 class _Places:
     """Which output pixels are looked at: the same ones, relative to the picture's size, in every layer."""
 
-    def __init__(self, pictures: int, seed: int) -> None:
-        count = max(1, _SAMPLES // pictures)
-        self.points = [np.random.default_rng([seed, index, 1]).random((2, count)) for index in range(pictures)]
+    def __init__(self, crops: Sequence[NDArray[np.uint8]], seed: int) -> None:
+        most = -(-_SAMPLES // len(crops))
+        counts = [min(most, crop.shape[0] * crop.shape[1]) for crop in crops]
+        self.points = [np.random.default_rng([seed, index, 1]).random((2, n)) for index, n in enumerate(counts)]
 
     def rows_columns(self, picture: int, height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         y, x = self.points[picture]
