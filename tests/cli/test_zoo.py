@@ -22,7 +22,7 @@ def test_a_card_says_how_the_network_was_trained(capsys: pytest.CaptureFixture[s
     assert main(["zoo", "show", "zoo:xlsr_x3", "--json"]) == 0
     card = json.loads(capsys.readouterr().out)["card"]
     assert card["steps"] > 0
-    assert card["seed"] == 1
+    assert card["photographs"]
 
 
 def test_an_exported_network_is_the_embedded_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

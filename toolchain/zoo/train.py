@@ -120,7 +120,7 @@ def train(plan: Plan, folder: Path, out: Path, *, every: int = 1000, start: Path
         rng.bit_generator.state = progress["random"]
         print(f"going on from step {done}", flush=True)
     source = photos.batches(pairs, scale, patch=plan.patch, batch=plan.batch, rng=rng)
-    start, recent = time.monotonic() - seconds, []
+    begin, recent = time.monotonic() - seconds, []
     for step in range(done, plan.steps):
         for group in optimizer.param_groups:
             group["lr"] = rate(plan, step)
@@ -133,7 +133,7 @@ def train(plan: Plan, folder: Path, out: Path, *, every: int = 1000, start: Path
         recent.append(float(loss.detach()))
         if (step + 1) % every == 0 or step + 1 == plan.steps:
             losses.append([step + 1, float(np.mean(recent))])
-            recent, seconds = [], time.monotonic() - start
+            recent, seconds = [], time.monotonic() - begin
             left = seconds / (step + 1) * (plan.steps - step - 1)
             print(f"step {step + 1}/{plan.steps}  loss {losses[-1][1]:.5f}  {left / 60:.0f} min left", flush=True)
             checkpoint.save(state, net=net, average=average, optimizer=optimizer, progress={
