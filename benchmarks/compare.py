@@ -131,10 +131,16 @@ def run(options: argparse.Namespace) -> dict[str, object]:
 
 
 def measure(calls: dict[str, Call], threads: int, rounds: int) -> list[Figures]:
-    """Two warm-up rounds, then ``rounds`` rounds of every call in turn."""
+    """Two warm-up rounds, then ``rounds`` rounds of every call in turn.
+
+    Before each timed call there is a pause and an untimed call: the thread pools of the others spin for a while after
+    their work and would keep a core from this one.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for index in range(rounds + 2):
         for name, call in calls.items():
+            time.sleep(0.1)
+            call()
             start = time.perf_counter()
             call()
             if index >= 2:
