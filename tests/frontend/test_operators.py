@@ -31,11 +31,20 @@ def test_interpolated_skip(opset: int) -> None:
     x = shuffled(b, b.conv("input", 3, 12), out="")
     scales = b.const([1, 1, 2, 2])
     if opset <= 10:
-        up = b.node("Upsample" if opset == 9 else "Resize", "input", scales, mode="nearest")
+        up = b.node("Upsample" if opset == 9 else "Resize", "input", scales, mode="linear")
     else:
         up = b.node("Resize", "input", "", scales, mode="cubic")
     b.node("Add", x, up, out="output")
     built(b, ["Conv", "DepthToSpace", "Resize", "Add"])
+
+
+@pytest.mark.parametrize("opset", [9, 10])
+def test_nearest_skip_of_old_opsets(opset: int) -> None:
+    b = Builder(1, opset)
+    x = shuffled(b, b.conv("input", 3, 12), out="")
+    up = b.node("Upsample" if opset == 9 else "Resize", "input", b.const([1, 1, 2, 2]), mode="nearest")
+    b.node("Add", x, up, out="output")
+    built(b, ["Conv", "Concat", "Add", "DepthToSpace"])
 
 
 @pytest.mark.parametrize("opset", [18, 21])

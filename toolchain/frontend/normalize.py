@@ -17,6 +17,7 @@ from toolchain.frontend.load import is_quantized
 from toolchain.frontend.model import Clip, SRModel
 from toolchain.frontend.passes import (
     affine,
+    anchor,
     biases,
     clips,
     constants,
@@ -107,9 +108,10 @@ def _rewrite(model: onnx.ModelProto, interface: Interface,
     changes += [pixels.said, biases.apply(graph)]
     # 11. Scalings, offsets and batch normalization are folded into convolutions.
     changes.append(affine.apply(graph))
-    # 12. The final clip is taken off.
+    # 12. The final clip is taken off; the anchor that is added to the output gets one spelling.
     clip, said = final_clip.apply(graph)
     changes.append(said)
+    changes.append(anchor.apply(graph))
     # 13. Spelled-out activations become PRelu or Relu; 14. other limits get one spelling.
     changes += [prelu.apply(graph), biases.apply(graph), clips.apply(graph)]
     # 15. Transposed convolutions become convolutions with a pixel shuffle; 16. activations move before the shuffle.

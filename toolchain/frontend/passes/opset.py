@@ -24,6 +24,9 @@ _DEFAULTS = {("Reshape", "allowzero"): 0, ("Resize", "antialias"): 0, ("Cast", "
              ("DequantizeLinear", "output_dtype"): 0}
 """Attributes newer than opset 17, and the value with which they change nothing."""
 
+_RESIZE_TOLD = 11
+"""The first opset in which Resize says how it samples."""
+
 
 def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
     """The model in opset 17, and what was done.
@@ -45,7 +48,17 @@ def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
         except Exception as error:  # the converter throws RuntimeError, but also what pybind makes of C++ exceptions
             raise ModelError(f"the model cannot be converted from opset {version} to {OPSET}: {short(error)}",
                              hint=f"export it with opset {OPSET}") from error
+        if version < _RESIZE_TOLD:
+            _as_before(converted)
     return converted, f"converted from opset {version} to {OPSET}"
+
+
+def _as_before(model: onnx.ModelProto) -> None:
+    """Resize samples as it did before opset 11; the converter leaves it the later default."""
+    for node in model.graph.node:
+        if node.op_type == "Resize":
+            set_attribute(node, "coordinate_transformation_mode", "asymmetric")
+            set_attribute(node, "nearest_mode", "floor")
 
 
 def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
