@@ -16,10 +16,10 @@ from torch import nn
 from toolchain.atomic import atomic_write
 
 
-def export(net: nn.Module, name: str, out: Path, *, card: dict[str, Any]) -> Path:
-    """Write ``out/name.onnx`` and ``out/name.json``; returns the ONNX file's path.
+def write_onnx(net: nn.Module, path: Path) -> Path:
+    """Write ``net``, in its evaluation form, to ``path``; returns the path.
 
-    The graph takes ``input`` (1, 3, h, w) and gives ``output`` (1, 3, h*scale, w*scale), float32 in 0..1.
+    The graph takes ``input`` (1, c, h, w) and gives ``output`` (1, c, h*scale, w*scale), float32 in 0..1.
     """
     net = net.cpu().eval()
     buffer = io.BytesIO()
@@ -28,13 +28,17 @@ def export(net: nn.Module, name: str, out: Path, *, card: dict[str, Any]) -> Pat
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         sizes = {"input": {2: "height", 3: "width"}, "output": {2: "out_height", 3: "out_width"}}
-        torch.onnx.export(net, (torch.zeros(1, 3, 24, 24),), buffer, input_names=["input"], output_names=["output"],
-                          opset_version=17, dynamo=False, dynamic_axes=sizes)
-    data = buffer.getvalue()
-    path = out / f"{name}.onnx"
+        torch.onnx.export(net, (torch.zeros(1, int(net.channels), 24, 24),), buffer, input_names=["input"],
+                          output_names=["output"], opset_version=17, dynamo=False, dynamic_axes=sizes)
     with atomic_write(path) as file:
-        file.write(data)
-    with atomic_write(out / f"{name}.json") as file:
-        full = {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "torch": torch.__version__, **card}
-        file.write((json.dumps(full, indent=2) + "\n").encode())
+        file.write(buffer.getvalue())
+    return path
+
+
+def write_card(model: Path, card: dict[str, Any]) -> Path:
+    """Write the card of an exported model beside it: its name, its SHA-256, and how it was made."""
+    path = model.with_suffix(".json")
+    full = {"name": model.stem, "sha256": hashlib.sha256(model.read_bytes()).hexdigest(), "torch": torch.__version__}
+    with atomic_write(path) as file:
+        file.write((json.dumps(full | card, indent=2) + "\n").encode())
     return path

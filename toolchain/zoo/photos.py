@@ -16,7 +16,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 @dataclass(frozen=True)
 class Pair:
-    """One photograph: ``low`` is uint8 (h, w, 3), ``high`` is uint8 (h*scale, w*scale, 3)."""
+    """One photograph: ``low`` is uint8 (h, w, channels), ``high`` is uint8 (h*scale, w*scale, channels)."""
 
     name: str
     low: np.ndarray
@@ -28,12 +28,17 @@ def downscale(high: Image.Image, scale: int) -> Image.Image:
     return high.resize((high.width // scale, high.height // scale), Image.Resampling.BICUBIC)
 
 
-def load_pairs(folder: Path, scale: int, *, sizes: tuple[float, ...] = (1.0,), patch: int = 1) -> list[Pair]:
+def load_pairs(folder: Path, scale: int, *, channels: int = 3, sizes: tuple[float, ...] = (1.0,),
+               patch: int = 1) -> list[Pair]:
     """Read every photograph of ``folder``, at each of ``sizes`` (a factor on the photograph's side lengths).
 
+    ``channels`` is 3 for RGB, 1 for luma (BT.601, as JPEG has it).
+
     Raises:
-        InputError: no usable photograph, or none as large as a patch.
+        InputError: no such folder, no usable photograph, or none as large as a patch.
     """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}", hint="name a folder of PNG or JPEG photographs")
     pairs: list[Pair] = []
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
         try:
@@ -46,8 +51,8 @@ def load_pairs(folder: Path, scale: int, *, sizes: tuple[float, ...] = (1.0,), p
                 continue
             scaled = photo if size == 1.0 else photo.resize(
                 (int(photo.width * size), int(photo.height * size)), Image.Resampling.LANCZOS)
-            high = scaled.crop((0, 0, width, height))
-            pairs.append(Pair(f"{path.name}@{size:g}", np.asarray(downscale(high, scale)), np.asarray(high)))
+            high = scaled.crop((0, 0, width, height)).convert("RGB" if channels == 3 else "L")
+            pairs.append(Pair(f"{path.name}@{size:g}", _array(downscale(high, scale)), _array(high)))
     if not pairs:
         raise InputError(
             f"{folder} holds no photograph of at least {patch * scale} x {patch * scale} pixels",
@@ -58,15 +63,16 @@ def load_pairs(folder: Path, scale: int, *, sizes: tuple[float, ...] = (1.0,), p
 
 def batches(pairs: list[Pair], scale: int, *, patch: int, batch: int,
             rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Endless random batches: float32 (batch, 3, patch, patch) and (batch, 3, patch*scale, patch*scale) in 0..1.
+    """Endless random batches: float32 (batch, c, patch, patch) and (batch, c, patch*scale, patch*scale) in 0..1.
 
     Every photograph is drawn equally often at every size: drawn by area, the full-size ones, which are the softest,
     would crowd out the detail of the reduced ones. Half of the patches are dimmed to 0.7 or 0.5 of their intensity,
     which XLSR's authors found to help quantization.
     """
+    channels = pairs[0].low.shape[2]
     while True:
-        low = np.empty((batch, patch, patch, 3), np.float32)
-        high = np.empty((batch, patch * scale, patch * scale, 3), np.float32)
+        low = np.empty((batch, patch, patch, channels), np.float32)
+        high = np.empty((batch, patch * scale, patch * scale, channels), np.float32)
         for i, index in enumerate(rng.integers(len(pairs), size=batch)):
             pair = pairs[index]
             y = int(rng.integers(pair.low.shape[0] - patch + 1))
@@ -80,3 +86,7 @@ def batches(pairs: list[Pair], scale: int, *, patch: int, batch: int,
             low[i] = np.rot90(a, turns) * np.float32(intensity)
             high[i] = np.rot90(b, turns) * np.float32(intensity)
         yield np.ascontiguousarray(low.transpose(0, 3, 1, 2)), np.ascontiguousarray(high.transpose(0, 3, 1, 2))
+
+
+def _array(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture).reshape(picture.height, picture.width, -1)

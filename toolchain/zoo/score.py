@@ -1,0 +1,25 @@
+"""What a trained network reaches on sets of high-resolution pictures, for its card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolchain.evaluate import evaluate, float_upscale
+from toolchain.frontend import load_model, normalize
+from toolchain.images import read_images
+
+
+def score(model: Path, sets: Sequence[Path]) -> dict[str, float]:
+    """Mean PSNR of luma in dB by the set's folder name, and "border": the pixels left out on each side.
+
+    Raises:
+        InputError: a folder does not exist or has no usable picture.
+    """
+    network = normalize(load_model(model))
+    upscale = float_upscale(network)
+    reached: dict[str, float] = {}
+    for folder in sets:
+        found = evaluate(upscale, read_images(folder), channels=network.channels, scale=network.scale)
+        reached[folder.name] = round(found.mean.bundle.psnr_y, 2)
+    return reached | {"border": network.scale} if reached else {}
