@@ -66,7 +66,7 @@ def test_networks(name: str, tmp_path: Path):
 @pytest.mark.parametrize("name", ["xlsr_x2", "sesr_m5_x2", "ecbsr_m4c16_x2"])
 def test_it_learns(name: str, photo_folder: Path, tmp_path: Path):
     plan = trainer.Plan(name, steps=40, batch=4, patch=8, sizes=(1.0,))
-    losses = [loss for _, loss in trainer.train(plan, photo_folder, tmp_path, every=10).card["losses"]]
+    losses = [loss for _, loss in trainer.train(plan, photo_folder, tmp_path, every=10).losses]
     assert losses[-1] < 0.8 * losses[0]
 
 
@@ -91,7 +91,7 @@ def test_interrupted_training_ends_in_the_same_network(photo_folder: Path, tmp_p
     for name, value in first.items():
         np.testing.assert_array_equal(value, second[name], err_msg=name)
     assert parts.card["photographs"] == ["photo0.png", "photo1.png", "photo2.png"]
-    assert [step for step, _ in parts.card["losses"]] == [2, 4, 6]
+    assert [step for step, _ in parts.losses] == [2, 4, 6]
     with pytest.raises(InputError, match="other settings"):
         trainer.train(dataclasses.replace(PLAN, steps=7), photo_folder, tmp_path / "parts")
 

@@ -61,9 +61,10 @@ def charbonnier(predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run: the averaged network, and what its card says of the training."""
+    """A finished run: the averaged network, [step, mean loss] along the way, what its card says of the training."""
 
     network: nn.Module
+    losses: list[list[float]]
     card: dict[str, Any]
 
 
@@ -116,9 +117,9 @@ def train(plan: Plan, folder: Path, out: Path, *, every: int = 500) -> Trained:
                 "random": rng.bit_generator.state})
             with atomic_write(out / f"{plan.network}.loss.png") as file:
                 draw_curve(losses).save(file, "PNG")
-    return Trained(average, {
+    return Trained(average, losses, {
         **asdict(plan), "photographs": sorted({pair.name.split("@")[0] for pair in pairs}),
-        "seconds": round(seconds), "losses": losses})
+        "seconds": round(seconds), "final_loss": losses[-1][1]})
 
 
 def _follow(average: nn.Module, net: nn.Module, keep: float) -> None:
