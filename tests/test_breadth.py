@@ -12,6 +12,7 @@ import pytest
 from onnx import helper
 
 from tests.conftest import photograph
+from tests.expanded import network
 from tests.sr_models import Builder, fsrcnn
 from toolchain.bundle import open_bundle
 from toolchain.deploy import Deployment, Request, deploy
@@ -105,6 +106,13 @@ def test_a_transposed_convolution_is_integer(tmp_path: Path, photo_folder: Path,
         bundle = open_bundle(done.path)
         pixels = photograph(23, 37, 5)[:, :, :1]
         assert np.array_equal(bundle.load().upscale(pixels), IntegerReference(bundle.model()).run(pixels))
+
+
+def test_branches_are_merged_before_they_are_quantized(tmp_path: Path, photo_folder: Path):
+    done = made(network("ecb", merged=False, features=4, blocks=1), tmp_path, photo_folder)
+    assert (done.manifest.coverage.convolutions, done.manifest.coverage.share) == (3, 1.0)
+    assert done.manifest.macs_per_pixel == 9 * (4 + 16 + 16)
+    assert [case.difference for case in done.verified] == [0] * 10
 
 
 def reflected(b: Builder) -> None:

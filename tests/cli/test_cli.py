@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
+from tests import expanded
 from tests.conftest import photograph
 from toolchain import cli
 from toolchain.bundle import LIBRARY, open_bundle
@@ -117,6 +119,25 @@ def test_text_for_people(bundle: Path, model_file: Path, photo_folder: Path, tmp
     assert "border of 2 pixels left out" in capsys.readouterr().out
     assert main(["verify", str(bundle)]) == 0
     assert capsys.readouterr().out.startswith("equal:")
+
+
+def test_inspect_shows_what_was_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    onnx.save(expanded.network("sesr", merged=False), tmp_path / "sesr.onnx")
+    assert main(["inspect", str(tmp_path / "sesr.onnx"), "--json"]) == 0
+    model = document(capsys)["model"]
+    collapse = model["collapse"]
+    assert (collapse["nodes_before"], collapse["nodes_after"]) == (16, 10)
+    assert collapse["macs_after"] == model["macs_per_pixel"] < collapse["macs_before"] / 10
+    merges = collapse["merges"]
+    assert [merge["kernel"] for merge in merges] == [[5, 5], [3, 3], [3, 3], [5, 5]]
+    assert all(merge["outliers_after"] > 2 * merge["outliers_before"] for merge in merges[1:3])  # the identity's ones
+
+    assert main(["inspect", str(tmp_path / "sesr.onnx")]) == 0
+    out = capsys.readouterr().out
+    assert "linear branches: 16 operators with 25.4 kMAC per input pixel became 10 with 2.2 kMAC" in out
+    assert f"{merges[1]['outliers_before']:.1f} -> {merges[1]['outliers_after']:.1f}" in out
+    assert main(["inspect", "zoo:xlsr_x3"]) == 0
+    assert "linear branches" not in capsys.readouterr().out
 
 
 def test_tiles_give_the_same_file(bundle: Path, photo: Path, tmp_path: Path):

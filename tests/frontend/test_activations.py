@@ -42,11 +42,12 @@ def test_prelu_in_other_words(spelling: str, uniform: bool) -> None:
     slope = np.full((1, 8, 1, 1), 0.25) if uniform else b.rng.uniform(0.05, 0.5, (1, 8, 1, 1))
     x = spelled(b, b.conv("input", 3, 8, identity=3), spelling, slope)
     # Behind an addition of two values, too.
-    x = spelled(b, b.node("Add", x, b.conv(x, 8, 8)), spelling, slope)
+    other = b.node("Relu", b.conv("input", 3, 8))
+    x = spelled(b, b.node("Add", b.conv(x, 8, 8), other), spelling, slope)
     b.depth_to_space(b.conv(x, 8, 12, identity=3, repeat=4), 2, out="output")
     model = b.model(3, 2)
     sr = normalize(model, value_range="0..1")
-    assert operators(sr) == ["Conv", "PRelu", "Conv", "Add", "PRelu", "Conv", "DepthToSpace"]
+    assert operators(sr) == ["Conv", "PRelu", "Conv", "Conv", "Relu", "Add", "PRelu", "Conv", "DepthToSpace"]
     weights = {t.name: numpy_helper.to_array(t) for t in sr.model.graph.initializer}
     for node in sr.model.graph.node:
         if node.op_type == "PRelu":

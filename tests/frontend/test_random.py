@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.expanded import ecb, sesr_block
 from tests.frontend.spellings import CLIPS, SHUFFLES, add_clip, add_shuffle, agree
 from tests.frontend.test_activations import SPELLINGS, spelled
 from tests.frontend.test_normalize import check_canonical
@@ -26,7 +27,8 @@ def network(draw: st.DrawFn) -> object:
     skips: dict[int, str] = {}
     for _ in range(draw(st.integers(1, 4))):
         wide = draw(st.sampled_from([4, 6]))
-        match draw(st.sampled_from(["plain", "parallel", "grouped", "norm", "residual", "padded", "dropout"])):
+        match draw(st.sampled_from(["plain", "parallel", "grouped", "norm", "residual", "padded", "dropout",
+                                      "branches"])):
             case "parallel":
                 parts = [b.node("Relu", b.conv(x, width, 2, identity=1)) for _ in range(draw(st.integers(2, 3)))]
                 x, wide = b.node("Concat", *parts, axis=1), 2 * len(parts)
@@ -40,6 +42,8 @@ def network(draw: st.DrawFn) -> object:
             case "padded":
                 y = b.node("Pad", x, b.const([0, 0, 1, 1, 0, 0, 1, 1], np.int64))
                 x = b.node("Conv", y, b.const(b.rng.normal(0, 0.2, (wide, width, 3, 3))))
+            case "branches":
+                x = draw(st.sampled_from([ecb, sesr_block]))(b, x, width, wide)
             case "dropout":
                 x = b.node("Identity", b.node("Dropout", b.conv(x, width, wide, identity=1)))
             case _:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toolchain.cli.console import Console, Json, quantity
+
+if TYPE_CHECKING:
+    from toolchain.report.inspection import Collapse
 
 Subject = Annotated[str, typer.Argument(help="An .onnx file, zoo:NAME, or a bundle.")]
 
@@ -50,6 +53,8 @@ def _model(path: Path, value_range: str | None, console: Console) -> None:
     console.say(f"  integer coverage: {found.coverage}")
     for change in found.changes:
         console.say(f"  normalized: {change}")
+    if found.collapse:
+        _collapse(found.collapse, console)
     console.say(f"  {'convolution':40}{'weight':>18}{'groups':>8}{'MAC/pixel':>12}")
     for layer in found.layers:
         shape = " x ".join(str(side) for side in layer.weight)
@@ -61,6 +66,20 @@ def _model(path: Path, value_range: str | None, console: Console) -> None:
     ]
     console.say("  targets: " + ", ".join(f"{t['name']}{' (runs here)' if t['runs_here'] else ''}" for t in targets))
     console.result(command="inspect", kind="model", model=found, targets=targets)
+
+
+def _collapse(collapse: Collapse, console: Console) -> None:
+    before, after = (quantity(macs, "MAC") for macs in (collapse.macs_before, collapse.macs_after))
+    console.say(
+        f"  linear branches: {collapse.nodes_before} operators with {before} per input pixel"
+        f" became {collapse.nodes_after} with {after}"
+    )
+    console.say("  outliers: largest weight of a channel (127 in INT8) over its median, of the worst channel")
+    console.say(f"  {'merged convolution':40}{'operators':>10}{'kernel':>8}{'MAC/pixel':>19}{'outliers':>17}")
+    for merge in collapse.merges:
+        kernel, macs = "x".join(map(str, merge.kernel)), f"{merge.macs_before:.0f} -> {merge.macs_after:.0f}"
+        ratios = f"{merge.outliers_before:.1f} -> {merge.outliers_after:.1f}"
+        console.say(f"  {merge.result[:39]:40}{merge.nodes:>10}{kernel:>8}{macs:>19}{ratios:>17}")
 
 
 def _bundle(path: Path, console: Console) -> None:

@@ -26,6 +26,30 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Merge:
+    """Linear operators that became one convolution.
+
+    Attributes:
+        result: name of the convolution's value.
+        sources: names of the values of the source that are no longer computed.
+        nodes: how many operators it replaces.
+        kernel: rows, columns.
+        macs_before, macs_after: multiply-accumulates per input pixel of the network.
+        outliers_before: the worst outlier ratio (``linear.outlier_ratio``) among the weights of the source; 1 is best.
+        outliers_after: that of the merged weights. The larger, the coarser INT8 makes the other weights of a channel.
+    """
+
+    result: str
+    sources: tuple[str, ...]
+    nodes: int
+    kernel: tuple[int, int]
+    macs_before: float
+    macs_after: float
+    outliers_before: float
+    outliers_after: float
+
+
+@dataclass(frozen=True)
 class SRModel:
     """A normalized super-resolution network.
 
@@ -38,7 +62,8 @@ class SRModel:
         value_range: (0.0, 1.0) or (0.0, 255.0): black and white, for the input and for the output.
         clip: the final clip, which is no longer in ``model``; None if there was none.
         halo: low-resolution pixels around a pixel on which its output depends: what a tile must carry on each side.
-        changes: one sentence per normalization that changed something.
+        changes: one sentence per normalization that changed something, or that was refused for a reason worth knowing.
+        merges: the linear structures that became single convolutions.
     """
 
     model: onnx.ModelProto
@@ -49,3 +74,4 @@ class SRModel:
     clip: Clip | None
     halo: int
     changes: tuple[str, ...]
+    merges: tuple[Merge, ...] = ()

@@ -14,12 +14,14 @@ from toolchain.frontend import value_range as ranges
 from toolchain.frontend.graph import Graph
 from toolchain.frontend.interface import Interface, random_picture, read_interface
 from toolchain.frontend.load import is_quantized
-from toolchain.frontend.model import Clip, SRModel
+from toolchain.frontend.model import Clip, Merge, SRModel
 from toolchain.frontend.passes import (
     affine,
     anchor,
     biases,
+    border_fill,
     clips,
+    collapse,
     constants,
     early,
     final_clip,
@@ -77,8 +79,8 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
     # 3. Opset 17.
     model, said = opset.apply(model)
     changes.append(said)
-    graph, clip, pixels = _rewrite(model, interface, changes)
-    # 18. The ends are called "input" and "output", every node has a name.
+    graph, clip, pixels, merges = _rewrite(model, interface, changes)
+    # 19. The ends are called "input" and "output", every node has a name.
     names.apply(graph)
     plain = _model(graph, interface.channels)
     scale = _scale(plain, interface.channels)
@@ -88,15 +90,15 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
     _compare(source, plain, interface, clip, pixels, bounds[1], NARROW_TOLERANCE if narrow else TOLERANCE)
     return SRModel(model=plain, name=_file_name(name or graph.name), channels=interface.channels, scale=scale,
                    value_range=bounds, clip=clip, halo=receptive_field.halo(graph, scale),
-                   changes=tuple(dict.fromkeys(c for c in changes if c)))
+                   changes=tuple(dict.fromkeys(c for c in changes if c)), merges=merges)
 
 
 def _rewrite(model: onnx.ModelProto, interface: Interface,
-             changes: list[str]) -> tuple[Graph, Clip | None, pixel_scale.PixelScale]:
-    """Steps 4 to 17, on the graph opened for editing."""
+             changes: list[str]) -> tuple[Graph, Clip | None, pixel_scale.PixelScale, tuple[Merge, ...]]:
+    """Steps 4 to 18, on the graph opened for editing."""
     graph = Graph(model, interface.shape)
-    # 4. Constants are computed now; 5. operators without effect go.
-    changes += [constants.apply(graph), noops.apply(graph), constants.apply(graph)]
+    # 4. Constants are computed now; 5. operators without effect go; borders that are written by index are recognized.
+    changes += [constants.apply(graph), noops.apply(graph), constants.apply(graph), border_fill.apply(graph)]
     # 6. Channels-last ends become NCHW; 7. transposes meet and vanish; 8. pixel shuffles are
     #    recognized in any spelling.
     changes.append(layout.open_ends(graph, input_last=interface.channels_last, channels=interface.channels))
@@ -108,19 +110,22 @@ def _rewrite(model: onnx.ModelProto, interface: Interface,
     changes += [pixels.said, biases.apply(graph)]
     # 11. Scalings, offsets and batch normalization are folded into convolutions.
     changes.append(affine.apply(graph))
-    # 12. The final clip is taken off; the anchor that is added to the output gets one spelling.
+    # 12. The final clip is taken off.
     clip, said = final_clip.apply(graph)
     changes.append(said)
-    changes.append(anchor.apply(graph))
     # 13. Spelled-out activations become PRelu or Relu; 14. other limits get one spelling.
     changes += [prelu.apply(graph), biases.apply(graph), clips.apply(graph)]
     # 15. Transposed convolutions become convolutions with a pixel shuffle; 16. activations move before the shuffle.
     changes += [transposed.apply(graph), early.apply(graph)]
-    # 17. Parallel convolutions of one input become one.
+    # 17. Linear branches are merged: they stand out once activations are recognized and sums precede shuffles.
+    #     The anchor that is added to the output, now that of one convolution, gets one spelling.
+    merges, sentences = collapse.apply(graph)
+    changes += [*sentences, anchor.apply(graph)]
+    # 18. Parallel convolutions of one input become one.
     changes.append(parallel.apply(graph))
     if interface.fixed:
         changes.append(f"freed the picture's size, which was fixed to {graph.probe[2]}x{graph.probe[3]}")
-    return graph, clip, pixels
+    return graph, clip, pixels, merges
 
 
 def _model(graph: Graph, channels: int) -> onnx.ModelProto:

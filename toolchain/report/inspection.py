@@ -12,8 +12,25 @@ from toolchain.report.network import Layer, Network, describe_network
 if TYPE_CHECKING:
     import onnx
 
-    from toolchain.frontend import Clip, SRModel
+    from toolchain.frontend import Clip, Merge, SRModel
     from toolchain.quantize import QuantizedModel
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """What merging linear branches did to the whole network.
+
+    Attributes:
+        nodes_before, nodes_after: operators, everything else being normalized.
+        macs_before, macs_after: multiply-accumulates per input pixel.
+        merges: the convolutions that came out, with the outlier ratios of their weights.
+    """
+
+    nodes_before: int
+    nodes_after: int
+    macs_before: float
+    macs_after: float
+    merges: tuple[Merge, ...]
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,7 @@ class Inspection:
         layers: the convolutions.
         operators: how often each operator stands in the normalized graph.
         changes: one line for each normalization that changed something.
+        collapse: what merging linear branches did; None if there was nothing to merge.
     """
 
     name: str
@@ -51,6 +69,7 @@ class Inspection:
     layers: tuple[Layer, ...]
     operators: tuple[tuple[str, int], ...]
     changes: tuple[str, ...]
+    collapse: Collapse | None
 
 
 def inspect_model(path: Path, *, value_range: str | None = None) -> Inspection:
@@ -73,7 +92,7 @@ def _float(sr: SRModel) -> Inspection:
     from toolchain.quantize.plan import make_plan
 
     plan = make_plan(sr)
-    return _inspection(sr, "float", sr.model, frozenset(plan.convolutions), plan.float_operators, sr.changes)
+    return _inspection(sr, "float", sr.model, frozenset(plan.convolutions), plan.float_operators, sr.changes, sr.merges)
 
 
 def _quantized(model: QuantizedModel) -> Inspection:
@@ -95,6 +114,7 @@ def _inspection(
     integer: frozenset[str],
     float_operators: tuple[str, ...],
     changes: tuple[str, ...],
+    merges: tuple[Merge, ...] = (),
 ) -> Inspection:
     network = describe_network(model)
     return Inspection(
@@ -112,6 +132,18 @@ def _inspection(
         layers=network.layers,
         operators=network.operators,
         changes=changes,
+        collapse=_collapse(network, merges) if merges else None,
+    )
+
+
+def _collapse(network: Network, merges: tuple[Merge, ...]) -> Collapse:
+    nodes = sum(count for _, count in network.operators)
+    return Collapse(
+        nodes_before=nodes + sum(merge.nodes - 1 for merge in merges),
+        nodes_after=nodes,
+        macs_before=network.macs_per_pixel + sum(merge.macs_before - merge.macs_after for merge in merges),
+        macs_after=network.macs_per_pixel,
+        merges=merges,
     )
 
 

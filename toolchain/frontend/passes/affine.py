@@ -7,6 +7,8 @@ padding, since a padded zero is not offset. Sums are formed in float64.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 
@@ -34,7 +36,7 @@ def apply(graph: Graph) -> str:
 
 def _step(graph: Graph, node: onnx.NodeProto, sizes: dict[str, tuple[int, ...]]) -> str:
     """Fold or move one node; "affine", "norm", "moved", or "" if nothing could be done."""
-    form = _affine(graph, node, sizes)
+    form = per_channel(graph, node, sizes)
     if form is None:
         return ""
     source, scale, offset = form
@@ -54,7 +56,8 @@ def _step(graph: Graph, node: onnx.NodeProto, sizes: dict[str, tuple[int, ...]])
     return ""
 
 
-def _affine(graph: Graph, node: onnx.NodeProto, sizes: dict[str, tuple[int, ...]]) -> tuple[str, Array, Array] | None:
+def per_channel(graph: Graph, node: onnx.NodeProto,
+                sizes: Mapping[str, tuple[int, ...]]) -> tuple[str, Array, Array] | None:
     """(input, scale, offset) of a node that computes scale * x + offset per channel; float64 arrays of C elements."""
     if node.op_type == "BatchNormalization":
         parameters = [graph.operand(node, i) for i in range(1, 5)]
