@@ -14,7 +14,8 @@ from tvm.s_tir import Schedule
 
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
-from toolchain.kernels.schedule import Tile, default_tile, schedule_conv
+from toolchain.kernels.schedule import schedule_conv
+from toolchain.kernels.tile import Tile, default_tile
 from toolchain.lower import Coverage, Kernel, Lowered, geometry_for, import_qdq, lower
 from toolchain.lower.memory import storages
 

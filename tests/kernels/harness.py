@@ -14,8 +14,9 @@ from toolchain.build import tvm_target
 from toolchain.kernels import conv as template
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
-from toolchain.kernels.schedule import Tile, default_tile, schedule_conv
+from toolchain.kernels.schedule import schedule_conv
 from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
+from toolchain.kernels.tile import Tile, default_tile
 from toolchain.targets import Target
 
 
@@ -137,7 +138,7 @@ def geometry(case: Case, target: Target) -> Geometry:
     conv, dot = spec(case), dot_product(target.instruction_set)
     reach = (case.kernel - 1) * case.dilation
     margin = max(1, *conv.pads, reach - conv.pads[0], reach - conv.pads[1])
-    return Geometry(margin, case.columns or dot.lanes * dot.vectors)
+    return Geometry(margin, case.columns or dot.columns)
 
 
 def compiled(case: Case, target: Target) -> Any:

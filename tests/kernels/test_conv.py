@@ -10,8 +10,8 @@ import pytest
 from tests.instruction_sets import EVERY
 from tests.kernels.harness import Case, check
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.schedule import Tile
 from toolchain.kernels.spec import Pixels
+from toolchain.kernels.tile import Tile
 from toolchain.targets import Target
 
 
@@ -71,9 +71,8 @@ def test_equals_the_definition(name: str, target: Target):
 @pytest.mark.parametrize("over", [-1, 0, 1])
 def test_widths_around_the_column_tile(target: Target, over: int):
     dot = dot_product(target.instruction_set)
-    columns = dot.lanes * dot.vectors
-    check(Case(4, 4, height=2, width=columns + over), target)
-    check(Case(4, 12, height=2, width=2 * columns + over, pixels=crd(2, 3)), target)
+    check(Case(4, 4, height=2, width=dot.columns + over), target)
+    check(Case(4, 12, height=2, width=2 * dot.columns + over, pixels=crd(2, 3)), target)
 
 
 @EVERY
@@ -86,9 +85,20 @@ def test_extreme_codes_and_weights_are_exact(target: Target, fill: tuple[int, in
     assert not np.isin(wanted[:, 2, 5], (0, 255)).any()
 
 
+TILES = (Tile(1, 4), Tile(2, 8), Tile(3, 4, "channels"), Tile(2, 4, reduce="blocks"), Tile(1, 8, unroll=True),
+         Tile(1, 4, "channels", "blocks", unroll=True))
+
+
 @EVERY
-@pytest.mark.parametrize(("vectors", "channels"), [(1, 4), (2, 8), (3, 4)])
-def test_any_tile_gives_the_same(target: Target, vectors: int, channels: int):
+@pytest.mark.parametrize("tile", TILES, ids=str)
+def test_any_tile_gives_the_same(target: Target, tile: Tile):
     lanes = dot_product(target.instruction_set).lanes
     case = Case(8, 16, residual=(16, 1, 16), zero_out=60, columns=6 * lanes, width=7 * lanes + 3)
-    check(dataclasses.replace(case, tile=Tile(vectors, channels)), target)
+    check(dataclasses.replace(case, tile=tile), target)
+
+
+@EVERY
+@pytest.mark.parametrize("case", [Case(16, 32, groups=2), Case(12, 8, 1), Case(8, 12, pixels=dcr(2, 3))],
+                         ids=["groups", "1x1", "pixels"])
+def test_orders_for_every_kind_of_kernel(target: Target, case: Case):
+    check(dataclasses.replace(case, tile=Tile(1, 4, "channels", "blocks", unroll=True)), target)

@@ -1,36 +1,19 @@
-"""How a convolution is laid out in time: register tiles, loop order, vectors and threads."""
+"""Schedule a convolution by its tile: loops, vectors, registers and threads."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from tvm.s_tir import Schedule
 
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import Conv
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A register tile: ``vectors`` pixel vectors times ``channels`` output channels, all accumulated in registers."""
-
-    vectors: int
-    channels: int
-
-
-def default_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
-    """The tile an untuned build takes: the instruction set's own, reduced until it divides columns and channels."""
-    vectors = max(v for v in range(1, dot.vectors + 1) if columns % (v * dot.lanes) == 0)
-    group = conv.channels // conv.groups
-    channels = max(c for c in range(PACK, max(dot.channels, PACK) + 1, PACK) if group % c == 0)
-    return Tile(vectors, channels)
+from toolchain.kernels.tile import Tile
 
 
 def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: str = "main") -> None:
     """Apply ``tile`` to the function that `toolchain.kernels.conv.build` made of ``conv``.
 
-    ``columns`` of the geometry must be a multiple of ``tile.vectors * dot.lanes``.
+    The tile must fit (`Tile.fits`).
     """
     sch.work_on(function)
     acc = sch.get_sblock("acc")
@@ -46,22 +29,26 @@ def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: 
     outer, inner = sch.split(column, [None, tile.vectors * dot.lanes])
     vector, lanes = sch.split(inner, [None, dot.lanes])
     block_outer, block_inner = sch.split(block, [None, tile.channels // PACK])
-    sch.reorder(row, outer, block_outer, block_inner, vector, lanes)
+    loops = (outer, block_outer) if tile.outer == "columns" else (block_outer, outer)
+    sch.reorder(row, *loops, block_inner, vector, lanes)
     if conv.pixels is None:
         sch.parallel(row)
-    # preserve_unit_loops: the number of loops must not depend on tile sizes, or a tuning trace could not be replayed
-    sch.compute_at(acc, block_outer, preserve_unit_loops=True)
+    # preserve_unit_loops: the loops named below must be there whatever the tile's sizes are
+    sch.compute_at(acc, loops[-1], preserve_unit_loops=True)
     channel, pixel, k, i, j, q = sch.get_loops(acc)[-6:]
     acc_vector, acc_lanes = sch.split(pixel, [None, dot.lanes])
+    sums = (i, j, k) if tile.reduce == "taps" else (k, i, j)
     if dot.intrinsic is not None:
-        sch.reorder(i, j, k, channel, acc_vector, acc_lanes, q)
+        sch.reorder(*sums, channel, acc_vector, acc_lanes, q)
     else:
-        sch.reorder(i, j, k, channel, acc_vector, q, acc_lanes)
+        sch.reorder(*sums, channel, acc_vector, q, acc_lanes)
         sch.vectorize(acc_lanes)
         sch.unroll(q)
     sch.unroll(channel)
     sch.unroll(acc_vector)
-    init = sch.decompose_reduction(acc, i)
+    if tile.unroll:
+        sch.unroll(sums[-1])
+    init = sch.decompose_reduction(acc, sums[0])
     *rest, init_lanes = sch.get_loops(init)
     if dot.intrinsic is not None:
         sch.tensorize(acc_lanes, dot.intrinsic)

@@ -60,7 +60,7 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
     if margin > SIDE:
         raise ModelError(f"a convolution pads by {margin} pixels; {SIDE} is the most the kernels can",
                          hint="use smaller kernels or dilations")
-    return Geometry(margin, dot.lanes * dot.vectors)
+    return Geometry(margin, dot.columns)
 
 
 def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered:

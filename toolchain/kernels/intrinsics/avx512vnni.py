@@ -31,4 +31,4 @@ def make() -> Dot:
                 dtype="int32x16")
 
     TensorIntrin.register(NAME, description(16, "int8", paired=False), dot, override=True)
-    return Dot("avx512vnni", 16, "int8", False, NAME, vectors=5, channels=4)
+    return Dot("avx512vnni", 16, "int8", False, NAME, vectors=5, channels=4, registers=32)

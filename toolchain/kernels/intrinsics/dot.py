@@ -21,6 +21,7 @@ class Dot:
         intrinsic: name under which it is registered with TVM's tensorize; None: left to LLVM's vectorizer.
         vectors: default number of pixel vectors per register tile.
         channels: default number of output channels per register tile.
+        registers: vector registers there are: a tile with more accumulators would keep them in memory.
     """
 
     name: str
@@ -30,6 +31,12 @@ class Dot:
     intrinsic: str | None
     vectors: int
     channels: int
+    registers: int
+
+    @property
+    def columns(self) -> int:
+        """Pixels in a column tile of a network's tensors."""
+        return self.lanes * self.vectors
 
 
 def weight_position(k: Any, paired: bool) -> Any:

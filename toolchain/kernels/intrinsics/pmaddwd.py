@@ -55,4 +55,4 @@ def _make(name: str, lanes: int, instruction: str) -> Dot:
 
     intrinsic = f"clipfree.dot.{name}"
     TensorIntrin.register(intrinsic, description(lanes, "int16", paired=True), dot, override=True)
-    return Dot(name, lanes, "int16", True, intrinsic, vectors=2, channels=4)
+    return Dot(name, lanes, "int16", True, intrinsic, vectors=2, channels=4, registers=16)
