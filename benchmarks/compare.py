@@ -1,191 +1,195 @@
-"""The same network through clipfree and onnxruntime, FP32 and INT8, in turn in one run.
+"""The same network and photograph through clipfree and the runtimes one would take instead, in turn in one run.
 
     python benchmarks/compare.py MODEL.onnx --calib DIR [--size 360x640] [--threads 1 2] [--rounds 20] -o result.json
 
 Absolute times on a shared machine mean little; what counts is the ratio of runs that follow each other. Every round
 runs each contestant once, so that all see the same drift; the ratios are medians over rounds, with their quartiles.
-On a CPU with AVX512-VNNI the ceiling of its dot products is measured too, and the share of it that is reached.
+What is measured, and how each runtime is set up: benchmarks/README.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
-import platform
-import statistics
+import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-os.environ.setdefault("TVM_BIND_THREADS", "0")
-
-import numpy as np
-import onnx
-import onnxruntime
-
+import ceiling
+from chart import draw
+from contestants import CONTESTANTS, Contestant, UnsupportedError
+from networks import Network, Pixels, picture, read_networks
+from result import FAILED, IMPLAUSIBLE, NOT_INSTALLED, TIMED, UNSUPPORTED, ClipCost, Figures, Result, Standing, table
+from timing import PAUSE, GoneError, Worker, measure, spread, summarize
 from toolchain.atomic import atomic_write
-from toolchain.bundle import open_bundle
-from toolchain.deploy import Request, deploy
-from toolchain.frontend import load_model, normalize
-from toolchain.images import read_images
+from toolchain.cpu import this_cpu
+from toolchain.errors import ClipfreeError
+from toolchain.evaluate import enlarge
 
-Call = Callable[[], object]
+PLAUSIBLE, PLAUSIBLE_FOREIGN = 30.0, 25.0
+"""dB to the float result that a contestant must reach to be timed; to a bicubic enlargement with other weights."""
+
+_CEILING = "ceiling"
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Milliseconds of one contestant; how many times as long as clipfree's INT8 it takes (median and quartiles)."""
+class Race:
+    """What all contestants are given: the network with its clip and without, a picture, the pictures to hold against.
 
-    name: str
-    threads: int
-    fastest: float
-    median: float
-    p90: float
-    ratio: float
-    ratio_quartiles: tuple[float, float]
-
-
-def onnxruntime_call(model: onnx.ModelProto, pixels: np.ndarray, threads: int, scale: float) -> Call:
-    """One inference of a float-in, float-out ONNX model by onnxruntime's CPU provider."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    feed = {name: np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]).astype(np.float32) * np.float32(scale)}
-    return lambda: session.run(None, feed)
-
-
-def onnxruntime_int8(model: onnx.ModelProto, images: list[np.ndarray], scale: float) -> onnx.ModelProto:
-    """onnxruntime's own static quantization: QDQ, u8 activations, s8 weights per channel, min/max."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.feeds = iter([{"input": np.ascontiguousarray(i.transpose(2, 0, 1)[None]).astype(np.float32)
-                                * np.float32(scale)} for i in images])
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            return next(self.feeds, None)
-
-    with tempfile.TemporaryDirectory() as folder:
-        source, result = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        onnx.save(model, source)
-        quantize_static(source, result, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-                        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
-        return onnx.load(result)
-
-
-def with_clip(model: onnx.ModelProto, low: float, high: float) -> onnx.ModelProto:
-    """The normalized model with its final clip put back."""
-    clipped = onnx.ModelProto()
-    clipped.CopyFrom(model)
-    output = clipped.graph.output[0].name
-    for node in clipped.graph.node:
-        for index, name in enumerate(node.output):
-            if name == output:
-                node.output[index] = "unclipped"
-    clipped.graph.initializer.extend([onnx.numpy_helper.from_array(np.float32(low), "clip_low"),
-                                      onnx.numpy_helper.from_array(np.float32(high), "clip_high")])
-    clipped.graph.node.append(onnx.helper.make_node("Clip", ["unclipped", "clip_low", "clip_high"], [output]))
-    return clipped
-
-
-def run(options: argparse.Namespace) -> dict[str, object]:
-    """All contestants at all thread counts; returns the result's JSON data."""
-    height, width = (int(side) for side in options.size.split("x"))
-    with tempfile.TemporaryDirectory() as folder:
-        path = deploy(Request(options.model, Path(folder), options.calib, "host")).path
-        bundle = open_bundle(path)
-        sr = normalize(load_model(options.model))
-        low, high = sr.value_range
-        scale = (high - low) / 255.0
-        images = read_images(options.calib, channels=sr.channels, crop=256, crops_per_photo=1).images
-        clipped = with_clip(sr.model, low, high)
-        photo = images[0]
-        tiled = np.tile(photo, (-(-height // photo.shape[0]), -(-width // photo.shape[1]), 1))
-        pixels = np.ascontiguousarray(tiled[:height, :width])
-        quantized = {"onnxruntime INT8": onnxruntime_int8(clipped, list(images), scale),
-                     "onnxruntime INT8, no clip": onnxruntime_int8(sr.model, list(images), scale)}
-        figures: list[Figures] = []
-        for threads in options.threads:
-            calls = {"clipfree INT8": bundle.load(threads=threads).bind(pixels)}
-            floats = {"onnxruntime FP32": clipped, "onnxruntime FP32, no clip": sr.model}
-            for name, model in {**quantized, **floats}.items():
-                calls[name] = onnxruntime_call(model, pixels, threads, scale)
-            figures += measure(calls, threads, options.rounds)
-        gmac = bundle.manifest.macs_per_pixel * height * width / 1e9
-        result = {"model": options.model.name, "size": [height, width], "gmac": gmac, "cpu": cpu_name(),
-                  "target": bundle.manifest.target.name, "rounds": options.rounds,
-                  "onnxruntime": onnxruntime.__version__, "figures": [asdict(figure) for figure in figures]}
-        if bundle.manifest.target.instruction_set == "avx512vnni":
-            from ceiling import vnni_ceiling
-
-            ceiling = vnni_ceiling()
-            result |= {"ceiling_gmac_per_second_and_core": ceiling, "share_of_ceiling": {
-                str(f.threads): gmac / (f.fastest / 1e3) / (ceiling * f.threads)
-                for f in figures if f.name == "clipfree INT8"}}
-        return result
-
-
-def measure(calls: dict[str, Call], threads: int, rounds: int) -> list[Figures]:
-    """Two warm-up rounds, then ``rounds`` rounds of every call in turn.
-
-    Before each timed call there is a pause and an untimed call: the thread pools of the others spin for a while after
-    their work and would keep a core from this one.
+    Attributes:
+        networks: by whether they have the clip.
+        pixels: u8 (h, w, C).
+        expected: the float network's result, u8.
+        enlarged: bicubic, u8.
+        folder: for what the contestants print.
     """
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for index in range(rounds + 2):
-        for name, call in calls.items():
-            time.sleep(0.1)
-            call()
-            start = time.perf_counter()
-            call()
-            if index >= 2:
-                times[name].append((time.perf_counter() - start) * 1e3)
-    first = next(iter(calls))
-    figures = []
-    for name, series in times.items():
-        ratios = [other / own for other, own in zip(series, times[first], strict=True)]
-        lower, middle, upper = statistics.quantiles(ratios, n=4)
-        figures.append(Figures(name, threads, min(series), statistics.median(series), float(np.quantile(series, 0.9)),
-                               middle, (lower, upper)))
-    return figures
+
+    networks: dict[bool, Network]
+    pixels: Pixels
+    expected: Pixels
+    enlarged: Pixels
+    folder: Path
 
 
-def cpu_name() -> str:
-    """What /proc/cpuinfo calls this CPU."""
+def compare(options: argparse.Namespace, contestants: Sequence[Contestant] = CONTESTANTS) -> Result:
+    """All contestants at all numbers of threads.
+
+    Raises:
+        ClipfreeError: the model or the photographs cannot be used.
+        GoneError: the first contestant, to which all are compared, could not be timed.
+    """
+    height, width = options.size
+    load = os.getloadavg()[0]
+    standings: dict[str, Standing] = {}
+    figures: list[Figures] = []
+    costs: list[ClipCost] = []
+    peaks: list[float] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        networks = read_networks(options.model, options.calib, folder, options.tflite)
+        network = networks[True]
+        pixels = picture(options.calib, network.channels, height, width)
+        race = Race(networks, pixels, network.upscale(pixels), enlarge(pixels, network.scale), folder)
+        for threads in options.threads:
+            with contextlib.ExitStack() as stack:
+                workers = enter(contestants, race, threads, standings, stack)
+                if contestants[0].name not in workers:
+                    raise GoneError(standings[contestants[0].name].sentence())
+                everybody = workers | start_ceiling(race, stack)
+                series, gone = measure({title: worker.time for title, worker in everybody.items()}, options.rounds)
+            peaks += [ceiling.GMAC / (time / 1e3) for time in series.pop(_CEILING, [])]
+            for title in gone.keys() & workers.keys():
+                standings[title] = replace(standings[title], status=FAILED, reason=gone[title])
+            if contestants[0].name in gone:
+                raise GoneError(standings[contestants[0].name].sentence())
+            figures += summarize(series, threads)
+            costs += clip_costs(series, threads)
+    cpu = this_cpu()
+    return Result(options.model.name, (height, width), network.macs_per_pixel * height * width / 1e9, cpu.name,
+                  cpu.cores, (load, os.getloadavg()[0]), options.rounds, PAUSE, contestants[0].name,
+                  tuple(standings.values()), tuple(figures), tuple(costs), max(peaks, default=None))
+
+
+def enter(contestants: Sequence[Contestant], race: Race, threads: int, standings: dict[str, Standing],
+          stack: contextlib.ExitStack) -> dict[str, Worker]:
+    """Start everybody, one after the other; returns those that can be timed, and writes down how each fared."""
+    workers = {}
+    for contestant in contestants:
+        for clip in contestant.clips:
+            title = contestant.title(clip)
+            print(f"{title}, {threads} threads", file=sys.stderr, flush=True)
+            standings[title], worker = admit(contestant, clip, race, threads)
+            if worker is not None:
+                stack.callback(worker.close)
+                workers[title] = worker
+    return workers
+
+
+def admit(contestant: Contestant, clip: bool, race: Race, threads: int) -> tuple[Standing, Worker | None]:
+    """Start one contestant; no worker if it is not installed, cannot take part, or its picture is too far off."""
+    expected, against, least = ((race.enlarged, "a bicubic enlargement", PLAUSIBLE_FOREIGN) if contestant.foreign else
+                                (race.expected, "the float network's result", PLAUSIBLE))
+    title = contestant.title(clip)
+    standing = Standing(title, contestant.package, contestant.version(), contestant.setting, NOT_INSTALLED,
+                        integer=contestant.integer and not contestant.foreign, against=against)  # fmt: skip
+    if standing.version is None:
+        return standing, None
+    log = race.folder / f"{title}, {threads}.log"
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
+        worker = Worker(contestant.prepare, race.networks[clip], race.pixels, threads, expected, log)
+    except UnsupportedError as error:
+        return replace(standing, status=UNSUPPORTED, reason=str(error)), None
+    except GoneError as error:
+        return replace(standing, status=FAILED, reason=str(error)), None
+    standing = replace(standing, status=TIMED, psnr=worker.psnr, note=worker.note)
+    if worker.psnr < least:
+        worker.close()
+        reason = f"{worker.psnr:.1f} dB to {against}, less than {least:.0f}"
+        return replace(standing, status=IMPLAUSIBLE, reason=reason), None
+    return standing, worker
 
 
-def main() -> None:
-    """Parse, run, print a table, write JSON."""
+def start_ceiling(race: Race, stack: contextlib.ExitStack) -> dict[str, Worker]:
+    """The ceiling of one core as one more worker; nothing where this CPU has none that is known."""
+    try:
+        worker = Worker(ceiling.prepare, race.networks[True], race.pixels, 1, race.pixels, race.folder / "ceiling.log")
+    except UnsupportedError:
+        return {}
+    stack.callback(worker.close)
+    return {_CEILING: worker}
+
+
+def clip_costs(series: dict[str, list[float]], threads: int) -> Iterator[ClipCost]:
+    """What the clip costs those that ran with and without it."""
+    for title, values in series.items():
+        free = series.get(f"{title}, no clip")
+        if free is not None:
+            lower, middle, upper = spread(values, free)
+            yield ClipCost(title, threads, middle, (lower, upper))
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """HEIGHTxWIDTH."""
+    height, _, width = text.partition("x")
+    return int(height), int(width)
+
+
+def wanted(contestant: Contestant, only: Sequence[str] | None) -> bool:
+    """Whether one of the words stands in its name."""
+    return only is None or any(word.lower() in contestant.name.lower() for word in only)
+
+
+def main() -> int:
+    """Parse, run, print a table, write JSON and the chart beside it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--calib", type=Path, required=True)
-    parser.add_argument("--size", default="360x640")
+    parser.add_argument("--calib", type=Path, required=True, help="a folder of photographs")
+    parser.add_argument("--size", type=read_size, default=(360, 640), help="of the input, HEIGHTxWIDTH")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--tflite", type=Path, help="an INT8 TensorFlow Lite file of such a network, for LiteRT")
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="clipfree and those with such a word in their name")
+    parser.add_argument("-o", "--output", type=Path, help="JSON; an SVG chart is written beside it")
     options = parser.parse_args()
-    result = run(options)
-    for figure in result["figures"]:
-        print(f"{figure['threads']} threads  {figure['name']:28s} {figure['fastest']:8.1f} ms fastest "
-              f"{figure['median']:8.1f} median  {figure['ratio']:6.2f} x "
-              f"({figure['ratio_quartiles'][0]:.2f} to {figure['ratio_quartiles'][1]:.2f})")
-    if "share_of_ceiling" in result:
-        shares = ", ".join(f"{share:.0%} on {threads}" for threads, share in result["share_of_ceiling"].items())
-        print(f"share of {result['ceiling_gmac_per_second_and_core']:.0f} GMAC/s a core: {shares} threads")
+    if options.rounds < 1 or min(options.threads) < 1 or min(options.size) < 1:
+        parser.error("rounds, threads and size are at least 1")
+    try:
+        result = compare(options, [CONTESTANTS[0], *(c for c in CONTESTANTS[1:] if wanted(c, options.only))])
+    except (ClipfreeError, GoneError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return getattr(error, "exit_code", 1)
+    print(table(result))
     if options.output:
-        with atomic_write(options.output) as file:
-            file.write((json.dumps(result, indent=1) + "\n").encode())
+        for path, text in ((options.output, json.dumps(result.to_json(), indent=1) + "\n"),
+                           (options.output.with_suffix(".svg"), draw(result))):  # fmt: skip
+            with atomic_write(path) as file:
+                file.write(text.encode())
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
