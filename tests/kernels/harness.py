@@ -45,6 +45,7 @@ class Case:
     zero_out: int = 5
     low: int | None = None
     fill: tuple[int, int] | None = None
+    fits: bool = True
     tile: Tile | None = None
     columns: int | None = None
     seed: int = 0
@@ -94,7 +95,7 @@ def spec(case: Case) -> Conv:
         count = blocks_of(channels)
         residual = Operand(View(count, 0, count), divide, modulo, RESIDUAL_ZERO, RESIDUAL_FACTOR)
     low = -case.zero_out if case.low is None else case.low
-    requantize = Requantize(low, 255 - case.zero_out, case.zero_out, case.slopes, case.inner, residual)
+    requantize = Requantize(low, 255 - case.zero_out, case.zero_out, case.slopes, case.inner, residual, case.fits)
     views = [View(count + 2 * start, start, count)
              for count, start in zip((blocks_of(case.inputs), blocks_of(case.outputs)), case.around, strict=True)]
     return Conv(views[0], views[1].count * PACK, case.groups, (case.kernel,) * 2, case.pads or (reach // 2,) * 2,

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.instruction_sets import EVERY
-from tests.kernels.harness import Case, check
+from tests.kernels.harness import Case, check, expected, geometry, make_data, run, spec
 from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.layout import unpack
 from toolchain.kernels.spec import Pixels
 from toolchain.kernels.tile import Tile
 from toolchain.targets import Target
@@ -73,6 +74,26 @@ def test_widths_around_the_column_tile(target: Target, over: int):
     dot = dot_product(target.instruction_set)
     check(Case(4, 4, height=2, width=dot.columns + over), target)
     check(Case(4, 12, height=2, width=2 * dot.columns + over, pixels=crd(2, 3)), target)
+
+
+@EVERY
+@pytest.mark.parametrize(("weight", "zero"), [(127, 0), (-127, 0), (127, 200), (-127, 200)])
+def test_values_beyond_int32_saturate(target: Target, weight: int, zero: int):
+    """A multiplier so large that the value before the clamp fits no integer, where nothing is known of it."""
+    case = Case(8, 8, fits=False, zero_in=0, zero_out=zero, fill=(255, weight), low=-zero)
+    data = make_data(case)
+    data.multiplier[:] = 1e6
+    np.testing.assert_array_equal(np.unique(expected(case, data)), [255 if weight > 0 else 0])
+    conv, shape = spec(case), geometry(case, target)
+    got = unpack(run(case, data, target)[conv.target.start:], shape, conv.channels, case.height, case.width)
+    np.testing.assert_array_equal(got, expected(case, data))
+
+
+@EVERY
+@pytest.mark.parametrize("low", [0, -5])
+@pytest.mark.parametrize("fits", [False, True])
+def test_bounds(target: Target, low: int, fits: bool):
+    check(Case(8, 8, zero_out=5, low=low, fits=fits), target)
 
 
 @EVERY

@@ -15,7 +15,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import activate, code_bits, combine, extract, word
+from toolchain.kernels.epilogue import activate, cast, extract, word
 from toolchain.kernels.intrinsics.dot import Dot, weight_position
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Conv, Operand
@@ -28,7 +28,7 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
     group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
     kh, kw = conv.kernel
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
-    columns = tiles * geometry.columns
+    columns, vectors = tiles * geometry.columns, tiles * (geometry.columns // dot.lanes)
     with IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("conv")
@@ -62,29 +62,43 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 weight = tirx.Cast("int32", w[c, k, i, j, weight_position(q, dot.paired)])
                 T.buffer_store(acc, acc[h, c, v] + code * weight, [h, c, v])
 
+            vector = f"x{dot.lanes}"
+
             def codes(h: Any, b: Any, v: Any) -> Any:
-                bits = []
+                """The words of ``dot.lanes`` pixels from column v on."""
+                T.reads(acc[h, b * PACK:b * PACK + PACK, v:v + dot.lanes])
+                values = []
                 for p in range(PACK):
                     c = b * PACK + p
-                    other = None if residual is None else _residual_code(r, residual, blocks, geometry, h, b, p, v)
+                    other = None if residual is None else _residual_code(r, residual, blocks, geometry, h, b, p, v,
+                                                                         f"uint32{vector}")
                     bend = None if slope is None else slope[c]
-                    bits.append(code_bits(activate(acc[h, c, v], multiplier[c], bend, other, requantize), requantize))
-                return combine(bits)
+                    sums = acc.vload([h, c, v], f"int32{vector}")
+                    values.append(activate(sums, multiplier[c], bend, other, requantize))
+                return dot.pack(values, requantize)
 
             if conv.pixels is None:
                 outside = word(requantize.zero_point * 0x01010101)
-                with T.grid(blocks, height, columns) as loops, T.sblock("out"):
-                    b, h, v = T.axis.remap("SSS", loops)
-                    inside = tirx.Cast("int32", v) < tirx.Cast("int32", width)
-                    T.buffer_store(y, tirx.Select(inside, codes(h, b, v), outside),
-                                   [b + conv.target.start, h + geometry.margin, v + SIDE])
+                with T.grid(blocks, height, vectors) as loops, T.sblock("out"):
+                    b, h, u = T.axis.remap("SSS", loops)
+                    v = u * dot.lanes
+                    words = codes(h, b, v)
+                    column = tirx.Ramp(tirx.Cast("int32", v), 1, dot.lanes)
+                    inside = column < tirx.Broadcast(tirx.Cast("int32", width), dot.lanes)
+                    place = [b + conv.target.start, h + geometry.margin, v + SIDE]
+                    T.writes(y[place[0], place[1], place[2]:place[2] + dot.lanes])
+                    T.buffer_store(y, tirx.Select(inside, words, tirx.Broadcast(outside, dot.lanes)),
+                                   [*place[:2], tirx.Ramp(place[2], 1, dot.lanes)])
                 fill_outside(y, conv.target.start, blocks, geometry, height, columns, outside)
             else:
-                rows = T.sblock_alloc_buffer((height, blocks, columns), "uint32")
-                with T.grid(height, blocks, columns) as loops, T.sblock("row"):
-                    h, b, v = T.axis.remap("SSS", loops)
-                    T.buffer_store(rows, codes(h, b, v), [h, b, v])
-                store_pixels(conv, rows, y, height, width, columns)
+                rows = T.sblock_alloc_buffer((height, blocks, vectors, dot.lanes), "uint32")
+                with T.grid(height, blocks, vectors, 1) as loops, T.sblock("row"):
+                    # compute_at wants a variable in every region that is written: `one` is always 0.
+                    h, b, u, one = T.axis.remap("SSSS", loops)
+                    words = codes(h, b, u * dot.lanes)
+                    T.writes(rows[h, b, u, one * dot.lanes:one * dot.lanes + dot.lanes])
+                    T.buffer_store(rows, words, [h, b, u, tirx.Ramp(0, 1, dot.lanes)])
+                store_pixels(conv, rows, y, height, width, vectors, dot.lanes)
         return builder.get()
 
 
@@ -103,31 +117,33 @@ def fill_outside(y: Any, start: int, blocks: int, geometry: Geometry, height: An
         T.buffer_store(y, outside, [b + start, h + margin, column])
 
 
-def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, columns: Any) -> None:
-    """Block ``pixels``: depth-to-space from packed rows ``(height, blocks, columns)`` into the picture."""
+def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors: Any, lanes: int) -> None:
+    """Block ``pixels``: depth-to-space from packed rows ``(height, blocks, vectors, lanes)`` into the picture."""
     assert conv.pixels is not None
     scale, channels = conv.pixels.scale, conv.pixels.channels
     blocks = conv.channels // PACK
     with T.serial(0, height) as loop, T.sblock("pixels"):
         # One block a row, opaque inside: the row of words is computed whole, then spread over `scale` rows of pixels.
         h = T.axis.spatial(height, loop)
-        T.reads(rows[h, 0:blocks, 0:columns])
+        T.reads(rows[h, 0:blocks, 0:vectors, 0:lanes])
         T.writes(y[h * scale:h * scale + scale, 0:width * scale, 0:channels])
         with T.serial(0, width) as v:
             for index, slot in enumerate(conv.pixels.table):
                 dy, dx, channel = index // (scale * channels), index // channels % scale, index % channels
-                code = extract(rows[h, slot // PACK, v], slot % PACK)
+                code = extract(rows[h, slot // PACK, v // lanes, v % lanes], slot % PACK)
                 T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
 
 
-def _residual_code(r: Any, residual: Operand, blocks: int, geometry: Geometry, h: Any, b: Any, p: int, v: Any) -> Any:
-    """The residual's code for output channel 4*b + p, of ``blocks`` blocks, at row h, column v of the picture."""
+def _residual_code(r: Any, residual: Operand, blocks: int, geometry: Geometry, h: Any, b: Any, p: int, v: Any,
+                   dtype: str) -> Any:
+    """The residual's codes for output channel 4*b + p, of ``blocks`` blocks, at row h, from column v on."""
     row, column = h + geometry.margin, v + SIDE
     if residual.divide == 1 and residual.modulo == residual.view.count * PACK == blocks * PACK:
-        return extract(r[residual.view.start + b, row, column], p)
+        return extract(r.vload([residual.view.start + b, row, column], dtype), p)
     slot = (b * PACK + p) // residual.divide % residual.modulo
     shift = tirx.Cast("uint32", slot % PACK * 8)
-    return tirx.Cast("int32", (r[residual.view.start + slot // PACK, row, column] >> shift) & word(255))
+    packed = r.vload([residual.view.start + slot // PACK, row, column], dtype)
+    return cast("int32", (packed >> shift) & word(255))
 
 
 def _buffer(name: str, shape: tuple[Any, ...], dtype: str) -> Any:

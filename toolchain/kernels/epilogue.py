@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import tvm
 from tvm import tirx
 
 from toolchain.kernels.spec import Requantize
@@ -22,23 +23,38 @@ def word(value: int) -> Any:
     return tirx.const(value, "uint32")
 
 
+def lanes(value: Any) -> int:
+    """Numbers in a vector expression; 1 for a scalar."""
+    return int(tvm.DataType(str(value.ty.dtype)).lanes)
+
+
+def cast(kind: str, value: Any) -> Any:
+    """Convert a scalar or vector to ``kind`` (a scalar type's name)."""
+    return tirx.Cast(typed(kind, value), value)
+
+
+def typed(kind: str, value: Any) -> str:
+    """The type of as many ``kind`` as ``value`` has lanes."""
+    return kind if lanes(value) == 1 else f"{kind}x{lanes(value)}"
+
+
 def fence(value: Any) -> Any:
     """Keep LLVM from contracting the multiplication in ``value`` with a later addition into one FMA, whose single
     rounding would change bits.
     """
-    return tirx.call_llvm_pure_intrin("float32", "llvm.arithmetic.fence", value)
+    return tirx.call_llvm_pure_intrin(typed("float32", value), "llvm.arithmetic.fence", value)
 
 
 def code_bits(value: Any, requantize: Requantize) -> Any:
     """Clamp, round and offset a float32: an int32 of which the low eight bits are the code."""
     bounded = tirx.max(tirx.min(value, real(requantize.high)), real(requantize.low))
-    bits = tirx.reinterpret("int32", bounded + real(MAGIC))
+    bits = tirx.reinterpret(typed("int32", value), bounded + real(MAGIC))
     return bits + tirx.const(requantize.zero_point, "int32") if requantize.zero_point else bits
 
 
 def activate(acc: Any, multiplier: Any, slope: Any | None, residual_code: Any | None, requantize: Requantize) -> Any:
     """float32 value before the clamp, from the int32 accumulator (bias included) and the residual's int32 code."""
-    value = tirx.Cast("float32", acc) * multiplier
+    value = cast("float32", acc) * multiplier
     if slope is not None:
         value = tirx.Select(value < real(0.0), value * slope, value)
     if requantize.inner is not None:
@@ -55,18 +71,23 @@ def activate(acc: Any, multiplier: Any, slope: Any | None, residual_code: Any | 
 
 def dequantize(code: Any, zero_point: int, multiplier: float) -> Any:
     """float32(code - zero point) * multiplier for an int32 ``code``."""
-    return tirx.Cast("float32", code - tirx.const(zero_point, "int32")) * real(multiplier)
+    return cast("float32", code - tirx.const(zero_point, "int32")) * real(multiplier)
 
 
 def extract(packed: Any, position: int) -> Any:
     """The code at byte ``position`` (0..3) of a word, as int32."""
-    return tirx.Cast("int32", (packed >> word(8 * position)) & word(255))
+    return cast("int32", (packed >> word(8 * position)) & word(255))
 
 
 def combine(bits: list[Any]) -> Any:
     """Four int32, of which the low bytes count, as one word."""
-    words = [tirx.Cast("uint32", b) for b in bits]
+    words = [cast("uint32", b) for b in bits]
     packed = words[0] & word(255)
     packed = packed | ((words[1] & word(255)) << word(8))
     packed = packed | ((words[2] & word(255)) << word(16))
     return packed | (words[3] << word(24))
+
+
+def pack_codes(values: list[Any], requantize: Requantize) -> Any:
+    """Four float32 vectors, one a channel, clamped, rounded and packed into words: plain arithmetic, any processor."""
+    return combine([code_bits(value, requantize) for value in values])

@@ -25,12 +25,11 @@ def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: 
         (picture_row,) = sch.get_loops(pixels)[:1]
         sch.parallel(picture_row)
         sch.compute_at(out, picture_row, preserve_unit_loops=True)
-        row, block, column = sch.get_loops(out)[-3:]
-    outer, inner = sch.split(column, [None, tile.vectors * dot.lanes])
-    vector, lanes = sch.split(inner, [None, dot.lanes])
+        row, block, column = sch.get_loops(out)[-4:-1]
+    outer, vector = sch.split(column, [None, tile.vectors])
     block_outer, block_inner = sch.split(block, [None, tile.channels // PACK])
     loops = (outer, block_outer) if tile.outer == "columns" else (block_outer, outer)
-    sch.reorder(row, *loops, block_inner, vector, lanes)
+    sch.reorder(row, *loops, block_inner, vector)
     if conv.pixels is None:
         sch.parallel(row)
     # preserve_unit_loops: the loops named below must be there whatever the tile's sizes are
@@ -55,7 +54,6 @@ def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: 
         sch.vectorize(init_lanes)
     for loop in rest[-2:]:
         sch.unroll(loop)
-    sch.vectorize(lanes)
     sch.unroll(vector)
     sch.unroll(block_inner)
     if conv.pixels is None:

@@ -50,6 +50,7 @@ class Requantize:
         slopes: a PReLU with a slope for every output channel follows the multiplication.
         inner: float32 bounds of an activation that precedes a residual; None: no such activation.
         residual: None: nothing is added.
+        fits: every value before the clamp is known to lie within int32.
     """
 
     low: int
@@ -58,6 +59,7 @@ class Requantize:
     slopes: bool = False
     inner: tuple[float, float] | None = None
     residual: Operand | None = None
+    fits: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,8 @@ from toolchain.lower.chain import (
     Term,
 )
 from toolchain.lower.lowered import Kernel
-from toolchain.lower.movement import MOVES, evaluate
-from toolchain.lower.weights import arrange, pad
+from toolchain.lower.movement import MOVES, evaluate, pattern
+from toolchain.lower.weights import arrange, fits, pad
 
 Extent = tuple[Any, Any]
 """Height and width of a tensor, as TVM expressions of the picture's."""
@@ -122,6 +122,7 @@ class Emitter:
         requantize, slopes = self._requantize(chain.before, chain.after, chain.output,
                                               None if residual is None else residual[0])
         constants = arrange(chain, source.slots, source.view.count, self.dot, slopes)
+        requantize = replace(requantize, fits=fits(constants, requantize))
         conv = Conv(source.view, blocks_of(channels) * PACK, constants.groups, chain.weight.shape[2:], chain.pads,
                     chain.dilation, requantize, view, pixels)
         arrays = [constants.weights, constants.bias, constants.multiplier]
@@ -194,14 +195,14 @@ class Emitter:
         """``term`` as an operand of a kernel with ``channels`` outputs, and the variable that holds it."""
         source = self.packed(term.var)
         multiplier = float(np.float32(np.float64(term.quantization.scale) / np.float64(output.scale)))
-        if _pattern(source.slots) is None:
+        if pattern(source.slots) is None:
             source = self._in_order(term.var)
         slots = source.slots * (channels if len(source.slots) == 1 else 1)
-        pattern = _pattern(slots)
-        if pattern is None or len(slots) != channels:
+        rule = pattern(slots)
+        if rule is None or len(slots) != channels:
             raise ModelError(f"a tensor of {len(source.slots)} channels is added to one of {channels}",
                              hint="only a single channel can be added to all")
-        return Operand(source.view, *pattern, term.quantization.zero_point, multiplier), source.var
+        return Operand(source.view, *rule, term.quantization.zero_point, multiplier), source.var
 
     def _in_order(self, var: Any) -> Packed:
         """A copy of ``var`` with channel c in slot c, for a concatenation whose parts end inside of a word."""
@@ -388,12 +389,3 @@ class Emitter:
 
 def _picture(pixels: Pixels, extent: Extent) -> Any:
     return relax.TensorType((extent[0] * pixels.scale, extent[1] * pixels.scale, pixels.channels), "uint8")
-
-
-def _pattern(slots: tuple[int, ...]) -> tuple[int, int] | None:
-    """(divide, modulo) with ``slots[c] == c // divide % modulo`` for all c, as `Operand` wants it, if there is one."""
-    modulo = max(slots) + 1
-    for divide in {1, max(1, len(slots) // modulo)}:
-        if all(slot == channel // divide % modulo for channel, slot in enumerate(slots)):
-            return divide, -(-modulo // PACK) * PACK if divide == 1 and modulo == len(slots) else modulo
-    return None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from tvm import relax, sym, tirx
 
+from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import Pixels
 
 MOVES = {"relax.reshape", "relax.permute_dims"}
@@ -66,3 +67,12 @@ def evaluate(extent: Any, values: dict[Any, int]) -> int:
     for var, value in values.items():
         analyzer.bind(var, tirx.const(value, "int64"))
     return int(analyzer.simplify(extent))
+
+
+def pattern(slots: tuple[int, ...]) -> tuple[int, int] | None:
+    """(divide, modulo) with ``slots[c] == c // divide % modulo`` for all c, as `Operand` wants it, if there is one."""
+    modulo = max(slots) + 1
+    for divide in {1, max(1, len(slots) // modulo)}:
+        if all(slot == channel // divide % modulo for channel, slot in enumerate(slots)):
+            return divide, -(-modulo // PACK) * PACK if divide == 1 and modulo == len(slots) else modulo
+    return None

@@ -9,6 +9,7 @@ import numpy as np
 from toolchain.errors import ModelError
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, blocks_of
+from toolchain.kernels.spec import Requantize
 from toolchain.lower.chain import ConvChain
 
 
@@ -78,6 +79,18 @@ def densify(weight: np.ndarray, groups: int) -> np.ndarray:
         rows = slice(group * channels // groups, (group + 1) * channels // groups)
         dense[rows, group * inputs:(group + 1) * inputs] = weight[rows]
     return dense
+
+
+def fits(constants: Constants, requantize: Requantize) -> bool:
+    """Whether no value before the clamp can leave int32, whatever the input's codes."""
+    sums = 255 * np.abs(constants.weights.astype(np.float64)).sum(axis=(1, 2, 3, 4)) + np.abs(constants.bias)
+    steep = 1.0 if constants.slopes is None else np.maximum(1.0, np.abs(constants.slopes))
+    largest = (sums * constants.multiplier * steep).max(initial=0)
+    if requantize.inner is not None:
+        largest = max(largest, *(abs(bound) for bound in requantize.inner if np.isfinite(bound)))
+    if requantize.residual is not None:
+        largest += 255 * abs(requantize.residual.multiplier)
+    return bool(largest < 2**30)
 
 
 def pad(values: np.ndarray, length: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
 from toolchain.kernels.intrinsics.dot import Dot, description
+from toolchain.kernels.intrinsics.x86_pack import AVX512, packer
 
 NAME = "clipfree.dot.avx512vnni"
 
@@ -31,4 +32,5 @@ def make() -> Dot:
                 dtype="int32x16")
 
     TensorIntrin.register(NAME, description(16, "int8", paired=False), dot, override=True)
-    return Dot("avx512vnni", 16, "int8", False, NAME, vectors=5, channels=4, registers=32)
+    return Dot("avx512vnni", 16, "int8", False, NAME, vectors=5, channels=4, registers=32,
+               pack=packer(AVX512))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
+
+from toolchain.kernels.epilogue import pack_codes
+from toolchain.kernels.spec import Requantize
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class Dot:
         vectors: default number of pixel vectors per register tile.
         channels: default number of output channels per register tile.
         registers: vector registers there are: a tile with more accumulators would keep them in memory.
+        pack: four float32 vectors of ``lanes`` pixels, one a channel, clamped, rounded and packed into words, see
+            `toolchain.kernels.epilogue.pack_codes`.
     """
 
     name: str
@@ -32,6 +38,7 @@ class Dot:
     vectors: int
     channels: int
     registers: int
+    pack: Callable[[list[Any], Requantize], Any] = pack_codes
 
     @property
     def columns(self) -> int:

@@ -11,20 +11,21 @@ from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
 from toolchain.kernels.intrinsics.dot import Dot, description
+from toolchain.kernels.intrinsics.x86_pack import AVX2, SSE4, Instructions, packer
 
 
 def make_avx2() -> Dot:
     """Eight pixels a register."""
-    return _make("avx2", 8, "llvm.x86.avx2.pmadd.wd")
+    return _make("avx2", AVX2, "llvm.x86.avx2.pmadd.wd")
 
 
 def make_sse4() -> Dot:
     """Four pixels a register; every x86-64 processor since 2008."""
-    return _make("sse4", 4, "llvm.x86.sse2.pmadd.wd")
+    return _make("sse4", SSE4, "llvm.x86.sse2.pmadd.wd")
 
 
-def _make(name: str, lanes: int, instruction: str) -> Dot:
-    half = 2 * lanes
+def _make(name: str, instructions: Instructions, instruction: str) -> Dot:
+    lanes, half = instructions.lanes, 2 * instructions.lanes
 
     @T.prim_func(s_tir=True)
     def dot(
@@ -55,4 +56,5 @@ def _make(name: str, lanes: int, instruction: str) -> Dot:
 
     intrinsic = f"clipfree.dot.{name}"
     TensorIntrin.register(intrinsic, description(lanes, "int16", paired=True), dot, override=True)
-    return Dot(name, lanes, "int16", True, intrinsic, vectors=2, channels=4, registers=16)
+    return Dot(name, lanes, "int16", True, intrinsic, vectors=2, channels=4, registers=16,
+               pack=packer(instructions))
