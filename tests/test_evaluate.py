@@ -53,6 +53,19 @@ def test_worse_is_worse():
     assert row.against_float.psnr_rgb == pytest.approx(20 * math.log10(255 / 8))
 
 
+def test_a_luma_network_is_measured_on_its_own_output():
+    picture = np.zeros((60, 50, 3), np.uint8)
+    picture[:, 25:] = (255, 0, 0)  # chroma, enlarged bicubically, leaves the range here: RGB is cut off
+
+    def perfect(pixels: np.ndarray) -> np.ndarray:
+        assert pixels.shape[2] == 1
+        return np.asarray(Image.fromarray(picture).convert("L"))[:, :, None]
+
+    row = evaluate(perfect, ImageSet((picture,), ("edge.png",), ()), channels=1, scale=2).mean
+    assert row.bundle.psnr_y > 50
+    assert row.bundle.psnr_rgb < 40
+
+
 def test_pictures_smaller_than_the_border():
     with pytest.raises(InputError, match="no picture is larger than the border of 40 pixels"):
         evaluate(bicubic, PICTURES, channels=3, scale=2, shave=40)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image
 
 from toolchain.errors import InputError
 from toolchain.images import ImageSet, Photo
-from toolchain.report.metrics import luma, psnr, psnr_luma, shaved, ssim
+from toolchain.report.metrics import luma, psnr, shaved, ssim
 from toolchain.runtime.photo import upscale_photo
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ Upscale = Callable[[Pixels], Pixels]
 
 @dataclass(frozen=True)
 class Quality:
-    """Of one picture against another: PSNR in dB over RGB and over BT.601 luma, SSIM of luma."""
+    """Of one picture against another: PSNR in dB over RGB and over BT.601 luma, SSIM of luma.
+
+    Luma is that of a luma network's own output, as papers measure it, not of the RGB picture made with it.
+    """
 
     psnr_rgb: float
     psnr_y: float
@@ -140,23 +143,46 @@ def enlarge(pixels: Pixels, scale: int) -> Pixels:
 
 def quality(found: Pixels, expected: Pixels, shave: int) -> Quality:
     """PSNR and SSIM of two pictures u8 (h, w, 3), ``shave`` pixels left out at each border."""
-    a, b = shaved(found, shave), shaved(expected, shave)
-    return Quality(psnr(a, b), psnr_luma(a, b), ssim(luma(a), luma(b)))
+    return _quality((found, luma(found)), (expected, luma(expected)), shave)
+
+
+_Picture = tuple[Pixels, npt.NDArray[np.float64]]
+"""u8 (h, w, 3), and its luma (h, w)."""
+
+
+def _quality(found: _Picture, expected: _Picture, shave: int) -> Quality:
+    a, b = (shaved(picture, shave) for picture, _ in (found, expected))
+    y, z = (shaved(plane, shave) for _, plane in (found, expected))
+    return Quality(psnr(a, b), psnr(y, z), ssim(y, z))
+
+
+def _upscaled(low: Pixels, upscale: Upscale, channels: int, scale: int) -> _Picture:
+    """The enlarged picture and its luma, which is a luma network's own output.
+
+    Back from RGB it would not be: what chroma, enlarged bicubically, puts beyond 0..255 is cut off there.
+    """
+    made: list[Pixels] = []
+
+    def remembered(pixels: Pixels) -> Pixels:
+        made.append(upscale(pixels))
+        return made[-1]
+
+    pixels = upscale_photo(Photo(low), remembered, channels=channels, scale=scale).pixels
+    return pixels, luma(made[-1] if channels == 1 else pixels)
 
 
 def _row(
     name: str, high: Pixels, upscale: Upscale, channels: int, scale: int, shave: int, compared: Upscale | None
 ) -> Row:
     low = shrink(high, scale)
-    found = upscale_photo(Photo(low), upscale, channels=channels, scale=scale).pixels
-    row = Row(
-        name, high.shape[0], high.shape[1], quality(found, high, shave), quality(enlarge(low, scale), high, shave)
-    )
+    original = (high, luma(high))
+    found = _upscaled(low, upscale, channels, scale)
+    row = Row(name, high.shape[0], high.shape[1], _quality(found, original, shave),
+              quality(enlarge(low, scale), high, shave))  # fmt: skip
     if compared is None:
         return row
-    exact = upscale_photo(Photo(low), compared, channels=channels, scale=scale).pixels
-    return Row(row.name, row.height, row.width, row.bundle, row.bicubic,
-               quality(exact, high, shave), quality(found, exact, shave))  # fmt: skip
+    exact = _upscaled(low, compared, channels, scale)
+    return replace(row, compared=_quality(exact, original, shave), against_float=_quality(found, exact, shave))
 
 
 def _mean(rows: Sequence[Row]) -> Row:

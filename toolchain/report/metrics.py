@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ Plane = npt.NDArray[np.float64]
 _SIGMA, _WINDOW = 1.5, 11
 
 
-def shaved(pixels: Pixels, border: int) -> Pixels:
+def shaved(pixels: npt.NDArray[Any], border: int) -> npt.NDArray[Any]:
     """Without ``border`` pixels at each edge; pictures too small for it stay as they are."""
     height, width = pixels.shape[:2]
     if border <= 0 or min(height, width) <= 2 * border:
@@ -41,11 +42,6 @@ def psnr(first: npt.NDArray[np.generic], second: npt.NDArray[np.generic]) -> flo
     _same_shape(first, second)
     error = float(np.mean((first.astype(np.float64) - second.astype(np.float64)) ** 2))
     return math.inf if error == 0 else 10 * math.log10(255.0**2 / error)
-
-
-def psnr_luma(first: Pixels, second: Pixels) -> float:
-    """PSNR in dB of BT.601 luma, the figure most super-resolution papers give as "PSNR (Y)"."""
-    return psnr(luma(first), luma(second))
 
 
 def ssim(first: Plane, second: Plane) -> float:
