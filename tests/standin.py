@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from toolchain.bundle import TunedCoverage
 from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quantize
 from toolchain.report.network import describe_network
 from toolchain.stages import Stages, real_stages
+from toolchain.tune.choose import Choice
 
 QUICK = Settings(crop=32, crops_per_image=1, equalize=False, reconstruct=False, correct_bias=False)
 
@@ -30,6 +32,8 @@ class StandIn:
         count, macs = len(network.layers), network.macs_per_pixel
         self.model = model.model
         self.kernels = [SimpleNamespace(name=f"qconv{index}") for index in range(count)]
+        self.choices: dict[str, Choice] = {}
+        self.tuned = TunedCoverage(count, 0, macs, 0)
         self.coverage = SimpleNamespace(
             convolutions=count, integer_convolutions=count, macs=macs, integer_macs=macs, float_operators=()
         )
@@ -55,7 +59,7 @@ class ReferenceRunner:
 def stages(**changes: Any) -> Stages:
     """Real stages but for the compiler, the library and the patience of the calibration."""
     stand_in = {
-        "compile": lambda model, target: StandIn(model),
+        "compile": lambda model, target, tuning: StandIn(model),
         "run": lambda path, channels, scale: ReferenceRunner(path, channels=channels, scale=scale).upscale,
         "quantize": lambda sr, images, settings: quantize(sr, images, settings or QUICK),
     }

@@ -77,7 +77,7 @@ def test_nothing_is_left_of_a_deployment_that_stops(
             raise error
 
     with pytest.raises(expected):
-        deploy(Request(model_file, tmp_path, photo_folder), stages=stages(compile=lambda model, target: Stops(model)))
+        deploy(Request(model_file, tmp_path, photo_folder), stages=stages(compile=lambda *given: Stops(given[0])))
     assert list(tmp_path.iterdir()) == []
 
 

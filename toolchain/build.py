@@ -15,11 +15,13 @@ from tvm.s_tir import Schedule
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.schedule import schedule_conv
-from toolchain.kernels.tile import Tile, default_tile
+from toolchain.kernels.tile import Tile
 from toolchain.lower import Coverage, Kernel, Lowered, geometry_for, import_qdq, lower
 from toolchain.lower.memory import storages
+from toolchain.tune.choose import Choice, Tuning, coverage
 
 if TYPE_CHECKING:
+    from toolchain.bundle import TunedCoverage
     from toolchain.link import Linker
     from toolchain.quantize import QuantizedModel
     from toolchain.targets import Target
@@ -33,15 +35,20 @@ class Compiled:
         executable: TVM's, with the entry ``main(u8[h, w, c]) -> u8[h*scale, w*scale, c]``.
         coverage: how much of it is integer.
         kernels: its convolution kernels, in order of execution.
-        tiles: the register tile of each kernel, by name.
+        choices: the tile of each kernel and where it comes from, by name.
         planned: the Relax module after memory planning: what is allocated, and as what.
     """
 
     executable: Any
     coverage: Coverage
     kernels: tuple[Kernel, ...]
-    tiles: Mapping[str, Tile]
+    choices: Mapping[str, Choice]
     planned: Any
+
+    @property
+    def tuned(self) -> TunedCoverage:
+        """How much of it runs in kernels that were tuned."""
+        return coverage(self.kernels, [self.choices[kernel.name] for kernel in self.kernels])
 
     def workspace(self, height: int, width: int) -> int:
         """Bytes of memory a call allocates for an input of ``height`` x ``width`` pixels, its result included."""
@@ -56,8 +63,8 @@ class Compiled:
         self.executable.export_library(str(path), fcompile=linker)
 
 
-def compile_model(model: QuantizedModel, target: Target) -> Compiled:
-    """Compile a quantized model for ``target``.
+def compile_model(model: QuantizedModel, target: Target, tuning: Tuning | None = None) -> Compiled:
+    """Compile a quantized model for ``target``, with the tiles that ``tuning`` knows, else with default ones.
 
     Raises:
         ModelError: the model has a structure that cannot be lowered.
@@ -66,11 +73,12 @@ def compile_model(model: QuantizedModel, target: Target) -> Compiled:
     dot = dot_product(target.instruction_set)
     module = import_qdq(model.model)
     lowered = lower(module, geometry_for(module, dot), dot)
-    tiles = {kernel.name: default_tile(kernel.conv, lowered.geometry.columns, dot) for kernel in lowered.kernels}
-    scheduled = schedule(lowered, tiles, dot)
+    tuning, columns = tuning or Tuning(), lowered.geometry.columns
+    choices = {kernel.name: tuning.choose(kernel, columns, dot) for kernel in lowered.kernels}
+    scheduled = schedule(lowered, {name: choice.tile for name, choice in choices.items()}, dot)
     planned = plan(scheduled)
     executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish())
-    return Compiled(executable, lowered.coverage, lowered.kernels, tiles, planned)
+    return Compiled(executable, lowered.coverage, lowered.kernels, choices, planned)
 
 
 def tvm_target(target: Target) -> Any:

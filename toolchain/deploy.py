@@ -24,6 +24,7 @@ from toolchain.link import find_linker, is_native
 from toolchain.report.network import Network, describe_network
 from toolchain.stages import Compiled, Stages, Upscale, real_stages
 from toolchain.targets import Target, find_target
+from toolchain.tune.choose import SIZE, read_tuning
 from toolchain.verify import Verified, make_cases, tolerance_for, verdict, verify
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Request:
         name: of the bundle; default: the model file's.
         value_range: what the model's floats mean, "0..1" or "0..255"; None to find out.
         settings: of the quantization; None for the defaults.
+        logs: folders of tuning logs that come before those of the package.
+        size: height and width of the picture whose tuned tiles are taken.
     """
 
     model: Path
@@ -67,6 +70,8 @@ class Request:
     name: str | None = None
     value_range: str | None = None
     settings: Settings | None = None
+    logs: tuple[Path, ...] = ()
+    size: tuple[int, int] = SIZE
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,7 @@ def deploy(
         ModelError: the model cannot be used.
         CalibrationError: the photographs cannot be used, or there are none.
         TargetError: unknown target, or no linker.
+        TuningError: a tuning log cannot be used.
         VerificationError: the library does not equal the integer reference.
         OutputError: the bundle cannot be written.
     """
@@ -132,15 +138,16 @@ def deploy(
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
     target = find_target(request.target)
     linker = find_linker(target.triple)
+    tuning = read_tuning(target, request.logs, request.size)
     stages = stages or real_stages()
     model, photos, warnings = _quantized(request, stages, line)
     path = bundle_path(request.out, request.name or request.model.stem)
     runs_here = is_native(target.triple) and not target.missing_on(this_cpu())
     with store.new_bundle(path) as folder:
         with line.step("compile") as note:
-            compiled = stages.compile(model, target)
+            compiled = stages.compile(model, target, tuning)
             coverage = _coverage(compiled)
-            note(f"integer coverage: {coverage}")
+            note(f"integer coverage: {coverage}; tuned: {compiled.tuned}")
         with line.step("link") as note:
             compiled.export(folder / store.LIBRARY, linker)
             note(f"{(folder / store.LIBRARY).stat().st_size / 1e3:.0f} kB with {' '.join(linker.command)}")
@@ -161,6 +168,7 @@ def deploy(
             network = describe_network(model.model)
             manifest = _manifest(request, model, target, compiled, coverage, network)
             report = _report(request, model, manifest, network, photos, verified, warnings)
+            report["tuning"] = _tuning(compiled, request.size)
             _write_files(folder, model, reference, picture, report)
             manifest = store.seal(folder, manifest)
             store.open_bundle(folder, for_this_machine=False)
@@ -256,6 +264,7 @@ def _manifest(
         # At a large size, where the rounding of widths to column tiles no longer shows; the input comes on top.
         workspace_per_pixel=compiled.workspace(1080, 1920) / (1080 * 1920) + model.channels,
         coverage=coverage,
+        tuned=compiled.tuned,
         kernels=tuple(str(getattr(kernel, "name", kernel)) for kernel in compiled.kernels),
         tensors=network.tensors,
         files={},
@@ -289,6 +298,13 @@ def _report(
         "verification": [asdict(case) for case in verified],
         "warnings": list(warnings),
     }
+
+
+def _tuning(compiled: Compiled, size: tuple[int, int]) -> dict[str, Any]:
+    """How much is tuned for pictures of ``size``, and the tile of every kernel."""
+    tiles = {name: str(choice) for name, choice in compiled.choices.items()}
+    share = compiled.tuned.share
+    return {**asdict(compiled.tuned), "share": share, "height": size[0], "width": size[1], "tiles": tiles}
 
 
 def _write_files(

@@ -62,3 +62,9 @@ class OutputError(ClipfreeError):
     """An output could not be written; nothing half-written is left behind."""
 
     exit_code = 8
+
+
+class TuningError(ClipfreeError):
+    """Tuning cannot go on here, or a tuning log is damaged, or made for another target or compiler."""
+
+    exit_code = 10

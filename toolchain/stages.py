@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,10 +13,12 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import onnx
 
+    from toolchain.bundle import TunedCoverage
     from toolchain.frontend import SRModel
     from toolchain.link import Linker
     from toolchain.quantize import QuantizedModel, Settings
     from toolchain.targets import Target
+    from toolchain.tune.choose import Tuning
 
 Pixels = npt.NDArray[np.uint8]
 Upscale = Callable[[Pixels], Pixels]
@@ -30,6 +32,12 @@ class Compiled(Protocol):
 
     @property
     def kernels(self) -> Sequence[Any]: ...  # noqa: D102
+
+    @property
+    def choices(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+    @property
+    def tuned(self) -> TunedCoverage: ...  # noqa: D102
 
     def workspace(self, height: int, width: int) -> int: ...  # noqa: D102
 
@@ -54,7 +62,7 @@ class Stages:
         normalize: to the small set of operators, with what was found.
         quantize: with photographs, to canonical QDQ.
         canonicalize: another tool's QDQ model to canonical QDQ.
-        compile: to a library.
+        compile: to a library, with the tiles that tuning found.
         reference: the integer reference of a QDQ model.
         run: a library file as a function on pixels; (path, channels, scale).
     """
@@ -64,7 +72,7 @@ class Stages:
     normalize: Normalize
     quantize: Quantize
     canonicalize: Callable[[onnx.ModelProto], QuantizedModel]
-    compile: Callable[[QuantizedModel, Target], Compiled]
+    compile: Callable[[QuantizedModel, Target, Tuning], Compiled]
     reference: Callable[[onnx.ModelProto], Upscale]
     run: Callable[[Path, int, int], Upscale]
 
@@ -79,10 +87,10 @@ def real_stages() -> Stages:
 
         return read(model)
 
-    def compile_model(model: QuantizedModel, target: Target) -> Compiled:
+    def compile_model(model: QuantizedModel, target: Target, tuning: Tuning) -> Compiled:
         from toolchain.build import compile_model as build
 
-        compiled: Compiled = build(model, target)
+        compiled: Compiled = build(model, target, tuning)
         return compiled
 
     def run(library: Path, channels: int, scale: int) -> Upscale:

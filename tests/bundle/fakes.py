@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toolchain.bundle import GOLDEN, LIBRARY, IntegerCoverage, Manifest, Versions, new_bundle, seal
+from toolchain.bundle import GOLDEN, LIBRARY, IntegerCoverage, Manifest, TunedCoverage, Versions, new_bundle, seal
 from toolchain.cpu import Cpu
 from toolchain.report.network import QuantizedTensor
 from toolchain.targets import Target
@@ -30,6 +30,7 @@ def manifest(**changes: object) -> Manifest:
         "macs_per_pixel": 1000.0,
         "workspace_per_pixel": 50.0,
         "coverage": IntegerCoverage(2, 2, 1000.0, 1000.0, ()),
+        "tuned": TunedCoverage(2, 1, 1000.0, 750.0),
         "kernels": ("qconv0", "qconv1"),
         "tensors": (QuantizedTensor("x", 3, 1 / 255, 0),),
         "files": {},

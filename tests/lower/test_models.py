@@ -52,4 +52,4 @@ def test_coverage_counts_true_work(name: str):
     assert sum(kernel.macs for kernel in found.kernels) == MACS[name]
     assert "100.0 % of MACs" in str(found.coverage)
     assert [kernel.name.split("_")[0] for kernel in found.kernels] == [f"conv{i}" for i in range(len(found.kernels))]
-    assert found.tiles.keys() == {kernel.name for kernel in found.kernels}
+    assert found.choices.keys() == {kernel.name for kernel in found.kernels}

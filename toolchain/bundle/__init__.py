@@ -1,6 +1,6 @@
 """Bundles: the folder that a deployment ends in, and that everything after it starts from."""
 
-from toolchain.bundle.manifest import FORMAT_VERSION, IntegerCoverage, Manifest, Versions
+from toolchain.bundle.manifest import FORMAT_VERSION, IntegerCoverage, Manifest, TunedCoverage, Versions
 from toolchain.bundle.store import GOLDEN, LIBRARY, QDQ, RECIPE, REPORT, SUFFIX, Bundle, new_bundle, open_bundle, seal
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Bundle",
     "IntegerCoverage",
     "Manifest",
+    "TunedCoverage",
     "Versions",
     "new_bundle",
     "open_bundle",

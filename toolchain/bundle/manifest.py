@@ -54,6 +54,24 @@ class IntegerCoverage:
 
 
 @dataclass(frozen=True)
+class TunedCoverage:
+    """How much of a network's arithmetic runs in kernels whose tiles were found by tuning."""
+
+    kernels: int
+    tuned_kernels: int
+    macs: float
+    tuned_macs: float
+
+    @property
+    def share(self) -> float:
+        """Tuned share of all MACs, 0..1."""
+        return self.tuned_macs / self.macs if self.macs else 1.0
+
+    def __str__(self) -> str:
+        return f"{self.tuned_kernels}/{self.kernels} kernels, {100 * self.share:.0f} % of MACs"
+
+
+@dataclass(frozen=True)
 class FileRecord:
     """A file of the bundle: bytes and SHA-256 in hexadecimal."""
 
@@ -78,6 +96,7 @@ class Manifest:
         macs_per_pixel: multiply-accumulates per input pixel.
         workspace_per_pixel: bytes of working memory per input pixel, input and output included.
         coverage: of the arithmetic by integer kernels.
+        tuned: of the arithmetic by tuned kernels.
         kernels: the names of the compiled functions.
         tensors: the quantized activations.
         files: every other file, by its name with forward slashes.
@@ -95,6 +114,7 @@ class Manifest:
     macs_per_pixel: float
     workspace_per_pixel: float
     coverage: IntegerCoverage
+    tuned: TunedCoverage
     kernels: tuple[str, ...]
     tensors: tuple[QuantizedTensor, ...]
     files: Mapping[str, FileRecord]
@@ -134,7 +154,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
 
 def _manifest(table: dict[str, Any]) -> Manifest:
-    target, coverage = table["target"], table["coverage"]
+    target, coverage, tuned = table["target"], table["coverage"], table["tuned"]
     low, high = (_number(value) for value in table["value_range"])
     manifest = Manifest(
         name=_text(table["name"]),
@@ -157,6 +177,10 @@ def _manifest(table: dict[str, Any]) -> Manifest:
             _count(coverage["convolutions"], least=0), _count(coverage["integer_convolutions"], least=0),
             _number(coverage["macs"]), _number(coverage["integer_macs"]),
             _all(_text, coverage["float_operators"]),
+        ),
+        tuned=TunedCoverage(
+            _count(tuned["kernels"], least=0), _count(tuned["tuned_kernels"], least=0),
+            _number(tuned["macs"]), _number(tuned["tuned_macs"]),
         ),
         kernels=_all(_text, table["kernels"]),
         tensors=_all(lambda t: QuantizedTensor(_text(t["name"]), _count(t["channels"], least=0), _number(t["scale"]),

@@ -133,7 +133,7 @@ class Emitter:
         name = f"conv{len(self.kernels)}_{kh}x{kw}_{chain.weight.shape[1] * chain.groups}to{channels}"
         function = conv_kernel.build(conv, self.geometry, self.dot)
         self.covered.add(chain.conv)
-        self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape) * self._enlarged(chain.conv)))
+        self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape), self._enlarged(chain.conv)))
         if pixels is None:
             return self._write(var, name, function, inputs, view)
         extent = self._extent(chain.conv)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,24 @@ class Kernel:
     Attributes:
         name: of the function in the module.
         conv: what it computes.
-        macs: true multiply-accumulates per low-resolution pixel (padding channels not counted).
+        work: true multiply-accumulates per pixel of its output (padding channels not counted).
+        enlarged: pixels of its output for one pixel of the picture.
     """
 
     name: str
     conv: Conv
-    macs: int
+    work: int
+    enlarged: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per pixel of the picture."""
+        return self.work * self.enlarged
+
+    @property
+    def scale(self) -> int:
+        """Pixels of its output for one pixel of the picture, in each direction."""
+        return math.isqrt(self.enlarged)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,95 @@
+"""Choosing the tiles of a build: from the logs where they know a kernel, else the default."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolchain.bundle import TunedCoverage
+from toolchain.kernels.tile import Tile, default_tile
+from toolchain.targets import Target
+from toolchain.tune.database import find_log, log_folder, need_log
+from toolchain.tune.records import Best
+from toolchain.tune.task import normal
+
+if TYPE_CHECKING:
+    from toolchain.kernels.intrinsics.dot import Dot
+    from toolchain.lower import Kernel
+
+SIZE = (360, 640)
+"""Height and width of the picture that kernels are chosen for if the user names none."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The tile of one kernel, and why.
+
+    Attributes:
+        tile: what to build with.
+        record: where it was found; None for the default tile of a kernel that no log knows.
+    """
+
+    tile: Tile
+    record: Best | None = None
+
+    def __str__(self) -> str:
+        if self.record is None:
+            return f"{self.tile} (default)"
+        task = self.record.task
+        return f"{self.tile} (tuned at {task.height}x{task.width}, threads {task.threads})"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What is known when a network is built.
+
+    Attributes:
+        logs: best tiles, log by log; the first that knows a kernel decides.
+        height, width: of the picture to be fast for.
+        threads: to be fast on.
+    """
+
+    logs: tuple[tuple[Best, ...], ...] = ()
+    height: int = SIZE[0]
+    width: int = SIZE[1]
+    threads: int = 1
+
+    def choose(self, kernel: Kernel, columns: int, dot: Dot) -> Choice:
+        """The tile for ``kernel``, with ``columns`` pixels in a column tile: of its records the one whose size is
+        nearest, then the one whose number of threads is.
+        """
+        conv = normal(kernel.conv)
+        for log in self.logs:
+            known = [best for best in log if best.task.conv == conv and best.tile.fits(conv, columns, dot)]
+            if known:
+                nearest = min(known, key=lambda best: self._distance(best, kernel.scale))
+                return Choice(nearest.tile, nearest)
+        return Choice(default_tile(kernel.conv, columns, dot))
+
+    def _distance(self, best: Best, scale: int) -> tuple[float, float, int, int, int]:
+        task = best.task
+        pairs = ((task.height, self.height * scale), (task.width, self.width * scale))
+        size = sum(abs(math.log(there / here)) for there, here in pairs)
+        # What follows the numbers of threads only makes the choice independent of the order of records.
+        return (size, abs(math.log(task.threads / self.threads)), task.height, task.width, task.threads)
+
+
+def read_tuning(target: Target, folders: Iterable[Path] = (), size: tuple[int, int] = SIZE) -> Tuning:
+    """What the logs in ``folders``, and those that come with the package, know for ``target``.
+
+    Raises:
+        TuningError: one of ``folders`` has no log for the target and the installed compiler, or a log is damaged or for
+            something else than its name says.
+    """
+    found = [need_log(folder, target) for folder in folders]
+    shipped = find_log(log_folder(), target)
+    return Tuning(tuple(log.best() for log in (*found, *([shipped] if shipped else []))), *size, target.cores)
+
+
+def coverage(kernels: Sequence[Kernel], choices: Sequence[Choice]) -> TunedCoverage:
+    """How much of ``kernels`` is tuned, given the choice for each."""
+    tuned = [kernel.macs for kernel, choice in zip(kernels, choices, strict=True) if choice.record is not None]
+    return TunedCoverage(len(kernels), len(tuned), sum(kernel.macs for kernel in kernels), sum(tuned))

@@ -1,0 +1,51 @@
+"""The kernels a network is made of, without deploying it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toolchain.images import read_images
+from toolchain.targets import Target
+
+if TYPE_CHECKING:
+    from toolchain.lower import Kernel
+
+_SIDE = 48
+
+
+def kernels_of(
+    path: Path, target: Target, calibration: Path | Sequence[Path] | None = None, value_range: str | None = None
+) -> tuple[Kernel, ...]:
+    """The convolution kernels that ``target`` gets for an ONNX model, in order of execution.
+
+    A float model is quantized in a hurry, without photographs on noise: the numbers do not change a kernel's speed.
+
+    Raises:
+        ModelError: the model cannot be used.
+        CalibrationError: the photographs cannot be used.
+        TargetError: there are no kernels for the target's instruction set.
+    """
+    from toolchain.frontend import is_quantized, load_model, normalize
+    from toolchain.kernels.intrinsics import dot_product
+    from toolchain.lower import geometry_for, import_qdq, lower
+    from toolchain.quantize import Settings, quantize
+    from toolchain.quantize.foreign import canonicalize
+
+    source = load_model(path)
+    if is_quantized(source):
+        model = canonicalize(source)
+    else:
+        sr = normalize(source, value_range=value_range)
+        images = [np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE, sr.channels), dtype=np.uint8)]
+        if calibration is not None:
+            images = list(read_images(calibration, channels=sr.channels, crop=_SIDE, crops_per_photo=1).images)
+        hurry = Settings(activations="minmax", crop=_SIDE, crops_per_image=1, equalize=False, reconstruct=False,
+                         correct_bias=False, tame=False, augment=False)  # fmt: skip
+        model = quantize(sr, images, hurry)
+    dot = dot_product(target.instruction_set)
+    module = import_qdq(model.model)
+    return lower(module, geometry_for(module, dot), dot).kernels

@@ -1,0 +1,134 @@
+"""Data to run one kernel on, and what the integer reference says it must give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from toolchain.kernels.intrinsics.dot import Dot
+from toolchain.kernels.layout import PACK, SIDE, Geometry, pack
+from toolchain.kernels.spec import Conv
+from toolchain.quantize.arithmetic import scaled
+from toolchain.quantize.convolve import Convolution
+
+Codes = npt.NDArray[np.uint8]
+_ZERO, _RESIDUAL_ZERO = 7, 9
+_UNTOUCHED = 0xDEADBEEF
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Random data for a kernel.
+
+    Attributes:
+        conv, geometry: the kernel's.
+        codes: input, uint8 (channels, h, w), its zero point 7.
+        weights: int8 (channels out, channels in / groups, kh, kw).
+        bias: int32; multiplier, slopes: float32; one for each output channel.
+        residual: uint8 (channels, h, w), its zero point `Operand.zero_point`; None where nothing is added.
+    """
+
+    conv: Conv
+    geometry: Geometry
+    codes: Codes
+    weights: npt.NDArray[np.int8]
+    bias: npt.NDArray[np.int32]
+    multiplier: npt.NDArray[np.float32]
+    slopes: npt.NDArray[np.float32]
+    residual: Codes | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input."""
+        return self.codes.shape[1], self.codes.shape[2]
+
+    def inputs(self, dot: Dot) -> list[npt.NDArray[np.generic]]:
+        """The arrays a kernel takes before height, tiles and width, in order."""
+        conv, residual = self.conv, self.conv.requantize.residual
+        arrays: list[npt.NDArray[np.generic]] = [self._packed(self.codes, conv.source.total, conv.source.start, _ZERO)]
+        if residual is not None and self.residual is not None:
+            arrays.append(self._packed(self.residual, residual.view.total, residual.view.start, residual.zero_point))
+        weights = self.weights.reshape(conv.channels, -1, PACK, *conv.kernel).transpose(0, 1, 3, 4, 2)
+        weights = weights[..., [0, 2, 1, 3]] if dot.paired else weights
+        folded = self.bias - _ZERO * self.weights.astype(np.int32).sum(axis=(1, 2, 3), dtype=np.int32)
+        arrays += [np.ascontiguousarray(weights, dot.weight_dtype), folded.astype(np.int32), self.multiplier]
+        return arrays + [self.slopes] * conv.requantize.slopes
+
+    def output(self) -> npt.NDArray[np.generic]:
+        """An array for the result, filled with what no kernel would write."""
+        height, width = self.size
+        pixels = self.conv.pixels
+        if pixels is not None:
+            return np.full((height * pixels.scale, width * pixels.scale, pixels.channels), 77, np.uint8)
+        tiles = self.geometry.tiles(width)
+        return np.full(self.geometry.shape(self.conv.target.total, height, tiles), _UNTOUCHED, np.uint32)
+
+    def expected(self) -> npt.NDArray[np.generic]:
+        """What `output` must hold after the kernel has run, by the integer reference; see `used` for which part."""
+        codes = self._requantized()
+        conv, pixels = self.conv, self.conv.pixels
+        result = self.output()
+        if pixels is None:
+            start = conv.target.start
+            result[start:start + conv.target.count] = pack(codes, self.geometry, conv.requantize.zero_point)
+        else:
+            scale, channels = pixels.scale, pixels.channels
+            for index, slot in enumerate(pixels.table):
+                dy, dx, channel = index // (scale * channels), index // channels % scale, index % channels
+                result[dy::scale, dx::scale, channel] = codes[slot]
+        return result
+
+    def used(self, output: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """The part of an output that somebody reads: all but the words beside the margin."""
+        if self.conv.pixels is not None:
+            return output
+        return output[..., SIDE - self.geometry.margin:output.shape[2] - SIDE + self.geometry.margin]
+
+    def _requantized(self) -> Codes:
+        """The output's codes (channels, h, w)."""
+        conv, given = self.conv, self.conv.requantize
+        (top, left), (bottom, right) = conv.pads, (
+            (k - 1) * d - pad for k, d, pad in zip(conv.kernel, conv.dilation, conv.pads, strict=True))
+        convolution = Convolution(self.weights, self.bias, pads=(top, left, bottom, right), dilations=conv.dilation,
+                                  group=conv.groups)
+        sums = np.concatenate([band for _, band in convolution.bands(self.codes, _ZERO)], axis=1)
+        values = sums.astype(np.float32) * self.multiplier[:, None, None]
+        if given.slopes:
+            values = np.where(values < 0, values * self.slopes[:, None, None], values)
+        if given.inner is not None:
+            values = np.minimum(np.maximum(values, np.float32(given.inner[0])), np.float32(given.inner[1]))
+        if given.residual is not None and self.residual is not None:
+            other = self.residual[np.arange(conv.channels) // given.residual.divide % given.residual.modulo]
+            factor = np.asarray(given.residual.multiplier, np.float32)
+            values = values + scaled(other, given.residual.zero_point, factor)
+        bounded = np.minimum(np.maximum(values, np.float32(given.low)), np.float32(given.high))
+        codes: Codes = (np.rint(bounded) + np.float32(given.zero_point)).astype(np.uint8)
+        return codes
+
+    def _packed(self, codes: Codes, total: int, start: int, zero_point: int) -> npt.NDArray[np.uint32]:
+        words = np.full(self.geometry.shape(total, codes.shape[1], self.geometry.tiles(codes.shape[2])), _UNTOUCHED,
+                        np.uint32)
+        words[start:start + codes.shape[0] // PACK] = pack(codes, self.geometry, zero_point)
+        return words
+
+
+def make_sample(conv: Conv, geometry: Geometry, height: int, width: int, seed: int = 0) -> Sample:
+    """Random data for ``conv`` on ``height`` x ``width`` pixels, such that its codes spread over the whole range."""
+    rng = np.random.default_rng(seed)
+    inputs, taps = conv.source.count * PACK, conv.source.count * PACK // conv.groups * conv.kernel[0] * conv.kernel[1]
+    residual = conv.requantize.residual
+    other = None
+    if residual is not None:
+        other = rng.integers(0, 256, (residual.view.count * PACK, height, width), dtype=np.uint8)
+    return Sample(
+        conv, geometry,
+        codes=rng.integers(0, 256, (inputs, height, width), dtype=np.uint8),
+        weights=rng.integers(-127, 128, (conv.channels, inputs // conv.groups, *conv.kernel), dtype=np.int8),
+        bias=rng.integers(-3000, 3000, conv.channels, dtype=np.int32),
+        # Codes spread by about 75, weights by about 73: sums by their product times the root of the number of taps.
+        multiplier=(rng.uniform(0.5, 1.5, conv.channels) * 60 / (75 * 73 * np.sqrt(taps))).astype(np.float32),
+        slopes=rng.uniform(-0.3, 0.6, conv.channels).astype(np.float32),
+        residual=other,
+    )  # fmt: skip

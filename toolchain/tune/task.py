@@ -1,0 +1,111 @@
+"""What is tuned: a kernel at a picture size and a number of threads, without what does not touch its speed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from toolchain.kernels.layout import PACK, Geometry
+from toolchain.kernels.spec import Conv, Pixels, Requantize, View
+
+if TYPE_CHECKING:
+    from toolchain.kernels.intrinsics.dot import Dot
+    from toolchain.lower import Kernel
+
+_ZERO_POINT = 128
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kernel to tune.
+
+    Attributes:
+        conv: the kernel, in the form of `normal`.
+        height, width: pixels of its output, before any depth-to-space.
+        threads: it runs on.
+    """
+
+    conv: Conv
+    height: int
+    width: int
+    threads: int
+
+    def geometry(self, dot: Dot) -> Geometry:
+        """Of the packed tensors it is tuned on."""
+        conv = self.conv
+        reach = [(k - 1) * d for k, d in zip(conv.kernel, conv.dilation, strict=True)]
+        return Geometry(max(1, *conv.pads, reach[0] - conv.pads[0], reach[1] - conv.pads[1]), dot.columns)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one call."""
+        conv = self.conv
+        taps = conv.source.count * PACK // conv.groups * conv.kernel[0] * conv.kernel[1]
+        return conv.channels * taps * self.height * self.width
+
+    def __str__(self) -> str:
+        return f"{describe(self.conv)}, {self.height}x{self.width}, {threads(self.threads)}"
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Why a task is wanted: for pictures of ``height`` x ``width``, ``times`` for each run of the networks."""
+
+    height: int
+    width: int
+    times: int
+
+
+def tasks_of(
+    networks: Iterable[Sequence[Kernel]], sizes: Sequence[tuple[int, int]], counts: Sequence[int]
+) -> dict[Task, Demand]:
+    """The tasks of some networks for pictures of ``sizes`` (height, width) on ``counts`` threads: equal kernels of one
+    network or of several are one task.
+    """
+    kernels = Counter((normal(kernel.conv), kernel.scale) for network in networks for kernel in network)
+    return {
+        Task(conv, height * scale, width * scale, count): Demand(height, width, times)
+        for height, width in sizes
+        for count in counts
+        for (conv, scale), times in kernels.items()
+    }
+
+
+def normal(conv: Conv) -> Conv:
+    """``conv`` without what does not change its speed: the values of its quantization, its place in larger buffers,
+    on which sides it pads, and the order of a pixel shuffle.
+    """
+    given = conv.requantize
+    inner = given.inner and (0.0, float("inf") if given.inner[1] == float("inf") else 64.0)
+    residual = given.residual and replace(given.residual, view=_alone(given.residual.view), zero_point=_ZERO_POINT,
+                                          multiplier=0.5)  # fmt: skip
+    requantize = Requantize(-_ZERO_POINT, 255 - _ZERO_POINT, _ZERO_POINT, given.slopes, inner, residual)
+    reach = [(k - 1) * d // 2 for k, d in zip(conv.kernel, conv.dilation, strict=True)]
+    pixels = conv.pixels
+    if pixels is not None:
+        pixels = Pixels(pixels.scale, pixels.channels, tuple(range(len(pixels.table))))
+    return replace(conv, source=_alone(conv.source), target=_alone(conv.target), pads=(reach[0], reach[1]),
+                   requantize=requantize, pixels=pixels)  # fmt: skip
+
+
+def describe(conv: Conv) -> str:
+    """A kernel in a few words, with channels as they are padded: ``3x3 32->28, groups 4, pixels x3``."""
+    parts = [f"{conv.kernel[0]}x{conv.kernel[1]} {conv.source.count * PACK}->{conv.channels}"]
+    parts += [f"groups {conv.groups}"] * (conv.groups > 1)
+    parts += [f"dilation {conv.dilation[0]}"] * (max(conv.dilation) > 1)
+    parts += ["slopes"] * conv.requantize.slopes
+    parts += ["inner bounds"] * (conv.requantize.inner is not None)
+    parts += ["residual"] * (conv.requantize.residual is not None)
+    parts += [f"pixels x{conv.pixels.scale}"] if conv.pixels else []
+    return ", ".join(parts)
+
+
+def threads(count: int) -> str:
+    """``1 thread``, ``2 threads``."""
+    return f"{count} thread{'s' * (count != 1)}"
+
+
+def _alone(view: View) -> View:
+    return View(view.count, 0, view.count)

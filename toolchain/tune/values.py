@@ -1,0 +1,66 @@
+"""Frozen dataclasses as JSON and back, checked field by field: what is read may come from anywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def to_plain(value: Any) -> Any:
+    """A dataclass as JSON values. Fields at their defaults are left out; infinities become texts."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [(field, getattr(value, field.name)) for field in dataclasses.fields(value)]
+        return {field.name: to_plain(item) for field, item in fields if item != field.default}
+    if isinstance(value, tuple):
+        return [to_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def from_plain(cls: type[T], table: Any) -> T:
+    """Inverse of `to_plain`.
+
+    Raises:
+        TypeError, ValueError: a field is unknown, is missing, or is not what the class says.
+    """
+    if not isinstance(table, Mapping):
+        raise TypeError(f"{cls.__name__} must be a table, not {table!r}")
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(table) - set(hints))
+    if unknown:
+        raise ValueError(f"{cls.__name__} has no field {unknown[0]!r}")
+    values = {name: _value(hints[name], value, f"{cls.__name__}.{name}") for name, value in table.items()}
+    try:
+        return cls(**values)
+    except TypeError as error:  # a field without a default is missing
+        raise ValueError(str(error)) from error
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = [option for option in arguments if option is not type(None)]
+        return None if value is None else _value(options[0], value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise ValueError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {value!r}")
+        return value
+    if origin is tuple and isinstance(value, list):
+        if arguments[-1] is Ellipsis:
+            return tuple(_value(arguments[0], item, where) for item in value)
+        if len(arguments) == len(value):
+            return tuple(_value(item_hint, item, where) for item_hint, item in zip(arguments, value, strict=True))
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_plain(hint, value)
+    if hint is float and (value in ("inf", "-inf") or (type(value) in (int, float) and math.isfinite(value))):
+        return float(value)
+    if hint in (int, bool, str) and type(value) is hint:
+        return value
+    raise ValueError(f"{where} cannot be {value!r}")
