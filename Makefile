@@ -4,12 +4,18 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test check clean
+# What the shipped tuning logs are made of; `make tuning-logs TUNED="zoo:xlsr_x3"` for some of it.
+TUNED ?= $(wildcard toolchain/zoo/models/*.onnx)
+TUNED_TARGETS ?= x86-avx512vnni x86-avx2
+TUNED_SIZES ?= 180x320 270x480 360x640 540x960
+
+.PHONY: help demo test check tuning-logs clean
 
 help:
 	@echo "make demo    deploy the embedded model and upscale a real photograph into out/demo"
 	@echo "make test    run the tests (ARGS='-k tiles' for some of them)"
 	@echo "make check   ruff and mypy"
+	@echo "make tuning-logs  tune every embedded network on this machine, which must be idle; goes on where it was stopped"
 	@echo "make clean   remove $(VENV) and out"
 
 demo: $(VENV)/.demo
@@ -21,6 +27,13 @@ test: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+tuning-logs: $(VENV)/.dev
+	for target in $(TUNED_TARGETS); do \
+	    $(BIN)/clipfree tune $(TUNED) --target $$target $(TUNED_SIZES:%=--size %) --threads 1 --threads 2 \
+	        --resume --logs out/tuning --curve out/tuning/$$target.png || exit 1; \
+	done
+	$(BIN)/clipfree logs best out/tuning -o tuning_logs
 
 clean:
 	rm -rf $(VENV) out

@@ -61,7 +61,8 @@ def test_the_module_is_the_command():
 
 
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]):
-    for words in (["deploy"], ["run"], ["evaluate"], ["bench"], ["verify"], ["inspect"], ["demo"], ["targets", "list"]):
+    for words in (["deploy"], ["run"], ["evaluate"], ["bench"], ["verify"], ["inspect"], ["demo"], ["targets", "list"],
+                  ["tune"], ["logs", "show"]):
         assert main([*words, "--help"]) == 0
         out = capsys.readouterr().out
         assert "Usage: clipfree" in out

@@ -60,13 +60,13 @@ def bench(
                    gmac=work / 1e9, peak_memory_mb=megabytes, rows=rows)  # fmt: skip
 
 
-def parse_size(size: str) -> tuple[int, int]:
-    """Height and width of "360x640".
+def parse_size(size: str, option: str = "--size") -> tuple[int, int]:
+    """Height and width of "360x640", the value of ``option``.
 
     Raises:
         InputError: it is not two positive numbers.
     """
     parts = size.lower().split("x")
     if len(parts) != 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
-        raise InputError(f"--size {size} is not understood", hint="give HEIGHTxWIDTH, such as 360x640")
+        raise InputError(f"{option} {size} is not understood", hint="give HEIGHTxWIDTH, such as 360x640")
     return int(parts[0]), int(parts[1])

@@ -24,9 +24,12 @@ def deploy(
     name: Annotated[str | None, typer.Option("--name", help="Of the bundle; default: the model's.")] = None,
     value_range: Range = None,
     ranges: Annotated[str, typer.Option("--ranges", help="Estimator of activation ranges: mse or minmax.")] = "mse",
+    logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
+    tuned_for: Annotated[str, typer.Option("--tuned-for", help="Be fast for inputs of HEIGHTxWIDTH.")] = "360x640",
     as_json: Json = False,
 ) -> None:
     """Turn an ONNX super-resolution model into a verified INT8 bundle."""
+    from toolchain.cli.bench import parse_size
     from toolchain.deploy import Request
     from toolchain.quantize import Settings
     from toolchain.zoo.demo_photos import demo_photographs
@@ -36,7 +39,9 @@ def deploy(
     photographs = demo_photographs() if calib is None and model.startswith(PREFIX) else calib
     settings = None if ranges == "mse" else Settings(activations=ranges)
     console = Console(as_json=as_json)
-    done = run_steps(Request(path, out, photographs, target, name, value_range, settings), console)
+    request = Request(path, out, photographs, target, name, value_range, settings, () if logs is None else (logs,),
+                      parse_size(tuned_for, "--tuned-for"))  # fmt: skip
+    done = run_steps(request, console)
     summarize(done, console)
     console.result(
         command="deploy", bundle=done.path, target=done.manifest.target.name, seconds=done.seconds,
@@ -73,6 +78,8 @@ def summarize(done: Deployment, console: Console) -> None:
     kind = "RGB" if manifest.channels == 3 else "luma"
     console.say(f"  x{manifest.scale} {kind}, {done.network.parameters} parameters, {work} per input pixel")
     console.say(f"  integer coverage: {manifest.coverage}")
+    advice = "; `clipfree tune` finds faster tiles" if manifest.tuned.share < 1 else ""
+    console.say(f"  tuned: {manifest.tuned}{advice}")
     if clip:
         console.say(f"  final clip {clip['low']:g}..{clip['high']:g} ({clip['spelling']}) became the output's range")
     tamed = done.report["calibration"]["representative"]
