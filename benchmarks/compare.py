@@ -101,7 +101,7 @@ def enter(contestants: Sequence[Contestant], race: Race, threads: int, standings
     for contestant in contestants:
         for clip in contestant.clips:
             title = contestant.title(clip)
-            print(f"{title}, {threads} threads", file=sys.stderr, flush=True)
+            print(f"{title}, threads: {threads}", file=sys.stderr, flush=True)
             standings[title], worker = admit(contestant, clip, race, threads)
             if worker is not None:
                 stack.callback(worker.close)
