@@ -51,7 +51,7 @@ KERNELS = {
 @pytest.mark.parametrize("name", KERNELS)
 def test_right_kernels_are_timed_and_wrong_ones_are_not(name: str, builder: LocalBuilder, runner: LocalRunner):
     spec = normal(KERNELS[name])
-    right = Task(spec, 6, 40, 1)
+    right = Task(spec, 6, 40, 2)
     # The same kernel but for one bound: what a wrong schedule might do to a few pixels.
     requantize = dataclasses.replace(spec.requantize, high=spec.requantize.high - 100)
     wrong = dataclasses.replace(right, conv=dataclasses.replace(spec, requantize=requantize))

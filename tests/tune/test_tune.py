@@ -107,8 +107,10 @@ def test_logs_are_shown_checked_and_brought_together(logs: Path, tmp_path: Path,
 def test_logs_that_are_of_no_use_here(tmp_path: Path, capsys):
     damaged = tmp_path / "damaged.jsonl"
     damaged.write_text("{}\n")
-    assert main(["logs", "check", str(damaged)]) == 10
-    assert "cannot be used" in capsys.readouterr().err
+    assert main(["logs", "check", str(damaged), "--json"]) == 10
+    captured = capsys.readouterr()
+    assert "1 of 1 tuning logs cannot be used" in captured.err
+    assert json.loads(captured.out)["logs"][0]["damaged"] is True
     with open_log(tmp_path / "foreign", dataclasses.replace(HEADER, target="x86-sse9")) as writer:
         writer.append(best(task()))
     assert main(["logs", "check", str(tmp_path / "foreign")]) == 0

@@ -31,10 +31,10 @@ def check(places: Places = None, as_json: Json = False) -> None:
     if not found:
         console.say("no logs")
     console.result(command="logs check", logs=found)
-    damaged = [log for log in found if log.damaged]
+    damaged = sum(log.damaged for log in found)
     if damaged:
-        raise TuningError(f"{len(damaged)} of {len(found)} tuning logs cannot be used",
-                          hint=f"{damaged[0].obstacle}")  # fmt: skip
+        console.note(f"{damaged} of {len(found)} tuning logs cannot be used")
+        raise typer.Exit(TuningError.exit_code)
 
 
 def show(places: Places = None, as_json: Json = False) -> None:

@@ -7,7 +7,6 @@ candidate may crash or hang it, so it is not this one.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -32,11 +31,10 @@ class Worker:
 
     Args:
         command: what to run.
-        environment: variables beyond those of this process.
     """
 
-    def __init__(self, command: Sequence[str] = WORKER, environment: Mapping[str, str] | None = None) -> None:
-        self.command, self.environment = command, {**os.environ, **(environment or {})}
+    def __init__(self, command: Sequence[str] = WORKER) -> None:
+        self.command = command
         self._process: subprocess.Popen[str] | None = None
         self._errors: IO[bytes] | None = None
 
@@ -76,7 +74,7 @@ class Worker:
             # A session of its own: Ctrl-C is for the parent, which then ends the child.
             self._process = subprocess.Popen(
                 self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
-                env=self.environment, start_new_session=True,
+                start_new_session=True,
             )  # fmt: skip
         return self._process
 

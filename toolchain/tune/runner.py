@@ -19,7 +19,7 @@ from toolchain.tune.values import from_plain, to_plain
 LIMIT = 30.0
 """Seconds a candidate may take beyond what its arithmetic needs."""
 
-_SLOWEST = 1e9
+_SLOWEST = 3e9
 """Multiply-accumulates a second below which a kernel counts as hanging."""
 
 
@@ -69,14 +69,13 @@ class LocalRunner:
 
     def __init__(self, instruction_set: str, command: Sequence[str] = WORKER) -> None:
         self.instruction_set = instruction_set
-        # Left to itself TVM would use half of the cores, and tie the process to one of them.
-        self._worker = Worker(command, {"TVM_BIND_THREADS": "0"})
+        self._worker = Worker(command)
 
     def time(self, task: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
         """One result for each library; those that are right run in turn, ``rounds`` times."""
         request = {"operation": "time", "task": to_plain(task), "instruction_set": self.instruction_set,
                    "libraries": [str(path) for path in libraries], "rounds": rounds}  # fmt: skip
-        limit = LIMIT + len(libraries) * (rounds + 3) * (0.1 + task.macs / _SLOWEST)
+        limit = LIMIT + len(libraries) * (rounds + 3) * (0.05 + task.macs / _SLOWEST)
         try:
             answer = self._worker.ask(request, limit)
         except Died as death:

@@ -240,7 +240,7 @@ def resume(searches: Iterable[Search], records: Iterable[Record], cpu: str, *, t
 
 def _rounds(most: int, seconds: float) -> int:
     """How many rounds of ``seconds`` each to run: ``most``, but fewer where that would take long."""
-    return max(min(most, 7), min(most, int(3.0 / seconds)))
+    return max(min(most, 7), min(most, int(3.0 / max(seconds, 1e-6))))
 
 
 def _work(search: Search) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toolchain.kernels.layout import PACK, Geometry
-from toolchain.kernels.spec import Conv, Pixels, Requantize, View
+from toolchain.kernels.spec import Conv, Pixels, View
 
 if TYPE_CHECKING:
     from toolchain.kernels.intrinsics.dot import Dot
@@ -81,7 +81,8 @@ def normal(conv: Conv) -> Conv:
     inner = given.inner and (0.0, float("inf") if given.inner[1] == float("inf") else 64.0)
     residual = given.residual and replace(given.residual, view=_alone(given.residual.view), zero_point=_ZERO_POINT,
                                           multiplier=0.5)  # fmt: skip
-    requantize = Requantize(-_ZERO_POINT, 255 - _ZERO_POINT, _ZERO_POINT, given.slopes, inner, residual)
+    requantize = replace(given, low=-_ZERO_POINT, high=255 - _ZERO_POINT, zero_point=_ZERO_POINT, inner=inner,
+                         residual=residual, fits=True)  # fmt: skip
     reach = [(k - 1) * d // 2 for k, d in zip(conv.kernel, conv.dilation, strict=True)]
     pixels = conv.pixels
     if pixels is not None:
