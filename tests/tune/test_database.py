@@ -154,6 +154,8 @@ GOOD = encode(HEADER)
         (GOOD + b"\xff\n" + encode(RECORDS[0]), "line 2"),
         (GOOD + encode(RECORDS[0])[:-9] + b"\n", "line 2"),
         (GOOD + encode(RECORDS[0]).replace(b'"threads":1', b'"threads":"1"'), "line 2 .* Task.threads cannot be '1'"),
+        (GOOD + encode(RECORDS[0]).replace(b'"seconds":0.003', b'"seconds":0'), "line 2 .* cannot have taken 0.0 s"),
+        (GOOD + encode(RECORDS[1]).replace(b'"relative":0.5', b'"relative":-1'), "line 2 .* cannot have taken"),
         (GOOD + b"[" * 100_000 + b"\n", "line 2"),
     ],
 )

@@ -186,7 +186,8 @@ def test_resuming_without_trials_keeps_the_incumbent_only():
 def test_trials_of_another_processor_and_unknown_tiles_do_not_count():
     one = search()
     records = [Trial(SMALL, DEFAULT, "another", "ok", 1.0, 1.0), Trial(SMALL, Tile(7, 4), CPU, "ok", 1.0, 1.0),
-               Trial(LARGE, DEFAULT, CPU, "ok", 1.0, 1.0), best(SMALL, Tile(7, 4))]  # fmt: skip
+               Trial(LARGE, DEFAULT, CPU, "ok", 1.0, 1.0), best(SMALL, Tile(7, 4)),
+               Trial(SMALL, DEFAULT, CPU, "crashed")]  # without the default tile's time nothing compares
     resume([one], records, CPU, trials=True)
     assert (one.tried, one.best) == ({}, None)
 

@@ -71,6 +71,11 @@ class Trial:
     relative: float = 0.0
     note: str = ""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where the figures do not fit the status."""
+        if (self.status == "ok") != (self.seconds > 0 and self.relative > 0):
+            raise ValueError(f"a trial with the status {self.status!r} cannot have taken {self.seconds} s")
+
 
 @dataclass(frozen=True)
 class Best:
@@ -87,6 +92,11 @@ class Best:
     seconds: float
     relative: float
     trials: int
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the figures cannot be true."""
+        if self.seconds <= 0 or self.relative <= 0:
+            raise ValueError(f"the best tile cannot have taken {self.seconds} s, {self.relative} of the default's")
 
 
 Record = Trial | Best

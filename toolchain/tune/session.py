@@ -130,7 +130,7 @@ class Session:
 
     def _next(self) -> Search | None:
         """What was never measured here, the most arithmetic first; then by share of its picture's time, and by hope."""
-        new = [search for search in self.searches if not search.default_seconds]
+        new = [search for search in self.searches if search.default not in search.tried]
         if new:
             return max(new, key=_work)
         totals: dict[tuple[int, int, int], float] = {}
@@ -234,7 +234,7 @@ def resume(searches: Iterable[Search], records: Iterable[Record], cpu: str, *, t
             continue
         if isinstance(record, Best):
             search.crown(record)
-        elif trials and record.cpu == cpu:
+        elif trials and record.cpu == cpu and (record.status == "ok" or record.tile != search.default):
             search.note(record)
 
 
