@@ -161,7 +161,7 @@ def run(case: Case, data: Data, target: Target) -> np.ndarray:
     conv, dot, shape = spec(case), dot_product(target.instruction_set), geometry(case, target)
     tiles = shape.tiles(case.width)
     words = np.full(shape.shape(conv.source.total, case.height, tiles), 0xDEADBEEF, np.uint32)
-    words[conv.source.start:conv.source.start + conv.source.count] = pack(data.codes, shape, case.zero_in)
+    words[:, conv.source.start:conv.source.start + conv.source.count] = pack(data.codes, shape, case.zero_in)
     weights = data.weights.reshape(conv.channels, -1, PACK, case.kernel, case.kernel).transpose(0, 1, 3, 4, 2)
     weights = weights[..., [0, 2, 1, 3]] if dot.paired else weights
     folded = data.bias - case.zero_in * data.weights.astype(np.int32).sum(axis=(1, 2, 3), dtype=np.int32)
@@ -186,13 +186,13 @@ def check(case: Case, target: Target) -> np.ndarray:
         np.testing.assert_array_equal(got, shuffled(wanted, conv.pixels))
         return wanted
     start, count = conv.target.start, conv.target.count
-    inside = unpack(got[start:start + count], shape, conv.channels, case.height, case.width)
+    inside = unpack(got[:, start:start + count], shape, conv.channels, case.height, case.width)
     np.testing.assert_array_equal(inside, wanted)
     # All that a neighbour may read: `margin` rows and columns, and the columns up to the last whole tile.
     used = slice(SIDE - shape.margin, got.shape[2] - SIDE + shape.margin)
-    np.testing.assert_array_equal(got[start:start + count, :, used], pack(wanted, shape, case.zero_out)[..., used])
-    assert (got[:start] == 0xDEADBEEF).all()
-    assert (got[start + count:] == 0xDEADBEEF).all()
+    np.testing.assert_array_equal(got[:, start:start + count, used], pack(wanted, shape, case.zero_out)[..., used])
+    assert (got[:, :start] == 0xDEADBEEF).all()
+    assert (got[:, start + count:] == 0xDEADBEEF).all()
     return wanted
 
 

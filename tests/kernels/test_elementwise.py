@@ -38,20 +38,20 @@ def words(view: View, width: int = WIDTH) -> np.ndarray:
 def placed(codes: np.ndarray, view: View, zero: int) -> np.ndarray:
     """``codes`` (C, h, w) in the blocks of ``view`` of a buffer that holds other things elsewhere."""
     whole = words(view, codes.shape[2])
-    whole[view.start:view.start + view.count] = pack(codes, GEOMETRY, zero)
+    whole[:, view.start:view.start + view.count] = pack(codes, GEOMETRY, zero)
     return whole
 
 
 def assert_written(got: np.ndarray, view: View, codes: np.ndarray, zero: int) -> None:
     """``view`` holds ``codes`` and the zero point around them, as far as neighbours may read; nothing else changed."""
     used = slice(SIDE - GEOMETRY.margin, got.shape[2] - SIDE + GEOMETRY.margin)
-    part = got[view.start:view.start + view.count]
+    part = got[:, view.start:view.start + view.count]
     channels, height, width = codes.shape
     np.testing.assert_array_equal(unpack(part, GEOMETRY, channels, height, width), codes)
     padded = np.concatenate([codes, unpack(part, GEOMETRY, view.count * PACK, height, width)[channels:]])
     np.testing.assert_array_equal(part[..., used], pack(padded, GEOMETRY, zero)[..., used])
-    assert (got[:view.start] == UNTOUCHED).all()
-    assert (got[view.start + view.count:] == UNTOUCHED).all()
+    assert (got[:, :view.start] == UNTOUCHED).all()
+    assert (got[:, view.start + view.count:] == UNTOUCHED).all()
 
 
 def random_codes(channels: int, seed: int = 0, width: int = WIDTH) -> np.ndarray:

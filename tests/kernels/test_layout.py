@@ -22,7 +22,7 @@ def test_round_trip(channels: int, height: int, width: int, geometry: Geometry, 
     everything = np.ascontiguousarray(words).view(np.uint8).reshape(*words.shape, PACK).copy()
     for channel in range(channels):
         block, position = divmod(channel, PACK)
-        everything[block, geometry.margin:geometry.margin + height, SIDE:SIDE + width, position] = zero
+        everything[geometry.margin:geometry.margin + height, block, SIDE:SIDE + width, position] = zero
     assert (everything == zero).all()
 
 
@@ -36,6 +36,6 @@ def test_whole_tiles_cover_the_width(channels: int, width: int, columns: int):
 def test_the_first_channel_is_the_lowest_byte():
     codes = np.arange(1, 6, dtype=np.uint8).reshape(5, 1, 1)
     words = pack(codes, Geometry(1, 4), 0)
-    assert words[0, 1, SIDE] == 0x04030201
+    assert words[1, 0, SIDE] == 0x04030201
     assert words[1, 1, SIDE] == 0x00000005
     assert np.count_nonzero(words) == 2

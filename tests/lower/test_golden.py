@@ -95,10 +95,10 @@ class ConvAnchorShuffleLowered:
         cls = ConvAnchorShuffleLowered
         with R.dataflow():
             p = R.call_tir(cls.pack_pixels, (x, h, (w + 15) // 16, w),
-                           out_ty=R.Tensor((1, h + 2, (w + 15) // 16 * 16 + 32), "uint32"))
+                           out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
             c0 = R.call_tir(cls.conv0_3x3_3to4, (p, R.const(PACKED0), R.const(BIAS4), R.const(SCALED4),
                                                  h, (w + 15) // 16, w),
-                            out_ty=R.Tensor((1, h + 2, (w + 15) // 16 * 16 + 32), "uint32"))
+                            out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
             c1 = R.call_tir(cls.conv1_1x1_4to12, (c0, p, R.const(PACKED1), R.const(FOLDED12), R.const(SCALED12),
                                                   h, (w + 15) // 16, w),
                             out_ty=R.Tensor((h * 2, w * 2, 3), "uint8"))
@@ -166,16 +166,16 @@ class FloatAndConcatLowered:
         cls = FloatAndConcatLowered
         with R.dataflow():
             p = R.call_tir(cls.pack_pixels, (x, h, (w + 15) // 16, w),
-                           out_ty=R.Tensor((1, h + 2, (w + 15) // 16 * 16 + 32), "uint32"))
+                           out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
             first = R.call_tir(cls.conv0_3x3_3to4, (p, R.const(PACKED0), R.const(BIAS4), R.const(SCALED4),
                                                     h, (w + 15) // 16, w),
-                               out_ty=R.Tensor((2, h + 2, (w + 15) // 16 * 16 + 32), "uint32"))
+                               out_ty=R.Tensor((h + 2, 2, (w + 15) // 16 * 16 + 32), "uint32"))
             real = R.call_tir(cls.unpack, (first, h, (w + 15) // 16, w), out_ty=R.Tensor((1, 4, h, w), "float32"))
             bent: R.Tensor((1, 4, h, w), "float32") = R.tanh(real)
             codes = R.call_tir(cls.quantize, (bent, h, (w + 15) // 16, w),
-                               out_ty=R.Tensor((1, h + 2, (w + 15) // 16 * 16 + 32), "uint32"))
+                               out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
             both = R.call_tir_inplace(cls.rescale, (codes, h, (w + 15) // 16, w, first), inplace_indices=[4],
-                                      out_ty=R.Tensor((2, h + 2, (w + 15) // 16 * 16 + 32), "uint32"))
+                                      out_ty=R.Tensor((h + 2, 2, (w + 15) // 16 * 16 + 32), "uint32"))
             c1 = R.call_tir(cls.conv1_1x1_8to4, (both, R.const(PACKED2), R.const(FOLDED4), R.const(SCALED4),
                                                  h, (w + 15) // 16, w),
                             out_ty=R.Tensor((h, w, 4), "uint8"))

@@ -97,5 +97,5 @@ def test_samples_spread_over_all_codes(name: str):
 
     sample = make_sample(of.conv, of.geometry(dot_product("sse4")), 9, 40)
     values = sample.used(sample.expected())
-    codes = values.view(np.uint8) if values.dtype == np.uint8 else values[0, 1:-1].copy().view(np.uint8)
+    codes = values.view(np.uint8) if values.dtype == np.uint8 else values[1:-1, 0].copy().view(np.uint8)
     assert len(np.unique(codes)) > 100

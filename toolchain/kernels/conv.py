@@ -54,11 +54,11 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 block = conv.source.start + (k if conv.groups == 1 else c // group_out * group_in + k)
                 # The bias, read once by the initialization, is left out: the block must read what a dot product reads,
                 # or tensorize would not find it.
-                T.reads(acc[h, c, v], x[block, row, column], w[c, k, i, j, weight_position(q, dot.paired)])
+                T.reads(acc[h, c, v], x[row, block, column], w[c, k, i, j, weight_position(q, dot.paired)])
                 T.writes(acc[h, c, v])
                 with T.init():
                     T.buffer_store(acc, bias[c], [h, c, v])
-                code = tirx.Cast("int32", (x[block, row, column] >> (tirx.Cast("uint32", q) * word(8))) & word(255))
+                code = tirx.Cast("int32", (x[row, block, column] >> (tirx.Cast("uint32", q) * word(8))) & word(255))
                 weight = tirx.Cast("int32", w[c, k, i, j, weight_position(q, dot.paired)])
                 T.buffer_store(acc, acc[h, c, v] + code * weight, [h, c, v])
 
@@ -85,7 +85,7 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                     words = codes(h, b, v)
                     column = tirx.Ramp(tirx.Cast("int32", v), 1, dot.lanes)
                     inside = column < tirx.Broadcast(tirx.Cast("int32", width), dot.lanes)
-                    place = [b + conv.target.start, h + geometry.margin, v + SIDE]
+                    place = [h + geometry.margin, b + conv.target.start, v + SIDE]
                     T.writes(y[place[0], place[1], place[2]:place[2] + dot.lanes])
                     T.buffer_store(y, tirx.Select(inside, words, tirx.Broadcast(outside, dot.lanes)),
                                    [*place[:2], tirx.Ramp(place[2], 1, dot.lanes)])
@@ -110,11 +110,11 @@ def fill_outside(y: Any, start: int, blocks: int, geometry: Geometry, height: An
     around = tirx.const(2 * margin, "int64")
     with T.grid(blocks, around, columns + 2 * SIDE) as loops, T.sblock("rows"):
         b, i, v = T.axis.remap("SSS", loops)
-        T.buffer_store(y, outside, [b + start, tirx.Select(i < margin, i, i + height), v])
+        T.buffer_store(y, outside, [tirx.Select(i < margin, i, i + height), b + start, v])
     with T.grid(blocks, height, around) as loops, T.sblock("sides"):
         b, h, i = T.axis.remap("SSS", loops)
         column = tirx.Select(i < margin, i + (SIDE - margin), i + columns + (SIDE - margin))
-        T.buffer_store(y, outside, [b + start, h + margin, column])
+        T.buffer_store(y, outside, [h + margin, b + start, column])
 
 
 def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors: Any, lanes: int) -> None:
@@ -139,10 +139,10 @@ def _residual_code(r: Any, residual: Operand, blocks: int, geometry: Geometry, h
     """The residual's codes for output channel 4*b + p, of ``blocks`` blocks, at row h, from column v on."""
     row, column = h + geometry.margin, v + SIDE
     if residual.divide == 1 and residual.modulo == residual.view.count * PACK == blocks * PACK:
-        return extract(r.vload([residual.view.start + b, row, column], dtype), p)
+        return extract(r.vload([row, residual.view.start + b, column], dtype), p)
     slot = (b * PACK + p) // residual.divide % residual.modulo
     shift = tirx.Cast("uint32", slot % PACK * 8)
-    packed = r.vload([residual.view.start + slot // PACK, row, column], dtype)
+    packed = r.vload([row, residual.view.start + slot // PACK, column], dtype)
     return cast("int32", (packed >> shift) & word(255))
 
 

@@ -45,7 +45,7 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
                         bits.append(code_bits(value, requantize))
                     inside = tirx.Cast("int32", v) < tirx.Cast("int32", width)
                     T.buffer_store(y, tirx.Select(inside, combine(bits), outside),
-                                   [target.start + block, h + geometry.margin, v + SIDE])
+                                   [h + geometry.margin, target.start + block, v + SIDE])
             fill_outside(y, target.start, target.count, geometry, height, columns, outside)
         return builder.get()
 
@@ -55,6 +55,6 @@ def _term(x: Any, operand: Operand, geometry: Geometry, h: Any, channel: int, v:
     slot = channel // operand.divide % operand.modulo
     if operand.slots:
         slot = operand.slots[channel] if channel < len(operand.slots) else 0
-    packed = x[operand.view.start + slot // PACK, h + geometry.margin, v + SIDE]
+    packed = x[h + geometry.margin, operand.view.start + slot // PACK, v + SIDE]
     code = tirx.Cast("int32", (packed >> word(8 * (slot % PACK))) & word(255))
     return dequantize(code, operand.zero_point, operand.multiplier)

@@ -57,7 +57,7 @@ def unpack(channels: int, source: View, geometry: Geometry, scale: float, zero_p
             for channel in range(channels):
                 with T.parallel(0, height) as i, T.serial(0, width) as j, T.sblock(f"channel{channel}"):
                     h, v = T.axis.remap("SS", [i, j])
-                    code = extract(x[source.start + channel // PACK, h + geometry.margin, v + SIDE], channel % PACK)
+                    code = extract(x[h + geometry.margin, source.start + channel // PACK, v + SIDE], channel % PACK)
                     T.buffer_store(y, dequantize(code, zero_point, scale), [0, channel, h, v])
         return builder.get()
 
@@ -78,7 +78,7 @@ def store_pixels(source: View, geometry: Geometry, pixels: Pixels) -> tirx.PrimF
                 h, v = T.axis.remap("SS", [i, j])
                 for index, slot in enumerate(pixels.table):
                     dy, dx, channel = index // (scale * channels), index // channels % scale, index % channels
-                    code = extract(x[source.start + slot // PACK, h + geometry.margin, v + SIDE], slot % PACK)
+                    code = extract(x[h + geometry.margin, source.start + slot // PACK, v + SIDE], slot % PACK)
                     T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
         return builder.get()
 
@@ -100,10 +100,10 @@ def _fill_rows(name: str, source: Any, target: View, geometry: Geometry, zero_po
             for block in range(target.count):
                 with T.parallel(0, height) as i, T.serial(0, width) as j, T.sblock(f"inside{block}"):
                     h, v = T.axis.remap("SS", [i, j])
-                    T.buffer_store(y, packed(x, h, v, block), [target.start + block, h + geometry.margin, v + SIDE])
+                    T.buffer_store(y, packed(x, h, v, block), [h + geometry.margin, target.start + block, v + SIDE])
                 with T.parallel(0, height) as i, T.serial(0, columns - width) as j, T.sblock(f"outside{block}"):
                     h, v = T.axis.remap("SS", [i, j])
-                    T.buffer_store(y, outside, [target.start + block, h + geometry.margin, v + width + SIDE])
+                    T.buffer_store(y, outside, [h + geometry.margin, target.start + block, v + width + SIDE])
             fill_outside(y, target.start, target.count, geometry, height, columns, outside)
         return builder.get()
 

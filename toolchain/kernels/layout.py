@@ -1,7 +1,7 @@
 """The packed layout of activations inside a compiled network.
 
 A tensor of C channels is ``ceil(C / 4)`` blocks. One ``uint32`` word holds the codes of four channels of one pixel,
-the first channel in the lowest byte; an array of words has the shape ``(blocks, rows + 2*margin, pitch)``. Pixels are
+the first channel in the lowest byte; an array of words has the shape ``(rows + 2*margin, blocks, pitch)``. Pixels are
 contiguous, so a vector register holds 16 (or 8, or 4) neighbouring pixels of four channels: exactly what the
 dot-product instructions of AVX512-VNNI, NEON and OpenCL take, with no lane wasted on odd channel counts.
 
@@ -42,7 +42,7 @@ class Geometry:
 
     def shape(self, blocks: int, rows: Any, tiles: Any) -> tuple[Any, Any, Any]:
         """Shape of a packed tensor; ``rows`` and ``tiles`` may be numbers or TVM expressions."""
-        return blocks, rows + 2 * self.margin, tiles * self.columns + 2 * SIDE
+        return rows + 2 * self.margin, blocks, tiles * self.columns + 2 * SIDE
 
 
 def blocks_of(channels: int) -> int:
@@ -51,14 +51,14 @@ def blocks_of(channels: int) -> int:
 
 
 def pack(codes: np.ndarray, geometry: Geometry, zero_point: int) -> np.ndarray:
-    """Pack uint8 ``(C, h, w)`` into uint32 ``(blocks, h + 2*margin, pitch)``; missing channels hold the zero point."""
+    """Pack uint8 ``(C, h, w)`` into uint32 ``(h + 2*margin, blocks, pitch)``; missing channels hold the zero point."""
     channels, height, width = codes.shape
     tiles = geometry.tiles(width)
-    blocks, rows, pitch = geometry.shape(blocks_of(channels), height, tiles)
+    rows, blocks, pitch = geometry.shape(blocks_of(channels), height, tiles)
     full = np.full((blocks * PACK, rows, pitch), zero_point, np.uint8)
     margin = geometry.margin
     full[:channels, margin:margin + height, SIDE:SIDE + width] = codes
-    ordered = np.ascontiguousarray(full.reshape(blocks, PACK, rows, pitch).transpose(0, 2, 3, 1))
+    ordered = np.ascontiguousarray(full.reshape(blocks, PACK, rows, pitch).transpose(2, 0, 3, 1))
     return ordered.view("<u4")[..., 0]
 
 
@@ -66,5 +66,5 @@ def unpack(words: np.ndarray, geometry: Geometry, channels: int, height: int, wi
     """Inverse of `pack`: uint8 ``(channels, height, width)``."""
     bytes_ = np.ascontiguousarray(words).view(np.uint8).reshape(*words.shape, PACK)
     margin = geometry.margin
-    inner = bytes_[:, margin:margin + height, SIDE:SIDE + width]
-    return np.ascontiguousarray(inner.transpose(0, 3, 1, 2)).reshape(-1, height, width)[:channels]
+    inner = bytes_[margin:margin + height, :, SIDE:SIDE + width]
+    return np.ascontiguousarray(inner.transpose(1, 3, 0, 2)).reshape(-1, height, width)[:channels]

@@ -72,7 +72,7 @@ class Sample:
         result = self.output()
         if pixels is None:
             start = conv.target.start
-            result[start:start + conv.target.count] = pack(codes, self.geometry, conv.requantize.zero_point)
+            result[:, start:start + conv.target.count] = pack(codes, self.geometry, conv.requantize.zero_point)
         else:
             scale, channels = pixels.scale, pixels.channels
             for index, slot in enumerate(pixels.table):
@@ -110,7 +110,7 @@ class Sample:
     def _packed(self, codes: Codes, total: int, start: int, zero_point: int) -> npt.NDArray[np.uint32]:
         words = np.full(self.geometry.shape(total, codes.shape[1], self.geometry.tiles(codes.shape[2])), _UNTOUCHED,
                         np.uint32)
-        words[start:start + codes.shape[0] // PACK] = pack(codes, self.geometry, zero_point)
+        words[:, start:start + codes.shape[0] // PACK] = pack(codes, self.geometry, zero_point)
         return words
 
 
