@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 from toolchain.errors import TargetError
 from toolchain.kernels.intrinsics.dot import Dot
 
 
+@functools.cache  # parsing the intrinsic takes as long as compiling a small kernel
 def dot_product(instruction_set: str) -> Dot:
     """The dot product of ``instruction_set`` (a name from a target's TOML), registered with TVM.
 
