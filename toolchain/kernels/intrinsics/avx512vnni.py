@@ -32,5 +32,5 @@ def make() -> Dot:
                 dtype="int32x16")
 
     TensorIntrin.register(NAME, description(16, "int8", paired=False), dot, override=True)
-    return Dot("avx512vnni", 16, "int8", False, NAME, vectors=5, channels=4, registers=32,
+    return Dot("avx512vnni", 16, "int8", False, NAME, vectors=1, channels=8, columns=32, registers=32,
                pack=packer(AVX512))

@@ -25,6 +25,7 @@ class Dot:
         intrinsic: name under which it is registered with TVM's tensorize; None: left to LLVM's vectorizer.
         vectors: default number of pixel vectors per register tile.
         channels: default number of output channels per register tile.
+        columns: pixels in a column tile of a network's tensors, a multiple of ``lanes``: widths are rounded up to it.
         registers: vector registers there are: a tile with more accumulators would keep them in memory.
         pack: four float32 vectors of ``lanes`` pixels, one a channel, clamped, rounded and packed into words, see
             `toolchain.kernels.epilogue.pack_codes`.
@@ -37,13 +38,9 @@ class Dot:
     intrinsic: str | None
     vectors: int
     channels: int
+    columns: int
     registers: int
     pack: Callable[[list[Any], Requantize], Any] = pack_codes
-
-    @property
-    def columns(self) -> int:
-        """Pixels in a column tile of a network's tensors."""
-        return self.lanes * self.vectors
 
 
 def weight_position(k: Any, paired: bool) -> Any:

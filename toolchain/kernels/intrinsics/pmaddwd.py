@@ -56,5 +56,5 @@ def _make(name: str, instructions: Instructions, instruction: str) -> Dot:
 
     intrinsic = f"clipfree.dot.{name}"
     TensorIntrin.register(intrinsic, description(lanes, "int16", paired=True), dot, override=True)
-    return Dot(name, lanes, "int16", True, intrinsic, vectors=2, channels=4, registers=16,
+    return Dot(name, lanes, "int16", True, intrinsic, vectors=2, channels=4, columns=2 * lanes, registers=16,
                pack=packer(instructions))

@@ -7,4 +7,4 @@ from toolchain.kernels.intrinsics.dot import Dot
 
 def make() -> Dot:
     """Four pixels a vector, any processor."""
-    return Dot("portable", 4, "int8", False, None, vectors=2, channels=4, registers=16)
+    return Dot("portable", 4, "int8", False, None, vectors=2, channels=4, columns=8, registers=16)
