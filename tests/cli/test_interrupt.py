@@ -13,8 +13,9 @@ import pytest
 
 # The stand-in compiler says that it has begun by making a file, then takes long.
 SLOW = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with Ctrl-C ignored
 import toolchain.deploy
 from tests.standin import StandIn, stages
 from toolchain.cli import main
