@@ -42,6 +42,7 @@ class Plan:
     warmup: float = 0.05
     matrix_rate: float = 1e-2
     vector_rate: float = 2e-3
+    decay: float = 0.5
     average: float = 0.998
     seed: int = 1
     sizes: tuple[float, ...] = (1.0, 0.5, 0.35, 0.25)
@@ -86,7 +87,7 @@ def train(plan: Plan, folder: Path, out: Path, *, every: int = 500) -> Trained:
     scale, channels = int(net.scale), int(net.channels)
     pairs = photos.load_pairs(folder, scale, channels=channels, sizes=plan.sizes, patch=plan.patch)
     average = copy.deepcopy(net)
-    optimizer = Optimizer(net, matrix_rate=plan.matrix_rate, vector_rate=plan.vector_rate)
+    optimizer = Optimizer(net, matrix_rate=plan.matrix_rate, vector_rate=plan.vector_rate, decay=plan.decay)
     state = out / f"{plan.network}.checkpoint.npz"
     done, losses, seconds = 0, [], 0.0
     if state.exists():
@@ -137,6 +138,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=Plan.steps)
     parser.add_argument("--batch", type=int, default=Plan.batch, help="patches a step")
     parser.add_argument("--patch", type=int, default=Plan.patch, help="a patch's side in low-resolution pixels")
+    parser.add_argument("--decay", type=float, default=Plan.decay, help="of the convolutions' weights; smaller "
+                        "features lose less in INT8")
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     parser.add_argument("--score", type=Path, nargs="*", default=[], metavar="DIR",
@@ -144,7 +147,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
-    plan = Plan(options.network, steps=options.steps, batch=options.batch, patch=options.patch, seed=options.seed)
+    plan = Plan(options.network, steps=options.steps, batch=options.batch, patch=options.patch,
+                decay=options.decay, seed=options.seed)
     try:
         _check(plan)
         trained = train(plan, options.photos, options.out)
