@@ -58,14 +58,24 @@ def operands(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
     """Values of integer tensors, constant or computed from the input's shape, at the probe's shape."""
     wanted = sorted({n for n in names if n})
     found = {n: graph.constants[n] for n in wanted if n in graph.constants}
-    computed = [n for n in wanted if n not in found]
+    return found | values(graph, [n for n in wanted if n not in found], np.zeros(graph.probe, np.float32))
+
+
+def values(graph: Graph, names: Iterable[str], picture: Array) -> dict[str, Array]:
+    """Computed values, or the input, for a float32 ``picture`` of the probe's shape.
+
+    Raises:
+        ModelError: onnxruntime does not accept the graph.
+    """
+    names = set(names)
+    computed = sorted(names - {graph.input})
+    found = {graph.input: picture}
     if computed:
         model = graph.to_model(input_shape=graph.probe, output_shape=None)
         del model.graph.output[:]
         model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in computed)
-        arrays = session(model).run(computed, {graph.input: np.zeros(graph.probe, np.float32)})
-        found.update(zip(computed, arrays, strict=True))
-    return found
+        found.update(zip(computed, session(model).run(computed, {graph.input: picture}), strict=True))
+    return {name: found[name] for name in names}
 
 
 def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 
 from toolchain.errors import ModelError
-from toolchain.frontend.graph import Array, Graph, attributes
-from toolchain.frontend.probe import session
+from toolchain.frontend.graph import Graph, attributes
+from toolchain.frontend.probe import values
 
 _MOVING = frozenset({"Cast", "Concat", "Expand", "Gather", "Identity", "Reshape", "Resize", "Slice", "Split", "Squeeze",
                      "Tile", "Transpose", "Unsqueeze", "Upsample"})  # fmt: skip
@@ -78,28 +78,18 @@ def _enlarges(graph: Graph, root: str, name: str, size: int, *, behind: bool, in
 
     Found by running that part of the network on random numbers: there are too many spellings to know them all.
     """
-    values = _values(graph, [root, name])
-    if values is None or values[0].ndim != 4:
+    try:
+        found = values(graph, [root, name], np.random.default_rng(0).normal(size=graph.probe).astype(np.float32))
+    except ModelError:
         return False
-    source, moved = values
+    source, moved = found[root], found[name]
+    if source.ndim != 4:
+        return False
     if behind:
         wanted = source.repeat(size, axis=2).repeat(size, axis=3)
     else:
         wanted = source.repeat(size * size, axis=1) if interleaved else np.tile(source, (1, size * size, 1, 1))
     return np.unique(source).size > source.size // 2 and np.array_equal(wanted, moved)
-
-
-def _values(graph: Graph, names: list[str]) -> list[Array] | None:
-    model = graph.to_model(input_shape=graph.probe, output_shape=None)
-    del model.graph.output[:]
-    model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n != graph.input)
-    picture = np.random.default_rng(0).normal(size=graph.probe).astype(np.float32)
-    computed = [n for n in names if n != graph.input]
-    try:
-        found = dict(zip(computed, session(model).run(computed, {graph.input: picture}), strict=True))
-    except ModelError:
-        return None
-    return [found.get(name, picture) for name in names]
 
 
 def _rewrite(graph: Graph, add: onnx.NodeProto, shuffle: onnx.NodeProto, conv: onnx.NodeProto, root: str, size: int,

@@ -14,7 +14,7 @@ import onnx
 
 from toolchain.frontend.graph import Array, Graph, attributes
 from toolchain.frontend.interface import random_picture
-from toolchain.frontend.probe import session
+from toolchain.frontend.probe import values
 
 
 def apply(graph: Graph) -> str:
@@ -23,7 +23,8 @@ def apply(graph: Graph) -> str:
             if pad.op_type == "Pad" and pad.input[0] not in graph.constants and (end := _end(graph, pad))]
     if not ends:
         return ""
-    runs = [_values(graph, {name for pad, end in ends for name in (pad.input[0], end)}, seed) for seed in (0, 1)]
+    names = {name for pad, end in ends for name in (pad.input[0], end)}
+    runs = [values(graph, names, random_picture(graph.probe, 1.0, seed)) for seed in (0, 1)]
     found = 0
     for pad, end in ends:
         fill = _fill(graph, pad, [(run[pad.input[0]], run[end]) for run in runs])
@@ -44,16 +45,6 @@ def _end(graph: Graph, pad: onnx.NodeProto) -> str:
             return value if assigned else ""
         assigned |= users[0].op_type == "ScatterND"
         value = users[0].output[0]
-
-
-def _values(graph: Graph, names: set[str], seed: int) -> dict[str, Array]:
-    model = graph.to_model(input_shape=graph.probe, output_shape=None)
-    del model.graph.output[:]
-    wanted = sorted(names - {graph.input})
-    model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted)
-    picture = random_picture(graph.probe, 1.0, seed)
-    found = session(model).run(wanted, {graph.input: picture})
-    return {graph.input: picture, **dict(zip(wanted, found, strict=True))}
 
 
 def _fill(graph: Graph, pad: onnx.NodeProto, seen: list[tuple[Array, Array]]) -> Array | None:
