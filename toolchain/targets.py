@@ -11,6 +11,7 @@ from typing import Any
 
 from toolchain.cpu import Cpu, this_cpu
 from toolchain.errors import TargetError
+from toolchain.shipped import shipped
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -51,10 +52,8 @@ class Target:
 
 
 def target_folder() -> Path:
-    """Where the TOML files lie: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    installed = package / "_data" / "targets"
-    return installed if installed.is_dir() else package.parent / "targets"
+    """Where the TOML files lie."""
+    return shipped("targets")
 
 
 def list_targets(folder: Path | None = None) -> tuple[Target, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from toolchain.atomic import atomic_write
 from toolchain.errors import OutputError, TuningError
+from toolchain.shipped import shipped
 from toolchain.targets import Target
 from toolchain.tune.records import Best, Header, Record, decode, encode
 
@@ -43,10 +44,8 @@ class Log:
 
 
 def log_folder() -> Path:
-    """Where the logs lie that come with the package: inside of it, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "_data" / "tuning_logs"
-    return installed if installed.is_dir() else package.parent / "tuning_logs"
+    """Where the logs lie that come with the package."""
+    return shipped("tuning_logs")
 
 
 def log_path(folder: Path, header: Header) -> Path:
