@@ -16,7 +16,7 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.schedule import schedule_conv
 from toolchain.kernels.tile import Tile
-from toolchain.lower import Coverage, Kernel, Lowered, geometry_for, import_qdq, lower
+from toolchain.lower import Coverage, Kernel, Lowered, lower_model
 from toolchain.lower.memory import storages
 from toolchain.tune.choose import Choice, Tuning, coverage
 
@@ -71,8 +71,7 @@ def compile_model(model: QuantizedModel, target: Target, tuning: Tuning | None =
         TargetError: there are no kernels for the target's instruction set.
     """
     dot = dot_product(target.instruction_set)
-    module = import_qdq(model.model)
-    lowered = lower(module, geometry_for(module, dot), dot)
+    lowered = lower_model(model.model, dot)
     tuning, columns = tuning or Tuning(), lowered.geometry.columns
     choices = {kernel.name: tuning.choose(kernel, columns, dot) for kernel in lowered.kernels}
     scheduled = schedule(lowered, {name: choice.tile for name, choice in choices.items()}, dot)

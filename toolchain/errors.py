@@ -68,3 +68,8 @@ class TuningError(ClipfreeError):
     """Tuning cannot go on here, or a tuning log is damaged, or made for another target or compiler."""
 
     exit_code = 10
+
+
+def last_line(error: Exception) -> str:
+    """The last line of what an exception of another library says: TVM puts the reason there; else the type's name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

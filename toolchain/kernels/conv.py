@@ -128,8 +128,7 @@ def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors
         T.reads(rows[h, 0:blocks, 0:vectors, 0:lanes])
         T.writes(y[h * scale:h * scale + scale, 0:width * scale, 0:channels])
         with T.serial(0, width) as v:
-            for index, slot in enumerate(conv.pixels.table):
-                dy, dx, channel = index // (scale * channels), index // channels % scale, index % channels
+            for dy, dx, channel, slot in conv.pixels.places():
                 code = extract(rows[h, slot // PACK, v // lanes, v % lanes], slot % PACK)
                 T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
 

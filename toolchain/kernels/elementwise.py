@@ -9,7 +9,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.conv import fill_outside
-from toolchain.kernels.epilogue import code_bits, combine, dequantize, fence, real, word
+from toolchain.kernels.epilogue import dequantize, fence, pack_codes, real, word
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Elementwise, Operand
 
@@ -33,7 +33,7 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
             for block in range(target.count):
                 with T.parallel(0, height) as i, T.serial(0, columns) as j, T.sblock(f"block{block}"):
                     h, v = T.axis.remap("SS", [i, j])
-                    bits = []
+                    values = []
                     for position in range(PACK):
                         channel = block * PACK + position
                         terms = [_term(x, operand, geometry, h, channel, v)
@@ -42,9 +42,9 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
                         if slope is not None:
                             value = fence(value)
                             value = tirx.Select(value < real(0.0), value * slope[channel], value)
-                        bits.append(code_bits(value, requantize))
+                        values.append(value)
                     inside = tirx.Cast("int32", v) < tirx.Cast("int32", width)
-                    T.buffer_store(y, tirx.Select(inside, combine(bits), outside),
+                    T.buffer_store(y, tirx.Select(inside, pack_codes(values, requantize), outside),
                                    [h + geometry.margin, target.start + block, v + SIDE])
             fill_outside(y, target.start, target.count, geometry, height, columns, outside)
         return builder.get()

@@ -11,7 +11,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.conv import fill_outside
-from toolchain.kernels.epilogue import code_bits, combine, dequantize, extract, real, word
+from toolchain.kernels.epilogue import dequantize, extract, pack_codes, real, word
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Pixels, Requantize, View
 
@@ -32,12 +32,12 @@ def quantize(channels: int, target: View, geometry: Geometry, requantize: Requan
     """Float32 ``(1, channels, height, width)`` to a packed tensor: rint(x / scale) + zero point, saturated."""
 
     def packed(x: Any, h: Any, v: Any, block: int) -> Any:
-        bits = []
+        values = []
         for position in range(PACK):
             channel = block * PACK + position
             value = x[0, channel, h, v] / real(scale) if channel < channels else real(0.0)
-            bits.append(code_bits(value, requantize))
-        return combine(bits)
+            values.append(value)
+        return pack_codes(values, requantize)
 
     return _fill_rows("quantize", lambda h, w: ((1, channels, h, w), "float32"), target, geometry,
                       requantize.zero_point, packed)
@@ -76,8 +76,7 @@ def store_pixels(source: View, geometry: Geometry, pixels: Pixels) -> tirx.PrimF
             y = T.arg("y", T.Buffer((height * scale, width * scale, channels), "uint8"))
             with T.parallel(0, height) as i, T.serial(0, width) as j, T.sblock("pixels"):
                 h, v = T.axis.remap("SS", [i, j])
-                for index, slot in enumerate(pixels.table):
-                    dy, dx, channel = index // (scale * channels), index // channels % scale, index % channels
+                for dy, dx, channel, slot in pixels.places():
                     code = extract(x[h + geometry.margin, source.start + slot // PACK, v + SIDE], slot % PACK)
                     T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
         return builder.get()

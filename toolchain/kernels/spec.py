@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -76,6 +77,12 @@ class Pixels:
     channels: int
     table: tuple[int, ...]
 
+    def places(self) -> Iterator[tuple[int, int, int, int]]:
+        """(dy, dx, channel, output channel of the convolution) of everything that one input pixel becomes."""
+        for index, slot in enumerate(self.table):
+            pixel, channel = divmod(index, self.channels)
+            yield pixel // self.scale, pixel % self.scale, channel, slot
+
 
 @dataclass(frozen=True)
 class Conv:
@@ -103,6 +110,12 @@ class Conv:
     requantize: Requantize
     target: View
     pixels: Pixels | None = None
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Rows and columns between the kernel's first tap and its last: the padding on both sides together."""
+        rows, columns = ((k - 1) * d for k, d in zip(self.kernel, self.dilation, strict=True))
+        return rows, columns
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """From canonical QDQ ONNX to a Relax module of integer kernels.
 
-``lower(module, geometry, dot) -> Lowered``
+``lower_model(model, dot) -> Lowered``
 """
 
 from __future__ import annotations
 
 from toolchain.lower.lowered import Coverage, Kernel, Lowered
-from toolchain.lower.lowering import geometry_for, import_qdq, lower
+from toolchain.lower.lowering import geometry_for, import_qdq, lower, lower_model
 
-__all__ = ["Coverage", "Kernel", "Lowered", "geometry_for", "import_qdq", "lower"]
+__all__ = ["Coverage", "Kernel", "Lowered", "geometry_for", "import_qdq", "lower", "lower_model"]

@@ -11,7 +11,7 @@ import onnx
 import tvm
 from tvm import relax
 
-from toolchain.errors import ModelError
+from toolchain.errors import ModelError, last_line
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.lower.chain import Chain, ConvChain, Matcher
@@ -36,13 +36,9 @@ def import_qdq(model: onnx.ModelProto) -> Any:
             module = from_onnx(model, keep_params_in_input=False)
     except Exception as error:  # its operators raise what they please
         named = re.search(r"Error converting operator (\w+)", said.getvalue())
-        what = f"operator '{named[1]}' as it is used in this model" if named else f"model: {_last_line(error)}"
+        what = f"operator '{named[1]}' as it is used in this model" if named else f"model: {last_line(error)}"
         raise ModelError(f"the compiler cannot import the {what}", hint="replace it in the float model") from error
     return whole_sizes(module)
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def geometry_for(module: Any, dot: Dot) -> Geometry:
@@ -61,6 +57,16 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
         raise ModelError(f"a convolution pads by {margin} pixels; {SIDE} is the most the kernels can",
                          hint="use smaller kernels or dilations")
     return Geometry(margin, dot.columns)
+
+
+def lower_model(model: onnx.ModelProto, dot: Dot) -> Lowered:
+    """`lower` of a canonical QDQ model, with the geometry that it needs.
+
+    Raises:
+        ModelError: as `import_qdq`, `geometry_for` and `lower` do.
+    """
+    module = import_qdq(model)
+    return lower(module, geometry_for(module, dot), dot)
 
 
 def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered:

@@ -23,6 +23,7 @@ class Constants:
         bias: int32 (channels,), the input's zero point folded in.
         multiplier: float32 (channels,).
         slopes: float32 (channels,) or None.
+        largest: int64 (channels,), what no sum's magnitude can exceed, whatever the input's codes.
     """
 
     groups: int
@@ -30,6 +31,7 @@ class Constants:
     bias: np.ndarray
     multiplier: np.ndarray
     slopes: np.ndarray | None
+    largest: np.ndarray
 
 
 def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, dot: Dot, slopes: np.ndarray | None) -> Constants:
@@ -57,8 +59,9 @@ def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, dot: Dot, slo
     sums = chain.weight.astype(np.int64).sum(axis=(1, 2, 3))
     bias = np.zeros(padded, np.int64)
     bias[:channels] = chain.bias.astype(np.int64) - chain.source.quantization.zero_point * sums
-    reach = 255 * np.abs(chain.weight.astype(np.int64)).sum(axis=(1, 2, 3)) + np.abs(bias[:channels])
-    if reach.max(initial=0) >= 2**31:
+    largest = np.abs(bias)
+    largest[:channels] += 255 * np.abs(chain.weight.astype(np.int64)).sum(axis=(1, 2, 3))
+    if largest.max(initial=0) >= 2**31:
         raise ModelError("a convolution's int32 accumulator could overflow",
                          hint="check the biases and the calibration ranges of this model")
     multiplier = np.zeros(padded, np.float32)
@@ -68,7 +71,7 @@ def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, dot: Dot, slo
     if dot.paired:
         ordered = ordered[..., [0, 2, 1, 3]]
     return Constants(groups, np.ascontiguousarray(ordered.astype(dot.weight_dtype)), bias.astype(np.int32), multiplier,
-                     None if slopes is None else pad(slopes, padded))
+                     None if slopes is None else pad(slopes, padded), largest)
 
 
 def densify(weight: np.ndarray, groups: int) -> np.ndarray:
@@ -83,9 +86,8 @@ def densify(weight: np.ndarray, groups: int) -> np.ndarray:
 
 def fits(constants: Constants, requantize: Requantize) -> bool:
     """Whether no value before the clamp can leave int32, whatever the input's codes."""
-    sums = 255 * np.abs(constants.weights.astype(np.float64)).sum(axis=(1, 2, 3, 4)) + np.abs(constants.bias)
     steep = 1.0 if constants.slopes is None else np.maximum(1.0, np.abs(constants.slopes))
-    largest = (sums * constants.multiplier * steep).max(initial=0)
+    largest = (constants.largest * constants.multiplier * steep).max(initial=0)
     if requantize.inner is not None:
         largest = max(largest, *(abs(bound) for bound in requantize.inner if np.isfinite(bound)))
     if requantize.residual is not None:

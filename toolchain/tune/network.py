@@ -31,7 +31,7 @@ def kernels_of(
     """
     from toolchain.frontend import is_quantized, load_model, normalize
     from toolchain.kernels.intrinsics import dot_product
-    from toolchain.lower import geometry_for, import_qdq, lower
+    from toolchain.lower import lower_model
     from toolchain.quantize import Settings, quantize
     from toolchain.quantize.foreign import canonicalize
 
@@ -46,6 +46,4 @@ def kernels_of(
         hurry = Settings(activations="minmax", crop=_SIDE, crops_per_image=1, equalize=False, reconstruct=False,
                          correct_bias=False, tame=False, augment=False)  # fmt: skip
         model = quantize(sr, images, hurry)
-    dot = dot_product(target.instruction_set)
-    module = import_qdq(model.model)
-    return lower(module, geometry_for(module, dot), dot).kernels
+    return lower_model(model.model, dot_product(target.instruction_set)).kernels

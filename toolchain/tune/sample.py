@@ -74,10 +74,8 @@ class Sample:
             start = conv.target.start
             result[:, start:start + conv.target.count] = pack(codes, self.geometry, conv.requantize.zero_point)
         else:
-            scale, channels = pixels.scale, pixels.channels
-            for index, slot in enumerate(pixels.table):
-                dy, dx, channel = index // (scale * channels), index // channels % scale, index % channels
-                result[dy::scale, dx::scale, channel] = codes[slot]
+            for dy, dx, channel, slot in pixels.places():
+                result[dy::pixels.scale, dx::pixels.scale, channel] = codes[slot]
         return result
 
     def used(self, output: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
@@ -89,8 +87,8 @@ class Sample:
     def _requantized(self) -> Codes:
         """The output's codes (channels, h, w)."""
         conv, given = self.conv, self.conv.requantize
-        (top, left), (bottom, right) = conv.pads, (
-            (k - 1) * d - pad for k, d, pad in zip(conv.kernel, conv.dilation, conv.pads, strict=True))
+        top, left = conv.pads
+        bottom, right = conv.reach[0] - top, conv.reach[1] - left
         convolution = Convolution(self.weights, self.bias, pads=(top, left, bottom, right), dilations=conv.dilation,
                                   group=conv.groups)
         sums = np.concatenate([band for _, band in convolution.bands(self.codes, _ZERO)], axis=1)

@@ -35,8 +35,8 @@ class Task:
     def geometry(self, dot: Dot) -> Geometry:
         """Of the packed tensors it is tuned on."""
         conv = self.conv
-        reach = [(k - 1) * d for k, d in zip(conv.kernel, conv.dilation, strict=True)]
-        return Geometry(max(1, *conv.pads, reach[0] - conv.pads[0], reach[1] - conv.pads[1]), dot.columns)
+        behind = (reach - pad for reach, pad in zip(conv.reach, conv.pads, strict=True))
+        return Geometry(max(1, *conv.pads, *behind), dot.columns)
 
     @property
     def macs(self) -> int:
@@ -83,11 +83,11 @@ def normal(conv: Conv) -> Conv:
                                           multiplier=0.5)  # fmt: skip
     requantize = replace(given, low=-_ZERO_POINT, high=255 - _ZERO_POINT, zero_point=_ZERO_POINT, inner=inner,
                          residual=residual, fits=True)  # fmt: skip
-    reach = [(k - 1) * d // 2 for k, d in zip(conv.kernel, conv.dilation, strict=True)]
     pixels = conv.pixels
     if pixels is not None:
         pixels = Pixels(pixels.scale, pixels.channels, tuple(range(len(pixels.table))))
-    return replace(conv, source=_alone(conv.source), target=_alone(conv.target), pads=(reach[0], reach[1]),
+    return replace(conv, source=_alone(conv.source), target=_alone(conv.target),
+                   pads=(conv.reach[0] // 2, conv.reach[1] // 2),
                    requantize=requantize, pixels=pixels)  # fmt: skip
 
 

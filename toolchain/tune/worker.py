@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from toolchain.cpu import let_tvm_use_all_cores
-from toolchain.errors import ClipfreeError
+from toolchain.errors import ClipfreeError, last_line
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.tile import Tile
@@ -138,14 +138,10 @@ def main() -> None:
         try:
             answer = operations[request["operation"]](request)
         except Exception as error:  # TVM raises many kinds
-            note = error.message if isinstance(error, ClipfreeError) else _last_line(error)
+            note = error.message if isinstance(error, ClipfreeError) else last_line(error)[:200]
             answer = {"status": "failed", "note": note}
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(json.dumps(answer), file=answers, flush=True)
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
 
 
 if __name__ == "__main__":
