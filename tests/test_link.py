@@ -12,6 +12,7 @@ import pytest
 from toolchain import link
 from toolchain.errors import TargetError
 from toolchain.link import Linker, find_linker
+from toolchain.targets import Target, find_target, list_targets
 
 TRIPLE = "x86_64-linux-gnu"
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
@@ -39,8 +40,29 @@ def test_none_says_the_line_to_install(tmp_path: Path):
 
 @pytest.mark.usefixtures("no_zig")
 def test_none_for_a_board_says_the_cross_compiler(tmp_path: Path):
-    with pytest.raises(TargetError, match="apt install gcc-aarch64-linux-gnu"):
-        find_linker("aarch64-linux-gnu", environment={"PATH": str(tmp_path)})
+    for triple, package in (("aarch64-linux-gnu", "aarch64-linux-gnu"), ("aarch64-linux-android", "aarch64-linux-gnu"),
+                            ("armv7a-linux-gnueabihf", "arm-linux-gnueabihf")):
+        with pytest.raises(TargetError, match=f"no linker for {triple}.*apt install binutils-{package}`"):
+            find_linker(triple, environment={"PATH": str(tmp_path)})
+
+
+@pytest.mark.usefixtures("no_zig")
+def test_a_bare_linker_will_do_for_a_board(tmp_path: Path):
+    found = program(tmp_path, "arm-linux-gnueabihf-ld")
+    linker = find_linker("armv7a-linux-gnueabihf", environment={"PATH": str(tmp_path)})
+    assert (linker.command, linker.flags[:2]) == ((str(found),), ("-shared", "--build-id=none"))
+
+
+def test_cc_for_this_machine_is_not_asked_to_link_for_a_board(tmp_path: Path):
+    own, cross = tmp_path / "own", tmp_path / "cross"
+    own.write_text("#!/bin/sh\necho x86_64-linux-gnu\n")
+    cross.write_text("#!/bin/sh\necho aarch64-unknown-linux-gnu\n")
+    for path in (own, cross):
+        path.chmod(0o755)
+    ld = program(tmp_path, "aarch64-linux-gnu-ld")
+    for cc, found in ((own, ld), (cross, cross)):
+        linker = find_linker("aarch64-linux-gnu", environment={"PATH": str(tmp_path), "CC": str(cc)})
+        assert linker.command == (str(found),)
 
 
 def test_zig_is_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -82,7 +104,7 @@ def test_a_full_disk_is_no_linker_mistake(tmp_path: Path):
 def test_output_for_another_machine_is_refused(tmp_path: Path):
     script = 'while [ "$1" != "-o" ]; do shift; done; printf "not an ELF file, just text" > "$2"'
     with pytest.raises(TargetError, match="does not make libraries for x86_64-linux-gnu"):
-        Linker((str(program(tmp_path, "ld", script)),), TRIPLE, "test").check()
+        Linker((str(program(tmp_path, "ld", script)),), TRIPLE, "test").check(find_target("x86-sse4"))
 
 
 @needs_cc
@@ -97,4 +119,17 @@ def test_links_and_twice_gives_the_same_bytes(tmp_path: Path):
         linker(str(libraries[-1]), [str(source)])
     assert libraries[0].read_bytes() == libraries[1].read_bytes()
     assert ctypes.CDLL(str(libraries[0])).answer() == 42
-    linker.check()
+    assert str(linker.check(find_target("x86-sse4"))) == "ELF 64-bit x86_64 shared library"
+
+
+ARM = [target for target in list_targets() if not target.triple.startswith("x86_64")]
+
+
+@pytest.mark.parametrize("target", ARM, ids=lambda target: target.name)
+def test_links_for_every_board(target: Target):
+    try:
+        linker = find_linker(target.triple)
+    except TargetError as error:
+        pytest.skip(str(error))
+    bits = "32-bit arm shared library, hard float" if "armv7a" in target.triple else "64-bit aarch64 shared library"
+    assert str(linker.check(target)) == f"ELF {bits}"

@@ -8,7 +8,9 @@ import pytest
 
 from toolchain.cpu import Cpu, this_cpu
 from toolchain.errors import TargetError
-from toolchain.targets import find_target, list_targets, target_folder
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.llvm import check_target, features
+from toolchain.targets import Target, find_target, list_targets, target_folder
 
 GOOD = """
 description = "a board"
@@ -110,6 +112,27 @@ def test_without_cpuinfo_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.
 
 # What LLVM may put into arithmetic code, and how /proc/cpuinfo spells it; older extensions are implied by these.
 SPELLINGS = {
+    "bf16": "bf16",
+    "complxnum": "fcma",
+    "crc": "crc32",
+    "dotprod": "asimddp",
+    "flagm": "flagm",
+    "altnzcv": "flagm2",
+    "fp16fml": "asimdfhm",
+    "fptoint": "frint",
+    "fullfp16": "asimdhp",
+    "hwdiv": "idivt",
+    "hwdiv-arm": "idiva",
+    "i8mm": "i8mm",
+    "jsconv": "jscvt",
+    "lse": "atomics",
+    "rcpc": "lrcpc",
+    "rcpc-immo": "ilrcpc",
+    "rdm": "asimdrdm",
+    "sb": "sb",
+    "sha3": "sha3",
+    "sve": "sve",
+    "vfp4": "vfpv4",
     "adx": "adx",
     "avx2": "avx2",
     "avx512bitalg": "avx512_bitalg",
@@ -136,13 +159,59 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("name", ["x86-avx512vnni", "x86-avx2", "x86-sse4"])
-def test_whatever_llvm_may_emit_is_required(name: str):
-    from tvm.target import Target as TvmTarget
-    from tvm.target.codegen import llvm_get_cpu_features
+def spelled(feature: str, target: Target) -> str | None:
+    """LLVM's ``feature`` in the words of /proc/cpuinfo on the target's machine."""
+    if feature == "neon":
+        return "neon" if target.triple.startswith("armv7a") else "asimd"
+    return SPELLINGS.get(feature)
 
-    target = find_target(name)
-    enabled = llvm_get_cpu_features(TvmTarget({"kind": "llvm", "mtriple": target.triple, "mcpu": target.cpu}))
-    needed = {SPELLINGS[str(feature)] for feature in enabled if str(feature) in SPELLINGS}
-    assert needed <= set(target.requires)
+
+@pytest.mark.parametrize("target", list_targets(), ids=lambda target: target.name)
+def test_whatever_llvm_may_emit_is_required(target: Target):
+    check_target(target)
+    needed = {spelled(feature, target) for feature in features(target)} - {None}
     assert needed
+    assert needed <= set(target.requires)
+
+
+@pytest.mark.parametrize("target", list_targets(), ids=lambda target: target.name)
+def test_there_are_kernels_for_every_target(target: Target):
+    assert dot_product(target.instruction_set).name == target.instruction_set
+
+
+def test_a_file_is_a_target(tmp_path: Path):
+    path = tmp_path / "board.toml"
+    path.write_text(GOOD)
+    assert find_target(str(path)).cpu == "cortex-a76"
+    with pytest.raises(TargetError, match=r"nowhere.toml cannot be read"):
+        find_target(str(tmp_path / "nowhere.toml"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ('"cortex-a76"', '"cortex-a67"', "LLVM knows no CPU 'cortex-a67' for aarch64-linux-gnu; close to it: cortex-a"),
+        ('"+dotprod"', '"+dotprodd"', "knows no feature '[+]dotprodd' .*; close to it: dotprod"),
+        ('"+dotprod"', '"dotprod"', "knows no feature 'dotprod' .*; write [+]dotprod or -dotprod"),
+        ('"+dotprod"', '"-dotprod"', "the kernels for neon-dotprod need dotprod, which cortex-a76 has not"),
+        ('"cortex-a76"', '"cortex-a53"\nx = 1', "unknown key 'x'"),
+        ('"neon-dotprod"', '"neon-dotprot"', "no kernels for 'neon-dotprot'; close to it: neon-dotprod"),
+        ("aarch64-linux-gnu", "aarch65-linux-gnu", "nothing to compile with for .*x86_64, aarch64, armv7a"),
+    ],
+)
+def test_what_llvm_does_not_know_is_named(tmp_path: Path, before: str, after: str, sentence: str):
+    path = tmp_path / "board.toml"
+    path.write_text(GOOD.replace(before, after))
+    with pytest.raises(TargetError, match=sentence):
+        find_target(str(path))
+
+
+@pytest.mark.parametrize(("machine", "features_", "name"), [
+    ("aarch64", "asimd", "aarch64"), ("aarch64", "asimd crc32", "cortex-a72"), ("armv7l", "neon", None)])
+def test_host_of_an_arm_board(machine: str, features_: str, name: str | None):
+    cpu = cpu_with(*features_.split(), machine=machine)
+    if name is None:
+        with pytest.raises(TargetError, match="no target fits"):
+            find_target("host", cpu=cpu)
+    else:
+        assert find_target("host", cpu=cpu).name == name

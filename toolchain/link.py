@@ -1,4 +1,6 @@
-"""Finding something that turns object files into a shared library: a C compiler, or zig from a pip package."""
+"""Finding something that turns object files into a shared library: a C compiler, a bare linker, or zig from a pip
+package.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolchain.elf import Elf, check_library
 from toolchain.errors import TargetError
+from toolchain.targets import Target, architecture, machines
 
 # No build id and no symbol table: the same objects give the same bytes, whatever the temporary files were called.
-_FLAGS = ("-shared", "-fPIC", "-Wl,--build-id=none", "-s")
-_ELF_MACHINES = {"x86_64": 62, "aarch64": 183, "armv7a": 40}
+_COMPILER = ("-shared", "-fPIC", "-Wl,--build-id=none", "-s")
+_LD = ("-shared", "--build-id=none", "-s")
 _INSTALL = "install one with `pip install ziglang` (no root needed) or `apt install gcc`"
 
 
@@ -31,11 +35,13 @@ class Linker:
         command: the program and the arguments that come before all others.
         triple: what it links for.
         source: where it was found, for people ("$CC", "PATH", "ziglang").
+        flags: that make it write a shared library.
     """
 
     command: tuple[str, ...]
     triple: str
     source: str
+    flags: tuple[str, ...] = _COMPILER
 
     def __call__(
         self, output: str, objects: str | Iterable[str], options: Iterable[str] | None = None, **_: Any
@@ -43,73 +49,100 @@ class Linker:
         """Link ``objects`` into the shared library ``output``.
 
         Raises:
-            TargetError: the linker failed; the message carries the last line it printed.
+            TargetError: the linker failed (the message carries the last line it printed), or made something else.
         """
         files = [objects] if isinstance(objects, str) else list(objects)
-        command = [*self.command, *_FLAGS, "-o", output, *files, *(options or ())]
+        command = [*self.command, *self.flags, "-o", output, *files, *(options or ())]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         except (OSError, subprocess.SubprocessError) as error:
-            raise TargetError(
-                f"the linker {shlex.join(self.command)} could not be run: {error}", hint=_INSTALL
-            ) from error
+            raise TargetError(f"the linker {shlex.join(self.command)} could not be run: {error}",
+                              hint=_install(self.triple)) from error  # fmt: skip
         if done.returncode:
             lines = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
             if any("No space left on device" in line for line in lines):
                 raise OSError(28, "No space left on device", output)
             raise TargetError(f"the linker {shlex.join(self.command)} failed: {lines[-1]}")
+        try:
+            check_library(Path(output), self.triple)
+        except (OSError, TargetError) as error:
+            raise TargetError(f"the linker {shlex.join(self.command)} does not make libraries for {self.triple}",
+                              hint=_install(self.triple)) from error  # fmt: skip
 
-    def check(self) -> None:
-        """Link a one-line C file and look at the ELF machine of what came out.
+    def check(self, target: Target) -> Elf:
+        """Link a small object that LLVM makes for ``target``, and look at what came out.
 
         Raises:
             TargetError: linking fails, or makes something that is no library for this triple.
         """
+        from toolchain.llvm import probe_object
+
         with tempfile.TemporaryDirectory() as folder:
-            source, output = Path(folder, "probe.c"), Path(folder, "probe.so")
-            source.write_text("int clipfree_probe(void) { return 42; }\n")
+            source, output = Path(folder, "probe.o"), Path(folder, "probe.so")
+            probe_object(target, source)
             self(str(output), [str(source)])
-            header = output.read_bytes()[:20]
-        wanted = _ELF_MACHINES.get(self.triple.split("-")[0])
-        machine = int.from_bytes(header[18:20], "little")
-        if header[:4] != b"\x7fELF" or (wanted is not None and machine != wanted):
-            raise TargetError(
-                f"the linker {shlex.join(self.command)} does not make libraries for {self.triple}", hint=_INSTALL
-            )
+            return check_library(output, self.triple)
 
 
 def find_linker(triple: str, *, environment: Mapping[str, str] | None = None) -> Linker:
-    """The first linker for ``triple`` out of ``$CXX``, ``$CC``, a (cross) compiler on the PATH, and ziglang.
+    """The first linker for ``triple`` out of ``$CXX``, ``$CC``, a (cross) compiler or linker on the PATH, and ziglang.
+
+    For another machine ``$CXX`` and ``$CC`` count only if they compile for it.
 
     Raises:
         TargetError: there is none, or ``$CC`` names a program that does not exist.
     """
     environment = os.environ if environment is None else environment
     path = environment.get("PATH", "")
+    native = is_native(triple)
     for variable in ("CXX", "CC"):
-        command = shlex.split(environment.get(variable, ""))
-        if command:
-            if shutil.which(command[0], path=path) is None:
-                raise TargetError(
-                    f"${variable} names {command[0]}, which is not on this machine", hint=f"correct or unset {variable}"
-                )
-            return Linker(tuple(command), triple, f"${variable}")
-    names = ["cc", "gcc", "clang"] if is_native(triple) else [f"{triple}-gcc", f"{triple}-g++"]
+        command = tuple(shlex.split(environment.get(variable, "")))
+        if not command:
+            continue
+        if shutil.which(command[0], path=path) is None:
+            raise TargetError(
+                f"${variable} names {command[0]}, which is not on this machine", hint=f"correct or unset {variable}"
+            )
+        if native or _made_for(command, triple):
+            return Linker(command, triple, f"${variable}")
+    names = ["cc", "gcc", "clang"] if native else [f"{_gnu(triple)}-gcc", f"{_gnu(triple)}-g++"]
     for name in names:
         found = shutil.which(name, path=path)
         if found:
-            return Linker((found,), triple, "PATH")
+            # The libc that a compiler for GNU/Linux would name is not Android's.
+            bare = ("-nostdlib",) if "android" in triple else ()
+            return Linker((found,), triple, "PATH", (*_COMPILER, *bare))
+    found = None if native else shutil.which(f"{_gnu(triple)}-ld", path=path)
+    if found:
+        return Linker((found,), triple, "PATH", _LD)
     if importlib.util.find_spec("ziglang") is not None:
-        return Linker((sys.executable, "-m", "ziglang", "cc", "-target", triple), triple, "ziglang")
-    hint = (
-        _INSTALL
-        if is_native(triple)
-        else f"install one with `pip install ziglang` or `apt install gcc-{triple.replace('_', '-')}`"
-    )
-    raise TargetError(f"there is no linker for {triple} on this machine", hint=hint)
+        # What a library needs of libc comes from the program that loads it; zig would build one first, for a minute.
+        bare = () if native else ("-nostdlib",)
+        command = (sys.executable, "-m", "ziglang", "cc", "-target", triple.replace("armv7a-", "arm-"))
+        return Linker(command, triple, "ziglang", (*_COMPILER, *bare))
+    raise TargetError(f"there is no linker for {triple} on this machine", hint=_install(triple))
 
 
 def is_native(triple: str) -> bool:
     """Whether ``triple`` names this machine's own architecture and system."""
-    parts = triple.split("-")
-    return parts[0] == platform.machine() and platform.system().lower() in parts
+    return platform.machine() in machines(triple) and platform.system().lower() in triple.split("-")
+
+
+def _made_for(command: tuple[str, ...], triple: str) -> bool:
+    """Whether a compiler's output is for the architecture of ``triple``, by its own word."""
+    try:
+        done = subprocess.run([*command, "-dumpmachine"], capture_output=True, text=True, check=False, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return architecture(_gnu(triple)) == architecture(done.stdout.strip())
+
+
+def _gnu(triple: str) -> str:
+    """How the tools of GNU that link for ``triple`` are called: as for Linux, 32-bit Arm without its version."""
+    return triple.replace("armv7a-", "arm-").replace("-android", "-gnu")
+
+
+def _install(triple: str) -> str:
+    if is_native(triple):
+        return _INSTALL
+    return f"install one with `pip install ziglang` (no root needed) or `apt install binutils-{_gnu(triple)}`"

@@ -18,8 +18,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+ARCHITECTURES = ("x86_64", "aarch64", "armv7a")
 HOST = "host"
-_HOST_ORDER = ("x86-avx512vnni", "x86-avx2", "x86-sse4")  # best first
+_SUFFIX = ".toml"
+_HOST_ORDER = ("x86-avx512vnni", "x86-avx2", "x86-sse4", "neoverse-n2", "neoverse-v1", "cortex-a76", "cortex-a72",
+               "aarch64")  # best first  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,10 @@ class Target:
     Attributes:
         name: the file's name without ``.toml``; what the user types.
         description: one line for people.
-        triple: LLVM triple, such as ``x86_64-linux-gnu``.
+        triple: LLVM triple, such as ``x86_64-linux-gnu``; floats are passed in float registers if it ends in ``hf``.
         cpu: LLVM's name of the CPU.
         attributes: LLVM attributes beyond the CPU's own, such as ``+dotprod``.
-        instruction_set: which kernels are used: ``avx512vnni``, ``avx2``, ``sse4``.
+        instruction_set: which kernels are used: a name in `toolchain.kernels.intrinsics.NEEDS`.
         requires: CPU features, spelled as in /proc/cpuinfo, without which a bundle refuses to load.
         cores: threads the schedule is made for.
     """
@@ -51,6 +54,16 @@ class Target:
         return tuple(feature for feature in self.requires if feature not in cpu.features)
 
 
+def architecture(triple: str) -> str:
+    """The first part of an LLVM triple: "x86_64", "aarch64", "armv7a"."""
+    return triple.split("-")[0]
+
+
+def machines(triple: str) -> tuple[str, ...]:
+    """What ``uname -m`` may say on a device that runs code for ``triple``."""
+    return ("armv7l", "armv8l") if architecture(triple) == "armv7a" else (architecture(triple),)
+
+
 def target_folder() -> Path:
     """Where the TOML files lie."""
     return shipped("targets")
@@ -62,33 +75,40 @@ def list_targets(folder: Path | None = None) -> tuple[Target, ...]:
     Raises:
         TargetError: a TOML file is broken.
     """
-    paths = sorted((folder or target_folder()).glob("*.toml"))
+    paths = sorted((folder or target_folder()).glob(f"*{_SUFFIX}"))
     return tuple(_read(path) for path in paths)
 
 
 def find_target(name: str, *, folder: Path | None = None, cpu: Cpu | None = None) -> Target:
-    """The target called ``name``; ``host`` is the best one that ``cpu`` (default: this machine's) can run.
+    """The target called ``name``, or described by the TOML file ``name``; ``host`` is the best one that ``cpu``
+    (default: this machine's) can run.
 
     Raises:
-        TargetError: no such target, its file is broken, or no target fits this CPU.
+        TargetError: no such target, its file is broken or asks for what LLVM does not know, or no target fits this CPU.
     """
     folder = folder or target_folder()
+    if name.endswith(_SUFFIX):
+        from toolchain.llvm import check_target
+
+        target = _read(Path(name))
+        check_target(target)
+        return target
     if name == HOST:
         return _host(folder, cpu or this_cpu())
-    names = [path.stem for path in folder.glob("*.toml")]
+    names = [path.stem for path in folder.glob(f"*{_SUFFIX}")]
     if name not in names:
         close = difflib.get_close_matches(name, [*names, HOST], n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]}?" if close else "`clipfree targets list` names them all"
+        hint = f"did you mean {close[0]}?" if close else "`clipfree targets list` names them all, a .toml is one too"
         raise TargetError(f"there is no target called {name!r}", hint=hint)
-    return _read(folder / f"{name}.toml")
+    return _read(folder / f"{name}{_SUFFIX}")
 
 
 def _host(folder: Path, cpu: Cpu) -> Target:
     for name in _HOST_ORDER:
-        path = folder / f"{name}.toml"
+        path = folder / f"{name}{_SUFFIX}"
         if path.is_file():
             target = _read(path)
-            if target.triple.startswith(cpu.machine) and not target.missing_on(cpu):
+            if cpu.machine in machines(target.triple) and not target.missing_on(cpu):
                 return dataclasses.replace(target, cores=cpu.cores)
     raise TargetError(
         f"no target fits this machine's CPU ({cpu.machine}, {cpu.name})",

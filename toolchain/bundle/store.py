@@ -20,6 +20,7 @@ from toolchain.atomic import atomic_folder
 from toolchain.bundle.manifest import FileRecord, Manifest, Versions, parse_manifest
 from toolchain.cpu import Cpu, this_cpu
 from toolchain.errors import BundleError, OutputError
+from toolchain.targets import architecture, machines
 
 if TYPE_CHECKING:
     import onnx
@@ -49,9 +50,9 @@ class Bundle:
         """
         cpu = cpu or this_cpu()
         target, made, here = self.manifest.target, self.manifest.versions, Versions.installed()
-        architecture = target.triple.split("-")[0]
-        if architecture != cpu.machine:
-            raise BundleError(f"{self.path} is for {architecture}, this machine is {cpu.machine}", hint=_again("host"))
+        if cpu.machine not in machines(target.triple):
+            message = f"{self.path} is for {architecture(target.triple)}, this machine is {cpu.machine}"
+            raise BundleError(message, hint=_again("host"))
         missing = target.missing_on(cpu)
         if missing:
             message = f"{self.path} was compiled for {target.name}: this CPU lacks {', '.join(missing)}"

@@ -36,19 +36,21 @@ def list_(as_json: Json = False) -> None:
 
 
 def show(name: Name, as_json: Json = False) -> None:
-    """Show one target in full."""
+    """Show one target in full, with what LLVM really enables for it."""
     from toolchain.cpu import this_cpu
+    from toolchain.llvm import features
     from toolchain.targets import find_target
 
     console = Console(as_json=as_json)
     target = find_target(name)
-    missing = target.missing_on(this_cpu())
+    missing, enabled = target.missing_on(this_cpu()), features(target)
     console.say(f"{target.name}: {target.description}")
     console.say(f"  LLVM triple {target.triple}, CPU {target.cpu}, attributes {' '.join(target.attributes) or 'none'}")
     console.say(f"  kernels {target.instruction_set}, for {target.cores} cores")
+    console.say(f"  LLVM enables {' '.join(enabled)}")
     console.say(f"  needs {' '.join(target.requires)}")
     console.say(f"  lacking here: {' '.join(missing) or 'nothing'}")
-    console.result(command="targets show", target=target, missing_here=missing)
+    console.result(command="targets show", target=target, enabled=enabled, missing_here=missing)
 
 
 def doctor(name: Annotated[str, typer.Argument(help="A target's name.")] = "host", as_json: Json = False) -> None:
@@ -60,15 +62,19 @@ def doctor(name: Annotated[str, typer.Argument(help="A target's name.")] = "host
     console = Console(as_json=as_json)
     target = find_target(name)
     linker = find_linker(target.triple)
-    linker.check()
-    missing = target.missing_on(this_cpu()) if is_native(target.triple) else target.requires
+    made = linker.check(target)
+    native, missing = is_native(target.triple), target.missing_on(this_cpu())
     console.say(f"{target.name}: linker {' '.join(linker.command)} (from {linker.source}) works")
-    runs = (
-        "this machine runs what is made" if not missing else f"made here, but not run here: lacks {', '.join(missing)}"
-    )
-    console.say(runs)
+    console.say(f"  it makes: {made}")
+    runs = native and not missing
+    if runs:
+        console.say("  this machine runs what is made")
+    elif native:
+        console.say(f"  made here, but not run here: this CPU lacks {', '.join(missing)}")
+    else:
+        console.say(f"  made here, but not run here: this machine is {this_cpu().machine}")
     console.result(command="targets doctor", target=target.name, linker=linker.command, source=linker.source,
-                   runs_here=not missing)  # fmt: skip
+                   elf=str(made), runs_here=runs)  # fmt: skip
 
 
 app.command("list")(guarded(list_))

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 from toolchain.errors import TargetError
 from toolchain.kernels.intrinsics.dot import Dot
+
+NEEDS = {
+    "avx512vnni": ("avx512vnni", "avx512bw"),
+    "avx2": ("avx2",),
+    "sse4": ("ssse3",),
+    "neon-i8mm": ("i8mm",),
+    "neon-dotprod": ("dotprod",),
+    "neon": ("neon",),
+    "portable": (),
+}
+"""The instruction sets there are kernels for, each with the features that LLVM must enable for them."""
 
 
 @functools.cache  # parsing the intrinsic takes as long as compiling a small kernel
@@ -17,10 +29,13 @@ def dot_product(instruction_set: str) -> Dot:
     """
     from toolchain.kernels.intrinsics import avx512vnni, pmaddwd, portable
 
-    makers = {
+    makers: dict[str, Callable[[], Dot]] = {
         "avx512vnni": avx512vnni.make,
         "avx2": pmaddwd.make_avx2,
         "sse4": pmaddwd.make_sse4,
+        "neon-i8mm": functools.partial(portable.make, "neon-i8mm"),
+        "neon-dotprod": functools.partial(portable.make, "neon-dotprod"),
+        "neon": functools.partial(portable.make, "neon"),
         "portable": portable.make,
     }
     if instruction_set not in makers:

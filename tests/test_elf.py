@@ -1,0 +1,43 @@
+"""What a file is, by its first bytes."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from toolchain.elf import check_library, read_elf
+from toolchain.errors import TargetError
+
+
+def header(machine: int, bits: int = 64, kind: int = 3, flags: int = 0, order: int = 1) -> bytes:
+    start = b"\x7fELF" + bytes([bits // 32, order, 1]) + bytes(9) + struct.pack("<HHI", kind, machine, 1)
+    words = "<IIII" if bits == 32 else "<QQQI"
+    return (start + struct.pack(words, 0, 0, 0, flags)).ljust(64, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("data", "triple", "sentence"),
+    [
+        (header(183), "x86_64-linux-gnu", "is a library for aarch64, 64 bits, not for x86_64-linux-gnu"),
+        (header(62), "aarch64-linux-android", "is a library for x86_64"),
+        (header(40, 32, flags=0x5000200), "armv7a-linux-gnueabihf", "passes floats in integer registers"),
+        (header(183, kind=1), "aarch64-linux-gnu", "is not a shared library"),
+        (b"!<arch>\n", "aarch64-linux-gnu", "is not a shared library"),
+        (header(62, order=2), "x86_64-linux-gnu", "is not a shared library"),
+        (header(62)[:30], "x86_64-linux-gnu", "is not a shared library"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused(tmp_path: Path, data: bytes, triple: str, sentence: str):
+    (tmp_path / "x.so").write_bytes(data)
+    with pytest.raises(TargetError, match=sentence):
+        check_library(tmp_path / "x.so", triple)
+
+
+def test_what_can_be_loaded_is_described(tmp_path: Path):
+    path = tmp_path / "x.so"
+    path.write_bytes(header(40, 32, flags=0x5000400))
+    assert str(check_library(path, "armv7a-linux-gnueabihf")) == "ELF 32-bit arm shared library, hard float"
+    path.write_bytes(header(243))
+    assert str(read_elf(path)) == "ELF 64-bit riscv shared library"
