@@ -41,6 +41,9 @@ class StandIn:
     def workspace(self, height: int, width: int) -> int:
         return 100 * height * width
 
+    def line_buffers(self, width: int) -> int:
+        return 10 * width
+
     def export(self, path: Path, linker: Any) -> None:
         path.write_bytes(self.model.SerializeToString(deterministic=True))
 

@@ -12,6 +12,7 @@ from tvm import relax, tirx
 from tvm.relax import transform
 from tvm.s_tir import Schedule
 
+from toolchain.kernels.driver import Stream
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.schedule import schedule_conv
@@ -37,6 +38,7 @@ class Compiled:
         kernels: its convolution kernels, in order of execution.
         choices: the tile of each kernel and where it comes from, by name.
         planned: the Relax module after memory planning: what is allocated, and as what.
+        stream: how pictures stream through it in bands of rows; None: it runs layer by layer.
     """
 
     executable: Any
@@ -44,6 +46,7 @@ class Compiled:
     kernels: tuple[Kernel, ...]
     choices: Mapping[str, Choice]
     planned: Any
+    stream: Stream | None
 
     @property
     def tuned(self) -> TunedCoverage:
@@ -51,8 +54,14 @@ class Compiled:
         return coverage(self.kernels, [self.choices[kernel.name] for kernel in self.kernels])
 
     def workspace(self, height: int, width: int) -> int:
-        """Bytes of memory a call allocates for an input of ``height`` x ``width`` pixels, its result included."""
+        """Bytes of memory a call allocates for an input of ``height`` x ``width`` pixels, its result included; the line
+        buffers of threads come on top.
+        """
         return sum(storage.size for storage in storages(self.planned, height, width))
+
+    def line_buffers(self, width: int) -> int:
+        """Bytes that every thread needs for its line buffers; 0 where the network runs layer by layer."""
+        return self.stream.workspace(width) if self.stream else 0
 
     def export(self, path: Path, linker: Linker) -> None:
         """Link the library into ``path``.
@@ -77,7 +86,7 @@ def compile_model(model: QuantizedModel, target: Target, tuning: Tuning | None =
     scheduled = schedule(lowered, {name: choice.tile for name, choice in choices.items()}, dot)
     planned = plan(scheduled)
     executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish())
-    return Compiled(executable, lowered.coverage, lowered.kernels, choices, planned)
+    return Compiled(executable, lowered.coverage, lowered.kernels, choices, planned, lowered.stream)
 
 
 def tvm_target(target: Target) -> Any:

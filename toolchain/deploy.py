@@ -263,6 +263,7 @@ def _manifest(
         macs_per_pixel=network.macs_per_pixel,
         # At a large size, where the rounding of widths to column tiles no longer shows; the input comes on top.
         workspace_per_pixel=compiled.workspace(1080, 1920) / (1080 * 1920) + model.channels,
+        line_buffers=compiled.line_buffers(1920),
         coverage=coverage,
         tuned=compiled.tuned,
         kernels=tuple(str(getattr(kernel, "name", kernel)) for kernel in compiled.kernels),

@@ -41,6 +41,8 @@ class Compiled(Protocol):
 
     def workspace(self, height: int, width: int) -> int: ...  # noqa: D102
 
+    def line_buffers(self, width: int) -> int: ...  # noqa: D102
+
     def export(self, path: Path, linker: Linker) -> object: ...  # noqa: D102
 
 

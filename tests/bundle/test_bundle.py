@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.bundle.fakes import CPU, TARGET, manifest, write
 from toolchain.bundle import GOLDEN, LIBRARY, Versions, new_bundle, open_bundle
-from toolchain.bundle.manifest import _checksum, _dump, parse_manifest
+from toolchain.bundle.manifest import FORMAT_VERSION, _checksum, _dump, parse_manifest
 from toolchain.errors import BundleError, OutputError
 
 
@@ -74,7 +74,8 @@ def test_manifest_that_is_not_json(bundle: Path, content: bytes):
         open_bundle(bundle, cpu=CPU)
 
 
-@pytest.mark.parametrize(("version", "sentence"), [(2, "newer.*update clipfree"), (0, "older.*deploy the model again")])
+@pytest.mark.parametrize(("version", "sentence"), [(FORMAT_VERSION + 1, "newer.*update clipfree"),
+                                                   (0, "older.*deploy the model again")])
 def test_other_format_versions(bundle: Path, version: int, sentence: str):
     edit(bundle, format_version=version)
     with pytest.raises(BundleError, match=sentence):

@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 import tvm
-from tvm.s_tir import Schedule
 
 from toolchain.build import tvm_target
-from toolchain.kernels import conv as template
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
-from toolchain.kernels.schedule import schedule_conv
 from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
 from toolchain.kernels.tile import Tile, default_tile
 from toolchain.targets import Target
+from toolchain.tune.kernel import ENTRY, standalone
 
 
 @dataclass(frozen=True)
@@ -150,10 +148,8 @@ def compiled(case: Case, target: Target) -> Any:
 @functools.cache
 def _compiled(conv: Conv, shape: Geometry, target: Target, tile: Tile | None) -> Any:
     dot = dot_product(target.instruction_set)
-    function = template.build(conv, shape, dot).with_attr("global_symbol", "main")
-    sch = Schedule(tvm.IRModule({"main": function}))
-    schedule_conv(sch, conv, tile or default_tile(conv, shape.columns, dot), dot)
-    return tvm.compile(sch.mod, target=tvm_target(target))
+    module = standalone(conv, shape, dot, tile or default_tile(conv, shape.columns, dot))
+    return tvm.compile(module, target=tvm_target(target))
 
 
 def run(case: Case, data: Data, target: Target) -> np.ndarray:
@@ -174,7 +170,7 @@ def run(case: Case, data: Data, target: Target) -> np.ndarray:
         scale = conv.pixels.scale
         result = np.full((case.height * scale, case.width * scale, conv.pixels.channels), 77, np.uint8)
     output = tvm.runtime.tensor(result)
-    compiled(case, target)["main"](*map(tvm.runtime.tensor, arrays), case.height, tiles, case.width, output)
+    compiled(case, target)[ENTRY](*map(tvm.runtime.tensor, arrays), case.height, tiles, case.width, output)
     return output.numpy()
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tests.kernels.harness import shuffled
 from toolchain.build import tvm_target
 from toolchain.kernels import elementwise, ends
+from toolchain.kernels.bands import Read, Step
+from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
 from toolchain.kernels.spec import Elementwise, Operand, Pixels, Requantize, View
 from toolchain.quantize.arithmetic import Quantization, finish, scaled
@@ -23,12 +25,23 @@ GEOMETRY = Geometry(2, 16)
 HEIGHT, WIDTH = 3, 21
 
 
-def call(function: tvm.tirx.PrimFunc, arrays: list[np.ndarray], result: np.ndarray, width: int = WIDTH) -> np.ndarray:
-    module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
+def call(function: tvm.tirx.PrimFunc, arrays: list[np.ndarray], result: np.ndarray, width: int = WIDTH,
+         **others: tvm.tirx.PrimFunc) -> np.ndarray:
+    functions = {"main": function, **others}
+    module = tvm.IRModule({name: found.with_attr("global_symbol", name) for name, found in functions.items()})
     output = tvm.runtime.tensor(result)
     arguments = [*map(tvm.runtime.tensor, arrays), HEIGHT, GEOMETRY.tiles(width), width]
     tvm.compile(module, target=tvm_target(find_target("host")))["main"](*arguments, output)
     return output.numpy()
+
+
+def on_rows(kernel: tvm.tirx.PrimFunc, operands: list[Tensor | Picture], result: Tensor | Picture, view: View | None,
+            arrays: list[np.ndarray], output: np.ndarray, width: int = WIDTH) -> np.ndarray:
+    """Run a kernel that works on windows of rows as a network would; arrays behind the operands are its constants."""
+    constants = tuple((array.shape, str(array.dtype)) for array in arrays[len(operands):])
+    step = Step(tuple(Read(index) for index in range(len(operands))), None if view is None else len(operands))
+    driver = whole(Call("kernel", step, constants, view), operands, result, GEOMETRY)
+    return call(driver, arrays, output, width, kernel=kernel)
 
 
 def words(view: View, width: int = WIDTH) -> np.ndarray:
@@ -68,7 +81,7 @@ def test_add(divide: int, modulo: int, channels: int, slopes: bool):
     bend = np.linspace(-0.5, 0.9, 8, dtype=np.float32)
     kernel = elementwise.build(Elementwise((first, second), Requantize(-40, 215, 40, slopes), target), GEOMETRY)
     arrays = [placed(a, first.view, 9), placed(b, second.view, 3), *([bend] if slopes else [])]
-    got = call(kernel, arrays, words(target))
+    got = on_rows(kernel, [Tensor(3, 9), Tensor(second.view.total, 3)], Tensor(5, 40), target, arrays, words(target))
     part = b[np.arange(6) // divide % modulo] if channels < 8 else b[:6]
     total = scaled(a, 9, np.float32(0.7)) + scaled(part, 3, np.float32(0.6))
     if slopes:
@@ -79,7 +92,8 @@ def test_add(divide: int, modulo: int, channels: int, slopes: bool):
 def test_rescale_with_bounds():
     codes, operand = random_codes(4), Operand(View(1, 0, 1), 1, 4, 100, 1.37)
     kernel = elementwise.build(Elementwise((operand,), Requantize(0, 90, 60), View(1, 0, 1)), GEOMETRY)
-    got = call(kernel, [placed(codes, operand.view, 100)], words(operand.view))
+    got = on_rows(kernel, [Tensor(1, 100)], Tensor(1, 60), operand.view, [placed(codes, operand.view, 100)],
+                  words(operand.view))
     wanted = (np.rint(np.clip(scaled(codes, 100, np.float32(1.37)), 0, 90)) + 60).astype(np.uint8)
     assert_written(got, operand.view, wanted, 60)
 
@@ -89,7 +103,8 @@ def test_reorder_by_a_table():
     codes = random_codes(9, 3)
     operand = Operand(View(4, 1, 3), 1, 1, 7, 1.0, slots)
     kernel = elementwise.build(Elementwise((operand,), Requantize(-7, 248, 7), View(3, 0, 3)), GEOMETRY)
-    got = call(kernel, [placed(codes, operand.view, 7)], words(View(3, 0, 3)))
+    got = on_rows(kernel, [Tensor(4, 7)], Tensor(3, 7), View(3, 0, 3), [placed(codes, operand.view, 7)],
+                  words(View(3, 0, 3)))
     assert_written(got, View(3, 0, 3), codes[list(slots)], 7)
 
 
@@ -99,7 +114,8 @@ def test_rescale_any(zero_in: int, zero_out: int, factor: float, seed: int):
     codes, operand = random_codes(4, seed), Operand(View(1, 0, 1), 1, 4, zero_in, factor)
     requantize = Requantize(-zero_out, 255 - zero_out, zero_out)
     kernel = elementwise.build(Elementwise((operand,), requantize, View(1, 0, 1)), GEOMETRY)
-    got = call(kernel, [placed(codes, operand.view, zero_in)], words(operand.view))
+    got = on_rows(kernel, [Tensor(1, zero_in)], Tensor(1, zero_out), operand.view,
+                  [placed(codes, operand.view, zero_in)], words(operand.view))
     wanted = finish(scaled(codes, zero_in, np.float32(factor)), None, Quantization(1.0, zero_out))
     assert_written(got, operand.view, wanted, zero_out)
 
@@ -109,7 +125,8 @@ def test_rescale_any(zero_in: int, zero_out: int, factor: float, seed: int):
 def test_pack_pixels(channels: int, width: int):
     codes, target = random_codes(channels, 1, width), View(3, 1, 1)
     pixels = np.ascontiguousarray(codes.transpose(1, 2, 0))
-    got = call(ends.pack_pixels(channels, target, GEOMETRY), [pixels], words(target, width), width)
+    got = on_rows(ends.pack_pixels(channels, target, GEOMETRY), [Picture(channels)], Tensor(3, 0), target, [pixels],
+                  words(target, width), width)
     assert_written(got, target, codes, 0)
 
 
@@ -140,5 +157,6 @@ def test_store_pixels(scale: int, channels: int):
     pixels = Pixels(scale, channels, tuple(np.random.default_rng(1).permutation(count).tolist()))
     codes, source = random_codes(count, 6), View(blocks_of(count) + 1, 1, blocks_of(count))
     empty: Any = np.zeros((HEIGHT * scale, WIDTH * scale, channels), np.uint8)
-    got = call(ends.store_pixels(source, GEOMETRY, pixels), [placed(codes, source, 0)], empty)
+    got = on_rows(ends.store_pixels(source, GEOMETRY, pixels), [Tensor(source.total, 0)], Picture(channels, scale),
+                  None, [placed(codes, source, 0)], empty)
     np.testing.assert_array_equal(got, shuffled(codes, pixels))

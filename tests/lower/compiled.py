@@ -14,7 +14,8 @@ from toolchain.build import Compiled, compile_model
 from toolchain.quantize import IntegerReference
 from toolchain.targets import Target, find_target
 
-SMALL = ((1, 1), (5, 7), (9, 81))
+SMALL = ((1, 1), (5, 7), (9, 81), (77, 6))
+"""The last is several bands of rows, and enough of them for two threads."""
 
 
 def compiled(model: onnx.ModelProto, target: Target | None = None) -> Compiled:

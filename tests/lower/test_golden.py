@@ -18,6 +18,7 @@ from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
 from toolchain.lower import Coverage, lower
 from toolchain.lower.lowering import LowerQuantized
+from toolchain.lower.stream import stream
 
 GEOMETRY = Geometry(1, 16)
 DOT = dot_product("portable")
@@ -83,23 +84,35 @@ class ConvAnchorShuffleLowered:
         T.evaluate(0)
 
     @T.prim_func(private=True)
+    def run_pack_pixels():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
     def conv0_3x3_3to4():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
+    def run_conv0_3x3_3to4():
         T.evaluate(0)
 
     @T.prim_func(private=True)
     def conv1_1x1_4to12():
         T.evaluate(0)
 
+    @T.prim_func(private=True)
+    def run_conv1_1x1_4to12():
+        T.evaluate(0)
+
     @R.function
     def main(x: R.Tensor((h, w, 3), "uint8")) -> R.Tensor(("h * 2", "w * 2", 3), "uint8"):
         cls = ConvAnchorShuffleLowered
         with R.dataflow():
-            p = R.call_tir(cls.pack_pixels, (x, h, (w + 15) // 16, w),
+            p = R.call_tir(cls.run_pack_pixels, (x, h, (w + 15) // 16, w),
                            out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
-            c0 = R.call_tir(cls.conv0_3x3_3to4, (p, R.const(PACKED0), R.const(BIAS4), R.const(SCALED4),
+            c0 = R.call_tir(cls.run_conv0_3x3_3to4, (p, R.const(PACKED0), R.const(BIAS4), R.const(SCALED4),
                                                  h, (w + 15) // 16, w),
                             out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
-            c1 = R.call_tir(cls.conv1_1x1_4to12, (c0, p, R.const(PACKED1), R.const(FOLDED12), R.const(SCALED12),
+            c1 = R.call_tir(cls.run_conv1_1x1_4to12, (c0, p, R.const(PACKED1), R.const(FOLDED12), R.const(SCALED12),
                                                   h, (w + 15) // 16, w),
                             out_ty=R.Tensor((h * 2, w * 2, 3), "uint8"))
             y: R.Tensor((h * 2, w * 2, 3), "uint8") = c1
@@ -142,7 +155,15 @@ class FloatAndConcatLowered:
         T.evaluate(0)
 
     @T.prim_func(private=True)
+    def run_pack_pixels():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
     def conv0_3x3_3to4():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
+    def run_conv0_3x3_3to4():
         T.evaluate(0)
 
     @T.prim_func(private=True)
@@ -158,28 +179,67 @@ class FloatAndConcatLowered:
         T.evaluate(0)
 
     @T.prim_func(private=True)
+    def run_rescale():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
     def conv1_1x1_8to4():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
+    def run_conv1_1x1_8to4():
         T.evaluate(0)
 
     @R.function
     def main(x: R.Tensor((h, w, 3), "uint8")) -> R.Tensor((h, w, 4), "uint8"):
         cls = FloatAndConcatLowered
         with R.dataflow():
-            p = R.call_tir(cls.pack_pixels, (x, h, (w + 15) // 16, w),
+            p = R.call_tir(cls.run_pack_pixels, (x, h, (w + 15) // 16, w),
                            out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
-            first = R.call_tir(cls.conv0_3x3_3to4, (p, R.const(PACKED0), R.const(BIAS4), R.const(SCALED4),
+            first = R.call_tir(cls.run_conv0_3x3_3to4, (p, R.const(PACKED0), R.const(BIAS4), R.const(SCALED4),
                                                     h, (w + 15) // 16, w),
                                out_ty=R.Tensor((h + 2, 2, (w + 15) // 16 * 16 + 32), "uint32"))
             real = R.call_tir(cls.unpack, (first, h, (w + 15) // 16, w), out_ty=R.Tensor((1, 4, h, w), "float32"))
             bent: R.Tensor((1, 4, h, w), "float32") = R.tanh(real)
             codes = R.call_tir(cls.quantize, (bent, h, (w + 15) // 16, w),
                                out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
-            both = R.call_tir_inplace(cls.rescale, (codes, h, (w + 15) // 16, w, first), inplace_indices=[4],
+            both = R.call_tir_inplace(cls.run_rescale, (codes, h, (w + 15) // 16, w, first), inplace_indices=[4],
                                       out_ty=R.Tensor((h + 2, 2, (w + 15) // 16 * 16 + 32), "uint32"))
-            c1 = R.call_tir(cls.conv1_1x1_8to4, (both, R.const(PACKED2), R.const(FOLDED4), R.const(SCALED4),
+            c1 = R.call_tir(cls.run_conv1_1x1_8to4, (both, R.const(PACKED2), R.const(FOLDED4), R.const(SCALED4),
                                                  h, (w + 15) // 16, w),
                             out_ty=R.Tensor((h, w, 4), "uint8"))
             y: R.Tensor((h, w, 4), "uint8") = c1
+            R.output(y)
+        return y
+
+
+@I.ir_module(check_well_formed=False)
+class ConvAnchorShuffleStreamed:
+    """One call, with the constants of both kernels."""
+
+    @T.prim_func(private=True)
+    def pack_pixels():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
+    def conv0_3x3_3to4():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
+    def conv1_1x1_4to12():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
+    def stream():
+        T.evaluate(0)
+
+    @R.function
+    def main(x: R.Tensor((h, w, 3), "uint8")) -> R.Tensor(("h * 2", "w * 2", 3), "uint8"):
+        cls = ConvAnchorShuffleStreamed
+        with R.dataflow():
+            y = R.call_tir(cls.stream, (x, R.const(PACKED0), R.const(BIAS4), R.const(SCALED4), R.const(PACKED1),
+                                        R.const(FOLDED12), R.const(SCALED12), h, (w + 15) // 16, w),
+                           out_ty=R.Tensor((h * 2, w * 2, 3), "uint8"))
             R.output(y)
         return y
 
@@ -192,6 +252,19 @@ def test_main(before: tvm.IRModule, expected: tvm.IRModule):
     assert {symbol.name_hint for symbol in after.get_global_vars()} == {
         symbol.name_hint for symbol in expected.get_global_vars()}
     relax.analysis.well_formed(after)    # raises
+
+
+def test_streamed():
+    streamed = stream(lower(ConvAnchorShuffle, GEOMETRY, DOT))
+    assert_structural_equal(streamed.module["main"], ConvAnchorShuffleStreamed["main"], map_free_vars=True)
+    assert {symbol.name_hint for symbol in streamed.module.get_global_vars()} == {
+        symbol.name_hint for symbol in ConvAnchorShuffleStreamed.get_global_vars()}
+    relax.analysis.well_formed(streamed.module)    # raises
+
+
+def test_a_network_with_a_float_operator_is_not_streamed():
+    lowered = lower(FloatAndConcat, GEOMETRY, DOT)
+    assert stream(lowered) is lowered
 
 
 def test_another_main_is_told_apart():

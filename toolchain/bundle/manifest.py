@@ -16,7 +16,7 @@ from toolchain.report.network import QuantizedTensor
 from toolchain.targets import Target
 
 FORMAT = "clipfree-bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ class Manifest:
         halo: receptive-field radius in input pixels.
         macs_per_pixel: multiply-accumulates per input pixel.
         workspace_per_pixel: bytes of working memory per input pixel, input and output included.
+        line_buffers: bytes that each thread needs for the rows between its kernels, for an input 1920 pixels wide; 0 if
+            the network runs layer by layer, on whole tensors.
         coverage: of the arithmetic by integer kernels.
         tuned: of the arithmetic by tuned kernels.
         kernels: the names of the compiled functions.
@@ -113,6 +115,7 @@ class Manifest:
     halo: int
     macs_per_pixel: float
     workspace_per_pixel: float
+    line_buffers: int
     coverage: IntegerCoverage
     tuned: TunedCoverage
     kernels: tuple[str, ...]
@@ -173,6 +176,7 @@ def _manifest(table: dict[str, Any]) -> Manifest:
         halo=_count(table["halo"], least=0),
         macs_per_pixel=_number(table["macs_per_pixel"]),
         workspace_per_pixel=_number(table["workspace_per_pixel"]),
+        line_buffers=_count(table["line_buffers"], least=0),
         coverage=IntegerCoverage(
             _count(coverage["convolutions"], least=0), _count(coverage["integer_convolutions"], least=0),
             _number(coverage["macs"]), _number(coverage["integer_macs"]),

@@ -98,6 +98,9 @@ def _bundle(path: Path, console: Console) -> None:
     console.say(f"  u8 (h, w, {channels}) to u8 (h*{scale}, w*{scale}, {channels}), any h and w")
     work = quantity(manifest.macs_per_pixel, "MAC")
     console.say(f"  {work} and about {manifest.workspace_per_pixel:.0f} bytes per input pixel")
+    if manifest.line_buffers:
+        megabytes = manifest.line_buffers / 1e6
+        console.say(f"  rows stream through all kernels: {megabytes:.1f} MB a thread at a width of 1920")
     console.say(f"  integer coverage: {manifest.coverage}; tuned: {manifest.tuned}")
     console.say(
         f"  {len(manifest.kernels)} kernels, {len(manifest.tensors)} quantized tensors, halo {manifest.halo} pixels"

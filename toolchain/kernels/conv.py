@@ -1,10 +1,11 @@
 """The convolution template: one TensorIR function per quantized convolution, before scheduling.
 
-Arguments, in this order: the packed input (and the packed residual), the weights ``(channels, blocks / groups, kh, kw,
-4)``, the bias ``(channels,)`` int32 with the input's zero point folded in, the multipliers ``(channels,)`` float32 (and
-the slopes), the true height, the number of column tiles, the true width, the output. Its blocks are called ``acc`` (the
-integer sums), ``out`` (requantized words, or ``row`` and ``pixels`` where the output is a picture) and ``rows`` and
-``sides`` (what lies outside the picture).
+A kernel works on windows of rows (`Geometry.window`), and leaves what surrounds the picture to its caller, see
+`toolchain.kernels.driver`. Arguments, in this order: the packed input, from the first row that the first output row
+needs on (and the packed residual), the weights ``(channels, blocks / groups, kh, kw, 4)``, the bias ``(channels,)``
+int32 with the input's zero point folded in, the multipliers ``(channels,)`` float32 (and the slopes), the rows to
+compute, the number of column tiles, the true width, the output. Its blocks are called ``acc`` (the integer sums) and
+``out`` (requantized words), or ``row`` and ``pixels`` where the output is a picture.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Conv, Operand
 
 
+def constants(conv: Conv, dot: Dot) -> tuple[tuple[tuple[int, ...], str], ...]:
+    """Shape and element type of each of a kernel's arrays, in the order of its arguments."""
+    weights = (conv.channels, conv.source.count // conv.groups, *conv.kernel, PACK)
+    vector = (conv.channels,)
+    return ((weights, dot.weight_dtype), (vector, "int32"), (vector, "float32"),
+            *[(vector, "float32")] * conv.requantize.slopes)
+
+
 def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
     """The unscheduled function of ``conv``."""
     requantize, residual = conv.requantize, conv.requantize.residual
@@ -33,23 +42,21 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("conv")
             T.func_attr({"tirx.noalias": True})
-            x = _buffer("x", geometry.shape(conv.source.total, height, tiles), "uint32")
-            r = residual and _buffer("r", geometry.shape(residual.view.total, height, tiles), "uint32")
-            w = _buffer("w", (conv.channels, group_in, kh, kw, PACK), dot.weight_dtype)
-            bias = _buffer("bias", (conv.channels,), "int32")
-            multiplier = _buffer("multiplier", (conv.channels,), "float32")
-            slope = _buffer("slope", (conv.channels,), "float32") if requantize.slopes else None
+            x = _buffer("x", geometry.window(conv.source.total, height + conv.reach[0], tiles), "uint32")
+            r = residual and _buffer("r", geometry.window(residual.view.total, height, tiles), "uint32")
+            w, bias, multiplier, *slopes = (_buffer(f"c{index}", shape, dtype)
+                                            for index, (shape, dtype) in enumerate(constants(conv, dot)))
             for name, var in (("height", height), ("tiles", tiles), ("width", width)):
                 T.arg(name, var)
             if conv.pixels is None:
-                y = _buffer("y", geometry.shape(conv.target.total, height, tiles), "uint32")
+                y = _buffer("y", geometry.window(conv.target.total, height, tiles), "uint32")
             else:
                 scale = conv.pixels.scale
                 y = _buffer("y", (height * scale, width * scale, conv.pixels.channels), "uint8")
             acc = T.sblock_alloc_buffer((height, conv.channels, columns), "int32", scope="local")
             with T.grid(height, conv.channels, columns, group_in, kh, kw, PACK) as loops, T.sblock("acc"):
                 h, c, v, k, i, j, q = T.axis.remap("SSSRRRR", loops)
-                row = h + i * conv.dilation[0] + (geometry.margin - conv.pads[0])
+                row = h + i * conv.dilation[0]
                 column = v + j * conv.dilation[1] + (SIDE - conv.pads[1])
                 block = conv.source.start + (k if conv.groups == 1 else c // group_out * group_in + k)
                 # The bias, read once by the initialization, is left out: the block must read what a dot product reads,
@@ -70,9 +77,9 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 values = []
                 for p in range(PACK):
                     c = b * PACK + p
-                    other = None if residual is None else _residual_code(r, residual, blocks, geometry, h, b, p, v,
+                    other = None if residual is None else _residual_code(r, residual, blocks, h, b, p, v,
                                                                          f"uint32{vector}")
-                    bend = None if slope is None else slope[c]
+                    bend = slopes[0][c] if slopes else None
                     sums = acc.vload([h, c, v], f"int32{vector}")
                     values.append(activate(sums, multiplier[c], bend, other, requantize))
                 return dot.pack(values, requantize)
@@ -85,11 +92,10 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                     words = codes(h, b, v)
                     column = tirx.Ramp(tirx.Cast("int32", v), 1, dot.lanes)
                     inside = column < tirx.Broadcast(tirx.Cast("int32", width), dot.lanes)
-                    place = [h + geometry.margin, b + conv.target.start, v + SIDE]
+                    place = [h, b + conv.target.start, v + SIDE]
                     T.writes(y[place[0], place[1], place[2]:place[2] + dot.lanes])
                     T.buffer_store(y, tirx.Select(inside, words, tirx.Broadcast(outside, dot.lanes)),
                                    [*place[:2], tirx.Ramp(place[2], 1, dot.lanes)])
-                fill_outside(y, conv.target.start, blocks, geometry, height, columns, outside)
             else:
                 rows = T.sblock_alloc_buffer((height, blocks, vectors, dot.lanes), "uint32")
                 with T.grid(height, blocks, vectors, 1) as loops, T.sblock("row"):
@@ -100,21 +106,6 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                     T.buffer_store(rows, words, [h, b, u, tirx.Ramp(0, 1, dot.lanes)])
                 store_pixels(conv, rows, y, height, width, vectors, dot.lanes)
         return builder.get()
-
-
-def fill_outside(y: Any, start: int, blocks: int, geometry: Geometry, height: Any, columns: Any, outside: Any) -> None:
-    """Blocks ``rows`` and ``sides``: write ``outside`` around the picture."""
-    margin = geometry.margin
-    if not margin:
-        return
-    around = tirx.const(2 * margin, "int64")
-    with T.grid(blocks, around, columns + 2 * SIDE) as loops, T.sblock("rows"):
-        b, i, v = T.axis.remap("SSS", loops)
-        T.buffer_store(y, outside, [tirx.Select(i < margin, i, i + height), b + start, v])
-    with T.grid(blocks, height, around) as loops, T.sblock("sides"):
-        b, h, i = T.axis.remap("SSS", loops)
-        column = tirx.Select(i < margin, i + (SIDE - margin), i + columns + (SIDE - margin))
-        T.buffer_store(y, outside, [h + margin, b + start, column])
 
 
 def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors: Any, lanes: int) -> None:
@@ -133,15 +124,14 @@ def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors
                 T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
 
 
-def _residual_code(r: Any, residual: Operand, blocks: int, geometry: Geometry, h: Any, b: Any, p: int, v: Any,
-                   dtype: str) -> Any:
+def _residual_code(r: Any, residual: Operand, blocks: int, h: Any, b: Any, p: int, v: Any, dtype: str) -> Any:
     """The residual's codes for output channel 4*b + p, of ``blocks`` blocks, at row h, from column v on."""
-    row, column = h + geometry.margin, v + SIDE
+    column = v + SIDE
     if residual.divide == 1 and residual.modulo == residual.view.count * PACK == blocks * PACK:
-        return extract(r.vload([row, residual.view.start + b, column], dtype), p)
+        return extract(r.vload([h, residual.view.start + b, column], dtype), p)
     slot = (b * PACK + p) // residual.divide % residual.modulo
     shift = tirx.Cast("uint32", slot % PACK * 8)
-    packed = r.vload([row, residual.view.start + slot // PACK, column], dtype)
+    packed = r.vload([h, residual.view.start + slot // PACK, column], dtype)
     return cast("int32", (packed >> shift) & word(255))
 
 

@@ -8,14 +8,13 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.conv import fill_outside
 from toolchain.kernels.epilogue import dequantize, fence, pack_codes, real, word
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Elementwise, Operand
 
 
 def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
-    """The function of ``operation``; its arguments: operands, slopes if any, height, tiles, width, output."""
+    """The function of ``operation`` on windows of rows: operands, slopes if any, rows, tiles, width, output."""
     requantize, target = operation.requantize, operation.target
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     columns = tiles * geometry.columns
@@ -24,19 +23,19 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("elementwise")
             T.func_attr({"tirx.noalias": True})
-            inputs = [T.arg(f"x{index}", T.Buffer(geometry.shape(operand.view.total, height, tiles), "uint32"))
+            inputs = [T.arg(f"x{index}", T.Buffer(geometry.window(operand.view.total, height, tiles), "uint32"))
                       for index, operand in enumerate(operation.operands)]
             slope = T.arg("slope", T.Buffer((target.count * PACK,), "float32")) if requantize.slopes else None
             for name, var in (("height", height), ("tiles", tiles), ("width", width)):
                 T.arg(name, var)
-            y = T.arg("y", T.Buffer(geometry.shape(target.total, height, tiles), "uint32"))
+            y = T.arg("y", T.Buffer(geometry.window(target.total, height, tiles), "uint32"))
             for block in range(target.count):
-                with T.parallel(0, height) as i, T.serial(0, columns) as j, T.sblock(f"block{block}"):
+                with T.serial(0, height) as i, T.serial(0, columns) as j, T.sblock(f"block{block}"):
                     h, v = T.axis.remap("SS", [i, j])
                     values = []
                     for position in range(PACK):
                         channel = block * PACK + position
-                        terms = [_term(x, operand, geometry, h, channel, v)
+                        terms = [_term(x, operand, h, channel, v)
                                  for x, operand in zip(inputs, operation.operands, strict=True)]
                         value = terms[0] if len(terms) == 1 else fence(terms[0]) + fence(terms[1])
                         if slope is not None:
@@ -45,16 +44,15 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
                         values.append(value)
                     inside = tirx.Cast("int32", v) < tirx.Cast("int32", width)
                     T.buffer_store(y, tirx.Select(inside, pack_codes(values, requantize), outside),
-                                   [h + geometry.margin, target.start + block, v + SIDE])
-            fill_outside(y, target.start, target.count, geometry, height, columns, outside)
+                                   [h, target.start + block, v + SIDE])
         return builder.get()
 
 
-def _term(x: Any, operand: Operand, geometry: Geometry, h: Any, channel: int, v: Any) -> Any:
+def _term(x: Any, operand: Operand, h: Any, channel: int, v: Any) -> Any:
     """float32(code - zero point) * multiplier of the operand's value for output ``channel``."""
     slot = channel // operand.divide % operand.modulo
     if operand.slots:
         slot = operand.slots[channel] if channel < len(operand.slots) else 0
-    packed = x[h + geometry.margin, operand.view.start + slot // PACK, v + SIDE]
+    packed = x[h, operand.view.start + slot // PACK, v + SIDE]
     code = tirx.Cast("int32", (packed >> word(8 * (slot % PACK))) & word(255))
     return dequantize(code, operand.zero_point, operand.multiplier)

@@ -42,7 +42,11 @@ class Geometry:
 
     def shape(self, blocks: int, rows: Any, tiles: Any) -> tuple[Any, Any, Any]:
         """Shape of a packed tensor; ``rows`` and ``tiles`` may be numbers or TVM expressions."""
-        return rows + 2 * self.margin, blocks, tiles * self.columns + 2 * SIDE
+        return self.window(blocks, rows + 2 * self.margin, tiles)
+
+    def window(self, blocks: int, rows: Any, tiles: Any) -> tuple[Any, Any, Any]:
+        """Shape of ``rows`` rows of a packed tensor, whatever they are."""
+        return rows, blocks, tiles * self.columns + 2 * SIDE
 
 
 def blocks_of(channels: int) -> int:

@@ -1,4 +1,4 @@
-"""Schedule a convolution by its tile: loops, vectors, registers and threads."""
+"""Schedule a convolution by its tile: loops, vectors and registers."""
 
 from __future__ import annotations
 
@@ -23,15 +23,12 @@ def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: 
     else:
         out, pixels = sch.get_sblock("row"), sch.get_sblock("pixels")
         (picture_row,) = sch.get_loops(pixels)[:1]
-        sch.parallel(picture_row)
         sch.compute_at(out, picture_row, preserve_unit_loops=True)
         row, block, column = sch.get_loops(out)[-4:-1]
     outer, vector = sch.split(column, [None, tile.vectors])
     block_outer, block_inner = sch.split(block, [None, tile.channels // PACK])
     loops = (outer, block_outer) if tile.outer == "columns" else (block_outer, outer)
     sch.reorder(row, *loops, block_inner, vector)
-    if conv.pixels is None:
-        sch.parallel(row)
     # preserve_unit_loops: the loops named below must be there whatever the tile's sizes are
     sch.compute_at(acc, loops[-1], preserve_unit_loops=True)
     channel, pixel, k, i, j, q = sch.get_loops(acc)[-6:]
@@ -56,12 +53,3 @@ def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: 
         sch.unroll(loop)
     sch.unroll(vector)
     sch.unroll(block_inner)
-    if conv.pixels is None:
-        _spread_fill(sch, dot)
-
-
-def _spread_fill(sch: Schedule, dot: Dot) -> None:
-    """Vectorize the rows of zero points above and below the picture."""
-    *_, column = sch.get_loops(sch.get_sblock("rows"))
-    _, lanes = sch.split(column, [None, dot.lanes])
-    sch.vectorize(lanes)

@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from tvm import relax, tirx
+from tvm import relax
 from tvm.ir import GlobalVar
 
 from toolchain.errors import ModelError
 from toolchain.kernels import conv as conv_kernel
 from toolchain.kernels import elementwise, ends
+from toolchain.kernels.driver import Picture, Tensor
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, Geometry, blocks_of
 from toolchain.kernels.spec import Conv, Elementwise, Operand, Pixels, Requantize, View
+from toolchain.lower.calls import Calls, Extent, Source
 from toolchain.lower.chain import (
     Activation,
     Chain,
@@ -31,9 +33,6 @@ from toolchain.lower.lowered import Kernel
 from toolchain.lower.movement import MOVES, evaluate, pattern
 from toolchain.lower.weights import arrange, fits, pad
 
-Extent = tuple[Any, Any]
-"""Height and width of a tensor, as TVM expressions of the picture's."""
-
 _SIDE = 48
 
 
@@ -45,6 +44,10 @@ class Packed:
     view: View
     slots: tuple[int, ...]
     quantization: Quantization
+
+    def source(self, above: int = 0, below: int = 0) -> Source:
+        """As a kernel's operand, of which rows above and below are read too."""
+        return Source(self.var, Tensor(self.view.total, self.quantization.zero_point), above, below)
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Emitter:
                  pixels: Any, geometry: Geometry, dot: Dot) -> None:
         self.matcher, self.chains, self.builder, self.pixels = matcher, chains, builder, pixels
         self.functions, self.geometry, self.dot = functions, geometry, dot
-        self.base = pixels.ty.shape[0], pixels.ty.shape[1]
+        self.calls = Calls(builder, pixels, geometry)
         self.kernels: list[Kernel] = []
         self.float_operators: list[str] = []
         self.covered: set[Any] = set()
@@ -80,7 +83,6 @@ class Emitter:
         self.floats: dict[Any, Any] = {}
         self.buffers: dict[Any, Any] = {}
         self.ordered: dict[Any, Packed] = {}
-        self.names: dict[str, int] = {}
         self.places = self._places()
 
     # -- quantized tensors ---------------------------------------------------------------------------------------
@@ -102,18 +104,26 @@ class Emitter:
         if isinstance(chain, InputChain):
             view = self.target(var, chain.channels)
             kernel = ends.pack_pixels(chain.channels, view, self.geometry)
-            written = self._write(var, "pack_pixels", kernel, [self.pixels], view)
-            return self._whole(written, view, chain.channels, chain.output)
+            source = Source(self.pixels, Picture(chain.channels))
+            return self._write(var, "pack_pixels", kernel, [source], [], view, chain.channels, chain.output)
         return self._quantize(var)
 
     def _conv(self, var: Any, chain: ConvChain) -> Packed:
         channels = chain.weight.shape[0]
         view = self.target(var, channels)
-        written = self.convolve(chain, view, None, var)
-        return self._whole(written, view, channels, chain.output)
+        name, function, sources, constants = self._convolution(chain, view, None)
+        return self._write(var, name, function, sources, constants, view, channels, chain.output)
 
-    def convolve(self, chain: ConvChain, view: View, pixels: Pixels | None, var: Any = None) -> Any:
-        """Emit the kernel of ``chain``, into ``view`` or into ``pixels``; returns the variable it writes."""
+    def draw(self, chain: ConvChain, pixels: Pixels) -> Any:
+        """Emit the kernel of ``chain`` that ends the network; returns the variable of the picture."""
+        blocks = blocks_of(chain.weight.shape[0])
+        name, function, sources, constants = self._convolution(chain, View(blocks, 0, blocks), pixels)
+        return self.calls.draw(name, function, sources, constants, Picture(pixels.channels, pixels.scale),
+                               self._extent(chain.conv))
+
+    def _convolution(self, chain: ConvChain, view: View,
+                     pixels: Pixels | None) -> tuple[str, Any, list[Source], list[np.ndarray]]:
+        """The kernel of ``chain``, into ``view`` or into ``pixels``: its name, function, operands, constants."""
         channels = chain.weight.shape[0]
         source = self.packed(chain.source.var)
         if len(set(source.slots)) < len(source.slots):
@@ -128,28 +138,24 @@ class Emitter:
         arrays = [constants.weights, constants.bias, constants.multiplier]
         if constants.slopes is not None:
             arrays.append(constants.slopes)
-        inputs = [source.var, *([] if residual is None else [residual[1]]), *(relax.const(a, a.dtype) for a in arrays)]
+        sources = [source.source(conv.pads[0], conv.reach[0] - conv.pads[0]),
+                   *([] if residual is None else [residual[1].source()])]
         kh, kw = chain.weight.shape[2:]
         name = f"conv{len(self.kernels)}_{kh}x{kw}_{chain.weight.shape[1] * chain.groups}to{channels}"
         function = conv_kernel.build(conv, self.geometry, self.dot)
         self.covered.add(chain.conv)
         self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape), self._enlarged(chain.conv)))
-        if pixels is None:
-            return self._write(var, name, function, inputs, view)
-        extent = self._extent(chain.conv)
-        return self._call(name, function, inputs, _picture(pixels, extent), extent)
+        return name, function, sources, arrays
 
     def _sum(self, var: Any, chain: SumChain) -> Packed:
         view = self.target(var, chain.channels)
         requantize, slopes = self._requantize(None, chain.after, chain.output, None)
         pairs = [self._operand(term, chain.channels, chain.output) for term in chain.terms]
         operation = Elementwise(tuple(operand for operand, _ in pairs), requantize, view)
-        inputs = [variable for _, variable in pairs]
-        if slopes is not None:
-            inputs.append(relax.const(pad(slopes, view.count * PACK), "float32"))
+        constants = [] if slopes is None else [pad(slopes, view.count * PACK)]
         name = "add" if len(pairs) == 2 else "rescale"
-        written = self._write(var, name, elementwise.build(operation, self.geometry), inputs, view)
-        return self._whole(written, view, chain.channels, chain.output)
+        return self._write(var, name, elementwise.build(operation, self.geometry),
+                           [packed.source() for _, packed in pairs], constants, view, chain.channels, chain.output)
 
     def _concat(self, var: Any, chain: ConcatChain) -> Packed:
         repeated = all(term.var == chain.terms[0].var for term in chain.terms)
@@ -172,9 +178,9 @@ class Emitter:
     def _copy(self, concat: Any, term: Term, view: View, output: Quantization) -> None:
         """Write ``term`` into its part of a concatenation, changing its scale where that differs."""
         requantize, _ = self._requantize(None, None, output, None)
-        operand, variable = self._operand(term, term.channels, output)
+        operand, packed = self._operand(term, term.channels, output)
         kernel = elementwise.build(Elementwise((operand,), requantize, view), self.geometry)
-        self.buffers[concat] = self._write_buffer(concat, "rescale", kernel, [variable], view)
+        self._write_buffer(concat, "rescale", kernel, [packed.source()], [], view, output)
 
     def _quantize(self, var: Any) -> Packed:
         """A float operator's result, quantized and packed."""
@@ -189,10 +195,12 @@ class Emitter:
         view = self.target(var, channels)
         requantize, _ = self._requantize(None, None, output, None)
         kernel = ends.quantize(channels, view, self.geometry, requantize, output.scale)
-        return self._whole(self._write(var, "quantize", kernel, [value], view), view, channels, output)
+        extent = self._extent(var)
+        written = self.calls.call("quantize", kernel, [value], self.calls.packed(view.total, extent), extent)
+        return Packed(written, view, tuple(range(channels)), output)
 
-    def _operand(self, term: Term, channels: int, output: Quantization) -> tuple[Operand, Any]:
-        """``term`` as an operand of a kernel with ``channels`` outputs, and the variable that holds it."""
+    def _operand(self, term: Term, channels: int, output: Quantization) -> tuple[Operand, Packed]:
+        """``term`` as an operand of a kernel with ``channels`` outputs, and what holds it."""
         source = self.packed(term.var)
         multiplier = float(np.float32(np.float64(term.quantization.scale) / np.float64(output.scale)))
         if pattern(source.slots) is None:
@@ -202,7 +210,7 @@ class Emitter:
         if rule is None or len(slots) != channels:
             raise ModelError(f"a tensor of {len(source.slots)} channels is added to one of {channels}",
                              hint="only a single channel can be added to all")
-        return Operand(source.view, *rule, term.quantization.zero_point, multiplier), source.var
+        return Operand(source.view, *rule, term.quantization.zero_point, multiplier), source
 
     def _in_order(self, var: Any) -> Packed:
         """A copy of ``var`` with channel c in slot c, for a concatenation whose parts end inside of a word."""
@@ -213,8 +221,8 @@ class Emitter:
             operand = Operand(source.view, 1, 1, zero, 1.0, source.slots)
             operation = Elementwise((operand,), Requantize(-zero, 255 - zero, zero), view)
             kernel = elementwise.build(operation, self.geometry)
-            copy = self._call("reorder", kernel, [source.var], self._packed_type(view, extent), extent)
-            self.ordered[var] = self._whole(copy, view, len(source.slots), source.quantization)
+            copy = self.calls.launch("reorder", kernel, [source.source()], [], view, zero, extent)
+            self.ordered[var] = Packed(copy, view, tuple(range(len(source.slots))), source.quantization)
         return self.ordered[var]
 
     @staticmethod
@@ -267,7 +275,7 @@ class Emitter:
         if isinstance(argument, relax.Tuple):
             return relax.Tuple([self._float_argument(field) for field in argument.fields])
         if isinstance(argument, GlobalVar):
-            return self._add(argument.name_hint, self.functions[argument])
+            return self.calls.add(argument.name_hint, self.functions[argument])
         return self.float(argument) if isinstance(argument, relax.Var) else argument
 
     def _count(self, value: Any, call: Any) -> None:
@@ -295,7 +303,8 @@ class Emitter:
     def _unpack(self, source: Packed, channels: int, extent: Extent) -> Any:
         kernel = ends.unpack(channels, source.view, self.geometry, source.quantization.scale,
                              source.quantization.zero_point)
-        return self._call("unpack", kernel, [source.var], relax.TensorType((1, channels, *extent), "float32"), extent)
+        result = relax.TensorType((1, channels, *extent), "float32")
+        return self.calls.call("unpack", kernel, [source.var], result, extent)
 
     # -- places and calls ----------------------------------------------------------------------------------------
 
@@ -327,33 +336,22 @@ class Emitter:
         assert isinstance(chain, ConcatChain)
         return View(self._blocks(chain), place.start, count)
 
-    def _write(self, var: Any, name: str, function: Any, inputs: list[Any], view: View) -> Any:
+    def _write(self, var: Any, name: str, function: Any, sources: list[Source], constants: list[np.ndarray], view: View,
+               channels: int, output: Quantization) -> Packed:
+        """Emit a kernel that computes ``var``, into a tensor of its own or into its part of a concatenation."""
         place = self.places.get(var)
         if place is None:
-            extent = self._extent(var)
-            return self._call(name, function, inputs, self._packed_type(view, extent), extent)
-        self.buffers[place.concat] = self._write_buffer(place.concat, name, function, inputs, view)
-        return self.buffers[place.concat]
+            written = self.calls.launch(name, function, sources, constants, view, output.zero_point, self._extent(var))
+        else:
+            written = self._write_buffer(place.concat, name, function, sources, constants, view, output)
+        return Packed(written, view, tuple(range(channels)), output)
 
-    def _write_buffer(self, concat: Any, name: str, function: Any, inputs: list[Any], view: View) -> Any:
+    def _write_buffer(self, concat: Any, name: str, function: Any, sources: list[Source], constants: list[np.ndarray],
+                      view: View, output: Quantization) -> Any:
         """Write a part of a concatenation's buffer: the first part allocates it, the others write in place."""
-        extent = self._extent(concat)
-        if concat not in self.buffers:
-            return self._call(name, function, inputs, self._packed_type(view, extent), extent)
-        symbol = self._add(name, function)
-        arguments = relax.Tuple([*inputs, *self._scalars(extent), self.buffers[concat]])
-        return self.builder.emit(relax.op.call_tir_inplace(symbol, arguments, len(arguments.fields) - 1,
-                                                           self._packed_type(view, extent)))
-
-    def _call(self, name: str, function: Any, inputs: list[Any], result: Any, extent: Extent) -> Any:
-        symbol = self._add(name, function)
-        return self.builder.emit(relax.call_tir(symbol, relax.Tuple([*inputs, *self._scalars(extent)]), result))
-
-    def _add(self, name: str, function: Any) -> Any:
-        """Add a kernel; a number makes its name one of its own."""
-        self.names[name] = self.names.get(name, 0) + 1
-        unique = name if self.names[name] == 1 else f"{name}_{self.names[name]}"
-        return self.builder.add_func(function.with_attr("global_symbol", unique), unique)
+        self.buffers[concat] = self.calls.launch(name, function, sources, constants, view, output.zero_point,
+                                                 self._extent(concat), self.buffers.get(concat))
+        return self.buffers[concat]
 
     def _extent(self, var: Any) -> Extent:
         """Height and width of a variable (1, C, h, w) of the imported module."""
@@ -364,28 +362,12 @@ class Emitter:
 
     def _enlarged(self, var: Any) -> int:
         """Pixels of a variable (1, C, h, w) for one pixel of the picture."""
-        sizes = dict(zip(self.base, (_SIDE, _SIDE), strict=True))
+        sizes = dict(zip(self.calls.extent, (_SIDE, _SIDE), strict=True))
         return max(1, math.prod(evaluate(size, sizes) for size in self._extent(var)) // _SIDE**2)
-
-    def _tiles(self, width: Any) -> Any:
-        return tirx.floordiv(width + (self.geometry.columns - 1), self.geometry.columns)
-
-    def _scalars(self, extent: Extent) -> list[Any]:
-        return [extent[0], self._tiles(extent[1]), extent[1]]
-
-    def _packed_type(self, view: View, extent: Extent) -> Any:
-        return relax.TensorType(self.geometry.shape(view.total, extent[0], self._tiles(extent[1])), "uint32")
 
     def store(self, source: Packed, pixels: Pixels, codes: Any) -> Any:
         """Emit the kernel that turns the packed form of the variable ``codes`` into the picture."""
-        extent = self._extent(codes)
         table = tuple(source.slots[channel] for channel in pixels.table)
         kernel = ends.store_pixels(source.view, self.geometry, Pixels(pixels.scale, pixels.channels, table))
-        return self._call("store_pixels", kernel, [source.var], _picture(pixels, extent), extent)
-
-    def _whole(self, var: Any, view: View, channels: int, quantization: Quantization) -> Packed:
-        return Packed(var, view, tuple(range(channels)), quantization)
-
-
-def _picture(pixels: Pixels, extent: Extent) -> Any:
-    return relax.TensorType((extent[0] * pixels.scale, extent[1] * pixels.scale, pixels.channels), "uint8")
+        return self.calls.draw("store_pixels", kernel, [source.source()], [], Picture(pixels.channels, pixels.scale),
+                               self._extent(codes))

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from toolchain.kernels.driver import Stream, Tensor
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Conv
+from toolchain.lower.calls import Launch
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,19 @@ class Coverage:
 
 
 @dataclass(frozen=True, eq=False)
+class Network:
+    """A network that is nothing but kernels at the picture's own size.
+
+    Attributes:
+        launches: its kernels, in order of execution.
+        tensors: what is between them.
+    """
+
+    launches: tuple[Launch, ...]
+    tensors: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Lowered:
     """The lowered network.
 
@@ -68,9 +83,13 @@ class Lowered:
         kernels: its convolution kernels, in order of execution.
         geometry: of its packed tensors.
         coverage: what is integer and what is not.
+        network: all of ``main`` as kernels; None where it is more than that.
+        stream: how pictures stream through ``main``; None where it runs layer by layer.
     """
 
     module: Any
     kernels: tuple[Kernel, ...]
     geometry: Geometry
     coverage: Coverage
+    network: Network | None = None
+    stream: Stream | None = None

@@ -17,9 +17,10 @@ from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.lower.chain import Chain, ConvChain, Matcher
 from toolchain.lower.coverage import measure
 from toolchain.lower.emit import Emitter
-from toolchain.lower.lowered import Lowered
+from toolchain.lower.lowered import Lowered, Network
 from toolchain.lower.movement import pixel_table, trace
 from toolchain.lower.sizes import whole_sizes
+from toolchain.lower.stream import stream
 
 
 def import_qdq(model: onnx.ModelProto) -> Any:
@@ -60,13 +61,13 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
 
 
 def lower_model(model: onnx.ModelProto, dot: Dot) -> Lowered:
-    """`lower` of a canonical QDQ model, with the geometry that it needs.
+    """`lower` of a canonical QDQ model, with the geometry that it needs, streamed where that can be.
 
     Raises:
         ModelError: as `import_qdq`, `geometry_for` and `lower` do.
     """
     module = import_qdq(model)
-    return lower(module, geometry_for(module, dot), dot)
+    return stream(lower(module, geometry_for(module, dot), dot))
 
 
 def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered:
@@ -105,7 +106,7 @@ def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered:
             chain = chains[codes]
             try:
                 if isinstance(chain, ConvChain):
-                    picture = emitter.convolve(chain, emitter.target(codes, chain.weight.shape[0]), table)
+                    picture = emitter.draw(chain, table)
                 else:
                     picture = emitter.store(emitter.packed(codes), table, codes)
             except ModelError as error:  # raised later: a builder that is left half way complains on stderr
@@ -115,7 +116,9 @@ def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered:
     if refused is not None:
         raise refused
     coverage = measure(matcher, emitter.covered, tuple(emitter.float_operators))
-    return Lowered(builder.finalize(), tuple(emitter.kernels), geometry, coverage)
+    calls = emitter.calls
+    network = Network(tuple(calls.launches), tuple(calls.tensors)) if calls.integer else None
+    return Lowered(builder.finalize(), tuple(emitter.kernels), geometry, coverage, network)
 
 
 def _chains(matcher: Matcher) -> dict[Any, Chain | None]:

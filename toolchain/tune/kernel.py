@@ -11,8 +11,13 @@ from tvm.s_tir import Schedule
 
 from toolchain.build import tvm_target
 from toolchain.kernels import conv as template
+from toolchain.kernels.bands import Read, Step
+from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.intrinsics.dot import Dot
+from toolchain.kernels.layout import Geometry
 from toolchain.kernels.schedule import schedule_conv
+from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 from toolchain.link import find_linker
 from toolchain.targets import Target
@@ -22,6 +27,32 @@ ENTRY = "kernel"
 """Name of the function in a kernel's library."""
 
 
+ROWS = "kernel_rows"
+
+
+def standalone(conv: Conv, geometry: Geometry, dot: Dot, tile: Tile) -> Any:
+    """A module with ``conv`` scheduled by ``tile``, and the function `ENTRY` that runs it on whole tensors of any size:
+    ``(input, residual if any, constants..., height, tiles, width, output)``.
+    """
+    kernel = template.build(conv, geometry, dot).with_attr("global_symbol", ROWS)
+    sch = Schedule(tvm.IRModule({ROWS: kernel}))
+    schedule_conv(sch, conv, tile, dot, function=ROWS)
+    residual, pixels = conv.requantize.residual, conv.pixels
+    operands = [Tensor(conv.source.total, 0)]
+    reads = [Read(0, conv.pads[0], conv.reach[0] - conv.pads[0])]
+    if residual is not None:
+        operands.append(Tensor(residual.view.total, residual.zero_point))
+        reads.append(Read(1))
+    result: Tensor | Picture = Tensor(conv.target.total, conv.requantize.zero_point)
+    if pixels is not None:
+        result = Picture(pixels.channels, pixels.scale)
+    call = Call(ROWS, Step(tuple(reads), None if pixels else 2), template.constants(conv, dot),
+                None if pixels else conv.target)
+    module = sch.mod
+    module[ENTRY] = whole(call, operands, result, geometry).with_attr("global_symbol", ENTRY)
+    return module
+
+
 def compile_kernel(task: Task, tile: Tile, target: Target, path: Path) -> None:
     """Write the library of ``task``'s kernel, scheduled by ``tile``, to ``path``; it takes any size, as in a network.
 
@@ -29,10 +60,8 @@ def compile_kernel(task: Task, tile: Tile, target: Target, path: Path) -> None:
         TargetError: there are no kernels for the instruction set, or no linker for the target.
     """
     dot = dot_product(target.instruction_set)
-    function = template.build(task.conv, task.geometry(dot), dot).with_attr("global_symbol", ENTRY)
-    sch = Schedule(tvm.IRModule({ENTRY: function}))
-    schedule_conv(sch, task.conv, tile, dot, function=ENTRY)
-    executable: Any = tvm.compile(sch.mod, target=tvm_target(target))
+    module = standalone(task.conv, task.geometry(dot), dot, tile)
+    executable: Any = tvm.compile(module, target=tvm_target(target))
     executable.export_library(str(path), fcompile=find_linker(target.triple))
 
 

@@ -1,0 +1,279 @@
+"""Functions that run kernels: one kernel on a whole tensor, or all kernels of a network in bands of rows.
+
+Kernels are serial and work on windows of rows: ``kernel(operands..., constants..., rows, tiles, width, result)``. The
+functions here cut the picture among the threads, and know where windows lie. What they take in the end is
+``(operands..., constants..., height, tiles, width, result)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.kernels.bands import Bands, Step, plan_bands
+from toolchain.kernels.epilogue import word
+from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.kernels.spec import View
+
+CACHE = 1024 * 1024
+"""Bytes of line buffers to aim at: a level 2 cache. Smaller bands lose more to the rows that threads compute twice than
+they gain, see docs/decisions/0009-streaming.md."""
+
+FEWEST, MOST = 2, 32
+"""Rows of a band: fewer are all overhead, more gain nothing."""
+
+SHORTEST = 16
+"""Rows of the picture that are worth a thread."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A packed tensor: its blocks, and the zero point that surrounds the picture."""
+
+    blocks: int
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels uint8 (height * scale, width * scale, channels)."""
+
+    channels: int
+    scale: int = 1
+
+
+@dataclass(frozen=True)
+class Call:
+    """A kernel with what it is given.
+
+    Attributes:
+        kernel: global symbol of its function.
+        step: its operands and its result.
+        constants: shape and element type of each of its arrays.
+        view: the blocks of the result that it writes; None where that is a picture.
+    """
+
+    kernel: str
+    step: Step
+    constants: tuple[tuple[tuple[int, ...], str], ...]
+    view: View | None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A network that runs in bands of rows.
+
+    Attributes:
+        calls: the kernels in order; the last writes the picture.
+        tensors: what is between them, by the numbers of the steps' buffers.
+        source: the picture that comes in.
+        result: the picture that goes out.
+        geometry: of the tensors, of which there are line buffers only, without a margin of rows.
+    """
+
+    calls: tuple[Call, ...]
+    tensors: tuple[Tensor, ...]
+    source: Picture
+    result: Picture
+    geometry: Geometry
+
+    def plan(self) -> Bands:
+        """Which rows are computed when."""
+        return plan_bands([call.step for call in self.calls], len(self.tensors))
+
+    def workspace(self, width: int) -> int:
+        """Bytes that every thread needs for its line buffers, for a picture of ``width`` pixels."""
+        pitch: int = self.geometry.window(1, 1, self.geometry.tiles(width))[2]
+        words, kept = self.blocks(self.plan())
+        rows = max(min((CACHE // 4 - pitch * kept) // (pitch * words), MOST), FEWEST)
+        return 4 * pitch * (words * rows + kept)
+
+    def blocks(self, plan: Bands) -> tuple[int, int]:
+        """Blocks of all line buffers per row of a band, and of all the rows that are kept between bands."""
+        return (sum(tensor.blocks for tensor in self.tensors),
+                sum(tensor.blocks * kept for tensor, kept in zip(self.tensors, plan.history, strict=True)))
+
+
+def whole(call: Call, operands: Sequence[Tensor | Picture], result: Tensor | Picture,
+          geometry: Geometry) -> tirx.PrimFunc:
+    """Run one kernel on whole tensors with margins, in parallel; what surrounds the result is filled.
+
+    Args:
+        call: the kernel; the numbers of its buffers do not matter.
+        operands: what it reads, in the order of its arguments.
+        result: what it writes.
+        geometry: of the tensors.
+    """
+    with IRBuilder() as builder, _function():
+        sizes = _Sizes(geometry)
+        sources = [sizes.argument(f"x{index}", operand) for index, operand in enumerate(operands)]
+        constants = _constants(call, "c")
+        sizes.declare()
+        y = sizes.argument("y", result)
+        margin = geometry.margin
+        if isinstance(result, Tensor) and call.view is not None:
+            with T.serial(0, 2 * margin) as i:
+                row = tirx.Select(i < margin, tirx.Cast("int64", i), i + sizes.height)
+                _fill_row(y, row, call.view, result.zero_point, sizes.pitch)
+        threads = sizes.threads()
+        with T.parallel(0, threads) as thread:
+            first, last = sizes.cut(thread, threads)
+            if isinstance(result, Tensor) and call.view is not None:
+                _fill_sides(y, first + margin, last - first, call.view, result.zero_point, sizes)
+            with T.If(last > first), T.Then():
+                rows = last - first
+                windows = [sizes.window(source, operand, first if isinstance(operand, Picture)
+                                        else first + (margin - read.above), rows + (read.above + read.below))
+                           for source, operand, read in zip(sources, operands, call.step.reads, strict=True)]
+                target = first if isinstance(result, Picture) else first + margin
+                sizes.call(call, windows, constants, rows, sizes.window(y, result, target, rows))
+    return builder.get()
+
+
+def stream(network: Stream) -> tirx.PrimFunc:
+    """Run a network in bands of rows, see `toolchain.kernels.bands`: ``(pixels, constants of all kernels in order...,
+    height, tiles, width, picture)``.
+    """
+    plan = network.plan()
+    words, kept_words = network.blocks(plan)
+    with IRBuilder() as builder, _function():
+        sizes = _Sizes(network.geometry)
+        x = sizes.argument("x", network.source)
+        constants = [_constants(call, f"c{index}_") for index, call in enumerate(network.calls)]
+        sizes.declare()
+        y = sizes.argument("y", network.result)
+        fitting = (_number(CACHE // 4) - sizes.pitch * kept_words) // (sizes.pitch * words)
+        rows = T.bind(tirx.max(tirx.min(fitting, _number(MOST)), _number(FEWEST)))
+        threads = sizes.threads()
+        with T.parallel(0, threads) as thread:
+            cut = sizes.cut(thread, threads)
+            lines = [T.alloc_buffer(sizes.geometry.window(tensor.blocks, rows + kept, sizes.tiles), "uint32")
+                     for tensor, kept in zip(network.tensors, plan.history, strict=True)]
+            for line, tensor, kept in zip(lines, network.tensors, plan.history, strict=True):
+                with T.serial(0, rows + kept) as row:
+                    _fill_row(line, row, View(tensor.blocks, 0, tensor.blocks), tensor.zero_point, sizes.pitch)
+            bands = (cut[1] - cut[0] + (plan.lead + plan.tail) + rows - 1) // rows
+            with T.serial(0, bands) as band:
+                front = T.bind(cut[0] - plan.lead + band * rows)
+                for index, arrays in enumerate(constants):
+                    _band(network, plan, index, x, y, lines, arrays, sizes, cut, front - plan.lag[index], rows)
+                for line, tensor, kept in zip(lines, network.tensors, plan.history, strict=True):
+                    with T.grid(kept, tensor.blocks, sizes.pitch) as (r, b, v):
+                        T.buffer_store(line, line[r + rows, b, v], [r, b, v])
+    return builder.get()
+
+
+def _band(network: Stream, plan: Bands, index: int, x: Any, y: Any, lines: Sequence[Any], constants: Sequence[Any],
+          sizes: _Sizes, cut: tuple[Any, Any], top: Any, rows: Any) -> None:
+    """One band of one step: the rows from ``top`` on that lie within the picture and are needed for the cut."""
+    call, tensors = network.calls[index], network.tensors
+    step, top = call.step, T.bind(top)
+    first = T.bind(tirx.max(top, tirx.max(cut[0] - plan.up[index], _number(0))))
+    last = T.bind(tirx.min(top + rows, tirx.min(cut[1] + plan.down[index], sizes.height)))
+    with T.If(last > first), T.Then():
+        windows = []
+        for read, start in zip(step.reads, plan.starts[index], strict=True):
+            if read.buffer is None:
+                windows.append(sizes.window(x, network.source, first, last - first))
+            else:
+                windows.append(sizes.window(lines[read.buffer], tensors[read.buffer], first - top + start,
+                                            last - first + (read.above + read.below)))
+        if step.writes is None:
+            target = sizes.window(y, network.result, first, last - first)
+        else:
+            place = first - top + plan.offset[index]
+            target = sizes.window(lines[step.writes], tensors[step.writes], place, last - first)
+        sizes.call(call, windows, constants, last - first, target)
+    if step.writes is not None and call.view is not None and plan.history[step.writes]:
+        # Below the picture, later windows find the zero point, not what the band before left there.
+        outside = T.bind(tirx.max(tirx.min(sizes.height - top, rows), _number(0)))
+        with T.serial(0, rows - outside) as row:
+            _fill_row(lines[step.writes], outside + row + plan.offset[index], call.view,
+                      tensors[step.writes].zero_point, sizes.pitch)
+
+
+class _Sizes:
+    """The picture's size as variables of a function, and what follows from it."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+        self.height, self.tiles, self.width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
+        self.pitch = geometry.window(1, 1, self.tiles)[2]
+
+    def declare(self) -> None:
+        """Make the sizes arguments of the function, here."""
+        for var in (self.height, self.tiles, self.width):
+            T.arg(var.name, var)
+
+    def argument(self, name: str, what: Tensor | Picture) -> Any:
+        """A tensor with margins, or a picture, as an argument of the function."""
+        if isinstance(what, Tensor):
+            return T.arg(name, T.Buffer(self.geometry.shape(what.blocks, self.height, self.tiles), "uint32"))
+        return T.arg(name, T.Buffer((self.height * what.scale, self.width * what.scale, what.channels), "uint8"))
+
+    def threads(self) -> Any:
+        """Threads to cut the picture for."""
+        pool = tirx.Cast("int64", tirx.call_intrin("int32", "tirx.tvm_call_packed", "runtime.NumThreads"))
+        return T.bind(tirx.min(pool, tirx.max(self.height // SHORTEST, _number(1))))
+
+    def cut(self, thread: Any, threads: Any) -> tuple[Any, Any]:
+        """The first row of a thread's part of the picture, and the row after it."""
+        return T.bind(self.height * thread // threads), T.bind(self.height * (thread + 1) // threads)
+
+    def window(self, buffer: Any, what: Tensor | Picture, start: Any, rows: Any) -> Any:
+        """``rows`` rows of a buffer from row ``start`` on, as an argument for a kernel; of a picture, rows of the
+        input to which they belong.
+        """
+        if isinstance(what, Tensor):
+            return _view(buffer, start, (rows, what.blocks, self.pitch))
+        return _view(buffer, start * what.scale, (rows * what.scale, self.width * what.scale, what.channels))
+
+    def call(self, call: Call, windows: Sequence[Any], constants: Sequence[Any], rows: Any, target: Any) -> None:
+        """Call a kernel for ``rows`` rows."""
+        arrays = [_view(array, 0, array.shape) for array in constants]
+        T.evaluate(tirx.call_intrin("int32", "tirx.tvm_call_cpacked", call.kernel, *windows, *arrays, rows, self.tiles,
+                                    self.width, target))
+
+
+@contextmanager
+def _function() -> Iterator[None]:
+    with T.prim_func(is_private=True, s_tir=True):
+        T.func_name("driver")
+        T.func_attr({"tirx.noalias": True})
+        yield
+
+
+def _constants(call: Call, prefix: str) -> list[Any]:
+    return [T.arg(f"{prefix}{index}", T.Buffer(shape, dtype)) for index, (shape, dtype) in enumerate(call.constants)]
+
+
+def _view(buffer: Any, start: Any, shape: Sequence[Any]) -> Any:
+    """A DLTensor on the stack. It points at row ``start`` itself: kernels do not look at a tensor's byte offset."""
+    first = tirx.call_intrin("handle", "tirx.address_of", buffer[(start, *[0] * (len(shape) - 1))])
+    return tirx.call_intrin("handle", "tirx.tvm_stack_make_array", first,
+                            tirx.call_intrin("handle", "tirx.tvm_stack_make_shape", *shape), tirx.const(0, "uint64"),
+                            tirx.const(len(shape), "uint32"), tirx.const(0, buffer.dtype), _number(0))
+
+
+def _fill_row(buffer: Any, row: Any, view: View, zero_point: int, pitch: Any) -> None:
+    """Write the zero point to all words of a row."""
+    with T.grid(view.count, pitch) as (b, v):
+        T.buffer_store(buffer, word(zero_point * 0x01010101), [row, view.start + b, v])
+
+
+def _fill_sides(buffer: Any, start: Any, rows: Any, view: View, zero_point: int, sizes: _Sizes) -> None:
+    """Write the zero point to the words left and right of the columns of ``rows`` rows."""
+    margin = sizes.geometry.margin
+    with T.grid(rows, view.count, margin) as (r, b, v):
+        for column in (v + (SIDE - margin), v + (sizes.pitch - SIDE)):
+            T.buffer_store(buffer, word(zero_point * 0x01010101), [start + r, view.start + b, column])
+
+
+def _number(value: int) -> Any:
+    return tirx.const(value, "int64")

@@ -1,0 +1,124 @@
+"""Calls of kernels in the lowered ``main``, and the list of them that `toolchain.lower.stream` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import relax, tirx
+
+from toolchain.kernels.bands import Read, Step
+from toolchain.kernels.driver import Call, Picture, Tensor, whole
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import View
+
+Extent = tuple[Any, Any]
+"""Height and width of a tensor, as TVM expressions of the picture's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """An operand of a kernel: a variable, what it is, and the rows that are read above and below a row."""
+
+    var: Any
+    what: Tensor | Picture
+    above: int = 0
+    below: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Launch:
+    """A kernel that runs on the whole picture.
+
+    Attributes:
+        call: the kernel; its step numbers the tensors in the order in which they are first written.
+        constants: its arrays.
+        result: what it writes.
+    """
+
+    call: Call
+    constants: tuple[np.ndarray, ...]
+    result: Tensor | Picture
+
+
+class Calls:
+    """Emits calls of kernels.
+
+    Args:
+        builder: inside the new function's dataflow block.
+        pixels: its parameter, uint8 (height, width, channels).
+        geometry: of the packed tensors.
+    """
+
+    def __init__(self, builder: relax.BlockBuilder, pixels: Any, geometry: Geometry) -> None:
+        self.builder, self.pixels, self.geometry = builder, pixels, geometry
+        self.extent: Extent = (pixels.ty.shape[0], pixels.ty.shape[1])
+        self.launches: list[Launch] = []
+        self.tensors: list[Tensor] = []
+        self.integer = True
+        """Nothing but kernels of the picture's own size has been called."""
+        self._names: dict[str, int] = {}
+        self._numbers: dict[Any, int] = {}
+
+    def launch(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray], view: View,
+               zero_point: int, extent: Extent, buffer: Any = None) -> Any:
+        """Run a kernel that writes ``view`` of a packed tensor: a new one, or ``buffer``. Returns its variable."""
+        return self._launch(name, kernel, sources, constants, view, Tensor(view.total, zero_point), extent, buffer)
+
+    def draw(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray],
+             picture: Picture, extent: Extent) -> Any:
+        """Run a kernel that writes the picture."""
+        return self._launch(name, kernel, sources, constants, None, picture, extent, None)
+
+    def call(self, name: str, function: Any, inputs: Sequence[Any], result: Any, extent: Extent) -> Any:
+        """Call a function ``(inputs..., height, tiles, width, result)`` that is no kernel on windows of rows."""
+        self.integer = False
+        return self.builder.emit(relax.call_tir(self.add(name, function),
+                                                relax.Tuple([*inputs, *self._scalars(extent)]), result))
+
+    def add(self, name: str, function: Any) -> Any:
+        """Add a function to the module; a number makes its name one of its own."""
+        self._names[name] = self._names.get(name, 0) + 1
+        unique = name if self._names[name] == 1 else f"{name}_{self._names[name]}"
+        return self.builder.add_func(function.with_attr("global_symbol", unique), unique)
+
+    def packed(self, blocks: int, extent: Extent) -> Any:
+        """The type of a packed tensor."""
+        return relax.TensorType(self.geometry.shape(blocks, extent[0], self._tiles(extent[1])), "uint32")
+
+    def _launch(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray],
+                view: View | None, result: Tensor | Picture, extent: Extent, buffer: Any) -> Any:
+        symbol = self.add(name, kernel)
+        reads = tuple(Read(self._numbers.get(source.var), source.above, source.below) for source in sources)
+        writes = None
+        if isinstance(result, Tensor):
+            writes = len(self.tensors) if buffer is None else self._numbers[buffer]
+        call = Call(symbol.name_hint, Step(reads, writes), tuple((a.shape, str(a.dtype)) for a in constants), view)
+        driver = self.add(f"run_{symbol.name_hint}",
+                          whole(call, [source.what for source in sources], result, self.geometry))
+        arguments = [*(source.var for source in sources), *(relax.const(a, str(a.dtype)) for a in constants),
+                     *self._scalars(extent)]
+        if isinstance(result, Picture):
+            kind = relax.TensorType((extent[0] * result.scale, extent[1] * result.scale, result.channels), "uint8")
+        else:
+            kind = self.packed(result.blocks, extent)
+        if buffer is None:
+            var = self.builder.emit(relax.call_tir(driver, relax.Tuple(arguments), kind))
+        else:
+            var = self.builder.emit(relax.op.call_tir_inplace(driver, relax.Tuple([*arguments, buffer]),
+                                                              len(arguments), kind))
+        if isinstance(result, Tensor) and writes is not None:
+            self._numbers[var] = writes
+            if buffer is None:
+                self.tensors.append(result)
+        self.launches.append(Launch(call, tuple(constants), result))
+        self.integer = self.integer and all(a.same_as(b) for a, b in zip(extent, self.extent, strict=True))
+        return var
+
+    def _tiles(self, width: Any) -> Any:
+        return tirx.floordiv(width + (self.geometry.columns - 1), self.geometry.columns)
+
+    def _scalars(self, extent: Extent) -> list[Any]:
+        return [extent[0], self._tiles(extent[1]), extent[1]]

@@ -1,0 +1,43 @@
+"""Turn a lowered network into one function that streams the picture through its kernels in bands of rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tvm import relax, tirx
+from tvm.ir import IRModule
+
+from toolchain.kernels import driver
+from toolchain.kernels.driver import Picture, Stream
+from toolchain.lower.lowered import Lowered
+
+ENTRY = "stream"
+"""Name of the function."""
+
+
+def stream(lowered: Lowered) -> Lowered:
+    """``lowered`` with a ``main`` of one call, see `toolchain.kernels.driver.stream`, if it can be streamed: if all of
+    it is kernels at the picture's own size. Else it is returned as it is.
+    """
+    network = lowered.network
+    if network is None:
+        return lowered
+    module, geometry = lowered.module, lowered.geometry
+    given = module["main"].params[0]
+    height, width, channels = given.ty.shape
+    picture = network.launches[-1].result
+    assert isinstance(picture, Picture)
+    plan = Stream(tuple(launch.call for launch in network.launches), network.tensors, Picture(int(channels)), picture,
+                  geometry)
+    kernels = {module.get_global_var(call.kernel): module[call.kernel] for call in plan.calls}
+    builder = relax.BlockBuilder(IRModule(kernels))
+    pixels = relax.Var("pixels", given.ty)
+    constants = [relax.const(array, str(array.dtype)) for launch in network.launches for array in launch.constants]
+    tiles = tirx.floordiv(width + (geometry.columns - 1), geometry.columns)
+    with builder.function("main", [pixels]):
+        with builder.dataflow():
+            symbol = builder.add_func(driver.stream(plan).with_attr("global_symbol", ENTRY), ENTRY)
+            arguments = relax.Tuple([pixels, *constants, height, tiles, width])
+            result = builder.emit_output(relax.call_tir(symbol, arguments, module["main"].ret_ty))
+        builder.emit_func_output(result)
+    return replace(lowered, module=builder.finalize(), stream=plan)
