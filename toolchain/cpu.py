@@ -33,7 +33,7 @@ def this_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Cpu:
     except OSError:
         name, features = _from_sysctl()
     else:
-        name, features = _parse(text)
+        name, features = parse_cpuinfo(text)
     return Cpu(name or platform.processor() or platform.machine(), platform.machine(), features, usable_cores())
 
 
@@ -55,7 +55,8 @@ def let_tvm_use_all_cores() -> None:
     os.environ.setdefault("TVM_BIND_THREADS", "0")
 
 
-def _parse(text: str) -> tuple[str, frozenset[str]]:
+def parse_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
+    """Name and features that /proc/cpuinfo tells; only features that every core has."""
     name = ""
     common: frozenset[str] | None = None
     for line in text.splitlines():

@@ -70,6 +70,12 @@ class TuningError(ClipfreeError):
     exit_code = 10
 
 
+class BoardError(ClipfreeError):
+    """A board cannot be reached, is busy, cannot run what it is given, or was lost on the way."""
+
+    exit_code = 11
+
+
 def last_line(error: Exception) -> str:
     """The last line of what an exception of another library says: TVM puts the reason there; else the type's name."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]

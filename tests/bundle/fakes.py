@@ -39,10 +39,10 @@ def manifest(**changes: object) -> Manifest:
     return Manifest(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def write(path: Path, **changes: object) -> Path:
+def write(path: Path, library: bytes = b"\x7fELF" + bytes(1000), **changes: object) -> Path:
     picture = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
     with new_bundle(path) as folder:
-        (folder / LIBRARY).write_bytes(b"\x7fELF" + bytes(1000))
+        (folder / LIBRARY).write_bytes(library)
         buffer = io.BytesIO()
         np.savez(buffer, input=picture, output=picture.repeat(2, 0).repeat(2, 1))
         (folder / GOLDEN).write_bytes(buffer.getvalue())

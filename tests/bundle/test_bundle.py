@@ -157,7 +157,7 @@ def test_links_are_refused(bundle: Path, tmp_path: Path):
 
 def test_a_lesser_cpu_is_told_what_it_lacks(bundle: Path):
     lesser = dataclasses.replace(CPU, features=frozenset({"avx2"}))
-    with pytest.raises(BundleError, match="this CPU lacks fma; deploy the model again with --target host"):
+    with pytest.raises(BundleError, match="of this machine lacks fma; deploy the model again with --target host"):
         open_bundle(bundle, cpu=lesser)
     open_bundle(bundle, for_this_machine=False)  # looking at it is allowed
     with pytest.raises(BundleError, match="for x86_64, this machine is aarch64"):
@@ -175,7 +175,7 @@ def test_load_checks_the_machine_even_if_opening_did_not(tmp_path: Path):
 def test_another_tvm(tmp_path: Path, package: str):
     versions = dataclasses.replace(Versions.installed(), **{package: "0.1.0"})
     path = write(tmp_path / "a.clipfree", versions=versions)
-    with pytest.raises(BundleError, match=r"was made with apache-tvm(-ffi)? 0\.1\.0, here is"):
+    with pytest.raises(BundleError, match=r"was made with apache-tvm(-ffi)? 0\.1\.0, this machine has"):
         open_bundle(path, cpu=CPU)
 
 

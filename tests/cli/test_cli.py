@@ -62,7 +62,7 @@ def test_the_module_is_the_command():
 
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]):
     for words in (["deploy"], ["run"], ["evaluate"], ["bench"], ["verify"], ["inspect"], ["demo"], ["targets", "list"],
-                  ["tune"], ["logs", "show"]):
+                  ["tune"], ["logs", "show"], ["board", "build"], ["board", "list"], ["board", "check"]):
         assert main([*words, "--help"]) == 0
         out = capsys.readouterr().out
         assert "Usage: clipfree" in out

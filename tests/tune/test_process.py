@@ -12,9 +12,9 @@ import pytest
 
 from tests.tune.specs import TILE, task
 from toolchain.kernels.tile import Tile
+from toolchain.process import Died, Worker
 from toolchain.targets import find_target
 from toolchain.tune.builder import LocalBuilder
-from toolchain.tune.process import Died, Worker
 from toolchain.tune.runner import LocalRunner
 
 # Has the manners of the real worker, and does what the request says.

@@ -42,24 +42,34 @@ class Bundle:
     path: Path
     manifest: Manifest
 
-    def check_machine(self, cpu: Cpu | None = None) -> None:
-        """See whether this machine can run the bundle, without loading any of its code.
+    def check_machine(
+        self, cpu: Cpu | None = None, versions: Versions | None = None, *, name: str = "this machine",
+        target: str = "host",
+    ) -> None:  # fmt: skip
+        """See whether a machine can run the bundle, without loading any of its code.
+
+        Args:
+            cpu: of the machine; None for this one's.
+            versions: of the TVM there; None for those installed here.
+            name: of the machine, for messages.
+            target: to deploy for instead, for hints.
 
         Raises:
             BundleError: another architecture, a missing CPU feature, or another version of TVM.
         """
         cpu = cpu or this_cpu()
-        target, made, here = self.manifest.target, self.manifest.versions, Versions.installed()
-        if cpu.machine not in machines(target.triple):
-            message = f"{self.path} is for {architecture(target.triple)}, this machine is {cpu.machine}"
-            raise BundleError(message, hint=_again("host"))
-        missing = target.missing_on(cpu)
+        made, there = self.manifest.versions, versions or Versions.installed()
+        wanted = self.manifest.target
+        if cpu.machine not in machines(wanted.triple):
+            message = f"{self.path} is for {architecture(wanted.triple)}, {name} is {cpu.machine}"
+            raise BundleError(message, hint=_again(target))
+        missing = wanted.missing_on(cpu)
         if missing:
-            message = f"{self.path} was compiled for {target.name}: this CPU lacks {', '.join(missing)}"
-            raise BundleError(message, hint=_again("host"))
-        for package, old, new in (("apache-tvm", made.tvm, here.tvm), ("apache-tvm-ffi", made.tvm_ffi, here.tvm_ffi)):
+            message = f"{self.path} was compiled for {wanted.name}: the CPU of {name} lacks {', '.join(missing)}"
+            raise BundleError(message, hint=_again(target))
+        for package, old, new in (("apache-tvm", made.tvm, there.tvm), ("apache-tvm-ffi", made.tvm_ffi, there.tvm_ffi)):
             if old != new:
-                message = f"{self.path} was made with {package} {old}, here is {new}"
+                message = f"{self.path} was made with {package} {old}, {name} has {new}"
                 raise BundleError(message, hint=f"deploy the model again or `pip install {package}=={old}`")
 
     def load(self, *, threads: int | None = None) -> Runner:

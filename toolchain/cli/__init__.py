@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from toolchain import __version__
-from toolchain.cli import bench, demo, deploy, evaluate, inspect, logs, run, targets, tune, verify, zoo
+from toolchain.cli import bench, board, demo, deploy, evaluate, inspect, logs, run, targets, tune, verify, zoo
 from toolchain.cli.console import Interrupted, guarded
 from toolchain.errors import ClipfreeError, OutputError
 
@@ -36,6 +36,7 @@ app.command("inspect")(guarded(inspect.inspect))
 app.command("demo")(guarded(demo.demo))
 app.command("tune")(guarded(tune.tune))
 app.add_typer(targets.app, name="targets")
+app.add_typer(board.app, name="board")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(logs.app, name="logs")
 

@@ -1,14 +1,25 @@
-"""``clipfree bench``: how long a bundle takes on this machine."""
+"""``clipfree bench``: how long a bundle takes, here or on a board."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolchain.cli.console import Console, Json
+from toolchain.cli.places import Key, Rpc, Ssh, Tracker, Wait, reach
 from toolchain.cli.run import Bundle
 from toolchain.errors import InputError
+
+if TYPE_CHECKING:
+    from toolchain import bundle as store
+    from toolchain.board.place import Place
+    from toolchain.runtime.bench import Machine, Row
+
+_NEGLIGIBLE = 0.005
+"""Share of the time below which a function of the network is not shown."""
 
 
 def bench(
@@ -20,44 +31,84 @@ def bench(
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Calls timed at most.")] = 30,
     warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Calls before.")] = 3,
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="No further repeat after so long.")] = 10.0,
+    cool_down: Annotated[float, typer.Option("--cool-down", min=0.0, help="Seconds to rest after each repeat.")] = 0.0,
+    functions: Annotated[
+        bool, typer.Option("--functions", help="Time every function as well; a network that streams is a single one.")
+    ] = False,
+    rpc: Rpc = None,
+    tracker: Tracker = None,
+    key: Key = None,
+    ssh: Ssh = None,
+    wait: Wait = 10.0,
+    cpus: Annotated[
+        str | None, typer.Option("--cpus", help="Cores of a board: big (default), little, or numbers such as 4,5.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Time a bundle: median, 90th percentile, fastest, and the work done per second."""
-    import numpy as np
-
-    from toolchain.bundle import open_bundle
-    from toolchain.cpu import this_cpu
-    from toolchain.runtime.measure import measure, peak_memory
-    from toolchain.verify import compare
+    from toolchain.runtime.bench import bench as run
+    from toolchain.runtime.measure import Plan, peak_memory
 
     console = Console(as_json=as_json)
     height, width = parse_size(size)
-    opened = open_bundle(bundle)
-    manifest = opened.manifest
-    cpu = this_cpu()
-    picture, expected = opened.golden()
-    # A wrong result needs no timing.
-    compare("golden picture", opened.load().upscale(picture), expected)
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, manifest.channels), dtype=np.uint8)
-    work = manifest.macs_per_pixel * height * width
-    console.say(f"{bundle}: {width} x {height} to {width * manifest.scale} x {height * manifest.scale} on {cpu.name}")
-    console.say(f"{'threads':>8}{'median':>12}{'p90':>12}{'fastest':>12}{'spread':>9}{'repeats':>9}{'rate':>14}")
-    rows = []
-    for count in sorted(set(threads or [1, cpu.cores])):
-        call = opened.load(threads=count).bind(pixels)
-        timing = measure(call, warm_up=warm_up, repeats=repeats, seconds=seconds)
-        figures = "".join(f"{1e3 * value:9.2f} ms" for value in (timing.median, timing.p90, timing.minimum))
-        rate = timing.rate(work) / 1e9
-        console.say(f"{count:8}{figures}{timing.spread:8.0%} {timing.repeats:8}{rate:7.1f} GMAC/s")
-        if timing.spread > 0.2:
-            console.note("warning: timings vary by more than 20 %, other programs were running")
-        rows.append({"threads": count, "median_s": timing.median, "p90_s": timing.p90, "minimum_s": timing.minimum,
-                     "spread": timing.spread, "repeats": timing.repeats, "warm_up": timing.warm_up,
-                     "gmac_per_s": rate, "frames_per_s": 1 / timing.median})  # fmt: skip
-    megabytes = peak_memory() / 1e6
-    console.say(f"{work / 1e9:.2f} GMAC a picture; peak memory of the whole process {megabytes:.0f} MB, TVM included")
+    with reach(rpc, tracker, key, ssh) as place, _machine(bundle, place, wait, cpus) as (opened, machine):
+        manifest, cpu = opened.manifest, machine.cpu
+        work = manifest.macs_per_pixel * height * width
+        big = f"{width * manifest.scale} x {height * manifest.scale}"
+        console.say(f"{bundle}: {width} x {height} to {big} on {cpu.name}{f', {place}' if place else ''}")
+        console.say(f"{'threads':>8}{'median':>12}{'p90':>12}{'fastest':>12}{'spread':>9}{'repeats':>9}{'rate':>14}")
+        plan = Plan(warm_up, repeats, seconds, cool_down)
+        rows = [_tell(row, work, console) for row in run(machine, opened, (height, width), threads or (), plan,
+                                                         functions=functions)]  # fmt: skip
+    console.say(f"{work / 1e9:.2f} GMAC a picture")
+    memory = {}
+    if place is None:
+        memory = {"peak_memory_mb": peak_memory() / 1e6}
+        console.say(f"peak memory of the whole process {memory['peak_memory_mb']:.0f} MB, TVM included")
     console.result(command="bench", bundle=bundle, height=height, width=width, cpu=cpu.name, cores=cpu.cores,
-                   gmac=work / 1e9, peak_memory_mb=megabytes, rows=rows)  # fmt: skip
+                   board=place and str(place), gmac=work / 1e9, **memory, rows=rows)  # fmt: skip
+
+
+@contextmanager
+def _machine(
+    bundle: Bundle, place: Place | None, wait: float, cpus: str | None
+) -> Iterator[tuple[store.Bundle, Machine]]:  # fmt: skip
+    """The opened bundle, and what runs it."""
+    from toolchain.board.board import Board
+    from toolchain.bundle import open_bundle
+    from toolchain.runtime.bench import Here
+
+    opened = open_bundle(bundle, for_this_machine=place is None)
+    if place is None:
+        if cpus is not None:
+            raise InputError("--cpus chooses cores of a board", hint="use taskset for those of this machine")
+        yield opened, Here(opened)
+        return
+    with Board(place, wait=wait, cpus=cpus or "big") as board:
+        board.load(opened)
+        yield opened, board
+
+
+def _tell(row: Row, work: float, console: Console) -> dict[str, object]:
+    """Print a row; returns it for JSON."""
+    from toolchain.runtime.bench import HOT
+
+    timing = row.timing
+    figures = "".join(f"{1e3 * value:9.2f} ms" for value in (timing.median, timing.p90, timing.minimum))
+    rate = timing.rate(work) / 1e9
+    console.say(f"{row.threads:8}{figures}{timing.spread:8.0%} {timing.repeats:8}{rate:7.1f} GMAC/s")
+    if timing.drift > HOT:
+        console.note(f"warning: the last repeats took {timing.drift - 1:.0%} longer than the first; if the machine "
+                     "grows hot, let it rest with --cool-down SECONDS")  # fmt: skip
+    elif timing.spread > 0.2:
+        console.note("warning: timings vary by more than 20 %, other programs were running")
+    whole = sum(row.functions.values())
+    for name, seconds in sorted(row.functions.items(), key=lambda item: -item[1]):
+        if seconds > _NEGLIGIBLE * whole:
+            console.say(f"{'':8}{1e3 * seconds:9.3f} ms{seconds / whole:6.0%}  {name}")
+    return {"threads": row.threads, "median_s": timing.median, "p90_s": timing.p90, "minimum_s": timing.minimum,
+            "spread": timing.spread, "drift": timing.drift, "repeats": timing.repeats, "warm_up": timing.warm_up,
+            "gmac_per_s": rate, "frames_per_s": 1 / timing.median, "functions_s": dict(row.functions)}  # fmt: skip
 
 
 def parse_size(size: str, option: str = "--size") -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""``clipfree tune``: measure which loop order each kernel of a network wants on this machine."""
+"""``clipfree tune``: measure which loop order each kernel of a network wants, here or on boards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, duration
+from toolchain.cli.places import Key, Rpc, Ssh, Tracker, Wait, reach
 
 if TYPE_CHECKING:
     from toolchain.tune.search import Search
@@ -30,11 +31,15 @@ def tune(
     logs: Annotated[Path, typer.Option("--logs", help="Folder of the logs.")] = Path("tuning_logs"),
     calib: Annotated[Path | None, typer.Option("--calib", help="Photographs; noise does as well.")] = None,
     curve: Annotated[Path | None, typer.Option("--curve", help="Draw best-so-far into this PNG.")] = None,
+    rpc: Rpc = None,
+    tracker: Tracker = None,
+    key: Key = None,
+    ssh: Ssh = None,
+    wait: Wait = 60.0,
     as_json: Json = False,
 ) -> None:
     """Find the fastest tiles for the kernels of some models, and keep them in a log that `deploy --logs` reads."""
     from toolchain.cli.bench import parse_size
-    from toolchain.cpu import usable_cores
     from toolchain.tune.session import Budget
     from toolchain.tune.tune import Request
     from toolchain.zoo.embedded import resolve
@@ -42,9 +47,11 @@ def tune(
     console = Console(as_json=as_json)
     budget = Budget(trials, None if minutes is None else 60 * minutes)
     sizes = tuple(dict.fromkeys(parse_size(one) for one in size or ["360x640"]))
-    counts = tuple(dict.fromkeys(threads or [usable_cores()]))
+    counts = tuple(dict.fromkeys(threads or []))
     paths = tuple(resolve(model) for model in models)
-    done = run(Request(paths, target, sizes, counts, budget, resume, logs, calib), console)
+    with reach(rpc, tracker, key, ssh) as place:
+        request = Request(paths, target, sizes, counts, budget, resume, logs, calib, place=place, wait=wait)
+        done = run(request, console)
     summarize(done, console)
     if curve is not None and done.outcome.curve:
         _draw(done, curve)

@@ -6,9 +6,31 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to time a call.
+
+    Attributes:
+        warm_up: calls before the first that counts: caches, thread pool and memory pool fill.
+        repeats: most calls timed.
+        seconds: time after which no further repeat is begun, but for the first three.
+        cool_down: seconds to rest after each repeat: small devices slow down when they get hot.
+    """
+
+    warm_up: int = 3
+    repeats: int = 30
+    seconds: float = 10.0
+    cool_down: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where nothing could be timed so."""
+        if self.repeats < 1 or self.warm_up < 0:
+            raise ValueError(f"cannot time {self.repeats} repeats after {self.warm_up} calls of warm-up")
 
 
 @dataclass(frozen=True)
@@ -20,6 +42,7 @@ class Timing:
         p90: the time 9 of 10 repeats stayed within.
         minimum: the fastest repeat, nearest to what the code needs on an idle machine.
         spread: (p90 - minimum) / median; above about 0.2 something else was running.
+        drift: median of the last third over that of the first; well above 1 the machine grew slower, as hot ones do.
         repeats: calls timed.
         warm_up: calls made before, not timed.
     """
@@ -28,6 +51,7 @@ class Timing:
     p90: float
     minimum: float
     spread: float
+    drift: float
     repeats: int
     warm_up: int
 
@@ -38,50 +62,47 @@ class Timing:
 
 def measure(
     call: Callable[[], object],
+    plan: Plan,
     *,
-    warm_up: int = 3,
-    repeats: int = 30,
-    seconds: float = 10.0,
     clock: Callable[[], float] = time.perf_counter,
-) -> Timing:
-    """Time ``call`` at least 3 and at most ``repeats`` times, stopping early after ``seconds``.
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[float]:
+    """Seconds of each repeat of ``call``, in order.
 
     Args:
         call: what to time; its result is dropped.
-        warm_up: calls before the first that counts: caches, thread pool and memory pool fill.
-        repeats: most calls timed.
-        seconds: time after which no further repeat is begun.
+        plan: how often.
         clock: seconds of a monotonic clock.
-
-    Raises:
-        ValueError: ``repeats`` is below 1 or ``warm_up`` below 0.
+        sleep: waits so many seconds.
     """
-    if repeats < 1 or warm_up < 0:
-        raise ValueError(f"cannot time {repeats} repeats after {warm_up} calls of warm-up")
-    for _ in range(warm_up):
+    for _ in range(plan.warm_up):
         call()
     times: list[float] = []
     collecting = gc.isenabled()
     gc.disable()  # a collection in the middle of a call would be counted as the call's
     try:
         begin = clock()
-        while len(times) < repeats and (len(times) < min(3, repeats) or clock() - begin < seconds):
+        while len(times) < plan.repeats and (len(times) < min(3, plan.repeats) or clock() - begin < plan.seconds):
             start = clock()
             call()
             times.append(clock() - start)
+            if plan.cool_down:
+                sleep(plan.cool_down)
     finally:
         if collecting:
             gc.enable()
-    return summarize(times, warm_up=warm_up)
+    return times
 
 
-def summarize(times: list[float], *, warm_up: int = 0) -> Timing:
-    """The figures of a list of durations in seconds (not empty); the 90th percentile is the nearest rank."""
-    ordered = sorted(times)
+def summarize(times: Sequence[float], *, warm_up: int = 0) -> Timing:
+    """The figures of durations in seconds (not empty), in order; the 90th percentile is the nearest rank."""
+    ordered, third = sorted(times), max(1, len(times) // 3)
     median = statistics.median(ordered)
     p90 = ordered[math.ceil(0.9 * len(ordered)) - 1]
     spread = (p90 - ordered[0]) / median if median else 0.0
-    return Timing(median, p90, ordered[0], spread, len(ordered), warm_up)
+    first = statistics.median(times[:third])
+    drift = statistics.median(times[-third:]) / first if first else 1.0
+    return Timing(median, p90, ordered[0], spread, drift, len(ordered), warm_up)
 
 
 def peak_memory() -> int:

@@ -4,3 +4,8 @@
 their own, `model` guesses which are worth it, `search` and `session` decide what to try next, `database` keeps the
 trials, and `choose` picks the tiles of a build.
 """
+
+import sys
+
+WORKER = (sys.executable, "-m", "toolchain.tune.worker")
+"""The command of the process that compiles and times candidates; tests put others in its place."""

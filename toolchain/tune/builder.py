@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from toolchain.kernels.tile import Tile
+from toolchain.process import Died, Worker
 from toolchain.targets import Target
-from toolchain.tune.process import WORKER, Died, Worker
+from toolchain.tune import WORKER
 from toolchain.tune.records import Status
 from toolchain.tune.task import Task
 from toolchain.tune.values import to_plain

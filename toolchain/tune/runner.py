@@ -1,6 +1,6 @@
 """Running candidates: each is compared with the integer reference, then timed in turn with the others.
 
-A board over RPC or an OpenCL device would be another `Runner`.
+Here they run on this machine; `toolchain.tune.remote` runs them on boards.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from toolchain.tune.process import WORKER, Died, Worker
+from toolchain.process import Died, Worker
+from toolchain.tune import WORKER
 from toolchain.tune.records import Status
 from toolchain.tune.task import Task
 from toolchain.tune.values import from_plain, to_plain
@@ -19,7 +20,7 @@ from toolchain.tune.values import from_plain, to_plain
 LIMIT = 30.0
 """Seconds a candidate may take beyond what its arithmetic needs."""
 
-_SLOWEST = 3e9
+SLOWEST = 3e9
 """Multiply-accumulates a second below which a kernel counts as hanging."""
 
 
@@ -65,23 +66,27 @@ class LocalRunner:
     Args:
         instruction_set: of the libraries.
         command: of the process.
+
+    Attributes:
+        slowest: multiply-accumulates a second below which a kernel counts as hanging.
     """
 
     def __init__(self, instruction_set: str, command: Sequence[str] = WORKER) -> None:
-        self.instruction_set = instruction_set
+        self.instruction_set, self.slowest = instruction_set, SLOWEST
         self._worker = Worker(command)
 
     def time(self, task: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
         """One result for each library; those that are right run in turn, ``rounds`` times."""
         request = {"operation": "time", "task": to_plain(task), "instruction_set": self.instruction_set,
                    "libraries": [str(path) for path in libraries], "rounds": rounds}  # fmt: skip
-        limit = LIMIT + len(libraries) * (rounds + 3) * (0.05 + task.macs / _SLOWEST)
+        limit = LIMIT + len(libraries) * (rounds + 3) * (0.05 + task.macs / self.slowest)
         try:
             answer = self._worker.ask(request, limit)
         except Died as death:
+            note = self._recover(death)
             if len(libraries) > 1:  # one of them did it: each by itself
                 return [self.time(task, [library], rounds)[0] for library in libraries]
-            return [Timed(death.status, note=death.note)]
+            return [Timed(death.status, note=note)]
         if "answers" not in answer:
             return [Timed("failed", note=answer["note"]) for _ in libraries]
         return [from_plain(Timed, one) for one in answer["answers"]]
@@ -89,3 +94,7 @@ class LocalRunner:
     def close(self) -> None:
         """End the process."""
         self._worker.close()
+
+    def _recover(self, death: Died) -> str:
+        """Be ready again after a death; returns what is to be noted of it."""
+        return death.note

@@ -1,21 +1,21 @@
 """A helper process that survives nothing: it answers one request after the other, and is replaced when it dies.
 
-Requests and answers are lines of JSON. Importing TVM takes seconds, so a process is kept; compiling or running a
-candidate may crash or hang it, so it is not this one.
+Requests and answers are lines of JSON. Importing TVM takes seconds, so a process is kept; compiling a candidate,
+running it or talking to a board may crash or hang it, so it is not this one.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, Literal
 
-WORKER = (sys.executable, "-m", "toolchain.tune.worker")
-"""The command of a real worker; tests put others in its place."""
+from toolchain.errors import ClipfreeError, last_line
 
 
 class Died(Exception):  # noqa: N818
@@ -33,7 +33,7 @@ class Worker:
         command: what to run.
     """
 
-    def __init__(self, command: Sequence[str] = WORKER) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         self.command = command
         self._process: subprocess.Popen[str] | None = None
         self._errors: IO[bytes] | None = None
@@ -90,3 +90,24 @@ class Worker:
             return Died("hung", f"no answer within {limit:g} s")
         reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return Died("crashed", f"{reason}{': ' + said[-1][:200] if said else ''}")
+
+
+def answer(operations: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]) -> None:
+    """In the process: answer the requests on stdin, each by the function its ``operation`` names, until it ends.
+
+    What a function raises becomes ``{"status": "failed", "note": ..., "hint": ...}``.
+    """
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what compilers and libraries print must not pass for an answer
+    for line in sys.stdin:
+        request = json.loads(line)
+        # The alarm's default action ends the process wherever it is, also if its parent is long gone.
+        signal.setitimer(signal.ITIMER_REAL, request["limit"])
+        try:
+            result = operations[request["operation"]](request)
+        except ClipfreeError as error:
+            result = {"status": "failed", "note": error.message, "hint": error.hint}
+        except Exception as error:  # TVM raises many kinds
+            result = {"status": "failed", "note": last_line(error)[:200], "hint": ""}
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(json.dumps(result), file=answers, flush=True)

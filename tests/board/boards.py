@@ -1,0 +1,95 @@
+"""Boards for the tests: servers on this machine that end with the test, and bundles whose libraries misbehave."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bundle.fakes import write
+from toolchain.board.pack import SERVER
+from toolchain.board.place import Address
+from toolchain.bundle import Bundle, open_bundle
+from toolchain.link import find_linker
+from toolchain.targets import find_target
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process that listens."""
+
+    process: subprocess.Popen[bytes]
+    address: Address
+    log: Path
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def kill(self) -> None:
+        """As if its power were cut."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def children(self) -> list[int]:
+        text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(word) for word in text.split()]
+
+
+@contextlib.contextmanager
+def listening(command: Sequence[str], log: Path, **more: object) -> Iterator[Running]:
+    """Run ``command`` until it says where it listens, and end it after the block."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True, **more)  # type: ignore[call-overload]
+    try:
+        until(lambda: "listening on" in log.read_text() or process.poll() is not None, 60)
+        found = re.search(r"listening on (\S+):(\d+)", log.read_text())
+        assert found, log.read_text()
+        yield Running(process, Address(found[1], int(found[2])), log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def board(pack: Path, folder: Path, *words: str, emulator: Sequence[str] = (), **more: object):
+    """A server on loopback that keeps uploads in ``folder``."""
+    folder.mkdir(exist_ok=True)
+    command = [*emulator, str(pack / SERVER), "--port", "0", "--folder", str(folder), *words]
+    return listening(command, folder.with_suffix(".log"), **more)
+
+
+def tracker(folder: Path):
+    """A tracker on loopback."""
+    command = [sys.executable, "-c", "from toolchain.cli import main; main()", "board", "tracker", "--port", "0"]
+    return listening(command, folder / "tracker.log")
+
+
+def until(condition, limit: float = 20) -> None:
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.02)
+
+
+def bad_bundle(path: Path, code: str) -> Bundle:
+    """A bundle for this machine whose library runs C ``code`` as soon as it is loaded."""
+    target = find_target("host")
+    source, library = path.with_suffix(".c"), path.with_suffix(".so")
+    source.write_text(f"#include <unistd.h>\n__attribute__((constructor)) void run(void) {{ {code} }}\n")
+    find_linker(target.triple)(str(library), [str(source)])
+    return open_bundle(write(path, library.read_bytes(), target=target))
+
+
+have_compiler = shutil.which("cc") is not None and shutil.which("c++") is not None

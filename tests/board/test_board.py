@@ -1,0 +1,216 @@
+"""A board on loopback: it gives the reference's bits, and whatever goes wrong ends soon, in a sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from resource import RLIMIT_FSIZE, setrlimit
+
+import numpy as np
+import pytest
+
+from tests.board import boards
+from tests.board.boards import Running, bad_bundle, until
+from tests.bundle.fakes import TARGET, write
+from toolchain.board.board import Board
+from toolchain.board.pack import SERVER
+from toolchain.board.place import Address, Place
+from toolchain.bundle import LIBRARY, Bundle, Versions, open_bundle
+from toolchain.cpu import this_cpu
+from toolchain.errors import BoardError, BundleError
+from toolchain.runtime.measure import Plan
+
+
+@pytest.fixture(autouse=True)
+def in_seconds() -> Iterator[None]:
+    begin = time.monotonic()
+    yield
+    assert time.monotonic() - begin < 30
+
+
+def dead() -> Address:
+    """Where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return Address("127.0.0.1", probe.getsockname()[1])
+
+
+def test_the_same_bits_and_plausible_times(board: Running, bundle: Bundle):
+    picture, expected = bundle.golden()
+    with Board(Place(board.address)) as there:
+        there.load(bundle)
+        assert np.array_equal(there.upscale(picture), expected)
+        times = there.times(picture, 1, Plan(repeats=4, cool_down=0.05))
+        assert len(times) == 4
+        assert all(0 < seconds < 1 for seconds in times)
+        functions = there.functions(picture, 1, 2)
+        assert all(seconds > 0 for seconds in functions.values())
+        assert 0.3 * min(times) < sum(functions.values()) < 30 * max(times)
+    until(lambda: not list((board.log.parent / "board").iterdir()))  # nothing is left of what was uploaded
+
+
+def test_it_tells_what_it_is(board: Running):
+    with Board(Place(board.address)) as there:
+        assert there.cpu == this_cpu()
+        assert there.description.versions == dataclasses.replace(Versions.installed(), clipfree="")
+        assert there.round_trip() < 1
+
+
+def test_nobody_there():
+    with pytest.raises(BoardError, match=r"no board answers at 127\.0\.0\.1:\d+: Connection refused; is it on"):
+        Board(Place(dead()))
+    with pytest.raises(BoardError, match=r"no board answers at no-such-host\.invalid"):
+        Board(Place(Address("no-such-host.invalid", 9090)))
+
+
+def test_something_else_there():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        # Its time is cut short: who waits for an answer that never comes is told so.
+        command = (sys.executable, "-c", SHORT)
+        with pytest.raises(BoardError, match="does not answer; start its server again"):
+            Board(Place(Address(*silent.getsockname())), command=command)
+
+
+SHORT = """
+import signal, toolchain.process
+real = signal.setitimer
+signal.setitimer = lambda which, seconds: real(which, min(seconds, 2))
+from toolchain.board.worker import main
+main()
+"""
+
+
+def test_two_clients(board: Running):
+    with Board(Place(board.address)) as first:
+        with pytest.raises(BoardError, match=r"is busy with another client, and stayed so for 0\.7 s; wait longer"):
+            Board(Place(board.address), wait=0.7)
+        assert first.round_trip() < 1
+    with Board(Place(board.address)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("__builtin_trap();", "loading the library on the board at .* ended with: (Illegal instruction|Trace.*)"),
+        ("*(volatile int *)8 = 1;", "ended with: Segmentation fault"),
+        ("_exit(3);", "ended with: exit code 3"),
+    ],
+)
+def test_a_library_that_crashes(board: Running, bundle: Bundle, tmp_path: Path, code: str, sentence: str):
+    bad = bad_bundle(tmp_path / "bad.clipfree", code)
+    with Board(Place(board.address)) as there, pytest.raises(BoardError, match=sentence):
+        there.load(bad)
+    works(board, bundle)
+
+
+def works(board: Running, bundle: Bundle) -> None:
+    picture, expected = bundle.golden()
+    with Board(Place(board.address)) as there:
+        there.load(bundle)
+        assert np.array_equal(there.upscale(picture), expected)
+
+
+def test_a_library_that_hangs(board: Running, bundle: Bundle, tmp_path: Path):
+    bad = bad_bundle(tmp_path / "bad.clipfree", "for (;;) pause();")
+    short, sentence = (sys.executable, "-c", SHORT), r"loading the library on the board at .* took more than"
+    with Board(Place(board.address), command=short) as there, pytest.raises(BoardError, match=sentence):
+        there.load(bad)
+    works(board, bundle)
+
+
+def test_what_is_no_network(board: Running, tmp_path: Path):
+    bad = bad_bundle(tmp_path / "bad.clipfree", "")
+    with Board(Place(board.address)) as there, pytest.raises(BoardError, match="vm_load_executable"):
+        there.load(bad)
+
+
+def test_a_library_of_another_processor(board: Running, tmp_path: Path):
+    foreign = dataclasses.replace(TARGET, name="cortex-a76", triple="aarch64-linux-gnu")
+    opened = open_bundle(write(tmp_path / "a.clipfree", target=foreign), for_this_machine=False)
+    with Board(Place(board.address)) as there:
+        with pytest.raises(BundleError, match=r"is for aarch64, the board is .*; deploy the model again with --target"):
+            there.load(opened)
+        # A file that is not what its manifest says is found before it is sent.
+        wrong = bad_bundle(tmp_path / "b.clipfree", "")
+        library = wrong.path / LIBRARY
+        data = bytearray(library.read_bytes())
+        data[18:20] = (183).to_bytes(2, "little")
+        library.write_bytes(data)
+        with pytest.raises(BoardError, match="is ELF 64-bit aarch64 shared library, the board at"):
+            there.load(wrong)
+
+
+def test_a_processor_without_a_feature(board: Running, tmp_path: Path):
+    target = dataclasses.replace(TARGET, triple=f"{this_cpu().machine}-linux-gnu", requires=("a_feature",))
+    opened = open_bundle(write(tmp_path / "a.clipfree", target=target), for_this_machine=False)
+    with Board(Place(board.address)) as there, pytest.raises(BundleError, match="CPU of the board lacks a_feature"):
+        there.load(opened)
+
+
+def test_no_space_on_the_board(pack: Path, bundle: Bundle, tmp_path: Path):
+    limits = (8192, 8192)  # no file larger than that
+    sentence = r"cannot store model\.so: File too large; free some space there"
+    with (
+        boards.board(pack, tmp_path / "board", preexec_fn=lambda: setrlimit(RLIMIT_FSIZE, limits)) as running,
+        Board(Place(running.address)) as there, pytest.raises(BoardError, match=sentence),
+    ):  # fmt: skip
+        there.load(bundle)
+
+
+@pytest.mark.parametrize("whom", ["server", "session"])
+def test_the_board_goes_away(board: Running, bundle: Bundle, whom: str):
+    with Board(Place(board.address)) as there:
+        there.load(bundle)
+        if whom == "server":
+            board.kill()
+        else:
+            os.kill(board.children()[0], 9)
+        sentence = "was lost while running the library: no board answers" if whom == "server" else "ended with: Killed"
+        with pytest.raises(BoardError, match=sentence):
+            there.upscale(bundle.golden()[0])
+
+
+def test_a_client_that_is_killed_leaves_the_board_free(board: Running, bundle: Bundle):
+    code = ("import time; from toolchain.board.board import Board; from toolchain.board.place import Address, Place\n"
+            f"Board(Place(Address('127.0.0.1', {board.address.port}))); print('in', flush=True); time.sleep(60)")
+    client = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    assert client.stdout is not None
+    assert client.stdout.readline() == b"in\n"
+    os.killpg(client.pid, 9)
+    client.communicate()
+    works(board, bundle)
+
+
+def test_a_server_that_is_stopped_takes_its_session_along(board: Running):
+    with Board(Place(board.address)):
+        session = board.children()[0]
+        board.process.terminate()
+        assert board.process.wait(10) == 0
+        assert not Path(f"/proc/{session}").exists()
+    assert not list((board.log.parent / "board").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--port"], "usage: clipfree-board"),
+        (["--tracker", "lab:9190"], "usage: clipfree-board"),
+        (["--tracker", "lab:9190", "--key", "pi"], "could not reach 127.0.0.1; give the address they see"),
+        (["--listen", "192.0.2.1"], "WARNING: whoever can reach 192.0.2.1:9090 can run any code here"),
+        (["--listen", "192.0.2.1"], "ssh -N -L 9090:127.0.0.1:9090"),
+        (["--listen", "192.0.2.1"], "192.0.2.1:9090: Cannot assign requested address"),
+    ],
+)
+def test_what_the_server_says_before_it_serves(pack: Path, words: list[str], sentence: str):
+    done = subprocess.run([pack / SERVER, *words], capture_output=True, text=True, timeout=20)
+    assert done.returncode in (1, 2)
+    assert sentence in done.stderr

@@ -1,0 +1,89 @@
+"""The commands that use boards, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.board.boards import Running
+from toolchain.bundle import GOLDEN, Bundle, open_bundle, seal
+from toolchain.bundle.manifest import parse_manifest
+from toolchain.cli import main
+from toolchain.cpu import this_cpu
+
+
+def document(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_list_and_check(tracker: Running, registered: Running, capsys: pytest.CaptureFixture[str]):
+    address = str(tracker.address)
+    (row,) = document(capsys, "board", "list", "--tracker", address)["boards"]
+    assert (row["key"], row["busy"], row["machine"]) == ("pi", False, this_cpu().machine)
+    table = document(capsys, "board", "check", "pi", "--tracker", address)
+    assert table["address"] == str(registered.address)
+    assert set(table["features"]) == this_cpu().features
+    assert any(name.startswith("x86") for name in table["targets"]) == (this_cpu().machine == "x86_64")
+    assert main(["board", "list", "--tracker", address]) == 0
+    assert "pi " in capsys.readouterr().out
+    assert main(["board", "check", "pi", "--tracker", address]) == 0
+    assert "targets it can run: " in capsys.readouterr().out
+
+
+def test_bench(board: Running, bundle: Bundle, capsys: pytest.CaptureFixture[str]):
+    words = ["bench", str(bundle.path), "--rpc", str(board.address), "--size", "40x50", "--threads", "1", "--functions"]
+    (row,) = document(capsys, *words, "--repeats", "6", "--cool-down", "0.01")["rows"]
+    assert row["repeats"] == 6
+    assert row["gmac_per_s"] > 0
+    assert row["drift"] > 0
+    longest = max(row["functions_s"], key=row["functions_s"].get)
+    assert main(words) == 0
+    assert longest in capsys.readouterr().out
+
+
+def test_bench_here_times_functions_too(bundle: Bundle, capsys: pytest.CaptureFixture[str]):
+    words = ["bench", str(bundle.path), "--size", "40x50", "--threads", "1", "--functions", "--repeats", "3"]
+    (row,) = document(capsys, *words)["rows"]
+    assert 0 < sum(row["functions_s"].values()) < 100 * row["median_s"]
+
+
+def test_a_wrong_picture_is_not_timed(board: Running, bundle: Bundle, tmp_path: Path, capsys):
+    copy = Path(shutil.copytree(bundle.path, tmp_path / "copy.clipfree"))
+    other = open_bundle(copy).golden()[0]
+    import numpy as np
+
+    np.savez(copy / GOLDEN, input=other, output=np.zeros_like(bundle.golden()[1]))
+    data = (copy / "manifest.json").read_bytes()
+    (copy / "manifest.json").unlink()
+    seal(copy, parse_manifest(data, "it"))
+    assert main(["bench", str(copy), "--rpc", str(board.address)]) == 7
+    assert "golden picture: library and integer reference differ" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["board", "check"], 2, "which board?; give a key of the tracker, or --rpc HOST:PORT"),
+        (["board", "check", "pi", "--rpc", "pi"], 2, "give one or the other"),
+        (["board", "check", "--rpc", "127.0.0.1:1"], 11, "no board answers at 127.0.0.1:1: Connection refused"),
+        (["board", "list", "--tracker", "127.0.0.1:1"], 11, "no tracker answers at 127.0.0.1:1"),
+        (["board", "serve", "--key", "pi"], 2, "--tracker and --key belong together"),
+        (["board", "build", "--target", "cortex-a77", "-o", "x"], 5, "there is no target called 'cortex-a77'"),
+        (["bench", "BUNDLE", "--rpc", "pi:x"], 2, "--rpc pi:x is not understood"),
+        (["bench", "BUNDLE", "--key", "pi"], 2, "--tracker and --key belong together"),
+        (["bench", "BUNDLE", "--ssh", "me@pi"], 2, "--ssh leads to one board, named by --rpc"),
+        (["bench", "BUNDLE", "--cpus", "little"], 2, "--cpus chooses cores of a board"),
+        (["tune", "zoo:xlsr_x3", "--rpc", "127.0.0.1:1"], 11, "no board answers at 127.0.0.1:1"),
+    ],
+)
+def test_mistakes(words: list[str], code: int, sentence: str, stand_in_bundle: Path, capsys):
+    assert main([str(stand_in_bundle) if word == "BUNDLE" else word for word in words]) == code
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "Traceback" not in said

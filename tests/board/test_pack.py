@@ -1,0 +1,50 @@
+"""The folder for a board: complete, found again, and refused where it cannot be made."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from toolchain.board.pack import LIBRARIES, SERVER, build_pack, find_compiler
+from toolchain.errors import InputError, TargetError
+from toolchain.targets import find_target
+
+
+def test_it_is_small_and_complete(pack: Path):
+    assert {path.name for path in pack.iterdir()} == {SERVER, *LIBRARIES}
+    assert os.access(pack / SERVER, os.X_OK)
+    assert sum(path.stat().st_size for path in pack.iterdir()) < 10e6
+
+
+def test_no_libraries_for_the_board(tmp_path: Path):
+    with pytest.raises(InputError, match=r"holds no libtvm_runtime\.so; it must hold"):
+        build_pack("aarch64-linux-gnu", tmp_path / "out", tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_it_replaces_nothing_else(tmp_path: Path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match="holds something else than a board's server; choose another place"):
+        build_pack("aarch64-linux-gnu", tmp_path)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(TargetError, match=r"no C\+\+ compiler for aarch64-linux-gnu .*apt install g\+\+-aarch64"):
+        find_compiler("aarch64-linux-gnu")
+    with pytest.raises(TargetError, match=r"no C\+\+ compiler for"):
+        find_compiler(find_target("host").triple)
+
+
+def test_a_compiler_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for name in LIBRARIES:
+        (tmp_path / name).write_bytes(b"no library")
+    monkeypatch.setenv("CXX", "false")
+    with pytest.raises(TargetError, match=r"server\.cc does not compile with false: it said nothing"):
+        build_pack(find_target("host").triple, tmp_path / "out", tmp_path)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,182 @@
+"""A board as the rest of the toolchain sees it: open it, load a bundle, run it, time it. All within time limits."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from toolchain.board.connect import connect
+from toolchain.board.place import Place
+from toolchain.board.session import ENDED
+from toolchain.bundle import Bundle
+from toolchain.cpu import Cpu
+from toolchain.errors import BoardError
+from toolchain.process import Died, Worker
+from toolchain.runtime.measure import Plan
+
+Pixels = npt.NDArray[np.uint8]
+
+WORKER = (sys.executable, "-m", "toolchain.board.worker")
+"""The command of the process that talks to a board; tests put others in its place."""
+
+WAIT = 10.0
+"""Seconds to wait for a busy board."""
+
+_SLOWEST_LINK = 100e3  # bytes a second below which a connection counts as dead
+_SLOWEST_BOARD = 2e6  # multiply-accumulates a second below which a network counts as hanging; emulators reach some 1e7
+
+
+class Board:
+    """A session with a board, which nobody else can use meanwhile.
+
+    Args:
+        place: where it is.
+        wait: seconds to wait if it is busy.
+        cpus: which of its cores threads run on: "big", "little", or numbers separated by commas.
+        command: of the process that talks to it.
+
+    Attributes:
+        description: what it says of itself.
+
+    Raises:
+        BoardError: it cannot be reached, stays busy, or has another TVM.
+    """
+
+    def __init__(
+        self, place: Place, *, wait: float = WAIT, cpus: str = "big", command: Sequence[str] = WORKER
+    ) -> None:  # fmt: skip
+        self.place, self.cpus = place, cpus
+        self._worker = Worker(command)
+        self._macs = 0.0
+        self._folder = contextlib.ExitStack()
+        try:
+            opened = connect(self._worker, place, wait)
+            self.address, self.description = opened.address, opened.description
+            self._files = Path(self._folder.enter_context(tempfile.TemporaryDirectory()))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Board:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the board back."""
+        self._worker.close()
+        self._folder.close()
+
+    @property
+    def cpu(self) -> Cpu:
+        """Its processor."""
+        return self.description.cpu
+
+    def round_trip(self) -> float:
+        """Send a megabyte there and back; returns the seconds that a call takes.
+
+        Raises:
+            BoardError: it came back otherwise, or not at all.
+        """
+        size = 1 << 20
+        found = self._ask("echo", 10 + 2 * size / _SLOWEST_LINK, "sending data", size=size)
+        if not found["whole"]:
+            raise BoardError(f"data come back from the board at {self.address} with errors", hint="do not use it")
+        return float(found["seconds"])
+
+    def load(self, bundle: Bundle) -> None:
+        """Send a bundle's library and load it.
+
+        Raises:
+            BundleError: it is not for this board's processor, or another TVM made it.
+            BoardError: the library does not fit, cannot be loaded, or the board was lost.
+        """
+        bundle.check_machine(self.cpu, self.description.versions, name="the board", target="TARGET")
+        library = bundle.path / bundle.manifest.library
+        limit = 10 + library.stat().st_size / _SLOWEST_LINK
+        self._ask("load", limit, "loading the library", library=str(library.resolve()))
+        self._macs = bundle.manifest.macs_per_pixel
+
+    def upscale(self, pixels: Pixels) -> Pixels:
+        """Run the loaded network on u8 (h, w, C) with all threads.
+
+        Raises:
+            BoardError: the library failed or crashed, or the board was lost.
+        """
+        output = self._files / "output.npy"
+        self._run("run", pixels, self.cpu.cores, self._once(pixels), output=str(output))
+        return np.asarray(np.load(output, allow_pickle=False))
+
+    def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:
+        """Seconds of each repeat on u8 (h, w, C), by the board's own clock: the network to it does not count.
+
+        Raises:
+            BoardError: the library failed or crashed, or the board was lost.
+        """
+        once = self._once(pixels)
+        first = self._run("time", pixels, threads, (plan.warm_up + 2) * once, repeats=max(1, plan.warm_up),
+                          cool_down=0.0)
+        estimate = float(first["seconds"][-1])
+        repeats = max(min(3, plan.repeats), min(plan.repeats, int(plan.seconds / max(estimate, 1e-9))))
+        limit = 10 + (repeats + 2) * (20 * estimate + 0.1 + plan.cool_down)
+        found = self._run("time", pixels, threads, limit, repeats=repeats, cool_down=plan.cool_down)
+        return [float(seconds) for seconds in found["seconds"]]
+
+    def functions(self, pixels: Pixels, threads: int, repeats: int) -> dict[str, float]:
+        """Seconds that each function of the network takes of a picture u8 (h, w, C), mean of ``repeats``.
+
+        Raises:
+            BoardError: the library failed or crashed, or the board was lost.
+        """
+        found = self._run("functions", pixels, threads, repeats * self._once(pixels), repeats=repeats)
+        return {name: float(lap[0]) / repeats for name, lap in found["laps"].items()}
+
+    def _once(self, pixels: Pixels) -> float:
+        height, width, channels = (int(extent) for extent in pixels.shape)
+        return 10 + height * width * (channels / _SLOWEST_LINK + self._macs / _SLOWEST_BOARD)
+
+    def _run(self, operation: str, pixels: Pixels, threads: int, limit: float, **values: Any) -> dict[str, Any]:
+        path = self._files / "input.npy"
+        np.save(path, pixels)
+        return self._ask(operation, limit, "running the library", input=str(path), threads=threads, cpus=self.cpus,
+                         **values)  # fmt: skip
+
+    def _ask(self, operation: str, limit: float, doing: str, **values: Any) -> dict[str, Any]:
+        try:
+            return self._checked(self._worker.ask({"operation": operation, **values}, limit))
+        except Died as death:
+            if death.status == "hung":
+                raise BoardError(f"{doing} on the board at {self.address} took more than {limit:.0f} s",
+                                 hint="is the connection good? `clipfree board check` tells") from death  # fmt: skip
+            if not death.note.endswith(ENDED):
+                raise BoardError(f"the process that talks to the board ended: {death.note}") from death
+            raise self._ended(doing) from death
+
+    def _checked(self, answer: dict[str, Any]) -> dict[str, Any]:
+        if answer.get("status") == "failed":
+            raise BoardError(answer["note"], hint=answer["hint"])
+        return answer
+
+    def _ended(self, doing: str) -> BoardError:
+        """Why the session ended while ``doing`` something: the board knows, if it is still there."""
+        try:
+            again = connect(self._worker, self.place, WAIT)
+        except BoardError as error:
+            return BoardError(f"the board at {self.address} was lost while {doing}: {error.message}", hint=error.hint)
+        if again.address != self.address or not again.description.previous:
+            return BoardError(f"the board at {self.address} was lost while {doing}", hint="try again")
+        return BoardError(f"{doing} on the board at {self.address} ended with: {again.description.previous}",
+                          hint="does it have enough memory, and is the bundle for its processor?")  # fmt: skip

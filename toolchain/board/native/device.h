@@ -1,0 +1,70 @@
+// What a client should know of this device before it sends code: versions, processor, free space.
+#pragma once
+
+#include <sched.h>
+#include <sys/auxv.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <tvm/ffi/extra/json.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#if !defined(CLIPFREE_TVM) || !defined(CLIPFREE_TVM_FFI)
+#error "name the versions of the libraries beside the server: -DCLIPFREE_TVM='\"0.27.0\"' -DCLIPFREE_TVM_FFI='\"0.1.14\"'"
+#endif
+
+namespace ffi = tvm::ffi;
+
+inline std::string first_line(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line, '\0');  // files of the device tree end in a zero byte
+  return line.substr(0, line.find('\n'));
+}
+
+// The lines of /proc/cpuinfo that tell name and features, each once: cores repeat them.
+inline std::string cpuinfo() {
+  std::vector<std::string> kept;
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    for (const char* key : {"model name", "Hardware", "flags", "Features", "CPU implementer", "CPU part"})
+      if (line.rfind(key, 0) == 0 && std::find(kept.begin(), kept.end(), line) == kept.end()) kept.push_back(line);
+  std::string text;
+  for (const std::string& line : kept) text += line + "\n";
+  return text;
+}
+
+inline int64_t cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+// `folder`: where uploads go. `previous`: how the last session ended, empty if it ended well.
+inline ffi::json::Object describe(const std::string& folder, const std::string& previous) {
+  utsname system{};
+  uname(&system);
+  struct statvfs disk{};
+  statvfs(folder.c_str(), &disk);
+  ffi::json::Object board;
+  auto set = [&board](const char* key, ffi::Any value) { board.Set(ffi::String(key), value); };
+  set("protocol", int64_t{1});
+  set("tvm", ffi::String(CLIPFREE_TVM));
+  set("tvm_ffi", ffi::String(CLIPFREE_TVM_FFI));
+  set("machine", ffi::String(system.machine));
+  set("model", ffi::String(first_line("/proc/device-tree/model")));
+  set("cpuinfo", ffi::String(cpuinfo()));
+#ifdef __aarch64__
+  // The same bits that the kernel spells out as "Features"; an emulator gets them right, and not /proc/cpuinfo.
+  set("hwcap", ffi::String(std::to_string(getauxval(AT_HWCAP))));
+  set("hwcap2", ffi::String(std::to_string(getauxval(AT_HWCAP2))));
+#endif
+  set("cores", cores());
+  set("free_bytes", static_cast<int64_t>(disk.f_bavail) * static_cast<int64_t>(disk.f_frsize));
+  set("millicelsius", ffi::String(first_line("/sys/class/thermal/thermal_zone0/temp")));
+  set("previous", ffi::String(previous));
+  return board;
+}

@@ -1,0 +1,199 @@
+// The server of a board: runs libraries for clipfree, and for TVM's own client, with no Python on the device.
+//
+// One session at a time, in a process of its own. A client that comes meanwhile is told that the board is busy; one that
+// hangs up ends its session, whatever its library is doing. Whoever can connect can run any code: there is no password,
+// and therefore only this machine is listened to unless another address is given.
+#include <poll.h>
+
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "session.h"
+
+namespace {
+
+// TVM's: the first word of a session, and of a talk with the tracker; answers to a session; requests to the tracker.
+constexpr int kSession = 0xFF271, kBusy = kSession + 1, kMismatch = kSession + 2, kTracker = 0x2F271;
+constexpr int64_t kPut = 3, kUpdateInfo = 5, kPendingKeys = 7;
+
+constexpr int kPatience = 5;  // seconds for an answer of the tracker, or for the first words of a client
+constexpr char kUsage[] =
+    "usage: clipfree-board [--listen ADDRESS] [--port PORT] [--tracker HOST:PORT --key NAME [--address ADDRESS]]\n"
+    "                      [--folder FOLDER]\n"
+    "  --listen   address to listen on (127.0.0.1: this machine only)\n"
+    "  --port     0 lets the system choose (9090)\n"
+    "  --tracker  where to register, under the name of --key\n"
+    "  --address  what the tracker tells clients, if it is not where it sees this machine\n"
+    "  --folder   for uploads (/tmp); emptied after each session\n";
+
+struct Options {
+  std::string listen = "127.0.0.1", tracker, key, address, folder = "/tmp";
+  int port = 9090, tracker_port = 0;
+};
+
+volatile sig_atomic_t stopped = 0;
+
+bool loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0; }
+
+class Server {
+ public:
+  explicit Server(const Options& options)
+      : options_(options), listener_(Socket::listen(options.listen, options.port)), port_(listener_.port()) {
+    fprintf(stderr, "clipfree-board: listening on %s:%d\n", options_.listen.c_str(), port_);
+  }
+
+  void run() {
+    while (!stopped) {
+      if (!options_.tracker.empty()) keep_registered();
+      std::vector<pollfd> events{{listener_.fd(), POLLIN, 0}};
+      if (session_) events.push_back({session_->fd(), POLLRDHUP, 0});
+      if (poll(events.data(), events.size(), session_ ? 100 : 1000) < 0) continue;  // a signal
+      if (events[0].revents) greet();
+      if (session_ && session_->ended(events.size() > 1 && events[1].revents)) finish();
+    }
+  }
+
+ private:
+  void greet() try {
+    Socket client = listener_.accept();
+    if (!client) return;
+    client.limit(kPatience);
+    if (client.number() != kSession) return;
+    std::istringstream words(client.text());
+    std::string name, word;
+    words >> name;
+    double seconds = 0;
+    while (words >> word)
+      if (word.rfind("-timeout=", 0) == 0) seconds = atof(word.c_str() + 9);
+    if (session_) return client.send(kBusy);
+    const bool wanted = options_.tracker.empty() ? name == "client:" || name == "client:" + options_.key
+                                                 : name == "client:" + match_;
+    if (!wanted) return client.send(kMismatch);
+    client.send(kSession);
+    client.send("server:" + options_.key);
+    client.limit(0);
+    client.keep_alive();
+    session_ = std::make_unique<Session>(std::move(client), options_.folder, previous_, seconds, [this] {
+      listener_.close();
+      tracker_.close();
+    });
+    if (tracker_) inform();
+  } catch (const std::exception& error) {
+    fprintf(stderr, "clipfree-board: a client: %s\n", error.what());
+  }
+
+  void finish() {
+    previous_ = session_->how();
+    if (!previous_.empty()) fprintf(stderr, "clipfree-board: a session ended: %s\n", previous_.c_str());
+    session_.reset();
+    offered_ = {};
+  }
+
+  // Be known to the tracker, and on offer if there is no session. What was offered to a client that never came is
+  // offered again.
+  void keep_registered() try {
+    const auto now = Clock::now();
+    if (!tracker_) {
+      if (now < retry_) return;
+      retry_ = now + std::chrono::seconds(2);
+      tracker_ = Socket::connect(options_.tracker, options_.tracker_port, kPatience);
+      tracker_.keep_alive();
+      tracker_.send(kTracker);
+      if (tracker_.number() != kTracker) throw std::runtime_error("it is no tracker");
+      inform();
+      offered_ = {};
+      silent_ = false;
+      fprintf(stderr, "clipfree-board: registered as %s\n", options_.key.c_str());
+    }
+    if (session_ || now < offered_) return;
+    const bool taken = ask({kPendingKeys}).find("\"" + match_ + "\"") == std::string::npos;
+    if (taken && (offered_ == Clock::time_point{} || ++missed_ > 3)) offer();
+    if (!taken) missed_ = 0;
+    offered_ = now + std::chrono::seconds(1);
+  } catch (const std::exception& error) {
+    if (!std::exchange(silent_, true)) fprintf(stderr, "clipfree-board: tracker: %s; trying again\n", error.what());
+    tracker_.close();
+  }
+
+  void offer() {
+    match_ = options_.key + ":" + std::to_string(std::random_device{}());
+    ask({kPut, ffi::String(options_.key), ffi::json::Array{int64_t{port_}, ffi::String(match_)}, address()});
+    missed_ = 0;
+    inform();
+  }
+
+  void inform() {
+    ffi::json::Object info;
+    info.Set(ffi::String("key"), ffi::String("server:" + options_.key));
+    info.Set(ffi::String("addr"), ffi::json::Array{address(), int64_t{port_}});
+    info.Set(ffi::String("busy"), session_ != nullptr);
+    info.Set(ffi::String("board"), describe(options_.folder, previous_));
+    ask({kUpdateInfo, info});
+  }
+
+  std::string ask(const ffi::json::Array& request) {
+    tracker_.send(std::string(ffi::json::Stringify(request)));
+    return tracker_.text();
+  }
+
+  ffi::Any address() const { return options_.address.empty() ? ffi::Any(nullptr) : ffi::String(options_.address); }
+
+  const Options options_;
+  Socket listener_, tracker_;
+  const int port_;
+  std::unique_ptr<Session> session_;
+  std::string previous_, match_;
+  Clock::time_point retry_{}, offered_{};  // offered_: when to look again; at the beginning of time: offer at once
+  int missed_ = 0;
+  bool silent_ = false;
+};
+
+bool parse(const std::vector<std::string>& words, Options* options) {
+  if (words.size() % 2) return false;
+  for (size_t at = 0; at < words.size(); at += 2) {
+    const std::string &name = words[at], &value = words[at + 1];
+    if (name == "--listen") options->listen = value;
+    else if (name == "--port") options->port = atoi(value.c_str());
+    else if (name == "--key") options->key = value;
+    else if (name == "--address") options->address = value;
+    else if (name == "--folder") options->folder = value;
+    else if (name == "--tracker" && value.find(':') != std::string::npos) {
+      options->tracker = value.substr(0, value.rfind(':'));
+      options->tracker_port = atoi(value.c_str() + value.rfind(':') + 1);
+    } else return false;
+  }
+  return options->tracker.empty() || !options->key.empty();
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  Options options;
+  if (!parse(std::vector<std::string>(words + 1, words + count), &options)) {
+    fputs(kUsage, stderr);
+    return 2;
+  }
+  if (loopback(options.listen) && !options.tracker.empty() && !loopback(options.tracker)) {
+    fprintf(stderr, "clipfree-board: the tracker's clients could not reach %s; give the address they see with --listen\n",
+            options.listen.c_str());
+    return 2;
+  }
+  if (!loopback(options.listen))
+    fprintf(stderr, "clipfree-board: WARNING: whoever can reach %s:%d can run any code here. Safer: listen on this "
+            "machine only, and on the client: ssh -N -L %d:127.0.0.1:%d THIS-MACHINE\n",
+            options.listen.c_str(), options.port, options.port, options.port);
+  for (int number : {SIGPIPE, SIGXFSZ}) signal(number, SIG_IGN);  // writing fails then, and says why
+  struct sigaction stop{};
+  stop.sa_handler = [](int) { stopped = 1; };
+  for (int number : {SIGINT, SIGTERM}) sigaction(number, &stop, nullptr);
+  setenv("TVM_NUM_THREADS", std::to_string(cores()).c_str(), /*overwrite=*/0);  // by itself TVM takes half of an x86
+  try {
+    Server(options).run();
+  } catch (const std::exception& error) {
+    fprintf(stderr, "clipfree-board: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

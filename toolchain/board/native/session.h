@@ -1,0 +1,152 @@
+// One client's session, in a process of its own: what the client uploads may crash, hang, or call exit.
+#pragma once
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <tvm/ffi/container/array.h>
+#include <tvm/ffi/extra/module.h>
+#include <tvm/ffi/function.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "device.h"
+#include "wire.h"
+
+using Clock = std::chrono::steady_clock;
+
+// Times every call of a TVM virtual machine, by the name of the called function.
+class Stopwatch {
+ public:
+  // What `set_instrument` takes: called before and after each call with the function, its name, and which of the two.
+  ffi::Function instrument() {
+    return ffi::Function::FromPacked([this](ffi::PackedArgs args, ffi::Any* skip) {
+      if (args[2].cast<bool>()) {
+        begun_.push_back(Clock::now());
+      } else {
+        auto& [seconds, calls] = laps_[args[1].cast<std::string>()];
+        seconds += std::chrono::duration<double>(Clock::now() - begun_.back()).count();
+        ++calls;
+        begun_.pop_back();
+      }
+      *skip = int64_t{0};
+    });
+  }
+
+  // {"name": [seconds in all, calls]} since the last time it was asked.
+  ffi::String laps() {
+    ffi::json::Object table;
+    for (const auto& [name, lap] : std::exchange(laps_, {}))
+      table.Set(ffi::String(name), ffi::json::Array{lap.first, lap.second});
+    return ffi::json::Stringify(table);
+  }
+
+ private:
+  std::vector<Clock::time_point> begun_;
+  std::map<std::string, std::pair<double, int64_t>> laps_;
+};
+
+// The functions that a client may call beside those of TVM's runtime. `previous`: how the last session ended.
+inline void register_functions(const std::string& folder, const std::string& previous) {
+  auto provide = [](const char* name, auto function) {
+    ffi::Function::SetGlobal(name, ffi::Function::FromTyped(function), /*override=*/true);
+  };
+  auto path = [folder](const ffi::String& name) { return folder + "/" + std::string(name); };
+  provide("tvm.rpc.server.workpath", [path](ffi::String name) { return ffi::String(path(name)); });
+  provide("tvm.rpc.server.load_module", [path](ffi::String name) { return ffi::Module::LoadFromFile(path(name)); });
+  // TVM's own does not notice a full disk.
+  provide("tvm.rpc.server.upload", [path](ffi::String name, ffi::Bytes data) {
+    FILE* file = fopen(path(name).c_str(), "wb");
+    const bool written = file && fwrite(data.data(), 1, data.size(), file) == data.size() && fflush(file) == 0;
+    const int reason = errno;
+    if (file) fclose(file);
+    if (!written) TVM_FFI_THROW(IOError) << "cannot store " << name << ": " << strerror(reason);
+  });
+  provide("clipfree.board.describe", [=]() { return ffi::json::Stringify(describe(folder, previous)); });
+  // `mode`: see TVM's runtime.config_threadpool. `cpus`: numbers separated by commas, for the modes that need them.
+  provide("clipfree.board.threads", [](int64_t mode, int64_t count, ffi::String cpus) {
+    ffi::Function configure = ffi::Function::GetGlobalRequired("runtime.config_threadpool");
+    ffi::Array<ffi::String> chosen;
+    std::istringstream words{std::string(cpus)};
+    for (std::string cpu; std::getline(words, cpu, ',');) chosen.push_back(cpu);
+    chosen.empty() ? configure(mode, count) : configure(mode, count, chosen);
+  });
+  static Stopwatch stopwatch;
+  provide("clipfree.board.stopwatch", []() { return stopwatch.instrument(); });
+  provide("clipfree.board.laps", []() { return stopwatch.laps(); });
+}
+
+class Session {
+ public:
+  // `close_others` runs in the new process, which must not keep the server's sockets open. `seconds`: 0 for no end.
+  template <typename Close>
+  Session(Socket client, const std::string& root, const std::string& previous, double seconds, Close close_others)
+      : client_(std::move(client)), folder_(root + "/clipfree-XXXXXX"), end_(Clock::time_point::max()) {
+    if (!mkdtemp(folder_.data())) throw failed(folder_);
+    if (seconds > 0) end_ = Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(1000 * seconds));
+    process_ = fork();
+    if (process_ < 0) throw failed("fork");
+    if (process_ == 0) {
+      setpgid(0, 0);
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      for (int number : {SIGINT, SIGTERM}) signal(number, SIG_DFL);
+      close_others();
+      serve(previous);
+    }
+    setpgid(process_, process_);
+  }
+  Session(const Session&) = delete;
+  ~Session() {
+    if (process_ > 0) {
+      kill(-process_, SIGKILL);
+      waitpid(process_, nullptr, 0);
+    }
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+
+  int fd() const { return client_.fd(); }
+
+  // Whether it has ended. `gone`: the client hung up, and the process has a moment to notice it.
+  bool ended(bool gone) {
+    if (gone) end_ = std::min(end_, Clock::now() + std::chrono::seconds(1));
+    const bool late = Clock::now() > end_;
+    if (late) kill(-process_, SIGKILL);
+    int status = 0;
+    if (waitpid(process_, &status, late ? 0 : WNOHANG) != process_) return false;
+    process_ = -1;
+    how_ = late                  ? "did not end in time"
+           : WIFSIGNALED(status) ? strsignal(WTERMSIG(status))
+           : status != 0         ? "exit code " + std::to_string(WEXITSTATUS(status))
+                                 : "";
+    return true;
+  }
+
+  // How it ended, empty if well.
+  const std::string& how() const { return how_; }
+
+ private:
+  [[noreturn]] void serve(const std::string& previous) {
+    try {
+      register_functions(folder_, previous);
+      ffi::Function::GetGlobalRequired("rpc.ServerLoop")(static_cast<int64_t>(client_.fd()));
+    } catch (const std::exception& error) {
+      fprintf(stderr, "session: %s\n", error.what());
+      _exit(1);
+    }
+    _exit(0);
+  }
+
+  Socket client_;
+  std::string folder_, how_;
+  Clock::time_point end_;
+  pid_t process_;
+};

@@ -1,0 +1,139 @@
+// Sockets that close themselves, and the frames of TVM's RPC: 32-bit little-endian numbers, and texts with their length.
+#pragma once
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are little-endian, and are sent as they lie in memory");
+
+inline std::runtime_error failed(const std::string& what) { return std::runtime_error(what + ": " + strerror(errno)); }
+
+class Socket {
+ public:
+  explicit Socket(int fd = -1) : fd_(fd) {}
+  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Socket& operator=(Socket&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Socket() { close(); }
+
+  int fd() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  void close() {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  }
+
+  // Reading, writing and connecting fail after so many seconds; 0: never.
+  void limit(int seconds) {
+    timeval time{seconds, 0};
+    setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+    setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+  }
+
+  // A peer that has lost its power or its network is given up after half a minute.
+  void keep_alive() {
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 15);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
+    set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+    set(IPPROTO_TCP, TCP_USER_TIMEOUT, 30000);
+    set(IPPROTO_TCP, TCP_NODELAY, 1);
+  }
+
+  void send(const void* data, size_t size) {
+    for (const char* place = static_cast<const char*>(data); size > 0;) {
+      ssize_t sent = ::send(fd_, place, size, MSG_NOSIGNAL);
+      if (sent <= 0) throw failed("cannot send");
+      place += sent;
+      size -= sent;
+    }
+  }
+  void send(int32_t number) { send(&number, sizeof number); }
+  void send(const std::string& text) {
+    send(static_cast<int32_t>(text.size()));
+    send(text.data(), text.size());
+  }
+
+  void receive(void* data, size_t size) {
+    for (char* place = static_cast<char*>(data); size > 0;) {
+      ssize_t got = ::recv(fd_, place, size, 0);
+      if (got < 0) throw failed("cannot receive");
+      if (got == 0) throw std::runtime_error("the other side hung up");
+      place += got;
+      size -= got;
+    }
+  }
+  int32_t number() {
+    int32_t value;
+    receive(&value, sizeof value);
+    return value;
+  }
+  std::string text() {
+    int32_t size = number();
+    if (size < 0 || size > 1 << 20) throw std::runtime_error("a frame of " + std::to_string(size) + " bytes");
+    std::string value(size, '\0');
+    receive(value.data(), value.size());
+    return value;
+  }
+
+  static Socket connect(const std::string& host, int port, int seconds) {
+    return open(host, port, 0, [&](Socket& socket, const addrinfo& place) {
+      socket.limit(seconds);
+      return ::connect(socket.fd_, place.ai_addr, place.ai_addrlen) == 0;
+    });
+  }
+
+  static Socket listen(const std::string& host, int port) {
+    return open(host, port, AI_PASSIVE, [](Socket& socket, const addrinfo& place) {
+      socket.set(SOL_SOCKET, SO_REUSEADDR, 1);
+      return bind(socket.fd_, place.ai_addr, place.ai_addrlen) == 0 && ::listen(socket.fd_, 8) == 0;
+    });
+  }
+
+  Socket accept() { return Socket(::accept(fd_, nullptr, nullptr)); }
+
+  // Of a listening socket: the port, which the system chose if 0 was asked for.
+  int port() const {
+    sockaddr_storage place{};
+    socklen_t size = sizeof place;
+    getsockname(fd_, reinterpret_cast<sockaddr*>(&place), &size);
+    return ntohs(place.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&place)->sin6_port
+                                             : reinterpret_cast<sockaddr_in*>(&place)->sin_port);
+  }
+
+ private:
+  template <typename Use>
+  static Socket open(const std::string& host, int port, int flags, Use use) {
+    const std::string name = host + ":" + std::to_string(port);
+    addrinfo hints{}, *found = nullptr;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = flags;
+    if (int code = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found))
+      throw std::runtime_error(name + ": " + gai_strerror(code));
+    Socket socket;
+    for (addrinfo* place = found; place && !socket; place = place->ai_next) {
+      socket = Socket(::socket(place->ai_family, place->ai_socktype, place->ai_protocol));
+      if (socket && !use(socket, *place)) socket.close();
+    }
+    const int reason = errno;
+    freeaddrinfo(found);
+    errno = reason;
+    if (!socket) throw failed(name);
+    return socket;
+  }
+
+  void set(int level, int option, int value) { setsockopt(fd_, level, option, &value, sizeof value); }
+
+  int fd_;
+};

@@ -1,0 +1,163 @@
+"""A session with a board, in the helper process: TVM's RPC client with our errors."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from toolchain.board.connect import unreachable
+from toolchain.board.describe import Description
+from toolchain.board.place import Address, Place
+from toolchain.board.tracker import LIMIT, Tracker
+from toolchain.bundle import Versions
+from toolchain.elf import read_elf
+from toolchain.errors import BoardError, last_line
+
+ENDED = "the session on the board ended"
+"""What a process says that ends for it."""
+
+_RETRY = 0.5
+_SPACE = "free some space there, or start its server with --folder elsewhere"
+
+
+class Session:
+    """An open session.
+
+    Args:
+        place: of the board.
+        wait: seconds to wait for a busy board.
+
+    Attributes:
+        address: of the board.
+        told, description: what it says of itself, as it said it and read.
+        device: of tensors there.
+
+    Raises:
+        BoardError: the board cannot be reached, stays busy, or has another TVM.
+    """
+
+    def __init__(self, place: Place, wait: float) -> None:
+        self.address, self._session = _connect(place, wait)
+        try:
+            self._describe = self._session.get_function("clipfree.board.describe")
+        except AttributeError as error:
+            raise BoardError(f"what answers at {self.address} is TVM's own server, which tells neither version nor "
+                             "processor", hint="start `clipfree board serve` there") from error  # fmt: skip
+        self.told = str(self._describe())
+        self.description = Description.parse(self.told)
+        self.description.check_versions(Versions.installed())
+        self.device = self._session.cpu(0)
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """End this process if something in the block fails because the session is over."""
+        try:
+            yield
+        except Exception:
+            try:
+                self._describe()
+            except Exception:  # TVM raises many kinds
+                sys.exit(ENDED)
+            raise
+
+    @staticmethod
+    def open(request: dict[str, Any]) -> tuple[Session, dict[str, Any]]:
+        """A session as ``request`` of `toolchain.board.connect` asks for it, and the answer.
+
+        Raises:
+            BoardError: as above.
+        """
+        session = Session(Place(Address(request["host"], request["port"]), request["key"]), request["wait"])
+        return session, {"address": str(session.address), "board": session.told}
+
+    def call_seconds(self) -> float:
+        """How long the shortest of some calls to the board takes."""
+        times = []
+        for _ in range(10):
+            begin = time.perf_counter()
+            self._describe()
+            times.append(time.perf_counter() - begin)
+        return min(times)
+
+    def load(self, library: Path) -> Any:
+        """Upload and load a library.
+
+        Raises:
+            BoardError: it is for another processor, or does not fit on the board.
+        """
+        found, size = read_elf(library), library.stat().st_size
+        there = self.description.cpu.machine
+        if found is None or found.machine != ("arm" if there.startswith("armv") else there):
+            raise BoardError(f"{library.name} is {found or 'no library'}, the board at {self.address} is {there}",
+                             hint="deploy the model for a target that the board can run")  # fmt: skip
+        if size > self.description.free:
+            raise BoardError(f"{library.name} needs {size / 1e6:.1f} MB on the board at {self.address}, "
+                             f"{self.description.free / 1e6:.1f} MB are free",
+                             hint=_SPACE)  # fmt: skip
+        try:
+            self._session.upload(str(library))
+        except Exception as error:
+            message = last_line(error)
+            if "cannot store" not in message:
+                raise
+            raise BoardError(f"the board at {self.address} {message[message.index('cannot store'):]}",
+                             hint=_SPACE) from error  # fmt: skip
+        return self._session.load_module(library.name)
+
+    def tensor(self, array: npt.NDArray[np.generic]) -> Any:
+        """A copy of ``array`` on the board."""
+        import tvm
+
+        return tvm.runtime.tensor(array, self.device)
+
+    def threads(self, count: int, cpus: str = "big") -> None:
+        """Let calls use ``count`` threads on ``cpus``: "big" or "little" cores, or numbers separated by commas."""
+        mode, chosen = {"big": (1, ""), "little": (-1, "")}.get(cpus, (-2, cpus))
+        self._session.get_function("clipfree.board.threads")(mode, count, chosen)
+
+    def laps(self) -> str:
+        """What the board's stopwatch measured since the last time it was asked, as JSON."""
+        return str(self._session.get_function("clipfree.board.laps")())
+
+
+def _connect(place: Place, wait: float) -> tuple[Address, Any]:
+    from tvm import rpc
+
+    end = time.monotonic() + wait
+    while True:
+        address, word = place.address, ""
+        if place.key:
+            with closing(Tracker(place.address)) as tracker:
+                address, word = tracker.request(place.key, max(0.0, end - time.monotonic()))
+        try:
+            return address, rpc.connect(address.host, address.port, word)
+        except Exception as error:  # TVM raises many kinds
+            said = last_line(error)
+            # A tracker may offer a board that is gone, or was promised to somebody else.
+            again = "already have key" in said or bool(place.key)
+            if not again or time.monotonic() + _RETRY > end:
+                raise _refusal(address, said, wait) from error
+        time.sleep(_RETRY)
+
+
+def _refusal(address: Address, said: str, wait: float) -> BoardError:
+    """Why there is no session, given what TVM said."""
+    if "already have key" in said:
+        return BoardError(f"the board at {address} is busy with another client, and stayed so for {wait:g} s",
+                          hint="wait longer with --wait SECONDS")  # fmt: skip
+    if "cannot find server" in said:
+        return BoardError(f"the board at {address} is given out by a tracker",
+                          hint="ask for it with --tracker HOST:PORT --key NAME")  # fmt: skip
+    try:
+        socket.create_connection((address.host, address.port), LIMIT).close()
+    except OSError as error:
+        return unreachable(address, error)
+    return BoardError(f"what answers at {address} is no board", hint="`clipfree board serve` starts a board's server")

@@ -1,0 +1,62 @@
+"""A way to a board through ssh: RPC has no password, ssh has."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from toolchain.board.place import Address
+from toolchain.errors import BoardError, InputError
+
+LIMIT = 20.0
+"""Seconds for ssh to get there."""
+
+
+@contextmanager
+def tunnel(login: str, far: Address) -> Iterator[Address]:
+    """Yield an address here that leads to ``far`` as the host of ``login`` ("user@host") sees it, during the block.
+
+    Raises:
+        InputError: ``login`` cannot be meant.
+        BoardError: there is no ssh here, or it does not get there without asking for a password.
+    """
+    if not login or login.startswith("-"):
+        raise InputError(f"--ssh {login} is not understood", hint="give USER@HOST")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        near = Address("127.0.0.1", probe.getsockname()[1])
+    command = ["ssh", "-N", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-o", "ConnectTimeout=10",
+               "-o", "ServerAliveInterval=10", "-L", f"{near}:{far}", login]  # fmt: skip
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=errors, start_new_session=True)
+        except OSError as error:
+            raise BoardError("there is no ssh on this machine", hint="install openssh-client") from error
+        try:
+            end = time.monotonic() + LIMIT
+            while not _answers(near):
+                if process.poll() is not None or time.monotonic() > end:
+                    errors.seek(0)
+                    said = errors.read().decode(errors="replace").strip().splitlines()
+                    raise BoardError(f"ssh does not get to {login}: {said[-1] if said else 'no answer'}",
+                                     hint=f"does `ssh -o BatchMode=yes {login} true` work?")  # fmt: skip
+                time.sleep(0.1)
+            yield near
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+
+
+def _answers(address: Address) -> bool:
+    try:
+        socket.create_connection((address.host, address.port), 1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,43 @@
+"""The options that name a board, for every command that can use one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolchain.errors import InputError
+
+if TYPE_CHECKING:
+    from toolchain.board.place import Place
+
+Rpc = Annotated[str | None, typer.Option("--rpc", help="HOST:PORT of a board that runs `clipfree board serve`.")]
+Tracker = Annotated[str | None, typer.Option("--tracker", help="HOST:PORT of a tracker, with --key.")]
+Key = Annotated[str | None, typer.Option("--key", help="Which boards of the tracker.")]
+Ssh = Annotated[
+    str | None, typer.Option("--ssh", help="USER@HOST: reach --rpc through ssh to there; 127.0.0.1 is then that host.")
+]
+Wait = Annotated[float, typer.Option("--wait", min=0.0, help="Seconds to wait for a board that is busy.")]
+
+
+@contextmanager
+def reach(rpc: str | None, tracker: str | None, key: str | None, ssh: str | None) -> Iterator[Place | None]:
+    """Where the board is that the options name, through an ssh tunnel if they ask for one; None: no board is named.
+
+    Raises:
+        InputError: the options do not fit together.
+        BoardError: ssh does not get there.
+    """
+    from toolchain.board.place import Place, parse_place
+    from toolchain.board.tunnel import tunnel
+
+    place = parse_place(rpc, tracker, key)
+    if ssh is None:
+        yield place
+        return
+    if place is None or place.key:
+        raise InputError("--ssh leads to one board, named by --rpc", hint="--rpc 127.0.0.1:9090 is one on that host")
+    with tunnel(ssh, place.address) as address:
+        yield Place(address)
