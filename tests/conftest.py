@@ -1,7 +1,8 @@
-"""Small photographs and models that many tests share."""
+"""Small photographs, models and boards that many tests share."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,13 @@ import onnx
 import pytest
 from PIL import Image
 
-from tests import sr_models
-from tests.standin import ReferenceRunner, stages
+from tests import boards, sr_models
+from tests.boards import Running
+from tests.standin import QUICK, ReferenceRunner, stages
+from toolchain.board.pack import build_pack
+from toolchain.board.tracker import entries
+from toolchain.bundle import Bundle, open_bundle
+from toolchain.targets import find_target
 
 
 def photograph(height: int, width: int, seed: int) -> np.ndarray:
@@ -55,3 +61,44 @@ def stand_in_bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path, 
 
     out = tmp_path_factory.mktemp("bundles")
     return deploy(Request(model_file, out, photo_folder), stages=stages()).path
+
+
+@pytest.fixture(scope="session")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The server and its libraries for this machine."""
+    if not boards.have_compiler:
+        pytest.skip("there is no C++ compiler here")
+    out = tmp_path_factory.mktemp("pack") / "board"
+    build_pack(find_target("host").triple, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def real_bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path, photo_folder: Path) -> Bundle:
+    """A small XLSR, compiled for this machine."""
+    from toolchain.deploy import Request, deploy
+
+    out = tmp_path_factory.mktemp("bundle")
+    return open_bundle(deploy(Request(model_file, out, photo_folder, settings=QUICK)).path)
+
+
+@pytest.fixture
+def board(pack: Path, tmp_path: Path) -> Iterator[Running]:
+    with boards.board(pack, tmp_path / "board") as running:
+        yield running
+
+
+@pytest.fixture
+def tracker(tmp_path: Path) -> Iterator[Running]:
+    pytest.importorskip("tornado", reason="the tracker needs tornado")
+    with boards.tracker(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def registered(pack: Path, tmp_path: Path, tracker: Running) -> Iterator[Running]:
+    """A board that the tracker knows as "pi"."""
+    words = ["--tracker", str(tracker.address), "--key", "pi"]
+    with boards.board(pack, tmp_path / "board", *words) as running:
+        boards.until(lambda: entries(tracker.address))
+        yield running

@@ -15,8 +15,8 @@ from resource import RLIMIT_FSIZE, setrlimit
 import numpy as np
 import pytest
 
-from tests.board import boards
-from tests.board.boards import Running, bad_bundle, until
+from tests import boards
+from tests.boards import Running, bad_bundle, until
 from tests.bundle.fakes import TARGET, write
 from toolchain.board.board import Board
 from toolchain.board.pack import SERVER

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.board.boards import Running
+from tests.boards import Running
 from toolchain.bundle import GOLDEN, Bundle, open_bundle, seal
 from toolchain.bundle.manifest import parse_manifest
 from toolchain.cli import main

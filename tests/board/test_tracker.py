@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.board import boards
-from tests.board.boards import Running, until
+from tests import boards
+from tests.boards import Running, until
 from toolchain.board.board import Board
 from toolchain.board.place import Address, Place
 from toolchain.board.tracker import entries

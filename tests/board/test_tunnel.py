@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.board.boards import Running
+from tests.boards import Running
 from toolchain.board.board import Board
 from toolchain.board.place import Address, Place
 from toolchain.board.tunnel import tunnel

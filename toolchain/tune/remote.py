@@ -59,8 +59,9 @@ class BoardRunner(LocalRunner):
         """
         if self.slowest == _UNKNOWN:
             (first,) = super().time(task, libraries[:1], 1)
-            if first.status == "ok":
-                self.slowest = max(2 * _UNKNOWN, task.macs / first.best / _MARGIN)
+            if first.status != "ok" and len(libraries) == 1:
+                return [first]
+            self.slowest = max(2 * _UNKNOWN, task.macs / first.best / _MARGIN)
         return super().time(task, libraries, rounds)
 
     def _recover(self, death: Died) -> str:

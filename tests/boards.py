@@ -63,10 +63,10 @@ def listening(command: Sequence[str], log: Path, **more: object) -> Iterator[Run
             process.wait()
 
 
-def board(pack: Path, folder: Path, *words: str, emulator: Sequence[str] = (), **more: object):
+def board(pack: Path, folder: Path, *words: str, port: int = 0, emulator: Sequence[str] = (), **more: object):
     """A server on loopback that keeps uploads in ``folder``."""
     folder.mkdir(exist_ok=True)
-    command = [*emulator, str(pack / SERVER), "--port", "0", "--folder", str(folder), *words]
+    command = [*emulator, str(pack / SERVER), "--port", str(port), "--folder", str(folder), *words]
     return listening(command, folder.with_suffix(".log"), **more)
 
 
@@ -85,11 +85,16 @@ def until(condition, limit: float = 20) -> None:
 
 def bad_bundle(path: Path, code: str) -> Bundle:
     """A bundle for this machine whose library runs C ``code`` as soon as it is loaded."""
-    target = find_target("host")
-    source, library = path.with_suffix(".c"), path.with_suffix(".so")
+    library = bad_library(path.with_suffix(".so"), code)
+    return open_bundle(write(path, library.read_bytes(), target=find_target("host")))
+
+
+def bad_library(path: Path, code: str) -> Path:
+    """A library for this machine that runs C ``code`` as soon as it is loaded."""
+    source = path.with_suffix(".c")
     source.write_text(f"#include <unistd.h>\n__attribute__((constructor)) void run(void) {{ {code} }}\n")
-    find_linker(target.triple)(str(library), [str(source)])
-    return open_bundle(write(path, library.read_bytes(), target=target))
+    find_linker(find_target("host").triple)(str(path), [str(source)])
+    return path
 
 
 have_compiler = shutil.which("cc") is not None and shutil.which("c++") is not None

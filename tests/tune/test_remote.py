@@ -1,0 +1,220 @@
+"""Tuning on boards: they crash, hang, vanish, come back and miscount, and the run goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests import boards
+from tests.boards import Running
+from tests.tune.specs import conv, task
+from toolchain.board.place import Place
+from toolchain.board.tracker import entries
+from toolchain.cli import main
+from toolchain.cpu import this_cpu
+from toolchain.errors import BoardError, TargetError
+from toolchain.kernels.tile import Tile
+from toolchain.targets import find_target
+from toolchain.tune.builder import LocalBuilder
+from toolchain.tune.database import find_log
+from toolchain.tune.records import Trial
+from toolchain.tune.remote import BoardRunner, BoardsRunner, open_boards
+from toolchain.tune.runner import Timed
+from toolchain.tune.task import Task, normal
+
+SSE4 = find_target("x86-sse4")
+TASK = Task(normal(conv(8, 8)), 12, 40, 1)
+needs_sse4 = pytest.mark.skipif(
+    bool(SSE4.missing_on(this_cpu())) or shutil.which("cc") is None, reason="needs SSE4 and a C compiler"
+)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kernel that works."""
+    builder = LocalBuilder(SSE4, tmp_path_factory.mktemp("libraries"), 1)
+    try:
+        (built,) = builder.build(TASK, [Tile(2, 4)])
+    finally:
+        builder.close()
+    assert built.library is not None
+    return built.library
+
+
+@pytest.fixture
+def runner(board: Running) -> Iterator[BoardRunner]:
+    made = BoardRunner("sse4", Place(board.address), wait=15)
+    yield made
+    made.close()
+
+
+def bad(tmp_path: Path, code: str) -> Path:
+    return boards.bad_library(tmp_path / "bad.so", code)
+
+
+@needs_sse4
+def test_candidates_that_crash_are_told_from_those_that_work(runner: BoardRunner, library: Path, tmp_path: Path):
+    timed = runner.time(TASK, [library, bad(tmp_path, "__builtin_trap();"), library], 3)
+    assert [one.status for one in timed] == ["ok", "crashed", "ok"]
+    assert "the session on the board ended: Illegal instruction" in timed[1].note
+    assert len(timed[0].seconds) == len(timed[2].seconds) == 3
+    assert 0 < timed[0].best < 1
+
+
+@needs_sse4
+def test_a_candidate_that_hangs(runner: BoardRunner, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert runner.time(TASK, [library], 1)[0].status == "ok"
+    monkeypatch.setattr("toolchain.tune.runner.LIMIT", 2.0)
+    (timed,) = runner.time(TASK, [bad(tmp_path, "for (;;) pause();")], 1)
+    assert timed.status == "hung"
+    assert "no answer within" in timed.note
+    monkeypatch.undo()
+    assert runner.time(TASK, [library], 1)[0].status == "ok"
+
+
+@needs_sse4
+def test_a_board_that_reboots(runner: BoardRunner, library: Path, board: Running, pack: Path, tmp_path: Path):
+    assert runner.time(TASK, [library], 1)[0].status == "ok"
+    board.kill()
+    again: list[Any] = []
+
+    def reboot() -> None:
+        time.sleep(1)
+        context = boards.board(pack, tmp_path / "again", port=board.address.port)
+        again.append(context)
+        context.__enter__()
+
+    thread = threading.Thread(target=reboot)
+    thread.start()
+    try:
+        timed = runner.time(TASK, [library, library], 2)
+    finally:
+        thread.join()
+        again[0].__exit__(None, None, None)
+    assert [one.status for one in timed] == ["ok", "ok"]
+
+
+@needs_sse4
+def test_a_board_that_does_not_come_back(board: Running, library: Path):
+    one = BoardRunner("sse4", Place(board.address), wait=1)
+    runner = BoardsRunner([one], lambda text: None)
+    try:
+        assert runner.time(TASK, [library], 1)[0].status == "ok"
+        board.kill()
+        with pytest.raises(BoardError, match=r"board at .* was lost: no board answers .* --resume goes on"):
+            runner.time(TASK, [library], 1)
+    finally:
+        runner.close()
+
+
+class FakeBoard:
+    """Times by its own speed; ``fates`` of libraries, or of everything."""
+
+    def __init__(self, name: str, speed: float = 1.0, fates: Mapping[str, str] | None = None, lost: int = 99) -> None:
+        self.board = SimpleNamespace(address=name)
+        self.speed, self.fates, self.lost = speed, dict(fates or {}), lost
+        self.shares: list[list[str]] = []
+        self.closed = False
+
+    def time(self, _task: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
+        if len(self.shares) >= self.lost:
+            raise BoardError(f"{self.board.address} was lost")
+        self.shares.append([str(library) for library in libraries])
+        return [self.one(str(library), rounds) for library in libraries]
+
+    def one(self, library: str, rounds: int) -> Timed:
+        status: Any = self.fates.get(library, self.fates.get("all", "ok"))
+        seconds = float(library.removeprefix("l")) / self.speed
+        return Timed(status, (seconds,) * rounds) if status == "ok" else Timed(status, note="4 of 9 values differ")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+LIBRARIES = [Path(f"l{number}") for number in (10, 4, 5, 6, 7)]
+
+
+def deal(*fakes: FakeBoard) -> tuple[list[Timed], list[str]]:
+    notes: list[str] = []
+    runner = BoardsRunner(fakes, notes.append)  # type: ignore[arg-type]
+    return runner.time(task(), LIBRARIES, 3), notes
+
+
+def test_work_is_shared_and_times_compare():
+    slow, fast = FakeBoard("slow"), FakeBoard("fast", speed=2.0)
+    timed, notes = deal(slow, fast)
+    assert [one.best for one in timed] == pytest.approx([10, 4, 5, 6, 7])
+    assert (slow.shares, fast.shares) == ([["l10", "l4", "l6"]], [["l10", "l5", "l7"]])
+    assert notes == []
+
+
+def test_the_share_of_a_lost_board_goes_to_the_others():
+    good, gone = FakeBoard("good"), FakeBoard("gone", lost=0)
+    timed, notes = deal(good, gone)
+    assert [one.status for one in timed] == ["ok"] * 5
+    assert good.shares == [["l10", "l4", "l6"], ["l10", "l5", "l7"]]
+    assert notes == ["left out: gone was lost"]
+    assert gone.closed
+
+
+def test_the_first_board_may_be_the_one_that_is_lost():
+    timed, _ = deal(FakeBoard("gone", lost=0), FakeBoard("good", speed=2.0))
+    assert [one.best for one in timed] == pytest.approx([5, 2, 2.5, 3, 3.5])
+
+
+def test_a_board_that_miscounts_is_left_out():
+    timed, notes = deal(FakeBoard("good"), FakeBoard("bad", fates={"all": "wrong"}))
+    assert [one.status for one in timed] == ["ok"] * 5
+    assert notes == ["left out: the board at bad fails where another does not: 4 of 9 values differ"]
+
+
+def test_a_wrong_candidate_is_no_fault_of_its_board():
+    timed, notes = deal(FakeBoard("a", fates={"l4": "wrong"}), FakeBoard("b"))
+    assert [one.status for one in timed] == ["ok", "wrong", "ok", "ok", "ok"]
+    assert notes == []
+
+
+def test_a_first_library_that_fails_everywhere():
+    timed, notes = deal(FakeBoard("a", fates={"l10": "wrong"}), FakeBoard("b", fates={"l10": "crashed"}))
+    assert [one.status for one in timed] == ["wrong", "ok", "ok", "ok", "ok"]
+    assert notes == []
+
+
+def test_no_board_is_left():
+    with pytest.raises(BoardError, match="was lost; the same command with --resume goes on when a board is back"):
+        deal(FakeBoard("a", lost=0), FakeBoard("b", lost=0))
+
+
+def test_a_board_that_cannot_run_the_target(board: Running):
+    notes: list[str] = []
+    with pytest.raises(TargetError, match="cannot run code for cortex-a76: it lacks asimd"):
+        open_boards(Place(board.address), find_target("cortex-a76"), 5, notes.append)
+    assert notes[0].startswith("left out: the board at")
+
+
+@needs_sse4
+def test_two_boards_of_a_tracker(
+    tracker: Running, registered: Running, pack: Path, model_file: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    words = ["--tracker", str(tracker.address), "--key", "pi"]
+    with boards.board(pack, tmp_path / "second", *words):
+        boards.until(lambda: len(entries(tracker.address)) == 2)
+        command = ["tune", str(model_file), "--target", "x86-sse4", "--size", "24x40", "--threads", "1",
+                   "--trials", "4", "--logs", str(tmp_path / "logs"), *words, "--json"]  # fmt: skip
+        assert main(command) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert sum(row["trials"] for row in table["kernels"]) == 4
+    log = find_log(tmp_path / "logs", SSE4)
+    assert log is not None
+    trials = [record for record in log.records if isinstance(record, Trial)]
+    assert [trial.status for trial in trials] == ["ok"] * 4
+    assert {trial.cpu for trial in trials} == {this_cpu().name}
