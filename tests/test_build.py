@@ -9,8 +9,8 @@ import pytest
 
 from tests.lower.compiled import compiled
 from tests.lower.nets import Net
-from toolchain.build import tvm_target
 from toolchain.link import find_linker
+from toolchain.llvm import tvm_target
 from toolchain.targets import find_target
 
 

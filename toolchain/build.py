@@ -17,6 +17,7 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.schedule import schedule_conv
 from toolchain.kernels.tile import Tile
+from toolchain.llvm import tvm_target
 from toolchain.lower import Coverage, Kernel, Lowered, lower_model
 from toolchain.lower.memory import storages
 from toolchain.tune.choose import Choice, Tuning, coverage
@@ -87,12 +88,6 @@ def compile_model(model: QuantizedModel, target: Target, tuning: Tuning | None =
     planned = plan(scheduled)
     executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish())
     return Compiled(executable, lowered.coverage, lowered.kernels, choices, planned, lowered.stream)
-
-
-def tvm_target(target: Target) -> Any:
-    """TVM's form of a target."""
-    return tvm.target.Target({"kind": "llvm", "mtriple": target.triple, "mcpu": target.cpu,
-                              "mattr": list(target.attributes), "num-cores": target.cores})
 
 
 def schedule(lowered: Lowered, tiles: Mapping[str, Tile], dot: Dot) -> Any:

@@ -23,7 +23,7 @@ from toolchain.images import ImageSet, read_images
 from toolchain.link import find_linker, is_native
 from toolchain.report.network import Network, describe_network
 from toolchain.stages import Compiled, Stages, Upscale, real_stages
-from toolchain.targets import Target, find_target
+from toolchain.targets import Target, architecture, find_target
 from toolchain.tune.choose import SIZE, read_tuning
 from toolchain.verify import Verified, make_cases, tolerance_for, verdict, verify
 
@@ -162,8 +162,9 @@ def deploy(
                                   progress=note)  # fmt: skip
                 note(f"{verdict(verified)} in {len(verified)} pictures")
             else:
-                note(f"left out: this machine cannot run code for {target.name}")
-                warnings += (f"not verified: this machine cannot run code for {target.name}",)
+                unseen = _unseen(target)
+                note(f"left out: {unseen}")
+                warnings += (f"not verified: {unseen}",)
         with line.step("write") as note:
             network = describe_network(model.model)
             manifest = _manifest(request, model, target, compiled, coverage, network)
@@ -174,6 +175,13 @@ def deploy(
             store.open_bundle(folder, for_this_machine=False)
             note(str(path))
     return Deployment(path, manifest, network, report, verified, warnings, line.seconds)
+
+
+def _unseen(target: Target) -> str:
+    """Why a library was not compared with the reference, and what does it."""
+    if is_native(target.triple):
+        return f"this CPU lacks {', '.join(target.missing_on(this_cpu()))}; `clipfree verify` does it where it runs"
+    return f"made for {architecture(target.triple)}, not run here; `clipfree bench --rpc` checks it on the board"
 
 
 def bundle_path(out: Path, name: str) -> Path:

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import tvm
 
-from toolchain.build import tvm_target
+from tests import arm
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
 from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
 from toolchain.kernels.tile import Tile, default_tile
+from toolchain.link import is_native
+from toolchain.llvm import tvm_target
 from toolchain.targets import Target
 from toolchain.tune.kernel import ENTRY, standalone
 
@@ -158,19 +160,19 @@ def run(case: Case, data: Data, target: Target) -> np.ndarray:
     tiles = shape.tiles(case.width)
     words = np.full(shape.shape(conv.source.total, case.height, tiles), 0xDEADBEEF, np.uint32)
     words[:, conv.source.start:conv.source.start + conv.source.count] = pack(data.codes, shape, case.zero_in)
-    weights = data.weights.reshape(conv.channels, -1, PACK, case.kernel, case.kernel).transpose(0, 1, 3, 4, 2)
-    weights = weights[..., [0, 2, 1, 3]] if dot.paired else weights
-    folded = data.bias - case.zero_in * data.weights.astype(np.int32).sum(axis=(1, 2, 3), dtype=np.int32)
     arrays = [words] + ([] if data.residual is None else [pack(data.residual, shape, RESIDUAL_ZERO)])
-    arrays += [np.ascontiguousarray(weights.astype(dot.weight_dtype)), folded.astype(np.int32), data.multiplier]
+    arrays += [dot.stored(data.weights), dot.folded(data.bias, data.weights, case.zero_in), data.multiplier]
     arrays += [data.slopes] if case.slopes else []
     if conv.pixels is None:
         result = np.full(shape.shape(conv.target.total, case.height, tiles), 0xDEADBEEF, np.uint32)
     else:
         scale = conv.pixels.scale
         result = np.full((case.height * scale, case.width * scale, conv.pixels.channels), 77, np.uint8)
+    kernel = compiled(case, target)
+    if not is_native(target.triple):
+        return arm.call(kernel, target, [*arrays, case.height, tiles, case.width, result], name=ENTRY)
     output = tvm.runtime.tensor(result)
-    compiled(case, target)[ENTRY](*map(tvm.runtime.tensor, arrays), case.height, tiles, case.width, output)
+    kernel[ENTRY](*map(tvm.runtime.tensor, arrays), case.height, tiles, case.width, output)
     return output.numpy()
 
 

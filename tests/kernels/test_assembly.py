@@ -12,11 +12,11 @@ from tests.kernels.harness import Case, geometry, spec
 from tests.lower.compiled import compiled as compiled_network
 from tests.lower.nets import Net
 from toolchain import build
-from toolchain.build import tvm_target
 from toolchain.kernels import conv, elementwise, epilogue
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Elementwise, Operand, Requantize, View
+from toolchain.llvm import tvm_target
 from toolchain.lower import lowering
 from toolchain.targets import Target
 

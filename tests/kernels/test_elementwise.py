@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.kernels.harness import shuffled
-from toolchain.build import tvm_target
 from toolchain.kernels import elementwise, ends
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
 from toolchain.kernels.spec import Elementwise, Operand, Pixels, Requantize, View
+from toolchain.llvm import tvm_target
 from toolchain.quantize.arithmetic import Quantization, finish, scaled
 from toolchain.targets import find_target
 

@@ -2,10 +2,10 @@
 
 A kernel works on windows of rows (`Geometry.window`), and leaves what surrounds the picture to its caller, see
 `toolchain.kernels.driver`. Arguments, in this order: the packed input, from the first row that the first output row
-needs on (and the packed residual), the weights ``(channels, blocks / groups, kh, kw, 4)``, the bias ``(channels,)``
-int32 with the input's zero point folded in, the multipliers ``(channels,)`` float32 (and the slopes), the rows to
-compute, the number of column tiles, the true width, the output. Its blocks are called ``acc`` (the integer sums) and
-``out`` (requantized words), or ``row`` and ``pixels`` where the output is a picture.
+needs on (and the packed residual), the weights as `Dot.stored` lays them, the bias ``(channels,)`` int32 that
+`Dot.folded` makes, the multipliers ``(channels,)`` float32 (and the slopes), the rows to compute, the number of column
+tiles, the true width, the output. Its blocks are called ``acc`` (the integer sums) and ``out`` (requantized words), or
+``row`` and ``pixels`` where the output is a picture.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import activate, cast, extract, word
-from toolchain.kernels.intrinsics.dot import Dot, weight_position
+from toolchain.kernels.intrinsics.dot import Dot, signed_code
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Conv, Operand
 
 
 def constants(conv: Conv, dot: Dot) -> tuple[tuple[tuple[int, ...], str], ...]:
     """Shape and element type of each of a kernel's arrays, in the order of its arguments."""
-    weights = (conv.channels, conv.source.count // conv.groups, *conv.kernel, PACK)
+    weights = dot.weight_shape(conv.channels, conv.source.count // conv.groups, conv.kernel)
     vector = (conv.channels,)
     return ((weights, dot.weight_dtype), (vector, "int32"), (vector, "float32"),
             *[(vector, "float32")] * conv.requantize.slopes)
@@ -59,15 +59,15 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 row = h + i * conv.dilation[0]
                 column = v + j * conv.dilation[1] + (SIDE - conv.pads[1])
                 block = conv.source.start + (k if conv.groups == 1 else c // group_out * group_in + k)
+                first, last = dot.place(c, q)
                 # The bias, read once by the initialization, is left out: the block must read what a dot product reads,
                 # or tensorize would not find it.
-                T.reads(acc[h, c, v], x[row, block, column], w[c, k, i, j, weight_position(q, dot.paired)])
+                T.reads(acc[h, c, v], x[row, block, column], w[first, k, i, j, last])
                 T.writes(acc[h, c, v])
                 with T.init():
                     T.buffer_store(acc, bias[c], [h, c, v])
-                code = tirx.Cast("int32", (x[row, block, column] >> (tirx.Cast("uint32", q) * word(8))) & word(255))
-                weight = tirx.Cast("int32", w[c, k, i, j, weight_position(q, dot.paired)])
-                T.buffer_store(acc, acc[h, c, v] + code * weight, [h, c, v])
+                code = signed_code(x[row, block, column], q, dot.offset)
+                T.buffer_store(acc, acc[h, c, v] + code * tirx.Cast("int32", w[first, k, i, j, last]), [h, c, v])
 
             vector = f"x{dot.lanes}"
 

@@ -35,7 +35,8 @@ def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: 
     acc_vector, acc_lanes = sch.split(pixel, [None, dot.lanes])
     sums = (i, j, k) if tile.reduce == "taps" else (k, i, j)
     if dot.intrinsic is not None:
-        sch.reorder(*sums, channel, acc_vector, acc_lanes, q)
+        channel, together = sch.split(channel, [None, dot.together])
+        sch.reorder(*sums, channel, acc_vector, together, acc_lanes, q)
     else:
         sch.reorder(*sums, channel, acc_vector, q, acc_lanes)
         sch.vectorize(acc_lanes)
@@ -47,9 +48,9 @@ def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: 
     init = sch.decompose_reduction(acc, sums[0])
     *rest, init_lanes = sch.get_loops(init)
     if dot.intrinsic is not None:
-        sch.tensorize(acc_lanes, dot.intrinsic)
+        sch.tensorize(acc_lanes if dot.together == 1 else together, dot.intrinsic)
         sch.vectorize(init_lanes)
-    for loop in rest[-2:]:
+    for loop in rest[-3:]:
         sch.unroll(loop)
     sch.unroll(vector)
     sch.unroll(block_inner)

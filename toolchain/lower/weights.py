@@ -19,8 +19,8 @@ class Constants:
 
     Attributes:
         groups: groups the kernel works with; 1 where the model's groups do not fall on whole blocks.
-        weights: (channels, blocks / groups, kh, kw, 4) in the instruction set's storage type and order.
-        bias: int32 (channels,), the input's zero point folded in.
+        weights: as the instruction set stores them, see `Dot.stored`.
+        bias: int32 (channels,), the input's zero point folded in, see `Dot.folded`.
         multiplier: float32 (channels,).
         slopes: float32 (channels,) or None.
         largest: int64 (channels,), what no sum's magnitude can exceed, whatever the input's codes.
@@ -56,21 +56,17 @@ def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, dot: Dot, slo
     if laid.max(initial=0) > 127 or laid.min(initial=0) < -128:
         raise ModelError("a convolution reads the same tensor several times with weights that add up beyond int8",
                          hint="merge the repeated inputs before quantizing")
-    sums = chain.weight.astype(np.int64).sum(axis=(1, 2, 3))
-    bias = np.zeros(padded, np.int64)
-    bias[:channels] = chain.bias.astype(np.int64) - chain.source.quantization.zero_point * sums
-    largest = np.abs(bias)
-    largest[:channels] += 255 * np.abs(chain.weight.astype(np.int64)).sum(axis=(1, 2, 3))
+    bias = pad(chain.bias.astype(np.int64), padded)
+    zero_point = chain.source.quantization.zero_point
+    largest = np.abs(bias - zero_point * laid.sum(axis=(1, 2, 3), dtype=np.int64))
+    largest += 255 * np.abs(laid).sum(axis=(1, 2, 3), dtype=np.int64)
     if largest.max(initial=0) >= 2**31:
         raise ModelError("a convolution's int32 accumulator could overflow",
                          hint="check the biases and the calibration ranges of this model")
     multiplier = np.zeros(padded, np.float32)
     multiplier[:channels] = (np.float64(chain.source.quantization.scale) * chain.weight_scale.astype(np.float64)
                              / np.float64(chain.output.scale)).astype(np.float32)
-    ordered = laid.reshape(padded, per_group // PACK, PACK, kh, kw).transpose(0, 1, 3, 4, 2)
-    if dot.paired:
-        ordered = ordered[..., [0, 2, 1, 3]]
-    return Constants(groups, np.ascontiguousarray(ordered.astype(dot.weight_dtype)), bias.astype(np.int32), multiplier,
+    return Constants(groups, dot.stored(laid), dot.folded(bias, laid, zero_point), multiplier,
                      None if slopes is None else pad(slopes, padded), largest)
 
 
@@ -96,8 +92,8 @@ def fits(constants: Constants, requantize: Requantize) -> bool:
 
 
 def pad(values: np.ndarray, length: int) -> np.ndarray:
-    """float32 ``values`` with zeros appended up to ``length``."""
-    padded = np.zeros(length, np.float32)
+    """``values`` with zeros appended up to ``length``."""
+    padded = np.zeros(length, values.dtype)
     padded[:len(values)] = values
     return padded
 

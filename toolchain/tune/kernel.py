@@ -9,7 +9,6 @@ import tvm
 from tvm import tirx
 from tvm.s_tir import Schedule
 
-from toolchain.build import tvm_target
 from toolchain.kernels import conv as template
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
@@ -20,6 +19,7 @@ from toolchain.kernels.schedule import schedule_conv
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 from toolchain.link import find_linker
+from toolchain.llvm import tvm_target
 from toolchain.targets import Target
 from toolchain.tune.task import Task
 

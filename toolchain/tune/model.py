@@ -77,9 +77,9 @@ class XGBoostModel:
         from tvm.s_tir import Schedule
         from tvm.s_tir import meta_schedule as ms
 
-        from toolchain.build import tvm_target
         from toolchain.kernels.intrinsics import dot_product
         from toolchain.kernels.schedule import schedule_conv
+        from toolchain.llvm import tvm_target
         from toolchain.tune.kernel import instance
 
         if task not in self._contexts:

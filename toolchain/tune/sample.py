@@ -50,10 +50,7 @@ class Sample:
         arrays: list[npt.NDArray[np.generic]] = [self._packed(self.codes, conv.source.total, conv.source.start, _ZERO)]
         if residual is not None and self.residual is not None:
             arrays.append(self._packed(self.residual, residual.view.total, residual.view.start, residual.zero_point))
-        weights = self.weights.reshape(conv.channels, -1, PACK, *conv.kernel).transpose(0, 1, 3, 4, 2)
-        weights = weights[..., [0, 2, 1, 3]] if dot.paired else weights
-        folded = self.bias - _ZERO * self.weights.astype(np.int32).sum(axis=(1, 2, 3), dtype=np.int32)
-        arrays += [np.ascontiguousarray(weights, dot.weight_dtype), folded.astype(np.int32), self.multiplier]
+        arrays += [dot.stored(self.weights), dot.folded(self.bias, self.weights, _ZERO), self.multiplier]
         return arrays + [self.slopes] * conv.requantize.slopes
 
     def output(self) -> npt.NDArray[np.generic]:

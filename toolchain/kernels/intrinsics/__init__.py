@@ -15,6 +15,7 @@ NEEDS = {
     "neon-i8mm": ("i8mm",),
     "neon-dotprod": ("dotprod",),
     "neon": ("neon",),
+    "armv7-neon": ("neon",),
     "portable": (),
 }
 """The instruction sets there are kernels for, each with the features that LLVM must enable for them."""
@@ -27,15 +28,16 @@ def dot_product(instruction_set: str) -> Dot:
     Raises:
         TargetError: no kernels exist for that instruction set.
     """
-    from toolchain.kernels.intrinsics import avx512vnni, pmaddwd, portable
+    from toolchain.kernels.intrinsics import avx512vnni, neon, pmaddwd, portable
 
     makers: dict[str, Callable[[], Dot]] = {
         "avx512vnni": avx512vnni.make,
         "avx2": pmaddwd.make_avx2,
         "sse4": pmaddwd.make_sse4,
-        "neon-i8mm": functools.partial(portable.make, "neon-i8mm"),
-        "neon-dotprod": functools.partial(portable.make, "neon-dotprod"),
-        "neon": functools.partial(portable.make, "neon"),
+        "neon-i8mm": neon.make_i8mm,
+        "neon-dotprod": neon.make_dotprod,
+        "neon": neon.make_plain,
+        "armv7-neon": neon.make_armv7,
         "portable": portable.make,
     }
     if instruction_set not in makers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-from toolchain.kernels.intrinsics.dot import Dot, description
+from toolchain.kernels.intrinsics.dot import Dot, dot_function
 from toolchain.kernels.intrinsics.x86_pack import AVX512, packer
 
 NAME = "clipfree.dot.avx512vnni"
@@ -31,6 +31,6 @@ def make() -> Dot:
                 T.reinterpret(T.broadcast(T.reinterpret(B.vload([0], "int8x4"), dtype="int32"), 16), dtype="int8x64"),
                 dtype="int32x16")
 
-    TensorIntrin.register(NAME, description(16, "int8", paired=False), dot, override=True)
+    TensorIntrin.register(NAME, dot_function(16, "int8"), dot, override=True)
     return Dot("avx512vnni", 16, "int8", False, NAME, vectors=1, channels=8, columns=32, registers=32,
                pack=packer(AVX512))

@@ -6,11 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tvm.script import tirx as T
+import numpy as np
+import numpy.typing as npt
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
 from tvm.tirx import PrimFunc
 
 from toolchain.kernels.epilogue import pack_codes
+from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import Requantize
+
+Integers = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class Dot:
         registers: vector registers there are: a tile with more accumulators would keep them in memory.
         pack: four float32 vectors of ``lanes`` pixels, one a channel, clamped, rounded and packed into words, see
             `toolchain.kernels.epilogue.pack_codes`.
+        together: output channels that the intrinsic computes at once, 1 or 4; their weights are stored side by side.
+        offset: what is taken off every code before it is multiplied: 128 where the instruction wants signed bytes.
     """
 
     name: str
@@ -41,6 +50,38 @@ class Dot:
     columns: int
     registers: int
     pack: Callable[[list[Any], Requantize], Any] = pack_codes
+    together: int = 1
+    offset: int = 0
+
+    def stored(self, weights: Integers) -> Integers:
+        """Weights (channels, channels in / groups, kh, kw) as kernels take them: (channels / together, blocks in /
+        groups, kh, kw, together * 4), both numbers of channels being multiples of four.
+        """
+        channels, inputs, kh, kw = weights.shape
+        order = [0, 2, 1, 3] if self.paired else [0, 1, 2, 3]
+        split = weights.reshape(channels // self.together, self.together, inputs // PACK, PACK, kh, kw)
+        laid = split[:, :, :, order].transpose(0, 2, 4, 5, 1, 3)
+        shape = self.weight_shape(channels, inputs // PACK, (kh, kw))
+        return np.ascontiguousarray(laid.reshape(shape).astype(self.weight_dtype))
+
+    def weight_shape(self, channels: int, blocks: int, kernel: tuple[int, int]) -> tuple[int, int, int, int, int]:
+        """Shape of `stored` weights of ``channels`` output channels, each over ``blocks`` blocks of input channels."""
+        return channels // self.together, blocks, *kernel, self.together * PACK
+
+    def place(self, channel: Any, k: Any) -> tuple[Any, Any]:
+        """First and last index of the weight of output ``channel`` for channel ``k`` (0..3) of a block, in `stored`
+        weights; numbers or TVM expressions.
+        """
+        return channel // self.together, channel % self.together * PACK + weight_position(k, self.paired)
+
+    def folded(self, bias: Integers, weights: Integers, zero_point: int) -> npt.NDArray[np.int32]:
+        """Start values of the sums over unsigned codes, given those over codes less ``zero_point``.
+
+        They may wrap around: sums do so too, and end where they belong.
+        """
+        sums = weights.astype(np.int64).sum(axis=(1, 2, 3))
+        starts: npt.NDArray[np.int64] = bias.astype(np.int64) - (zero_point - self.offset) * sums
+        return starts.astype(np.int32)
 
 
 def weight_position(k: Any, paired: bool) -> Any:
@@ -48,26 +89,43 @@ def weight_position(k: Any, paired: bool) -> Any:
     return k % 2 * 2 + k // 2 if paired else k
 
 
-def description(lanes: int, weight_dtype: str, *, paired: bool) -> PrimFunc:
-    """C[i] += sum_k byte_k(A[i]) * B[k]: what a dot product means, in the words tensorize compares with a kernel."""
+def signed_code(word: Any, k: Any, offset: int) -> Any:
+    """The code at byte ``k`` of ``word`` less ``offset``, as int32, in the words tensorize compares."""
+    eight, mask = tirx.const(8, "uint32"), tirx.const(255, "uint32")
+    code = tirx.Cast("int32", (word >> (tirx.Cast("uint32", k) * eight)) & mask)
+    return code - tirx.const(offset, "int32") if offset else code
 
-    @T.prim_func(s_tir=True)
-    def dot(
-        A: T.Buffer((lanes,), "uint32", offset_factor=1),
-        B: T.Buffer((4,), weight_dtype, offset_factor=1),
-        C: T.Buffer((lanes,), "int32", offset_factor=1, scope="local"),
-    ) -> None:
+
+Body = Callable[[Any, Any, Any], None]
+"""Writes the instructions that add to C, given the buffers A, B and C."""
+
+
+def dot_function(lanes: int, weight_dtype: str, body: Body | None = None, *, paired: bool = False, together: int = 1,
+                 offset: int = 0) -> PrimFunc:
+    """C[o, i] += sum_k (byte_k(A[i]) - offset) * B[o, k] for ``together`` channels o and ``lanes`` pixels i.
+
+    Without a ``body``: what a dot product means, in the words tensorize compares with a kernel.
+    """
+    wide = together > 1
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name("dot")
+        a = T.arg("A", T.Buffer((lanes,), "uint32", offset_factor=1))
+        b = T.arg("B", T.Buffer((together * PACK,), weight_dtype, offset_factor=1))
+        shape, strides = ((together, lanes), [tirx.Var("stride", "int64"), 1]) if wide else ((lanes,), None)
+        c = T.arg("C", T.Buffer(shape, "int32", strides=strides, offset_factor=1, scope="local"))
         with T.sblock("root"):
-            T.reads(C[0:lanes], A[0:lanes], B[0:4])
-            T.writes(C[0:lanes])
-            for i in T.serial(0, lanes):
-                for k in T.serial(0, 4):
-                    with T.sblock("update"):
-                        vi, vk = T.axis.remap("SR", [i, k])
-                        T.reads(C[vi], A[vi], B[weight_position(vk, paired)])
-                        T.writes(C[vi])
-                        C[vi] = C[vi] + T.cast(
-                            T.bitwise_and(T.shift_right(A[vi], T.cast(vk, "uint32") * T.uint32(8)), T.uint32(255)),
-                            "int32") * T.cast(B[weight_position(vk, paired)], "int32")
-
-    return dot
+            everything = c[0:together, 0:lanes] if wide else c[0:lanes]
+            T.reads(everything, a[0:lanes], b[0:together * PACK])
+            T.writes(everything)
+            if body is not None:
+                body(a, b, c)
+            else:
+                with T.grid(*([together] * wide), lanes, PACK) as loops, T.sblock("update"):
+                    *outer, i, k = T.axis.remap("S" * wide + "SR", loops)
+                    index = outer[0] * PACK if wide else 0
+                    weight = b[index + weight_position(k, paired)]
+                    T.reads(c[(*outer, i)], a[i], weight)
+                    T.writes(c[(*outer, i)])
+                    value = c[(*outer, i)] + signed_code(a[i], k, offset) * tirx.Cast("int32", weight)
+                    T.buffer_store(c, value, [*outer, i])
+    return builder.get()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-from toolchain.kernels.intrinsics.dot import Dot, description
+from toolchain.kernels.intrinsics.dot import Dot, dot_function
 from toolchain.kernels.intrinsics.x86_pack import AVX2, SSE4, Instructions, packer
 
 
@@ -55,6 +55,6 @@ def _make(name: str, instructions: Instructions, instruction: str) -> Dot:
                     dtype=f"int32x{lanes}"))
 
     intrinsic = f"clipfree.dot.{name}"
-    TensorIntrin.register(intrinsic, description(lanes, "int16", paired=True), dot, override=True)
+    TensorIntrin.register(intrinsic, dot_function(lanes, "int16", paired=True), dot, override=True)
     return Dot(name, lanes, "int16", True, intrinsic, vectors=2, channels=4, columns=2 * lanes, registers=16,
                pack=packer(instructions))

@@ -5,6 +5,6 @@ from __future__ import annotations
 from toolchain.kernels.intrinsics.dot import Dot
 
 
-def make(name: str = "portable") -> Dot:
+def make() -> Dot:
     """Four pixels a vector, any processor."""
-    return Dot(name, 4, "int8", False, None, vectors=2, channels=4, columns=8, registers=16)
+    return Dot("portable", 4, "int8", False, None, vectors=2, channels=4, columns=8, registers=16)

@@ -1,0 +1,124 @@
+"""Arm's NEON: dot products of bytes (``sdot``, and ``usdot`` with i8mm), and what older cores have instead.
+
+``sdot`` and ``usdot`` take four weights out of a register of sixteen, "by element": one intrinsic serves four output
+channels, and no weight is spread over a register of its own.
+
+Without them, bytes are multiplied to 16 bits, and neighbouring products are added to the sums. That gives one sum a
+pixel if the register holds channels 0 and 1 of every pixel, and another one 2 and 3; the compiler shares that
+rearrangement among the channels of a register tile. Two products are not added in 16 bits: (-128) * (-128) twice does
+not fit.
+
+Except for ``usdot`` both factors are signed. Codes are unsigned: flipping the top bit takes 128 off, which costs one
+exclusive or for each vector of pixels, shared as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+from tvm.s_tir import TensorIntrin
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.kernels.epilogue import fence, lanes, pack_codes, word
+from toolchain.kernels.intrinsics.dot import Body, Dot, dot_function
+from toolchain.kernels.intrinsics.neon_pack import pack_neon, part
+
+
+def make_dotprod() -> Dot:
+    """ARMv8.2 with dot products: Cortex-A55, A76 and all later ones."""
+    return _make_dot("neon-dotprod", "llvm.aarch64.neon.sdot", 128)
+
+
+def make_i8mm() -> Dot:
+    """ARMv8.2 with i8mm: unsigned codes times signed weights."""
+    return _make_dot("neon-i8mm", "llvm.aarch64.neon.usdot", 0)
+
+
+def make_plain() -> Dot:
+    """ARMv8.0: Cortex-A53 and A72."""
+
+    def add(sums: Any, products: Any) -> Any:
+        # Fenced, or LLVM would first add the pairs of several products: one more instruction for each.
+        return _fenced(sums + _call("int32x4", "llvm.aarch64.neon.saddlp", products))
+
+    dot = Dot("neon", 8, "int8", False, "clipfree.dot.neon", vectors=2, channels=4, columns=16, registers=16,
+              pack=pack_neon, offset=128)
+    return _registered(dot, _pairwise("llvm.aarch64.neon.smull", add))
+
+
+def make_armv7() -> Dot:
+    """ARMv7 with NEON: Cortex-A7 and A9."""
+
+    def add(sums: Any, products: Any) -> Any:
+        return _call("int32x4", "llvm.arm.neon.vpadals", sums, products)
+
+    dot = Dot("armv7-neon", 8, "int8", False, "clipfree.dot.armv7-neon", vectors=1, channels=4, columns=16, registers=8,
+              pack=pack_codes, offset=128)
+    return _registered(dot, _pairwise("llvm.arm.neon.vmulls", add))
+
+
+def _make_dot(name: str, instruction: str, offset: int) -> Dot:
+    dot = Dot(name, 4, "int8", False, f"clipfree.dot.{name}", vectors=4, channels=4, columns=16, registers=32,
+              pack=pack_neon, together=4, offset=offset)
+
+    def body(a: Any, b: Any, c: Any) -> None:
+        codes = _less(a.vload([0], "uint32x4"), offset)
+        weights = tirx.reinterpret("int32x4", b.vload([0], "int8x16"))
+        for channel in range(dot.together):
+            spread = tirx.reinterpret("int8x16", tirx.Shuffle([weights], [tirx.const(channel, "int32")] * 4))
+            sums = c.vload([channel, 0], "int32x4")
+            T.buffer_store(c, _call("int32x4", instruction, sums, codes, spread), [channel, tirx.Ramp(0, 1, 4)])
+
+    return _registered(dot, body)
+
+
+def _pairwise(multiply: str, add: Callable[[Any, Any], Any]) -> Body:
+    """The body of a dot product of eight pixels.
+
+    Args:
+        multiply: LLVM's name of the instruction that makes eight 16-bit products of eight bytes.
+        add: adds neighbouring ones of eight products to four sums.
+    """
+
+    def body(a: Any, b: Any, c: Any) -> None:
+        words = tirx.reinterpret("int16x16", a.vload([0], "uint32x8"))
+        sums = [_fenced(c.vload([0], "int32x4")), _fenced(c.vload([4], "int32x4"))]
+        for half in (0, 1):
+            pairs = tirx.Shuffle([words], [tirx.const(2 * pixel + half, "int32") for pixel in range(8)])
+            # Fenced, or LLVM would flip the bits of each half by itself.
+            codes = tirx.reinterpret("int8x16", _fenced(_less(tirx.reinterpret("uint32x4", pairs), 128)))
+            pair = tirx.reinterpret("int16", b.vload([2 * half], "int8x2"))
+            weights = tirx.reinterpret("int8x16", tirx.Broadcast(pair, 8))
+            for index in (0, 1):
+                products = _call("int16x8", multiply, part(codes, 8 * index, 8), part(weights, 8 * index, 8))
+                sums[index] = add(sums[index], products)
+        for index in (0, 1):
+            T.buffer_store(c, sums[index], [tirx.Ramp(4 * index, 1, 4)])
+
+    return body
+
+
+def _fenced(value: Any) -> Any:
+    """128 bits that LLVM does not look into, as int32x4: its fence is one for floats."""
+    return tirx.reinterpret("int32x4", fence(tirx.reinterpret("float32x4", value)))
+
+
+def _less(words: Any, offset: int) -> Any:
+    """The bytes of ``words`` less ``offset`` (0 or 128), as signed ones."""
+    if offset:
+        words = tirx.bitwise_xor(words, tirx.Broadcast(word(0x80808080), lanes(words)))
+    return tirx.reinterpret(f"int8x{4 * lanes(words)}", words)
+
+
+def _registered(dot: Dot, body: Body) -> Dot:
+    assert dot.intrinsic is not None
+    meaning, instructions = (dot_function(dot.lanes, "int8", what, together=dot.together, offset=dot.offset)
+                             for what in (None, body))
+    TensorIntrin.register(dot.intrinsic, meaning, instructions, override=True)
+    return dot
+
+
+def _call(dtype: str, instruction: str, *arguments: Any) -> Any:
+    return tirx.call_llvm_pure_intrin(dtype, instruction, *arguments)
