@@ -1,0 +1,58 @@
+"""The examples are compiled and run as their comments say."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from toolchain.board.pack import compile_program
+from toolchain.bundle import Bundle
+from toolchain.targets import find_target
+
+UPSCALE = Path(__file__).parents[1] / "examples" / "upscale.cc"
+
+
+def upscale(program: Sequence[str], bundle: Bundle, folder: Path) -> None:
+    """Run the program on the golden picture, and demand the golden result."""
+    picture, expected = bundle.golden()
+    small, large = folder / "small.ppm", folder / "large.ppm"
+    Image.fromarray(picture).save(small)
+    subprocess.run([*program, bundle.path, small, large], check=True, timeout=60)
+    assert np.array_equal(np.asarray(Image.open(large)), expected)
+
+
+@pytest.fixture(scope="module")
+def program(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("examples") / "upscale"
+    compile_program(find_target("host").triple, UPSCALE, path, pack)
+    for library in pack.glob("*.so"):
+        (path.parent / library.name).symlink_to(library)
+    return path
+
+
+def test_a_picture_is_upscaled_without_python(program: Path, real_bundle: Bundle, tmp_path: Path):
+    upscale([str(program)], real_bundle, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["one"], "usage: upscale BUNDLE INPUT.ppm OUTPUT.ppm"),
+        (["BUNDLE", "absent.ppm", "out.ppm"], "absent.ppm is no 8-bit P6 file"),
+        (["BUNDLE", "short.ppm", "out.ppm"], "short.ppm ends early"),
+        (["absent", "good.ppm", "out.ppm"], "absent/model.so"),
+        (["BUNDLE", "good.ppm", "absent/out.ppm"], "cannot write absent/out.ppm"),
+    ],
+)
+def test_its_mistakes_are_told(words: list[str], sentence: str, program: Path, real_bundle: Bundle, tmp_path: Path):
+    (tmp_path / "good.ppm").write_bytes(b"P6\n3 2\n255\n" + bytes(18))
+    (tmp_path / "short.ppm").write_bytes(b"P6\n3 2\n255\n" + bytes(17))
+    words = [str(real_bundle.path) if word == "BUNDLE" else word for word in words]
+    done = subprocess.run([program, *words], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 1
+    assert sentence in done.stderr
