@@ -55,6 +55,14 @@ def test_the_same_bits_and_plausible_times(board: Running, bundle: Bundle):
     until(lambda: not list((board.log.parent / "board").iterdir()))  # nothing is left of what was uploaded
 
 
+def test_a_second_library_does_not_disturb_the_first(board: Running, bundle: Bundle):
+    picture, expected = bundle.golden()
+    with Board(Place(board.address)) as there:
+        for _ in range(3):
+            there.load(bundle)
+            assert np.array_equal(there.upscale(picture), expected)
+
+
 def test_it_tells_what_it_is(board: Running):
     with Board(Place(board.address)) as there:
         assert there.cpu == this_cpu()
@@ -158,7 +166,7 @@ def test_a_processor_without_a_feature(board: Running, tmp_path: Path):
 
 def test_no_space_on_the_board(pack: Path, bundle: Bundle, tmp_path: Path):
     limits = (8192, 8192)  # no file larger than that
-    sentence = r"cannot store model\.so: File too large; free some space there"
+    sentence = r"cannot store 1-model\.so: File too large; free some space there"
     with (
         boards.board(pack, tmp_path / "board", preexec_fn=lambda: setrlimit(RLIMIT_FSIZE, limits)) as running,
         Board(Place(running.address)) as there, pytest.raises(BoardError, match=sentence),

@@ -55,6 +55,7 @@ class Session:
         self.description = Description.parse(self.told)
         self.description.check_versions(Versions.installed())
         self.device = self._session.cpu(0)
+        self._loaded = 0
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -102,15 +103,20 @@ class Session:
             raise BoardError(f"{library.name} needs {size / 1e6:.1f} MB on the board at {self.address}, "
                              f"{self.description.free / 1e6:.1f} MB are free",
                              hint=_SPACE)  # fmt: skip
+        # A name of its own: the linker there takes a file of a known name for the library it has loaded already.
+        self._loaded += 1
+        name = f"{self._loaded}-{library.name}"
         try:
-            self._session.upload(str(library))
+            self._session.upload(str(library), name)
         except Exception as error:
             message = last_line(error)
             if "cannot store" not in message:
                 raise
             raise BoardError(f"the board at {self.address} {message[message.index('cannot store'):]}",
                              hint=_SPACE) from error  # fmt: skip
-        return self._session.load_module(library.name)
+        module = self._session.load_module(name)
+        self._session.remove(name)
+        return module
 
     def tensor(self, array: npt.NDArray[np.generic]) -> Any:
         """A copy of ``array`` on the board."""
