@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -65,6 +65,22 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
+
+
+def check_replaceable(path: Path, names: Collection[str]) -> None:
+    """See whether ``path`` is free for a folder that holds ``names``: absent, empty, or holding nothing else.
+
+    Raises:
+        OutputError: there is something else, which replacing the folder would delete.
+    """
+    if not path.exists() and not path.is_symlink():
+        return
+    plain = path.is_dir() and not path.is_symlink()
+    others = sorted({entry.name for entry in path.iterdir()} - {*names}) if plain else [path.name]
+    if others:
+        raise OutputError(
+            f"{path} exists and holds other things ({others[0]})", hint="name a folder of its own with -o"
+        )
 
 
 def _umask() -> int:

@@ -78,7 +78,8 @@ def test_contracting_moves_towards_grey_and_never_past_it(value: int, factor: fl
 
 def test_what_cannot_be_tamed_is_rejected_and_the_proof_says_so() -> None:
     made = represent(sharpener(0.0, 1.0, offset=2.0), [picture(9, 9, 3)], (0.0, 1.0))
-    assert made.rejected == (0,)
+    assert [left.source for left in made.rejected] == [0]
+    assert made.rejected[0].before == (pytest.approx(2, abs=1), pytest.approx(3, abs=1))
     assert made.images == ()
     assert not made.coverage.proved
 

@@ -14,7 +14,21 @@ from typing import Annotated
 import typer
 
 from toolchain import __version__
-from toolchain.cli import bench, board, demo, deploy, evaluate, inspect, logs, run, targets, tune, verify, zoo
+from toolchain.cli import (
+    bench,
+    board,
+    demo,
+    deploy,
+    evaluate,
+    inspect,
+    logs,
+    represent,
+    run,
+    targets,
+    tune,
+    verify,
+    zoo,
+)
 from toolchain.cli.console import Interrupted, guarded
 from toolchain.errors import ClipfreeError, OutputError
 
@@ -33,6 +47,7 @@ app.command("evaluate")(guarded(evaluate.evaluate))
 app.command("bench")(guarded(bench.bench))
 app.command("verify")(guarded(verify.verify))
 app.command("inspect")(guarded(inspect.inspect))
+app.command("represent")(guarded(represent.represent))
 app.command("demo")(guarded(demo.demo))
 app.command("tune")(guarded(tune.tune))
 app.add_typer(targets.app, name="targets")

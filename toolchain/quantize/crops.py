@@ -55,6 +55,28 @@ def cut_crops(
     Raises:
         CalibrationError: no photo, wrong shape, all too small, or all of one flat colour.
     """
+    kept, warnings = usable(images, channels=channels, halo=halo)
+    field = 2 * halo + 1
+    crops = [
+        crop for index in kept for crop in _cut(images[index], index, size, per_image, shrink, max(field, 16), seed)
+    ]
+    sources = tuple(_source(images[index], index) for index in kept)
+    return CropSet(tuple(crops), sources, warnings)
+
+
+def usable(
+    images: Sequence[NDArray[np.uint8]], *, channels: int, halo: int
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """The places of the images that can calibrate a network, and what the user should know about the others.
+
+    Args:
+        images: photos, u8 (h, w, channels).
+        channels: what the network takes.
+        halo: receptive-field radius in pixels.
+
+    Raises:
+        CalibrationError: no photo, wrong shape, all too small, or all of one flat colour.
+    """
     if not images:
         raise CalibrationError("there are no calibration images", hint="give at least a few photographs")
     for index, image in enumerate(images):
@@ -69,15 +91,10 @@ def cut_crops(
             f"every calibration image is smaller than the network's receptive field of {field} x {field} pixels",
             hint="give larger photographs",
         )
-    kept = [index for index in large if np.ptp(images[index].reshape(-1, channels), axis=0).any()]
+    kept = tuple(index for index in large if np.ptp(images[index].reshape(-1, channels), axis=0).any())
     if not kept:
         raise CalibrationError("every calibration image is of one flat colour", hint="give photographs")
-    warnings = _warnings(len(images), len(large), len(kept), field)
-    crops = [
-        crop for index in kept for crop in _cut(images[index], index, size, per_image, shrink, max(field, 16), seed)
-    ]
-    sources = tuple(_source(images[index], index) for index in kept)
-    return CropSet(tuple(crops), sources, tuple(warnings))
+    return kept, _warnings(len(images), len(large), len(kept), field)
 
 
 def stress(crops: Sequence[NDArray[np.uint8]], seed: int) -> tuple[NDArray[np.uint8], ...]:
@@ -100,7 +117,7 @@ def _stressed(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     return pixels
 
 
-def _warnings(given: int, large: int, kept: int, field: int) -> list[str]:
+def _warnings(given: int, large: int, kept: int, field: int) -> tuple[str, ...]:
     warnings = []
     if large < given:
         warnings.append(
@@ -112,7 +129,7 @@ def _warnings(given: int, large: int, kept: int, field: int) -> list[str]:
         warnings.append(
             f"only {kept} calibration image{'s' if kept > 1 else ''}: ranges may be too narrow for other pictures"
         )
-    return warnings
+    return tuple(warnings)
 
 
 def _cut(

@@ -1,0 +1,69 @@
+"""Frames that are added to the tamed images, so that their outputs touch both ends of the range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from toolchain.quantize.representative.tamed import (
+    Coverage,
+    Extremes,
+    Outputs,
+    Pixels,
+    TamedImage,
+    extremes,
+    inside,
+)
+from toolchain.quantize.representative.treatments import contract, largest_factor
+
+Frames: TypeAlias = Callable[[Outputs, Sequence[Pixels], Coverage], list[TamedImage]]
+"""(network, natural images, what the set covers so far) to frames that are to be added; ``source`` is the place among
+the images given."""
+
+_TRIES = 24
+_DARK, _BRIGHT = 95, 160
+
+
+def flat(run: Outputs, images: Sequence[Pixels], covered: Coverage) -> list[TamedImage]:
+    """The darkest and the brightest flat frame, of the first image's size, whose outputs are in range."""
+    frames = []
+    for levels in (range(32), range(255, 223, -1)):
+        before: Extremes | None = None
+        for level in levels:
+            pixels = np.full_like(images[0], level)
+            found = extremes(run(pixels))
+            before = before or found
+            if inside(found, covered.wanted):
+                frames.append(TamedImage(pixels, -1, "flat", 1.0, before, found))
+                break
+    return frames
+
+
+def edge(run: Outputs, images: Sequence[Pixels], covered: Coverage) -> list[TamedImage]:
+    """For each end that is not touched yet, natural detail on one side of grey, its contrast raised until it is."""
+    found = []
+    if not covered.touches_low:
+        found.append(_end_frame(run, images, covered, bright=False))
+    if not covered.touches_high:
+        found.append(_end_frame(run, images, covered, bright=True))
+    return [frame for frame in found if frame is not None]
+
+
+def _end_frame(run: Outputs, images: Sequence[Pixels], covered: Coverage, *, bright: bool) -> TamedImage | None:
+    wanted = covered.wanted
+    for attempt in range(_TRIES):
+        index = attempt % len(images)
+        anchor = (_DARK + 3 * (attempt // len(images))) if bright else (_BRIGHT - 3 * (attempt // len(images)))
+        side = np.maximum(images[index], anchor) if bright else np.minimum(images[index], anchor)
+        best = largest_factor(run, lambda factor, side=side, anchor=anchor: contract(side, factor, anchor), wanted, 4.0)  # type: ignore[misc]
+        if best is None:
+            continue
+        factor, pixels, after = best
+        if abs(after[bright] - wanted[bright]) <= covered.tolerance:
+            return TamedImage(pixels, index, "end", factor, extremes(run(images[index])), after)
+    return None
+
+
+FRAMES: Final[dict[str, Frames]] = {"flat": flat, "edge": edge}

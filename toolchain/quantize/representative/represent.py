@@ -1,0 +1,97 @@
+"""Tames a set of natural images for a network: one function, whose reading of the abstract is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from toolchain.errors import CalibrationError
+from toolchain.quantize.representative.frames import FRAMES
+from toolchain.quantize.representative.reading import Reading
+from toolchain.quantize.representative.tamed import (
+    Coverage,
+    Extremes,
+    Outputs,
+    Pixels,
+    Rejected,
+    RepresentativeSet,
+    TamedImage,
+    extremes,
+    inside,
+)
+from toolchain.quantize.representative.treatments import TREATMENTS, Treatment
+
+
+def represent(
+    run: Outputs,
+    images: Sequence[Pixels],
+    value_range: Extremes,
+    reading: Reading | None = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> RepresentativeSet:
+    """Tame ``images`` for the network that ``run`` computes.
+
+    Args:
+        run: the clip-free float network: pixels u8 (h, w, C) in, outputs in network units out.
+        images: natural images, u8 (h, w, C), of any sizes; at least one.
+        value_range: the legal outputs, (0, 1) or (0, 255).
+        reading: of the abstract; default ``Reading()``.
+        progress: called with the index of each image before it is looked at.
+
+    An image that the reading cannot bring into range is rejected; the coverage then says what is missing.
+
+    Raises:
+        CalibrationError: the network gives NaN or infinity on an image.
+    """
+    reading = reading or Reading()
+    treat = TREATMENTS[reading.overshoot]
+    tamed: list[TamedImage] = []
+    rejected: list[Rejected] = []
+    natural: list[tuple[int, Pixels]] = []
+    for index, image in enumerate(images):
+        if progress is not None:
+            progress(index)
+        for place, pixels in _patches(image, reading.patch):
+            natural.append((index, pixels))
+            found = _tame(run, treat, pixels, index, place, value_range)
+            if isinstance(found, TamedImage):
+                tamed.append(found)
+            else:
+                rejected.append(found)
+    for name in reading.frames:
+        made = FRAMES[name](run, [pixels for _, pixels in natural], Coverage.of(tamed, value_range))
+        tamed.extend(replace(frame, source=natural[frame.source][0] if frame.source >= 0 else -1) for frame in made)
+    return RepresentativeSet(tuple(tamed), tuple(rejected), Coverage.of(tamed, value_range))
+
+
+def _tame(
+    run: Outputs, treat: Treatment, pixels: Pixels, index: int, place: tuple[int, int], wanted: Extremes
+) -> TamedImage | Rejected:
+    before = extremes(run(pixels))
+    if not np.isfinite(before).all():
+        raise CalibrationError(f"the network's output is NaN or infinite on calibration image {index + 1}")
+    if inside(before, wanted):
+        return TamedImage(pixels, index, "natural", 1.0, before, before, place)
+    treated = treat(run, pixels, wanted)
+    if treated is None:
+        return Rejected(index, place, before)
+    factor, moved, after = treated
+    return TamedImage(moved, index, "contracted", factor, before, after, place)
+
+
+def _patches(image: Pixels, side: int | None) -> Iterator[tuple[tuple[int, int], Pixels]]:
+    """The whole image, or patches that cover it: the last ones of a row and column overlap their neighbours."""
+    height, width = image.shape[:2]
+    rows, columns = _starts(height, side), _starts(width, side)
+    for top in rows:
+        for left in columns:
+            yield (top, left), np.ascontiguousarray(image[top : top + (side or height), left : left + (side or width)])
+
+
+def _starts(length: int, side: int | None) -> list[int]:
+    if side is None or length <= side:
+        return [0]
+    return [*range(0, length - side, side), length - side]
