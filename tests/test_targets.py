@@ -146,6 +146,7 @@ SPELLINGS = {
     "avx512vl": "avx512vl",
     "avx512vnni": "avx512_vnni",
     "avx512vpopcntdq": "avx512_vpopcntdq",
+    "avxvnni": "avx_vnni",
     "bmi": "bmi1",
     "bmi2": "bmi2",
     "f16c": "f16c",

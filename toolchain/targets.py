@@ -21,8 +21,8 @@ else:
 ARCHITECTURES = ("x86_64", "aarch64", "armv7a")
 HOST = "host"
 _SUFFIX = ".toml"
-_HOST_ORDER = ("x86-avx512vnni", "x86-avx2", "x86-sse4", "neoverse-n2", "neoverse-v1", "cortex-a76", "cortex-a72",
-               "aarch64")  # best first  # fmt: skip
+_HOST_ORDER = ("x86-avx512vnni", "x86-avxvnni", "x86-avx2", "x86-sse4", "neoverse-n2", "neoverse-v1", "cortex-a76",
+               "cortex-a72", "aarch64")  # best first  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ from toolchain.kernels import conv, elementwise, epilogue
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Elementwise, Operand, Requantize, View
+from toolchain.kernels.tile import default_tile
 from toolchain.llvm import tvm_target
 from toolchain.lower import lowering
-from toolchain.targets import Target
+from toolchain.targets import Target, find_target
+from toolchain.tune.kernel import standalone
 
 VNNI, AVX2 = TARGETS[:2]
 FUSED = re.compile(r"\bvfn?m(?:add|sub)\w*")
@@ -47,6 +49,17 @@ def test_no_product_is_contracted_into_a_sum(name: str, target: Target, monkeypa
     for module in (epilogue, elementwise):
         monkeypatch.setattr(module, "fence", lambda value: value)
     assert FUSED.search(assembly(kernels(target)[name], target)), "without a fence nothing is contracted: test is blind"
+
+
+def test_avx_vnni_is_encoded_for_processors_without_avx512():
+    target = find_target("x86-avxvnni")
+    case = Case(4, 4, 1)
+    dot, shape = dot_product(target.instruction_set), geometry(case, target)
+    module = standalone(spec(case), shape, dot, default_tile(spec(case), shape.columns, dot))
+    text = str(tvm.compile(module, target=tvm_target(target)).mod.inspect_source("asm"))
+    assert re.search(r"vpdpbusd\s.*%ymm", text)
+    assert "zmm" not in text
+    assert not re.search(r"%ymm(1[6-9]|2\d|3[01])", text), "registers that only AVX-512 can name"
 
 
 def stored_at_once(text: str) -> float:

@@ -10,6 +10,7 @@ from toolchain.kernels.intrinsics.dot import Dot
 
 NEEDS = {
     "avx512vnni": ("avx512vnni", "avx512bw"),
+    "avxvnni": ("avxvnni",),
     "avx2": ("avx2",),
     "sse4": ("ssse3",),
     "neon-i8mm": ("i8mm",),
@@ -28,10 +29,11 @@ def dot_product(instruction_set: str) -> Dot:
     Raises:
         TargetError: no kernels exist for that instruction set.
     """
-    from toolchain.kernels.intrinsics import avx512vnni, neon, pmaddwd, portable
+    from toolchain.kernels.intrinsics import neon, pmaddwd, portable, vnni
 
     makers: dict[str, Callable[[], Dot]] = {
-        "avx512vnni": avx512vnni.make,
+        "avx512vnni": vnni.make_avx512,
+        "avxvnni": vnni.make_avx,
         "avx2": pmaddwd.make_avx2,
         "sse4": pmaddwd.make_sse4,
         "neon-i8mm": neon.make_i8mm,
