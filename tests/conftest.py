@@ -13,10 +13,9 @@ from PIL import Image
 from tests import boards, sr_models
 from tests.boards import Running
 from tests.standin import QUICK, ReferenceRunner, stages
-from toolchain.board.pack import build_pack
+from toolchain.board.pack import cached_pack
 from toolchain.board.tracker import entries
 from toolchain.bundle import Bundle, open_bundle
-from toolchain.targets import find_target
 
 
 def photograph(height: int, width: int, seed: int) -> np.ndarray:
@@ -68,9 +67,9 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The server and its libraries for this machine."""
     if not boards.have_compiler:
         pytest.skip("there is no C++ compiler here")
-    out = tmp_path_factory.mktemp("pack") / "board"
-    build_pack(find_target("host").triple, out)
-    return out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        return cached_pack()
 
 
 @pytest.fixture(scope="session")

@@ -81,16 +81,16 @@ def test_something_else_there():
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        # Its time is cut short: who waits for an answer that never comes is told so.
-        command = (sys.executable, "-c", SHORT)
+        begin = time.monotonic()
         with pytest.raises(BoardError, match="does not answer; start its server again"):
-            Board(Place(Address(*silent.getsockname())), command=command)
+            Board(Place(Address(*silent.getsockname())))
+        assert time.monotonic() - begin < 10
 
 
 SHORT = """
 import signal, toolchain.process
 real = signal.setitimer
-signal.setitimer = lambda which, seconds: real(which, min(seconds, 2))
+signal.setitimer = lambda which, seconds, *more: real(which, min(seconds, 2), *more)
 from toolchain.board.worker import main
 main()
 """
@@ -98,7 +98,7 @@ main()
 
 def test_two_clients(board: Running):
     with Board(Place(board.address)) as first:
-        with pytest.raises(BoardError, match=r"is busy with another client, and stayed so for 0\.7 s; wait longer"):
+        with pytest.raises(BoardError, match="is busy with another client; wait longer with --wait"):
             Board(Place(board.address), wait=0.7)
         assert first.round_trip() < 1
     with Board(Place(board.address)):

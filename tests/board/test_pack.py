@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.boards import listening
+from toolchain.board.board import Board
 from toolchain.board.pack import LIBRARIES, SERVER, build_pack, find_compiler
+from toolchain.board.place import Place
 from toolchain.errors import InputError, TargetError
 from toolchain.targets import find_target
 
@@ -16,6 +20,13 @@ def test_it_is_small_and_complete(pack: Path):
     assert {path.name for path in pack.iterdir()} == {SERVER, *LIBRARIES}
     assert os.access(pack / SERVER, os.X_OK)
     assert sum(path.stat().st_size for path in pack.iterdir()) < 10e6
+
+
+def test_this_machine_as_a_board(pack: Path, tmp_path: Path):
+    command = [sys.executable, "-c", "from toolchain.cli import main; main()", "board", "serve", "--port", "0"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(pack.parents[2])}  # where the server is already
+    with listening(command, tmp_path / "log", env=environment) as board, Board(Place(board.address)) as there:
+        assert there.round_trip() < 1
 
 
 def test_no_libraries_for_the_board(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -211,7 +212,9 @@ def test_two_boards_of_a_tracker(
         command = ["tune", str(model_file), "--target", "x86-sse4", "--size", "24x40", "--threads", "1",
                    "--trials", "4", "--logs", str(tmp_path / "logs"), *words, "--json"]  # fmt: skip
         assert main(command) == 0
-    table = json.loads(capsys.readouterr().out)
+    captured = capsys.readouterr()
+    table = json.loads(captured.out)
+    assert re.search(r"tuning on .* at \S+, .* at \S+", captured.err)
     assert sum(row["trials"] for row in table["kernels"]) == 4
     log = find_log(tmp_path / "logs", SSE4)
     assert log is not None

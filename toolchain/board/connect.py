@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 
 from toolchain.board.describe import Description
 from toolchain.board.place import Address, Place
-from toolchain.board.tracker import LIMIT, reason
+from toolchain.board.tracker import reason
 from toolchain.errors import BoardError
 from toolchain.process import Died, Worker
 
@@ -50,8 +49,4 @@ def _silent(place: Place, death: Died) -> BoardError:
     """Why connecting did not come to an end."""
     if death.status == "crashed":
         return BoardError(f"the process that talks to the board ended: {death.note}")
-    try:
-        socket.create_connection((place.address.host, place.address.port), LIMIT).close()
-    except OSError as error:
-        return unreachable(place.address, error)
     return BoardError(f"{place} does not answer", hint="start its server again, or look whether it is a board")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 import time
@@ -25,6 +26,7 @@ ENDED = "the session on the board ended"
 """What a process says that ends for it."""
 
 _RETRY = 0.5
+_BUSY = "is busy with another client"
 _SPACE = "free some space there, or start its server with --folder elsewhere"
 
 
@@ -135,8 +137,6 @@ class Session:
 
 
 def _connect(place: Place, wait: float) -> tuple[Address, Any]:
-    from tvm import rpc
-
     end = time.monotonic() + wait
     while True:
         address, word = place.address, ""
@@ -144,26 +144,41 @@ def _connect(place: Place, wait: float) -> tuple[Address, Any]:
             with closing(Tracker(place.address)) as tracker:
                 address, word = tracker.request(place.key, max(0.0, end - time.monotonic()))
         try:
-            return address, rpc.connect(address.host, address.port, word)
-        except Exception as error:  # TVM raises many kinds
-            said = last_line(error)
+            return address, _greet(address, word)
+        except BoardError as error:
             # A tracker may offer a board that is gone, or was promised to somebody else.
-            again = "already have key" in said or bool(place.key)
+            again = _BUSY in error.message or bool(place.key)
             if not again or time.monotonic() + _RETRY > end:
-                raise _refusal(address, said, wait) from error
+                raise
         time.sleep(_RETRY)
 
 
-def _refusal(address: Address, said: str, wait: float) -> BoardError:
-    """Why there is no session, given what TVM said."""
-    if "already have key" in said:
-        return BoardError(f"the board at {address} is busy with another client, and stayed so for {wait:g} s",
-                          hint="wait longer with --wait SECONDS")  # fmt: skip
-    if "cannot find server" in said:
-        return BoardError(f"the board at {address} is given out by a tracker",
-                          hint="ask for it with --tracker HOST:PORT --key NAME")  # fmt: skip
+def _greet(address: Address, word: str) -> Any:
+    """TVM's session with the server at ``address``. If it accepts and does not answer, an alarm ends this process.
+
+    Raises:
+        BoardError: there is none, and why.
+    """
+    from tvm import rpc
+
     try:
         socket.create_connection((address.host, address.port), LIMIT).close()
     except OSError as error:
-        return unreachable(address, error)
+        raise unreachable(address, error) from error
+    left = signal.setitimer(signal.ITIMER_REAL, LIMIT)
+    try:
+        return rpc.connect(address.host, address.port, word)
+    except Exception as error:  # TVM raises many kinds
+        raise _refusal(address, last_line(error)) from error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *left)
+
+
+def _refusal(address: Address, said: str) -> BoardError:
+    """Why there is no session, given what TVM said."""
+    if "already have key" in said:
+        return BoardError(f"the board at {address} {_BUSY}", hint="wait longer with --wait SECONDS")
+    if "cannot find server" in said:
+        return BoardError(f"the board at {address} is given out by a tracker",
+                          hint="ask for it with --tracker HOST:PORT --key NAME")  # fmt: skip
     return BoardError(f"what answers at {address} is no board", hint="`clipfree board serve` starts a board's server")

@@ -11,7 +11,7 @@ from pathlib import Path
 from toolchain.board.connect import connect
 from toolchain.board.place import Place
 from toolchain.board.session import ENDED
-from toolchain.board.tracker import entries
+from toolchain.board.tracker import count
 from toolchain.cpu import Cpu
 from toolchain.errors import BoardError, ClipfreeError, TargetError
 from toolchain.process import Died
@@ -27,6 +27,7 @@ _MARGIN = 20
 """How much slower than the first kernel, by their arithmetic, others may be."""
 
 _RETRY = 2.0
+_OTHERS = 3.0  # seconds to wait for further boards once there is one
 
 
 class BoardRunner(LocalRunner):
@@ -157,14 +158,11 @@ def open_boards(place: Place, target: Target, wait: float, note: Callable[[str],
         BoardError: there is none, or none becomes free within ``wait`` seconds.
         TargetError: there are, but they cannot run it.
     """
-    free = 1
-    if place.key:
-        free = sum(entry.key == place.key and not entry.busy for entry in entries(place.address))
     boards: list[BoardRunner] = []
     refused: ClipfreeError | None = None
-    for _ in range(max(1, free)):
+    for _ in range(count(place)):
         try:
-            board = BoardRunner(target.instruction_set, place, wait if not boards else 0.0)
+            board = BoardRunner(target.instruction_set, place, min(wait, _OTHERS) if boards else wait)
         except BoardError as error:
             refused = refused or error
             continue
@@ -182,6 +180,7 @@ def open_boards(place: Place, target: Target, wait: float, note: Callable[[str],
     if not boards:
         assert refused is not None
         raise refused
+    note("tuning on " + ", ".join(f"{board.board.description.cpu.name} at {board.board.address}" for board in boards))
     return BoardsRunner(boards, note)
 
 

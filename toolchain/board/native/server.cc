@@ -80,6 +80,7 @@ class Server {
       tracker_.close();
     });
     if (tracker_) inform();
+  } catch (const HungUp&) {  // it only looked whether somebody is here
   } catch (const std::exception& error) {
     fprintf(stderr, "clipfree-board: a client: %s\n", error.what());
   }

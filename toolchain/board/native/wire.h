@@ -18,6 +18,10 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are little-endi
 
 inline std::runtime_error failed(const std::string& what) { return std::runtime_error(what + ": " + strerror(errno)); }
 
+struct HungUp : std::runtime_error {
+  HungUp() : std::runtime_error("the other side hung up") {}
+};
+
 class Socket {
  public:
   explicit Socket(int fd = -1) : fd_(fd) {}
@@ -69,7 +73,7 @@ class Socket {
     for (char* place = static_cast<char*>(data); size > 0;) {
       ssize_t got = ::recv(fd_, place, size, 0);
       if (got < 0) throw failed("cannot receive");
-      if (got == 0) throw std::runtime_error("the other side hung up");
+      if (got == 0) throw HungUp();
       place += got;
       size -= got;
     }
