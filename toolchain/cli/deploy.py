@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toolchain.cli.console import Console, Json, quantity
+from toolchain.errors import InputError
 
 if TYPE_CHECKING:
     from toolchain.deploy import Deployment, Event, Request
 
 Model = Annotated[str, typer.Argument(help="An .onnx file, float or QDQ, or zoo:NAME for an embedded model.")]
 Range = Annotated[str | None, typer.Option("--range", help='What the model\'s numbers mean: "0..1" or "0..255".')]
+
+Ranges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ranges",
+        help="Estimator of activation ranges: mse (default), minmax, percentile[:P], entropy, average. "
+        "TENSOR=NAME for one tensor or pattern of names; several times for several.",
+    ),
+]
 
 
 def deploy(
@@ -23,7 +34,7 @@ def deploy(
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder, or NAME.clipfree.")] = Path("out"),
     name: Annotated[str | None, typer.Option("--name", help="Of the bundle; default: the model's.")] = None,
     value_range: Range = None,
-    ranges: Annotated[str, typer.Option("--ranges", help="Estimator of activation ranges: mse or minmax.")] = "mse",
+    ranges: Ranges = None,
     logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
     tuned_for: Annotated[str, typer.Option("--tuned-for", help="Be fast for inputs of HEIGHTxWIDTH.")] = "360x640",
     as_json: Json = False,
@@ -37,7 +48,7 @@ def deploy(
 
     path = resolve(model)
     photographs = demo_photographs() if calib is None and model.startswith(PREFIX) else calib
-    settings = None if ranges == "mse" else Settings(activations=ranges)
+    settings = Settings(**parse_ranges(ranges)) if ranges else None
     console = Console(as_json=as_json)
     request = Request(path, out, photographs, target, name, value_range, settings, () if logs is None else (logs,),
                       parse_size(tuned_for, "--tuned-for"))  # fmt: skip
@@ -47,6 +58,19 @@ def deploy(
         command="deploy", bundle=done.path, target=done.manifest.target.name, seconds=done.seconds,
         scale=done.manifest.scale, channels=done.manifest.channels, report=done.report,
     )  # fmt: skip
+
+
+def parse_ranges(words: Sequence[str]) -> dict[str, Any]:
+    """``Settings``' fields for the words of --ranges: at most one NAME, and any number of TENSOR=NAME.
+
+    Raises:
+        InputError: two estimators for all tensors.
+    """
+    general = [word for word in words if "=" not in word]
+    if len(general) > 1:
+        raise InputError(f"--ranges {general[0]} and {general[1]}: which one?", hint="say TENSOR=NAME for some tensors")
+    overrides = {tensor: name for tensor, _, name in (word.rpartition("=") for word in words) if tensor}
+    return {"overrides": overrides, **({"activations": general[0]} if general else {})}
 
 
 def run_steps(request: Request, console: Console) -> Deployment:

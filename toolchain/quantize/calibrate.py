@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.errors import CalibrationError
-from toolchain.quantize.estimators import Estimator, Range, make_estimator
+from toolchain.quantize.estimators import Range, make_estimator
 from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.graph import GraphView
+from toolchain.quantize.overrides import choose_estimators
 from toolchain.quantize.plan import Plan
 
 if TYPE_CHECKING:
@@ -29,28 +31,28 @@ def measure_ranges(
         sr: the float network.
         plan: says which tensors are observed and which share a range.
         crops: streamed; memory does not grow with their number.
-        estimators: estimator names by tensor, where they differ from ``default``.
+        estimators: estimator names by tensor name or pattern, where they differ from ``default``; see
+            ``choose_estimators``.
         default: estimator of all others.
 
     Returns: ranges by group.
 
     Raises:
-        CalibrationError: the network gives NaN or infinity, or ``estimators`` names an unknown tensor.
+        CalibrationError: the network gives NaN or infinity, or ``estimators`` cannot be followed.
     """
-    unknown = sorted(set(estimators) - set(plan.points))
-    if unknown:
-        raise CalibrationError(f"the model has no quantized tensor '{unknown[0]}'", hint="see the names with inspect")
-    chosen: dict[str, Estimator] = {}
+    names = choose_estimators(plan, estimators, default, constants=GraphView(sr.model).constants)
+    chosen = {group: make_estimator(name) for group, name in names.items()}
+    members: dict[str, list[str]] = {}
     for name in plan.observed:
-        group = plan.group[name]
-        chosen.setdefault(group, make_estimator(estimators.get(name, default)))
+        members.setdefault(plan.group[name], []).append(name)
     model = FloatModel(sr.model, plan.observed)
     for crop in crops:
-        for name, values in model.run_all(to_float(crop, sr.value_range)).items():
+        found = model.run_all(to_float(crop, sr.value_range))
+        for name, values in found.items():
             if not np.isfinite(values).all():
                 raise CalibrationError(f"the tensor '{name}' is NaN or infinite on a calibration image")
-            if name in plan.observed:
-                chosen[plan.group[name]].observe(values)
+        for group, together in members.items():
+            chosen[group].observe(*(found[name] for name in together))
     ranges = {group: estimator.result() for group, estimator in chosen.items()}
     for name, (low, high) in plan.bounded.items():
         group = plan.group[name]

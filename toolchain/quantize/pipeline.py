@@ -26,7 +26,7 @@ from toolchain.quantize.recipe import ImageRecipe, Recipe, RepresentativeRecipe
 from toolchain.quantize.reconstruct import reconstruct
 from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import Settings
-from toolchain.quantize.weights import SCALES, QuantizedWeight, channel_rows, round_weight, safe_scale
+from toolchain.quantize.weights import QuantizedWeight, channel_rows, round_weight, safe_scale, scale_by
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -85,7 +85,7 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
         images=tuple(ImageRecipe(s.index, s.width, s.height, s.sha256) for s in crops.sources),
         representative=_proof(tamed) if tamed else None,
         changes=tuple(sr.changes),
-        warnings=crops.warnings + (_unproved(tamed) if tamed else ()),
+        warnings=crops.warnings + (_unproved(tamed) if tamed else ()) + _constant(ranges),
     )
     return QuantizedModel(model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo)
 
@@ -117,7 +117,7 @@ def _weights(
     for output, site in plan.convolutions.items():
         weight = constants[site.weight]
         # A transposed convolution's output channels repeat along its axis 1 for every group; they share a scale.
-        scale = SCALES[settings.weights](channel_rows(weight.astype(np.float64), site.axis))
+        scale = scale_by(settings.weights)(channel_rows(weight.astype(np.float64), site.axis))
         outputs = len(constants[site.bias]) if site.bias else len(scale)
         bias = constants[site.bias].astype(np.float32) if site.bias else np.zeros(outputs, np.float32)
         source = quantizations[plan.group[site.source]].scale
@@ -138,6 +138,15 @@ def _proof(tamed: RepresentativeSet) -> RepresentativeRecipe:
         before=(min(low for low, _ in natural), max(high for _, high in natural)),
         after=(tamed.coverage.low, tamed.coverage.high),
         proved=tamed.coverage.proved,
+    )
+
+
+def _constant(ranges: Mapping[str, Range]) -> tuple[str, ...]:
+    """Tensors without a range of their own: whatever they hold on other pictures is quantized by guess."""
+    return tuple(
+        f"'{group}' was zero on every calibration image: nothing tells its range"
+        for group, found in ranges.items()
+        if found.low == found.high
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from toolchain.errors import CalibrationError
-from toolchain.quantize.estimators import ESTIMATORS
-from toolchain.quantize.weights import SCALES
+from toolchain.quantize.estimators import make_estimator
+from toolchain.quantize.weights import scale_by
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,10 @@ class Settings:
     """Settings of ``quantize``; equal settings, photos and model give equal bytes.
 
     Attributes:
-        activations: range estimator of the inner tensors, see ``estimators.ESTIMATORS``.
-        weights: "mse" or "minmax", per output channel.
-        overrides: estimators by tensor name, where they differ from ``activations``.
+        activations: range estimator of the inner tensors, see ``estimators.ESTIMATORS``; "percentile:99.9" gives one
+            an argument.
+        weights: "mse", "minmax" or "percentile:P", per output channel; see ``weights.scale_by``.
+        overrides: estimators by tensor name or pattern, where they differ from ``activations``.
         crop: longest side of a calibration crop in pixels.
         crops_per_image: crops of each photo; every second one from the photo shrunk by the network's scale.
         seed: where crops are cut.
@@ -43,13 +44,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Raise CalibrationError where a name or number cannot be used."""
         for name in (self.activations, *self.overrides.values()):
-            if name not in ESTIMATORS:
-                raise CalibrationError(
-                    f"there is no range estimator '{name}'", hint=f"choose one of {', '.join(sorted(ESTIMATORS))}"
-                )
-        if self.weights not in SCALES:
-            raise CalibrationError(
-                f"there is no weight estimator '{self.weights}'", hint=f"choose one of {', '.join(sorted(SCALES))}"
-            )
+            make_estimator(name)
+        scale_by(self.weights)
         if self.crop < 1 or self.crops_per_image < 1 or self.seed < 0:
             raise CalibrationError("crop and crops_per_image must be at least 1, seed at least 0")

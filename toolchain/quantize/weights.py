@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.errors import CalibrationError
+from toolchain.quantize.estimators.percentile import Percentile
 from toolchain.quantize.graph import Array
 
 LIMIT: Final = 127
@@ -63,7 +65,32 @@ def mse_scale(rows: NDArray[np.float64], importance: NDArray[np.float64] | None 
     return best
 
 
-SCALES: Final[dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
+def percentile_scale(rows: NDArray[np.float64], percent: float) -> NDArray[np.float64]:
+    """Per channel, the scale at which ``percent`` of the weights do not saturate: outliers of merged branches do."""
+    scale: NDArray[np.float64] = np.percentile(np.abs(rows), percent, axis=1, method="higher") / LIMIT
+    return scale
+
+
+def scale_by(name: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """The function from weights (channels, n) to scales (channels,) called "minmax", "mse" or "percentile:P".
+
+    Entropy and averages over pictures are for activations: a channel has a few hundred weights, all known.
+
+    Raises:
+        CalibrationError: there is no such function.
+    """
+    if name in _SCALES:
+        return _SCALES[name]
+    kind, _, argument = name.partition(":")
+    if kind == "percentile":
+        percent = Percentile.parse(argument)
+        return lambda rows: percentile_scale(rows, percent)
+    raise CalibrationError(
+        f"there is no weight estimator '{name}'", hint=f"choose one of {', '.join(sorted(_SCALES))}, percentile:P"
+    )
+
+
+_SCALES: Final[dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
     "minmax": minmax_scale,
     "mse": mse_scale,
 }

@@ -9,6 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.errors import CalibrationError
+from toolchain.quantize.estimators.histogram import Histogram
+
 
 @dataclass(frozen=True)
 class Range:
@@ -26,27 +29,53 @@ class Range:
 
 
 class Estimator(ABC):
-    """Collects values in memory that does not grow with their number."""
+    """Collects values in memory that does not grow with their number.
+
+    ``by_picture``: whether the range depends on which values came together in one picture, and on the pictures' order;
+    that of all others depends on the values only.
+    """
 
     name: ClassVar[str]
+    by_picture: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.seen_low, self.seen_high, self.count = np.inf, -np.inf, 0
 
-    def observe(self, values: NDArray[np.float32]) -> None:
-        """Take in an array of any shape, the empty one included. The order of calls does not change the result."""
-        if values.size:
-            self.seen_low = min(self.seen_low, float(values.min()))
-            self.seen_high = max(self.seen_high, float(values.max()))
-            self.count += values.size
-            self._collect(values)
+    @classmethod
+    def make(cls, argument: str) -> Estimator:
+        """A fresh estimator for what stands behind the colon of ``NAME:ARGUMENT``; empty where there is none.
+
+        Raises:
+            CalibrationError: this estimator takes no such argument.
+        """
+        if argument:
+            raise CalibrationError(f"the range estimator '{cls.name}' takes no '{argument}'", hint=f"say {cls.name}")
+        return cls()
+
+    def observe(self, *pieces: NDArray[np.float32]) -> None:
+        """Take in the values of one picture: arrays of any shapes, the empty one included."""
+        filled = [piece for piece in pieces if piece.size]
+        if filled:
+            low, high = min(float(piece.min()) for piece in filled), max(float(piece.max()) for piece in filled)
+            self.seen_low, self.seen_high = min(self.seen_low, low), max(self.seen_high, high)
+            self.count += sum(piece.size for piece in filled)
+            self._picture(low, high)
+            for piece in filled:
+                self._collect(piece)
 
     def result(self) -> Range:
         """The range of everything observed; (0, 0) where nothing was."""
         if not self.count:
-            return Range(0.0, 0.0, 0.0, 0.0, 0, self.name)
+            return Range(0.0, 0.0, 0.0, 0.0, 0, str(self))
         low, high = self._range()
-        return Range(min(low, 0.0), max(high, 0.0), self.seen_low, self.seen_high, self.count, self.name)
+        return Range(min(low, 0.0), max(high, 0.0), self.seen_low, self.seen_high, self.count, str(self))
+
+    def __str__(self) -> str:
+        """As ``make_estimator`` takes it."""
+        return self.name
+
+    def _picture(self, low: float, high: float) -> None:  # noqa: B027 - most do not care
+        """Remember the extremes of one picture."""
 
     def _collect(self, values: NDArray[np.float32]) -> None:  # noqa: B027 - extremes are enough for some
         """Remember what the range needs, beyond the extremes."""
@@ -54,3 +83,14 @@ class Estimator(ABC):
     @abstractmethod
     def _range(self) -> tuple[float, float]:
         """The range, from what was collected; at least one value was."""
+
+
+class HistogramEstimator(Estimator):
+    """One that decides by a histogram of the values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.histogram = Histogram()
+
+    def _collect(self, values: NDArray[np.float32]) -> None:
+        self.histogram.add(values)

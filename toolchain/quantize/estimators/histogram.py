@@ -1,0 +1,54 @@
+"""A histogram of a stream of values, in memory that does not grow with it.
+
+The bins have a power of two as width and an edge at zero, and neighbours are merged when a larger value arrives, so
+what it holds depends on the values only, not on how they were cut into pictures or in which order these came.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+HALF = 4096
+"""Bins on each side of zero: at least 8 per quantization step of a range that spans one side, 16 of one on both."""
+
+_NARROWEST, _LEAST = -100, 2.0**-80  # smaller values than the latter share the innermost bins
+
+
+class Histogram:
+    """Counts of non-zero values in ``2 * HALF`` bins around zero, and of exact zeros apart."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(2 * HALF, np.int64)
+        self.exponent = _NARROWEST  # bins are 2**exponent wide
+        self.zeros = 0
+
+    @property
+    def width(self) -> float:
+        """Of a bin."""
+        return float(np.ldexp(1.0, self.exponent))
+
+    def centres(self) -> NDArray[np.float64]:
+        """The middle of each bin."""
+        middles: NDArray[np.float64] = (np.arange(2 * HALF, dtype=np.float64) - HALF + 0.5) * self.width
+        return middles
+
+    def add(self, values: NDArray[np.float32]) -> None:
+        """Count ``values`` of any shape."""
+        flat = values[values != 0].astype(np.float64)
+        self.zeros += values.size - flat.size
+        if not flat.size:
+            return
+        largest = max(float(np.abs(flat).max()), _LEAST)
+        self._widen(int(np.frexp(largest)[1]) - HALF.bit_length() + 1)
+        bins = np.floor(flat * 2.0**-self.exponent).astype(np.int64) + HALF
+        self.counts += np.bincount(bins, minlength=2 * HALF)
+
+    def _widen(self, exponent: int) -> None:
+        if not self.counts.any():
+            self.exponent = max(self.exponent, exponent)
+        while self.exponent < exponent:
+            merged = self.counts.reshape(-1, 2).sum(axis=1)
+            self.counts[:] = 0
+            self.counts[HALF // 2 : HALF + HALF // 2] = merged
+            self.exponent += 1
