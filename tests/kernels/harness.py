@@ -139,7 +139,7 @@ def geometry(case: Case, target: Target) -> Geometry:
     conv, dot = spec(case), dot_product(target.instruction_set)
     reach = (case.kernel - 1) * case.dilation
     margin = max(1, *conv.pads, reach - conv.pads[0], reach - conv.pads[1])
-    return Geometry(margin, case.columns or dot.columns)
+    return Geometry(margin, case.columns or dot.columns, dot.offset)
 
 
 def compiled(case: Case, target: Target) -> Any:

@@ -16,8 +16,8 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import activate, cast, extract, word
-from toolchain.kernels.intrinsics.dot import Dot, signed_code
+from toolchain.kernels.epilogue import activate, cast, extract, flipped, outside_word, word
+from toolchain.kernels.intrinsics.dot import Dot, byte_of
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Conv, Operand
 
@@ -66,7 +66,7 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 T.writes(acc[h, c, v])
                 with T.init():
                     T.buffer_store(acc, bias[c], [h, c, v])
-                code = signed_code(x[row, block, column], q, dot.offset)
+                code = byte_of(x[row, block, column], q, dot.offset)
                 T.buffer_store(acc, acc[h, c, v] + code * tirx.Cast("int32", w[first, k, i, j, last]), [h, c, v])
 
             vector = f"x{dot.lanes}"
@@ -78,18 +78,18 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 for p in range(PACK):
                     c = b * PACK + p
                     other = None if residual is None else _residual_code(r, residual, blocks, h, b, p, v,
-                                                                         f"uint32{vector}")
+                                                                         f"uint32{vector}", geometry.offset)
                     bend = slopes[0][c] if slopes else None
                     sums = acc.vload([h, c, v], f"int32{vector}")
                     values.append(activate(sums, multiplier[c], bend, other, requantize))
                 return dot.pack(values, requantize)
 
             if conv.pixels is None:
-                outside = word(requantize.zero_point * 0x01010101)
+                outside = outside_word(requantize.zero_point, geometry.offset)
                 with T.grid(blocks, height, vectors) as loops, T.sblock("out"):
                     b, h, u = T.axis.remap("SSS", loops)
                     v = u * dot.lanes
-                    words = codes(h, b, v)
+                    words = flipped(codes(h, b, v), geometry.offset)
                     column = tirx.Ramp(tirx.Cast("int32", v), 1, dot.lanes)
                     inside = column < tirx.Broadcast(tirx.Cast("int32", width), dot.lanes)
                     place = [h, b + conv.target.start, v + SIDE]
@@ -124,14 +124,15 @@ def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors
                 T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
 
 
-def _residual_code(r: Any, residual: Operand, blocks: int, h: Any, b: Any, p: int, v: Any, dtype: str) -> Any:
+def _residual_code(r: Any, residual: Operand, blocks: int, h: Any, b: Any, p: int, v: Any, dtype: str,
+                   offset: int) -> Any:
     """The residual's codes for output channel 4*b + p, of ``blocks`` blocks, at row h, from column v on."""
     column = v + SIDE
     if residual.divide == 1 and residual.modulo == residual.view.count * PACK == blocks * PACK:
-        return extract(r.vload([h, residual.view.start + b, column], dtype), p)
+        return extract(flipped(r.vload([h, residual.view.start + b, column], dtype), offset), p)
     slot = (b * PACK + p) // residual.divide % residual.modulo
     shift = tirx.Cast("uint32", slot % PACK * 8)
-    packed = r.vload([h, residual.view.start + slot // PACK, column], dtype)
+    packed = flipped(r.vload([h, residual.view.start + slot // PACK, column], dtype), offset)
     return cast("int32", (packed >> shift) & word(255))
 
 

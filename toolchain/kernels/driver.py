@@ -17,7 +17,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.bands import Bands, Step, plan_bands
-from toolchain.kernels.epilogue import word
+from toolchain.kernels.epilogue import outside_word
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import View
 
@@ -120,12 +120,12 @@ def whole(call: Call, operands: Sequence[Tensor | Picture], result: Tensor | Pic
         if isinstance(result, Tensor) and call.view is not None:
             with T.serial(0, 2 * margin) as i:
                 row = tirx.Select(i < margin, tirx.Cast("int64", i), i + sizes.height)
-                _fill_row(y, row, call.view, result.zero_point, sizes.pitch)
+                _fill_row(y, row, call.view, sizes.outside(result), sizes.pitch)
         threads = sizes.threads()
         with T.parallel(0, threads) as thread:
             first, last = sizes.cut(thread, threads)
             if isinstance(result, Tensor) and call.view is not None:
-                _fill_sides(y, first + margin, last - first, call.view, result.zero_point, sizes)
+                _fill_sides(y, first + margin, last - first, call.view, sizes.outside(result), sizes)
             with T.If(last > first), T.Then():
                 rows = last - first
                 windows = [sizes.window(source, operand, first if isinstance(operand, Picture)
@@ -157,7 +157,7 @@ def stream(network: Stream) -> tirx.PrimFunc:
                      for tensor, kept in zip(network.tensors, plan.history, strict=True)]
             for line, tensor, kept in zip(lines, network.tensors, plan.history, strict=True):
                 with T.serial(0, rows + kept) as row:
-                    _fill_row(line, row, View(tensor.blocks, 0, tensor.blocks), tensor.zero_point, sizes.pitch)
+                    _fill_row(line, row, View(tensor.blocks, 0, tensor.blocks), sizes.outside(tensor), sizes.pitch)
             bands = (cut[1] - cut[0] + (plan.lead + plan.tail) + rows - 1) // rows
             with T.serial(0, bands) as band:
                 front = T.bind(cut[0] - plan.lead + band * rows)
@@ -195,7 +195,7 @@ def _band(network: Stream, plan: Bands, index: int, x: Any, y: Any, lines: Seque
         outside = T.bind(tirx.max(tirx.min(sizes.height - top, rows), _number(0)))
         with T.serial(0, rows - outside) as row:
             _fill_row(lines[step.writes], outside + row + plan.offset[index], call.view,
-                      tensors[step.writes].zero_point, sizes.pitch)
+                      sizes.outside(tensors[step.writes]), sizes.pitch)
 
 
 class _Sizes:
@@ -216,6 +216,10 @@ class _Sizes:
         if isinstance(what, Tensor):
             return T.arg(name, T.Buffer(self.geometry.shape(what.blocks, self.height, self.tiles), "uint32"))
         return T.arg(name, T.Buffer((self.height * what.scale, self.width * what.scale, what.channels), "uint8"))
+
+    def outside(self, tensor: Tensor) -> Any:
+        """The word that surrounds the picture."""
+        return outside_word(tensor.zero_point, self.geometry.offset)
 
     def threads(self) -> Any:
         """Threads to cut the picture for."""
@@ -261,18 +265,18 @@ def _view(buffer: Any, start: Any, shape: Sequence[Any]) -> Any:
                             tirx.const(len(shape), "uint32"), tirx.const(0, buffer.dtype), _number(0))
 
 
-def _fill_row(buffer: Any, row: Any, view: View, zero_point: int, pitch: Any) -> None:
-    """Write the zero point to all words of a row."""
+def _fill_row(buffer: Any, row: Any, view: View, outside: Any, pitch: Any) -> None:
+    """Write ``outside`` to all words of a row."""
     with T.grid(view.count, pitch) as (b, v):
-        T.buffer_store(buffer, word(zero_point * 0x01010101), [row, view.start + b, v])
+        T.buffer_store(buffer, outside, [row, view.start + b, v])
 
 
-def _fill_sides(buffer: Any, start: Any, rows: Any, view: View, zero_point: int, sizes: _Sizes) -> None:
-    """Write the zero point to the words left and right of the columns of ``rows`` rows."""
+def _fill_sides(buffer: Any, start: Any, rows: Any, view: View, outside: Any, sizes: _Sizes) -> None:
+    """Write ``outside`` to the words left and right of the columns of ``rows`` rows."""
     margin = sizes.geometry.margin
     with T.grid(rows, view.count, margin) as (r, b, v):
         for column in (v + (SIDE - margin), v + (sizes.pitch - SIDE)):
-            T.buffer_store(buffer, word(zero_point * 0x01010101), [start + r, view.start + b, column])
+            T.buffer_store(buffer, outside, [start + r, view.start + b, column])
 
 
 def _number(value: int) -> Any:

@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import dequantize, fence, pack_codes, real, word
+from toolchain.kernels.epilogue import dequantize, fence, flipped, outside_word, pack_codes, real, word
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Elementwise, Operand
 
@@ -18,7 +18,7 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
     requantize, target = operation.requantize, operation.target
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     columns = tiles * geometry.columns
-    outside = word(requantize.zero_point * 0x01010101)
+    outside = outside_word(requantize.zero_point, geometry.offset)
     with IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("elementwise")
@@ -35,7 +35,7 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
                     values = []
                     for position in range(PACK):
                         channel = block * PACK + position
-                        terms = [_term(x, operand, h, channel, v)
+                        terms = [_term(x, operand, h, channel, v, geometry.offset)
                                  for x, operand in zip(inputs, operation.operands, strict=True)]
                         value = terms[0] if len(terms) == 1 else fence(terms[0]) + fence(terms[1])
                         if slope is not None:
@@ -43,16 +43,17 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
                             value = tirx.Select(value < real(0.0), value * slope[channel], value)
                         values.append(value)
                     inside = tirx.Cast("int32", v) < tirx.Cast("int32", width)
-                    T.buffer_store(y, tirx.Select(inside, pack_codes(values, requantize), outside),
+                    words = flipped(pack_codes(values, requantize), geometry.offset)
+                    T.buffer_store(y, tirx.Select(inside, words, outside),
                                    [h, target.start + block, v + SIDE])
         return builder.get()
 
 
-def _term(x: Any, operand: Operand, h: Any, channel: int, v: Any) -> Any:
+def _term(x: Any, operand: Operand, h: Any, channel: int, v: Any, offset: int) -> Any:
     """float32(code - zero point) * multiplier of the operand's value for output ``channel``."""
     slot = channel // operand.divide % operand.modulo
     if operand.slots:
         slot = operand.slots[channel] if channel < len(operand.slots) else 0
-    packed = x[h, operand.view.start + slot // PACK, v + SIDE]
+    packed = flipped(x[h, operand.view.start + slot // PACK, v + SIDE], offset)
     code = tirx.Cast("int32", (packed >> word(8 * (slot % PACK))) & word(255))
     return dequantize(code, operand.zero_point, operand.multiplier)

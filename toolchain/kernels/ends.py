@@ -11,7 +11,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import dequantize, extract, pack_codes, real, word
+from toolchain.kernels.epilogue import dequantize, extract, flipped, outside_word, pack_codes, real, word
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Pixels, Requantize, View
 
@@ -32,10 +32,10 @@ def pack_pixels(channels: int, target: View, geometry: Geometry) -> tirx.PrimFun
                 value = tirx.Cast("uint32", x[h, v, 0])
                 for channel in range(1, channels):
                     value = value | (tirx.Cast("uint32", x[h, v, channel]) << word(8 * channel))
-                T.buffer_store(y, value, [h, target.start, v + SIDE])
+                T.buffer_store(y, flipped(value, geometry.offset), [h, target.start, v + SIDE])
             with T.grid(height, tiles * geometry.columns - width) as loops, T.sblock("outside"):
                 h, v = T.axis.remap("SS", loops)
-                T.buffer_store(y, word(0), [h, target.start, v + width + SIDE])
+                T.buffer_store(y, outside_word(0, geometry.offset), [h, target.start, v + width + SIDE])
         return builder.get()
 
 
@@ -45,7 +45,7 @@ def quantize(channels: int, target: View, geometry: Geometry, requantize: Requan
     """
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     columns = tiles * geometry.columns
-    outside = word(requantize.zero_point * 0x01010101)
+    outside = outside_word(requantize.zero_point, geometry.offset)
     with IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("quantize")
@@ -59,7 +59,7 @@ def quantize(channels: int, target: View, geometry: Geometry, requantize: Requan
                     h, v = T.axis.remap("SS", [i, j])
                     values = [x[0, channel, h, v] / real(scale) if channel < channels else real(0.0)
                               for channel in range(block * PACK, block * PACK + PACK)]
-                    T.buffer_store(y, pack_codes(values, requantize),
+                    T.buffer_store(y, flipped(pack_codes(values, requantize), geometry.offset),
                                    [h + geometry.margin, target.start + block, v + SIDE])
                 with T.parallel(0, height) as i, T.serial(0, columns - width) as j, T.sblock(f"outside{block}"):
                     h, v = T.axis.remap("SS", [i, j])
@@ -82,7 +82,8 @@ def unpack(channels: int, source: View, geometry: Geometry, scale: float, zero_p
             for channel in range(channels):
                 with T.parallel(0, height) as i, T.serial(0, width) as j, T.sblock(f"channel{channel}"):
                     h, v = T.axis.remap("SS", [i, j])
-                    code = extract(x[h + geometry.margin, source.start + channel // PACK, v + SIDE], channel % PACK)
+                    words = x[h + geometry.margin, source.start + channel // PACK, v + SIDE]
+                    code = extract(flipped(words, geometry.offset), channel % PACK)
                     T.buffer_store(y, dequantize(code, zero_point, scale), [0, channel, h, v])
         return builder.get()
 
@@ -102,7 +103,8 @@ def store_pixels(source: View, geometry: Geometry, pixels: Pixels) -> tirx.PrimF
             with T.serial(0, height) as i, T.serial(0, width) as j, T.sblock("pixels"):
                 h, v = T.axis.remap("SS", [i, j])
                 for dy, dx, channel, slot in pixels.places():
-                    code = extract(x[h, source.start + slot // PACK, v + SIDE], slot % PACK)
+                    words = x[h, source.start + slot // PACK, v + SIDE]
+                    code = extract(flipped(words, geometry.offset), slot % PACK)
                     T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
         return builder.get()
 

@@ -74,6 +74,21 @@ def dequantize(code: Any, zero_point: int, multiplier: float) -> Any:
     return cast("float32", code - tirx.const(zero_point, "int32")) * real(multiplier)
 
 
+def flipped(words: Any, offset: int) -> Any:
+    """Words as they lie in memory from words of codes, or back, where codes are stored less ``offset`` (0 or 128): as
+    signed bytes, of which the top bit is the other one.
+    """
+    if not offset:
+        return words
+    mask = word(0x01010101 * offset)
+    return tirx.bitwise_xor(words, mask if lanes(words) == 1 else tirx.Broadcast(mask, lanes(words)))
+
+
+def outside_word(zero_point: int, offset: int) -> Any:
+    """A word of zero points as it lies in memory, see `flipped`."""
+    return word((zero_point ^ offset) * 0x01010101)
+
+
 def extract(packed: Any, position: int) -> Any:
     """The code at byte ``position`` (0..3) of a word, as int32."""
     return cast("int32", (packed >> word(8 * position)) & word(255))

@@ -31,10 +31,12 @@ class Geometry:
     Attributes:
         margin: rows and columns of zero point around the picture; the largest padding in the network, at most `SIDE`.
         columns: pixels in a column tile; a multiple of the vector length. Widths are rounded up to it.
+        offset: codes are stored less this number, 0 or 128: what the instruction set's dot product takes.
     """
 
     margin: int
     columns: int
+    offset: int = 0
 
     def tiles(self, width: int) -> int:
         """Number of column tiles that cover ``width`` pixels."""
@@ -63,12 +65,12 @@ def pack(codes: np.ndarray, geometry: Geometry, zero_point: int) -> np.ndarray:
     margin = geometry.margin
     full[:channels, margin:margin + height, SIDE:SIDE + width] = codes
     ordered = np.ascontiguousarray(full.reshape(blocks, PACK, rows, pitch).transpose(2, 0, 3, 1))
-    return ordered.view("<u4")[..., 0]
+    return (ordered ^ np.uint8(geometry.offset)).view("<u4")[..., 0]
 
 
 def unpack(words: np.ndarray, geometry: Geometry, channels: int, height: int, width: int) -> np.ndarray:
     """Inverse of `pack`: uint8 ``(channels, height, width)``."""
-    bytes_ = np.ascontiguousarray(words).view(np.uint8).reshape(*words.shape, PACK)
+    bytes_ = np.ascontiguousarray(words).view(np.uint8).reshape(*words.shape, PACK) ^ np.uint8(geometry.offset)
     margin = geometry.margin
     inner = bytes_[margin:margin + height, :, SIDE:SIDE + width]
     return np.ascontiguousarray(inner.transpose(1, 3, 0, 2)).reshape(-1, height, width)[:channels]

@@ -57,7 +57,7 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
     if margin > SIDE:
         raise ModelError(f"a convolution pads by {margin} pixels; {SIDE} is the most the kernels can",
                          hint="use smaller kernels or dilations")
-    return Geometry(margin, dot.columns)
+    return Geometry(margin, dot.columns, dot.offset)
 
 
 def lower_model(model: onnx.ModelProto, dot: Dot) -> Lowered:

@@ -36,7 +36,7 @@ class Task:
         """Of the packed tensors it is tuned on."""
         conv = self.conv
         behind = (reach - pad for reach, pad in zip(conv.reach, conv.pads, strict=True))
-        return Geometry(max(1, *conv.pads, *behind), dot.columns)
+        return Geometry(max(1, *conv.pads, *behind), dot.columns, dot.offset)
 
     @property
     def macs(self) -> int:

@@ -37,7 +37,7 @@ class Dot:
         pack: four float32 vectors of ``lanes`` pixels, one a channel, clamped, rounded and packed into words, see
             `toolchain.kernels.epilogue.pack_codes`.
         together: output channels that the intrinsic computes at once, 1 or 4; their weights are stored side by side.
-        offset: what is taken off every code before it is multiplied: 128 where the instruction wants signed bytes.
+        offset: codes are stored less this number: 128 where the instruction wants signed bytes, else 0.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Dot:
         return channel // self.together, channel % self.together * PACK + weight_position(k, self.paired)
 
     def folded(self, bias: Integers, weights: Integers, zero_point: int) -> npt.NDArray[np.int32]:
-        """Start values of the sums over unsigned codes, given those over codes less ``zero_point``.
+        """Start values of the sums over codes as they are stored, given those over codes less ``zero_point``.
 
         They may wrap around: sums do so too, and end where they belong.
         """
@@ -89,11 +89,10 @@ def weight_position(k: Any, paired: bool) -> Any:
     return k % 2 * 2 + k // 2 if paired else k
 
 
-def signed_code(word: Any, k: Any, offset: int) -> Any:
-    """The code at byte ``k`` of ``word`` less ``offset``, as int32, in the words tensorize compares."""
-    eight, mask = tirx.const(8, "uint32"), tirx.const(255, "uint32")
-    code = tirx.Cast("int32", (word >> (tirx.Cast("uint32", k) * eight)) & mask)
-    return code - tirx.const(offset, "int32") if offset else code
+def byte_of(word: Any, k: Any, offset: int) -> Any:
+    """Byte ``k`` of ``word`` as int32, in the words tensorize compares; a signed one where there is an ``offset``."""
+    byte = word >> (tirx.Cast("uint32", k) * tirx.const(8, "uint32"))
+    return tirx.Cast("int32", tirx.Cast("int8", byte) if offset else byte & tirx.const(255, "uint32"))
 
 
 Body = Callable[[Any, Any, Any], None]
@@ -102,7 +101,7 @@ Body = Callable[[Any, Any, Any], None]
 
 def dot_function(lanes: int, weight_dtype: str, body: Body | None = None, *, paired: bool = False, together: int = 1,
                  offset: int = 0) -> PrimFunc:
-    """C[o, i] += sum_k (byte_k(A[i]) - offset) * B[o, k] for ``together`` channels o and ``lanes`` pixels i.
+    """C[o, i] += sum_k byte_k(A[i]) * B[o, k] for ``together`` channels o and ``lanes`` pixels i.
 
     Without a ``body``: what a dot product means, in the words tensorize compares with a kernel.
     """
@@ -126,6 +125,6 @@ def dot_function(lanes: int, weight_dtype: str, body: Body | None = None, *, pai
                     weight = b[index + weight_position(k, paired)]
                     T.reads(c[(*outer, i)], a[i], weight)
                     T.writes(c[(*outer, i)])
-                    value = c[(*outer, i)] + signed_code(a[i], k, offset) * tirx.Cast("int32", weight)
+                    value = c[(*outer, i)] + byte_of(a[i], k, offset) * tirx.Cast("int32", weight)
                     T.buffer_store(c, value, [*outer, i])
     return builder.get()

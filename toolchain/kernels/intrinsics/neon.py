@@ -8,8 +8,7 @@ pixel if the register holds channels 0 and 1 of every pixel, and another one 2 a
 rearrangement among the channels of a register tile. Two products are not added in 16 bits: (-128) * (-128) twice does
 not fit.
 
-Except for ``usdot`` both factors are signed. Codes are unsigned: flipping the top bit takes 128 off, which costs one
-exclusive or for each vector of pixels, shared as well.
+Except for ``usdot`` both factors are signed: codes are stored less 128.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import fence, lanes, pack_codes, word
+from toolchain.kernels.epilogue import fence, pack_codes
 from toolchain.kernels.intrinsics.dot import Body, Dot, dot_function
 from toolchain.kernels.intrinsics.neon_pack import pack_neon, part
 
@@ -64,7 +63,7 @@ def _make_dot(name: str, instruction: str, offset: int) -> Dot:
               pack=pack_neon, together=4, offset=offset)
 
     def body(a: Any, b: Any, c: Any) -> None:
-        codes = _less(a.vload([0], "uint32x4"), offset)
+        codes = tirx.reinterpret("int8x16", a.vload([0], "uint32x4"))
         weights = tirx.reinterpret("int32x4", b.vload([0], "int8x16"))
         for channel in range(dot.together):
             spread = tirx.reinterpret("int8x16", tirx.Shuffle([weights], [tirx.const(channel, "int32")] * 4))
@@ -87,8 +86,7 @@ def _pairwise(multiply: str, add: Callable[[Any, Any], Any]) -> Body:
         sums = [_fenced(c.vload([0], "int32x4")), _fenced(c.vload([4], "int32x4"))]
         for half in (0, 1):
             pairs = tirx.Shuffle([words], [tirx.const(2 * pixel + half, "int32") for pixel in range(8)])
-            # Fenced, or LLVM would flip the bits of each half by itself.
-            codes = tirx.reinterpret("int8x16", _fenced(_less(tirx.reinterpret("uint32x4", pairs), 128)))
+            codes = tirx.reinterpret("int8x16", pairs)
             pair = tirx.reinterpret("int16", b.vload([2 * half], "int8x2"))
             weights = tirx.reinterpret("int8x16", tirx.Broadcast(pair, 8))
             for index in (0, 1):
@@ -103,13 +101,6 @@ def _pairwise(multiply: str, add: Callable[[Any, Any], Any]) -> Body:
 def _fenced(value: Any) -> Any:
     """128 bits that LLVM does not look into, as int32x4: its fence is one for floats."""
     return tirx.reinterpret("int32x4", fence(tirx.reinterpret("float32x4", value)))
-
-
-def _less(words: Any, offset: int) -> Any:
-    """The bytes of ``words`` less ``offset`` (0 or 128), as signed ones."""
-    if offset:
-        words = tirx.bitwise_xor(words, tirx.Broadcast(word(0x80808080), lanes(words)))
-    return tirx.reinterpret(f"int8x{4 * lanes(words)}", words)
 
 
 def _registered(dot: Dot, body: Body) -> Dot:
