@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,58 +62,36 @@ def bad(tmp_path: Path, code: str) -> Path:
 
 
 @needs_sse4
-def test_candidates_that_crash_are_told_from_those_that_work(runner: BoardRunner, library: Path, tmp_path: Path):
+def test_candidates_that_crash_or_hang(
+    runner: BoardRunner, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):  # fmt: skip
     timed = runner.time(TASK, [library, bad(tmp_path, "__builtin_trap();"), library], 3)
     assert [one.status for one in timed] == ["ok", "crashed", "ok"]
-    assert "the session on the board ended: Illegal instruction" in timed[1].note
+    assert timed[1].note == "the session on the board ended: Illegal instruction"
     assert len(timed[0].seconds) == len(timed[2].seconds) == 3
     assert 0 < timed[0].best < 1
-
-
-@needs_sse4
-def test_a_candidate_that_hangs(runner: BoardRunner, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    assert runner.time(TASK, [library], 1)[0].status == "ok"
     monkeypatch.setattr("toolchain.tune.runner.LIMIT", 2.0)
-    (timed,) = runner.time(TASK, [bad(tmp_path, "for (;;) pause();")], 1)
-    assert timed.status == "hung"
-    assert "no answer within" in timed.note
-    monkeypatch.undo()
-    assert runner.time(TASK, [library], 1)[0].status == "ok"
+    (hung,) = runner.time(TASK, [bad(tmp_path, "for (;;) pause();")], 1)
+    assert hung.status == "hung"
+    assert "no answer within" in hung.note
 
 
 @needs_sse4
-def test_a_board_that_reboots(runner: BoardRunner, library: Path, board: Running, pack: Path, tmp_path: Path):
-    assert runner.time(TASK, [library], 1)[0].status == "ok"
+def test_a_board_that_reboots_and_one_that_does_not_come_back(
+    runner: BoardRunner, library: Path, board: Running, pack: Path, tmp_path: Path
+):  # fmt: skip
+    boards_runner = BoardsRunner([runner], lambda text: None)
+    assert boards_runner.time(TASK, [library], 1)[0].status == "ok"
     board.kill()
-    again: list[Any] = []
-
-    def reboot() -> None:
+    with ThreadPoolExecutor() as pool:
+        result = pool.submit(boards_runner.time, TASK, [library], 2)
         time.sleep(1)
-        context = boards.board(pack, tmp_path / "again", port=board.address.port)
-        again.append(context)
-        context.__enter__()
-
-    thread = threading.Thread(target=reboot)
-    thread.start()
-    try:
-        timed = runner.time(TASK, [library, library], 2)
-    finally:
-        thread.join()
-        again[0].__exit__(None, None, None)
-    assert [one.status for one in timed] == ["ok", "ok"]
-
-
-@needs_sse4
-def test_a_board_that_does_not_come_back(board: Running, library: Path):
-    one = BoardRunner("sse4", Place(board.address), wait=1)
-    runner = BoardsRunner([one], lambda text: None)
-    try:
-        assert runner.time(TASK, [library], 1)[0].status == "ok"
-        board.kill()
-        with pytest.raises(BoardError, match=r"board at .* was lost: no board answers .* --resume goes on"):
-            runner.time(TASK, [library], 1)
-    finally:
-        runner.close()
+        with boards.board(pack, tmp_path / "again", port=board.address.port) as again:
+            assert [one.status for one in result.result()] == ["ok"]
+            runner.wait = 1
+            again.kill()
+    with pytest.raises(BoardError, match=r"board at .* was lost: no board answers .* --resume goes on"):
+        boards_runner.time(TASK, [library], 1)
 
 
 class FakeBoard:
