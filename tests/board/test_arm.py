@@ -69,6 +69,7 @@ def document(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
 def test_the_reference_s_bits_on_arm(arm_board: Running, arm_bundle: Bundle, capsys: pytest.CaptureFixture[str]):
     table = document(capsys, "bench", arm_bundle.path, "--rpc", arm_board.address, "--size", "24x40", "--repeats", 3)
     assert all(row["median_s"] > 0 for row in table["rows"])
+    assert document(capsys, "verify", arm_bundle.path, "--rpc", arm_board.address)["equal"] is True
     assert main(["run", str(arm_bundle.path), "photo.png"]) == 6
     assert "is for aarch64, this machine is" in capsys.readouterr().err
 

@@ -47,6 +47,12 @@ def test_bench(board: Running, bundle: Bundle, capsys: pytest.CaptureFixture[str
     assert longest in capsys.readouterr().out
 
 
+def test_verify(board: Running, bundle: Bundle, capsys: pytest.CaptureFixture[str]):
+    table = document(capsys, "verify", str(bundle.path), "--rpc", str(board.address), "--seed", "3")
+    assert table["equal"] is True
+    assert len(table["cases"]) == 10
+
+
 def test_bench_here_times_functions_too(bundle: Bundle, capsys: pytest.CaptureFixture[str]):
     words = ["bench", str(bundle.path), "--size", "40x50", "--threads", "1", "--functions", "--repeats", "3"]
     (row,) = document(capsys, *words)["rows"]

@@ -38,7 +38,10 @@ def test_a_raspberry_pi_5_runs_code_for_its_processor():
     assert "i8mm" in Description.parse({**PI, "hwcap2": str(1 << 13)}).cpu.features
 
 
-@pytest.mark.parametrize("told", ["", "[]", "{}", "nonsense", "null"])
+NONSENSE = ("", "[]", "{}", "nonsense", "null", '{"protocol": 1}', json.dumps({**TOLD, "cores": "many"}))
+
+
+@pytest.mark.parametrize("told", NONSENSE)
 def test_nonsense(told: str):
     with pytest.raises(BoardError, match="in a way that is not understood; make the board's server again"):
         Description.parse(told)

@@ -35,6 +35,11 @@ def test_no_libraries_for_the_board(tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
+def test_no_wheels_for_the_board(tmp_path: Path):
+    with pytest.raises(InputError, match=r"not for Android; name a folder that holds .* with --libraries"):
+        build_pack("aarch64-linux-android", tmp_path / "out")
+
+
 def test_it_replaces_nothing_else(tmp_path: Path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match="holds something else than a board's server; choose another place"):

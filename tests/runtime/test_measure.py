@@ -47,7 +47,8 @@ def test_it_rests_after_each_repeat():
 
 
 @pytest.mark.parametrize(
-    ("times", "drift"), [([1.0, 9.0, 1.0, 1.5, 1.5, 1.5], 0.3), ([1.0, 1.0, 1.0, 2.0, 3.0, 3.0], 3.0), ([5.0], 1.0)]
+    ("times", "drift"),
+    [([1.0, 9.0, 1.0, 1.5, 1.5, 1.5], 0.3), ([1.0, 1.0, 1.0, 2.0, 3.0, 3.0], 3.0), ([1.0, 2.0, 3.0, 4.0, 5.0], 1.0)],
 )
 def test_a_machine_that_grows_slower_drifts(times: list[float], drift: float):
     assert summarize(times).drift == pytest.approx(drift)

@@ -40,6 +40,7 @@ class Board:
     Args:
         place: where it is.
         wait: seconds to wait if it is busy.
+        threads: of ``upscale``; None for every core.
         cpus: which of its cores threads run on: "big", "little", or numbers separated by commas.
         command: of the process that talks to it.
 
@@ -51,9 +52,10 @@ class Board:
     """
 
     def __init__(
-        self, place: Place, *, wait: float = WAIT, cpus: str = "big", command: Sequence[str] = WORKER
+        self, place: Place, *, wait: float = WAIT, threads: int | None = None, cpus: str = "big",
+        command: Sequence[str] = WORKER,
     ) -> None:  # fmt: skip
-        self.place, self.cpus = place, cpus
+        self.place, self.threads, self.cpus = place, threads, cpus
         self._worker = Worker(command)
         self._macs = 0.0
         self._folder = contextlib.ExitStack()
@@ -111,13 +113,13 @@ class Board:
         self._macs = bundle.manifest.macs_per_pixel
 
     def upscale(self, pixels: Pixels) -> Pixels:
-        """Run the loaded network on u8 (h, w, C) with all threads.
+        """Run the loaded network on u8 (h, w, C).
 
         Raises:
             BoardError: the library failed or crashed, or the board was lost.
         """
         output = self._files / "output.npy"
-        self._run("run", pixels, self.cpu.cores, self._once(pixels), output=str(output))
+        self._run("run", pixels, self.threads or self.cpu.cores, self._once(pixels), output=str(output))
         return np.asarray(np.load(output, allow_pickle=False))
 
     def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:

@@ -53,22 +53,11 @@ class Description:
         try:
             table = json.loads(told) if isinstance(told, str) else told
             protocol = table["protocol"]
-        except (ValueError, KeyError, TypeError) as error:
+            if protocol != PROTOCOL:
+                raise BoardError(f"the board's server speaks version {protocol}, here is {PROTOCOL}", hint=_AGAIN)
+            return _description(table)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BoardError("the board describes itself in a way that is not understood", hint=_AGAIN) from error
-        if protocol != PROTOCOL:
-            raise BoardError(f"the board's server speaks version {protocol}, here is {PROTOCOL}", hint=_AGAIN)
-        name, features = parse_cpuinfo(table["cpuinfo"])
-        machine = str(table["machine"])
-        if "hwcap" in table:
-            features = _names(int(table["hwcap"]), _HWCAP) | _names(int(table["hwcap2"]), _HWCAP2)
-        degrees = str(table["millicelsius"])
-        return Description(
-            Cpu(table["model"] or name or machine, machine, features, int(table["cores"])),
-            Versions("", str(table["tvm"]), str(table["tvm_ffi"])),
-            int(table["free_bytes"]),
-            int(degrees) / 1000 if degrees.lstrip("-").isdigit() else None,
-            str(table["previous"]),
-        )  # fmt: skip
 
     def check_versions(self, installed: Versions) -> None:
         """See whether the board's TVM is the one that is used here.
@@ -83,6 +72,20 @@ class Description:
 
 
 _AGAIN = "make the board's server again with `clipfree board build`"
+
+
+def _description(table: Mapping[str, Any]) -> Description:
+    name, features = parse_cpuinfo(table["cpuinfo"])
+    machine, degrees = str(table["machine"]), str(table["millicelsius"])
+    if "hwcap" in table:
+        features = _names(int(table["hwcap"]), _HWCAP) | _names(int(table["hwcap2"]), _HWCAP2)
+    return Description(
+        Cpu(str(table["model"]) or name or machine, machine, features, int(table["cores"])),
+        Versions("", str(table["tvm"]), str(table["tvm_ffi"])),
+        int(table["free_bytes"]),
+        int(degrees) / 1000 if degrees.lstrip("-").isdigit() else None,
+        str(table["previous"]),
+    )
 
 
 def _names(bits: int, names: str) -> frozenset[str]:

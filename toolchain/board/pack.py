@@ -42,6 +42,8 @@ def build_pack(triple: str, out: Path, libraries: Path | None = None) -> tuple[P
     """
     if out.exists() and any(out.iterdir()) and not (out / SERVER).exists():
         raise InputError(f"{out} holds something else than a board's server", hint="choose another place with -o")
+    if "android" in triple and libraries is None:
+        raise InputError("TVM's wheels are not for Android", hint=_OFFLINE)
     libraries = libraries or runtime_libraries(triple)
     for name in LIBRARIES:
         if not (libraries / name).is_file():

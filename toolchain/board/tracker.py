@@ -33,7 +33,7 @@ class Entry:
         key: its name, which boards of one kind share.
         address: where it listens.
         busy: whether it serves somebody; None if it does not tell.
-        description: what it says of itself; None for servers that are not clipfree's.
+        description: what it says of itself; None for servers that are not of this clipfree.
     """
 
     key: str
@@ -179,6 +179,9 @@ def reason(error: OSError) -> str:
 
 def _entry(server: dict[str, Any]) -> Entry:
     host, port = server["addr"]
-    described = server.get("board")
-    return Entry(str(server["key"]).removeprefix("server:"), Address(str(host), int(port)), server.get("busy"),
-                 None if described is None else Description.parse(described))  # fmt: skip
+    try:
+        description = Description.parse(server.get("board", {}))
+    except BoardError:  # TVM's own server, or one of another version
+        description = None
+    name = str(server["key"]).removeprefix("server:")
+    return Entry(name, Address(str(host), int(port)), server.get("busy"), description)

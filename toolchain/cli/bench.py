@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolchain.cli.console import Console, Json
-from toolchain.cli.places import Key, Rpc, Ssh, Tracker, Wait, reach
+from toolchain.cli.places import Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
 from toolchain.cli.run import Bundle
 from toolchain.errors import InputError
 
 if TYPE_CHECKING:
-    from toolchain import bundle as store
-    from toolchain.board.place import Place
-    from toolchain.runtime.bench import Machine, Row
+    from toolchain.runtime.bench import Row
 
 _NEGLIGIBLE = 0.005
 """Share of the time below which a function of the network is not shown."""
@@ -51,7 +47,12 @@ def bench(
 
     console = Console(as_json=as_json)
     height, width = parse_size(size)
-    with reach(rpc, tracker, key, ssh) as place, _machine(bundle, place, wait, cpus) as (opened, machine):
+    if cpus is not None and rpc is None and tracker is None:
+        raise InputError("--cpus chooses cores of a board", hint="use taskset for those of this machine")
+    with (
+        reach(rpc, tracker, key, ssh) as place,
+        machine_for(bundle, place, wait=wait, cpus=cpus or "big") as (opened, machine),
+    ):
         manifest, cpu = opened.manifest, machine.cpu
         work = manifest.macs_per_pixel * height * width
         big = f"{width * manifest.scale} x {height * manifest.scale}"
@@ -67,26 +68,6 @@ def bench(
         console.say(f"peak memory of the whole process {memory['peak_memory_mb']:.0f} MB, TVM included")
     console.result(command="bench", bundle=bundle, height=height, width=width, cpu=cpu.name, cores=cpu.cores,
                    board=place and str(place), gmac=work / 1e9, **memory, rows=rows)  # fmt: skip
-
-
-@contextmanager
-def _machine(
-    bundle: Bundle, place: Place | None, wait: float, cpus: str | None
-) -> Iterator[tuple[store.Bundle, Machine]]:  # fmt: skip
-    """The opened bundle, and what runs it."""
-    from toolchain.board.board import Board
-    from toolchain.bundle import open_bundle
-    from toolchain.runtime.bench import Here
-
-    opened = open_bundle(bundle, for_this_machine=place is None)
-    if place is None:
-        if cpus is not None:
-            raise InputError("--cpus chooses cores of a board", hint="use taskset for those of this machine")
-        yield opened, Here(opened)
-        return
-    with Board(place, wait=wait, cpus=cpus or "big") as board:
-        board.load(opened)
-        yield opened, board
 
 
 def _tell(row: Row, work: float, console: Console) -> dict[str, object]:

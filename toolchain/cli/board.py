@@ -100,7 +100,7 @@ def list_boards(
     found = entries(parse_address(tracker, "--tracker", TRACKER_PORT))
     for entry in found:
         state = {None: "unknown", True: "busy", False: "free"}[entry.busy]
-        about = "TVM's own server, which does not tell more"
+        about = "not a server of this clipfree"
         if entry.description is not None:
             cpu = entry.description.cpu
             about = f"TVM {entry.description.versions.tvm}, {cpu.cores} x {cpu.machine}, {cpu.name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,8 @@ from toolchain.errors import InputError
 
 if TYPE_CHECKING:
     from toolchain.board.place import Place
+    from toolchain.bundle import Bundle
+    from toolchain.runtime.bench import Machine
 
 Rpc = Annotated[str | None, typer.Option("--rpc", help="HOST:PORT of a board that runs `clipfree board serve`.")]
 Tracker = Annotated[str | None, typer.Option("--tracker", help="HOST:PORT of a tracker, with --key.")]
@@ -41,3 +44,26 @@ def reach(rpc: str | None, tracker: str | None, key: str | None, ssh: str | None
         raise InputError("--ssh leads to one board, named by --rpc", hint="--rpc 127.0.0.1:9090 is one on that host")
     with tunnel(ssh, place.address) as address:
         yield Place(address)
+
+
+@contextmanager
+def machine_for(
+    path: Path, place: Place | None, *, wait: float, threads: int | None = None, cpus: str = "big"
+) -> Iterator[tuple[Bundle, Machine]]:  # fmt: skip
+    """The opened bundle, and what runs it: this machine, or the board at ``place``.
+
+    Raises:
+        BundleError: the bundle is damaged, or the machine cannot run it.
+        BoardError: the board cannot be reached, or stays busy for ``wait`` seconds.
+    """
+    from toolchain.board.board import Board
+    from toolchain.bundle import open_bundle
+    from toolchain.runtime.bench import Here
+
+    opened = open_bundle(path, for_this_machine=place is None)
+    if place is None:
+        yield opened, Here(opened, threads)
+        return
+    with Board(place, wait=wait, threads=threads, cpus=cpus) as board:
+        board.load(opened)
+        yield opened, board

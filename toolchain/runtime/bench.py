@@ -42,14 +42,18 @@ class Machine(Protocol):
 class Here:
     """The machine that clipfree runs on.
 
+    Args:
+        bundle: what it runs.
+        threads: of ``upscale``; None for every core.
+
     Raises:
         BundleError: it cannot run the bundle.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         self._bundle = bundle
         self.cpu = this_cpu()
-        self.upscale = bundle.load().upscale
+        self.upscale = bundle.load(threads=threads).upscale
 
     def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:
         """Seconds of each repeat on u8 (h, w, C)."""

@@ -42,7 +42,8 @@ class Timing:
         p90: the time 9 of 10 repeats stayed within.
         minimum: the fastest repeat, nearest to what the code needs on an idle machine.
         spread: (p90 - minimum) / median; above about 0.2 something else was running.
-        drift: median of the last third over that of the first; well above 1 the machine grew slower, as hot ones do.
+        drift: median of the last third over that of the first, 1 for less than 6 repeats; well above 1 the machine grew
+            slower, as hot ones do.
         repeats: calls timed.
         warm_up: calls made before, not timed.
     """
@@ -96,11 +97,11 @@ def measure(
 
 def summarize(times: Sequence[float], *, warm_up: int = 0) -> Timing:
     """The figures of durations in seconds (not empty), in order; the 90th percentile is the nearest rank."""
-    ordered, third = sorted(times), max(1, len(times) // 3)
+    ordered, third = sorted(times), len(times) // 3
     median = statistics.median(ordered)
     p90 = ordered[math.ceil(0.9 * len(ordered)) - 1]
     spread = (p90 - ordered[0]) / median if median else 0.0
-    first = statistics.median(times[:third])
+    first = statistics.median(times[:third]) if third > 1 else 0.0
     drift = statistics.median(times[-third:]) / first if first else 1.0
     return Timing(median, p90, ordered[0], spread, drift, len(ordered), warm_up)
 
