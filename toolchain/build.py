@@ -16,11 +16,12 @@ from toolchain.kernels.driver import Stream
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.schedule import schedule_conv
+from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 from toolchain.llvm import tvm_target
 from toolchain.lower import Coverage, Kernel, Lowered, lower_model
 from toolchain.lower.memory import storages
-from toolchain.tune.choose import Choice, Tuning, coverage
+from toolchain.tune.choose import Tuning, coverage
 
 if TYPE_CHECKING:
     from toolchain.bundle import TunedCoverage
@@ -37,22 +38,19 @@ class Compiled:
         executable: TVM's, with the entry ``main(u8[h, w, c]) -> u8[h*scale, w*scale, c]``.
         coverage: how much of it is integer.
         kernels: its convolution kernels, in order of execution.
-        choices: the tile of each kernel and where it comes from, by name.
+        choices: the tile of each kernel and where it comes from, by name; printable.
+        tuned: how much of it runs in kernels that were tuned.
         planned: the Relax module after memory planning: what is allocated, and as what.
         stream: how pictures stream through it in bands of rows; None: it runs layer by layer.
     """
 
     executable: Any
     coverage: Coverage
-    kernels: tuple[Kernel, ...]
-    choices: Mapping[str, Choice]
+    kernels: tuple[Kernel[Any], ...]
+    choices: Mapping[str, object]
+    tuned: TunedCoverage
     planned: Any
     stream: Stream | None
-
-    @property
-    def tuned(self) -> TunedCoverage:
-        """How much of it runs in kernels that were tuned."""
-        return coverage(self.kernels, [self.choices[kernel.name] for kernel in self.kernels])
 
     def workspace(self, height: int, width: int) -> int:
         """Bytes of memory a call allocates for an input of ``height`` x ``width`` pixels, its result included; the line
@@ -85,12 +83,18 @@ def compile_model(model: QuantizedModel, target: Target, tuning: Tuning | None =
     tuning, columns = tuning or Tuning(), lowered.geometry.columns
     choices = {kernel.name: tuning.choose(kernel, columns, dot) for kernel in lowered.kernels}
     scheduled = schedule(lowered, {name: choice.tile for name, choice in choices.items()}, dot)
+    return finished(lowered, scheduled, target, choices, coverage(lowered.kernels, tuple(choices.values())))
+
+
+def finished(lowered: Lowered[Any], scheduled: Any, target: Target, choices: Mapping[str, object],
+             tuned: TunedCoverage) -> Compiled:
+    """Compile a lowered network whose kernels are scheduled."""
     planned = plan(scheduled)
     executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish())
-    return Compiled(executable, lowered.coverage, lowered.kernels, choices, planned, lowered.stream)
+    return Compiled(executable, lowered.coverage, lowered.kernels, choices, tuned, planned, lowered.stream)
 
 
-def schedule(lowered: Lowered, tiles: Mapping[str, Tile], dot: Dot) -> Any:
+def schedule(lowered: Lowered[Conv], tiles: Mapping[str, Tile], dot: Dot) -> Any:
     """The module with every convolution kernel scheduled by its tile."""
     module = lowered.module
     for kernel in lowered.kernels:

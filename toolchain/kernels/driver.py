@@ -34,10 +34,14 @@ SHORTEST = 16
 
 @dataclass(frozen=True)
 class Tensor:
-    """A packed tensor: its blocks, and the zero point that surrounds the picture."""
+    """A packed tensor: its blocks, the zero point that surrounds the picture, and the type of its words; where these
+    are floats, the zero point is 0.
+    """
 
     blocks: int
     zero_point: int
+    dtype: str = "uint32"
+
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,7 @@ def stream(network: Stream) -> tirx.PrimFunc:
         threads = sizes.threads()
         with T.parallel(0, threads) as thread:
             cut = sizes.cut(thread, threads)
-            lines = [T.alloc_buffer(sizes.geometry.window(tensor.blocks, rows + kept, sizes.tiles), "uint32")
+            lines = [T.alloc_buffer(sizes.geometry.window(tensor.blocks, rows + kept, sizes.tiles), tensor.dtype)
                      for tensor, kept in zip(network.tensors, plan.history, strict=True)]
             for line, tensor, kept in zip(lines, network.tensors, plan.history, strict=True):
                 with T.serial(0, rows + kept) as row:
@@ -214,11 +218,13 @@ class _Sizes:
     def argument(self, name: str, what: Tensor | Picture) -> Any:
         """A tensor with margins, or a picture, as an argument of the function."""
         if isinstance(what, Tensor):
-            return T.arg(name, T.Buffer(self.geometry.shape(what.blocks, self.height, self.tiles), "uint32"))
+            return T.arg(name, T.Buffer(self.geometry.shape(what.blocks, self.height, self.tiles), what.dtype))
         return T.arg(name, T.Buffer((self.height * what.scale, self.width * what.scale, what.channels), "uint8"))
 
     def outside(self, tensor: Tensor) -> Any:
         """The word that surrounds the picture."""
+        if tensor.dtype != "uint32":
+            return tirx.const(0.0, tensor.dtype)
         return outside_word(tensor.zero_point, self.geometry.offset)
 
     def threads(self) -> Any:

@@ -63,9 +63,9 @@ class Calls:
         self._numbers: dict[Any, int] = {}
 
     def launch(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray], view: View,
-               zero_point: int, extent: Extent, buffer: Any = None) -> Any:
-        """Run a kernel that writes ``view`` of a packed tensor: a new one, or ``buffer``. Returns its variable."""
-        return self._launch(name, kernel, sources, constants, view, Tensor(view.total, zero_point), extent, buffer)
+               result: Tensor, extent: Extent, buffer: Any = None) -> Any:
+        """Run a kernel that writes ``view`` of ``result``: a new tensor, or ``buffer``. Returns its variable."""
+        return self._launch(name, kernel, sources, constants, view, result, extent, buffer)
 
     def draw(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray],
              picture: Picture, extent: Extent) -> Any:
@@ -84,9 +84,9 @@ class Calls:
         unique = name if self._names[name] == 1 else f"{name}_{self._names[name]}"
         return self.builder.add_func(function.with_attr("global_symbol", unique), unique)
 
-    def packed(self, blocks: int, extent: Extent) -> Any:
-        """The type of a packed tensor."""
-        return relax.TensorType(self.geometry.shape(blocks, extent[0], self._tiles(extent[1])), "uint32")
+    def packed(self, tensor: Tensor, extent: Extent) -> Any:
+        """The Relax type of a packed tensor."""
+        return relax.TensorType(self.geometry.shape(tensor.blocks, extent[0], self._tiles(extent[1])), tensor.dtype)
 
     def _launch(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray],
                 view: View | None, result: Tensor | Picture, extent: Extent, buffer: Any) -> Any:
@@ -103,7 +103,7 @@ class Calls:
         if isinstance(result, Picture):
             kind = relax.TensorType((extent[0] * result.scale, extent[1] * result.scale, result.channels), "uint8")
         else:
-            kind = self.packed(result.blocks, extent)
+            kind = self.packed(result, extent)
         if buffer is None:
             var = self.builder.emit(relax.call_tir(driver, relax.Tuple(arguments), kind))
         else:

@@ -13,6 +13,8 @@ import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
+from toolchain.lower.bindings import Activation, Bindings, channels_of
+
 
 @dataclass(frozen=True)
 class Quantization:
@@ -29,15 +31,6 @@ class Term:
     var: Any
     channels: int
     quantization: Quantization
-
-
-@dataclass(frozen=True, eq=False)
-class Activation:
-    """ReLU (``slopes`` None, ``low`` 0), a clip between real ``low`` and ``high``, or PReLU with float32 ``slopes``."""
-
-    low: float = float("-inf")
-    high: float = float("inf")
-    slopes: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,23 +93,8 @@ class InputChain:
 Chain = ConvChain | SumChain | ConcatChain | InputChain
 
 
-class Matcher:
-    """Looks chains up in one Relax function.
-
-    Args:
-        function: ``main`` with one float32 NCHW parameter and a single dataflow block.
-    """
-
-    def __init__(self, function: Any) -> None:
-        self.parameter = function.params[0]
-        self.definitions: dict[Any, Any] = {}
-        self.uses: dict[Any, int] = {}
-        for block in function.body.blocks:
-            for binding in block.bindings:
-                self.definitions[binding.var] = binding.value
-                for name in relax.analysis.free_vars(binding.value):
-                    self.uses[name] = self.uses.get(name, 0) + 1
-        self.result = function.body.body
+class Matcher(Bindings):
+    """Looks chains up in one Relax function, see `Bindings`."""
 
     def chain(self, var: Any) -> Chain | None:
         """The chain that ends in ``var = R.quantize(...)``; None if there is none that integer kernels cover."""
@@ -124,11 +102,11 @@ class Matcher:
         output = _per_tensor(call)
         if output is None:
             return None
-        value, channels = call.args[0], _channels(var)
+        value, channels = call.args[0], channels_of(var)
         if value.same_as(self.parameter):
             return InputChain(channels, output)
-        after, value = self._activation(value)
-        if self._is(value, "relax.concat") and after is None and int(self.definitions[value].attrs.axis) == 1:
+        after, value = self.activation(value)
+        if self.is_call(value, "relax.concat") and after is None and int(self.definitions[value].attrs.axis) == 1:
             terms = [self._term(part) for part in self.definitions[value].args[0].fields]
             return None if None in terms else ConcatChain(tuple(t for t in terms if t), output)
         single = self._term(value)
@@ -137,7 +115,7 @@ class Matcher:
         conv = self._conv(value, after, None, None, output)
         if conv is not None:
             return conv
-        if not self._is(value, "relax.add"):
+        if not self.is_call(value, "relax.add"):
             return None
         left, right = self.definitions[value].args
         first, second = self._term(left), self._term(right)
@@ -147,19 +125,19 @@ class Matcher:
             return None    # a kernel applies slopes to the accumulator, before it adds
         for branch, term in ((left, second), (right, first)):
             if term is not None and self.uses.get(branch) == 1:
-                before, inner = self._activation(branch)
+                before, inner = self.activation(branch)
                 conv = self._conv(inner, before, term, after, output)
-                if conv is not None and _channels(var) == conv.weight.shape[0]:
+                if conv is not None and channels_of(var) == conv.weight.shape[0]:
                     return conv
         return None
 
     def _conv(self, value: Any, before: Activation | None, residual: Term | None, after: Activation | None,
               output: Quantization) -> ConvChain | None:
         """A convolution with bias that ends in ``value``; None unless an integer kernel covers it."""
-        if not self._is(value, "relax.add"):
+        if not self.is_call(value, "relax.add"):
             return None
         conv, bias = self.definitions[value].args
-        if not self._is(conv, "relax.nn.conv2d") or not self._is(bias, "relax.reshape"):
+        if not self.is_call(conv, "relax.nn.conv2d") or not self.is_call(bias, "relax.reshape"):
             return None
         call = self.definitions[conv]
         source, weight = self._term(call.args[0]), self._constant(call.args[1])
@@ -178,70 +156,25 @@ class Matcher:
         return ConvChain(conv, source, codes, np.broadcast_to(scale, codes.shape[:1]), offsets[0], int(attrs.groups),
                          (top, left), (dilation[0], dilation[1]), before, residual, after, output)
 
-    def _activation(self, value: Any) -> tuple[Activation | None, Any]:
-        """Split ``value`` into its activation (None if it has none) and what the activation is applied to."""
-        if self._is(value, "relax.nn.relu"):
-            return Activation(low=0.0), self.definitions[value].args[0]
-        if self._is(value, "relax.nn.leakyrelu"):
-            call = self.definitions[value]
-            return Activation(slopes=np.full(_channels(value), call.attrs.alpha, np.float32)), call.args[0]
-        if self._is(value, "relax.nn.prelu"):
-            call = self.definitions[value]
-            slope = call.args[1]
-            if isinstance(slope, relax.Var):
-                slope = self.definitions.get(slope)
-            if isinstance(slope, relax.Call) and isinstance(slope.args[0], GenericConst):
-                slope = slope.args[0]    # a reshape of the constant
-            if isinstance(slope, GenericConst):
-                slopes = slope.value.numpy().astype(np.float32).reshape(-1)
-                return Activation(slopes=np.broadcast_to(slopes, (_channels(value),))), call.args[0]
-        above, inner = self._bound(value, "minimum")
-        below, inner = self._bound(inner, "maximum")
-        if above is None and below is None:
-            return None, value
-        return Activation(low=float("-inf") if below is None else below,
-                          high=float("inf") if above is None else above), inner
-
-    def _bound(self, value: Any, name: str) -> tuple[float | None, Any]:
-        """Half of a Clip, ``value`` = ``name``(x, constant): the constant and x; else None and ``value``.
-
-        TVM imports Clip as calls of generated functions called maximum and minimum, whose second argument is
-        ``where(isnan(constant), infinity, constant)``.
-        """
-        if not self._is(value, "relax.call_tir"):
-            return None, value
-        function, arguments = self.definitions[value].args[:2]
-        if function.name_hint.rstrip("0123456789_") != name or len(arguments.fields) != 2:
-            return None, value
-        inner, bound = arguments.fields
-        constant = self.definitions[bound].args[2] if self._is(bound, "relax.where") else bound
-        if not isinstance(constant, GenericConst) or np.isnan(constant.value.numpy()).any():
-            return None, value
-        return float(constant.value.numpy().reshape(())), inner
-
     def _term(self, value: Any) -> Term | None:
         """``value`` as R.dequantize of a quantized activation."""
-        if not self._is(value, "relax.dequantize"):
+        if not self.is_call(value, "relax.dequantize"):
             return None
         call = self.definitions[value]
         quantization = _per_tensor(call)
         if quantization is None or not isinstance(call.args[0], relax.Var):
             return None
-        return Term(call.args[0], _channels(value), quantization)
+        return Term(call.args[0], channels_of(value), quantization)
 
     def _constant(self, value: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """``value`` as R.dequantize of a constant: codes, scale, zero point."""
-        if not self._is(value, "relax.dequantize"):
+        if not self.is_call(value, "relax.dequantize"):
             return None
         args = self.definitions[value].args
         if not all(isinstance(arg, GenericConst) for arg in args):
             return None
         codes, scale, zero = (arg.value.numpy() for arg in args)
         return codes, scale, zero
-
-    def _is(self, value: Any, name: str) -> bool:
-        call = self.definitions.get(value) if value in self.definitions else None
-        return isinstance(call, relax.Call) and getattr(call.op, "name", None) == name
 
 
 def _per_tensor(call: Any) -> Quantization | None:
@@ -253,7 +186,3 @@ def _per_tensor(call: Any) -> Quantization | None:
     if scales.size != 1 or zeros.size != 1 or zeros.dtype != np.uint8:
         return None
     return Quantization(float(scales.reshape(())), int(zeros.reshape(())))
-
-
-def _channels(var: Any) -> int:
-    return int(var.ty.shape[1])

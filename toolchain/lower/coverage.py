@@ -1,4 +1,4 @@
-"""Count how much of a network's arithmetic the integer kernels do."""
+"""Count how much of a network's arithmetic our kernels do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from tvm import relax
 
-from toolchain.lower.chain import Matcher
+from toolchain.lower.bindings import Bindings
 from toolchain.lower.lowered import Coverage
 from toolchain.lower.movement import evaluate
 
@@ -15,12 +15,12 @@ SIDE = 48
 """Side of the picture on which multiply-accumulates are counted."""
 
 
-def measure(matcher: Matcher, covered: set[Any], float_operators: tuple[str, ...]) -> Coverage:
-    """Coverage of the imported function, given the convolutions (Relax variables) that became integer kernels."""
-    shape = matcher.parameter.ty.shape
+def measure(bindings: Bindings, covered: set[Any], float_operators: tuple[str, ...]) -> Coverage:
+    """Coverage of the imported function, given the convolutions (Relax variables) that became kernels of ours."""
+    shape = bindings.parameter.ty.shape
     sizes = {shape[2]: SIDE, shape[3]: SIDE}
     counts = [0, 0, 0, 0]
-    for var, call in matcher.definitions.items():
+    for var, call in bindings.definitions.items():
         name = getattr(call.op, "name", "") if isinstance(call, relax.Call) else ""
         if name not in ("relax.nn.conv2d", "relax.nn.conv2d_transpose"):
             continue

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from tvm import relax
-from tvm.ir import GlobalVar
 
 from toolchain.errors import ModelError
 from toolchain.kernels import conv as conv_kernel
@@ -17,9 +16,9 @@ from toolchain.kernels.driver import Picture, Tensor
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, Geometry, blocks_of
 from toolchain.kernels.spec import Conv, Elementwise, Operand, Pixels, Requantize, View
+from toolchain.lower.bindings import Activation
 from toolchain.lower.calls import Calls, Extent, Source
 from toolchain.lower.chain import (
-    Activation,
     Chain,
     ConcatChain,
     ConvChain,
@@ -30,7 +29,8 @@ from toolchain.lower.chain import (
     Term,
 )
 from toolchain.lower.lowered import Kernel
-from toolchain.lower.movement import MOVES, evaluate, pattern
+from toolchain.lower.movement import evaluate, pattern
+from toolchain.lower.operators import Operators
 from toolchain.lower.weights import arrange, fits, pad
 
 _SIDE = 48
@@ -74,13 +74,12 @@ class Emitter:
     def __init__(self, matcher: Matcher, chains: dict[Any, Chain | None], functions: Any, builder: relax.BlockBuilder,
                  pixels: Any, geometry: Geometry, dot: Dot) -> None:
         self.matcher, self.chains, self.builder, self.pixels = matcher, chains, builder, pixels
-        self.functions, self.geometry, self.dot = functions, geometry, dot
+        self.geometry, self.dot = geometry, dot
         self.calls = Calls(builder, pixels, geometry)
-        self.kernels: list[Kernel] = []
-        self.float_operators: list[str] = []
+        self.operators = Operators(matcher, functions, self.calls, self._known)
+        self.kernels: list[Kernel[Conv]] = []
         self.covered: set[Any] = set()
         self.done: dict[Any, Packed] = {}
-        self.floats: dict[Any, Any] = {}
         self.buffers: dict[Any, Any] = {}
         self.ordered: dict[Any, Packed] = {}
         self.places = self._places()
@@ -191,12 +190,13 @@ class Emitter:
                              hint="quantize activations per tensor")
         output = Quantization(float(scale.reshape(())), int(zero.reshape(())))
         channels = int(var.ty.shape[1])
-        value = self.float(call.args[0])
+        value = self.operators.value(call.args[0])
         view = self.target(var, channels)
         requantize, _ = self._requantize(None, None, output, None)
         kernel = ends.quantize(channels, view, self.geometry, requantize, output.scale)
         extent = self._extent(var)
-        written = self.calls.call("quantize", kernel, [value], self.calls.packed(view.total, extent), extent)
+        kind = self.calls.packed(Tensor(view.total, output.zero_point), extent)
+        written = self.calls.call("quantize", kernel, [value], kind, extent)
         return Packed(written, view, tuple(range(channels)), output)
 
     def _operand(self, term: Term, channels: int, output: Quantization) -> tuple[Operand, Packed]:
@@ -221,7 +221,8 @@ class Emitter:
             operand = Operand(source.view, 1, 1, zero, 1.0, source.slots)
             operation = Elementwise((operand,), Requantize(-zero, 255 - zero, zero), view)
             kernel = elementwise.build(operation, self.geometry)
-            copy = self.calls.launch("reorder", kernel, [source.source()], [], view, zero, extent)
+            copy = self.calls.launch("reorder", kernel, [source.source()], [], view, Tensor(count, zero),
+                                     extent)
             self.ordered[var] = Packed(copy, view, tuple(range(len(source.slots))), source.quantization)
         return self.ordered[var]
 
@@ -243,46 +244,14 @@ class Emitter:
 
     # -- float tensors -------------------------------------------------------------------------------------------
 
-    def float(self, value: Any) -> Any:
-        """The float tensor ``value`` of the imported module, in the new one: operators without an integer kernel."""
-        if value not in self.matcher.definitions:
-            if value == self.matcher.parameter:
-                raise ModelError("the network's input is used before it is quantized",
-                                 hint="quantize the input first, as every exporter of QDQ models does")
-            return value
-        if value not in self.floats:
-            self.floats[value] = self._float(value, self.matcher.definitions[value])
-        return self.floats[value]
-
-    def _float(self, value: Any, call: Any) -> Any:
-        if isinstance(call, relax.Var):
-            return self.float(call)
-        if isinstance(call, relax.TupleGetItem):
-            return self.builder.emit(relax.TupleGetItem(self.float(call.tuple_value), call.index))
-        if not isinstance(call, relax.Call) or not hasattr(call.op, "name"):
-            raise ModelError("a part of the network has neither an integer kernel nor a float operator of the compiler",
-                             hint="replace uncommon operators by convolutions and activations")
-        if call.op.name == "relax.call_tir" and call.args[0].name_hint == "mirror_pad":
-            # TVM reads beyond pictures that are smaller than the padding.
-            raise ModelError("the network pads by reflection, for which there is no kernel", hint="pad with zeros")
-        if call.op.name == "relax.dequantize":
-            return self._dequantize(value, call)
-        arguments = [self._float_argument(argument) for argument in call.args]
-        self._count(value, call)
-        return self.builder.emit(relax.Call(call.op, arguments, call.attrs, call.ty_args))
-
-    def _float_argument(self, argument: Any) -> Any:
-        if isinstance(argument, relax.Tuple):
-            return relax.Tuple([self._float_argument(field) for field in argument.fields])
-        if isinstance(argument, GlobalVar):
-            return self.calls.add(argument.name_hint, self.functions[argument])
-        return self.float(argument) if isinstance(argument, relax.Var) else argument
-
-    def _count(self, value: Any, call: Any) -> None:
-        """Take note of a float operator, unless it only moves data or works on single numbers."""
-        name = call.args[0].name_hint if call.op.name == "relax.call_tir" else call.op.name.split(".")[-1]
-        if call.op.name not in MOVES and getattr(value.ty, "ndim", -1) != 0:
-            self.float_operators.append(name)
+    def _known(self, value: Any) -> Any | None:
+        """The float tensor ``value`` where it is a dequantized one."""
+        if value == self.matcher.parameter:
+            raise ModelError("the network's input is used before it is quantized",
+                             hint="quantize the input first, as every exporter of QDQ models does")
+        if self.matcher.is_call(value, "relax.dequantize"):
+            return self._dequantize(value, self.matcher.definitions[value])
+        return None
 
     def _dequantize(self, value: Any, call: Any) -> Any:
         if not isinstance(call.args[0], relax.Var):
@@ -341,7 +310,8 @@ class Emitter:
         """Emit a kernel that computes ``var``, into a tensor of its own or into its part of a concatenation."""
         place = self.places.get(var)
         if place is None:
-            written = self.calls.launch(name, function, sources, constants, view, output.zero_point, self._extent(var))
+            written = self.calls.launch(name, function, sources, constants, view,
+                                        Tensor(view.total, output.zero_point), self._extent(var))
         else:
             written = self._write_buffer(place.concat, name, function, sources, constants, view, output)
         return Packed(written, view, tuple(range(channels)), output)
@@ -349,8 +319,9 @@ class Emitter:
     def _write_buffer(self, concat: Any, name: str, function: Any, sources: list[Source], constants: list[np.ndarray],
                       view: View, output: Quantization) -> Any:
         """Write a part of a concatenation's buffer: the first part allocates it, the others write in place."""
-        self.buffers[concat] = self.calls.launch(name, function, sources, constants, view, output.zero_point,
-                                                 self._extent(concat), self.buffers.get(concat))
+        self.buffers[concat] = self.calls.launch(name, function, sources, constants, view,
+                                                 Tensor(view.total, output.zero_point), self._extent(concat),
+                                                 self.buffers.get(concat))
         return self.buffers[concat]
 
     def _extent(self, var: Any) -> Extent:

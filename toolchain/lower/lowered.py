@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from toolchain.kernels.driver import Stream, Tensor
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Conv
 from toolchain.lower.calls import Launch
+
+Spec = TypeVar("Spec")
+"""What a convolution kernel computes: `toolchain.kernels.spec.Conv` or `toolchain.kernels.float_spec.FloatConv`."""
 
 
 @dataclass(frozen=True)
-class Kernel:
+class Kernel(Generic[Spec]):
     """A convolution kernel of the module, not yet scheduled.
 
     Attributes:
@@ -24,7 +26,7 @@ class Kernel:
     """
 
     name: str
-    conv: Conv
+    conv: Spec
     work: int
     enlarged: int
 
@@ -41,7 +43,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a network's arithmetic is integer.
+    """How much of a network's arithmetic is integer, or for a float network, is done by our kernels.
 
     Attributes:
         integer_convolutions, convolutions: counts.
@@ -75,7 +77,7 @@ class Network:
 
 
 @dataclass(frozen=True, eq=False)
-class Lowered:
+class Lowered(Generic[Spec]):
     """The lowered network.
 
     Attributes:
@@ -88,7 +90,7 @@ class Lowered:
     """
 
     module: Any
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[Kernel[Spec], ...]
     geometry: Geometry
     coverage: Coverage
     network: Network | None = None

@@ -14,6 +14,7 @@ from tvm import relax
 from toolchain.errors import ModelError, last_line
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.kernels.spec import Conv
 from toolchain.lower.chain import Chain, ConvChain, Matcher
 from toolchain.lower.coverage import measure
 from toolchain.lower.emit import Emitter
@@ -60,7 +61,7 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
     return Geometry(margin, dot.columns, dot.offset)
 
 
-def lower_model(model: onnx.ModelProto, dot: Dot) -> Lowered:
+def lower_model(model: onnx.ModelProto, dot: Dot) -> Lowered[Conv]:
     """`lower` of a canonical QDQ model, with the geometry that it needs, streamed where that can be.
 
     Raises:
@@ -70,7 +71,7 @@ def lower_model(model: onnx.ModelProto, dot: Dot) -> Lowered:
     return stream(lower(module, geometry_for(module, dot), dot))
 
 
-def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered:
+def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered[Conv]:
     """Turn an imported QDQ module into integer kernels on packed tensors.
 
     The new ``main`` takes uint8 ``(height, width, channels)`` and returns uint8 ``(height*scale, width*scale,
@@ -115,7 +116,7 @@ def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered:
         builder.emit_func_output(result)
     if refused is not None:
         raise refused
-    coverage = measure(matcher, emitter.covered, tuple(emitter.float_operators))
+    coverage = measure(matcher, emitter.covered, tuple(emitter.operators.names))
     calls = emitter.calls
     network = Network(tuple(calls.launches), tuple(calls.tensors)) if calls.integer else None
     return Lowered(builder.finalize(), tuple(emitter.kernels), geometry, coverage, network)

@@ -9,13 +9,13 @@ from tvm.ir import IRModule
 
 from toolchain.kernels import driver
 from toolchain.kernels.driver import Picture, Stream
-from toolchain.lower.lowered import Lowered
+from toolchain.lower.lowered import Lowered, Spec
 
 ENTRY = "stream"
 """Name of the function."""
 
 
-def stream(lowered: Lowered) -> Lowered:
+def stream(lowered: Lowered[Spec]) -> Lowered[Spec]:
     """``lowered`` with a ``main`` of one call, see `toolchain.kernels.driver.stream`, if it can be streamed: if all of
     it is kernels at the picture's own size. Else it is returned as it is.
     """

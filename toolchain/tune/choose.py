@@ -17,6 +17,7 @@ from toolchain.tune.task import normal
 
 if TYPE_CHECKING:
     from toolchain.kernels.intrinsics.dot import Dot
+    from toolchain.kernels.spec import Conv
     from toolchain.lower import Kernel
 
 SIZE = (360, 640)
@@ -57,7 +58,7 @@ class Tuning:
     width: int = SIZE[1]
     threads: int = 1
 
-    def choose(self, kernel: Kernel, columns: int, dot: Dot) -> Choice:
+    def choose(self, kernel: Kernel[Conv], columns: int, dot: Dot) -> Choice:
         """The tile for ``kernel``, with ``columns`` pixels in a column tile: of its records the one whose size is
         nearest, then the one whose number of threads is.
         """
@@ -89,7 +90,7 @@ def read_tuning(target: Target, folders: Iterable[Path] = (), size: tuple[int, i
     return Tuning(tuple(log.best() for log in (*found, *([shipped] if shipped else []))), *size, target.cores)
 
 
-def coverage(kernels: Sequence[Kernel], choices: Sequence[Choice]) -> TunedCoverage:
+def coverage(kernels: Sequence[Kernel[Conv]], choices: Sequence[Choice]) -> TunedCoverage:
     """How much of ``kernels`` is tuned, given the choice for each."""
     tuned = [kernel.macs for kernel, choice in zip(kernels, choices, strict=True) if choice.record is not None]
     return TunedCoverage(len(kernels), len(tuned), sum(kernel.macs for kernel in kernels), sum(tuned))

@@ -12,6 +12,7 @@ from toolchain.images import read_images
 from toolchain.targets import Target
 
 if TYPE_CHECKING:
+    from toolchain.kernels.spec import Conv
     from toolchain.lower import Kernel
 
 _SIDE = 48
@@ -19,7 +20,7 @@ _SIDE = 48
 
 def kernels_of(
     path: Path, target: Target, calibration: Path | Sequence[Path] | None = None, value_range: str | None = None
-) -> tuple[Kernel, ...]:
+) -> tuple[Kernel[Conv], ...]:
     """The convolution kernels that ``target`` gets for an ONNX model, in order of execution.
 
     A float model is quantized in a hurry, without photographs on noise: the numbers do not change a kernel's speed.

@@ -59,7 +59,7 @@ class Demand:
 
 
 def tasks_of(
-    networks: Iterable[Sequence[Kernel]], sizes: Sequence[tuple[int, int]], counts: Sequence[int]
+    networks: Iterable[Sequence[Kernel[Conv]]], sizes: Sequence[tuple[int, int]], counts: Sequence[int]
 ) -> dict[Task, Demand]:
     """The tasks of some networks for pictures of ``sizes`` (height, width) on ``counts`` threads: equal kernels of one
     network or of several are one task.

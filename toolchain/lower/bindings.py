@@ -1,0 +1,89 @@
+"""Look-ups in a Relax function: what a variable is bound to, how often it is used, which activation it ends in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import relax
+from tvm.ir import GenericConst
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """ReLU (``slopes`` None, ``low`` 0), a clip between real ``low`` and ``high``, or PReLU with float32 ``slopes``."""
+
+    low: float = float("-inf")
+    high: float = float("inf")
+    slopes: np.ndarray | None = None
+
+
+class Bindings:
+    """The bindings of one Relax function.
+
+    Args:
+        function: ``main`` with one float32 NCHW parameter and a single dataflow block.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self.parameter = function.params[0]
+        self.definitions: dict[Any, Any] = {}
+        self.uses: dict[Any, int] = {}
+        for block in function.body.blocks:
+            for binding in block.bindings:
+                self.definitions[binding.var] = binding.value
+                for name in relax.analysis.free_vars(binding.value):
+                    self.uses[name] = self.uses.get(name, 0) + 1
+        self.result = function.body.body
+
+    def activation(self, value: Any) -> tuple[Activation | None, Any]:
+        """Split ``value`` into its activation (None if it has none) and what the activation is applied to."""
+        if self.is_call(value, "relax.nn.relu"):
+            return Activation(low=0.0), self.definitions[value].args[0]
+        if self.is_call(value, "relax.nn.leakyrelu"):
+            call = self.definitions[value]
+            return Activation(slopes=np.full(channels_of(value), call.attrs.alpha, np.float32)), call.args[0]
+        if self.is_call(value, "relax.nn.prelu"):
+            call = self.definitions[value]
+            slope = call.args[1]
+            if isinstance(slope, relax.Var):
+                slope = self.definitions.get(slope)
+            if isinstance(slope, relax.Call) and isinstance(slope.args[0], GenericConst):
+                slope = slope.args[0]    # a reshape of the constant
+            if isinstance(slope, GenericConst):
+                slopes = slope.value.numpy().astype(np.float32).reshape(-1)
+                return Activation(slopes=np.broadcast_to(slopes, (channels_of(value),))), call.args[0]
+        above, inner = self._bound(value, "minimum")
+        below, inner = self._bound(inner, "maximum")
+        if above is None and below is None:
+            return None, value
+        return Activation(low=float("-inf") if below is None else below,
+                          high=float("inf") if above is None else above), inner
+
+    def _bound(self, value: Any, name: str) -> tuple[float | None, Any]:
+        """Half of a Clip, ``value`` = ``name``(x, constant): the constant and x; else None and ``value``.
+
+        TVM imports Clip as calls of generated functions called maximum and minimum, whose second argument is
+        ``where(isnan(constant), infinity, constant)``.
+        """
+        if not self.is_call(value, "relax.call_tir"):
+            return None, value
+        function, arguments = self.definitions[value].args[:2]
+        if function.name_hint.rstrip("0123456789_") != name or len(arguments.fields) != 2:
+            return None, value
+        inner, bound = arguments.fields
+        constant = self.definitions[bound].args[2] if self.is_call(bound, "relax.where") else bound
+        if not isinstance(constant, GenericConst) or np.isnan(constant.value.numpy()).any():
+            return None, value
+        return float(constant.value.numpy().reshape(())), inner
+
+    def is_call(self, value: Any, name: str) -> bool:
+        """Whether ``value`` is bound to a call of the Relax operator ``name``."""
+        call = self.definitions.get(value) if value in self.definitions else None
+        return isinstance(call, relax.Call) and getattr(call.op, "name", None) == name
+
+
+def channels_of(var: Any) -> int:
+    """Channels of a variable (1, C, h, w)."""
+    return int(var.ty.shape[1])

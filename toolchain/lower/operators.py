@@ -1,0 +1,70 @@
+"""Operators without a kernel of ours stay Relax operators on float32 (1, C, h, w), which TVM compiles its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import relax
+from tvm.ir import GlobalVar
+
+from toolchain.errors import ModelError
+from toolchain.lower.bindings import Bindings
+from toolchain.lower.calls import Calls
+from toolchain.lower.movement import MOVES
+
+
+class Operators:
+    """Copies operators of the imported module into the new one, on demand.
+
+    Args:
+        bindings: of the imported ``main``.
+        functions: of the imported module.
+        calls: of the new ``main``.
+        known: the float tensor of a variable that kernels compute; None for all others.
+    """
+
+    def __init__(self, bindings: Bindings, functions: Any, calls: Calls, known: Callable[[Any], Any | None]) -> None:
+        self.bindings, self.functions, self.calls, self.known = bindings, functions, calls, known
+        self.names: list[str] = []
+        """The operators copied so far, but for those that only move data or work on single numbers."""
+        self._done: dict[Any, Any] = {}
+
+    def value(self, value: Any) -> Any:
+        """The tensor ``value`` of the imported module, in the new one.
+
+        Raises:
+            ModelError: an operator that cannot be copied.
+        """
+        if value not in self._done:
+            known = self.known(value)
+            self._done[value] = self._copy(value) if known is None else known
+        return self._done[value]
+
+    def _copy(self, value: Any) -> Any:
+        call = self.bindings.definitions.get(value)
+        builder = self.calls.builder
+        if call is None:
+            return value
+        if isinstance(call, relax.Var):
+            return self.value(call)
+        if isinstance(call, relax.TupleGetItem):
+            return builder.emit(relax.TupleGetItem(self.value(call.tuple_value), call.index))
+        if not isinstance(call, relax.Call) or not hasattr(call.op, "name"):
+            raise ModelError("a part of the network has neither a kernel nor an operator of the compiler",
+                             hint="replace uncommon operators by convolutions and activations")
+        if call.op.name == "relax.call_tir" and call.args[0].name_hint == "mirror_pad":
+            # TVM reads beyond pictures that are smaller than the padding.
+            raise ModelError("the network pads by reflection, for which there is no kernel", hint="pad with zeros")
+        arguments = [self._argument(argument) for argument in call.args]
+        name = call.args[0].name_hint if call.op.name == "relax.call_tir" else call.op.name.split(".")[-1]
+        if call.op.name not in MOVES and getattr(value.ty, "ndim", -1) != 0:
+            self.names.append(name)
+        return builder.emit(relax.Call(call.op, arguments, call.attrs, call.ty_args))
+
+    def _argument(self, argument: Any) -> Any:
+        if isinstance(argument, relax.Tuple):
+            return relax.Tuple([self._argument(field) for field in argument.fields])
+        if isinstance(argument, GlobalVar):
+            return self.calls.add(argument.name_hint, self.functions[argument])
+        return self.value(argument) if isinstance(argument, relax.Var) else argument
