@@ -87,7 +87,7 @@ def test_the_float_network_is_the_models_own(make):
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (expected,) = session.run(None, {"input": pixels.transpose(2, 0, 1)[None].astype(np.float32) / scale})
     expected = np.clip(np.rint(expected[0] * scale), 0, 255).transpose(1, 2, 0)
-    found = float_upscale(sr, threads=1)(pixels)
+    found = float_upscale(sr.model, sr.value_range, threads=1)(pixels)
     assert found.dtype == np.uint8
     assert np.abs(found - expected).max() <= 1  # a value right between two codes may fall to either side
     assert np.mean(found != expected) < 0.01

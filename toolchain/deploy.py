@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,16 +18,20 @@ import numpy.typing as npt
 from toolchain import bundle as store
 from toolchain.bundle import IntegerCoverage, Manifest, Versions
 from toolchain.cpu import let_tvm_use_all_cores, this_cpu
-from toolchain.errors import CalibrationError, OutputError
+from toolchain.errors import CalibrationError, ModelError, OutputError, TuningError
 from toolchain.images import ImageSet, read_images
 from toolchain.link import find_linker, is_native
+from toolchain.precision import INT8, read_precision
 from toolchain.report.network import Network, describe_network
 from toolchain.stages import Compiled, Stages, Upscale, real_stages
 from toolchain.targets import Target, architecture, find_target
 from toolchain.tune.choose import SIZE, read_tuning
-from toolchain.verify import Verified, make_cases, tolerance_for, verdict, verify
+from toolchain.verify import Verified, make_cases, standard_for, verdict, verify
 
 if TYPE_CHECKING:
+    import onnx
+
+    from toolchain.frontend import SRModel
     from toolchain.quantize import QuantizedModel, Settings
 
 Pixels = npt.NDArray[np.uint8]
@@ -54,13 +58,15 @@ class Request:
     Attributes:
         model: an ONNX file.
         out: the bundle's folder if it ends in ``.clipfree``, else the folder in which it is made.
-        calibration: a folder of photographs, or picture files; not needed for a model that is quantized already.
+        calibration: a folder of photographs, or picture files; not needed for a model that is quantized already, and
+            for a float network only to be verified on.
         target: a target's name, or "host".
         name: of the bundle; default: the model file's.
         value_range: what the model's floats mean, "0..1" or "0..255"; None to find out.
         settings: of the quantization; None for the defaults.
         logs: folders of tuning logs that come before those of the package.
         size: height and width of the picture whose tuned tiles are taken.
+        precision: "int8", or "float32" or "float16" for a baseline.
     """
 
     model: Path
@@ -72,6 +78,37 @@ class Request:
     settings: Settings | None = None
     logs: tuple[Path, ...] = ()
     size: tuple[int, int] = SIZE
+    precision: str = INT8
+
+    @property
+    def title(self) -> str:
+        """The bundle's name; a float network's does not get in the way of the integer one's."""
+        return self.name or self.model.stem + ("" if self.precision == INT8 else f"_{self.precision}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A network that is ready to be compiled.
+
+    Attributes:
+        model: with its facts: quantized, or normalized only.
+        photos: the user's.
+        warnings: for the user.
+        compile: to a library.
+        reference: what the library is held against.
+        files: of the bundle, by name: the network, and how it came to be.
+        changes: what normalization did.
+        representative: of the calibration, as a dictionary; None without one.
+    """
+
+    model: QuantizedModel | SRModel
+    photos: ImageSet | None
+    warnings: tuple[str, ...]
+    compile: Callable[[], Compiled]
+    reference: Callable[[], Upscale]
+    files: Mapping[str, bytes]
+    changes: tuple[str, ...]
+    representative: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +167,7 @@ def deploy(
         CalibrationError: the photographs cannot be used, or there are none.
         TargetError: unknown target, or no linker.
         TuningError: a tuning log cannot be used.
-        VerificationError: the library does not equal the integer reference.
+        VerificationError: the library does not equal the integer reference, or is too far from the float model.
         OutputError: the bundle cannot be written.
     """
     let_tvm_use_all_cores()
@@ -138,39 +175,39 @@ def deploy(
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
     target = find_target(request.target)
     linker = find_linker(target.triple)
-    tuning = read_tuning(target, request.logs, request.size)
     stages = stages or real_stages()
-    model, photos, warnings = _quantized(request, stages, line)
-    path = bundle_path(request.out, request.name or request.model.stem)
+    prepare = _quantized if read_precision(request.precision) == INT8 else _normalized
+    prepared = prepare(request, stages, target, line)
+    model, warnings = prepared.model, prepared.warnings
+    path = bundle_path(request.out, request.title)
     runs_here = is_native(target.triple) and not target.missing_on(this_cpu())
     with store.new_bundle(path) as folder:
         with line.step("compile") as note:
-            compiled = stages.compile(model, target, tuning)
-            coverage = _coverage(compiled)
-            note(f"integer coverage: {coverage}; tuned: {compiled.tuned}")
+            compiled = prepared.compile()
+            network = describe_network(model.model)
+            manifest = _manifest(request, model, target, compiled, network)
+            note(f"{manifest.arithmetic}; tuned: {compiled.tuned}")
         with line.step("link") as note:
             compiled.export(folder / store.LIBRARY, linker)
             note(f"{(folder / store.LIBRARY).stat().st_size / 1e3:.0f} kB with {' '.join(linker.command)}")
         with line.step("verify") as note:
-            picture = _natural(photos, model.channels)
-            reference = stages.reference(model.model)
+            picture = _natural(prepared.photos, model.channels)
+            reference = prepared.reference()
             verified: tuple[Verified, ...] = ()
             if runs_here:
                 upscale = stages.run(folder / store.LIBRARY, model.channels, model.scale)
-                allowed = tolerance_for(coverage.float_operators)
-                verified = verify(upscale, reference, make_cases(model.channels, picture), tolerance=allowed,
-                                  progress=note)  # fmt: skip
-                note(f"{verdict(verified)} in {len(verified)} pictures")
+                standard = standard_for(request.precision, manifest.coverage.float_operators)
+                verified = verify(upscale, reference, make_cases(model.channels, picture), standard, progress=note)
+                note(f"{verdict(verified, standard)} in {len(verified)} pictures")
             else:
                 unseen = _unseen(target)
                 note(f"left out: {unseen}")
                 warnings += (f"not verified: {unseen}",)
         with line.step("write") as note:
-            network = describe_network(model.model)
-            manifest = _manifest(request, model, target, compiled, coverage, network)
-            report = _report(request, model, manifest, network, photos, verified, warnings)
+            report = _report(request, prepared, manifest, network, verified)
+            report["warnings"] = list(warnings)
             report["tuning"] = _tuning(compiled, request.size)
-            _write_files(folder, model, reference, picture, report)
+            _write_files(folder, prepared, reference, picture, report)
             manifest = store.seal(folder, manifest)
             store.open_bundle(folder, for_this_machine=False)
             note(str(path))
@@ -197,12 +234,56 @@ def bundle_path(out: Path, name: str) -> Path:
     return out / f"{name}{store.SUFFIX}"
 
 
-def _quantized(
-    request: Request, stages: Stages, line: _Progress
-) -> tuple[QuantizedModel, ImageSet | None, tuple[str, ...]]:
+def _quantized(request: Request, stages: Stages, target: Target, line: _Progress) -> _Prepared:
+    """The integer network."""
+    # What can fail for want of something on this machine fails first, not after minutes of calibration.
+    tuning = read_tuning(target, request.logs, request.size)
+    model, photos, warnings = _quantize(request, stages, line)
+    recipe = model.recipe
+    files = {store.QDQ: model.model.SerializeToString(deterministic=True), store.RECIPE: recipe.to_json().encode()}
+    return _Prepared(model, photos, warnings, lambda: stages.compile(model, target, tuning),
+                     lambda: stages.reference(model.model), files, recipe.changes,
+                     asdict(recipe.representative) if recipe.representative else None)  # fmt: skip
+
+
+def _normalized(request: Request, stages: Stages, target: Target, line: _Progress) -> _Prepared:
+    """The float network."""
+    from toolchain.kernels.vectors import vectors_for
+
+    vectors_for(target, request.precision)  # fails now rather than later
+    if request.logs:
+        raise TuningError("float kernels are not tuned: no log knows them", hint="leave out --logs")
+    if request.settings is not None:
+        raise CalibrationError("a float network has no ranges to estimate", hint="leave out --ranges")
+    source = _load(request, stages, line)
+    if stages.is_quantized(source):
+        raise ModelError(f"{request.model.name} is quantized already", hint="give the float model for a float network")
+    model = _normalize(request, stages, source, line)
+    photos = None if request.calibration is None else _photos(request.calibration, model.channels, line)
+    return _Prepared(model, photos, _skipped(photos), lambda: stages.compile_float(model, target, request.precision),
+                     lambda: stages.float_reference(model.model, model.value_range),
+                     {store.FLOAT: model.model.SerializeToString(deterministic=True)}, model.changes)  # fmt: skip
+
+
+def _load(request: Request, stages: Stages, line: _Progress) -> onnx.ModelProto:
     with line.step("load") as note:
         source = stages.load(request.model)
         note(f"{request.model.name}, {len(source.graph.node)} operators")
+    return source
+
+
+def _normalize(request: Request, stages: Stages, source: onnx.ModelProto, line: _Progress) -> SRModel:
+    with line.step("normalize") as note:
+        sr = stages.normalize(source, value_range=request.value_range)
+        clip = f"clip to {sr.clip.low:g}..{sr.clip.high:g} taken off" if sr.clip else "no clip found"
+        note(f"x{sr.scale}, {'RGB' if sr.channels == 3 else 'luma'}, {clip}")
+    return sr
+
+
+def _quantize(
+    request: Request, stages: Stages, line: _Progress
+) -> tuple[QuantizedModel, ImageSet | None, tuple[str, ...]]:
+    source = _load(request, stages, line)
     if stages.is_quantized(source):
         photos = _photos(request.calibration, 3, line) if request.calibration is not None else None
         with line.step("quantize") as note:
@@ -211,10 +292,7 @@ def _quantized(
         return model, photos, _skipped(photos)
     if request.calibration is None:
         raise CalibrationError("no photographs to calibrate with", hint="name a folder of photographs with --calib")
-    with line.step("normalize") as note:
-        sr = stages.normalize(source, value_range=request.value_range)
-        clip = f"clip to {sr.clip.low:g}..{sr.clip.high:g} taken off" if sr.clip else "no clip found"
-        note(f"x{sr.scale}, {'RGB' if sr.channels == 3 else 'luma'}, {clip}")
+    sr = _normalize(request, stages, source, line)
     photos = _photos(request.calibration, sr.channels, line)
     with line.step("quantize") as note:
         model = stages.quantize(sr, photos.images, request.settings)
@@ -242,24 +320,18 @@ def _natural(photos: ImageSet | None, channels: int) -> Pixels | None:
     return image[:, :, :channels]
 
 
-def _coverage(compiled: Compiled) -> IntegerCoverage:
-    found = compiled.coverage
+def _coverage(compiled: Compiled, precision: str) -> IntegerCoverage:
+    found, integer = compiled.coverage, precision == INT8
     return IntegerCoverage(
-        int(found.convolutions), int(found.integer_convolutions), float(found.macs), float(found.integer_macs),
-        tuple(found.float_operators),
+        int(found.convolutions), int(found.integer_convolutions) * integer, float(found.macs),
+        float(found.integer_macs) * integer, tuple(found.float_operators),
     )  # fmt: skip
 
 
-def _manifest(
-    request: Request,
-    model: QuantizedModel,
-    target: Target,
-    compiled: Compiled,
-    coverage: IntegerCoverage,
-    network: Network,
-) -> Manifest:
+def _manifest(request: Request, model: QuantizedModel | SRModel, target: Target, compiled: Compiled,
+              network: Network) -> Manifest:  # fmt: skip
     return Manifest(
-        name=request.name or request.model.stem,
+        name=request.title,
         versions=Versions.installed(),
         target=target,
         library=store.LIBRARY,
@@ -272,7 +344,8 @@ def _manifest(
         # At a large size, where the rounding of widths to column tiles no longer shows; the input comes on top.
         workspace_per_pixel=compiled.workspace(1080, 1920) / (1080 * 1920) + model.channels,
         line_buffers=compiled.line_buffers(1920),
-        coverage=coverage,
+        precision=request.precision,
+        coverage=_coverage(compiled, request.precision),
         tuned=compiled.tuned,
         kernels=tuple(str(getattr(kernel, "name", kernel)) for kernel in compiled.kernels),
         tensors=network.tensors,
@@ -280,18 +353,16 @@ def _manifest(
     )
 
 
-def _report(
-    request: Request, model: QuantizedModel, manifest: Manifest, network: Network, photos: ImageSet | None,
-    verified: tuple[Verified, ...], warnings: tuple[str, ...],
-) -> dict[str, Any]:  # fmt: skip
+def _report(request: Request, prepared: _Prepared, manifest: Manifest, network: Network,
+            verified: tuple[Verified, ...]) -> dict[str, Any]:  # fmt: skip
     """What was done, with nothing in it that differs between two runs on the same files."""
-    representative = model.recipe.representative
+    model, photos = prepared.model, prepared.photos
     return {
         "model": {
             "file": request.model.name,
             "sha256": hashlib.sha256(request.model.read_bytes()).hexdigest(),
             "clip": asdict(model.clip) if model.clip else None,
-            "changes": list(model.recipe.changes),
+            "changes": list(prepared.changes),
         },
         "network": {
             "parameters": network.parameters,
@@ -301,11 +372,11 @@ def _report(
         "calibration": {
             "photographs": list(photos.names) if photos else [],
             "left_out": [asdict(skipped) for skipped in photos.skipped] if photos else [],
-            "representative": asdict(representative) if representative else None,
+            "representative": prepared.representative,
         },
+        "precision": manifest.precision,
         "coverage": {**asdict(manifest.coverage), "share": manifest.coverage.share},
         "verification": [asdict(case) for case in verified],
-        "warnings": list(warnings),
     }
 
 
@@ -316,14 +387,13 @@ def _tuning(compiled: Compiled, size: tuple[int, int]) -> dict[str, Any]:
     return {**asdict(compiled.tuned), "share": share, "height": size[0], "width": size[1], "tiles": tiles}
 
 
-def _write_files(
-    folder: Path, model: QuantizedModel, reference: Upscale, picture: Pixels | None, report: dict[str, Any]
-) -> None:
-    cases = make_cases(model.channels, picture)
+def _write_files(folder: Path, prepared: _Prepared, reference: Upscale, picture: Pixels | None,
+                 report: dict[str, Any]) -> None:  # fmt: skip
+    cases = make_cases(prepared.model.channels, picture)
     golden = cases[0 if picture is None else -1].pixels
     buffer = io.BytesIO()
     np.savez_compressed(buffer, input=golden, output=reference(golden))
     (folder / store.GOLDEN).write_bytes(buffer.getvalue())
-    (folder / store.QDQ).write_bytes(model.model.SerializeToString(deterministic=True))
-    (folder / store.RECIPE).write_text(model.recipe.to_json(), encoding="utf-8")
+    for name, data in prepared.files.items():
+        (folder / name).write_bytes(data)
     (folder / store.REPORT).write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")

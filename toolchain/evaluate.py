@@ -16,7 +16,7 @@ from toolchain.report.metrics import luma, psnr, shaved, ssim
 from toolchain.runtime.photo import upscale_photo
 
 if TYPE_CHECKING:
-    from toolchain.frontend import SRModel
+    import onnx
 
 Pixels = npt.NDArray[np.uint8]
 Upscale = Callable[[Pixels], Pixels]
@@ -107,16 +107,22 @@ def evaluate(
     return Evaluation(tuple(rows), _mean(rows), border, scale)
 
 
-def float_upscale(sr: SRModel, *, threads: int | None = None) -> Upscale:
-    """The float network through onnxruntime as a function on pixels; its output is clipped and rounded to u8."""
+def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, threads: int | None = None) -> Upscale:
+    """A normalized float network through onnxruntime as a function on pixels; its output is clipped and rounded to u8.
+
+    Args:
+        model: ``input`` (1, C, h, w) to ``output`` (1, C, h*scale, w*scale), float32.
+        value_range: what its numbers mean: black and white.
+        threads: to use; None for all.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
         options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(sr.model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    low, high = sr.value_range
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    low, high = value_range
     step = np.float32((high - low) / 255)
 
     def upscale(pixels: Pixels) -> Pixels:

@@ -65,7 +65,9 @@ class Stages:
         quantize: with photographs, to canonical QDQ.
         canonicalize: another tool's QDQ model to canonical QDQ.
         compile: to a library, with the tiles that tuning found.
+        compile_float: a float model to a library of this precision.
         reference: the integer reference of a QDQ model.
+        float_reference: a float model of this value range in onnxruntime.
         run: a library file as a function on pixels; (path, channels, scale).
     """
 
@@ -75,12 +77,15 @@ class Stages:
     quantize: Quantize
     canonicalize: Callable[[onnx.ModelProto], QuantizedModel]
     compile: Callable[[QuantizedModel, Target, Tuning], Compiled]
+    compile_float: Callable[[SRModel, Target, str], Compiled]
     reference: Callable[[onnx.ModelProto], Upscale]
+    float_reference: Callable[[onnx.ModelProto, tuple[float, float]], Upscale]
     run: Callable[[Path, int, int], Upscale]
 
 
 def real_stages() -> Stages:
     """The stages of this toolchain; imports them, but not yet TVM."""
+    from toolchain.evaluate import float_upscale
     from toolchain.frontend import is_quantized, load_model, normalize
     from toolchain.quantize import IntegerReference, quantize
 
@@ -95,6 +100,12 @@ def real_stages() -> Stages:
         compiled: Compiled = build(model, target, tuning)
         return compiled
 
+    def compile_float(model: SRModel, target: Target, precision: str) -> Compiled:
+        from toolchain.float_build import compile_float_model
+
+        compiled: Compiled = compile_float_model(model, target, precision)
+        return compiled
+
     def run(library: Path, channels: int, scale: int) -> Upscale:
         from toolchain.runtime.runner import Runner
 
@@ -107,6 +118,8 @@ def real_stages() -> Stages:
         quantize=quantize,
         canonicalize=canonicalize,
         compile=compile_model,
+        compile_float=compile_float,
         reference=lambda model: IntegerReference(model).run,
+        float_reference=float_upscale,
         run=run,
     )

@@ -2,7 +2,7 @@
 
 Where operators stay float, their last bits depend on who computes them; a value that lies on the edge between two codes
 may then be rounded to either, and `FLOAT_TOLERANCE` says how far pixels may differ for that. Wholly integer networks
-have no such excuse.
+have no such excuse. A network that is deployed in float is held against the float model, within a stated bound.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.errors import VerificationError
+from toolchain.precision import FLOAT16, FLOAT32
 
 FLOAT_TOLERANCE = 2
 """Codes by which pixels may differ where a part of the network runs in float: a neighbour's code at the end of the
@@ -21,6 +22,21 @@ float part, enlarged by what follows."""
 
 Pixels = npt.NDArray[np.uint8]
 Upscale = Callable[[Pixels], Pixels]
+
+
+@dataclass(frozen=True)
+class Standard:
+    """What a library is held against: its name, and the codes by which pixels may differ."""
+
+    name: str
+    tolerance: int = 0
+
+
+EXACT = Standard("integer reference")
+_FLOAT = {
+    FLOAT32: Standard("float model in onnxruntime", 1),
+    FLOAT16: Standard("float model in onnxruntime", 8),
+}
 
 
 @dataclass(frozen=True)
@@ -72,16 +88,16 @@ def make_cases(channels: int, natural: Pixels | None = None, *, seed: int = 0) -
 
 
 def verify(
-    upscale: Upscale, reference: Upscale, cases: Sequence[Case], *, tolerance: int = 0,
+    upscale: Upscale, reference: Upscale, cases: Sequence[Case], standard: Standard = EXACT, *,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[Verified, ...]:  # fmt: skip
-    """Demand equal bytes, or pixels within ``tolerance``, on every case.
+    """Demand equal bytes, or pixels within the standard's tolerance, on every case.
 
     Args:
         upscale: the compiled library.
-        reference: the integer reference.
+        reference: the standard, as a function.
         cases: pictures to compare on.
-        tolerance: in codes; 0 for networks that are wholly integer, `FLOAT_TOLERANCE` for others.
+        standard: see `standard_for`.
         progress: called with the name of each case before it runs.
 
     Raises:
@@ -91,13 +107,14 @@ def verify(
     for case in cases:
         if progress is not None:
             progress(case.name)
-        difference = compare(case.name, upscale(case.pixels), reference(case.pixels), tolerance=tolerance)
+        difference = compare(case.name, upscale(case.pixels), reference(case.pixels), standard)
         results.append(Verified(case.name, case.pixels.shape[0], case.pixels.shape[1], case.pixels.size, difference))
     return tuple(results)
 
 
-def compare(name: str, found: Pixels, expected: Pixels, *, tolerance: int = 0) -> int:
-    """Demand equal bytes of two pictures u8 (h, w, C), or values within ``tolerance``; returns the largest difference.
+def compare(name: str, found: Pixels, expected: Pixels, standard: Standard = EXACT) -> int:
+    """Demand equal bytes of two pictures u8 (h, w, C), or values within the standard's tolerance; returns the largest
+    difference.
 
     Raises:
         VerificationError: naming the picture and the first pixel that differs.
@@ -106,11 +123,11 @@ def compare(name: str, found: Pixels, expected: Pixels, *, tolerance: int = 0) -
         raise VerificationError(f"{name}: the library gives a picture of {found.shape}, the reference {expected.shape}")
     distance = np.abs(found.astype(int) - expected)
     largest = int(distance.max(initial=0))
-    unlike = distance > tolerance
+    unlike = distance > standard.tolerance
     if unlike.any():
         row, column, channel = (int(index) for index in np.argwhere(unlike)[0])
         raise VerificationError(
-            f"{name}: library and integer reference differ in {int(unlike.sum())} of {unlike.size} values, by up to "
+            f"{name}: library and {standard.name} differ in {int(unlike.sum())} of {unlike.size} values, by up to "
             f"{largest}, first at row {row}, column {column}, channel {channel}: "
             f"{int(found[row, column, channel])}, should be {int(expected[row, column, channel])}",
             hint="do not use this bundle; please report it",
@@ -118,14 +135,17 @@ def compare(name: str, found: Pixels, expected: Pixels, *, tolerance: int = 0) -
     return largest
 
 
-def tolerance_for(float_operators: Sequence[str]) -> int:
-    """Codes by which the library of a network may differ from the reference, given the operators that stayed float."""
-    return FLOAT_TOLERANCE if float_operators else 0
+def standard_for(precision: str, float_operators: Sequence[str]) -> Standard:
+    """What a network is held against, given its precision and, in INT8, the operators that stayed float."""
+    if precision in _FLOAT:
+        return _FLOAT[precision]
+    return Standard("integer reference, of which a part is float", FLOAT_TOLERANCE) if float_operators else EXACT
 
 
-def verdict(cases: Sequence[Verified]) -> str:
+def verdict(cases: Sequence[Verified], standard: Standard) -> str:
     """What was found, for people."""
     largest = max((case.difference for case in cases), default=0)
     if not largest:
-        return "equal to the integer reference, byte for byte,"
-    return f"within {largest} code{'s' * (largest > 1)} of the reference, of which a part is float,"
+        return f"equal to the {standard.name}, byte for byte,"
+    return (f"within {largest} code{'s' * (largest > 1)} of 255 of the {standard.name}, where {standard.tolerance} "
+            f"{'is' if standard.tolerance == 1 else 'are'} allowed,")

@@ -30,6 +30,7 @@ def manifest(**changes: object) -> Manifest:
         "macs_per_pixel": 1000.0,
         "workspace_per_pixel": 50.0,
         "line_buffers": 1000,
+        "precision": "int8",
         "coverage": IntegerCoverage(2, 2, 1000.0, 1000.0, ()),
         "tuned": TunedCoverage(2, 1, 1000.0, 750.0),
         "kernels": ("qconv0", "qconv1"),

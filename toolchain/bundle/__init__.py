@@ -1,9 +1,22 @@
 """Bundles: the folder that a deployment ends in, and that everything after it starts from."""
 
 from toolchain.bundle.manifest import FORMAT_VERSION, IntegerCoverage, Manifest, TunedCoverage, Versions
-from toolchain.bundle.store import GOLDEN, LIBRARY, QDQ, RECIPE, REPORT, SUFFIX, Bundle, new_bundle, open_bundle, seal
+from toolchain.bundle.store import (
+    FLOAT,
+    GOLDEN,
+    LIBRARY,
+    QDQ,
+    RECIPE,
+    REPORT,
+    SUFFIX,
+    Bundle,
+    new_bundle,
+    open_bundle,
+    seal,
+)
 
 __all__ = [
+    "FLOAT",
     "FORMAT_VERSION",
     "GOLDEN",
     "LIBRARY",

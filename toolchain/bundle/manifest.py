@@ -12,6 +12,7 @@ from typing import Any
 
 from toolchain import __version__
 from toolchain.errors import BundleError
+from toolchain.precision import INT8, TITLES
 from toolchain.report.network import QuantizedTensor
 from toolchain.targets import Target
 
@@ -97,7 +98,9 @@ class Manifest:
         workspace_per_pixel: bytes of working memory per input pixel, input and output included.
         line_buffers: bytes that each thread needs for the rows between its kernels, for an input 1920 pixels wide; 0 if
             the network runs layer by layer, on whole tensors.
-        coverage: of the arithmetic by integer kernels.
+        precision: "int8", "float32" or "float16".
+        coverage: of the arithmetic by integer kernels; a float network's float operators are those left to the
+            compiler.
         tuned: of the arithmetic by tuned kernels.
         kernels: the names of the compiled functions.
         tensors: the quantized activations.
@@ -116,11 +119,21 @@ class Manifest:
     macs_per_pixel: float
     workspace_per_pixel: float
     line_buffers: int
+    precision: str
     coverage: IntegerCoverage
     tuned: TunedCoverage
     kernels: tuple[str, ...]
     tensors: tuple[QuantizedTensor, ...]
     files: Mapping[str, FileRecord]
+
+    @property
+    def arithmetic(self) -> str:
+        """Which kernels compute how much, for people."""
+        if self.precision == INT8:
+            return f"integer coverage: {self.coverage}"
+        text = f"{self.precision} kernels: {len(self.kernels)}/{self.coverage.convolutions} convolutions"
+        others = self.coverage.float_operators
+        return text + (f"; left to the compiler: {', '.join(others)}" if others else "")
 
     def to_json(self) -> bytes:
         """The same bytes for the same content; a checksum over the rest shows accidental changes."""
@@ -177,6 +190,7 @@ def _manifest(table: dict[str, Any]) -> Manifest:
         macs_per_pixel=_number(table["macs_per_pixel"]),
         workspace_per_pixel=_number(table["workspace_per_pixel"]),
         line_buffers=_count(table["line_buffers"], least=0),
+        precision=_precision(table["precision"]),
         coverage=IntegerCoverage(
             _count(coverage["convolutions"], least=0), _count(coverage["integer_convolutions"], least=0),
             _number(coverage["macs"]), _number(coverage["integer_macs"]),
@@ -213,6 +227,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"a text (found {value!r})")
     return value
+
+
+def _precision(value: Any) -> str:
+    if value not in TITLES:
+        raise ValueError(f"a precision (found {value!r})")
+    return str(value)
 
 
 def _number(value: Any) -> float:

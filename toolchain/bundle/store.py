@@ -20,6 +20,7 @@ from toolchain.atomic import atomic_folder
 from toolchain.bundle.manifest import FileRecord, Manifest, Versions, parse_manifest
 from toolchain.cpu import Cpu, this_cpu
 from toolchain.errors import BundleError, OutputError
+from toolchain.precision import INT8
 from toolchain.targets import architecture, machines
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from toolchain.runtime.runner import Runner
 
 SUFFIX = ".clipfree"
-LIBRARY, MANIFEST, QDQ = "model.so", "manifest.json", "model.qdq.onnx"
+LIBRARY, MANIFEST, QDQ, FLOAT = "model.so", "manifest.json", "model.qdq.onnx", "model.onnx"
 RECIPE, GOLDEN, REPORT = "recipe.json", "golden.npz", "report.json"
 _LARGEST_MANIFEST = 16 * 2**20
 
@@ -85,17 +86,18 @@ class Bundle:
         return Runner(self.path / manifest.library, channels=manifest.channels, scale=manifest.scale, threads=threads)
 
     def model(self) -> onnx.ModelProto:
-        """The quantized network as QDQ ONNX, the source of the integer reference.
+        """The network that the library is held against: quantized as QDQ ONNX, or normalized float ONNX.
 
         Raises:
             BundleError: the file is not there or cannot be read.
         """
         import onnx
 
+        name = QDQ if self.manifest.precision == INT8 else FLOAT
         try:
-            return onnx.load_from_string(self._read(QDQ))
+            return onnx.load_from_string(self._read(name))
         except Exception as error:  # protobuf has an error class of its own
-            raise BundleError(f"{self.path} holds no readable {QDQ}") from error
+            raise BundleError(f"{self.path} holds no readable {name}") from error
 
     def golden(self) -> tuple[Pixels, Pixels]:
         """A picture u8 (h, w, C), and what the network makes of it, u8 (h*scale, w*scale, C).

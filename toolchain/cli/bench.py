@@ -42,6 +42,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Time a bundle: median, 90th percentile, fastest, and the work done per second."""
+    from toolchain.precision import TITLES
     from toolchain.runtime.bench import bench as run
     from toolchain.runtime.measure import Plan, peak_memory
 
@@ -55,8 +56,9 @@ def bench(
     ):
         manifest, cpu = opened.manifest, machine.cpu
         work = manifest.macs_per_pixel * height * width
-        big = f"{width * manifest.scale} x {height * manifest.scale}"
-        console.say(f"{bundle}: {width} x {height} to {big} on {cpu.name}{f', {place}' if place else ''}")
+        sizes = f"{width} x {height} to {width * manifest.scale} x {height * manifest.scale}"
+        title = TITLES[manifest.precision]
+        console.say(f"{bundle}: {title}, {sizes} on {cpu.name}{f', {place}' if place else ''}")
         console.say(f"{'threads':>8}{'median':>12}{'p90':>12}{'fastest':>12}{'spread':>9}{'repeats':>9}{'rate':>14}")
         plan = Plan(warm_up, repeats, seconds, cool_down)
         rows = [_tell(row, work, console) for row in run(machine, opened, (height, width), threads or (), plan,
@@ -66,8 +68,9 @@ def bench(
     if place is None:
         memory = {"peak_memory_mb": peak_memory() / 1e6}
         console.say(f"peak memory of the whole process {memory['peak_memory_mb']:.0f} MB, TVM included")
-    console.result(command="bench", bundle=bundle, height=height, width=width, cpu=cpu.name, cores=cpu.cores,
-                   board=place and str(place), gmac=work / 1e9, **memory, rows=rows)  # fmt: skip
+    console.result(command="bench", bundle=bundle, precision=manifest.precision, height=height, width=width,
+                   cpu=cpu.name, cores=cpu.cores, board=place and str(place), gmac=work / 1e9, **memory,
+                   rows=rows)  # fmt: skip
 
 
 def _tell(row: Row, work: float, console: Console) -> dict[str, object]:

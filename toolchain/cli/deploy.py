@@ -36,27 +36,32 @@ def deploy(
     value_range: Range = None,
     ranges: Ranges = None,
     logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", help="int8, or float32 or float16 for a baseline, without photographs.")
+    ] = "int8",
     tuned_for: Annotated[str, typer.Option("--tuned-for", help="Be fast for inputs of HEIGHTxWIDTH.")] = "360x640",
     as_json: Json = False,
 ) -> None:
-    """Turn an ONNX super-resolution model into a verified INT8 bundle."""
+    """Turn an ONNX super-resolution model into a verified bundle, in INT8 or in float."""
     from toolchain.cli.bench import parse_size
     from toolchain.deploy import Request
+    from toolchain.precision import INT8, read_precision
     from toolchain.quantize import Settings
     from toolchain.zoo.demo_photos import demo_photographs
     from toolchain.zoo.embedded import PREFIX, resolve
 
     path = resolve(model)
-    photographs = demo_photographs() if calib is None and model.startswith(PREFIX) else calib
+    wanted = calib is None and model.startswith(PREFIX) and precision == INT8
+    photographs = demo_photographs() if wanted else calib
     settings = Settings(**parse_ranges(ranges)) if ranges else None
     console = Console(as_json=as_json)
     request = Request(path, out, photographs, target, name, value_range, settings, () if logs is None else (logs,),
-                      parse_size(tuned_for, "--tuned-for"))  # fmt: skip
+                      parse_size(tuned_for, "--tuned-for"), read_precision(precision))  # fmt: skip
     done = run_steps(request, console)
     summarize(done, console)
     console.result(
         command="deploy", bundle=done.path, target=done.manifest.target.name, seconds=done.seconds,
-        scale=done.manifest.scale, channels=done.manifest.channels, report=done.report,
+        precision=precision, scale=done.manifest.scale, channels=done.manifest.channels, report=done.report,
     )  # fmt: skip
 
 
@@ -93,7 +98,8 @@ def run_steps(request: Request, console: Console) -> Deployment:
 
 def summarize(done: Deployment, console: Console) -> None:
     """Say what came out, in a few lines."""
-    from toolchain.verify import verdict
+    from toolchain.precision import INT8
+    from toolchain.verify import standard_for, verdict
 
     manifest, model = done.manifest, done.report["model"]
     clip = model["clip"]
@@ -101,9 +107,10 @@ def summarize(done: Deployment, console: Console) -> None:
     console.say(f"{done.path}")
     kind = "RGB" if manifest.channels == 3 else "luma"
     console.say(f"  x{manifest.scale} {kind}, {done.network.parameters} parameters, {work} per input pixel")
-    console.say(f"  integer coverage: {manifest.coverage}")
-    advice = "; `clipfree tune` finds faster tiles" if manifest.tuned.share < 1 else ""
-    console.say(f"  tuned: {manifest.tuned}{advice}")
+    console.say(f"  {manifest.arithmetic}")
+    if manifest.precision == INT8:
+        advice = "; `clipfree tune` finds faster tiles" if manifest.tuned.share < 1 else ""
+        console.say(f"  tuned: {manifest.tuned}{advice}")
     if clip:
         console.say(f"  final clip {clip['low']:g}..{clip['high']:g} ({clip['spelling']}) became the output's range")
     tamed = done.report["calibration"]["representative"]
@@ -113,7 +120,8 @@ def summarize(done: Deployment, console: Console) -> None:
         console.say(f"  representative set: outputs {before} tamed to {after}, {tamed['contracted']} of "
                     f"{tamed['images']} images contracted; {proof}")
     if done.verified:
-        console.say(f"  {verdict(done.verified)} in {len(done.verified)} pictures")
+        standard = standard_for(manifest.precision, manifest.coverage.float_operators)
+        console.say(f"  {verdict(done.verified, standard)} in {len(done.verified)} pictures")
     for warning in done.warnings:
         console.note(f"warning: {warning}")
     console.say(f"  made for {manifest.target.name} in {sum(done.seconds.values()):.1f} s")

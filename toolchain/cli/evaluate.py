@@ -31,6 +31,7 @@ def evaluate(
     from toolchain.evaluate import evaluate, float_upscale
     from toolchain.frontend import load_model, normalize
     from toolchain.images import read_images
+    from toolchain.precision import TITLES
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
@@ -41,7 +42,7 @@ def evaluate(
         sr = normalize(load_model(resolve(compare)), value_range=value_range)
         if (sr.scale, sr.channels) != (manifest.scale, manifest.channels):
             raise InputError(f"{compare} is another kind of network: x{sr.scale}, {sr.channels} channels")
-        compared = float_upscale(sr, threads=threads)
+        compared = float_upscale(sr.model, sr.value_range, threads=threads)
     pictures = read_images(hr)
     for skipped in pictures.skipped:
         console.note(f"left out: {skipped.name} {skipped.reason}")
@@ -51,7 +52,8 @@ def evaluate(
             upscale, pictures, channels=manifest.channels, scale=manifest.scale, shave=shave, compared=compared,
             progress=lambda name, index, count: tell(f"[{index + 1}/{count}] {name}", index),
         )  # fmt: skip
-    columns = ["bicubic", "INT8", *(["FP32", "INT8 against FP32"] if compared else [])]
+    title = TITLES[manifest.precision]
+    columns = ["bicubic", title, *(["FP32 model", f"{title} against it"] if compared else [])]
     console.say(f"{'PSNR RGB, PSNR Y in dB, SSIM Y':30}" + "".join(f"{name:>25}" for name in columns))
     for row in (*found.rows, found.mean):
         qualities = [row.bicubic, row.bundle, row.compared, row.against_float][: len(columns)]

@@ -85,6 +85,7 @@ def _collapse(collapse: Collapse, console: Console) -> None:
 def _bundle(path: Path, console: Console) -> None:
     from toolchain.bundle import open_bundle
     from toolchain.errors import BundleError
+    from toolchain.precision import INT8, TITLES
 
     bundle = open_bundle(path, for_this_machine=False)
     manifest = bundle.manifest
@@ -94,14 +95,14 @@ def _bundle(path: Path, console: Console) -> None:
     except BundleError as error:
         obstacle = error.message
     channels, scale = manifest.channels, manifest.scale
-    console.say(f"{path}: bundle of '{manifest.name}' for {manifest.target.name}")
+    console.say(f"{path}: {TITLES[manifest.precision]} bundle of '{manifest.name}' for {manifest.target.name}")
     console.say(f"  u8 (h, w, {channels}) to u8 (h*{scale}, w*{scale}, {channels}), any h and w")
     work = quantity(manifest.macs_per_pixel, "MAC")
     console.say(f"  {work} and about {manifest.workspace_per_pixel:.0f} bytes per input pixel")
     if manifest.line_buffers:
         megabytes = manifest.line_buffers / 1e6
         console.say(f"  rows stream through all kernels: {megabytes:.1f} MB a thread at a width of 1920")
-    console.say(f"  integer coverage: {manifest.coverage}; tuned: {manifest.tuned}")
+    console.say(f"  {manifest.arithmetic}" + (f"; tuned: {manifest.tuned}" if manifest.precision == INT8 else ""))
     console.say(
         f"  {len(manifest.kernels)} kernels, {len(manifest.tensors)} quantized tensors, halo {manifest.halo} pixels"
     )

@@ -31,6 +31,7 @@ def run(
 
     from toolchain.bundle import open_bundle
     from toolchain.images import read_photo
+    from toolchain.precision import TITLES
     from toolchain.runtime.measure import free_memory
     from toolchain.runtime.photo import check_memory, check_output, upscale_photo, write_photo
 
@@ -54,11 +55,12 @@ def run(
             seconds = time.perf_counter() - begin
             write_photo(output, big)
             size = (width * manifest.scale, height * manifest.scale)
-            tell(f"{photo_path.name}: {width} x {height} to {size[0]} x {size[1]} in {seconds:.2f} s", index + 1)
+            tell(f"{photo_path.name}: {width} x {height} to {size[0]} x {size[1]} in {seconds:.2f} s, "
+                 f"{TITLES[manifest.precision]}", index + 1)  # fmt: skip
             console.say(str(output))
             results.append({"photo": photo_path, "output": output, "width": size[0], "height": size[1],
                             "tile": tiles.side_for(height, width), "seconds": seconds})  # fmt: skip
-    console.result(command="run", bundle=bundle, pictures=results)
+    console.result(command="run", bundle=bundle, precision=manifest.precision, pictures=results)
 
 
 def parse_tile(tile: str) -> int | None:

@@ -1,4 +1,7 @@
-"""``clipfree verify``: the library of a bundle must equal the integer reference, byte for byte, here or on a board."""
+"""``clipfree verify``: the library of a bundle must equal the integer reference, byte for byte, here or on a board.
+
+That of a float network must be close to the float model.
+"""
 
 from __future__ import annotations
 
@@ -24,26 +27,34 @@ def verify(
     wait: Wait = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Compare a bundle with the NumPy integer reference of its QDQ model; equal means every byte."""
+    """Compare a bundle with the NumPy integer reference of its QDQ model; equal means every byte.
+
+    A float bundle is compared with its float model in onnxruntime, within a bound that is stated.
+    """
     from toolchain.images import read_photo, to_channels
-    from toolchain.quantize import IntegerReference
-    from toolchain.verify import compare, make_cases, tolerance_for, verdict, verify
+    from toolchain.precision import INT8
+    from toolchain.stages import real_stages
+    from toolchain.verify import compare, make_cases, standard_for, verdict, verify
 
     console = Console(as_json=as_json)
     with (
         reach(rpc, tracker, key, ssh) as place,
         machine_for(bundle, place, wait=wait, threads=threads) as (opened, machine),
     ):
-        channels = opened.manifest.channels
+        manifest = opened.manifest
+        channels = manifest.channels
         natural = to_channels(read_photo(photo).pixels, channels) if photo else None
         picture, expected = opened.golden()
-        reference = IntegerReference(opened.model())
-        allowed = tolerance_for(opened.manifest.coverage.float_operators)
-        compare("golden picture", machine.upscale(picture), expected, tolerance=allowed)
+        stages, model = real_stages(), opened.model()
+        integer = manifest.precision == INT8
+        reference = stages.reference(model) if integer else stages.float_reference(model, manifest.value_range)
+        standard = standard_for(manifest.precision, manifest.coverage.float_operators)
+        compare("golden picture", machine.upscale(picture), expected, standard)
         cases = make_cases(channels, picture if natural is None else natural, seed=seed)
         with console.progress(len(cases)) as tell:
-            done = verify(machine.upscale, reference.run, cases, tolerance=allowed,
-                          progress=lambda name: tell(name, 0))  # fmt: skip
-    kind = "equal" if not any(case.difference for case in done) else verdict(done).rstrip(",")
+            done = verify(machine.upscale, reference, cases, standard, progress=lambda name: tell(name, 0))
+    equal = not any(case.difference for case in done)
+    kind = "equal" if equal else verdict(done, standard).rstrip(",")
     console.say(f"{kind}: the golden picture and {len(done)} others, {sum(case.values for case in done)} input values")
-    console.result(command="verify", bundle=bundle, equal=kind == "equal", cases=done)
+    console.result(command="verify", bundle=bundle, equal=equal, against=standard.name, tolerance=standard.tolerance,
+                   cases=done)  # fmt: skip

@@ -43,7 +43,6 @@ class Tensor:
     dtype: str = "uint32"
 
 
-
 @dataclass(frozen=True)
 class Picture:
     """Pixels uint8 (height * scale, width * scale, channels)."""

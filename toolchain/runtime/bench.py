@@ -12,7 +12,7 @@ import numpy.typing as npt
 from toolchain.bundle import Bundle
 from toolchain.cpu import Cpu, this_cpu
 from toolchain.runtime.measure import Plan, Timing, measure, summarize
-from toolchain.verify import compare, tolerance_for
+from toolchain.verify import compare, standard_for
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -84,8 +84,8 @@ def bench(
         BoardError: the machine is a board, and was lost.
     """
     picture, expected = bundle.golden()
-    allowed = tolerance_for(bundle.manifest.coverage.float_operators)
-    compare("golden picture", machine.upscale(picture), expected, tolerance=allowed)
+    standard = standard_for(bundle.manifest.precision, bundle.manifest.coverage.float_operators)
+    compare("golden picture", machine.upscale(picture), expected, standard)
     pixels = np.random.default_rng(0).integers(0, 256, (*size, bundle.manifest.channels), dtype=np.uint8)
     for count in sorted(set(threads or [1, machine.cpu.cores])):
         timing = summarize(machine.times(pixels, count, plan), warm_up=plan.warm_up)

@@ -17,7 +17,7 @@ def score(model: Path, sets: Sequence[Path]) -> dict[str, float]:
         InputError: a folder does not exist or has no usable picture.
     """
     network = normalize(load_model(model))
-    upscale = float_upscale(network)
+    upscale = float_upscale(network.model, network.value_range)
     reached: dict[str, float] = {}
     for folder in sets:
         found = evaluate(upscale, read_images(folder), channels=network.channels, scale=network.scale)

@@ -1,0 +1,149 @@
+"""Every instruction set's float convolution is the definition but for rounding."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.instruction_sets import ARM, EVERY, PORTABLE, TARGETS
+from tests.kernels.float_harness import check_conv
+from tests.kernels.test_assembly import assembly
+from tests.kernels.test_conv import crd, dcr
+from toolchain.errors import TargetError
+from toolchain.kernels import float_conv
+from toolchain.kernels.float_spec import FloatActivation, FloatConv, FloatOperand
+from toolchain.kernels.float_tile import FloatTile, choose_tile
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import View
+from toolchain.kernels.vectors import vectors_for
+from toolchain.targets import Target, find_target
+
+RELU, BENT = FloatActivation(low=0.0), FloatActivation(slopes=True)
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, *, around: tuple[int, int] = (0, 0), dilation: int = 1,
+         **others: Any) -> FloatConv:
+    source, target = (View(count + 2 * start, start, count)
+                      for count, start in zip((inputs, outputs), around, strict=True))
+    pads = others.pop("pads", ((kernel - 1) * dilation // 2,) * 2)
+    return FloatConv(source, outputs, others.pop("groups", 1), (kernel,) * 2, pads, (dilation,) * 2, target, **others)
+
+
+def plain(count: int) -> FloatOperand:
+    return FloatOperand(View(count, 0, count), 1, count)
+
+
+def residual(count: int, divide: int, modulo: int) -> FloatOperand:
+    return FloatOperand(View(count + 2, 1, count), divide, modulo)
+
+
+CASES = {
+    "3x3": conv(8, 8, before=RELU),
+    "odd channels": conv(11, 13),
+    "prime channels, more than registers": conv(2, 37, 1),
+    "1x1": conv(16, 12, 1, before=FloatActivation(-0.1, 0.2)),
+    "5x5": conv(3, 9, 5),
+    "dilation": conv(5, 4, dilation=2),
+    "pads all on one side": conv(4, 4, pads=(0, 2)),
+    "groups": conv(16, 32, groups=4),
+    "groups of odd channels": conv(9, 15, groups=3),
+    "depthwise": conv(6, 6, groups=6),
+    "PReLU": conv(6, 8, before=BENT),
+    "residual": conv(8, 8, residual=plain(8), after=RELU),
+    "ReLU, residual, PReLU": conv(8, 8, before=RELU, residual=plain(8), after=BENT),
+    "PReLU, residual, PReLU": conv(4, 4, before=BENT, residual=plain(4), after=BENT),
+    "repeated residual": conv(8, 27, residual=residual(3, 1, 3)),
+    "interleaved residual": conv(8, 27, residual=residual(3, 9, 3)),
+    "broadcast residual": conv(8, 9, residual=residual(1, 1, 1)),
+    "parts of larger buffers": conv(8, 12, around=(2, 3)),
+    "pixels x1, grey": conv(4, 1, pixels=crd(1, 1)),
+    "pixels x2, RGB, 0..255": conv(4, 12, pixels=crd(2, 3), gain=100.0),
+    "pixels x3, RGB": conv(8, 27, pixels=dcr(3, 3), residual=residual(3, 1, 3)),
+    "pixels, PReLU": conv(4, 3, pixels=crd(1, 3), before=BENT),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_is_the_definition(name: str):
+    host = find_target("host")
+    check_conv(CASES[name], host, vectors_for(host, "float32"), 5, 13)
+
+
+@EVERY
+@pytest.mark.parametrize("name", ["groups", "ReLU, residual, PReLU", "pixels x3, RGB"])
+def test_is_the_definition_with_any_instructions(name: str, target: Target):
+    check_conv(CASES[name], target, vectors_for(target, "float32"), 3, 13)
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1])
+def test_widths_around_the_column_tile(over: int):
+    host = find_target("host")
+    vectors = vectors_for(host, "float32")
+    check_conv(CASES["3x3"], host, vectors, 2, vectors.columns + over)
+    check_conv(CASES["pixels x2, RGB, 0..255"], host, vectors, 1, 2 * vectors.columns + over)
+
+
+def test_one_pixel():
+    host = find_target("host")
+    check_conv(CASES["5x5"], host, vectors_for(host, "float32"), 1, 1)
+
+
+@ARM
+@pytest.mark.parametrize("name", ["groups", "pixels x3, RGB"])
+def test_arm(name: str, target: Target):
+    check_conv(CASES[name], target, vectors_for(target, "float32"), 3, 13)
+
+
+@pytest.mark.parametrize("name", ["groups", "ReLU, residual, PReLU", "pixels x3, RGB"])
+def test_float16(name: str):
+    target = find_target("cortex-a76")
+    check_conv(CASES[name], target, vectors_for(target, "float16"), 3, 19)
+
+
+@pytest.mark.parametrize(("name", "precision", "wanted"), [
+    ("x86-avx512vnni", "float32", r"vfmadd\w+ps\s.*%zmm"), ("x86-avx2", "float32", r"vfmadd\w+ps\s.*%ymm"),
+    ("cortex-a53", "float32", r"fmla\s.*\.4s"), ("cortex-a76", "float16", r"fmla\s.*\.8h"),
+])  # fmt: skip
+def test_sums_are_fused_and_stay_in_registers(name: str, precision: str, wanted: str):
+    target = find_target(name)
+    vectors = vectors_for(target, precision)
+    kernel = float_conv.build(CASES["groups"], Geometry(1, vectors.columns), vectors,
+                              choose_tile(CASES["groups"], vectors))
+    text = assembly(kernel, target)
+    inner = max(text.split(".LBB"), key=lambda block: len(re.findall(wanted, block)))
+    found = len(re.findall(wanted, inner))
+    stores = len(re.findall(r"vmov[au]ps\s+%[yz]mm\d+, .*\(|st[rp]\s+q", inner))
+    assert found >= 8
+    assert stores * 4 < found, "accumulators go through memory"
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(28, 1), (27, 1), (32, 4), (3, 1), (13, 1), (37, 1), (6, 6)])
+@pytest.mark.parametrize("name", ["avx512vnni", "avx2", "sse4", "neon"])
+def test_default_tiles_fit_the_registers(channels: int, groups: int, name: str):
+    vectors = vectors_for(dataclasses.replace(TARGETS[0], instruction_set=name), "float32")
+    tile = choose_tile(conv(groups, channels, groups=groups), vectors)
+    assert tile.vectors * tile.channels + tile.vectors < vectors.registers
+    assert channels // groups % tile.channels == 0
+    assert vectors.columns % (tile.vectors * vectors.lanes) == 0
+
+
+def test_every_tile_computes_the_same():
+    target = PORTABLE
+    vectors = vectors_for(target, "float32")
+    for tile in (FloatTile(1, 1), FloatTile(2, 2), FloatTile(1, 4)):
+        check_conv(CASES["groups"], target, vectors, 3, 9, tile)
+
+
+def test_float16_is_for_processors_that_have_it():
+    x86, arm = TARGETS[0], dataclasses.replace(TARGETS[0], instruction_set="neon-dotprod", requires=("asimdhp",))
+    with pytest.raises(TargetError, match=r"does not compute with float16; that takes Armv8\.2 FP16 or AVX512-FP16"):
+        vectors_for(x86, "float16")
+    half = vectors_for(arm, "float16")
+    assert (half.dtype, half.lanes) == ("float16", 8)
+    assert np.dtype(half.dtype).itemsize * half.lanes == 16
+    with pytest.raises(TargetError, match="no float kernels for the instruction set 'abacus'"):
+        vectors_for(dataclasses.replace(x86, instruction_set="abacus"), "float32")

@@ -1,0 +1,190 @@
+"""Float networks, compiled, against the float model in onnxruntime: at most one code of 255 apart."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import onnx
+import pytest
+import tvm
+from hypothesis import given, settings
+from tvm import relax
+
+from tests.conftest import photograph
+from tests.frontend.test_random import network
+from tests.instruction_sets import EVERY
+from tests.lower.test_models import NETS
+from tests.sr_models import Builder
+from toolchain.build import finish, plan
+from toolchain.errors import ModelError
+from toolchain.evaluate import float_upscale
+from toolchain.float_build import compile_float_model
+from toolchain.frontend import SRModel, normalize
+from toolchain.kernels.vectors import vectors_for
+from toolchain.llvm import tvm_target
+from toolchain.lower.float_lowering import lower_float_model
+from toolchain.runtime.tiles import Tiling
+from toolchain.targets import Target, find_target
+from toolchain.verify import standard_for
+
+SIZES = ((1, 1), (5, 7), (17, 81))
+HOST = find_target("host")
+
+
+@functools.cache
+def normalized(name: str) -> SRModel:
+    return normalize(NETS[name]())
+
+
+def upscaler(executable: object) -> Callable[[np.ndarray], np.ndarray]:
+    machine = relax.VirtualMachine(executable, tvm.cpu())
+    return lambda pixels: machine["main"](tvm.runtime.tensor(np.ascontiguousarray(pixels))).numpy()
+
+
+def assert_close(model: SRModel, executable: object, tolerance: int = 1,
+                 sizes: Sequence[tuple[int, int]] = SIZES) -> float:
+    """Pixels within ``tolerance`` of onnxruntime's on noise and a photograph. Returns the share that differs."""
+    upscale, reference = upscaler(executable), float_upscale(model.model, model.value_range, threads=1)
+    values = unlike = 0
+    for seed, (height, width) in enumerate(sizes):
+        noise = np.random.default_rng(seed).integers(0, 256, (height, width, model.channels), dtype=np.uint8)
+        for pixels in (noise, photograph(height + 6, width + 6, seed)[:, :, :model.channels]):
+            found, expected = upscale(pixels), reference(pixels)
+            distance = np.abs(found.astype(int) - expected)
+            assert distance.max() <= tolerance, f"{height} x {width}"
+            values, unlike = values + distance.size, unlike + int((distance > 0).sum())
+    assert len(np.unique(expected)) > 20, "this network says nothing: its pixels are all alike"
+    return unlike / values
+
+
+@EVERY
+def test_every_instruction_set(target: Target):
+    model = normalized("sesr_prelu_rgb")
+    assert assert_close(model, compile_float_model(model, target).executable) < 0.001
+
+
+@pytest.mark.parametrize("name", sorted(NETS.keys() - {"sesr_prelu_rgb"}))
+def test_networks_of_the_zoo(name: str):
+    model = normalized(name)
+    compiled = compile_float_model(model, HOST)
+    assert assert_close(model, compiled.executable) < 0.001
+    assert compiled.stream is not None, "rows should stream through all kernels"
+    assert (compiled.coverage.integer_macs, compiled.coverage.float_operators) == (compiled.coverage.macs, ())
+
+
+def test_float16_is_within_its_bound():
+    """LLVM emulates halves where the processor has none: what a network is deployed with elsewhere can be seen here."""
+    model = normalized("espcn")
+    lowered = lower_float_model(model, vectors_for(HOST, "float32").half())
+    executable = relax.build(plan(lowered.module), target=tvm_target(HOST), relax_pipeline=finish())
+    assert assert_close(model, executable, standard_for("float16", ()).tolerance) > 0.001, "is this float16?"
+
+
+@settings(max_examples=5, deadline=None)
+@given(network())
+def test_random_networks(model: onnx.ModelProto):
+    sr = normalize(model)
+    compiled = compile_float_model(sr, HOST)
+    upscale, reference = upscaler(compiled.executable), float_upscale(sr.model, sr.value_range, threads=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 35, sr.channels), dtype=np.uint8)
+    assert np.abs(upscale(pixels).astype(int) - reference(pixels)).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["xlsr", "espcn"])
+@pytest.mark.parametrize("side", [31, 16])
+def test_tiles_have_the_bytes_of_the_whole(name: str, side: int):
+    model = normalized(name)
+    upscale = upscaler(compile_float_model(model, HOST).executable)
+    pixels = photograph(70, 53, 3)[:, :, :model.channels]
+    tiles = Tiling(model.scale, model.halo, 100.0, side, None)
+    assert np.array_equal(tiles.over(upscale)(pixels), upscale(pixels))
+
+
+def built(write: Callable[[Builder], None], channels: int = 3, scale: int = 2) -> SRModel:
+    b = Builder(2)
+    write(b)
+    return normalize(b.model(channels, scale), value_range="0..1")
+
+
+def ended(b: Builder, x: str, width: int = 8) -> None:
+    b.depth_to_space(b.conv(x, width, 12, identity=3, repeat=4), 2, out="output")
+
+
+def gated(b: Builder) -> None:
+    """A product and a sigmoid, which have no kernel, in the middle."""
+    x = b.conv("input", 3, 8, identity=3)
+    ended(b, b.node("Add", b.node("Mul", x, b.node("Sigmoid", b.conv(x, 8, 8))), x))
+
+
+def interpolated(b: Builder) -> None:
+    """A sum at the picture's final size with an interpolated input."""
+    large = b.node("Resize", "input", "", b.const([1, 1, 2, 2]), mode="linear")
+    x = b.depth_to_space(b.conv("input", 3, 12, noise=0.5), 2)
+    b.node("Add", x, large, out="output")
+
+
+def pooled(b: Builder) -> None:
+    """Weights for whole channels: a tensor of one pixel is added to and multiplied with others."""
+    x = b.conv("input", 3, 8, identity=3)
+    mean = b.node("GlobalAveragePool", x)
+    ended(b, b.node("Add", x, b.node("Sigmoid", mean)))
+
+
+def two_steps(b: Builder) -> None:
+    """A shuffle in the middle: kernels at two sizes."""
+    x = b.depth_to_space(b.conv("input", 3, 12, identity=3, repeat=4), 2)
+    b.depth_to_space(b.conv(x, 3, 12, identity=3, repeat=4), 2, out="output")
+
+
+@pytest.mark.parametrize(("write", "operators", "scale"), [
+    (gated, {"sigmoid", "multiply"}, 2), (interpolated, {"resize2d"}, 2), (pooled, {"sigmoid"}, 2),
+    (two_steps, set(), 4),
+])  # fmt: skip
+def test_other_operators_are_the_compilers(write: Callable[[Builder], None], operators: set[str], scale: int):
+    model = built(write, scale=scale)
+    compiled = compile_float_model(model, HOST)
+    assert_close(model, compiled.executable)
+    assert operators <= set(compiled.coverage.float_operators)
+    assert compiled.coverage.integer_convolutions == compiled.coverage.convolutions
+
+
+def dense(b: Builder) -> None:
+    """Every layer reads all before it: parts that lie in one concatenation are copied into the next."""
+    x = b.conv("input", 3, 4, identity=3)
+    for width in (4, 8, 12):
+        x = b.node("Concat", x, b.node("Relu", b.conv(x, width, 4)), axis=1)
+    ended(b, x, 16)
+
+
+def mixed(b: Builder) -> None:
+    """The input, a tensor twice and a sum in one concatenation; activations of what is used elsewhere too."""
+    x = b.conv("input", 3, 4, identity=3)
+    y = b.node("Add", b.node("Relu", x), x)
+    ended(b, b.node("Concat", "input", x, x, b.prelu(y, 4), axis=1), 15)
+
+
+def interleaved(b: Builder) -> None:
+    """A repeated tensor, in an order that no rule describes, is added."""
+    x = b.conv("input", 3, 6, identity=3)
+    both = b.node("Concat", b.node("Concat", "input", "input", axis=1), axis=1)
+    again = b.node("Concat", *[b.node("Add", x, both)] * 2, axis=1)
+    ended(b, b.node("Add", b.conv("input", 3, 12, identity=3), again), 12)
+
+
+@pytest.mark.parametrize("write", [dense, mixed, interleaved])
+def test_concatenations(write: Callable[[Builder], None]):
+    model = built(write)
+    compiled = compile_float_model(model, HOST)
+    assert_close(model, compiled.executable)
+    assert compiled.coverage.float_operators == ()
+
+
+def test_what_cannot_be_lowered_is_refused():
+    def wide(b: Builder) -> None:
+        w = b.const(b.rng.normal(0, 0.01, (12, 3, 37, 37)))
+        b.depth_to_space(b.node("Conv", "input", w, b.const(np.zeros(12)), pads=[18] * 4), 2, out="output")
+
+    with pytest.raises(ModelError, match="pads by 18 pixels; 16 is the most"):
+        compile_float_model(built(wide), HOST)

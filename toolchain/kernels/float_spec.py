@@ -1,0 +1,74 @@
+"""What a float kernel computes, apart from how it is scheduled. Values, not code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolchain.kernels.spec import Pixels, View
+
+INFINITY = float("inf")
+
+
+@dataclass(frozen=True)
+class FloatActivation:
+    """``max(low, min(high, x))``; where ``slopes``, negative values are multiplied by their channel's slope instead."""
+
+    low: float = -INFINITY
+    high: float = INFINITY
+    slopes: bool = False
+
+
+@dataclass(frozen=True)
+class FloatOperand:
+    """A packed tensor as a term of a sum: output channel c takes the view's channel ``c // divide % modulo``."""
+
+    view: View
+    divide: int
+    modulo: int
+
+
+@dataclass(frozen=True)
+class FloatConv:
+    """A convolution of stride 1 that keeps the picture's size, with what follows it.
+
+    Attributes:
+        source: the input's channels.
+        channels: output channels.
+        groups: of channels.
+        kernel: (height, width).
+        pads: (top, left) zero padding.
+        dilation: (vertical, horizontal).
+        before: activation before the residual, or the only one.
+        residual: a tensor that is added.
+        after: activation after the residual.
+        target: channels of the buffer that the output is written to.
+        pixels: not None: the output is a picture, and ``target`` is not used.
+        gain: codes of the picture for 1.0, where the output is a picture.
+    """
+
+    source: View
+    channels: int
+    groups: int
+    kernel: tuple[int, int]
+    pads: tuple[int, int]
+    dilation: tuple[int, int]
+    target: View
+    before: FloatActivation | None = None
+    residual: FloatOperand | None = None
+    after: FloatActivation | None = None
+    pixels: Pixels | None = None
+    gain: float = 255.0
+
+    @property
+    def reach(self) -> int:
+        """Rows between the kernel's first tap and its last."""
+        return (self.kernel[0] - 1) * self.dilation[0]
+
+
+@dataclass(frozen=True)
+class FloatSum:
+    """The sum of one or two packed tensors, and an activation; with one term and none, a copy."""
+
+    operands: tuple[FloatOperand, ...]
+    after: FloatActivation | None
+    target: View

@@ -1,0 +1,138 @@
+"""Find what float kernels cover in a Relax module that was imported from a normalized float model.
+
+A chain is what one kernel computes. Chains are plain values; nothing of the module is changed here. What matches no
+chain is left to the compiler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import relax
+from tvm.ir import GenericConst
+
+from toolchain.lower.bindings import Activation, Bindings, channels_of
+from toolchain.lower.movement import evaluate
+
+_PROBES = (48, 52)
+
+
+@dataclass(frozen=True, eq=False)
+class FloatConvChain:
+    """Convolution with bias, activation, residual, activation.
+
+    Attributes:
+        conv: the Relax variable bound to the convolution.
+        source: the variable of its input.
+        weight: float32 (channels, channels_in / groups, kh, kw).
+        bias: float32 (channels,).
+        groups, pads, dilation: of the convolution; pads are (top, left).
+        before: activation before the residual, or the only one.
+        residual: the variable that is added, or None.
+        after: activation after the residual.
+    """
+
+    conv: Any
+    source: Any
+    weight: np.ndarray
+    bias: np.ndarray
+    groups: int
+    pads: tuple[int, int]
+    dilation: tuple[int, int]
+    before: Activation | None = None
+    residual: Any = None
+    after: Activation | None = None
+
+    @property
+    def margin(self) -> int:
+        """The widest zero padding on any side."""
+        reach = [(k - 1) * d for k, d in zip(self.weight.shape[2:], self.dilation, strict=True)]
+        return int(max(*self.pads, reach[0] - self.pads[0], reach[1] - self.pads[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class FloatSumChain:
+    """Sum of two variables, or one variable, and an activation."""
+
+    terms: tuple[Any, ...]
+    after: Activation | None
+
+
+@dataclass(frozen=True, eq=False)
+class FloatConcatChain:
+    """Concatenation of variables along the channels."""
+
+    parts: tuple[Any, ...]
+
+
+FloatChain = FloatConvChain | FloatSumChain | FloatConcatChain
+
+
+class FloatMatcher(Bindings):
+    """Looks chains up in one Relax function, see `Bindings`."""
+
+    def chain(self, var: Any) -> FloatChain | None:
+        """The chain that ends in ``var``; None if float kernels do not cover it."""
+        if var not in self.definitions or getattr(var.ty, "ndim", -1) != 4 or var.ty.shape is None:
+            return None
+        after, value = self.activation(var)
+        if after is None or self.uses.get(value) == 1:
+            found = self._conv(value, after) or self._joined(value, after)
+            if found is not None:
+                return found
+        if after is not None:
+            return FloatSumChain((value,), after)
+        if self.is_call(var, "relax.concat") and int(self.definitions[var].attrs.axis) == 1:
+            return FloatConcatChain(tuple(self.definitions[var].args[0].fields))
+        return None
+
+    def _joined(self, value: Any, after: Activation | None) -> FloatConvChain | FloatSumChain | None:
+        """A sum, with the convolution that ends in one of its operands."""
+        if not self.is_call(value, "relax.add"):
+            return None
+        left, right = self.definitions[value].args
+        if not self._alike(left, right):
+            return None
+        for branch, other in ((left, right), (right, left)):
+            if self.uses.get(branch) == 1 and channels_of(branch) == channels_of(value):
+                before, inner = self.activation(branch)
+                conv = self._conv(inner, before, other, after)
+                if conv is not None and (before is None or self.uses.get(inner) == 1):
+                    return conv
+        return FloatSumChain((left, right), after)
+
+    def _conv(self, value: Any, before: Activation | None, residual: Any = None,
+              after: Activation | None = None) -> FloatConvChain | None:
+        """A convolution with bias that ends in ``value``; None unless a float kernel covers it."""
+        if not self.is_call(value, "relax.add"):
+            return None
+        conv, offset = self.definitions[value].args
+        if not self.is_call(conv, "relax.nn.conv2d") or not self.is_call(offset, "relax.reshape"):
+            return None
+        call = self.definitions[conv]
+        bias = self.definitions[offset].args[0]
+        if not isinstance(call.args[1], GenericConst) or not isinstance(bias, GenericConst):
+            return None
+        weight, attrs = call.args[1].value.numpy(), call.attrs
+        dilation = tuple(int(d) for d in attrs.dilation)
+        top, left, bottom, right = (int(p) for p in attrs.padding)
+        reach = [(k - 1) * d for k, d in zip(weight.shape[2:], dilation, strict=True)]
+        if [int(s) for s in attrs.strides] != [1, 1] or [top + bottom, left + right] != reach:
+            return None
+        return FloatConvChain(conv, call.args[0], weight, bias.value.numpy().reshape(-1), int(attrs.groups),
+                              (top, left), (dilation[0], dilation[1]), before, residual, after)
+
+    def _alike(self, left: Any, right: Any) -> bool:
+        """Whether kernels can add two operands: tensors of one size, with equal channels or one."""
+        for operand in (left, right):
+            if not isinstance(operand, relax.Var) or getattr(operand.ty, "ndim", -1) != 4 or operand.ty.shape is None:
+                return False
+        base = self.parameter.ty.shape
+        for probe in _PROBES:
+            sizes = {base[2]: probe, base[3]: probe + 1}
+            one, two = ([evaluate(side, sizes) for side in var.ty.shape] for var in (left, right))
+            if one[0] != 1 or two[0] != 1 or one[2:] != two[2:] or (one[1] != two[1] and 1 not in (one[1], two[1])):
+                return False
+        return True
