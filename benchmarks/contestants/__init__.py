@@ -7,6 +7,7 @@ from contestants.base import Contestant, Ready, UnsupportedError
 
 CONTESTANTS: tuple[Contestant, ...] = (
     clipfree.INT8,  # the first: all others are measured in multiples of it
+    clipfree.FP32,
     onnxruntime.INT8,
     onnxruntime.FP32,
     openvino.INT8,

@@ -1,4 +1,4 @@
-"""This project: the network deployed for the machine's own CPU."""
+"""This project: the network deployed for the machine's own CPU, in integers and in float."""
 
 from __future__ import annotations
 
@@ -10,17 +10,28 @@ from networks import Network, Pixels
 
 def int8(network: Network, pixels: Pixels, threads: int) -> Ready:
     """Deploy for "host" with default settings, load, bind the picture."""
+    return _ready(network, pixels, threads, "int8")
+
+
+def fp32(network: Network, pixels: Pixels, threads: int) -> Ready:
+    """The same in float32: what integers are to be compared with."""
+    return _ready(network, pixels, threads, "float32")
+
+
+def _ready(network: Network, pixels: Pixels, threads: int, precision: str) -> Ready:
     from toolchain.bundle import open_bundle
     from toolchain.deploy import Request, deploy
 
-    folder = network.once("deployed", lambda out: deploy(Request(network.source, out, network.calibration)))
+    folder = network.once(
+        f"deployed-{precision}",
+        lambda out: deploy(Request(network.source, out, network.calibration, precision=precision)),
+    )
     (path,) = folder.iterdir()
     bundle = open_bundle(path)
     call = bundle.load(threads=threads).bind(pixels)
     return Ready(call, lambda result: np.from_dlpack(result), f"target {bundle.manifest.target.name}")
 
 
-INT8 = Contestant(
-    "clipfree INT8", "clipfree", "deployed for the host with default settings; u8 pixels in, u8 pixels out", int8,
-    integer=True, clips=(True,),
-)  # fmt: skip
+_ENDS = "deployed for the host with default settings; u8 pixels in, u8 pixels out"
+INT8 = Contestant("clipfree INT8", "clipfree", _ENDS, int8, integer=True, clips=(True,))
+FP32 = Contestant("clipfree FP32", "clipfree", f"float32; {_ENDS}", fp32, clips=(True,))
