@@ -99,7 +99,8 @@ def spec(case: Case) -> Conv:
     views = [View(count + 2 * start, start, count)
              for count, start in zip((blocks_of(case.inputs), blocks_of(case.outputs)), case.around, strict=True)]
     return Conv(views[0], views[1].count * PACK, case.groups, (case.kernel,) * 2, case.pads or (reach // 2,) * 2,
-                (case.dilation,) * 2, requantize, views[1], case.pixels)
+                (case.dilation,) * 2, requantize, views[1], case.pixels,
+                symmetric=case.fill is None or case.fill[1] > -128)
 
 
 def expected(case: Case, data: Data) -> np.ndarray:

@@ -34,7 +34,8 @@ def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: 
     channel, pixel, k, i, j, q = sch.get_loops(acc)[-6:]
     acc_vector, acc_lanes = sch.split(pixel, [None, dot.lanes])
     sums = (i, j, k) if tile.reduce == "taps" else (k, i, j)
-    if dot.intrinsic is not None:
+    intrinsic = dot.symmetric if conv.symmetric and dot.symmetric else dot.intrinsic
+    if intrinsic is not None:
         channel, together = sch.split(channel, [None, dot.together])
         sch.reorder(*sums, channel, acc_vector, together, acc_lanes, q)
     else:
@@ -47,8 +48,8 @@ def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: 
         sch.unroll(sums[-1])
     init = sch.decompose_reduction(acc, sums[0])
     *rest, init_lanes = sch.get_loops(init)
-    if dot.intrinsic is not None:
-        sch.tensorize(acc_lanes if dot.together == 1 else together, dot.intrinsic)
+    if intrinsic is not None:
+        sch.tensorize(acc_lanes if dot.together == 1 else together, intrinsic)
         sch.vectorize(init_lanes)
     for loop in rest[-3:]:
         sch.unroll(loop)

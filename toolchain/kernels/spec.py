@@ -98,7 +98,7 @@ class Conv:
         requantize: the epilogue.
         target: blocks the output is written to; `channels` / 4 of them.
         pixels: not None: the output is a picture, and ``target`` is not used.
-        dtype: of the weights' storage.
+        symmetric: no weight is -128, which some instruction sets have faster instructions for.
     """
 
     source: View
@@ -110,6 +110,7 @@ class Conv:
     requantize: Requantize
     target: View
     pixels: Pixels | None = None
+    symmetric: bool = False
 
     @property
     def reach(self) -> tuple[int, int]:

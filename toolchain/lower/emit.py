@@ -133,7 +133,7 @@ class Emitter:
         constants = arrange(chain, source.slots, source.view.count, self.dot, slopes)
         requantize = replace(requantize, fits=fits(constants, requantize))
         conv = Conv(source.view, blocks_of(channels) * PACK, constants.groups, chain.weight.shape[2:], chain.pads,
-                    chain.dilation, requantize, view, pixels)
+                    chain.dilation, requantize, view, pixels, symmetric=bool(chain.weight.min(initial=0) > -128))
         arrays = [constants.weights, constants.bias, constants.multiplier]
         if constants.slopes is not None:
             arrays.append(constants.slopes)

@@ -88,7 +88,7 @@ def normal(conv: Conv) -> Conv:
         pixels = Pixels(pixels.scale, pixels.channels, tuple(range(len(pixels.table))))
     return replace(conv, source=_alone(conv.source), target=_alone(conv.target),
                    pads=(conv.reach[0] // 2, conv.reach[1] // 2),
-                   requantize=requantize, pixels=pixels)  # fmt: skip
+                   requantize=requantize, pixels=pixels, symmetric=False)  # fmt: skip
 
 
 def describe(conv: Conv) -> str:
