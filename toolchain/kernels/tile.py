@@ -48,4 +48,5 @@ def default_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
     vectors = max(v for v in range(1, dot.vectors + 1) if columns % (v * dot.lanes) == 0)
     group = conv.channels // conv.groups
     channels = max(c for c in range(PACK, max(dot.channels, PACK) + 1, PACK) if group % c == 0)
-    return Tile(vectors, channels)
+    several = conv.source.count > conv.groups and max(conv.kernel) > 1  # else both orders are the same
+    return Tile(vectors, channels, reduce=dot.reduce if several else "taps")

@@ -40,6 +40,8 @@ class Choice:
         if self.record is None:
             return f"{self.tile} (default)"
         task = self.record.task
+        if not self.record.measured:
+            return f"{self.tile} (by static cost)"
         return f"{self.tile} (tuned at {task.height}x{task.width}, threads {task.threads})"
 
 
@@ -92,5 +94,6 @@ def read_tuning(target: Target, folders: Iterable[Path] = (), size: tuple[int, i
 
 def coverage(kernels: Sequence[Kernel[Conv]], choices: Sequence[Choice]) -> TunedCoverage:
     """How much of ``kernels`` is tuned, given the choice for each."""
-    tuned = [kernel.macs for kernel, choice in zip(kernels, choices, strict=True) if choice.record is not None]
+    tuned = [kernel.macs for kernel, choice in zip(kernels, choices, strict=True)
+             if choice.record is not None and choice.record.measured]
     return TunedCoverage(len(kernels), len(tuned), sum(kernel.macs for kernel in kernels), sum(tuned))

@@ -15,6 +15,9 @@ from toolchain.tune.values import from_plain, to_plain
 FORMAT = "clipfree-tuning"
 FORMAT_VERSION = 1
 
+STATIC = "llvm-mca"
+"""How the processor's name begins where a tile was not timed but chosen by LLVM's cost model, see benchmarks."""
+
 Status = Literal["ok", "failed", "wrong", "crashed", "hung"]
 """Of a tile: it could not be compiled, gives another result than the reference, or took its process with it."""
 
@@ -92,6 +95,11 @@ class Best:
     seconds: float
     relative: float
     trials: int
+
+    @property
+    def measured(self) -> bool:
+        """Whether it was timed, not only estimated."""
+        return not self.cpu.startswith(STATIC)
 
     def __post_init__(self) -> None:
         """Raise ValueError where the figures cannot be true."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ class Dot:
         pack: four float32 vectors of ``lanes`` pixels, one a channel, clamped, rounded and packed into words, see
             `toolchain.kernels.epilogue.pack_codes`.
         together: output channels that the intrinsic computes at once, 1 or 4; their weights are stored side by side.
+        reduce: default outer loop of a sum, see `toolchain.kernels.tile.Tile`.
         symmetric: name of a faster intrinsic for weights of which none is -128; None: there is none.
         offset: codes are stored less this number: 128 where the instruction wants signed bytes, else 0.
     """
@@ -53,6 +54,7 @@ class Dot:
     pack: Callable[[list[Any], Requantize], Any] = pack_codes
     together: int = 1
     offset: int = 0
+    reduce: Literal["taps", "blocks"] = "taps"
     symmetric: str | None = None
 
     def stored(self, weights: Integers) -> Integers:

@@ -44,7 +44,7 @@ def make_plain() -> Dot:
         return _fenced(sums + _call("int32x4", "llvm.aarch64.neon.saddlp", products))
 
     dot = Dot("neon", 8, "int8", False, "clipfree.dot.neon", vectors=2, channels=4, columns=16, registers=16,
-              pack=pack_neon, offset=128, symmetric="clipfree.dot.neon.symmetric")
+              pack=pack_neon, offset=128, reduce="blocks", symmetric="clipfree.dot.neon.symmetric")
     return _pairwise(dot, "llvm.aarch64.neon.smull", add)
 
 
@@ -55,13 +55,13 @@ def make_armv7() -> Dot:
         return _call("int32x4", "llvm.arm.neon.vpadals", sums, products)
 
     dot = Dot("armv7-neon", 8, "int8", False, "clipfree.dot.armv7-neon", vectors=1, channels=4, columns=16, registers=8,
-              pack=pack_codes, offset=128, symmetric="clipfree.dot.armv7-neon.symmetric")
+              pack=pack_codes, offset=128, reduce="blocks", symmetric="clipfree.dot.armv7-neon.symmetric")
     return _pairwise(dot, "llvm.arm.neon.vmulls", add)
 
 
 def _make_dot(name: str, instruction: str, offset: int) -> Dot:
     dot = Dot(name, 4, "int8", False, f"clipfree.dot.{name}", vectors=4, channels=4, columns=16, registers=32,
-              pack=pack_neon, together=4, offset=offset)
+              pack=pack_neon, together=4, offset=offset, reduce="blocks")
 
     def body(a: Any, b: Any, c: Any) -> None:
         codes = tirx.reinterpret("int8x16", a.vload([0], "uint32x4"))

@@ -1,0 +1,123 @@
+"""What Arm cores would make of the kernels' loops, by LLVM's models of them: no board is needed, and nothing is timed.
+
+    python benchmarks/arm_loops.py xlsr_x3 abpn_x3 -o benchmarks/results/arm_loops.json [--logs tuning_logs]
+
+Every convolution is compiled with each tile that the tuner would try, and llvm-mca counts the cycles of its innermost
+loop, and of everything that is done for one register tile. Caches, branches and what the driver does are not in it.
+With ``--logs`` the best tiles are written as tuning logs, marked as estimated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import tvm
+
+import loops
+from toolchain.atomic import atomic_write
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.layout import PACK
+from toolchain.kernels.tile import Tile, default_tile
+from toolchain.llvm import tvm_target
+from toolchain.targets import Target, find_target
+from toolchain.tune.database import log_path, write_log
+from toolchain.tune.kernel import standalone
+from toolchain.tune.network import kernels_of
+from toolchain.tune.records import STATIC, Best, Header
+from toolchain.tune.space import tiles
+from toolchain.tune.task import Task, describe, tasks_of
+from toolchain.zoo.embedded import resolve
+
+SIZE = (360, 640)
+"""Height and width of the picture; it does not change the figures."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution on a core, in multiply-accumulates a cycle.
+
+    Attributes:
+        core: its name.
+        kernel: the convolution.
+        peak: what the core can do at most.
+        default_loop, default_whole: of the default tile: its innermost loop; all that a register tile takes.
+        tile: the best one.
+        loop, whole: of the best tile.
+        tiles: how many were compared.
+    """
+
+    core: str
+    kernel: str
+    peak: int
+    default_loop: float
+    default_whole: float
+    tile: str
+    loop: float
+    whole: float
+    tiles: int
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", default=["xlsr_x3", "abpn_x3"], help="of the zoo")
+    parser.add_argument("-o", "--out", type=Path, help="JSON file")
+    parser.add_argument("--logs", type=Path, help="folder for tuning logs")
+    parser.add_argument("--core", action="append", choices=[core.target for core in loops.CORES], help="only this one")
+    options = parser.parse_args(words)
+    mca = loops.find_mca()
+    if mca is None:
+        print("llvm-mca of LLVM 16 or later is needed: apt install llvm-19", file=sys.stderr)
+        return 1
+    layers = []
+    for core in loops.CORES:
+        if options.core is None or core.target in options.core:
+            target = find_target(core.target)
+            found = list(search(core, target, options.networks, mca))
+            for layer, _ in found:
+                print(f"{layer.core} {layer.kernel}: default {layer.default_loop:.2f} {layer.default_whole:.2f}, "
+                      f"best {layer.loop:.2f} {layer.whole:.2f} of {layer.peak}: {layer.tile}", flush=True)
+            layers += [asdict(layer) for layer, _ in found]
+            if options.logs:
+                header = Header.of(target)
+                write_log(log_path(options.logs, header), header, [best for _, best in found])
+    if options.out:
+        done = {"mca": Path(mca).name, "unit": "multiply-accumulates a cycle", "layers": layers}
+        with atomic_write(options.out) as file:
+            file.write((json.dumps(done, indent=1) + "\n").encode())
+    return 0
+
+
+def search(core: loops.Core, target: Target, networks: Sequence[str], mca: str) -> Iterator[tuple[Layer, Best]]:
+    """The best tile of every convolution of some networks, as a line of the table and of a log."""
+    dot = dot_product(target.instruction_set)
+    kernels = [kernels_of(resolve(f"zoo:{name}"), target) for name in networks]
+    for task in tasks_of(kernels, [SIZE], [1]):
+        geometry = task.geometry(dot)
+        default = default_tile(task.conv, geometry.columns, dot)
+        # Which loop is outside matters to caches only, of which the model knows nothing.
+        space = [tile for tile in tiles(task.conv, geometry.columns, dot) if tile.outer == default.outer]
+        costs = {tile: estimate(core, target, task, tile, mca) for tile in space}
+        best = max(costs, key=lambda tile: (round(costs[tile].whole, 2), tile == default))
+        own, first = costs[best], costs[default]
+        yield (Layer(core.name, describe(task.conv), core.peak, first.loop, first.whole, str(best), own.loop, own.whole,
+                     len(space)),
+               Best(task, best, f"{STATIC}, {core.model} at 1 GHz", seconds=task.macs / own.whole / 1e9,
+                    relative=first.whole / own.whole, trials=len(space)))
+
+
+def estimate(core: loops.Core, target: Target, task: Task, tile: Tile, mca: str) -> loops.Cost:
+    """What a convolution costs with ``tile``; none of its weights is -128, as in all networks quantized here."""
+    dot, conv = dot_product(target.instruction_set), replace(task.conv, symmetric=True)
+    module = standalone(conv, task.geometry(dot), dot, tile)
+    assembly = str(tvm.compile(module, target=tvm_target(target)).mod.inspect_source("asm"))
+    taps = conv.source.count * PACK // conv.groups * conv.kernel[0] * conv.kernel[1]
+    return loops.cost(assembly, core, tile.vectors * dot.lanes * tile.channels * taps, mca)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
