@@ -20,6 +20,7 @@ from toolchain.cli import (
     demo,
     deploy,
     evaluate,
+    fidelity,
     inspect,
     logs,
     represent,
@@ -47,6 +48,7 @@ app.command("evaluate")(guarded(evaluate.evaluate))
 app.command("bench")(guarded(bench.bench))
 app.command("verify")(guarded(verify.verify))
 app.command("inspect")(guarded(inspect.inspect))
+app.command("fidelity")(guarded(fidelity.fidelity))
 app.command("represent")(guarded(represent.represent))
 app.command("demo")(guarded(demo.demo))
 app.command("tune")(guarded(tune.tune))

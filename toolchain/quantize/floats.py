@@ -28,6 +28,8 @@ class FloatModel:
         options.log_severity_level = 3
         # Spinning threads only slow down whoever shares the machine; results do not depend on the number of threads.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Q and DQ nodes are to round, not to become integer kernels.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         self._session = onnxruntime.InferenceSession(
             copy.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )

@@ -87,7 +87,7 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
         changes=tuple(sr.changes),
         warnings=crops.warnings + (_unproved(tamed) if tamed else ()) + _constant(ranges),
     )
-    return QuantizedModel(model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo)
+    return QuantizedModel(model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo, sr)
 
 
 def _tamed(sr: SRModel, crops: CropSet, settings: Settings) -> RepresentativeSet | None:

@@ -10,7 +10,7 @@ import onnx
 from toolchain.quantize.recipe import Recipe
 
 if TYPE_CHECKING:
-    from toolchain.frontend import Clip
+    from toolchain.frontend import Clip, SRModel
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class QuantizedModel:
         value_range: what the ends' floats mean, (0, 1) or (0, 255).
         clip: the final clip that integer saturation replaces; None where the network had none.
         halo: receptive-field radius in low-resolution pixels.
+        balanced: the same network in float, tensor by tensor: its channels are balanced as the quantized ones are; None
+            where another tool quantized it.
     """
 
     model: onnx.ModelProto
@@ -36,3 +38,4 @@ class QuantizedModel:
     value_range: tuple[float, float]
     clip: Clip | None
     halo: int
+    balanced: SRModel | None = None

@@ -1,0 +1,128 @@
+"""The fidelity report: measured once, kept as data, shown by a page made from the data alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.standin import QUICK
+from toolchain.cli import main
+from toolchain.cli.console import plain
+from toolchain.fidelity import Fidelity, Request, measure_fidelity
+from toolchain.report.fidelity_page import render
+
+
+@pytest.fixture(scope="module")
+def found(model_file: Path, photo_folder: Path) -> Fidelity:
+    return measure_fidelity(Request(model_file, photo_folder, photo_folder, settings=QUICK, crops=2, side=24))
+
+
+@pytest.fixture(scope="module")
+def document(found: Fidelity) -> Any:
+    return json.loads(json.dumps(plain(found), allow_nan=False))
+
+
+class Balanced(HTMLParser):
+    """Raises where an element is closed that was not opened last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "img", "rect", "line", "circle", "polyline"):
+            self.open.append(tag)
+        self.links += [value or "" for name, value in attributes if name in ("src", "href")]
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("rect", "circle"):
+            assert self.open.pop() == tag
+
+
+def pixels(text: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text)))).astype(int)
+
+
+def test_what_is_measured(found: Fidelity) -> None:
+    assert found.pictures == ("photo0.png", "photo2.png")
+    assert found.psnr > 25
+    assert found.quality is not None
+    assert [row.name for row in found.quality.rows] == ["photo0.png", "photo1.png", "photo2.png"]
+    assert {tensor.name for tensor in found.tensors} == {name for blame in found.blame.blames
+                                                        for name in blame.part.tensors}  # fmt: skip
+
+
+def test_the_pictures_show_both_networks_and_their_difference(found: Fidelity) -> None:
+    assert [shown.psnr for shown in found.shown] == sorted(shown.psnr for shown in found.shown)
+    for shown in found.shown:
+        fp32, int8, difference = (pixels(text) for text in (shown.fp32, shown.int8, shown.difference))
+        np.testing.assert_array_equal(difference, np.clip(128 + shown.amplified * (int8 - fp32), 0, 255))
+        assert fp32.shape[0] == 2 * pixels(shown.input).shape[0]
+
+
+def test_the_page_needs_nothing_but_the_document(document: Any) -> None:
+    page = render(document)
+    reader = Balanced()
+    reader.feed(page)
+    assert reader.open == []
+    assert all(link.startswith("data:image/png;base64,") for link in reader.links)
+    assert len(reader.links) == 4 * len(document["shown"])
+    for tensor in document["tensors"]:
+        assert f"{tensor['name']} ({tensor['operator']})" in page
+    assert f"{document['quality']['mean']['bundle']['psnr_y']:.2f} dB" in page
+
+
+def test_names_are_text_and_figures_may_be_missing(document: Any) -> None:
+    odd = json.loads(json.dumps(document).replace(document["tensors"][0]["name"], "<script>"))
+    odd["tensors"][1]["sqnr"] = odd["shown"][0]["psnr"] = None
+    odd["quality"], odd["warnings"] = None, ["a < b"]
+    page = render(odd)
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "a &lt; b" in page
+    assert "equal" in page
+
+
+def test_the_command(
+    model_file: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    words = ["fidelity", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path / "report"), "--crops", "1"]
+    assert main([*words, "--ranges", "minmax"]) == 0
+    out = capsys.readouterr().out
+    assert "INT8 against FP32" in out
+    assert "quantized part, error in grey levels squared" in out
+    document = json.loads((tmp_path / "report" / "fidelity.json").read_text())
+    assert document["settings"]["activations"] == "minmax"
+    assert (tmp_path / "report" / "index.html").read_text() == render(document)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["--hr", "absent"], 2, "there is no folder absent"),
+        (["--calib", "absent"], 2, "there is no folder absent"),
+        (["--ranges", "nowhere=mse"], 4, "no quantized tensor 'nowhere'"),
+        (["--range", "0..255"], 3, "contradicts the model's final clip"),
+    ],
+)
+def test_mistakes(
+    words: list[str], code: int, sentence: str, model_file: Path, photo_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main(["fidelity", str(model_file), "--calib", str(photo_folder), *words]) == code
+    assert sentence in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,67 @@
+"""``clipfree fidelity``: where a network loses quality when it is quantized, as JSON and a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolchain.cli.console import Console, Json, plain
+from toolchain.cli.deploy import Range, Ranges, parse_ranges
+
+if TYPE_CHECKING:
+    from toolchain.fidelity import Fidelity
+
+_LISTED = 8
+
+
+def fidelity(
+    model: Annotated[str, typer.Argument(help="A float .onnx file, or zoo:NAME for an embedded model.")],
+    calib: Annotated[Path, typer.Option("--calib", help="A folder of photographs.")],
+    hr: Annotated[
+        Path | None, typer.Option("--hr", help="High-resolution pictures to measure on; default: the photographs.")
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="A folder.")] = Path("out/fidelity"),
+    value_range: Range = None,
+    ranges: Ranges = None,
+    crops: Annotated[int, typer.Option("--crops", min=1, help="Pictures compared at most.")] = 6,
+    as_json: Json = False,
+) -> None:
+    """Quantize a model and report what each tensor and each convolution costs."""
+    from toolchain.atomic import atomic_write
+    from toolchain.fidelity import Request, measure_fidelity
+    from toolchain.quantize import Settings
+    from toolchain.report.fidelity_page import render
+    from toolchain.zoo.embedded import resolve
+
+    console = Console(as_json=as_json)
+    request = Request(resolve(model), calib, hr, value_range, Settings(**parse_ranges(ranges or [])), crops)
+    with console.progress(100) as tell:
+        found = measure_fidelity(request, progress=lambda text, done, total: tell(text, 100 * done // total))
+    document = plain(found)
+    for name, text in (("fidelity.json", json.dumps(document, indent=1) + "\n"), ("index.html", render(document))):
+        with atomic_write(out / name) as file:
+            file.write(text.encode())
+    summarize(found, console)
+    console.say(str(out / "index.html"))
+    console.result(command="fidelity", out=out, fidelity=found)
+
+
+def summarize(found: Fidelity, console: Console) -> None:
+    """Print the worst tensors and parts."""
+    console.say(f"INT8 against FP32: {found.psnr:.2f} dB on {len(found.pictures)} pictures")
+    mean = found.quality.mean if found.quality else None
+    if mean is not None and mean.compared is not None:
+        console.say(f"against the originals (Y): FP32 {mean.compared.psnr_y:.2f} dB, INT8 {mean.bundle.psnr_y:.2f} dB, "
+                    f"bicubic {mean.bicubic.psnr_y:.2f} dB")  # fmt: skip
+    console.say(f"{'tensor':44}{'SQNR':>8}{'own':>8}{'cosine':>9}{'saturated':>11}{'used':>6}")
+    for tensor in sorted(found.tensors, key=lambda tensor: tensor.sqnr)[:_LISTED]:
+        console.say(f"{tensor.name[:43]:44}{tensor.sqnr:>8.2f}{tensor.own_sqnr:>8.2f}{tensor.cosine:>9.5f}"
+                    f"{tensor.saturated:>11.3%}{tensor.used:>6.0%}")  # fmt: skip
+    console.say(f"{'quantized part, error in grey levels squared':54}{'alone':>10}{'saved':>10}")
+    for blame in sorted(found.blame.blames, key=lambda blame: -max(blame.alone, blame.gain))[:_LISTED]:
+        console.say(f"{str(blame.part)[:53]:54}{blame.alone:>10.4f}{blame.gain:>10.4f}")
+    for warning in found.warnings:
+        console.note(f"warning: {warning}")

@@ -1,0 +1,87 @@
+"""Which part costs what: the float network with one part quantized, and the quantized one with one part in float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.quantize.fidelity.variants import Part, list_parts, write_variant
+from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.quantized import QuantizedModel
+
+
+@dataclass(frozen=True)
+class Blame:
+    """What quantizing one part costs: mean squared errors of the output against the float network's, in grey levels.
+
+    Attributes:
+        part: what is blamed.
+        alone: error if only this part is quantized.
+        without: error if everything but this part is quantized.
+        gain: by how much the error of the whole falls without it: error of all, less ``without``. Negative where
+            other parts make up for this one's errors, as rounded weights and corrected biases do.
+    """
+
+    part: Part
+    alone: float
+    without: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class BlameReport:
+    """Every part in graph order, and the error of the whole (``everything``), by the same measure."""
+
+    everything: float
+    blames: tuple[Blame, ...]
+
+
+def count_runs(model: QuantizedModel) -> int:
+    """How many variants ``assign_blame`` runs."""
+    return 2 * len(list_parts(model)) + 1
+
+
+def assign_blame(
+    model: QuantizedModel, pictures: Sequence[NDArray[np.uint8]], *, progress: Callable[[str, int], None] | None = None
+) -> BlameReport:
+    """Quantize each part alone, and all but each, by rounding in float32.
+
+    Args:
+        model: with its float network.
+        pictures: u8 (h, w, C).
+        progress: called with (the part looked at, number of variants done) before each variant runs.
+
+    Raises:
+        ModelError: another tool quantized the model.
+    """
+    parts = list_parts(model)
+    tell = progress or (lambda text, done: None)
+    low, high = model.value_range
+    feeds = [to_float(picture, model.value_range) for picture in pictures]
+
+    def outputs(quantized: Iterable[Part]) -> list[NDArray[np.float64]]:
+        network = FloatModel(write_variant(model, frozenset(quantized)))
+        # A picture is shown clipped, whatever the network gives.
+        return [np.clip(network.run(feed).astype(np.float64), low, high) for feed in feeds]
+
+    exact = outputs(())
+    grey = (255 / (high - low)) ** 2
+
+    def error(quantized: Iterable[Part]) -> float:
+        found = outputs(quantized)
+        total = sum(float(np.sum((one - other) ** 2)) for one, other in zip(found, exact, strict=True))
+        return grey * total / sum(values.size for values in exact)
+
+    tell("everything quantized", 0)
+    everything = error(parts)
+    blames = []
+    for index, part in enumerate(parts):
+        tell(str(part), 2 * index + 1)
+        alone = error([part])
+        tell(str(part), 2 * index + 2)
+        without = error([other for other in parts if other != part])
+        blames.append(Blame(part, alone, without, everything - without))
+    return BlameReport(everything, tuple(blames))
