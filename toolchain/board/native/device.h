@@ -13,7 +13,7 @@
 #include <vector>
 
 #if !defined(CLIPFREE_TVM) || !defined(CLIPFREE_TVM_FFI)
-#error "name the versions of the libraries beside the server: -DCLIPFREE_TVM='\"0.27.0\"' -DCLIPFREE_TVM_FFI='\"0.1.14\"'"
+#error "tell the versions of TVM's libraries: -DCLIPFREE_TVM='\"0.27.0\"' -DCLIPFREE_TVM_FFI='\"0.1.14\"'"
 #endif
 
 namespace ffi = tvm::ffi;

@@ -1,12 +1,13 @@
 // The server of a board: runs libraries for clipfree, and for TVM's own client, with no Python on the device.
 //
-// One session at a time, in a process of its own. A client that comes meanwhile is told that the board is busy; one that
-// hangs up ends its session, whatever its library is doing. Whoever can connect can run any code: there is no password,
-// and therefore only this machine is listened to unless another address is given.
+// One session at a time, in a process of its own. A client that comes meanwhile is told that the board is busy; one
+// that hangs up ends its session, whatever its library is doing. Whoever can connect can run any code: there is no
+// password, and therefore only this machine is listened to unless another address is given.
 #include <poll.h>
 
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -79,7 +80,6 @@ class Server {
       listener_.close();
       tracker_.close();
     });
-    if (tracker_) inform();
   } catch (const HungUp&) {  // it only looked whether somebody is here
   } catch (const std::exception& error) {
     fprintf(stderr, "clipfree-board: a client: %s\n", error.what());
@@ -89,10 +89,10 @@ class Server {
     previous_ = session_->how();
     if (!previous_.empty()) fprintf(stderr, "clipfree-board: a session ended: %s\n", previous_.c_str());
     session_.reset();
-    offered_ = {};
+    look_ = {};
   }
 
-  // Be known to the tracker, and on offer if there is no session. What was offered to a client that never came is
+  // Be known to the tracker, and on offer if there is no session. What was promised to a client that never came is
   // offered again.
   void keep_registered() try {
     const auto now = Clock::now();
@@ -103,16 +103,18 @@ class Server {
       tracker_.keep_alive();
       tracker_.send(kTracker);
       if (tracker_.number() != kTracker) throw std::runtime_error("it is no tracker");
-      inform();
-      offered_ = {};
+      told_busy_.reset();
+      look_ = {};
       silent_ = false;
       fprintf(stderr, "clipfree-board: registered as %s\n", options_.key.c_str());
     }
-    if (session_ || now < offered_) return;
-    const bool taken = ask({kPendingKeys}).find("\"" + match_ + "\"") == std::string::npos;
-    if (taken && (offered_ == Clock::time_point{} || ++missed_ > 3)) offer();
-    if (!taken) missed_ = 0;
-    offered_ = now + std::chrono::seconds(1);
+    const bool busy = session_ != nullptr;
+    if (told_busy_ != busy) inform(busy);
+    if (busy || now < look_) return;
+    const bool offered = ask({kPendingKeys}).find("\"" + match_ + "\"") != std::string::npos;
+    missed_ = offered ? 0 : missed_ + 1;
+    if (!offered && (look_ == Clock::time_point{} || missed_ > 3)) offer();
+    look_ = now + std::chrono::seconds(1);
   } catch (const std::exception& error) {
     if (!std::exchange(silent_, true)) fprintf(stderr, "clipfree-board: tracker: %s; trying again\n", error.what());
     tracker_.close();
@@ -122,16 +124,16 @@ class Server {
     match_ = options_.key + ":" + std::to_string(std::random_device{}());
     ask({kPut, ffi::String(options_.key), ffi::json::Array{int64_t{port_}, ffi::String(match_)}, address()});
     missed_ = 0;
-    inform();
   }
 
-  void inform() {
+  void inform(bool busy) {
     ffi::json::Object info;
     info.Set(ffi::String("key"), ffi::String("server:" + options_.key));
     info.Set(ffi::String("addr"), ffi::json::Array{address(), int64_t{port_}});
-    info.Set(ffi::String("busy"), session_ != nullptr);
+    info.Set(ffi::String("busy"), busy);
     info.Set(ffi::String("board"), describe(options_.folder, previous_));
     ask({kUpdateInfo, info});
+    told_busy_ = busy;
   }
 
   std::string ask(const ffi::json::Array& request) {
@@ -146,8 +148,9 @@ class Server {
   const int port_;
   std::unique_ptr<Session> session_;
   std::string previous_, match_;
-  Clock::time_point retry_{}, offered_{};  // offered_: when to look again; at the beginning of time: offer at once
-  int missed_ = 0;
+  Clock::time_point retry_{}, look_{};  // when to call the tracker again; look_ at the beginning of time: offer at once
+  std::optional<bool> told_busy_;       // what the tracker was told
+  int missed_ = 0;                      // how often in a row the tracker had no offer of ours
   bool silent_ = false;
 };
 
@@ -177,8 +180,8 @@ int main(int count, char** words) {
     return 2;
   }
   if (loopback(options.listen) && !options.tracker.empty() && !loopback(options.tracker)) {
-    fprintf(stderr, "clipfree-board: the tracker's clients could not reach %s; give the address they see with --listen\n",
-            options.listen.c_str());
+    fprintf(stderr, "clipfree-board: the tracker's clients could not reach %s; give the address they see with "
+            "--listen\n", options.listen.c_str());
     return 2;
   }
   if (!loopback(options.listen))
@@ -191,6 +194,7 @@ int main(int count, char** words) {
   for (int number : {SIGINT, SIGTERM}) sigaction(number, &stop, nullptr);
   setenv("TVM_NUM_THREADS", std::to_string(cores()).c_str(), /*overwrite=*/0);  // by itself TVM takes half of an x86
   try {
+    if (access(options.folder.c_str(), W_OK | X_OK) != 0) throw failed(options.folder);
     Server(options).run();
   } catch (const std::exception& error) {
     fprintf(stderr, "clipfree-board: %s\n", error.what());

@@ -1,4 +1,4 @@
-// Sockets that close themselves, and the frames of TVM's RPC: 32-bit little-endian numbers, and texts with their length.
+// Sockets that close themselves, and the frames of TVM's RPC: 32-bit little-endian numbers, texts with their length.
 #pragma once
 
 #include <arpa/inet.h>
@@ -14,7 +14,7 @@
 #include <string>
 #include <utility>
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are little-endian, and are sent as they lie in memory");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are sent as they lie in memory");
 
 inline std::runtime_error failed(const std::string& what) { return std::runtime_error(what + ": " + strerror(errno)); }
 
