@@ -10,7 +10,7 @@ from toolchain.cpu import Cpu, this_cpu
 from toolchain.errors import TargetError
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.llvm import check_target, features
-from toolchain.targets import Target, find_target, list_targets, target_folder
+from toolchain.targets import Gpu, Target, find_target, list_targets, target_folder
 
 GOOD = """
 description = "a board"
@@ -167,7 +167,7 @@ def spelled(feature: str, target: Target) -> str | None:
     return SPELLINGS.get(feature)
 
 
-@pytest.mark.parametrize("target", list_targets(), ids=lambda target: target.name)
+@pytest.mark.parametrize("target", [t for t in list_targets() if t.gpu is None], ids=lambda target: target.name)
 def test_whatever_llvm_may_emit_is_required(target: Target):
     check_target(target)
     needed = {spelled(feature, target) for feature in features(target)} - {None}
@@ -178,6 +178,42 @@ def test_whatever_llvm_may_emit_is_required(target: Target):
 @pytest.mark.parametrize("target", list_targets(), ids=lambda target: target.name)
 def test_there_are_kernels_for_every_target(target: Target):
     assert dot_product(target.instruction_set).name == target.instruction_set
+
+
+GPU = """
+[gpu]
+pixels = 4
+sums = 16
+work_group = [8, 8, 1]
+largest_group = 64
+integer_dot = true
+"""
+
+
+def test_a_gpu_is_a_target(tmp_path: Path):
+    path = tmp_path / "phone.toml"
+    path.write_text(GOOD.replace("neon-dotprod", "opencl") + GPU)
+    assert find_target(str(path)).gpu == Gpu(4, 16, (8, 8, 1), 64, True)
+    assert {"mali-g78", "adreno-740"} <= {target.name for target in list_targets() if target.gpu}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ("sums = 16", "", "'gpu' lacks 'sums'"),
+        ("sums = 16", "sums = 16\nwarps = 2", "'gpu' has an unknown key 'warps'"),
+        ("sums = 16", "sums = 15", "'sums' at least 4 a pixel"),
+        ("pixels = 4", "pixels = 3", "'pixels' must be 1, 2, 4 or 8"),
+        ("pixels = 4", "pixels = 4.0", "must be whole and positive"),
+        ("[8, 8, 1]", "[8, 8]", "work_group three of them"),
+        ("[8, 8, 1]", "[16, 8, 1]", "a work-group of 128 work-items is more than 64"),
+        ("true", "1", "'integer_dot' must be true or false"),
+    ],
+)
+def test_broken_gpus_are_named(tmp_path: Path, before: str, after: str, sentence: str):
+    (tmp_path / "phone.toml").write_text(GOOD + GPU.replace(before, after))
+    with pytest.raises(TargetError, match=sentence):
+        find_target("phone", folder=tmp_path)
 
 
 def test_a_file_is_a_target(tmp_path: Path):

@@ -62,7 +62,7 @@ class Compiled:
         """Bytes that every thread needs for its line buffers; 0 where the network runs layer by layer."""
         return self.stream.workspace(width) if self.stream else 0
 
-    def export(self, path: Path, linker: Linker) -> None:
+    def export(self, path: Path, linker: Linker | None) -> None:
         """Link the library into ``path``.
 
         Raises:

@@ -17,14 +17,15 @@ import numpy.typing as npt
 
 from toolchain import bundle as store
 from toolchain.bundle import IntegerCoverage, Manifest, Versions
-from toolchain.cpu import let_tvm_use_all_cores, this_cpu
+from toolchain.cpu import let_tvm_use_all_cores
 from toolchain.errors import CalibrationError, ModelError, OutputError, TuningError
 from toolchain.images import ImageSet, read_images
-from toolchain.link import find_linker, is_native
+from toolchain.link import find_linker
+from toolchain.obstacle import obstacle
 from toolchain.precision import INT8, read_precision
 from toolchain.report.network import Network, describe_network
 from toolchain.stages import Compiled, Stages, Upscale, real_stages
-from toolchain.targets import Target, architecture, find_target
+from toolchain.targets import Target, find_target
 from toolchain.tune.choose import SIZE, read_tuning
 from toolchain.verify import Verified, make_cases, standard_for, verdict, verify
 
@@ -174,13 +175,13 @@ def deploy(
     line = _Progress(progress)
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
     target = find_target(request.target)
-    linker = find_linker(target.triple)
+    linker = find_linker(target.triple) if target.gpu is None else None
     stages = stages or real_stages()
     prepare = _quantized if read_precision(request.precision) == INT8 else _normalized
     prepared = prepare(request, stages, target, line)
     model, warnings = prepared.model, prepared.warnings
     path = bundle_path(request.out, request.title)
-    runs_here = is_native(target.triple) and not target.missing_on(this_cpu())
+    unseen = obstacle(target)
     with store.new_bundle(path) as folder:
         with line.step("compile") as note:
             compiled = prepared.compile()
@@ -188,19 +189,20 @@ def deploy(
             manifest = _manifest(request, model, target, compiled, network)
             note(f"{manifest.arithmetic}; tuned: {compiled.tuned}")
         with line.step("link") as note:
-            compiled.export(folder / store.LIBRARY, linker)
-            note(f"{(folder / store.LIBRARY).stat().st_size / 1e3:.0f} kB with {' '.join(linker.command)}")
+            library = folder / store.library_of(target)
+            compiled.export(library, linker)
+            note(f"{library.stat().st_size / 1e3:.0f} kB with {' '.join(linker.command)}" if linker
+                 else f"{len(compiled.kernels)} kernels in OpenCL C, left to the device's compiler")
         with line.step("verify") as note:
             picture = _natural(prepared.photos, model.channels)
             reference = prepared.reference()
             verified: tuple[Verified, ...] = ()
-            if runs_here:
-                upscale = stages.run(folder / store.LIBRARY, model.channels, model.scale)
+            if unseen is None:
+                upscale = stages.run(library, model.channels, model.scale)
                 standard = standard_for(request.precision, manifest.coverage.float_operators)
                 verified = verify(upscale, reference, make_cases(model.channels, picture), standard, progress=note)
                 note(f"{verdict(verified, standard)} in {len(verified)} pictures")
             else:
-                unseen = _unseen(target)
                 note(f"left out: {unseen}")
                 warnings += (f"not verified: {unseen}",)
         with line.step("write") as note:
@@ -212,13 +214,6 @@ def deploy(
             store.open_bundle(folder, for_this_machine=False)
             note(str(path))
     return Deployment(path, manifest, network, report, verified, warnings, line.seconds)
-
-
-def _unseen(target: Target) -> str:
-    """Why a library was not compared with the reference, and what does it."""
-    if is_native(target.triple):
-        return f"this CPU lacks {', '.join(target.missing_on(this_cpu()))}; `clipfree verify` does it where it runs"
-    return f"made for {architecture(target.triple)}, not run here; `clipfree bench --rpc` checks it on the board"
 
 
 def bundle_path(out: Path, name: str) -> Path:
@@ -334,7 +329,7 @@ def _manifest(request: Request, model: QuantizedModel | SRModel, target: Target,
         name=request.title,
         versions=Versions.installed(),
         target=target,
-        library=store.LIBRARY,
+        library=store.library_of(target),
         entry="main",
         channels=model.channels,
         scale=model.scale,

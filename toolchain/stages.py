@@ -43,7 +43,7 @@ class Compiled(Protocol):
 
     def line_buffers(self, width: int) -> int: ...  # noqa: D102
 
-    def export(self, path: Path, linker: Linker) -> object: ...  # noqa: D102
+    def export(self, path: Path, linker: Linker | None) -> object: ...  # noqa: D102
 
 
 class Quantize(Protocol):  # noqa: D101
@@ -96,7 +96,10 @@ def real_stages() -> Stages:
 
     def compile_model(model: QuantizedModel, target: Target, tuning: Tuning) -> Compiled:
         from toolchain.build import compile_model as build
+        from toolchain.opencl.build import compile_opencl
 
+        if target.gpu is not None:
+            return compile_opencl(model, target.gpu)
         compiled: Compiled = build(model, target, tuning)
         return compiled
 
@@ -107,6 +110,10 @@ def real_stages() -> Stages:
         return compiled
 
     def run(library: Path, channels: int, scale: int) -> Upscale:
+        if library.suffix == ".json":
+            from toolchain.opencl.files import load_runner
+
+            return load_runner(library, "opencl-cpu").upscale
         from toolchain.runtime.runner import Runner
 
         return Runner(library, channels=channels, scale=scale).upscale

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import sys
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,25 @@ _HOST_ORDER = ("x86-avx512vnni", "x86-avxvnni", "x86-avx2", "x86-sse4", "neovers
 
 
 @dataclass(frozen=True)
+class Gpu:
+    """How kernels for an OpenCL device are cut, and what it can do.
+
+    Attributes:
+        pixels: neighbouring pixels that a work-item computes: 1, 2, 4 or 8.
+        sums: accumulators that a work-item may keep in registers, at least 4 a pixel.
+        work_group: work-items of a work-group along x, y and z.
+        largest_group: work-items that the device runs together at most.
+        integer_dot: use the dot product of cl_khr_integer_dot_product where the driver has it.
+    """
+
+    pixels: int
+    sums: int
+    work_group: tuple[int, int, int]
+    largest_group: int
+    integer_dot: bool
+
+
+@dataclass(frozen=True)
 class Target:
     """What to compile for.
 
@@ -38,6 +58,8 @@ class Target:
         instruction_set: which kernels are used: a name in `toolchain.kernels.intrinsics.NEEDS`.
         requires: CPU features, spelled as in /proc/cpuinfo, without which a bundle refuses to load.
         cores: threads the schedule is made for.
+        gpu: the OpenCL device that runs the network, with kernels in OpenCL C; the other attributes then describe the
+            CPU beside it. None: the CPU runs the network.
     """
 
     name: str
@@ -48,6 +70,7 @@ class Target:
     instruction_set: str
     requires: tuple[str, ...]
     cores: int
+    gpu: Gpu | None = None
 
     def missing_on(self, cpu: Cpu) -> tuple[str, ...]:
         """The required features that ``cpu`` lacks; empty when code for this target runs there."""
@@ -127,7 +150,7 @@ def _read(path: Path) -> Target:
         raise TargetError(
             f"target file {path} has an unknown key {unknown[0]!r}", hint=f"known: {', '.join(sorted(known))}"
         )
-    missing = sorted(known - set(table))
+    missing = sorted(known - {"gpu"} - set(table))
     if missing:
         raise TargetError(f"target file {path} lacks {missing[0]!r}")
     cores = table["cores"]
@@ -142,7 +165,31 @@ def _read(path: Path) -> Target:
         instruction_set=_text(path, table, "instruction_set"),
         requires=_texts(path, table, "requires"),
         cores=cores,
+        gpu=_gpu(path, table["gpu"]) if "gpu" in table else None,
     )
+
+
+def _gpu(path: Path, table: Any) -> Gpu:
+    if not isinstance(table, dict):
+        raise TargetError(f"target file {path}: 'gpu' must be a table")
+    known = {field.name for field in dataclasses.fields(Gpu)}
+    if set(table) != known:
+        wrong = sorted(set(table) ^ known)[0]
+        raise TargetError(f"target file {path}: 'gpu' {'lacks' if wrong in known else 'has an unknown key'} {wrong!r}",
+                          hint=f"known: {', '.join(sorted(known))}")
+    group, dot = table["work_group"], table["integer_dot"]
+    numbers = [table["pixels"], table["sums"], table["largest_group"], *(group if isinstance(group, list) else [])]
+    if not all(type(number) is int and number > 0 for number in numbers) or len(numbers) != 6:
+        raise TargetError(f"target file {path}: the numbers of 'gpu' must be whole and positive, work_group three of "
+                          "them")
+    if type(dot) is not bool:
+        raise TargetError(f"target file {path}: 'integer_dot' must be true or false, not {dot!r}")
+    pixels, sums, largest = numbers[:3]
+    if pixels not in (1, 2, 4, 8) or sums < 4 * pixels:
+        raise TargetError(f"target file {path}: 'pixels' must be 1, 2, 4 or 8, and 'sums' at least 4 a pixel")
+    if prod(group) > largest:
+        raise TargetError(f"target file {path}: a work-group of {prod(group)} work-items is more than {largest}")
+    return Gpu(pixels, sums, (group[0], group[1], group[2]), largest, dot)
 
 
 def _text(path: Path, table: dict[str, Any], key: str) -> str:

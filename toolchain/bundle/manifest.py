@@ -14,7 +14,7 @@ from toolchain import __version__
 from toolchain.errors import BundleError
 from toolchain.precision import INT8, TITLES
 from toolchain.report.network import QuantizedTensor
-from toolchain.targets import Target
+from toolchain.targets import Gpu, Target
 
 FORMAT = "clipfree-bundle"
 FORMAT_VERSION = 2
@@ -88,7 +88,7 @@ class Manifest:
         name: of the model.
         versions: what made the bundle.
         target: what it was compiled for, CPU features included.
-        library: the shared object's file name.
+        library: the shared object's file name; for an OpenCL device, the launch plan's.
         entry: its function: u8 (h, w, channels) to u8 (h*scale, w*scale, channels).
         channels: 1 (luma) or 3 (RGB).
         scale: output pixels per input pixel and direction.
@@ -179,7 +179,7 @@ def _manifest(table: dict[str, Any]) -> Manifest:
             name=_text(target["name"]), description=_text(target["description"]), triple=_text(target["triple"]),
             cpu=_text(target["cpu"]), attributes=_all(_text, target["attributes"]),
             instruction_set=_text(target["instruction_set"]), requires=_all(_text, target["requires"]),
-            cores=_count(target["cores"]),
+            cores=_count(target["cores"]), gpu=_gpu(target.get("gpu")),
         ),
         library=_text(table["library"]),
         entry=_text(table["entry"]),
@@ -209,6 +209,14 @@ def _manifest(table: dict[str, Any]) -> Manifest:
     if manifest.library not in manifest.files or manifest.channels not in (1, 3):
         raise ValueError("library or channels")
     return manifest
+
+
+def _gpu(table: Any) -> Gpu | None:
+    if table is None:
+        return None
+    x, y, z = (_count(size) for size in table["work_group"])
+    return Gpu(_count(table["pixels"]), _count(table["sums"]), (x, y, z), _count(table["largest_group"]),
+               table["integer_dot"] is True)
 
 
 def _file_name(name: str) -> str:

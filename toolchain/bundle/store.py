@@ -21,15 +21,17 @@ from toolchain.bundle.manifest import FileRecord, Manifest, Versions, parse_mani
 from toolchain.cpu import Cpu, this_cpu
 from toolchain.errors import BundleError, OutputError
 from toolchain.precision import INT8
-from toolchain.targets import architecture, machines
+from toolchain.targets import Target, architecture, machines
 
 if TYPE_CHECKING:
     import onnx
 
+    from toolchain.opencl.runner import OpenClRunner
     from toolchain.runtime.runner import Runner
 
 SUFFIX = ".clipfree"
 LIBRARY, MANIFEST, QDQ, FLOAT = "model.so", "manifest.json", "model.qdq.onnx", "model.onnx"
+PLAN = "opencl/plan.json"
 RECIPE, GOLDEN, REPORT = "recipe.json", "golden.npz", "report.json"
 _LARGEST_MANIFEST = 16 * 2**20
 
@@ -61,6 +63,9 @@ class Bundle:
         cpu = cpu or this_cpu()
         made, there = self.manifest.versions, versions or Versions.installed()
         wanted = self.manifest.target
+        if wanted.gpu is not None:
+            raise BundleError(f"{self.path} holds OpenCL kernels, no library",
+                              hint="run them with --device opencl-cpu or --device opencl-gpu")
         if cpu.machine not in machines(wanted.triple):
             message = f"{self.path} is for {architecture(wanted.triple)}, {name} is {cpu.machine}"
             raise BundleError(message, hint=_again(target))
@@ -84,6 +89,20 @@ class Bundle:
         self.check_machine()
         manifest = self.manifest
         return Runner(self.path / manifest.library, channels=manifest.channels, scale=manifest.scale, threads=threads)
+
+    def load_on(self, device: str) -> OpenClRunner:
+        """Load kernels for OpenCL onto a device, as the user calls it: "opencl-cpu" or "opencl-gpu".
+
+        Raises:
+            BundleError: the bundle holds a library for a CPU, or a file of it is garbled.
+            TargetError: there is no such device, or it cannot run the kernels.
+        """
+        from toolchain.opencl.files import load_runner
+
+        if self.manifest.target.gpu is None:
+            raise BundleError(f"{self.path} holds a library for {self.manifest.target.name}, no OpenCL kernels",
+                              hint="leave --device away, or deploy for opencl-cpu, mali-g78 or adreno-740")
+        return load_runner(self.path / self.manifest.library, device)
 
     def model(self) -> onnx.ModelProto:
         """The network that the library is held against: quantized as QDQ ONNX, or normalized float ONNX.
@@ -230,3 +249,8 @@ def _sha256(path: Path) -> str:
 
 def _again(target: str) -> str:
     return f"deploy the model again with --target {target}"
+
+
+def library_of(target: Target) -> str:
+    """The file of a bundle that is loaded to run the network: a library, or for an OpenCL device the launch plan."""
+    return LIBRARY if target.gpu is None else PLAN

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.console import Console, Json
-from toolchain.cli.places import Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
+from toolchain.cli.places import Device, Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
 from toolchain.cli.run import Bundle
 from toolchain.errors import InputError
 
@@ -39,6 +39,7 @@ def bench(
     cpus: Annotated[
         str | None, typer.Option("--cpus", help="Cores of a board: big (default), little, or numbers such as 4,5.")
     ] = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Time a bundle: median, 90th percentile, fastest, and the work done per second."""
@@ -50,9 +51,11 @@ def bench(
     height, width = parse_size(size)
     if cpus is not None and rpc is None and tracker is None:
         raise InputError("--cpus chooses cores of a board", hint="use taskset for those of this machine")
+    if device is not None and threads:
+        raise InputError("an OpenCL device has no --threads", hint="leave them away")
     with (
         reach(rpc, tracker, key, ssh) as place,
-        machine_for(bundle, place, wait=wait, cpus=cpus or "big") as (opened, machine),
+        machine_for(bundle, place, wait=wait, cpus=cpus or "big", device=device) as (opened, machine),
     ):
         manifest, cpu = opened.manifest, machine.cpu
         work = manifest.macs_per_pixel * height * width

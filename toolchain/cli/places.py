@@ -24,6 +24,8 @@ Ssh = Annotated[
 ]
 Wait = Annotated[float, typer.Option("--wait", min=0.0, help="Seconds to wait for a board that is busy.")]
 
+Device = Annotated[str | None, typer.Option("--device", help="opencl-cpu or opencl-gpu, for OpenCL kernels.")]
+
 
 @contextmanager
 def reach(rpc: str | None, tracker: str | None, key: str | None, ssh: str | None) -> Iterator[Place | None]:
@@ -48,18 +50,28 @@ def reach(rpc: str | None, tracker: str | None, key: str | None, ssh: str | None
 
 @contextmanager
 def machine_for(
-    path: Path, place: Place | None, *, wait: float, threads: int | None = None, cpus: str = "big"
+    path: Path, place: Place | None, *, wait: float, threads: int | None = None, cpus: str = "big",
+    device: str | None = None,
 ) -> Iterator[tuple[Bundle, Machine]]:  # fmt: skip
-    """The opened bundle, and what runs it: this machine, or the board at ``place``.
+    """The opened bundle, and what runs it: this machine, its OpenCL ``device``, or the board at ``place``.
 
     Raises:
+        InputError: ``device`` does not go together with a board or with threads.
         BundleError: the bundle is damaged, or the machine cannot run it.
+        TargetError: there is no such device, or it cannot run the kernels.
         BoardError: the board cannot be reached, or stays busy for ``wait`` seconds.
     """
     from toolchain.board.board import Board
     from toolchain.bundle import open_bundle
-    from toolchain.runtime.bench import Here
+    from toolchain.runtime.bench import Here, OnDevice
 
+    if device is not None:
+        if place is not None or threads is not None:
+            raise InputError("--device names an OpenCL device of this machine, which has no --threads and no board",
+                             hint="leave them away")
+        opened = open_bundle(path, for_this_machine=False)
+        yield opened, OnDevice(opened, device)
+        return
     opened = open_bundle(path, for_this_machine=place is None)
     if place is None:
         yield opened, Here(opened, threads)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, Threads
+from toolchain.cli.places import Device, machine_for
 from toolchain.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ def run(
     tile: Annotated[str, typer.Option("--tile", help="auto, off, or a side in pixels.")] = "auto",
     memory: Annotated[int, typer.Option("--memory", min=1, help="Megabytes that --tile auto keeps to.")] = 512,
     threads: Threads = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Upscale photographs. Tiles give the same bytes as the whole picture."""
     import time
 
-    from toolchain.bundle import open_bundle
     from toolchain.images import read_photo
     from toolchain.precision import TITLES
     from toolchain.runtime.measure import free_memory
@@ -37,29 +38,29 @@ def run(
 
     console = Console(as_json=as_json)
     side = parse_tile(tile)
-    opened = open_bundle(bundle)
-    manifest = opened.manifest
-    tiles = tiling(manifest, side=side, megabytes=memory if tile == "auto" else None)
-    outputs = output_paths(photos, out, manifest.scale)
-    for path in outputs:
-        check_output(path)
-    upscale = tiles.over(opened.load(threads=threads).upscale)
-    results = []
-    with console.progress(len(photos)) as tell:
-        for index, (photo_path, output) in enumerate(zip(photos, outputs, strict=True)):
-            photo = read_photo(photo_path)
-            height, width = photo.pixels.shape[:2]
-            check_memory(height, width, scale=manifest.scale, available=free_memory())
-            begin = time.perf_counter()
-            big = upscale_photo(photo, upscale, channels=manifest.channels, scale=manifest.scale)
-            seconds = time.perf_counter() - begin
-            write_photo(output, big)
-            size = (width * manifest.scale, height * manifest.scale)
-            tell(f"{photo_path.name}: {width} x {height} to {size[0]} x {size[1]} in {seconds:.2f} s, "
-                 f"{TITLES[manifest.precision]}", index + 1)  # fmt: skip
-            console.say(str(output))
-            results.append({"photo": photo_path, "output": output, "width": size[0], "height": size[1],
-                            "tile": tiles.side_for(height, width), "seconds": seconds})  # fmt: skip
+    with machine_for(bundle, None, wait=0.0, threads=threads, device=device) as (opened, machine):
+        manifest = opened.manifest
+        tiles = tiling(manifest, side=side, megabytes=memory if tile == "auto" else None)
+        outputs = output_paths(photos, out, manifest.scale)
+        for path in outputs:
+            check_output(path)
+        upscale = tiles.over(machine.upscale)
+        results = []
+        with console.progress(len(photos)) as tell:
+            for index, (photo_path, output) in enumerate(zip(photos, outputs, strict=True)):
+                photo = read_photo(photo_path)
+                height, width = photo.pixels.shape[:2]
+                check_memory(height, width, scale=manifest.scale, available=free_memory())
+                begin = time.perf_counter()
+                big = upscale_photo(photo, upscale, channels=manifest.channels, scale=manifest.scale)
+                seconds = time.perf_counter() - begin
+                write_photo(output, big)
+                size = (width * manifest.scale, height * manifest.scale)
+                tell(f"{photo_path.name}: {width} x {height} to {size[0]} x {size[1]} in {seconds:.2f} s, "
+                     f"{TITLES[manifest.precision]}", index + 1)  # fmt: skip
+                console.say(str(output))
+                results.append({"photo": photo_path, "output": output, "width": size[0], "height": size[1],
+                                "tile": tiles.side_for(height, width), "seconds": seconds})  # fmt: skip
     console.result(command="run", bundle=bundle, precision=manifest.precision, pictures=results)
 
 

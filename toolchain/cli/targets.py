@@ -27,8 +27,8 @@ def list_(as_json: Json = False) -> None:
         host = ""
     rows = []
     for target in list_targets():
-        runs = is_native(target.triple) and not target.missing_on(cpu)
-        mark = "host" if target.name == host else "runs here" if runs else ""
+        runs = target.gpu is None and is_native(target.triple) and not target.missing_on(cpu)
+        mark = "host" if target.name == host else "runs here" if runs else "OpenCL" if target.gpu else ""
         console.say(f"{target.name:20} {mark:10} {target.description}")
         rows.append({"name": target.name, "description": target.description, "runs_here": runs,
                      "host": target.name == host})  # fmt: skip
@@ -47,6 +47,9 @@ def show(name: Name, as_json: Json = False) -> None:
     console.say(f"{target.name}: {target.description}")
     console.say(f"  LLVM triple {target.triple}, CPU {target.cpu}, attributes {' '.join(target.attributes) or 'none'}")
     console.say(f"  kernels {target.instruction_set}, for {target.cores} cores")
+    if target.gpu:
+        console.say(f"  OpenCL work-groups of {' x '.join(map(str, target.gpu.work_group))} work-items, each "
+                    f"{target.gpu.pixels} pixels with at most {target.gpu.sums} sums")
     console.say(f"  LLVM enables {' '.join(enabled)}")
     console.say(f"  needs {' '.join(target.requires)}")
     console.say(f"  lacking here: {' '.join(missing) or 'nothing'}")
@@ -54,13 +57,20 @@ def show(name: Name, as_json: Json = False) -> None:
 
 
 def doctor(name: Annotated[str, typer.Argument(help="A target's name.")] = "host", as_json: Json = False) -> None:
-    """Find a linker for a target and try it; say what to install if there is none."""
+    """Find a linker for a target and try it, or an OpenCL device; say what to install if there is none."""
     from toolchain.cpu import this_cpu
     from toolchain.link import find_linker, is_native
+    from toolchain.obstacle import obstacle
     from toolchain.targets import find_target
 
     console = Console(as_json=as_json)
     target = find_target(name)
+    if target.gpu is not None:
+        unseen = obstacle(target)
+        console.say(f"{target.name}: kernels in OpenCL C need no linker")
+        console.say(f"  checked here on a CPU's OpenCL: {unseen or 'yes'}")
+        console.result(command="targets doctor", target=target.name, linker=None, runs_here=unseen is None)
+        return
     linker = find_linker(target.triple)
     made = linker.check(target)
     native, missing = is_native(target.triple), target.missing_on(this_cpu())

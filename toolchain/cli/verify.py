@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, Threads
-from toolchain.cli.places import Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
+from toolchain.cli.places import Device, Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
 from toolchain.cli.run import Bundle
 
 
@@ -25,6 +25,7 @@ def verify(
     key: Key = None,
     ssh: Ssh = None,
     wait: Wait = 10.0,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Compare a bundle with the NumPy integer reference of its QDQ model; equal means every byte.
@@ -39,7 +40,7 @@ def verify(
     console = Console(as_json=as_json)
     with (
         reach(rpc, tracker, key, ssh) as place,
-        machine_for(bundle, place, wait=wait, threads=threads) as (opened, machine),
+        machine_for(bundle, place, wait=wait, threads=threads, device=device) as (opened, machine),
     ):
         manifest = opened.manifest
         channels = manifest.channels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -62,6 +62,28 @@ class Here:
     def functions(self, pixels: Pixels, threads: int, repeats: int) -> dict[str, float]:
         """Seconds that each function of the network takes of a picture u8 (h, w, C)."""
         return self._bundle.load(threads=threads).functions(pixels, repeats)
+
+
+class OnDevice:
+    """An OpenCL device of this machine, as the user calls it; all its cores count as one thread.
+
+    Raises:
+        BundleError: the bundle holds no OpenCL kernels.
+        TargetError: there is no such device, or it cannot run them.
+    """
+
+    def __init__(self, bundle: Bundle, device: str) -> None:
+        self._runner = bundle.load_on(device)
+        self.cpu = replace(this_cpu(), name=self._runner.name, cores=1)
+        self.upscale = self._runner.upscale
+
+    def times(self, pixels: Pixels, _threads: int, plan: Plan) -> list[float]:
+        """Seconds of each repeat on u8 (h, w, C), transfers included."""
+        return measure(self._runner.bind(pixels), plan)
+
+    def functions(self, pixels: Pixels, _threads: int, repeats: int) -> dict[str, float]:
+        """Seconds of each kernel on u8 (h, w, C), as the device counts them."""
+        return self._runner.functions(pixels, repeats)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,9 @@ def tune(
     """
     cpu = _cpu(request)
     target, counts = find_target(request.target, cpu=cpu), request.threads or (cpu.cores,)
+    if target.gpu is not None:
+        raise TargetError(f"kernels for {target.name} are cut as its target file says, there is nothing to tune yet",
+                          hint="name a CPU")
     if max(counts) > cpu.cores:
         raise InputError(f"{max(counts)} threads cannot be timed on a machine with {cpu.cores} cores")
     missing = target.missing_on(cpu)

@@ -18,6 +18,7 @@ NEEDS = {
     "neon": ("neon",),
     "armv7-neon": ("neon",),
     "portable": (),
+    "opencl": (),
 }
 """The instruction sets there are kernels for, each with the features that LLVM must enable for them."""
 
@@ -41,6 +42,7 @@ def dot_product(instruction_set: str) -> Dot:
         "neon": neon.make_plain,
         "armv7-neon": neon.make_armv7,
         "portable": portable.make,
+        "opencl": portable.make_opencl,
     }
     if instruction_set not in makers:
         raise TargetError(f"there are no kernels for the instruction set {instruction_set!r}",

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from toolchain.kernels.intrinsics.dot import Dot
 
 
 def make() -> Dot:
     """Four pixels a vector, any processor."""
     return Dot("portable", 4, "int8", False, None, vectors=2, channels=4, columns=8, registers=16)
+
+
+def make_opencl() -> Dot:
+    """The same arithmetic, order of weights and layout, from which `toolchain.opencl` makes its own kernels."""
+    return dataclasses.replace(make(), name="opencl")

@@ -1,0 +1,53 @@
+"""What is missing on a machine, or wrong with a device, is told before anything is built."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from toolchain.errors import TargetError
+from toolchain.opencl.device import find_device
+
+
+class NoPlatform(Exception):
+    """Stands for pyopencl's error."""
+
+
+def machine(*devices: Any) -> Any:
+    """pyopencl on a machine with these devices; without any, there is no OpenCL at all."""
+
+    def platforms() -> list[Any]:
+        if not devices:
+            raise NoPlatform
+        return [SimpleNamespace(get_devices=lambda kind: [device for device in devices if device.type == kind])]
+
+    return SimpleNamespace(
+        Error=NoPlatform, get_platforms=platforms, device_type=SimpleNamespace(CPU=2, GPU=4),
+        device_fp_config=SimpleNamespace(ROUND_TO_NEAREST=4),
+    )  # fmt: skip
+
+
+CPU = SimpleNamespace(name="a processor", type=2, single_fp_config=63)
+CRUDE = SimpleNamespace(name="a crude thing ", type=4, single_fp_config=8)
+
+
+@pytest.mark.parametrize(
+    ("devices", "name", "sentence"),
+    [
+        ((), "opencl-cpu", r"there is no OpenCL on this machine; `pip install 'clipfree\[opencl\]'` brings PoCL"),
+        ((CPU,), "opencl-gpu", "OpenCL finds no GPU on this machine"),
+        ((CPU, CRUDE), "opencl-gpu", "a crude thing does not round float32 to nearest"),
+        ((CPU,), "cuda", "--device cuda is not known; give opencl-cpu or opencl-gpu"),
+    ],
+)
+def test_what_is_missing_is_told(devices: tuple[Any, ...], name: str, sentence: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("toolchain.opencl.device.import_pyopencl", lambda: machine(*devices))
+    with pytest.raises(TargetError, match=sentence):
+        find_device(name)
+
+
+def test_the_device_of_the_kind_is_found(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("toolchain.opencl.device.import_pyopencl", lambda: machine(CRUDE, CPU))
+    assert find_device("opencl-cpu") is CPU

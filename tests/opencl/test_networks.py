@@ -1,0 +1,84 @@
+"""OpenCL kernels give the integer reference's bytes, on a CPU's OpenCL: whole networks, and one for every structure."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lower.nets import Act, Net, Tensor
+from tests.lower.test_models import quantized
+from tests.opencl.devices import SHAPES, assert_equal, made
+from toolchain.errors import ModelError
+from toolchain.opencl.plan import PICTURE, RESULT
+
+DOT_PRODUCT = """
+#define cl_khr_integer_dot_product 1
+int dot_4x8packed_us_int(uint a, uint b);
+int dot_4x8packed_us_int(uint a, uint b) {
+  int sum = 0;
+  for (int i = 0; i < 4; ++i) sum += (int)((a >> (8 * i)) & 255u) * (int)(char)((b >> (8 * i)) & 255u);
+  return sum;
+}
+"""
+"""What the extension's words say, in plain C: a driver that has it would give that."""
+
+
+@pytest.mark.parametrize("name", ["xlsr", "abpn", "espcn"])
+def test_networks(name: str):
+    model = quantized(name).model
+    found = assert_equal(model, SHAPES["mali"])
+    convolutions = sum(node.op_type == "Conv" for node in model.graph.node)
+    assert len(found.plan.launches) == convolutions, "one launch a convolution, and none besides"
+    assert PICTURE in found.plan.launches[0].arguments
+    assert RESULT in found.plan.launches[-1].arguments
+
+
+@pytest.fixture
+def quick_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the driver's optimizations, which take most of the time; the networks above run with them."""
+    monkeypatch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")
+
+
+def test_the_dot_product_extension_is_used_as_it_is_specified(quick_build: None):
+    net = Net()
+    model = net.model(net.conv(net.conv(net.input, 4), 3))
+    assert_equal(model, SHAPES["mali"], before=DOT_PRODUCT, integer_dot=True)
+
+
+def every_structure(net: Net) -> Tensor:
+    """A network of few kernels that between them do all that a kernel can."""
+    x = net.conv(net.input, 16, zero=33, act=Act("LeakyRelu"))
+    groups = net.conv(x, 16, groups=2, zero=100)
+    single = net.conv(groups, 1, 1, zero=9)
+    repeated = net.conv(groups, 8, 1, residual=single, swapped=True)
+    uneven = net.conv(net.concat(repeated, net.conv(x, 4, 1)), 8, dilation=2, pads=[0, 3, 4, 1], act=Act("Clip"),
+                      residual=repeated, after=Act("Clip", -0.1, 0.2), zero=90)
+    return net.conv(uneven, 12, 1, act=Act("PRelu"), residual=net.concat(*[net.input] * 4), after=Act("Relu"))
+
+
+@pytest.mark.parametrize("shape", ["mali", "adreno", "one pixel"])
+def test_structures(shape: str, quick_build: None):
+    net = Net()
+    assert_equal(net.model(net.conv(every_structure(net), 12, groups=3, zero=4), 2), SHAPES[shape])
+
+
+@pytest.mark.parametrize(("mode", "scale", "shape"), [("DCR", 3, "cpu"), ("CRD", 4, "mali")])
+def test_pictures_with_an_anchor_in_the_last_kernel(mode: str, scale: int, shape: str, quick_build: None):
+    net = Net()
+    anchor = net.concat(*[net.input] * scale**2)
+    x = net.conv(net.input, 4, 1)
+    assert_equal(net.model(net.conv(x, 3 * scale**2, residual=anchor), scale, mode), SHAPES[shape])
+
+
+def test_buffers_are_shared_where_their_surroundings_are_alike():
+    net = Net()
+    x = net.input
+    for zero in (0, 0, 0, 5, 0):
+        x = net.conv(x, 8, 1, zero=zero)
+    found = made(net.model(net.conv(x, 3)), SHAPES["mali"])
+    assert sorted((buffer.blocks, buffer.zero_point) for buffer in found.plan.buffers) == [(2, 0), (2, 0), (2, 5)]
+
+
+def test_what_has_no_kernel_is_named():
+    net = Net()
+    with pytest.raises(ModelError, match="no OpenCL kernel: tanh; deploy it for a CPU"):
+        made(net.model(net.conv(net.quantized(net.node("Tanh", net.conv(net.input, 8).name), 8), 3)), SHAPES["mali"])

@@ -1,0 +1,58 @@
+"""Launch plans are plain data: written, read back, and refused where they are damaged."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from toolchain.errors import BundleError
+from toolchain.opencl.plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, lay_out, parse_plan
+
+LAUNCH = Launch("conv0", ("conv0.weights", PICTURE, "tensor0", RESULT, "height", "pitch", "width"),
+                (Extent("width", 4), Extent("height"), Extent("one", 1, 7)), (8, 4, 2))  # fmt: skip
+ARRAYS = {"conv0.weights": np.arange(5, dtype=np.uint32), "conv0.bias": np.arange(3, dtype=np.int32)}
+PLAN = Plan(3, 2, 1, 8, (Buffer("tensor0", 2, 7),), lay_out(ARRAYS)[0], (LAUNCH,))
+
+
+def test_what_is_written_is_read():
+    assert parse_plan(PLAN.to_json(), "x") == PLAN
+
+
+def test_sizes_follow_the_picture():
+    assert LAUNCH.sizes(5, 33) == (16, 8, 8)    # 9 work-items of 4 pixels, 5 rows, 7 parts: in whole work-groups
+    assert PLAN.shape(PLAN.buffers[0], 5, 33) == (7, 2, 72)
+    assert PLAN.pitch(33) == 72
+    assert PLAN.workspace(5, 33) == 4 * 7 * 2 * 72 + 10 * 66 * 3
+
+
+def test_constants_lie_where_the_plan_says():
+    constants, data = lay_out(ARRAYS)
+    for constant in constants:
+        assert constant.offset % 64 == 0
+        found = np.frombuffer(data, constant.dtype, constant.count, constant.offset)
+        np.testing.assert_array_equal(found, ARRAYS[constant.name])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (("format_version",), 2, "of another version"),
+        (("scale",), 0, "lacks or garbles a count"),
+        (("launches", 0, "work", 0, "size"), "depth", "lacks or garbles a size"),
+        (("launches", 0, "arguments", 2), "tensor9", "names what is not there"),
+        (("constants", 0, "dtype"), "float64", "names what is not there"),
+        (("launches", 0, "group"), [8, 4], "lacks or garbles"),
+    ],
+)
+def test_damage_is_named(path: tuple[str | int, ...], value: object, sentence: str):
+    table = json.loads(PLAN.to_json())
+    inner = table
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    with pytest.raises(BundleError, match=sentence):
+        parse_plan(json.dumps(table), "x")
+    with pytest.raises(BundleError, match="damaged"):
+        parse_plan("{", "x")

@@ -1,0 +1,79 @@
+"""From a quantized model to OpenCL kernels: what `toolchain.build` is for CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.spec import Conv
+from toolchain.lower import Coverage, Kernel, lower_model
+from toolchain.opencl.files import CONSTANTS, KERNELS
+from toolchain.opencl.lower import Program, Shape, program
+from toolchain.opencl.prelude import prelude
+
+if TYPE_CHECKING:
+    from toolchain.bundle import TunedCoverage
+    from toolchain.link import Linker
+    from toolchain.quantize import QuantizedModel
+    from toolchain.targets import Gpu
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledKernels:
+    """A network as OpenCL kernels.
+
+    Attributes:
+        program: plan, kernels and constants.
+        prelude: what stands before every kernel.
+        coverage: how much of it is integer: all.
+        kernels: its convolution kernels, in order of execution.
+        choices: none: work is cut as the target says.
+    """
+
+    program: Program
+    prelude: str
+    coverage: Coverage
+    kernels: tuple[Kernel[Conv], ...]
+    choices: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tuned(self) -> TunedCoverage:
+        """How much of it runs in kernels that were tuned: nothing."""
+        from toolchain.bundle import TunedCoverage
+
+        return TunedCoverage(len(self.kernels), 0, sum(kernel.macs for kernel in self.kernels), 0)
+
+    def workspace(self, height: int, width: int) -> int:
+        """Bytes of memory on the device for an input of ``height`` x ``width`` pixels, the result included."""
+        return self.program.plan.workspace(height, width)
+
+    def line_buffers(self, width: int) -> int:
+        """None: the network runs layer by layer."""
+        return 0
+
+    def export(self, path: Path, _linker: Linker | None) -> None:
+        """Write the plan to ``path``, and beside it the constants and the kernels' sources.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        folder = path.parent / KERNELS
+        folder.mkdir(parents=True)
+        path.write_text(self.program.plan.to_json(), encoding="utf-8")
+        path.with_name(CONSTANTS).write_bytes(self.program.constants)
+        for kernel in self.program.kernels:
+            (folder / f"{kernel.name}.cl").write_text(self.prelude + kernel.code, encoding="utf-8")
+
+
+def compile_opencl(model: QuantizedModel, gpu: Gpu) -> CompiledKernels:
+    """Compile a quantized model to OpenCL C.
+
+    Raises:
+        ModelError: a part of the model has no OpenCL kernel.
+    """
+    lowered = lower_model(model.model, dot_product("opencl"))
+    made = program(lowered, model.channels, Shape(gpu.pixels, gpu.sums, gpu.work_group))
+    return CompiledKernels(made, prelude(integer_dot=gpu.integer_dot), lowered.coverage, lowered.kernels)

@@ -1,0 +1,178 @@
+"""The launch plan of a network on an OpenCL device: plain data, so that any host can execute it.
+
+A host allocates the buffers for a picture's size, fills each with its zero point once, copies the constants, and then,
+for every picture, enqueues the launches in order. ``docs/decisions/0012-opencl.md`` says it for those who write one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from toolchain.errors import BundleError
+from toolchain.kernels.layout import SIDE, Geometry
+
+FORMAT = "clipfree-opencl-plan"
+VERSION = 1
+PICTURE, RESULT = "picture", "result"
+SCALARS = ("height", "pitch", "width")
+"""Kernel arguments that are int32 numbers: of the input in pixels; ``pitch`` is the words of a row of a buffer."""
+_DTYPES = ("uint32", "int32", "float32")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Work-items along one axis: ``ceil(size / per) * times``, rounded up to whole work-groups when launched."""
+
+    size: Literal["width", "height", "one"]
+    per: int = 1
+    times: int = 1
+
+    def count(self, height: int, width: int) -> int:
+        """For an input of ``height`` x ``width`` pixels."""
+        return -(-{"width": width, "height": height, "one": 1}[self.size] // self.per) * self.times
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A packed tensor: words (height + 2 * margin, blocks, pitch), filled with ``zero_point`` before first use."""
+
+    name: str
+    blocks: int
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An array in the file of constants: ``count`` elements of ``dtype`` from byte ``offset`` on, little-endian."""
+
+    name: str
+    dtype: str
+    count: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel's execution.
+
+    Attributes:
+        kernel: the function's name; its file is ``kernels/NAME.cl``.
+        arguments: in the kernel's order: names of buffers, of constants, `PICTURE`, `RESULT`, or one of `SCALARS`.
+        work: work-items along x, y and z.
+        group: work-items of a work-group along x, y and z.
+    """
+
+    kernel: str
+    arguments: tuple[str, ...]
+    work: tuple[Extent, Extent, Extent]
+    group: tuple[int, int, int]
+
+    def sizes(self, height: int, width: int) -> tuple[int, int, int]:
+        """The global size for an input of ``height`` x ``width`` pixels."""
+        x, y, z = (-(-extent.count(height, width) // local) * local
+                   for extent, local in zip(self.work, self.group, strict=True))
+        return x, y, z
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network.
+
+    Attributes:
+        channels: of the pictures, u8 (height, width, channels) and (height * scale, width * scale, channels).
+        scale: output pixels per input pixel and direction.
+        margin: rows of zero point above and below a packed tensor.
+        columns: the width of packed tensors is a multiple of it; `SIDE` words lie left and right.
+        buffers: packed tensors; several may live in one, one after the other.
+        constants: weights, biases and multipliers.
+        launches: in order.
+    """
+
+    channels: int
+    scale: int
+    margin: int
+    columns: int
+    buffers: tuple[Buffer, ...]
+    constants: tuple[Constant, ...]
+    launches: tuple[Launch, ...]
+
+    def shape(self, buffer: Buffer, height: int, width: int) -> tuple[int, int, int]:
+        """Words of a buffer for an input of ``height`` x ``width`` pixels."""
+        geometry = Geometry(self.margin, self.columns)
+        rows, blocks, pitch = geometry.shape(buffer.blocks, height, geometry.tiles(width))
+        return rows, blocks, pitch
+
+    def pitch(self, width: int) -> int:
+        """Words of a row of one block."""
+        return -(-width // self.columns) * self.columns + 2 * SIDE
+
+    def workspace(self, height: int, width: int) -> int:
+        """Bytes of all buffers and of the result."""
+        words = sum(int(np.prod(self.shape(buffer, height, width))) for buffer in self.buffers)
+        return 4 * words + height * width * self.scale**2 * self.channels
+
+    def to_json(self) -> str:
+        """The plan as a document, with the layout of packed tensors in words."""
+        body = {"format": FORMAT, "format_version": VERSION, "side": SIDE, **dataclasses.asdict(self)}
+        return json.dumps(body, indent=1, sort_keys=True) + "\n"
+
+
+def parse_plan(text: str | bytes, where: str) -> Plan:
+    """Read a plan; ``where`` names it in messages.
+
+    Raises:
+        BundleError: it is damaged, or of another version.
+    """
+    try:
+        table = json.loads(text)
+        if table["format"] != FORMAT or table["format_version"] != VERSION or table["side"] != SIDE:
+            raise BundleError(f"{where} is of another version", hint="deploy the model again")
+        plan = Plan(
+            _count(table["channels"]), _count(table["scale"]), _count(table["margin"], 0), _count(table["columns"]),
+            tuple(Buffer(str(b["name"]), _count(b["blocks"]), _count(b["zero_point"], 0)) for b in table["buffers"]),
+            tuple(Constant(str(c["name"]), str(c["dtype"]), _count(c["count"]), _count(c["offset"], 0))
+                  for c in table["constants"]),
+            tuple(_launch(launch) for launch in table["launches"]),
+        )  # fmt: skip
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BundleError(f"{where} is damaged: it lacks or garbles {error}", hint="deploy the model again") from error
+    known = {PICTURE, RESULT, *SCALARS, *(b.name for b in plan.buffers), *(c.name for c in plan.constants)}
+    unknown = [a for launch in plan.launches for a in launch.arguments if a not in known]
+    if unknown or any(constant.dtype not in _DTYPES for constant in plan.constants):
+        raise BundleError(f"{where} is damaged: it names what is not there", hint="deploy the model again")
+    return plan
+
+
+def lay_out(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[tuple[Constant, ...], bytes]:
+    """Arrays one after the other as one file, each at a multiple of 64 bytes."""
+    constants, data = [], bytearray()
+    for name, array in arrays.items():
+        data += bytes(-len(data) % 64)
+        constants.append(Constant(name, str(array.dtype), array.size, len(data)))
+        data += np.ascontiguousarray(array).tobytes()
+    return tuple(constants), bytes(data)
+
+
+def _launch(table: Any) -> Launch:
+    x, y, z = (Extent(_size(e["size"]), _count(e["per"]), _count(e["times"])) for e in table["work"])
+    a, b, c = (_count(size) for size in table["group"])
+    return Launch(str(table["kernel"]), tuple(str(a) for a in table["arguments"]), (x, y, z), (a, b, c))
+
+
+def _size(value: Any) -> Any:
+    if value not in ("width", "height", "one"):
+        raise ValueError(f"a size (found {value!r})")
+    return value
+
+
+def _count(value: Any, least: int = 1) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"a count (found {value!r})")
+    return value

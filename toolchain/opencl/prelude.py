@@ -1,0 +1,62 @@
+"""The functions that all kernels share, in OpenCL C: the words in which the templates speak."""
+
+from __future__ import annotations
+
+COMMON = """\
+// The integer reference rounds every product and every sum by itself.
+#pragma OPENCL FP_CONTRACT OFF
+
+// The first of the `size` things along an axis of which this work-item takes care.
+static inline int item(int axis, int size) {
+  return convert_int(get_global_id(axis)) * size;
+}
+
+// Clamp, round half to even, add the zero point: a code 0..255.
+static inline uint requantize(float value, float low, float high, int zero_point) {
+  return convert_uint(convert_int_rte(clamp(value, low, high)) + zero_point);
+}
+
+static inline float dequantize(uint code, int zero_point, float multiplier) {
+  return convert_float(convert_int(code) - zero_point) * multiplier;
+}
+
+static inline float prelu(float value, float slope) {
+  return value < 0.0f ? value * slope : value;
+}
+
+// Four codes as a word, the first in the lowest byte; and one of them.
+static inline uint pack4(uint a, uint b, uint c, uint d) {
+  return a | (b << 8) | (c << 16) | (d << 24);
+}
+
+static inline uint code_of(uint word, int position) {
+  return (word >> (8 * position)) & 255u;
+}
+"""
+
+_PLAIN = """\
+  const uchar4 c = as_uchar4(codes);
+  const char4 w = as_char4(weights);
+  return sum + c.x * w.x + c.y * w.y + c.z * w.z + c.w * w.w;
+"""
+
+DOT = f"""
+// sum + four unsigned codes times four signed weights, exact in 32 bits.
+static inline int dot4(int sum, uint codes, uint weights) {{
+{_PLAIN}}}
+"""
+
+DOT_KHR = f"""
+// sum + four unsigned codes times four signed weights, exact in 32 bits.
+static inline int dot4(int sum, uint codes, uint weights) {{
+#ifdef cl_khr_integer_dot_product
+  return sum + dot_4x8packed_us_int(codes, weights);
+#else
+{_PLAIN}#endif
+}}
+"""
+
+
+def prelude(*, integer_dot: bool) -> str:
+    """What stands before a kernel; ``integer_dot``: with the extension's dot product where the driver has it."""
+    return COMMON + (DOT_KHR if integer_dot else DOT) + "\n"

@@ -1,0 +1,124 @@
+"""OpenCL C in TVM's terms: the calls and the loads of which the kernels are made."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.kernels.layout import PACK, Geometry
+
+
+class Size:
+    """The picture's height and width in pixels, and the words of a row of a packed tensor, as arguments of a kernel."""
+
+    def __init__(self) -> None:
+        self.height, self.pitch, self.width = (tirx.Var(name, "int32") for name in ("height", "pitch", "width"))
+
+    def declare(self) -> None:
+        """Make them arguments, here."""
+        for var in (self.height, self.pitch, self.width):
+            T.arg(var.name, var)
+
+    def operand(self, name: str, blocks: int, geometry: Geometry, channels: int | None, scale: int = 1) -> Any:
+        """A packed tensor of so many blocks as an argument, or a picture of so many channels."""
+        if channels is None:
+            return T.arg(name, T.Buffer((self.height + 2 * geometry.margin, blocks, self.pitch), "uint32"))
+        return T.arg(name, T.Buffer((self.height * scale, self.width * scale, channels), "uint8"))
+
+
+@contextmanager
+def threads(items: tuple[Any, Any, int], group: tuple[int, int, int]) -> Iterator[None]:
+    """Work-groups for so many work-items along x, y and z."""
+    with ExitStack() as stack:
+        for axis, total, size in zip("xyz", items, group, strict=True):
+            stack.enter_context(T.launch_thread(f"blockIdx.{axis}", (total + size - 1) // size))
+        for axis, size in zip("xyz", group, strict=True):
+            stack.enter_context(T.launch_thread(f"threadIdx.{axis}", size))
+        yield
+
+
+def call(dtype: str, name: str, *arguments: Any) -> Any:
+    """A function of the prelude or of OpenCL C, without side effects."""
+    return tirx.call_pure_extern(dtype, name, *arguments)
+
+
+def number(value: int) -> Any:
+    """An int32 constant."""
+    return tirx.const(value, "int32")
+
+
+def real(value: float) -> Any:
+    """A float32 constant with all its bits: TVM's C code prints seven digits only, one too few at times."""
+    if value == int(value) and abs(value) < 1e6:
+        return tirx.const(value, "float32")
+    (bits,) = struct.unpack("<i", struct.pack("<f", value))
+    return call("float32", "as_float", number(bits))
+
+
+def bind(name: str, value: Any) -> Any:
+    """A named variable of the kernel."""
+    var = T.bind(value)
+    IRBuilder.name(name, var)
+    return var
+
+
+def item(name: str, axis: int, size: int) -> Any:
+    """A named variable: the first of the ``size`` things along an axis of which this work-item takes care."""
+    # Not declared as pure: TVM would put the expression wherever the variable stands.
+    return bind(name, tirx.call_extern("int32", "item", axis, size))
+
+
+def private(name: str, count: int, dtype: str) -> Any:
+    """A named array of a work-item; indexed by constants only, it becomes registers."""
+    array = T.alloc_buffer((count,), dtype, scope="local")
+    IRBuilder.name(name, array)
+    return array
+
+
+def load(name: str, buffer: Any, index: Sequence[Any], count: int) -> list[Any]:
+    """``count`` neighbouring elements from ``index`` on, in vector loads of four where that is possible."""
+    *outer, first = index
+    elements: list[Any] = []
+    while count - len(elements) >= PACK:
+        # By its name, as TVM replaces vector loads by four single ones where it cannot prove that they are aligned.
+        place = tirx.address_of(buffer[(*outer, first + len(elements))])
+        vector = bind(name, call(f"{buffer.dtype}x{PACK}", "vload4", number(0), place))
+        elements += [tirx.Shuffle([vector], [number(lane)]) for lane in range(PACK)]
+    while len(elements) < count:
+        elements.append(bind(name, buffer[(*outer, first + len(elements))]))
+    return elements
+
+
+def store(buffer: Any, index: Sequence[Any], values: Sequence[Any]) -> None:
+    """Write neighbouring elements from ``index`` on, four at a time where that is possible."""
+    *outer, first = index
+    for start in range(0, len(values), PACK):
+        part = values[start:start + PACK]
+        if len(part) == PACK:
+            vector = call(f"{buffer.dtype}x{PACK}", "(uint4)", *part)
+            place = tirx.address_of(buffer[(*outer, first + start)])
+            T.evaluate(tirx.call_extern("void", "vstore4", vector, number(0), place))
+        else:
+            for offset, value in enumerate(part):
+                T.buffer_store(buffer, value, [*outer, first + start + offset])
+
+
+def pixel_word(picture: Any, row: Any, column: Any, height: Any, width: Any, channels: int) -> Any:
+    """The codes of a pixel as a word; outside of the picture, its zero point, which is 0."""
+    inside = tirx.all(row >= 0, row < height, column >= 0, column < width)
+    y = tirx.max(tirx.min(row, height - 1), number(0))
+    x = tirx.max(tirx.min(column, width - 1), number(0))
+    parts = [tirx.Cast("uint32", picture[y, x, channel]) for channel in range(channels)]
+    parts += [tirx.const(0, "uint32")] * (PACK - channels)
+    return choose(inside, call("uint32", "pack4", *parts), 0)
+
+
+def choose(condition: Any, word: Any, otherwise: int) -> Any:
+    """A word, or a constant in its place; without a branch."""
+    return call("uint32", "select", tirx.const(otherwise, "uint32"), word, tirx.Cast("int32", condition))
