@@ -84,7 +84,9 @@ def test_deploy_then_everything(model_file: Path, photo_folder: Path, tmp_path: 
     assert opened(big) == ("RGB", (106, 74))
 
     assert main(["verify", bundle, "--photo", str(photo), "--json"]) == 0
-    assert document(capsys)["equal"] is True
+    table = document(capsys)
+    assert table["equal"] is True
+    assert (table["proof"]["fits"], table["proof"]["exact"], table["proof"]["clips"]) == (True, True, True)
 
     assert main(["bench", bundle, "--size", "8x9", "--repeats", "3", "--threads", "1", "--threads", "2", "--json"]) == 0
     table = document(capsys)
@@ -113,7 +115,12 @@ def test_text_for_people(bundle: Path, model_file: Path, photo_folder: Path, tmp
     assert "7/7 convolutions" in out
     assert "becomes the output's range" in out
     assert main(["inspect", str(bundle)]) == 0
-    assert "here: runs" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "here: runs" in out
+    assert "for any picture: no sum exceeds 2^" in out
+    assert "exact in float32; saturation is the clip" in out
+    assert main(["inspect", str(bundle / "model.qdq.onnx")]) == 0
+    assert "for any picture: no sum exceeds 2^" in capsys.readouterr().out
     assert main(["bench", str(bundle), "--size", "8x8", "--repeats", "3"]) == 0
     assert "GMAC/s" in capsys.readouterr().out
     assert main(["evaluate", str(bundle), "--hr", str(photo_folder)]) == 0

@@ -51,6 +51,8 @@ def _model(path: Path, value_range: str | None, console: Console) -> None:
     console.say(f"  receptive field {2 * found.halo + 1} x {2 * found.halo + 1} input pixels")
     console.say(f"  activations: {found.memory_per_pixel:.0f} bytes per input pixel in INT8")
     console.say(f"  integer coverage: {found.coverage}")
+    if found.proof:
+        console.say(f"  for any picture: {found.proof}")
     for change in found.changes:
         console.say(f"  normalized: {change}")
     if found.collapse:
@@ -86,6 +88,7 @@ def _bundle(path: Path, console: Console) -> None:
     from toolchain.bundle import open_bundle
     from toolchain.errors import BundleError
     from toolchain.precision import INT8, TITLES
+    from toolchain.quantize.bounds import prove
 
     bundle = open_bundle(path, for_this_machine=False)
     manifest = bundle.manifest
@@ -103,6 +106,9 @@ def _bundle(path: Path, console: Console) -> None:
         megabytes = manifest.line_buffers / 1e6
         console.say(f"  rows stream through all kernels: {megabytes:.1f} MB a thread at a width of 1920")
     console.say(f"  {manifest.arithmetic}" + (f"; tuned: {manifest.tuned}" if manifest.precision == INT8 else ""))
+    proof = prove(bundle.model(), manifest.value_range) if manifest.precision == INT8 else None
+    if proof:
+        console.say(f"  for any picture: {proof}")
     console.say(
         f"  {len(manifest.kernels)} kernels, {len(manifest.tensors)} quantized tensors, halo {manifest.halo} pixels"
     )
@@ -115,4 +121,4 @@ def _bundle(path: Path, console: Console) -> None:
         console.say(f"  {name:20}{record.size:>10} bytes  sha256 {record.sha256[:16]}...")
     console.say(f"  here: {obstacle or 'runs'}")
     console.result(command="inspect", kind="bundle", bundle=path, manifest=manifest, runs_here=obstacle is None,
-                   obstacle=obstacle)  # fmt: skip
+                   obstacle=obstacle, proof=proof)  # fmt: skip

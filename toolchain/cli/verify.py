@@ -34,6 +34,7 @@ def verify(
     """
     from toolchain.images import read_photo, to_channels
     from toolchain.precision import INT8
+    from toolchain.quantize.bounds import prove
     from toolchain.stages import real_stages
     from toolchain.verify import compare, make_cases, standard_for, verdict, verify
 
@@ -54,8 +55,11 @@ def verify(
         cases = make_cases(channels, picture if natural is None else natural, seed=seed)
         with console.progress(len(cases)) as tell:
             done = verify(machine.upscale, reference, cases, standard, progress=lambda name: tell(name, 0))
+    proof = prove(model, manifest.value_range) if integer else None
     equal = not any(case.difference for case in done)
     kind = "equal" if equal else verdict(done, standard).rstrip(",")
     console.say(f"{kind}: the golden picture and {len(done)} others, {sum(case.values for case in done)} input values")
+    if proof:
+        console.say(f"for any picture: {proof}")
     console.result(command="verify", bundle=bundle, equal=equal, against=standard.name, tolerance=standard.tolerance,
-                   cases=done)  # fmt: skip
+                   cases=done, proof=proof)  # fmt: skip

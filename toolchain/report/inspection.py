@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from toolchain.frontend import Clip, Merge, SRModel
     from toolchain.quantize import QuantizedModel
+    from toolchain.quantize.bounds import Proof
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Inspection:
         operators: how often each operator stands in the normalized graph.
         changes: one line for each normalization that changed something.
         collapse: what merging linear branches did; None if there was nothing to merge.
+        proof: what holds of its integers for every picture; None of a float network, which has none yet.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Inspection:
     operators: tuple[tuple[str, int], ...]
     changes: tuple[str, ...]
     collapse: Collapse | None
+    proof: Proof | None = None
 
 
 def inspect_model(path: Path, *, value_range: str | None = None) -> Inspection:
@@ -96,6 +99,7 @@ def _float(sr: SRModel) -> Inspection:
 
 
 def _quantized(model: QuantizedModel) -> Inspection:
+    from toolchain.quantize.bounds import prove
     from toolchain.quantize.program import ConvStep, FloatStep, parse
 
     steps = parse(model.model).steps
@@ -104,7 +108,8 @@ def _quantized(model: QuantizedModel) -> Inspection:
     count = sum(isinstance(step, ConvStep) for step in steps)
     # Names of convolutions are not kept by the parser; a fully integer network needs none.
     integer = frozenset(layer.name for layer in network.layers[:count])
-    return _inspection(model, "QDQ", model.model, integer, tuple(operators), model.recipe.changes)
+    found = _inspection(model, "QDQ", model.model, integer, tuple(operators), model.recipe.changes)
+    return replace(found, proof=prove(model.model, model.value_range))
 
 
 def _inspection(

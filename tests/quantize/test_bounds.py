@@ -1,0 +1,132 @@
+"""Bounds that hold for every picture, are met by the worst one, and say when nothing can be promised."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper, numpy_helper
+
+from tests.quantize.helpers import QUICK, picture, quantized, small_model
+from toolchain.quantize import IntegerReference, quantize
+from toolchain.quantize.arithmetic import Quantization
+from toolchain.quantize.bounds import LIMIT, AccumulatorBounds, Bounds, Proof, find_bounds, prove
+from toolchain.quantize.program import ConvStep
+
+ALL = ["xlsr", "abpn", "espcn", "fsrcnn", "sesr", "sesr_prelu_rgb"]
+
+
+def pictures(channels: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 256, (19, 14, channels), dtype=np.uint8)
+    return [noise, noise // 128 * np.uint8(255), picture(15, 18, channels), np.full((6, 6, channels), 255, np.uint8),
+            np.zeros((7, 5, channels), np.uint8)]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_picture_leaves_the_bounds(name: str) -> None:
+    model = quantized(name)
+    bounds, reference = find_bounds(model.model), IntegerReference(model.model)
+    assert bounds.proved
+    assert bounds.exact
+    sums = {found.name: found for found in bounds.accumulators}
+    for shown in pictures(model.channels):
+        codes = reference.tensors(shown)
+        for key, found in codes.items():
+            interval = bounds.codes[key]
+            assert (interval.low <= found[0]).all(), key
+            assert (found[0] <= interval.high).all(), key
+        for step in reference.program.steps:
+            if isinstance(step, ConvStep) and step.source.name in codes:
+                for _, acc in step.convolution.bands(codes[step.source.name][0], step.source.quantization.zero):
+                    assert sums[step.name].low <= acc.min()
+                    assert acc.max() <= sums[step.name].high
+    for found in bounds.accumulators:
+        assert max(-found.low, found.high) <= found.partial
+
+
+def one_convolution(weight: np.ndarray, bias: np.ndarray) -> Bounds:
+    nodes = [helper.make_node("Conv", ["input", "w", "b"], ["output"], pads=[0, 0, 0, 0])]
+    plain = replace(QUICK, reconstruct=False, correct_bias=False)
+    return find_bounds(quantize(small_model(nodes, {"w": weight, "b": bias}), [picture(40, 40, 3)], plain).model)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_worst_picture_meets_the_bound(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(0, 1, (3, 3, 3, 3)).astype(np.float32)
+    nodes = [helper.make_node("Conv", ["input", "w", "b"], ["output"], pads=[0, 0, 0, 0])]
+    constants = {"w": weight, "b": rng.normal(0, 0.2, 3).astype(np.float32)}
+    model = quantize(small_model(nodes, constants), [picture(40, 40, 3)], QUICK).model
+    (step,) = [step for step in IntegerReference(model).program.steps if isinstance(step, ConvStep)]
+    (found,) = find_bounds(model).accumulators
+    reached = []
+    for weights in step.convolution.weight:
+        for sign in (1, -1):
+            worst = np.where(sign * weights > 0, 255, 0).astype(np.uint8)
+            reached += [acc for _, sums in step.convolution.bands(worst, 0) for acc in sums.ravel()]
+    assert (min(reached), max(reached)) == (found.low, found.high)
+
+
+def test_a_channel_that_cannot_move_narrows_what_follows() -> None:
+    weight = np.zeros((3, 3, 1, 1), np.float32)
+    weight[0, 0], weight[1, 1] = 1, 0.5
+    interval = list(one_convolution(weight, np.array([0, 0, 0.25], np.float32)).codes.values())[-1]
+    low, high = interval.low.ravel(), interval.high.ravel()
+    np.testing.assert_allclose(low, [0, 0, 64], atol=1)
+    np.testing.assert_allclose(high, [255, 128, 64], atol=1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([(0.0, 1.0), (0.0, 255.0)]),
+    st.floats(-1e6, 1e6, width=32) | st.floats(-2, 2, width=32),
+    st.booleans(),
+)
+def test_where_saturation_is_the_clip_no_value_tells_them_apart(
+    ends: tuple[float, float], value: float, pinned: bool
+) -> None:
+    quantization = Quantization.of_range(*ends) if pinned else Quantization.of_range(ends[0] - 0.1, ends[1] * 1.2)
+    bounds = Bounds((), {}, quantization)
+    assert bounds.clips(*ends) == pinned
+    if pinned:
+        values = np.array([value], np.float32)
+        clipped = np.clip(values, np.float32(ends[0]), np.float32(ends[1]))
+        np.testing.assert_array_equal(quantization.quantize(values), quantization.quantize(clipped))
+
+
+def test_a_sum_that_might_overflow_is_not_proved() -> None:
+    far = AccumulatorBounds("far", -5, 7, LIMIT)
+    assert not Bounds((far,), {}, Quantization(1.0, 0)).proved
+    assert Bounds((AccumulatorBounds("near", -5, 7, LIMIT - 1),), {}, Quantization(1.0, 0)).proved
+    assert not Bounds((AccumulatorBounds("wide", -(2**24) - 1, 0, 2**25),), {}, Quantization(1.0, 0)).exact
+
+
+def test_what_is_proved_is_a_sentence() -> None:
+    model = quantized("xlsr")
+    proof = prove(model.model, model.value_range)
+    assert (proof.fits, proof.exact, proof.clips) == (True, True, True)
+    assert proof.partial == max(found.partial for found in find_bounds(model.model).accumulators)
+    assert str(proof).startswith("no sum exceeds 2^1")
+    assert str(proof).endswith("all are exact in float32; saturation is the clip")
+    worse = Proof("far", 2**32, fits=False, exact=False, clips=False)
+    assert str(worse) == "sums may reach 2^32.0, beyond 2^31 (largest in 'far'), not all are exact in float32; " \
+        "saturation is not the clip"  # fmt: skip
+
+
+def test_a_large_bias_counts() -> None:
+    model = quantized("espcn").model
+    before = find_bounds(model).accumulators[0]
+    changed = type(model)()
+    changed.CopyFrom(model)
+    name = next(item.name for item in changed.graph.initializer if item.name.endswith("_bias_quantized"))
+    for item in changed.graph.initializer:
+        if item.name == name:
+            item.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(item) + np.int32(2**30), name))
+    after = find_bounds(changed).accumulators[0]
+    assert (after.low, after.high) == (before.low + 2**30, before.high + 2**30)
+    assert after.partial >= 2**30

@@ -1,0 +1,236 @@
+"""What every integer of a quantized network can reach, for any picture: interval arithmetic over its kernels.
+
+Each channel's codes have a smallest and a largest value; each kernel carries them to those of its result. The bounds
+are sound, not tight: that two channels cannot be extreme at once is not known here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from toolchain.quantize.arithmetic import QMAX, QMIN, Quantization, activate, finish, multiplier, requantize, scaled
+from toolchain.quantize.program import AddStep, Codes, ConcatStep, ConvStep, InputStep, ShuffleStep, Step, parse
+
+LIMIT = 2**31
+_EXACT = 2**24  # integers up to here are exact in float32
+_STORED = 128  # a kernel may keep codes as signed bytes, less this
+
+Ends: TypeAlias = NDArray[np.uint8]
+Reals: TypeAlias = NDArray[np.float32]
+Number = TypeVar("Number", np.float32, np.uint8)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Smallest and largest code of each channel, uint8 (C, 1, 1); (1, 1, 1) where ``uniform``: of all, however many."""
+
+    low: Ends
+    high: Ends
+    uniform: bool = False
+
+
+@dataclass(frozen=True)
+class AccumulatorBounds:
+    """What a convolution's accumulators can reach, for any picture.
+
+    Attributes:
+        name: of the convolution.
+        low, high: of the finished sums, bias included, over all channels.
+        partial: no partial sum exceeds this in magnitude, in whatever order the products are added, whether codes are
+            stored as they are, less their zero point, or less 128, and the difference folded into the bias.
+    """
+
+    name: str
+    low: int
+    high: int
+    partial: int
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Of a whole network: its convolutions' accumulators and the codes that leave each kernel, by name."""
+
+    accumulators: tuple[AccumulatorBounds, ...]
+    codes: Mapping[str, Interval]
+    result: Quantization
+
+    @property
+    def largest(self) -> AccumulatorBounds | None:
+        """The accumulators with the largest partial sums; None in a network without integer convolutions."""
+        return max(self.accumulators, key=lambda found: found.partial, default=None)
+
+    @property
+    def proved(self) -> bool:
+        """Whether no partial sum of any accumulator can leave int32."""
+        return self.largest is None or self.largest.partial < LIMIT
+
+    @property
+    def exact(self) -> bool:
+        """Whether every finished sum is exact in float32, in which it is scaled."""
+        return all(max(-found.low, found.high) <= _EXACT for found in self.accumulators)
+
+    def clips(self, low: float, high: float) -> bool:
+        """Whether saturation of the result's codes is the clip to [low, high], for every value before it.
+
+        Rounding is monotone, so it is enough that the bounds themselves are the first and the last code.
+        """
+        ends = self.result.quantize(np.array([low, high], np.float32))
+        return bool(ends[0] == QMIN and ends[1] == QMAX)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What holds for every picture whatever.
+
+    Attributes:
+        convolution: the one with the largest partial sums; empty in a network without integer convolutions.
+        partial: no partial sum of any accumulator exceeds this in magnitude, see ``AccumulatorBounds``.
+        fits: none can leave int32.
+        exact: every finished sum is exact in float32.
+        clips: saturation of the result is the clip to the picture's range.
+    """
+
+    convolution: str
+    partial: int
+    fits: bool
+    exact: bool
+    clips: bool
+
+    def __str__(self) -> str:
+        """For people."""
+        power = f"2^{math.log2(max(1, self.partial)):.1f}"
+        sums = f"no sum exceeds {power} of 2^31" if self.fits else f"sums may reach {power}, beyond 2^31"
+        place = f" (largest in '{self.convolution}')" if self.convolution else ""
+        exact = "all are exact in float32" if self.exact else "not all are exact in float32"
+        return f"{sums}{place}, {exact}; saturation is {'' if self.clips else 'not '}the clip"
+
+
+def prove(model: onnx.ModelProto, value_range: tuple[float, float]) -> Proof:
+    """What can be said of a canonical QDQ model of pictures in ``value_range``, for every picture.
+
+    Raises:
+        ModelError: the model is not canonical, or a convolution's sum could leave int32.
+    """
+    bounds = find_bounds(model)
+    largest = bounds.largest
+    name, partial = (largest.name, largest.partial) if largest else ("", 0)
+    return Proof(name, partial, bounds.proved, bounds.exact, bounds.clips(*value_range))
+
+
+def find_bounds(model: onnx.ModelProto) -> Bounds:
+    """Bounds of a canonical QDQ model.
+
+    Raises:
+        ModelError: the model is not canonical, or a convolution's sum could leave int32.
+    """
+    program = parse(model)
+    channels = int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
+    codes: dict[str, Interval] = {}
+    accumulators = []
+    for step in program.steps:
+        if isinstance(step, ConvStep):
+            found, sums = _convolution(step, codes)
+            codes[step.out.name] = found
+            accumulators.append(sums)
+        else:
+            codes[step.out.name] = _moved(step, codes, channels)
+    return Bounds(tuple(accumulators), codes, program.result.quantization)
+
+
+def _moved(step: Step, codes: Mapping[str, Interval], channels: int) -> Interval:
+    if isinstance(step, InputStep):
+        return Interval(np.full((channels, 1, 1), QMIN, np.uint8), np.full((channels, 1, 1), QMAX, np.uint8))
+    if isinstance(step, AddStep):
+        left, right = codes[step.left.name], codes[step.right.name]
+        low, high = (a + b for a, b in zip(_real(step.left, left, step.out), _real(step.right, right, step.out),
+                                           strict=True))  # fmt: skip
+        ends = _span(lambda values: finish(values, step.last, step.out.quantization), low, high)
+        return Interval(*ends, left.uniform and right.uniform)
+    if isinstance(step, ConcatStep):
+        return _together([_requantized(codes[part.name], part, step.out) for part in step.parts])
+    if isinstance(step, ShuffleStep):
+        return _shuffled(codes[step.source.name], step.block**2, step.mode)
+    everything = np.array([QMIN, QMAX], np.uint8).reshape(2, 1, 1, 1)
+    return Interval(everything[0], everything[1], uniform=True)
+
+
+def _convolution(step: ConvStep, codes: Mapping[str, Interval]) -> tuple[Interval, AccumulatorBounds]:
+    given, out = codes[step.source.name], step.out.quantization
+    low, high, partial = _sums(step, given)
+    factor = multiplier(step.source.quantization.scale, step.weight_scale, out.scale).reshape(-1, 1, 1)
+    reals = (low.astype(np.float32) * factor, high.astype(np.float32) * factor)
+    if step.first is not None:
+        first = step.first
+        reals = _span(lambda values: activate(values, first, out), *reals)
+    if step.residual is not None:
+        residual = _real(step.residual, codes[step.residual.name], step.out)
+        reals = (reals[0] + residual[0], reals[1] + residual[1])
+    ends = _span(lambda values: finish(values, step.last, out), *reals)
+    return Interval(*ends), AccumulatorBounds(step.name, int(low.min()), int(high.max()), partial)
+
+
+def _sums(step: ConvStep, given: Interval) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """The accumulators' ends, int64 (O, 1, 1), and the largest partial sum."""
+    convolution, zero = step.convolution, step.source.quantization.zero
+    weight = convolution.grouped().astype(np.int64)  # (group, O / group, I / group, kh, kw)
+    group, inputs = weight.shape[0], weight.shape[2]
+    low, high = (
+        np.broadcast_to(end.reshape(-1), group * inputs).astype(np.int64).reshape(group, 1, inputs)
+        for end in (given.low, given.high)
+    )
+    if any(convolution.pads) or convolution.transposed:
+        # A tap may meet padding, which is the zero point, or (transposed) nothing, which comes to the same.
+        low, high = np.minimum(low, zero), np.maximum(high, zero)
+    positive, negative = np.maximum(weight, 0).sum(axis=(3, 4)), np.minimum(weight, 0).sum(axis=(3, 4))
+    bias = convolution.bias.astype(np.int64).reshape(group, -1)
+    smallest = bias + (positive * (low - zero) + negative * (high - zero)).sum(axis=2)
+    largest = bias + (positive * (high - zero) + negative * (low - zero)).sum(axis=2)
+    partial = 0
+    for offset in (0, zero, _STORED):
+        folded = bias + (offset - zero) * (positive + negative).sum(axis=2)
+        reach = np.maximum(np.abs(low - offset), np.abs(high - offset))
+        partial = max(partial, int((np.abs(folded) + ((positive - negative) * reach).sum(axis=2)).max(initial=0)))
+    return smallest.reshape(-1, 1, 1), largest.reshape(-1, 1, 1), partial
+
+
+def _span(
+    function: Callable[[Reals], NDArray[Number]], low: Reals, high: Reals
+) -> tuple[NDArray[Number], NDArray[Number]]:
+    """The ends of what a function gives between ``low`` and ``high`` that is monotone on each side of 0."""
+    nearest = np.minimum(np.maximum(low, np.float32(0)), high)
+    values = [function(at) for at in (low, high, nearest)]
+    return np.minimum.reduce(values), np.maximum.reduce(values)
+
+
+def _real(codes: Codes, found: Interval, out: Codes) -> tuple[Reals, Reals]:
+    """Codes as real numbers in steps of ``out``."""
+    given = codes.quantization
+    factor = multiplier(given.scale, 1.0, out.quantization.scale)
+    return scaled(found.low, given.zero, factor), scaled(found.high, given.zero, factor)
+
+
+def _requantized(found: Interval, given: Codes, wanted: Codes) -> Interval:
+    low, high = (requantize(end, given.quantization, wanted.quantization) for end in (found.low, found.high))
+    return Interval(low, high, found.uniform)
+
+
+def _together(parts: list[Interval]) -> Interval:
+    low, high = np.concatenate([part.low for part in parts]), np.concatenate([part.high for part in parts])
+    if any(part.uniform for part in parts):
+        return Interval(low.min(axis=0, keepdims=True), high.max(axis=0, keepdims=True), uniform=True)
+    return Interval(low, high)
+
+
+def _shuffled(found: Interval, positions: int, mode: str) -> Interval:
+    if found.uniform:
+        return found
+    shape, axis = ((positions, -1), 0) if mode == "DCR" else ((-1, positions), 1)
+    low, high = found.low.reshape(shape).min(axis=axis), found.high.reshape(shape).max(axis=axis)
+    return Interval(low.reshape(-1, 1, 1), high.reshape(-1, 1, 1))
