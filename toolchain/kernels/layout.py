@@ -8,6 +8,8 @@ dot-product instructions of AVX512-VNNI, NEON and OpenCL take, with no lane wast
 What lies outside the picture is stored as the tensor's zero point: ``margin`` rows above and below, `SIDE` words left
 and right of which the inner ``margin`` are meaningful, and the columns from the true width up to a whole number of
 column tiles. A convolution therefore reads its zero padding from memory and needs no special case at a border.
+
+For instructions that multiply signed bytes only, codes are stored less 128 (`Geometry.offset`).
 """
 
 from __future__ import annotations
