@@ -80,6 +80,7 @@ def test_what_its_processor_can_run(arm_board: Running, capsys: pytest.CaptureFi
     assert {"asimd", "asimddp"} <= set(table["features"])
     assert {"cortex-a53", "cortex-a76"} <= set(table["targets"])
     assert "neoverse-n2" not in table["targets"]
+    assert table["best"] == "cortex-a76"
 
 
 def test_an_older_processor_refuses_before_it_would_crash(arm_pack: Path, arm_bundle: Bundle, tmp_path: Path):

@@ -14,6 +14,7 @@ from toolchain.bundle import GOLDEN, Bundle, open_bundle, seal
 from toolchain.bundle.manifest import parse_manifest
 from toolchain.cli import main
 from toolchain.cpu import this_cpu
+from toolchain.targets import find_target
 
 
 def document(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
@@ -29,9 +30,10 @@ def test_list_and_check(tracker: Running, registered: Running, capsys: pytest.Ca
     table = document(capsys, "board", "check", "pi", "--tracker", address)
     assert table["address"] == str(registered.address)
     assert set(table["features"]) == this_cpu().features
-    assert any(name.startswith("x86") for name in table["targets"]) == (this_cpu().machine == "x86_64")
+    assert table["best"] == find_target("host").name
+    assert table["best"] in table["targets"]
     assert main(["board", "list", "--tracker", address]) == 0
-    assert "pi " in capsys.readouterr().out
+    assert f"best target {table['best']}" in capsys.readouterr().out
     assert main(["board", "check", "pi", "--tracker", address]) == 0
     assert "targets it can run: " in capsys.readouterr().out
 
@@ -70,6 +72,12 @@ def test_a_wrong_picture_is_not_timed(board: Running, bundle: Bundle, tmp_path: 
     seal(copy, parse_manifest(data, "it"))
     assert main(["bench", str(copy), "--rpc", str(board.address)]) == 7
     assert "golden picture: library and integer reference differ" in capsys.readouterr().err
+
+
+def test_a_machine_that_grows_hot_is_told(without_compiler, stand_in_bundle: Path, monkeypatch, capsys):
+    monkeypatch.setattr("toolchain.runtime.bench.Here.times", lambda *_: [0.010] * 6 + [0.013] * 6)
+    assert main(["bench", str(stand_in_bundle), "--size", "8x8", "--threads", "1"]) == 0
+    assert "the last repeats took 30% longer than the first" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

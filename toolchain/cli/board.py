@@ -10,10 +10,11 @@ import typer
 
 from toolchain.cli.console import Console, Json, guarded
 from toolchain.cli.places import Rpc, Ssh, Tracker, Wait, reach
-from toolchain.errors import BoardError, InputError
+from toolchain.errors import BoardError, InputError, TargetError
 
 if TYPE_CHECKING:
     from toolchain.board.describe import Description
+    from toolchain.cpu import Cpu
 
 app = typer.Typer(help="Run bundles and tune on other machines, over TVM's RPC.", no_args_is_help=True)
 
@@ -92,7 +93,7 @@ def list_boards(
     tracker: Annotated[str, typer.Option("--tracker", help="HOST:PORT.")] = "127.0.0.1:9190",
     as_json: Json = False,
 ) -> None:
-    """The boards of a tracker: free or busy, TVM's version, processor."""
+    """The boards of a tracker: free or busy, TVM's version, processor, best target; --json has all features."""
     from toolchain.board.place import TRACKER_PORT, parse_address
     from toolchain.board.tracker import entries
 
@@ -103,7 +104,8 @@ def list_boards(
         about = "not a server of this clipfree"
         if entry.description is not None:
             cpu = entry.description.cpu
-            about = f"TVM {entry.description.versions.tvm}, {cpu.cores} x {cpu.machine}, {cpu.name}"
+            tvm, best = entry.description.versions.tvm, _best(cpu) or "none"
+            about = f"TVM {tvm}, {cpu.cores} x {cpu.name}, best target {best}"
         console.say(f"{entry.key:16} {entry.address!s:22} {state:8} {about}")
     if not found:
         console.say("no boards")
@@ -142,10 +144,22 @@ def check(
     console.say(f"a megabyte went there and came back whole; a call takes {1e3 * seconds:.1f} ms")
     heat = "" if description.celsius is None else f", {description.celsius:.0f} °C"
     console.say(f"{description.free / 1e6:.0f} MB free{heat}")
-    console.say(f"targets it can run: {', '.join(fitting) or 'none'}")
-    console.result(command="board check", address=where, call_s=seconds, targets=fitting, **_plain(description))
+    best = _best(cpu)
+    console.say(f"targets it can run: {', '.join(fitting) or 'none'}; best: {best or 'none'}")
+    console.result(command="board check", address=where, call_s=seconds, targets=fitting, best=best,
+                   **_plain(description))  # fmt: skip
     if not fitting:
         raise BoardError(f"no target fits the processor of the board at {where}", hint="see `clipfree targets list`")
+
+
+def _best(cpu: Cpu) -> str | None:
+    """The target to deploy for."""
+    from toolchain.targets import find_target
+
+    try:
+        return find_target("host", cpu=cpu).name
+    except TargetError:
+        return None
 
 
 def _plain(description: Description) -> dict[str, object]:
