@@ -187,7 +187,7 @@ def deploy(
             compiled = prepared.compile()
             network = describe_network(model.model)
             manifest = _manifest(request, model, target, compiled, network)
-            note(f"{manifest.arithmetic}; tuned: {compiled.tuned}")
+            note(manifest.arithmetic)
         with line.step("link") as note:
             library = folder / store.library_of(target)
             compiled.export(library, linker)

@@ -128,9 +128,9 @@ class Manifest:
 
     @property
     def arithmetic(self) -> str:
-        """Which kernels compute how much, for people."""
+        """Which kernels compute how much, and how much of it is tuned, for people."""
         if self.precision == INT8:
-            return f"integer coverage: {self.coverage}"
+            return f"integer coverage: {self.coverage}; tuned: {self.tuned}"
         text = f"{self.precision} kernels: {len(self.kernels)}/{self.coverage.convolutions} convolutions"
         others = self.coverage.float_operators
         return text + (f"; left to the compiler: {', '.join(others)}" if others else "")

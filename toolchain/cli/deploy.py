@@ -107,10 +107,8 @@ def summarize(done: Deployment, console: Console) -> None:
     console.say(f"{done.path}")
     kind = "RGB" if manifest.channels == 3 else "luma"
     console.say(f"  x{manifest.scale} {kind}, {done.network.parameters} parameters, {work} per input pixel")
-    console.say(f"  {manifest.arithmetic}")
-    if manifest.precision == INT8:
-        advice = "; `clipfree tune` finds faster tiles" if manifest.tuned.share < 1 and not manifest.target.gpu else ""
-        console.say(f"  tuned: {manifest.tuned}{advice}")
+    slow = manifest.precision == INT8 and manifest.tuned.share < 1 and not manifest.target.gpu
+    console.say(f"  {manifest.arithmetic}{'; `clipfree tune` finds faster tiles' if slow else ''}")
     if clip:
         console.say(f"  final clip {clip['low']:g}..{clip['high']:g} ({clip['spelling']}) became the output's range")
     tamed = done.report["calibration"]["representative"]

@@ -105,7 +105,7 @@ def _bundle(path: Path, console: Console) -> None:
     if manifest.line_buffers:
         megabytes = manifest.line_buffers / 1e6
         console.say(f"  rows stream through all kernels: {megabytes:.1f} MB a thread at a width of 1920")
-    console.say(f"  {manifest.arithmetic}" + (f"; tuned: {manifest.tuned}" if manifest.precision == INT8 else ""))
+    console.say(f"  {manifest.arithmetic}")
     proof = prove(bundle.model(), manifest.value_range) if manifest.precision == INT8 else None
     if proof:
         console.say(f"  for any picture: {proof}")

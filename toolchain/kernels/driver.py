@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
@@ -93,14 +94,14 @@ class Stream:
     def workspace(self, width: int) -> int:
         """Bytes that every thread needs for its line buffers, for a picture of ``width`` pixels."""
         pitch: int = self.geometry.window(1, 1, self.geometry.tiles(width))[2]
-        words, kept = self.blocks(self.plan())
-        rows = max(min((CACHE // 4 - pitch * kept) // (pitch * words), MOST), FEWEST)
-        return 4 * pitch * (words * rows + kept)
+        row, kept = self.bytes(self.plan())
+        rows = max(min((CACHE - pitch * kept) // (pitch * row), MOST), FEWEST)
+        return pitch * (row * rows + kept)
 
-    def blocks(self, plan: Bands) -> tuple[int, int]:
-        """Blocks of all line buffers per row of a band, and of all the rows that are kept between bands."""
-        return (sum(tensor.blocks for tensor in self.tensors),
-                sum(tensor.blocks * kept for tensor, kept in zip(self.tensors, plan.history, strict=True)))
+    def bytes(self, plan: Bands) -> tuple[int, int]:
+        """Bytes a column of all line buffers per row of a band, and of all the rows that are kept between bands."""
+        sizes = [tensor.blocks * np.dtype(tensor.dtype).itemsize for tensor in self.tensors]
+        return sum(sizes), sum(size * kept for size, kept in zip(sizes, plan.history, strict=True))
 
 
 def whole(call: Call, operands: Sequence[Tensor | Picture], result: Tensor | Picture,
@@ -144,14 +145,14 @@ def stream(network: Stream) -> tirx.PrimFunc:
     height, tiles, width, picture)``.
     """
     plan = network.plan()
-    words, kept_words = network.blocks(plan)
+    row_bytes, kept_bytes = network.bytes(plan)
     with IRBuilder() as builder, _function():
         sizes = _Sizes(network.geometry)
         x = sizes.argument("x", network.source)
         constants = [_constants(call, f"c{index}_") for index, call in enumerate(network.calls)]
         sizes.declare()
         y = sizes.argument("y", network.result)
-        fitting = (_number(CACHE // 4) - sizes.pitch * kept_words) // (sizes.pitch * words)
+        fitting = (_number(CACHE) - sizes.pitch * kept_bytes) // (sizes.pitch * row_bytes)
         rows = T.bind(tirx.max(tirx.min(fitting, _number(MOST)), _number(FEWEST)))
         threads = sizes.threads()
         with T.parallel(0, threads) as thread:
