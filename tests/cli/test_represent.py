@@ -83,3 +83,15 @@ def test_mistakes(
     assert main(["represent", str(model_file), "--calib", str(photo_folder), *words]) == code
     assert sentence in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]
+
+
+@pytest.mark.parametrize("command", ["represent", "fidelity"])
+def test_only_an_embedded_model_brings_photographs(
+    command: str, model_file: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    monkeypatch.setattr("toolchain.zoo.embedded.model_folder", lambda: model_file.parent)
+    monkeypatch.setattr("toolchain.zoo.demo_photos.demo_photographs", lambda: tuple(sorted(photo_folder.iterdir())))
+    assert main([command, str(model_file), "-o", str(tmp_path / "out")]) == 4
+    assert "no photographs to calibrate with; name a folder" in capsys.readouterr().err
+    assert main([command, "zoo:tiny", "-o", str(tmp_path / "out")]) == 0

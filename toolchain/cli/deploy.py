@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Model = Annotated[str, typer.Argument(help="An .onnx file, float or QDQ, or zoo:NAME for an embedded model.")]
 Range = Annotated[str | None, typer.Option("--range", help='What the model\'s numbers mean: "0..1" or "0..255".')]
-
+Calib = Annotated[Path | None, typer.Option("--calib", help="A folder of photographs.")]
 Ranges = Annotated[
     list[str] | None,
     typer.Option(
@@ -29,7 +29,7 @@ Ranges = Annotated[
 
 def deploy(
     model: Model,
-    calib: Annotated[Path | None, typer.Option("--calib", help="A folder of photographs.")] = None,
+    calib: Calib = None,
     target: Annotated[str, typer.Option("--target", help="See `clipfree targets list`.")] = "host",
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder, or NAME.clipfree.")] = Path("out"),
     name: Annotated[str | None, typer.Option("--name", help="Of the bundle; default: the model's.")] = None,

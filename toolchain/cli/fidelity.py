@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, plain
-from toolchain.cli.deploy import Range, Ranges, parse_ranges
+from toolchain.cli.deploy import Calib, Range, Ranges, parse_ranges
 
 if TYPE_CHECKING:
     from toolchain.fidelity import Fidelity
@@ -19,7 +19,7 @@ _LISTED = 8
 
 def fidelity(
     model: Annotated[str, typer.Argument(help="A float .onnx file, or zoo:NAME for an embedded model.")],
-    calib: Annotated[Path, typer.Option("--calib", help="A folder of photographs.")],
+    calib: Calib = None,
     hr: Annotated[
         Path | None, typer.Option("--hr", help="High-resolution pictures to measure on; default: the photographs.")
     ] = None,
@@ -34,10 +34,12 @@ def fidelity(
     from toolchain.fidelity import Request, measure_fidelity
     from toolchain.quantize import Settings
     from toolchain.report.fidelity_page import render
+    from toolchain.zoo.demo_photos import photographs_for
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
-    request = Request(resolve(model), calib, hr, value_range, Settings(**parse_ranges(ranges or [])), crops)
+    settings = Settings(**parse_ranges(ranges or []))
+    request = Request(resolve(model), photographs_for(model, calib), hr, value_range, settings, crops)
     with console.progress(100) as tell:
         found = measure_fidelity(request, progress=lambda text, done, total: tell(text, 100 * done // total))
     document = plain(found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.console import Console, Json
-from toolchain.cli.deploy import Range
+from toolchain.cli.deploy import Calib, Range
 
 if TYPE_CHECKING:
     from toolchain.represent import Proof
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def represent(
     model: Annotated[str, typer.Argument(help="A float .onnx file, or zoo:NAME for an embedded model.")],
-    calib: Annotated[Path, typer.Option("--calib", help="A folder of photographs.")],
+    calib: Calib = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder of its own.")] = Path("out/representative"),
     value_range: Range = None,
     overshoot: Annotated[
@@ -35,11 +35,13 @@ def represent(
     """Make representative images whose outputs need no clip, for calibrators that record extremes."""
     from toolchain.quantize.representative import Reading
     from toolchain.represent import Request, make_representative_set
+    from toolchain.zoo.demo_photos import photographs_for
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
     reading = Reading(overshoot, () if frames == "none" else tuple(frames.split(",")), patch)
-    request = Request(resolve(model), calib, out, value_range, reading, crop, tuple(formats.split(",")))
+    photographs = photographs_for(model, calib)
+    request = Request(resolve(model), photographs, out, value_range, reading, crop, tuple(formats.split(",")))
     with console.progress(100) as tell:
         proof = make_representative_set(request, progress=lambda text, done, total: tell(text, 100 * done // total))
     summarize(proof, console)

@@ -34,7 +34,7 @@ def choose_estimators(
         fitting = [key] if key in free else [name for name in free if fnmatchcase(name, key)]
         if not fitting:
             raise CalibrationError(_unfit(key, plan, constants), hint=_HINT)
-        rank = (key in free, len(key))
+        rank = (key in free, 0 if key in free else len(key))
         for group in {free[name] for name in fitting}:
             old = said.get(group)
             if old is not None and old[0] == rank and old[2] != estimator:

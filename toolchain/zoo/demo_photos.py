@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from toolchain.errors import CalibrationError
+from toolchain.zoo.embedded import PREFIX
 
 _NAMES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "motorcycle_right.png", "rocket.jpg")
 
@@ -25,3 +26,16 @@ def demo_photographs() -> tuple[Path, ...]:
             hint="name a folder of photographs with --calib, or `pip install scikit-image` for a few to try with",
         )
     return found
+
+
+def photographs_for(model: str, calib: Path | None) -> Path | tuple[Path, ...]:
+    """The folder ``calib``, or, for an embedded model ``zoo:NAME`` without one, the demo's photographs.
+
+    Raises:
+        CalibrationError: there are none.
+    """
+    if calib is not None:
+        return calib
+    if model.startswith(PREFIX):
+        return demo_photographs()
+    raise CalibrationError("no photographs to calibrate with", hint="name a folder of photographs with --calib")
