@@ -40,8 +40,9 @@ def make_plain() -> Dot:
     """ARMv8.0: Cortex-A53 and A72."""
 
     def add(sums: Any, products: Any) -> Any:
-        # Fenced, or LLVM would first add the pairs of several products: one more instruction for each.
-        return _fenced(sums + _call("int32x4", "llvm.aarch64.neon.saddlp", products))
+        # Fenced, or LLVM would first add the pairs of several products: one more instruction for each. On both sides,
+        # or sums would be loaded with another type than they are stored with, which keeps them in memory.
+        return _fenced(_fenced(sums) + _call("int32x4", "llvm.aarch64.neon.saddlp", products))
 
     dot = Dot("neon", 8, "int8", False, "clipfree.dot.neon", vectors=2, channels=4, columns=16, registers=16,
               pack=pack_neon, offset=128, reduce="blocks", symmetric="clipfree.dot.neon.symmetric")
@@ -92,7 +93,7 @@ def _pairwise(dot: Dot, multiply: str, add: Callable[[Any, Any], Any]) -> Dot:
         for index in (0, 1):
             first, second = (_call("int16x8", multiply, part(x, 8 * index, 8), part(w, 8 * index, 8))
                              for x, w in zip(codes, weights, strict=True))
-            sums = _fenced(c.vload([4 * index], "int32x4"))
+            sums = c.vload([4 * index], "int32x4")
             sums = add(sums, first + second) if symmetric else add(add(sums, first), second)
             T.buffer_store(c, sums, [tirx.Ramp(4 * index, 1, 4)])
 
