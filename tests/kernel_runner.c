@@ -1,6 +1,6 @@
 /* Call one function of a library that TVM compiled, without TVM: under an emulator, on a machine it has no runtime for.
  *
- * usage: kernel_runner LIBRARY SYMBOL < arguments > result
+ * usage: kernel_runner LIBRARY SYMBOL THREADS TIMES < arguments > result
  * An argument is a little-endian int32: -1, then an int64; or a number of dimensions, then the element's type code,
  * bits and lanes as three int32, the shape as int64, and the elements. The result is the last tensor's elements.
  */
@@ -49,6 +49,7 @@ static int TVMBackendFreeWorkspace(int type, int id, void* data) {
   return 0;
 }
 
+static int threads;
 /* The one function that kernels look up by name is runtime.NumThreads. */
 static int TVMFFIEnvModLookupFromImports(void* context, const char* name, void** function) {
   (void)context;
@@ -58,7 +59,7 @@ static int TVMFFIEnvModLookupFromImports(void* context, const char* name, void**
 static int TVMFFIFunctionCall(void* function, Any* arguments, int32_t count, Any* result) {
   (void)function, (void)arguments, (void)count;
   result->kind = kInt;
-  result->value.number = 2;
+  result->value.number = threads;
   return 0;
 }
 static int TVMFFIHandleInitOnce(void** handle, int (*make)(void** result)) { return *handle ? 0 : make(handle); }
@@ -78,9 +79,9 @@ int main(int argc, char** argv) {
   int count = 0;
   int32_t dimensions, dtype[3];
   size_t size = 0;
-  void* library = argc == 3 ? dlopen(argv[1], RTLD_NOW) : NULL;
+  void* library = argc == 5 ? dlopen(argv[1], RTLD_NOW) : NULL;
   Function function = library ? (Function)dlsym(library, argv[2]) : NULL;
-  if (!function) return fprintf(stderr, "cannot load: %s\n", argc == 3 ? dlerror() : "two words are needed"), 2;
+  if (!function) return fprintf(stderr, "cannot load: %s\n", argc == 5 ? dlerror() : "four words are needed"), 2;
   lend(library, "__TVMBackendParallelLaunch", TVMBackendParallelLaunch);
   lend(library, "__TVMBackendAllocWorkspace", TVMBackendAllocWorkspace);
   lend(library, "__TVMBackendFreeWorkspace", TVMBackendFreeWorkspace);
@@ -108,8 +109,9 @@ int main(int argc, char** argv) {
     any->kind = kTensor;
     any->value.tensor = tensor;
   }
-  int failed = function(NULL, arguments, count, &result);
-  if (failed) return 4;
+  threads = atoi(argv[3]);
+  for (int left = atoi(argv[4]); left > 0; --left)
+    if (function(NULL, arguments, count, &result)) return 4;
   fwrite(arguments[count - 1].value.tensor->data, 1, size, stdout);
   return 0;
 }
