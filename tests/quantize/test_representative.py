@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.quantize.helpers import network, picture
+from toolchain.errors import CalibrationError
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.representative import contract, represent
+from toolchain.quantize.representative import Reading, contract, represent
 
 Pixels = NDArray[np.uint8]
 
@@ -90,3 +91,20 @@ def test_an_end_that_is_out_of_reach_is_not_claimed(offset: float) -> None:
     assert coverage.inside
     assert not coverage.proved
     assert (coverage.touches_low, coverage.touches_high) == (offset < 0, False)
+
+
+def test_an_output_that_is_no_number_is_an_error_that_names_the_image() -> None:
+    def run(pixels: Pixels) -> NDArray[np.float32]:
+        return np.where(pixels.mean() > 200, np.float32(np.nan), pixels.astype(np.float32))
+
+    with pytest.raises(CalibrationError, match="NaN or infinite on calibration image 2"):
+        represent(run, [picture(9, 9, 3), np.full((9, 9, 3), 255, np.uint8)], (0.0, 255.0))
+
+
+def test_frames_made_of_patches_name_their_image() -> None:
+    images = [picture(24, 20, 3, seed) // 2 + 60 for seed in range(2)]
+    made = represent(sharpener(1.0, 1.0), images, (0.0, 1.0), Reading(frames=("edge",), patch=10))
+    ends = [image for image in made.images if image.kind == "end"]
+    assert len(ends) == 2
+    assert {image.source for image in ends} <= {0, 1}
+    assert made.coverage.proved
