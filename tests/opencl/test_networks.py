@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lower.nets import Act, Net, Tensor
+from tests.lower.nets import PIXEL, Act, Net, Tensor
 from tests.lower.test_models import quantized
 from tests.opencl.devices import SHAPES, assert_equal, made
 from toolchain.errors import ModelError
@@ -67,6 +67,23 @@ def test_pictures_with_an_anchor_in_the_last_kernel(mode: str, scale: int, shape
     anchor = net.concat(*[net.input] * scale**2)
     x = net.conv(net.input, 4, 1)
     assert_equal(net.model(net.conv(x, 3 * scale**2, residual=anchor), scale, mode), SHAPES[shape])
+
+
+def sums_and_scales(net: Net) -> Tensor:
+    """A network that needs every kernel besides convolutions."""
+    x = net.conv(net.input, 5, 1, zero=40)
+    other = net.quantized(net.activated(x.name, 5, Act("PRelu")), 5, PIXEL * 1.3, 40)
+    joined = net.concat(x, other, net.input, scale=PIXEL * 1.3, zero=40)
+    return net.add(net.add(joined, net.conv(joined, 13, 1)), net.conv(x, 1, 1, zero=3), after=Act("LeakyRelu"), zero=9)
+
+
+def test_sums_and_pictures_without_convolutions(quick_build: None):
+    net = Net()
+    x = net.concat(sums_and_scales(net), net.input, scale=PIXEL, zero=9)
+    odd = net.quantized(net.node("Add", x.name, net.conv(x, 16, 1).name), 16, zero=2)
+    found = assert_equal(net.model(net.add(net.conv(odd, 12, 1), net.conv(odd, 12, 1)), 2), SHAPES["one pixel"])
+    names = {kernel.name.split("_")[0] for kernel in found.kernels}
+    assert {"pack", "add", "rescale", "store"} <= names
 
 
 def test_buffers_are_shared_where_their_surroundings_are_alike():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 
 @dataclass(frozen=True)
@@ -132,3 +133,23 @@ class Elementwise:
     operands: tuple[Operand, ...]
     requantize: Requantize
     target: View
+
+
+@dataclass(frozen=True)
+class Pack:
+    """The picture of ``channels`` channels as packed words with zero point 0, into ``target``."""
+
+    channels: int
+    target: View
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The picture from packed words that no convolution draws itself."""
+
+    source: View
+    pixels: Pixels
+
+
+Operation: TypeAlias = Conv | Elementwise | Pack | Draw
+"""What a kernel of a quantized network computes."""

@@ -12,7 +12,7 @@ from tvm import relax, tirx
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import View
+from toolchain.kernels.spec import Operation, View
 
 Extent = tuple[Any, Any]
 """Height and width of a tensor, as TVM expressions of the picture's."""
@@ -36,11 +36,13 @@ class Launch:
         call: the kernel; its step numbers the tensors in the order in which they are first written.
         constants: its arrays.
         result: what it writes.
+        operation: what it computes, for those who make kernels of their own of it; None where nobody does.
     """
 
     call: Call
     constants: tuple[np.ndarray, ...]
     result: Tensor | Picture
+    operation: Operation | None = None
 
 
 class Calls:
@@ -63,14 +65,14 @@ class Calls:
         self._numbers: dict[Any, int] = {}
 
     def launch(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray], view: View,
-               result: Tensor, extent: Extent, buffer: Any = None) -> Any:
+               result: Tensor, extent: Extent, buffer: Any = None, operation: Operation | None = None) -> Any:
         """Run a kernel that writes ``view`` of ``result``: a new tensor, or ``buffer``. Returns its variable."""
-        return self._launch(name, kernel, sources, constants, view, result, extent, buffer)
+        return self._launch(name, kernel, sources, constants, view, result, extent, buffer, operation)
 
     def draw(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray],
-             picture: Picture, extent: Extent) -> Any:
+             picture: Picture, extent: Extent, operation: Operation | None = None) -> Any:
         """Run a kernel that writes the picture."""
-        return self._launch(name, kernel, sources, constants, None, picture, extent, None)
+        return self._launch(name, kernel, sources, constants, None, picture, extent, None, operation)
 
     def call(self, name: str, function: Any, inputs: Sequence[Any], result: Any, extent: Extent) -> Any:
         """Call a function ``(inputs..., height, tiles, width, result)`` that is no kernel on windows of rows."""
@@ -89,7 +91,8 @@ class Calls:
         return relax.TensorType(self.geometry.shape(tensor.blocks, extent[0], self._tiles(extent[1])), tensor.dtype)
 
     def _launch(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray],
-                view: View | None, result: Tensor | Picture, extent: Extent, buffer: Any) -> Any:
+                view: View | None, result: Tensor | Picture, extent: Extent, buffer: Any,
+                operation: Operation | None) -> Any:
         symbol = self.add(name, kernel)
         reads = tuple(Read(self._numbers.get(source.var), source.above, source.below) for source in sources)
         writes = None
@@ -113,7 +116,7 @@ class Calls:
             self._numbers[var] = writes
             if buffer is None:
                 self.tensors.append(result)
-        self.launches.append(Launch(call, tuple(constants), result))
+        self.launches.append(Launch(call, tuple(constants), result, operation))
         self.integer = self.integer and all(a.same_as(b) for a, b in zip(extent, self.extent, strict=True))
         return var
 

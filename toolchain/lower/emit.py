@@ -15,7 +15,7 @@ from toolchain.kernels import elementwise, ends
 from toolchain.kernels.driver import Picture, Tensor
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, Geometry, blocks_of
-from toolchain.kernels.spec import Conv, Elementwise, Operand, Pixels, Requantize, View
+from toolchain.kernels.spec import Conv, Draw, Elementwise, Operand, Operation, Pack, Pixels, Requantize, View
 from toolchain.lower.bindings import Activation
 from toolchain.lower.calls import Calls, Extent, Source
 from toolchain.lower.chain import (
@@ -104,21 +104,23 @@ class Emitter:
             view = self.target(var, chain.channels)
             kernel = ends.pack_pixels(chain.channels, view, self.geometry)
             source = Source(self.pixels, Picture(chain.channels))
-            return self._write(var, "pack_pixels", kernel, [source], [], view, chain.channels, chain.output)
+            return self._write(var, "pack_pixels", kernel, [source], [], view, chain.channels, chain.output,
+                               Pack(chain.channels, view))
         return self._quantize(var)
 
     def _conv(self, var: Any, chain: ConvChain) -> Packed:
         channels = chain.weight.shape[0]
         view = self.target(var, channels)
         name, function, sources, constants = self._convolution(chain, view, None)
-        return self._write(var, name, function, sources, constants, view, channels, chain.output)
+        return self._write(var, name, function, sources, constants, view, channels, chain.output,
+                           self.kernels[-1].conv)
 
     def draw(self, chain: ConvChain, pixels: Pixels) -> Any:
         """Emit the kernel of ``chain`` that ends the network; returns the variable of the picture."""
         blocks = blocks_of(chain.weight.shape[0])
         name, function, sources, constants = self._convolution(chain, View(blocks, 0, blocks), pixels)
         return self.calls.draw(name, function, sources, constants, Picture(pixels.channels, pixels.scale),
-                               self._extent(chain.conv))
+                               self._extent(chain.conv), self.kernels[-1].conv)
 
     def _convolution(self, chain: ConvChain, view: View,
                      pixels: Pixels | None) -> tuple[str, Any, list[Source], list[np.ndarray]]:
@@ -154,7 +156,8 @@ class Emitter:
         constants = [] if slopes is None else [pad(slopes, view.count * PACK)]
         name = "add" if len(pairs) == 2 else "rescale"
         return self._write(var, name, elementwise.build(operation, self.geometry),
-                           [packed.source() for _, packed in pairs], constants, view, chain.channels, chain.output)
+                           [packed.source() for _, packed in pairs], constants, view, chain.channels, chain.output,
+                           operation)
 
     def _concat(self, var: Any, chain: ConcatChain) -> Packed:
         repeated = all(term.var == chain.terms[0].var for term in chain.terms)
@@ -178,8 +181,9 @@ class Emitter:
         """Write ``term`` into its part of a concatenation, changing its scale where that differs."""
         requantize, _ = self._requantize(None, None, output, None)
         operand, packed = self._operand(term, term.channels, output)
-        kernel = elementwise.build(Elementwise((operand,), requantize, view), self.geometry)
-        self._write_buffer(concat, "rescale", kernel, [packed.source()], [], view, output)
+        operation = Elementwise((operand,), requantize, view)
+        kernel = elementwise.build(operation, self.geometry)
+        self._write_buffer(concat, "rescale", kernel, [packed.source()], [], view, output, operation)
 
     def _quantize(self, var: Any) -> Packed:
         """A float operator's result, quantized and packed."""
@@ -222,7 +226,7 @@ class Emitter:
             operation = Elementwise((operand,), Requantize(-zero, 255 - zero, zero), view)
             kernel = elementwise.build(operation, self.geometry)
             copy = self.calls.launch("reorder", kernel, [source.source()], [], view, Tensor(count, zero),
-                                     extent)
+                                     extent, operation=operation)
             self.ordered[var] = Packed(copy, view, tuple(range(len(source.slots))), source.quantization)
         return self.ordered[var]
 
@@ -306,22 +310,22 @@ class Emitter:
         return View(self._blocks(chain), place.start, count)
 
     def _write(self, var: Any, name: str, function: Any, sources: list[Source], constants: list[np.ndarray], view: View,
-               channels: int, output: Quantization) -> Packed:
+               channels: int, output: Quantization, operation: Operation) -> Packed:
         """Emit a kernel that computes ``var``, into a tensor of its own or into its part of a concatenation."""
         place = self.places.get(var)
         if place is None:
             written = self.calls.launch(name, function, sources, constants, view,
-                                        Tensor(view.total, output.zero_point), self._extent(var))
+                                        Tensor(view.total, output.zero_point), self._extent(var), operation=operation)
         else:
-            written = self._write_buffer(place.concat, name, function, sources, constants, view, output)
+            written = self._write_buffer(place.concat, name, function, sources, constants, view, output, operation)
         return Packed(written, view, tuple(range(channels)), output)
 
     def _write_buffer(self, concat: Any, name: str, function: Any, sources: list[Source], constants: list[np.ndarray],
-                      view: View, output: Quantization) -> Any:
+                      view: View, output: Quantization, operation: Operation) -> Any:
         """Write a part of a concatenation's buffer: the first part allocates it, the others write in place."""
         self.buffers[concat] = self.calls.launch(name, function, sources, constants, view,
                                                  Tensor(view.total, output.zero_point), self._extent(concat),
-                                                 self.buffers.get(concat))
+                                                 self.buffers.get(concat), operation)
         return self.buffers[concat]
 
     def _extent(self, var: Any) -> Extent:
@@ -339,6 +343,7 @@ class Emitter:
     def store(self, source: Packed, pixels: Pixels, codes: Any) -> Any:
         """Emit the kernel that turns the packed form of the variable ``codes`` into the picture."""
         table = tuple(source.slots[channel] for channel in pixels.table)
-        kernel = ends.store_pixels(source.view, self.geometry, Pixels(pixels.scale, pixels.channels, table))
+        operation = Draw(source.view, Pixels(pixels.scale, pixels.channels, table))
+        kernel = ends.store_pixels(source.view, self.geometry, operation.pixels)
         return self.calls.draw("store_pixels", kernel, [source.source()], [], Picture(pixels.channels, pixels.scale),
-                               self._extent(codes))
+                               self._extent(codes), operation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 
 from toolchain.errors import ModelError
 from toolchain.kernels.driver import Picture
-from toolchain.kernels.spec import Conv
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import Conv, Draw, Elementwise, Pack
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered, Network
 from toolchain.opencl import conv as template
+from toolchain.opencl import words
 from toolchain.opencl.plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, lay_out
 from toolchain.opencl.source import Source, generate
 
@@ -36,7 +39,7 @@ class Program:
 
 
 def program(lowered: Lowered[Conv], channels: int, shape: Shape) -> Program:
-    """The network as OpenCL kernels: one launch a convolution.
+    """The network as OpenCL kernels: one launch a convolution, and one a sum that is not part of one.
 
     Args:
         lowered: with the weights in the plain order of `toolchain.kernels.intrinsics.portable`.
@@ -52,16 +55,14 @@ def program(lowered: Lowered[Conv], channels: int, shape: Shape) -> Program:
             "a part of this network has no OpenCL kernel"
             + (f": {', '.join(lowered.coverage.float_operators)}" if lowered.coverage.float_operators else ""),
             hint="deploy it for a CPU")
-    specs = {kernel.name: kernel.conv for kernel in lowered.kernels}
-    return _Writer(lowered, network, specs, channels, shape).program()
+    return _Writer(network, lowered.geometry, channels, shape).program()
 
 
 class _Writer:
     """Turns calls of the CPU's kernels into launches, one at a time."""
 
-    def __init__(self, lowered: Lowered[Conv], network: Network, specs: dict[str, Conv], channels: int,
-                 shape: Shape) -> None:
-        self.lowered, self.network, self.specs, self.channels, self.shape = lowered, network, specs, channels, shape
+    def __init__(self, network: Network, geometry: Geometry, channels: int, shape: Shape) -> None:
+        self.network, self.geometry, self.channels, self.shape = network, geometry, channels, shape
         self.direct = self._pictures()
         self.names, self.buffers = self._buffers()
         self.arrays: dict[str, Any] = {}
@@ -70,17 +71,15 @@ class _Writer:
 
     def program(self) -> Program:
         for call in self.network.launches:
-            if call.call.step.writes in self.direct and call.call.kernel.startswith("pack_pixels"):
-                continue
-            if call.call.kernel not in self.specs:
-                raise ModelError(f"this network needs the kernel {call.call.kernel}, which there is not for OpenCL",
-                                 hint="deploy it for a CPU")
-            self._conv(call, self.specs[call.call.kernel])
+            operation = call.operation
+            if isinstance(operation, Conv):
+                self._conv(call, operation)
+            elif call.call.step.writes not in self.direct:
+                self._words(call)
         constants, data = lay_out(self.arrays)
         result = self.network.launches[-1].result
         assert isinstance(result, Picture)
-        geometry = self.lowered.geometry
-        plan = Plan(self.channels, result.scale, geometry.margin, geometry.columns, self.buffers, constants,
+        plan = Plan(self.channels, result.scale, self.geometry.margin, self.geometry.columns, self.buffers, constants,
                     tuple(self.launches))
         return Program(plan, tuple(self.kernels), data)
 
@@ -89,10 +88,10 @@ class _Writer:
         found = set()
         for call in self.network.launches:
             writes = call.call.step.writes
-            if call.call.kernel.startswith("pack_pixels") and writes is not None:
-                readers = [other.call.kernel for other in self.network.launches
+            if isinstance(call.operation, Pack) and call.operation.target.total == 1 and writes is not None:
+                readers = [other for other in self.network.launches
                            if writes in [read.buffer for read in other.call.step.reads]]
-                if self.network.tensors[writes].blocks == 1 and all(name in self.specs for name in readers):
+                if all(isinstance(reader.operation, Conv) for reader in readers):
                     found.add(writes)
         return found
 
@@ -123,21 +122,36 @@ class _Writer:
         return names, tuple(buffers)
 
     def _conv(self, call: Call, conv: Conv) -> None:
-        name, reads = call.call.kernel, call.call.step.reads
         item = template.item_for(conv, self.shape.pixels, self.shape.sums)
         weights, bias, multiplier, *slopes = call.constants
         arrays = template.arrange(conv, item, weights, bias, multiplier, slopes[0] if slopes else None)
-        direct = [self.channels if read.buffer in self.direct else None for read in reads]
-        function = template.build(conv, self.lowered.geometry, item, self.shape.group, picture=direct[0],
+        direct = [self.channels if read.buffer in self.direct else None for read in call.call.step.reads]
+        function = template.build(conv, self.geometry, item, self.shape.group, picture=direct[0],
                                   anchor=direct[1] if len(direct) > 1 else None)
+        self._launch(call, function, arrays, item.pixels, item.depth)
+
+    def _words(self, call: Call) -> None:
+        operation, cut = call.operation, (self.geometry, self.shape.pixels, self.shape.group)
+        match operation:
+            case Elementwise():
+                function = words.add(operation, *cut)
+            case Pack():
+                function = words.pack(operation, *cut)
+            case Draw():
+                function = words.draw(operation, *cut)
+        self._launch(call, function, dict(zip(["slopes"], call.constants, strict=False)), self.shape.pixels, 1)
+
+    def _launch(self, call: Call, function: Any, arrays: Mapping[str, Any], pixels: int, depth: int) -> None:
+        """Generate a kernel with arguments x, r, y and ``arrays``, and launch it."""
+        name, step = call.call.kernel, call.call.step
         source = generate(name, function)
         meaning = {key: f"{name}.{key}" for key in arrays}
-        for operand, read in zip("xr", reads, strict=False):
-            meaning[operand] = PICTURE if read.buffer in self.direct else self.names[int(read.buffer or 0)]
-        writes = call.call.step.writes
-        meaning["y"] = RESULT if writes is None else self.names[writes]
+        for operand, read in zip("xr", step.reads, strict=False):
+            packed = None if read.buffer is None else self.names.get(read.buffer)
+            meaning[operand] = packed or PICTURE
+        meaning["y"] = RESULT if step.writes is None else self.names[step.writes]
         self.arrays |= {f"{name}.{key}": np.ascontiguousarray(array) for key, array in arrays.items()}
         self.kernels.append(source)
-        work = (Extent("width", item.pixels), Extent("height"), Extent("one", 1, item.depth))
+        work = (Extent("width", pixels), Extent("height"), Extent("one", 1, depth))
         self.launches.append(Launch(name, tuple(meaning.get(argument, argument) for argument in source.arguments),
                                     work, self.shape.group))

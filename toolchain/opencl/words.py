@@ -1,0 +1,122 @@
+"""The other kernels for OpenCL, word by word: sums and changes of scale, and the pictures where no convolution reads or
+writes them. One work-item computes some neighbouring pixels of all channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.kernels.layout import PACK, SIDE, Geometry
+from toolchain.kernels.spec import Draw, Elementwise, Operand, Pack
+from toolchain.opencl.terms import Size, bind, call, choose, item, load, number, pixel_word, real, store, threads
+
+Group = tuple[int, int, int]
+
+
+def add(operation: Elementwise, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
+    """The sum of one or two packed tensors, requantized: arguments x, r, slopes, y."""
+    requantize, target = operation.requantize, operation.target
+
+    def write(size: Size) -> Callable[[Any, Any], None]:
+        inputs = [size.operand(name, operand.view.total, geometry, None)
+                  for name, operand in zip("xr", operation.operands, strict=False)]
+        slopes = T.arg("slopes", T.Buffer((target.count * PACK,), "float32")) if requantize.slopes else None
+        size.declare()
+        y = size.operand("y", target.total, geometry, None)
+        bounds = [real(requantize.low), real(requantize.high), number(requantize.zero_point)]
+
+        def body(row: Any, column: Any) -> None:
+            for block in range(target.count):
+                codes = []
+                for channel in range(block * PACK, block * PACK + PACK):
+                    terms = [_terms(x, operand, channel, [row + geometry.margin, column + SIDE], pixels)
+                             for x, operand in zip(inputs, operation.operands, strict=True)]
+                    values = terms[0] if len(terms) == 1 else [a + b for a, b in zip(*terms, strict=True)]
+                    if slopes is not None:
+                        values = [call("float32", "prelu", value, slopes[channel]) for value in values]
+                    codes.append([call("uint32", "requantize", value, *bounds) for value in values])
+                words = [call("uint32", "pack4", *(code[p] for code in codes)) for p in range(pixels)]
+                _store(y, words, [row + geometry.margin, target.start + block, column + SIDE], column, size,
+                       requantize.zero_point)
+
+        return body
+
+    return _function(write, pixels, group)
+
+
+def pack(operation: Pack, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
+    """The picture as packed words: arguments x, y."""
+
+    def write(size: Size) -> Callable[[Any, Any], None]:
+        x = size.operand("x", 0, geometry, operation.channels)
+        size.declare()
+        y = size.operand("y", operation.target.total, geometry, None)
+
+        def body(row: Any, column: Any) -> None:
+            words = [pixel_word(x, row, column + p, size.height, size.width, operation.channels)
+                     for p in range(pixels)]
+            _store(y, words, [row + geometry.margin, operation.target.start, column + SIDE], column, size, 0)
+
+        return body
+
+    return _function(write, pixels, group)
+
+
+def draw(operation: Draw, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
+    """The picture from packed words, depth-to-space included: arguments x, y."""
+    source, scale = operation.source, operation.pixels.scale
+
+    def write(size: Size) -> Callable[[Any, Any], None]:
+        x = size.operand("x", source.total, geometry, None)
+        size.declare()
+        y = size.operand("y", 0, geometry, operation.pixels.channels, scale)
+
+        def body(row: Any, column: Any) -> None:
+            words = [load("word", x, [row + geometry.margin, source.start + block, column + SIDE], pixels)
+                     for block in range(source.count)]
+            for p in range(pixels):
+                with T.If(column + p < size.width), T.Then():
+                    for dy, dx, channel, slot in operation.pixels.places():
+                        code = call("uint32", "code_of", words[slot // PACK][p], number(slot % PACK))
+                        T.buffer_store(y, tirx.Cast("uint8", code),
+                                       [row * scale + dy, (column + p) * scale + dx, channel])
+
+        return body
+
+    return _function(write, pixels, group)
+
+
+def _function(write: Callable[[Size], Callable[[Any, Any], None]], pixels: int, group: Group) -> tirx.PrimFunc:
+    """A kernel: ``write`` declares its arguments and returns what writes the work-item at a row and a column."""
+    with IRBuilder() as builder:
+        with T.prim_func(is_private=True, s_tir=True):
+            T.func_name("words")
+            T.func_attr({"tirx.noalias": True})
+            size = Size()
+            body = write(size)
+            with threads(((size.width + pixels - 1) // pixels, size.height, 1), group):
+                column, row = item("column", 0, pixels), item("row", 1, 1)
+                with T.If(tirx.all(column < size.width, row < size.height, item("part", 2, 1) < 1)), T.Then():
+                    body(row, column)
+        return builder.get()
+
+
+def _terms(x: Any, operand: Operand, channel: int, place: list[Any], pixels: int) -> list[Any]:
+    """float32 of the operand's value for output ``channel``, pixel by pixel."""
+    slot = channel // operand.divide % operand.modulo
+    if operand.slots:
+        slot = operand.slots[channel] if channel < len(operand.slots) else 0
+    words = load("word", x, [place[0], operand.view.start + slot // PACK, place[1]], pixels)
+    return [call("float32", "dequantize", call("uint32", "code_of", word, number(slot % PACK)),
+                 number(operand.zero_point), real(operand.multiplier)) for word in words]
+
+
+def _store(y: Any, words: list[Any], place: list[Any], column: Any, size: Size, zero_point: int) -> None:
+    """Neighbouring words; right of the picture, the zero point."""
+    store(y, place, [bind("word", choose(column + p < size.width, word, zero_point * 0x01010101))
+                     for p, word in enumerate(words)])
