@@ -105,7 +105,10 @@ def real_stages() -> Stages:
 
     def compile_float(model: SRModel, target: Target, precision: str) -> Compiled:
         from toolchain.float_build import compile_float_model
+        from toolchain.opencl.build import compile_opencl_floats
 
+        if target.gpu is not None:
+            return compile_opencl_floats(model, target, target.gpu, precision)
         compiled: Compiled = compile_float_model(model, target, precision)
         return compiled
 

@@ -13,7 +13,8 @@ from toolchain.errors import TargetError
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.lower import lower_model
 from toolchain.opencl.device import find_device
-from toolchain.opencl.lower import Program, Shape, program
+from toolchain.opencl.launches import Program, Shape
+from toolchain.opencl.lower import program
 from toolchain.opencl.prelude import prelude
 from toolchain.opencl.runner import OpenClRunner
 from toolchain.quantize import IntegerReference

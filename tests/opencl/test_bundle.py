@@ -67,7 +67,6 @@ def test_commands(bundle: Bundle, photo_folder: Path, tmp_path: Path, capsys: py
         (["bench", "{}", "--device", "opencl-cpu", "--threads", "2"], "an OpenCL device has no --threads"),
         (["verify", "{}", "--device", "opencl-cpu", "--threads", "2"], "has no --threads and no board"),
         (["tune", "zoo:xlsr_x3", "--target", "mali-g78"], "there is nothing to tune yet; name a CPU"),
-        (["deploy", "zoo:xlsr_x3", "--target", "mali-g78", "--precision", "float32"], "no float kernels for"),
     ],
 )
 def test_mistakes_are_sentences(

@@ -13,7 +13,7 @@ from toolchain.opencl.plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan,
 LAUNCH = Launch("conv0", ("conv0.weights", PICTURE, "tensor0", RESULT, "height", "pitch", "width"),
                 (Extent("width", 4), Extent("height"), Extent("one", 1, 7)), (8, 4, 2))  # fmt: skip
 ARRAYS = {"conv0.weights": np.arange(5, dtype=np.uint32), "conv0.bias": np.arange(3, dtype=np.int32)}
-PLAN = Plan(3, 2, 1, 8, (Buffer("tensor0", 2, 7),), lay_out(ARRAYS)[0], (LAUNCH,))
+PLAN = Plan(3, 2, 1, 8, (Buffer("tensor0", "uint32", 2, 7),), lay_out(ARRAYS)[0], (LAUNCH,))
 
 
 def test_what_is_written_is_read():

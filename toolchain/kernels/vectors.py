@@ -61,6 +61,7 @@ _FLOAT32 = {
     "neon-i8mm": _NEON,
     "armv7-neon": _SMALL,
     "portable": _SMALL,
+    "opencl": _SMALL,
 }
 _HALF = {"asimdhp": "Armv8.2 FP16", "avx512_fp16": "AVX512-FP16"}
 """CPU features, as /proc/cpuinfo spells them, that compute with float16, and what people call them."""
@@ -76,7 +77,7 @@ def vectors_for(target: Target, precision: str) -> Vectors:
         raise TargetError(f"there are no float kernels for the instruction set {target.instruction_set!r}",
                           hint="known: " + ", ".join(_FLOAT32))
     vectors = _FLOAT32[target.instruction_set]
-    if precision == "float32":
+    if precision == "float32" or target.gpu is not None:  # OpenCL kernels compute with float32 in any case
         return vectors
     if not _HALF.keys() & set(target.requires):
         raise TargetError(f"{target.name} does not compute with float16",

@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.spec import Conv
+from toolchain.kernels.vectors import vectors_for
 from toolchain.lower import Coverage, Kernel, lower_model
+from toolchain.lower.float_lowering import lower_float_model
 from toolchain.opencl.files import CONSTANTS, KERNELS
-from toolchain.opencl.lower import Program, Shape, program
-from toolchain.opencl.prelude import prelude
+from toolchain.opencl.float_lower import float_program
+from toolchain.opencl.launches import Program, Shape
+from toolchain.opencl.lower import program
+from toolchain.opencl.prelude import FLOATS, prelude
 
 if TYPE_CHECKING:
     from toolchain.bundle import TunedCoverage
+    from toolchain.frontend import SRModel
     from toolchain.link import Linker
     from toolchain.quantize import QuantizedModel
-    from toolchain.targets import Gpu
+    from toolchain.targets import Gpu, Target
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,7 @@ class CompiledKernels:
     Attributes:
         program: plan, kernels and constants.
         prelude: what stands before every kernel.
-        coverage: how much of it is integer: all.
+        coverage: how much of it is integer, or for a float network, is done by our kernels: all.
         kernels: its convolution kernels, in order of execution.
         choices: none: work is cut as the target says.
     """
@@ -36,7 +40,7 @@ class CompiledKernels:
     program: Program
     prelude: str
     coverage: Coverage
-    kernels: tuple[Kernel[Conv], ...]
+    kernels: tuple[Kernel[Any], ...]
     choices: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -75,5 +79,21 @@ def compile_opencl(model: QuantizedModel, gpu: Gpu) -> CompiledKernels:
         ModelError: a part of the model has no OpenCL kernel.
     """
     lowered = lower_model(model.model, dot_product("opencl"))
-    made = program(lowered, model.channels, Shape(gpu.pixels, gpu.sums, gpu.work_group))
+    made = program(lowered, model.channels, _shape(gpu))
     return CompiledKernels(made, prelude(integer_dot=gpu.integer_dot), lowered.coverage, lowered.kernels)
+
+
+def compile_opencl_floats(model: SRModel, target: Target, gpu: Gpu, precision: str) -> CompiledKernels:
+    """Compile a float model to OpenCL C; "float16" is how tensors are stored, sums are float32.
+
+    Raises:
+        ModelError: a part of the model has no OpenCL kernel.
+        TargetError: there are no kernels of this precision.
+    """
+    lowered = lower_float_model(model, vectors_for(target, precision))
+    made = float_program(lowered, model.channels, _shape(gpu), precision)
+    return CompiledKernels(made, FLOATS, lowered.coverage, lowered.kernels)
+
+
+def _shape(gpu: Gpu) -> Shape:
+    return Shape(gpu.pixels, gpu.sums, gpu.work_group)

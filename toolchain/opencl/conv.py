@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,15 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
+from toolchain.kernels.float_spec import FloatOperand
 from toolchain.kernels.layout import PACK, SIDE, Geometry
-from toolchain.kernels.spec import Conv, Operand
+from toolchain.kernels.spec import Conv, Operand, Pixels
 from toolchain.opencl.terms import Size, bind, call, choose, load, number, pixel_word, private, real, store, threads
 from toolchain.opencl.terms import item as first
 
 Array = npt.NDArray[Any]
+Repeated: TypeAlias = Operand | FloatOperand
+"""A residual: output channel c adds its channel ``c // divide % modulo``."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,25 @@ def item_for(conv: Conv, pixels: int, sums: int) -> Item:
         per_group = conv.channels // conv.groups
         fitting = [c for c in range(PACK, per_group + 1, PACK) if per_group % c == 0 and c * pixels <= sums]
         return Item(pixels, max(fitting, default=PACK), tuple(range(conv.channels)))
-    row = conv.pixels.scale * conv.pixels.channels
-    rows = [r for r in range(1, conv.pixels.scale + 1) if conv.pixels.scale % r == 0 and r * row * pixels <= sums]
+    return picture_item(conv.pixels, conv.requantize.residual, pixels, sums)
+
+
+def picture_item(picture: Pixels, residual: Repeated | None, pixels: int, sums: int) -> Item:
+    """The work-item of a convolution that ends in a picture: whole rows of a pixel's bytes."""
+    row = picture.scale * picture.channels
+    rows = [r for r in range(1, picture.scale + 1) if picture.scale % r == 0 and r * row * pixels <= sums]
     channels = row * max(rows, default=1)
-    residual = conv.requantize.residual
-    if residual is not None and len({_slots(conv.pixels.table, residual)[z:z + channels]
-                                     for z in range(0, len(conv.pixels.table), channels)}) > 1:
-        channels = len(conv.pixels.table)    # rows of bytes add other channels of the residual: one work-item for all
+    if residual is not None and len({slots_of(picture.table, residual)[z:z + channels]
+                                     for z in range(0, len(picture.table), channels)}) > 1:
+        channels = len(picture.table)    # rows of bytes add other channels of the residual: one work-item for all
     while pixels > 1 and channels * pixels > 2 * sums:
         pixels //= 2
-    return Item(pixels, channels, conv.pixels.table)
+    return Item(pixels, channels, picture.table)
+
+
+def slots_of(order: Sequence[int], residual: Repeated) -> tuple[int, ...]:
+    """The residual's channel for every output channel."""
+    return tuple(channel // residual.divide % residual.modulo for channel in order)
 
 
 def arrange(conv: Conv, item: Item, weights: Array, bias: Array, multiplier: Array, slopes: Array | None
@@ -217,7 +229,7 @@ class _Kernel:
             if in_step:    # channel by channel: the work-items along z read the blocks along z
                 slot, block = c, residual.view.start + self.part * (item.channels // PACK) + c // PACK
             elif self.conv.pixels is not None or item.depth == 1:    # the same for all work-items along z
-                slot = _slots(item.order, residual)[c]
+                slot = slots_of(item.order, residual)[c]
                 block = residual.view.start + slot // PACK
             else:
                 channel = tirx.floordiv(self.part * item.channels + c, residual.divide)
@@ -272,7 +284,3 @@ def _dense(conv: Conv) -> bool:
     """Whether groups are filled up with zero weights: bytes of a picture are not in the groups' order."""
     return conv.groups > 1 and conv.pixels is not None
 
-
-def _slots(order: Sequence[int], residual: Operand) -> tuple[int, ...]:
-    """The residual's channel for every output channel."""
-    return tuple(channel // residual.divide % residual.modulo for channel in order)

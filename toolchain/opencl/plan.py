@@ -22,8 +22,8 @@ FORMAT = "clipfree-opencl-plan"
 VERSION = 1
 PICTURE, RESULT = "picture", "result"
 SCALARS = ("height", "pitch", "width")
-"""Kernel arguments that are int32 numbers: of the input in pixels; ``pitch`` is the words of a row of a buffer."""
-_DTYPES = ("uint32", "int32", "float32")
+"""Kernel arguments that are int32 numbers: of the input in pixels; ``pitch`` is the elements of a row of a buffer."""
+_DTYPES = ("uint32", "int32", "float32", "float16")
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,13 @@ class Extent:
 
 @dataclass(frozen=True)
 class Buffer:
-    """A packed tensor: words (height + 2 * margin, blocks, pitch), filled with ``zero_point`` before first use."""
+    """A packed tensor: ``dtype`` (height + 2 * margin, blocks, pitch), its bytes ``zero_point`` before first use.
+
+    Four channels are a block of "uint32", one is a block of "float32" or "float16".
+    """
 
     name: str
+    dtype: str
     blocks: int
     zero_point: int
 
@@ -104,19 +108,23 @@ class Plan:
     launches: tuple[Launch, ...]
 
     def shape(self, buffer: Buffer, height: int, width: int) -> tuple[int, int, int]:
-        """Words of a buffer for an input of ``height`` x ``width`` pixels."""
+        """Elements of a buffer for an input of ``height`` x ``width`` pixels."""
         geometry = Geometry(self.margin, self.columns)
         rows, blocks, pitch = geometry.shape(buffer.blocks, height, geometry.tiles(width))
         return rows, blocks, pitch
 
     def pitch(self, width: int) -> int:
-        """Words of a row of one block."""
+        """Elements of a row of one block."""
         return -(-width // self.columns) * self.columns + 2 * SIDE
+
+    def size(self, buffer: Buffer, height: int, width: int) -> int:
+        """Bytes of a buffer for an input of ``height`` x ``width`` pixels."""
+        return int(np.prod(self.shape(buffer, height, width))) * np.dtype(buffer.dtype).itemsize
 
     def workspace(self, height: int, width: int) -> int:
         """Bytes of all buffers and of the result."""
-        words = sum(int(np.prod(self.shape(buffer, height, width))) for buffer in self.buffers)
-        return 4 * words + height * width * self.scale**2 * self.channels
+        result = height * width * self.scale**2 * self.channels
+        return sum(self.size(buffer, height, width) for buffer in self.buffers) + result
 
     def to_json(self) -> str:
         """The plan as a document, with the layout of packed tensors in words."""
@@ -136,7 +144,8 @@ def parse_plan(text: str | bytes, where: str) -> Plan:
             raise BundleError(f"{where} is of another version", hint="deploy the model again")
         plan = Plan(
             _count(table["channels"]), _count(table["scale"]), _count(table["margin"], 0), _count(table["columns"]),
-            tuple(Buffer(str(b["name"]), _count(b["blocks"]), _count(b["zero_point"], 0)) for b in table["buffers"]),
+            tuple(Buffer(str(b["name"]), str(b["dtype"]), _count(b["blocks"]), _count(b["zero_point"], 0))
+                  for b in table["buffers"]),
             tuple(Constant(str(c["name"]), str(c["dtype"]), _count(c["count"]), _count(c["offset"], 0))
                   for c in table["constants"]),
             tuple(_launch(launch) for launch in table["launches"]),
@@ -145,7 +154,8 @@ def parse_plan(text: str | bytes, where: str) -> Plan:
         raise BundleError(f"{where} is damaged: it lacks or garbles {error}", hint="deploy the model again") from error
     known = {PICTURE, RESULT, *SCALARS, *(b.name for b in plan.buffers), *(c.name for c in plan.constants)}
     unknown = [a for launch in plan.launches for a in launch.arguments if a not in known]
-    if unknown or any(constant.dtype not in _DTYPES for constant in plan.constants):
+    kinds = {constant.dtype for constant in plan.constants} | {buffer.dtype for buffer in plan.buffers}
+    if unknown or kinds - set(_DTYPES):
         raise BundleError(f"{where} is damaged: it names what is not there", hint="deploy the model again")
     return plan
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-COMMON = """\
-// The integer reference rounds every product and every sum by itself.
-#pragma OPENCL FP_CONTRACT OFF
-
+_ITEM = """\
 // The first of the `size` things along an axis of which this work-item takes care.
 static inline int item(int axis, int size) {
   return convert_int(get_global_id(axis)) * size;
 }
+"""
 
+COMMON = f"""\
+// The integer reference rounds every product and every sum by itself.
+#pragma OPENCL FP_CONTRACT OFF
+
+{_ITEM}""" + """
 // Clamp, round half to even, add the zero point: a code 0..255.
 static inline uint requantize(float value, float low, float high, int zero_point) {
   return convert_uint(convert_int_rte(clamp(value, low, high)) + zero_point);
@@ -55,6 +58,20 @@ static inline int dot4(int sum, uint codes, uint weights) {{
 {_PLAIN}#endif
 }}
 """
+
+
+FLOATS = f"""{_ITEM}
+static inline float prelu(float value, float slope) {{
+  return value < 0.0f ? value * slope : value;
+}}
+
+// A pixel's code as the network's number, or 0 outside of the picture.
+static inline float pixel(uchar code, int inside, float step) {{
+  return inside ? convert_float(code) * step : 0.0f;
+}}
+
+"""
+"""What stands before a kernel of a float network: its products and sums may be fused."""
 
 
 def prelude(*, integer_dot: bool) -> str:

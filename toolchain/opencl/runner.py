@@ -111,7 +111,7 @@ class OpenClRunner:
         plan, flags = self.plan, self._cl.mem_flags
         self._size, self._buffers = None, {}
         sizes = {PICTURE: height * width * plan.channels, RESULT: height * width * plan.scale**2 * plan.channels}
-        sizes |= {buffer.name: 4 * int(np.prod(plan.shape(buffer, height, width))) for buffer in plan.buffers}
+        sizes |= {buffer.name: plan.size(buffer, height, width) for buffer in plan.buffers}
         largest = max(sizes.values())
         if largest > self.device.max_mem_alloc_size or largest >= 2**31:
             raise TargetError(f"{self.name} cannot hold a tensor of {largest / 1e6:.0f} MB", hint="use smaller tiles")

@@ -25,10 +25,11 @@ class Size:
         for var in (self.height, self.pitch, self.width):
             T.arg(var.name, var)
 
-    def operand(self, name: str, blocks: int, geometry: Geometry, channels: int | None, scale: int = 1) -> Any:
+    def operand(self, name: str, blocks: int, geometry: Geometry, channels: int | None, scale: int = 1, *,
+                dtype: str = "uint32") -> Any:
         """A packed tensor of so many blocks as an argument, or a picture of so many channels."""
         if channels is None:
-            return T.arg(name, T.Buffer((self.height + 2 * geometry.margin, blocks, self.pitch), "uint32"))
+            return T.arg(name, T.Buffer((self.height + 2 * geometry.margin, blocks, self.pitch), dtype))
         return T.arg(name, T.Buffer((self.height * scale, self.width * scale, channels), "uint8"))
 
 
@@ -82,16 +83,23 @@ def private(name: str, count: int, dtype: str) -> Any:
 
 
 def load(name: str, buffer: Any, index: Sequence[Any], count: int) -> list[Any]:
-    """``count`` neighbouring elements from ``index`` on, in vector loads of four where that is possible."""
+    """``count`` neighbouring elements from ``index`` on, in vector loads of four where that is possible; float16 as
+    float32.
+    """
     *outer, first = index
+    half = str(buffer.dtype) == "float16"
+    dtype, function = ("float32", "vload_half") if half else (str(buffer.dtype), "vload")
     elements: list[Any] = []
     while count - len(elements) >= PACK:
         # By its name, as TVM replaces vector loads by four single ones where it cannot prove that they are aligned.
         place = tirx.address_of(buffer[(*outer, first + len(elements))])
-        vector = bind(name, call(f"{buffer.dtype}x{PACK}", "vload4", number(0), place))
+        vector = bind(name, call(f"{dtype}x{PACK}", f"{function}{PACK}", number(0), place))
         elements += [tirx.Shuffle([vector], [number(lane)]) for lane in range(PACK)]
     while len(elements) < count:
-        elements.append(bind(name, buffer[(*outer, first + len(elements))]))
+        element = buffer[(*outer, first + len(elements))]
+        if half:
+            element = call("float32", "vload_half", number(0), tirx.address_of(element))
+        elements.append(bind(name, element))
     return elements
 
 

@@ -1,0 +1,125 @@
+"""Launches, buffers and constants, one kernel after the other: what integer and float networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolchain.errors import ModelError
+from toolchain.kernels.driver import Picture
+from toolchain.kernels.layout import Geometry
+from toolchain.lower.calls import Launch as Call
+from toolchain.lower.lowered import Lowered, Network
+from toolchain.opencl.plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, lay_out
+from toolchain.opencl.source import Source, generate
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How work is cut: pixels and accumulators of a work-item, work-items of a work-group along x, y, z."""
+
+    pixels: int
+    sums: int
+    group: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network for OpenCL: its plan, its kernels and the bytes of its constants."""
+
+    plan: Plan
+    kernels: tuple[Source, ...]
+    constants: bytes
+
+
+def network_of(lowered: Lowered[Any]) -> Network:
+    """The kernels of a network that is nothing else.
+
+    Raises:
+        ModelError: it is more than that.
+    """
+    if lowered.network is None:
+        others = ", ".join(lowered.coverage.float_operators)
+        raise ModelError(f"a part of this network has no OpenCL kernel{': ' if others else ''}{others}",
+                         hint="deploy it for a CPU")
+    return lowered.network
+
+
+class Writer:
+    """Turns calls of the CPU's kernels into launches of OpenCL kernels.
+
+    Args:
+        network: the calls.
+        geometry: of packed tensors.
+        channels: of the picture that comes in.
+        shape: how work is cut.
+        direct: tensors that are the packed picture and nothing else: kernels read the picture itself.
+        dtype: of packed tensors.
+    """
+
+    def __init__(self, network: Network, geometry: Geometry, channels: int, shape: Shape, direct: Collection[int],
+                 dtype: str) -> None:
+        self.network, self.geometry, self.channels, self.shape = network, geometry, channels, shape
+        self.direct, self.dtype = direct, dtype
+        self.names, self.buffers = self._buffers()
+        self.arrays: dict[str, Any] = {}
+        self.kernels: list[Source] = []
+        self.launches: list[Launch] = []
+
+    def pictures(self, call: Call) -> list[int | None]:
+        """For every operand of a call, the channels of the picture if it is that, else None."""
+        return [self.channels if read.buffer is None or read.buffer in self.direct else None
+                for read in call.call.step.reads]
+
+    def launch(self, call: Call, function: Any, arrays: Mapping[str, Any], pixels: int, depth: int) -> None:
+        """Generate a kernel with arguments x, r, y and ``arrays``, and launch it."""
+        name, step = call.call.kernel, call.call.step
+        source = generate(name, function)
+        meaning = {key: f"{name}.{key}" for key in arrays}
+        for operand, read in zip("xr", step.reads, strict=False):
+            packed = None if read.buffer is None else self.names.get(read.buffer)
+            meaning[operand] = packed or PICTURE
+        meaning["y"] = RESULT if step.writes is None else self.names[step.writes]
+        self.arrays |= {f"{name}.{key}": np.ascontiguousarray(array) for key, array in arrays.items()}
+        self.kernels.append(source)
+        work = (Extent("width", pixels), Extent("height"), Extent("one", 1, depth))
+        self.launches.append(Launch(name, tuple(meaning.get(argument, argument) for argument in source.arguments),
+                                    work, self.shape.group))
+
+    def program(self) -> Program:
+        """All that was launched."""
+        constants, data = lay_out(self.arrays)
+        result = self.network.launches[-1].result
+        assert isinstance(result, Picture)
+        plan = Plan(self.channels, result.scale, self.geometry.margin, self.geometry.columns, self.buffers, constants,
+                    tuple(self.launches))
+        return Program(plan, tuple(self.kernels), data)
+
+    def _buffers(self) -> tuple[dict[int, str], tuple[Buffer, ...]]:
+        """A buffer for every tensor. Tensors of the same form share one where the first is read for the last time
+        before the next is written: what surrounds the picture stays as it was filled.
+        """
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for time, call in enumerate(self.network.launches):
+            step = call.call.step
+            for tensor in (step.writes, *(read.buffer for read in step.reads)):
+                if tensor is not None and tensor not in self.direct:
+                    first.setdefault(tensor, time)
+                    last[tensor] = time
+        names: dict[int, str] = {}
+        buffers: list[Buffer] = []
+        free_from: dict[str, int] = {}
+        for tensor in sorted(first, key=lambda t: first[t]):
+            form = self.network.tensors[tensor]
+            free = [b for b in buffers if (b.blocks, b.zero_point) == (form.blocks, form.zero_point)
+                    and free_from[b.name] < first[tensor]]
+            buffer = free[0] if free else Buffer(f"tensor{len(buffers)}", self.dtype, form.blocks, form.zero_point)
+            if not free:
+                buffers.append(buffer)
+            names[tensor] = buffer.name
+            free_from[buffer.name] = last[tensor]
+        return names, tuple(buffers)
