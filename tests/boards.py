@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,20 +63,23 @@ def listening(command: Sequence[str], log: Path, **more: object) -> Iterator[Run
             process.wait()
 
 
-def board(pack: Path, folder: Path, *words: str, port: int = 0, emulator: Sequence[str] = (), **more: object):
+def board(
+    pack: Path, folder: Path, *words: str, port: int = 0, emulator: Sequence[str] = (), **more: object
+) -> contextlib.AbstractContextManager[Running]:
     """A server on loopback that keeps uploads in ``folder``."""
     folder.mkdir(exist_ok=True)
     command = [*emulator, str(pack / SERVER), "--port", str(port), "--folder", str(folder), *words]
     return listening(command, folder.with_suffix(".log"), **more)
 
 
-def tracker(folder: Path):
+def tracker(folder: Path) -> contextlib.AbstractContextManager[Running]:
     """A tracker on loopback."""
     command = [sys.executable, "-c", "from toolchain.cli import main; main()", "board", "tracker", "--port", "0"]
     return listening(command, folder / "tracker.log")
 
 
-def until(condition, limit: float = 20) -> None:
+def until(condition: Callable[[], object], limit: float = 20) -> None:
+    """Wait until ``condition`` holds."""
     end = time.monotonic() + limit
     while not condition():
         assert time.monotonic() < end, "it took too long"

@@ -119,7 +119,8 @@ class FakeBoard:
         self.closed = True
 
 
-LIBRARIES = [Path(f"l{number}") for number in (10, 4, 5, 6, 7)]
+NUMBERS = [10, 4, 5, 6, 7, 8, 9]
+LIBRARIES = [Path(f"l{number}") for number in NUMBERS]
 
 
 def deal(*fakes: FakeBoard) -> tuple[list[Timed], list[str]]:
@@ -131,40 +132,46 @@ def deal(*fakes: FakeBoard) -> tuple[list[Timed], list[str]]:
 def test_work_is_shared_and_times_compare():
     slow, fast = FakeBoard("slow"), FakeBoard("fast", speed=2.0)
     timed, notes = deal(slow, fast)
-    assert [one.best for one in timed] == pytest.approx([10, 4, 5, 6, 7])
-    assert (slow.shares, fast.shares) == ([["l10", "l4", "l6"]], [["l10", "l5", "l7"]])
+    assert [one.best for one in timed] == pytest.approx(NUMBERS)
+    assert (slow.shares, fast.shares) == ([["l10", "l4", "l6", "l8"]], [["l10", "l5", "l7", "l9"]])
     assert notes == []
+
+
+def test_a_contest_is_held_on_one_board():
+    one, other = FakeBoard("one"), FakeBoard("other")
+    BoardsRunner([one, other], lambda text: None).time(task(), LIBRARIES[:5], 3)  # type: ignore[list-item]
+    assert (one.shares, other.shares) == ([["l10", "l4", "l5", "l6", "l7"]], [])
 
 
 def test_the_share_of_a_lost_board_goes_to_the_others():
     good, gone = FakeBoard("good"), FakeBoard("gone", lost=0)
     timed, notes = deal(good, gone)
-    assert [one.status for one in timed] == ["ok"] * 5
-    assert good.shares == [["l10", "l4", "l6"], ["l10", "l5", "l7"]]
+    assert [one.status for one in timed] == ["ok"] * 7
+    assert good.shares == [["l10", "l4", "l6", "l8"], ["l10", "l5", "l7", "l9"]]
     assert notes == ["left out: gone was lost"]
     assert gone.closed
 
 
 def test_the_first_board_may_be_the_one_that_is_lost():
     timed, _ = deal(FakeBoard("gone", lost=0), FakeBoard("good", speed=2.0))
-    assert [one.best for one in timed] == pytest.approx([5, 2, 2.5, 3, 3.5])
+    assert [one.best for one in timed] == pytest.approx([number / 2 for number in NUMBERS])
 
 
 def test_a_board_that_miscounts_is_left_out():
     timed, notes = deal(FakeBoard("good"), FakeBoard("bad", fates={"all": "wrong"}))
-    assert [one.status for one in timed] == ["ok"] * 5
+    assert [one.status for one in timed] == ["ok"] * 7
     assert notes == ["left out: the board at bad fails where another does not: 4 of 9 values differ"]
 
 
 def test_a_wrong_candidate_is_no_fault_of_its_board():
     timed, notes = deal(FakeBoard("a", fates={"l4": "wrong"}), FakeBoard("b"))
-    assert [one.status for one in timed] == ["ok", "wrong", "ok", "ok", "ok"]
+    assert [one.status for one in timed] == ["ok", "wrong", *["ok"] * 5]
     assert notes == []
 
 
 def test_a_first_library_that_fails_everywhere():
     timed, notes = deal(FakeBoard("a", fates={"l10": "wrong"}), FakeBoard("b", fates={"l10": "crashed"}))
-    assert [one.status for one in timed] == ["wrong", "ok", "ok", "ok", "ok"]
+    assert [one.status for one in timed] == ["wrong", *["ok"] * 6]
     assert notes == []
 
 
@@ -189,14 +196,14 @@ def test_two_boards_of_a_tracker(
     with boards.board(pack, tmp_path / "second", *words):
         boards.until(lambda: len(entries(tracker.address)) == 2)
         command = ["tune", str(model_file), "--target", "x86-sse4", "--size", "24x40", "--threads", "1",
-                   "--trials", "4", "--logs", str(tmp_path / "logs"), *words, "--json"]  # fmt: skip
+                   "--trials", "8", "--logs", str(tmp_path / "logs"), *words, "--json"]  # fmt: skip
         assert main(command) == 0
     captured = capsys.readouterr()
     table = json.loads(captured.out)
     assert re.search(r"tuning on .* at \S+, .* at \S+", captured.err)
-    assert sum(row["trials"] for row in table["kernels"]) == 4
+    assert sum(row["trials"] for row in table["kernels"]) == 8
     log = find_log(tmp_path / "logs", SSE4)
     assert log is not None
     trials = [record for record in log.records if isinstance(record, Trial)]
-    assert [trial.status for trial in trials] == ["ok"] * 4
+    assert [trial.status for trial in trials] == ["ok"] * 8
     assert {trial.cpu for trial in trials} == {this_cpu().name}

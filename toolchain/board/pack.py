@@ -24,7 +24,7 @@ SERVER = "clipfree-board"
 LIBRARIES = ("libtvm_runtime.so", "libtvm_ffi.so")
 
 _SOURCES = Path(__file__).with_name("native")
-_COMPILE_LIMIT, _DOWNLOAD_LIMIT = 600, 1800  # seconds; zig's first compilation builds its C++ library
+_COMPILE_LIMIT, _DOWNLOAD_LIMIT = 600, 600  # seconds; zig's first compilation builds its C++ library
 
 
 def build_pack(triple: str, out: Path, libraries: Path | None = None) -> tuple[Path, ...]:

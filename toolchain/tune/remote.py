@@ -26,6 +26,10 @@ _UNKNOWN = 5e7
 _MARGIN = 20
 """How much slower than the first kernel, by their arithmetic, others may be."""
 
+_MANY = 5
+"""Candidates from which on they are dealt to several boards: fewer are those of a contest, which differ by less than
+boards of one kind do."""
+
 _LOST = f"{ENDED}: the connection was lost"
 _RETRY = 2.0
 _OTHERS = 3.0  # seconds to wait for further boards once there is one
@@ -89,7 +93,8 @@ class BoardRunner(LocalRunner):
 class BoardsRunner:
     """Deals candidates to boards of one kind.
 
-    Each board gets the first library too, and times of different boards are made comparable by it.
+    Each board gets the first library too, and times of different boards are made comparable by it. The few libraries
+    of a contest stay together on one board.
 
     Args:
         boards: at least one.
@@ -113,7 +118,7 @@ class BoardsRunner:
         first, found = libraries[0], dict[Path, Timed]()
         while missing := [library for library in libraries if library not in found]:
             others = [library for library in missing if library != first]
-            count = min(len(self.boards), max(1, len(others)))
+            count = min(len(self.boards), len(others)) if len(others) >= _MANY else 1
             dealt = [[first, *others[index::count]] for index in range(count)]
             outcomes = self._run(task, dealt, rounds)
             right = [timed[0] for timed in outcomes if not isinstance(timed, BoardError) and timed[0].status == "ok"]
