@@ -100,7 +100,7 @@ def test_the_command(
     capsys: pytest.CaptureFixture[str],
 ):  # fmt: skip
     words = ["fidelity", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path / "report"), "--crops", "1"]
-    assert main([*words, "--ranges", "minmax"]) == 0
+    assert main([*words, "--estimator", "minmax"]) == 0
     out = capsys.readouterr().out
     assert "INT8 against FP32" in out
     assert "quantized part, error in grey levels squared" in out
@@ -114,7 +114,7 @@ def test_the_command(
     [
         (["--hr", "absent"], 2, "there is no folder absent"),
         (["--calib", "absent"], 2, "there is no folder absent"),
-        (["--ranges", "nowhere=mse"], 4, "no quantized tensor 'nowhere'"),
+        (["--estimator", "nowhere=mse"], 4, "no quantized tensor 'nowhere'"),
         (["--range", "0..255"], 3, "contradicts the model's final clip"),
     ],
 )

@@ -249,7 +249,7 @@ def _normalized(request: Request, stages: Stages, target: Target, line: _Progres
     if request.logs:
         raise TuningError("float kernels are not tuned: no log knows them", hint="leave out --logs")
     if request.settings is not None:
-        raise CalibrationError("a float network has no ranges to estimate", hint="leave out --ranges")
+        raise CalibrationError("a float network has no ranges to estimate", hint="leave out --estimator")
     source = _load(request, stages, line)
     if stages.is_quantized(source):
         raise ModelError(f"{request.model.name} is quantized already", hint="give the float model for a float network")

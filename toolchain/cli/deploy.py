@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 Model = Annotated[str, typer.Argument(help="An .onnx file, float or QDQ, or zoo:NAME for an embedded model.")]
 Range = Annotated[str | None, typer.Option("--range", help='What the model\'s numbers mean: "0..1" or "0..255".')]
 Calib = Annotated[Path | None, typer.Option("--calib", help="A folder of photographs.")]
-Ranges = Annotated[
+Estimators = Annotated[
     list[str] | None,
     typer.Option(
-        "--ranges",
-        help="Estimator of activation ranges: mse (default), minmax, percentile[:P], entropy, average. "
+        "--estimator",
+        help="Of activation ranges: mse (default), minmax, percentile[:P], entropy, average. "
         "TENSOR=NAME for one tensor or pattern of names; several times for several.",
     ),
 ]
@@ -34,7 +34,7 @@ def deploy(
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder, or NAME.clipfree.")] = Path("out"),
     name: Annotated[str | None, typer.Option("--name", help="Of the bundle; default: the model's.")] = None,
     value_range: Range = None,
-    ranges: Ranges = None,
+    estimator: Estimators = None,
     logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
     precision: Annotated[
         str, typer.Option("--precision", help="int8, or float32 or float16 for a baseline, without photographs.")
@@ -53,7 +53,7 @@ def deploy(
     path = resolve(model)
     wanted = calib is None and model.startswith(PREFIX) and precision == INT8
     photographs = demo_photographs() if wanted else calib
-    settings = Settings(**parse_ranges(ranges)) if ranges else None
+    settings = Settings(**parse_estimators(estimator)) if estimator else None
     console = Console(as_json=as_json)
     request = Request(path, out, photographs, target, name, value_range, settings, () if logs is None else (logs,),
                       parse_size(tuned_for, "--tuned-for"), read_precision(precision))  # fmt: skip
@@ -65,15 +65,16 @@ def deploy(
     )  # fmt: skip
 
 
-def parse_ranges(words: Sequence[str]) -> dict[str, Any]:
-    """``Settings``' fields for the words of --ranges: at most one NAME, and any number of TENSOR=NAME.
+def parse_estimators(words: Sequence[str]) -> dict[str, Any]:
+    """``Settings``' fields for the words of --estimator: at most one NAME, and any number of TENSOR=NAME.
 
     Raises:
         InputError: two estimators for all tensors.
     """
     general = [word for word in words if "=" not in word]
     if len(general) > 1:
-        raise InputError(f"--ranges {general[0]} and {general[1]}: which one?", hint="say TENSOR=NAME for some tensors")
+        both = f"{general[0]} and {general[1]}"
+        raise InputError(f"--estimator {both}: which one?", hint="say TENSOR=NAME for some tensors")
     overrides = {tensor: name for tensor, _, name in (word.rpartition("=") for word in words) if tensor}
     return {"overrides": overrides, **({"activations": general[0]} if general else {})}
 
