@@ -83,8 +83,9 @@ def main(words: Sequence[str] | None = None) -> int:
                       f"best {layer.loop:.2f} {layer.whole:.2f} of {layer.peak}: {layer.tile}", flush=True)
             layers += [asdict(layer) for layer, _ in found]
             if options.logs:
-                header = Header.of(target)
-                write_log(log_path(options.logs, header), header, [best for _, best in found])
+                for name in (core.target, *core.alike):
+                    header = Header.of(find_target(name))
+                    write_log(log_path(options.logs, header), header, [best for _, best in found])
     if options.out:
         done = {"mca": Path(mca).name, "unit": "multiply-accumulates a cycle", "layers": layers}
         with atomic_write(options.out) as file:

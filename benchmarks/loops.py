@@ -25,19 +25,21 @@ class Core:
         target: clipfree's target whose code is looked at.
         model: LLVM's scheduling model; that of Neoverse N1 is the Cortex-A76's, which itself has none.
         peak: products a cycle, by the maker's optimization guide.
+        alike: other targets that LLVM makes the same code for.
     """
 
     name: str
     target: str
     model: str
     peak: int
+    alike: tuple[str, ...] = ()
 
 
 CORES = (
-    Core("Cortex-A76", "cortex-a76", "neoverse-n1", 32),
+    Core("Cortex-A76", "cortex-a76", "neoverse-n1", 32, ("android-arm64",)),
     Core("Cortex-A55", "cortex-a55", "cortex-a55", 16),
     Core("Cortex-A72", "cortex-a72", "cortex-a72", 8),
-    Core("Cortex-A53", "cortex-a53", "cortex-a53", 8),
+    Core("Cortex-A53", "cortex-a53", "cortex-a53", 8, ("android-arm64-v8a",)),
 )
 
 
