@@ -23,7 +23,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path, photo_fol
     """A small XLSR for a phone."""
     device()
     out = tmp_path_factory.mktemp("phone")
-    done = deploy(Request(model_file, out, photo_folder, target="mali-g78", settings=QUICK))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")    # they take most of the time
+        done = deploy(Request(model_file, out, photo_folder, target="mali-g78", settings=QUICK))
     assert done.verified
     return open_bundle(done.path, for_this_machine=False)
 

@@ -43,13 +43,18 @@ def show(name: Name, as_json: Json = False) -> None:
 
     console = Console(as_json=as_json)
     target = find_target(name)
-    missing, enabled = target.missing_on(this_cpu()), features(target)
     console.say(f"{target.name}: {target.description}")
+    if target.gpu is not None:
+        gpu = target.gpu
+        dots = "the driver's, if it has them" if gpu.integer_dot else "plain arithmetic"
+        console.say(f"  OpenCL work-groups of {' x '.join(map(str, gpu.work_group))} work-items, "
+                    f"each {gpu.pixels} pixels with at most {gpu.sums} sums")
+        console.say(f"  dot products: {dots}")
+        console.result(command="targets show", target=target)
+        return
+    missing, enabled = target.missing_on(this_cpu()), features(target)
     console.say(f"  LLVM triple {target.triple}, CPU {target.cpu}, attributes {' '.join(target.attributes) or 'none'}")
     console.say(f"  kernels {target.instruction_set}, for {target.cores} cores")
-    if target.gpu:
-        console.say(f"  OpenCL work-groups of {' x '.join(map(str, target.gpu.work_group))} work-items, each "
-                    f"{target.gpu.pixels} pixels with at most {target.gpu.sums} sums")
     console.say(f"  LLVM enables {' '.join(enabled)}")
     console.say(f"  needs {' '.join(target.requires)}")
     console.say(f"  lacking here: {' '.join(missing) or 'nothing'}")

@@ -52,7 +52,7 @@ static inline int dot4(int sum, uint codes, uint weights) {{
 DOT_KHR = f"""
 // sum + four unsigned codes times four signed weights, exact in 32 bits.
 static inline int dot4(int sum, uint codes, uint weights) {{
-#ifdef cl_khr_integer_dot_product
+#ifdef __opencl_c_integer_dot_product_input_4x8bit_packed
   return sum + dot_4x8packed_us_int(codes, weights);
 #else
 {_PLAIN}#endif

@@ -36,6 +36,9 @@ class OpenClRunner:
         self._context = self._cl.Context([device])
         self._queue = self._cl.CommandQueue(
             self._context, properties=self._cl.command_queue_properties.PROFILING_ENABLE)
+        # Integer dot products exist in OpenCL C 3.0 only, which every device of OpenCL 3 has; the default is 1.2.
+        major = int(device.version.split()[1].split(".")[0])
+        self._options = ["-cl-std=CL3.0"] if major >= 3 else []
         self._kernels = [self._build(launch, sources[launch.kernel]) for launch in plan.launches]
         flags = self._cl.mem_flags
         self._constants = {
@@ -133,7 +136,7 @@ class OpenClRunner:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")    # compilers talk; what they say matters when they fail
             try:
-                kernel = cl.Kernel(cl.Program(self._context, source).build(), launch.kernel)
+                kernel = cl.Kernel(cl.Program(self._context, source).build(self._options), launch.kernel)
             except cl.Error as error:
                 said = [line.strip() for line in str(error).splitlines() if "error" in line.lower()]
                 raise TargetError(f"{self.name} cannot build the kernel {launch.kernel}: "
