@@ -160,7 +160,8 @@ class _Kernel:
                 if self.conv.pixels is None:
                     self.store_words(codes)
                 else:
-                    self.store_pixels(codes)
+                    pixels = [[tirx.Cast("uint8", code) for code in row] for row in codes]
+                    spread(self.conv.pixels, item, self.y, pixels, (self.part, self.row, self.column), size)
 
     def sums(self) -> Any:
         """The bias, and the products of all taps: an array (channels, pixels)."""
@@ -263,18 +264,6 @@ class _Kernel:
             block = self.conv.target.start + self.part * blocks + b
             store(self.y, [self.row + self.geometry.margin, block, self.column + SIDE], words)
 
-    def store_pixels(self, codes: list[list[Any]]) -> None:
-        """Depth-to-space: the channels are whole rows of a pixel's bytes."""
-        assert self.conv.pixels is not None
-        scale, channels = self.conv.pixels.scale, self.conv.pixels.channels
-        rows = self.item.channels // (scale * channels)
-        for p in range(self.item.pixels):
-            with T.If(self.column + p < self.size.width), T.Then():
-                for c in range(self.item.channels):
-                    dy, dx, channel = c // (scale * channels), c // channels % scale, c % channels
-                    place = [self.row * scale + self.part * rows + dy, (self.column + p) * scale + dx, channel]
-                    T.buffer_store(self.y, tirx.Cast("uint8", codes[c][p]), place)
-
     def vector(self, name: str, array: str) -> list[Any]:
         """A constant for each of the work-item's channels."""
         return load(name, self.vectors[array], [self.part, 0], self.item.channels)
@@ -284,3 +273,24 @@ def _dense(conv: Conv) -> bool:
     """Whether groups are filled up with zero weights: bytes of a picture are not in the groups' order."""
     return conv.groups > 1 and conv.pixels is not None
 
+
+def spread(picture: Pixels, item: Item, y: Any, codes: list[list[Any]], place: tuple[Any, Any, Any],
+           size: Size) -> None:
+    """Depth-to-space of uint8 codes, by channel and pixel: a work-item's channels are whole rows of a pixel's bytes.
+
+    Args:
+        picture: how channels become pixels.
+        item: what the work-item computed.
+        y: the picture.
+        codes: its values.
+        place: the work-item's part along z, its row and its first column.
+        size: of the input.
+    """
+    part, row, column = place
+    scale, channels = picture.scale, picture.channels
+    rows = item.channels // (scale * channels)
+    for p in range(item.pixels):
+        with T.If(column + p < size.width), T.Then():
+            for c in range(item.channels):
+                dy, dx, channel = c // (scale * channels), c // channels % scale, c % channels
+                T.buffer_store(y, codes[c][p], [row * scale + part * rows + dy, (column + p) * scale + dx, channel])

@@ -17,7 +17,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.float_spec import INFINITY, FloatActivation, FloatConv
 from toolchain.kernels.layout import PACK, SIDE, Geometry
-from toolchain.opencl.conv import Item, picture_item, slots_of
+from toolchain.opencl.conv import Item, picture_item, slots_of, spread
 from toolchain.opencl.terms import Size, bind, call, item, load, number, private, real, threads
 
 Array = npt.NDArray[Any]
@@ -114,7 +114,9 @@ class _Kernel:
                 if self.conv.pixels is None:
                     self.store_floats(values)
                 else:
-                    self.store_pixels(values)
+                    pixels = [[call("uint8", "convert_uchar_sat_rte", value * real(self.conv.gain)) for value in row]
+                              for row in values]
+                    spread(self.conv.pixels, cut, self.y, pixels, (self.part, self.row, self.column), size)
 
     def sums(self) -> Any:
         """The bias, and the products of all taps: an array (channels, pixels)."""
@@ -203,19 +205,6 @@ class _Kernel:
                         T.evaluate(tirx.call_extern("void", vector, value, number(0), address))
                     else:
                         T.buffer_store(self.y, value, [*place, self.column + SIDE + start + offset])
-
-    def store_pixels(self, values: list[list[Any]]) -> None:
-        """Depth-to-space: the channels are whole rows of a pixel's bytes."""
-        assert self.conv.pixels is not None
-        scale, channels = self.conv.pixels.scale, self.conv.pixels.channels
-        rows = self.cut.channels // (scale * channels)
-        for p in range(self.cut.pixels):
-            with T.If(self.column + p < self.size.width), T.Then():
-                for c in range(self.cut.channels):
-                    dy, dx, channel = c // (scale * channels), c // channels % scale, c % channels
-                    code = call("uint8", "convert_uchar_sat_rte", values[c][p] * real(self.conv.gain))
-                    T.buffer_store(self.y, code,
-                                   [self.row * scale + self.part * rows + dy, (self.column + p) * scale + dx, channel])
 
 
 def _dense(conv: FloatConv) -> bool:
