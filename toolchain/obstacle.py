@@ -18,7 +18,7 @@ def obstacle(target: Target) -> str | None:
             return f"{error.message}; {error.hint}"
         return None
     if not is_native(target.triple):
-        return f"made for {architecture(target.triple)}, not run here; `clipfree bench --rpc` checks it on the board"
+        return f"made for {architecture(target.triple)}, not run here; `clipfree verify --rpc` checks it on the board"
     missing = target.missing_on(this_cpu())
     if missing:
         return f"this CPU lacks {', '.join(missing)}; `clipfree verify` does it where it runs"
