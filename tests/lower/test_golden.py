@@ -276,11 +276,12 @@ def test_another_main_is_told_apart():
 def test_what_the_kernels_compute():
     first, second = lower(ConvAnchorShuffle, GEOMETRY, DOT).kernels
     whole = View(1, 0, 1)
-    assert first.conv == Conv(whole, 4, 1, (3, 3), (1, 1), (1, 1), Requantize(0, 250, 5, fits=True), whole)
+    assert first.conv == Conv(whole, 4, 1, (3, 3), (1, 1), (1, 1), Requantize(0, 250, 5, fits=True), whole,
+                              symmetric=True)
     anchor = Operand(whole, 1, 3, 0, 1.0)
     last = Requantize(0, 255, 0, residual=anchor, fits=True)
     pixels = Pixels(2, 3, tuple(range(12)))
-    assert second.conv == Conv(whole, 12, 1, (1, 1), (0, 0), (1, 1), last, View(3, 0, 3), pixels)
+    assert second.conv == Conv(whole, 12, 1, (1, 1), (0, 0), (1, 1), last, View(3, 0, 3), pixels, symmetric=True)
     assert (first.macs, second.macs) == (4 * 3 * 9, 12 * 4)
     first, second = lower(FloatAndConcat, GEOMETRY, DOT).kernels
     assert first.conv.target == View(2, 0, 1)

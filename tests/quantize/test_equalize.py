@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.quantize.helpers import NETS, network, picture
@@ -50,6 +50,7 @@ def test_shifts_and_signs_are_used_only_where_they_are_exact() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(2, 24), st.integers(0, 10_000))
+@example(7, 75)
 def test_rounding_together_beats_rounding_alone(taps: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     data = rng.normal(0, 1, (taps, 400)) + 2 * rng.normal(0, 1, (1, 400))

@@ -191,7 +191,8 @@ def round_together(
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Round ``rows`` (O, K) to int8 so that the error weighed by ``power`` (K, K) is small; codes and scales (O,).
 
-    Each of several scales is tried for every row; the one with the least ``error @ power @ error`` is kept.
+    For every row, each of several scales is tried, and weights rounded each for itself too, which seldom is better; the
+    least ``error @ power @ error`` is kept.
     """
     order = np.argsort(-np.diag(power), kind="stable")
     sorted_power = power[np.ix_(order, order)]
@@ -201,12 +202,14 @@ def round_together(
     least = np.full(len(rows), np.inf)
     for factor in _SHRINKINGS:
         scale = (full * factor).astype(np.float32)
-        found = _round_in_order(rows[:, order], upper, scale.astype(np.float64))
-        error = rows[:, order] - found * scale.astype(np.float64)[:, None]
-        loss = np.einsum("ok,kl,ol->o", error, sorted_power, error, optimize=True)
-        chosen = loss < least
-        least[chosen], scales[chosen] = loss[chosen], scale[chosen]
-        codes[np.ix_(chosen, order)] = found[chosen]
+        real = scale.astype(np.float64)
+        alone = np.clip(np.rint(rows[:, order] / real[:, None]), -LIMIT, LIMIT).astype(np.int8)
+        for found in (_round_in_order(rows[:, order], upper, real), alone):
+            error = rows[:, order] - found * real[:, None]
+            loss = np.einsum("ok,kl,ol->o", error, sorted_power, error, optimize=True)
+            chosen = loss < least
+            least[chosen], scales[chosen] = loss[chosen], scale[chosen]
+            codes[np.ix_(chosen, order)] = found[chosen]
     return codes, scales
 
 
