@@ -55,6 +55,21 @@ def test_tiles_equal_the_whole(bundle: Path, tmp_path: Path):
     assert all(np.array_equal(pictures[0], other) for other in pictures[1:])
 
 
+def test_a_bundle_built_layer_by_layer_has_the_same_bytes_and_a_time_for_each_kernel(
+    bundle: Path, model_file: Path, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path), "--layers"]) == 0
+    layered, pixels = tmp_path / bundle.name, photograph(45, 67, 8)
+    one, other = (open_bundle(path).load().upscale(pixels) for path in (bundle, layered))
+    assert np.array_equal(one, other)
+    words = ["--functions", "--threads", "1", "--size", "20x30", "--repeats", "3"]
+    (row,) = answer(capsys, "bench", str(layered), *words)["rows"]
+    manifest = open_bundle(layered).manifest
+    assert manifest.line_buffers == 0
+    for kernel in manifest.kernels:
+        assert row["functions_s"][f"run_{kernel}"] > 0
+
+
 def test_one_and_two_threads_give_the_same(bundle: Path):
     pixels = photograph(45, 67, 8)
     opened = open_bundle(bundle)

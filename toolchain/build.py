@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import onnx
 import tvm
 from tvm import relax, tirx
 from tvm.relax import transform
@@ -71,15 +72,18 @@ class Compiled:
         self.executable.export_library(str(path), fcompile=linker)
 
 
-def compile_model(model: QuantizedModel, target: Target, tuning: Tuning | None = None) -> Compiled:
+def compile_model(model: QuantizedModel, target: Target, tuning: Tuning | None = None,
+                  lower: Callable[[onnx.ModelProto, Dot], Lowered[Conv]] = lower_model) -> Compiled:
     """Compile a quantized model for ``target``, with the tiles that ``tuning`` knows, else with default ones.
+
+    ``lower`` is `lower_model`, or `lower_layers` for a network whose kernels can be timed one by one.
 
     Raises:
         ModelError: the model has a structure that cannot be lowered.
         TargetError: there are no kernels for the target's instruction set.
     """
     dot = dot_product(target.instruction_set)
-    lowered = lower_model(model.model, dot)
+    lowered = lower(model.model, dot)
     tuning, columns = tuning or Tuning(), lowered.geometry.columns
     choices = {kernel.name: tuning.choose(kernel, columns, dot) for kernel in lowered.kernels}
     scheduled = schedule(lowered, {name: choice.tile for name, choice in choices.items()}, dot)

@@ -68,6 +68,7 @@ class Request:
         logs: folders of tuning logs that come before those of the package.
         size: height and width of the picture whose tuned tiles are taken.
         precision: "int8", or "float32" or "float16" for a baseline.
+        layers: run layer by layer instead of streaming: slower, but kernels can be timed one by one.
     """
 
     model: Path
@@ -80,6 +81,7 @@ class Request:
     logs: tuple[Path, ...] = ()
     size: tuple[int, int] = SIZE
     precision: str = INT8
+    layers: bool = False
 
     @property
     def title(self) -> str:
@@ -236,7 +238,8 @@ def _quantized(request: Request, stages: Stages, target: Target, line: _Progress
     model, photos, warnings = _quantize(request, stages, line)
     recipe = model.recipe
     files = {store.QDQ: model.model.SerializeToString(deterministic=True), store.RECIPE: recipe.to_json().encode()}
-    return _Prepared(model, photos, warnings, lambda: stages.compile(model, target, tuning),
+    compile_ = stages.compile_layers if request.layers else stages.compile
+    return _Prepared(model, photos, warnings, lambda: compile_(model, target, tuning),
                      lambda: stages.reference(model.model), files, recipe.changes,
                      asdict(recipe.representative) if recipe.representative else None)  # fmt: skip
 
@@ -248,6 +251,8 @@ def _normalized(request: Request, stages: Stages, target: Target, line: _Progres
     vectors_for(target, request.precision)  # fails now rather than later
     if request.logs:
         raise TuningError("float kernels are not tuned: no log knows them", hint="leave out --logs")
+    if request.layers:
+        raise ModelError("float networks are not built layer by layer", hint="leave out --layers")
     if request.settings is not None:
         raise CalibrationError("a float network has no ranges to estimate", hint="leave out --estimator")
     source = _load(request, stages, line)

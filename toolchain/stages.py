@@ -65,6 +65,7 @@ class Stages:
         quantize: with photographs, to canonical QDQ.
         canonicalize: another tool's QDQ model to canonical QDQ.
         compile: to a library, with the tiles that tuning found.
+        compile_layers: the same, as a library that runs layer by layer: its kernels can be timed one by one.
         compile_float: a float model to a library of this precision.
         reference: the integer reference of a QDQ model.
         float_reference: a float model of this value range in onnxruntime.
@@ -77,6 +78,7 @@ class Stages:
     quantize: Quantize
     canonicalize: Callable[[onnx.ModelProto], QuantizedModel]
     compile: Callable[[QuantizedModel, Target, Tuning], Compiled]
+    compile_layers: Callable[[QuantizedModel, Target, Tuning], Compiled]
     compile_float: Callable[[SRModel, Target, str], Compiled]
     reference: Callable[[onnx.ModelProto], Upscale]
     float_reference: Callable[[onnx.ModelProto, tuple[float, float]], Upscale]
@@ -101,6 +103,15 @@ def real_stages() -> Stages:
         if target.gpu is not None:
             return compile_opencl(model, target.gpu)
         compiled: Compiled = build(model, target, tuning)
+        return compiled
+
+    def compile_layers(model: QuantizedModel, target: Target, tuning: Tuning) -> Compiled:
+        from toolchain.build import compile_model as build
+        from toolchain.lower import lower_layers
+
+        if target.gpu is not None:    # which runs one kernel after the other anyway
+            return compile_model(model, target, tuning)
+        compiled: Compiled = build(model, target, tuning, lower_layers)
         return compiled
 
     def compile_float(model: SRModel, target: Target, precision: str) -> Compiled:
@@ -128,6 +139,7 @@ def real_stages() -> Stages:
         quantize=quantize,
         canonicalize=canonicalize,
         compile=compile_model,
+        compile_layers=compile_layers,
         compile_float=compile_float,
         reference=lambda model: IntegerReference(model).run,
         float_reference=float_upscale,

@@ -29,7 +29,7 @@ def bench(
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="No further repeat after so long.")] = 10.0,
     cool_down: Annotated[float, typer.Option("--cool-down", min=0.0, help="Seconds to rest after each repeat.")] = 0.0,
     functions: Annotated[
-        bool, typer.Option("--functions", help="Time every function as well; a network that streams is a single one.")
+        bool, typer.Option("--functions", help="Time each kernel as well, of a bundle deployed with --layers.")
     ] = False,
     rpc: Rpc = None,
     tracker: Tracker = None,

@@ -40,6 +40,9 @@ def deploy(
         str, typer.Option("--precision", help="int8, or float32 or float16 for a baseline, without photographs.")
     ] = "int8",
     tuned_for: Annotated[str, typer.Option("--tuned-for", help="Be fast for inputs of HEIGHTxWIDTH.")] = "360x640",
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Run layer by layer: slower, but `bench --functions` times each kernel.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Turn an ONNX super-resolution model into a verified bundle, in INT8 or in float."""
@@ -56,7 +59,7 @@ def deploy(
     settings = Settings(**parse_estimators(estimator)) if estimator else None
     console = Console(as_json=as_json)
     request = Request(path, out, photographs, target, name, value_range, settings, () if logs is None else (logs,),
-                      parse_size(tuned_for, "--tuned-for"), read_precision(precision))  # fmt: skip
+                      parse_size(tuned_for, "--tuned-for"), read_precision(precision), layers)  # fmt: skip
     done = run_steps(request, console)
     summarize(done, console)
     console.result(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from toolchain.lower.lowered import Coverage, Kernel, Lowered
-from toolchain.lower.lowering import geometry_for, import_qdq, lower, lower_model
+from toolchain.lower.lowering import geometry_for, import_qdq, lower, lower_layers, lower_model
 
-__all__ = ["Coverage", "Kernel", "Lowered", "geometry_for", "import_qdq", "lower", "lower_model"]
+__all__ = ["Coverage", "Kernel", "Lowered", "geometry_for", "import_qdq", "lower", "lower_layers",
+           "lower_model"]

@@ -62,13 +62,18 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
 
 
 def lower_model(model: onnx.ModelProto, dot: Dot) -> Lowered[Conv]:
-    """`lower` of a canonical QDQ model, with the geometry that it needs, streamed where that can be.
+    """`lower_layers`, streamed where that can be."""
+    return stream(lower_layers(model, dot))
+
+
+def lower_layers(model: onnx.ModelProto, dot: Dot) -> Lowered[Conv]:
+    """`lower` of a canonical QDQ model, with the geometry that it needs: kernels run on whole tensors.
 
     Raises:
         ModelError: as `import_qdq`, `geometry_for` and `lower` do.
     """
     module = import_qdq(model)
-    return stream(lower(module, geometry_for(module, dot), dot))
+    return lower(module, geometry_for(module, dot), dot)
 
 
 def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered[Conv]:
