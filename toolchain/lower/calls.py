@@ -88,7 +88,7 @@ class Calls:
 
     def packed(self, tensor: Tensor, extent: Extent) -> Any:
         """The Relax type of a packed tensor."""
-        return relax.TensorType(self.geometry.shape(tensor.blocks, extent[0], self._tiles(extent[1])), tensor.dtype)
+        return relax.TensorType(self.geometry.shape(tensor.blocks, *self._scalars(extent)[:2]), tensor.dtype)
 
     def _launch(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray],
                 view: View | None, result: Tensor | Picture, extent: Extent, buffer: Any,
@@ -120,8 +120,11 @@ class Calls:
         self.integer = self.integer and all(a.same_as(b) for a, b in zip(extent, self.extent, strict=True))
         return var
 
-    def _tiles(self, width: Any) -> Any:
-        return tirx.floordiv(width + (self.geometry.columns - 1), self.geometry.columns)
-
     def _scalars(self, extent: Extent) -> list[Any]:
-        return [extent[0], self._tiles(extent[1]), extent[1]]
+        return scalars(self.geometry, extent)
+
+
+def scalars(geometry: Geometry, extent: Extent) -> list[Any]:
+    """What every function is told of the picture's size: height, column tiles, width."""
+    height, width = extent
+    return [height, tirx.floordiv(width + (geometry.columns - 1), geometry.columns), width]

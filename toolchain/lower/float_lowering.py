@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tvm import relax
-
 from toolchain.errors import ModelError
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.vectors import Vectors
-from toolchain.lower.coverage import measure
 from toolchain.lower.float_chain import FloatConvChain, FloatMatcher
 from toolchain.lower.float_emit import FloatEmitter
-from toolchain.lower.lowered import Lowered, Network
+from toolchain.lower.lowered import Lowered
 from toolchain.lower.lowering import import_qdq
+from toolchain.lower.main import write_main
 from toolchain.lower.movement import pixel_table, trace
 from toolchain.lower.stream import stream
 
@@ -35,7 +33,6 @@ def lower_float_model(model: SRModel, vectors: Vectors) -> Lowered[FloatConv]:
     module = import_qdq(model.model)
     matcher = FloatMatcher(module["main"])
     shape = matcher.parameter.ty.shape
-    pixels = relax.Var("pixels", relax.TensorType((shape[2], shape[3], shape[1]), "uint8"))
     final, moves = trace(matcher.definitions, matcher.result)
     if final.ty.shape is None:
         raise ModelError("the compiler cannot tell the size of the network's output",
@@ -44,24 +41,10 @@ def lower_float_model(model: SRModel, vectors: Vectors) -> Lowered[FloatConv]:
     if table is None:
         raise ModelError("what ends the network is not a pixel shuffle",
                          hint="end the network in DepthToSpace, Reshape and Transpose")
-    builder = relax.BlockBuilder()
-    refused: ModelError | None = None
-    with builder.function("main", [pixels]):
-        with builder.dataflow():
-            emitter = FloatEmitter(matcher, module, builder, pixels, geometry_for_floats(matcher, vectors), vectors,
-                                   model.value_range[1])
-            try:
-                picture = emitter.draw(final, table)
-            except ModelError as error:  # raised later: a builder that is left half way complains on stderr
-                refused, picture = error, pixels
-            result = builder.emit_output(picture)
-        builder.emit_func_output(result)
-    if refused is not None:
-        raise refused
-    coverage = measure(matcher, emitter.covered, tuple(emitter.operators.names))
-    calls = emitter.calls
-    network = Network(tuple(calls.launches), tuple(calls.tensors)) if calls.integer else None
-    return stream(Lowered(builder.finalize(), tuple(emitter.kernels), emitter.geometry, coverage, network))
+    geometry, white = geometry_for_floats(matcher, vectors), model.value_range[1]
+    return stream(write_main(
+        matcher, lambda builder, pixels: FloatEmitter(matcher, module, builder, pixels, geometry, vectors, white),
+        lambda emitter: emitter.draw(final, table)))  # fmt: skip
 
 
 def geometry_for_floats(matcher: FloatMatcher, vectors: Vectors) -> Geometry:

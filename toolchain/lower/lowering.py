@@ -16,9 +16,9 @@ from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Conv
 from toolchain.lower.chain import Chain, ConvChain, Matcher
-from toolchain.lower.coverage import measure
 from toolchain.lower.emit import Emitter
-from toolchain.lower.lowered import Lowered, Network
+from toolchain.lower.lowered import Lowered
+from toolchain.lower.main import write_main
 from toolchain.lower.movement import pixel_table, trace
 from toolchain.lower.sizes import whole_sizes
 from toolchain.lower.stream import stream
@@ -90,7 +90,6 @@ def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered[Conv]:
     matcher = Matcher(function)
     chains = _chains(matcher)
     shape = function.params[0].ty.shape
-    pixels = relax.Var("pixels", relax.TensorType((shape[2], shape[3], shape[1]), "uint8"))
     final, moves = trace(matcher.definitions, matcher.result)
     last = matcher.definitions.get(final)
     if not isinstance(last, relax.Call) or getattr(last.op, "name", "") != "relax.dequantize":
@@ -104,27 +103,15 @@ def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered[Conv]:
     if table is None:
         raise ModelError("what follows the last quantization is not a pixel shuffle",
                          hint="end the network in DepthToSpace, Reshape and Transpose")
-    builder = relax.BlockBuilder()
-    refused: ModelError | None = None
-    with builder.function("main", [pixels]):
-        with builder.dataflow():
-            emitter = Emitter(matcher, chains, module, builder, pixels, geometry, dot)
-            chain = chains[codes]
-            try:
-                if isinstance(chain, ConvChain):
-                    picture = emitter.draw(chain, table)
-                else:
-                    picture = emitter.store(emitter.packed(codes), table, codes)
-            except ModelError as error:  # raised later: a builder that is left half way complains on stderr
-                refused, picture = error, pixels
-            result = builder.emit_output(picture)
-        builder.emit_func_output(result)
-    if refused is not None:
-        raise refused
-    coverage = measure(matcher, emitter.covered, tuple(emitter.operators.names))
-    calls = emitter.calls
-    network = Network(tuple(calls.launches), tuple(calls.tensors)) if calls.integer else None
-    return Lowered(builder.finalize(), tuple(emitter.kernels), geometry, coverage, network)
+    chain = chains[codes]
+
+    def draw(emitter: Emitter) -> Any:
+        if isinstance(chain, ConvChain):
+            return emitter.draw(chain, table)
+        return emitter.store(emitter.packed(codes), table, codes)
+
+    return write_main(matcher, lambda builder, pixels: Emitter(matcher, chains, module, builder, pixels, geometry, dot),
+                      draw)
 
 
 def _chains(matcher: Matcher) -> dict[Any, Chain | None]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tvm import relax, tirx
+from tvm import relax
 from tvm.ir import IRModule
 
 from toolchain.kernels import driver
 from toolchain.kernels.driver import Picture, Stream
+from toolchain.lower.calls import scalars
 from toolchain.lower.lowered import Lowered, Spec
 
 ENTRY = "stream"
@@ -33,11 +34,10 @@ def stream(lowered: Lowered[Spec]) -> Lowered[Spec]:
     builder = relax.BlockBuilder(IRModule(kernels))
     pixels = relax.Var("pixels", given.ty)
     constants = [relax.const(array, str(array.dtype)) for launch in network.launches for array in launch.constants]
-    tiles = tirx.floordiv(width + (geometry.columns - 1), geometry.columns)
     with builder.function("main", [pixels]):
         with builder.dataflow():
             symbol = builder.add_func(driver.stream(plan).with_attr("global_symbol", ENTRY), ENTRY)
-            arguments = relax.Tuple([pixels, *constants, height, tiles, width])
+            arguments = relax.Tuple([pixels, *constants, *scalars(geometry, (height, width))])
             result = builder.emit_output(relax.call_tir(symbol, arguments, module["main"].ret_ty))
         builder.emit_func_output(result)
     return replace(lowered, module=builder.finalize(), stream=plan)
