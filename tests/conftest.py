@@ -54,7 +54,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """The integer reference in place of compiled libraries, for everything that is called in this process."""
-    monkeypatch.setattr("toolchain.deploy.real_stages", stages)
+    monkeypatch.setattr("toolchain.deploy.line.real_stages", stages)
     monkeypatch.setattr("toolchain.runtime.runner.Runner", ReferenceRunner)
 
 

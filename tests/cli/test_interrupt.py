@@ -16,7 +16,7 @@ SLOW = """
 import signal, sys, time
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with Ctrl-C ignored
-import toolchain.deploy
+import toolchain.deploy.line
 from tests.standin import StandIn, stages
 from toolchain.cli import main
 
@@ -26,17 +26,17 @@ class Slow(StandIn):
         Path(sys.argv[1]).touch()
         time.sleep(60)
 
-toolchain.deploy.real_stages = lambda: stages(compile=lambda *given: Slow(given[0]))
+toolchain.deploy.line.real_stages = lambda: stages(compile=lambda *given: Slow(given[0]))
 sys.exit(main(sys.argv[2:]))
 """
 
 QUICK = """
 import sys
-import toolchain.deploy
+import toolchain.deploy.line
 from tests.standin import stages
 from toolchain.cli import main
 
-toolchain.deploy.real_stages = stages
+toolchain.deploy.line.real_stages = stages
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -1,0 +1,115 @@
+"""The whole line as one function: an ONNX model and photographs in, a verified bundle out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from toolchain import bundle as store
+from toolchain.bundle import Manifest
+from toolchain.cpu import let_tvm_use_all_cores
+from toolchain.deploy.content import make_manifest, make_report, write_files
+from toolchain.deploy.prepare import prepare_normalized, prepare_quantized
+from toolchain.deploy.progress import Event, Progress
+from toolchain.deploy.request import Request, bundle_path
+from toolchain.images import ImageSet
+from toolchain.link import find_linker
+from toolchain.obstacle import obstacle
+from toolchain.precision import INT8, read_precision
+from toolchain.report.network import Network, describe_network
+from toolchain.stages import Stages, real_stages
+from toolchain.targets import find_target
+from toolchain.verify import Verified, make_cases, standard_for, verdict, verify
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What came out.
+
+    Attributes:
+        path: of the bundle.
+        manifest: of the bundle.
+        network: figures of the quantized network.
+        report: the content of the bundle's report.json.
+        verified: the cases on which the library equals the reference; empty if this machine cannot run it.
+        warnings: what the user should know, pictures left out included.
+        seconds: of each step.
+    """
+
+    path: Path
+    manifest: Manifest
+    network: Network
+    report: dict[str, Any]
+    verified: tuple[Verified, ...]
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+def deploy(
+    request: Request, *, progress: Callable[[Event], None] | None = None, stages: Stages | None = None
+) -> Deployment:
+    """Load, normalize, quantize, compile, verify and write a bundle; on any error nothing is left behind.
+
+    Raises:
+        ModelError: the model cannot be used.
+        CalibrationError: the photographs cannot be used, or there are none.
+        TargetError: unknown target, or no linker.
+        TuningError: a tuning log cannot be used.
+        VerificationError: the library does not equal the integer reference, or is too far from the float model.
+        OutputError: the bundle cannot be written.
+    """
+    let_tvm_use_all_cores()
+    line = Progress(progress)
+    # What can fail for want of something on this machine fails first, not after minutes of calibration.
+    target = find_target(request.target)
+    linker = find_linker(target.triple) if target.gpu is None else None
+    stages = stages or real_stages()
+    prepare = prepare_quantized if read_precision(request.precision) == INT8 else prepare_normalized
+    prepared = prepare(request, stages, target, line)
+    model, warnings = prepared.model, prepared.warnings
+    path = bundle_path(request.out, request.title)
+    unseen = obstacle(target)
+    with store.new_bundle(path) as folder:
+        with line.step("compile") as note:
+            compiled = prepared.compile()
+            network = describe_network(model.model)
+            manifest = make_manifest(request, prepared, target, compiled, network)
+            note(manifest.arithmetic)
+        with line.step("link") as note:
+            library = folder / store.library_of(target)
+            compiled.export(library, linker)
+            note(f"{library.stat().st_size / 1e3:.0f} kB with {' '.join(linker.command)}" if linker
+                 else f"{len(compiled.kernels)} kernels in OpenCL C, left to the device's compiler")
+        with line.step("verify") as note:
+            picture = _natural(prepared.photos, model.channels)
+            reference = prepared.reference()
+            verified: tuple[Verified, ...] = ()
+            if unseen is None:
+                upscale = stages.run(library, model.channels, model.scale)
+                standard = standard_for(request.precision, manifest.coverage.float_operators)
+                verified = verify(upscale, reference, make_cases(model.channels, picture), standard, progress=note)
+                note(f"{verdict(verified, standard)} in {len(verified)} pictures")
+            else:
+                note(f"left out: {unseen}")
+                warnings += (f"not verified: {unseen}",)
+        with line.step("write") as note:
+            report = make_report(request, prepared, manifest, compiled, network, verified, warnings)
+            write_files(folder, prepared, reference, picture, report)
+            manifest = store.seal(folder, manifest)
+            store.open_bundle(folder, for_this_machine=False)
+            note(str(path))
+    return Deployment(path, manifest, network, report, verified, warnings, line.seconds)
+
+
+def _natural(photos: ImageSet | None, channels: int) -> Pixels | None:
+    if photos is None:
+        return None
+    image = max(photos.images, key=lambda pixels: min(pixels.shape[:2]))
+    return image[:, :, :channels]

@@ -1,0 +1,44 @@
+"""Progress of a deployment: its steps, timed, and told to whoever asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+STEPS = ("load", "normalize", "calibrate", "quantize", "compile", "link", "verify", "write")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress: a step begins (``seconds`` is None) or has ended, or says something on the way (``note``)."""
+
+    step: str
+    index: int
+    detail: str = ""
+    seconds: float | None = None
+    note: bool = False
+
+
+class Progress:
+    """Times the steps and tells them to the caller."""
+
+    def __init__(self, tell: Callable[[Event], None] | None) -> None:
+        self.tell = tell or (lambda event: None)
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Announce a step; yields a function for notes on the way. The last note is the step's detail."""
+        index, begin = STEPS.index(name), time.perf_counter()
+        notes = [""]
+
+        def note(text: str) -> None:
+            notes.append(text)
+            self.tell(Event(name, index, text, note=True))
+
+        self.tell(Event(name, index))
+        yield note
+        self.seconds[name] = time.perf_counter() - begin
+        self.tell(Event(name, index, notes[-1], self.seconds[name]))
