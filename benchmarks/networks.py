@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,27 +93,34 @@ def read_networks(source: Path, calibration: Path, folder: Path, tflite: Path | 
         network = Network(source, clip, place / "float.onnx", place / "qdq.onnx", sr.channels, sr.scale,
                           (high - low) / 255.0, macs, calibration, images, place, tflite)
         onnx.save(model, network.fp32)
-        quantize(network)
+        static_int8(network.fp32, network.qdq, map(network.planes, images))
         networks[clip] = network
     return networks
 
 
-def quantize(network: Network) -> None:
-    """Write ``network.qdq`` by onnxruntime's own static quantization."""
+def static_int8(source: Path, result: Path, feeds: Iterable[npt.NDArray[np.float32]], **options: object) -> None:
+    """Quantize the float ONNX file ``source`` by onnxruntime's own static quantization: QDQ, min/max.
+
+    Args:
+        source: its input is called ``input``.
+        result: the file to write; a prepared copy of the source is left beside it.
+        feeds: what to calibrate with, float32 (1, C, h, w).
+        options: ``extra_options`` of onnxruntime.
+    """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
-            self.feeds = iter([{"input": network.planes(image)} for image in network.images])
+            self.feeds = iter([{"input": feed} for feed in feeds])
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self.feeds, None)
 
-    prepared = network.folder / "prepared.onnx"  # as onnxruntime advises
-    quant_pre_process(network.fp32, prepared, skip_symbolic_shape=True)
-    quantize_static(prepared, network.qdq, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-                    activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+    prepared = result.with_name("prepared.onnx")  # as onnxruntime advises
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    quantize_static(prepared, result, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+                    activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, extra_options=options)
 
 
 def picture(calibration: Path, channels: int, height: int, width: int) -> Pixels:

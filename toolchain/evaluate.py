@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -149,21 +149,22 @@ def enlarge(pixels: Pixels, scale: int) -> Pixels:
 
 def quality(found: Pixels, expected: Pixels, shave: int) -> Quality:
     """PSNR and SSIM of two pictures u8 (h, w, 3), ``shave`` pixels left out at each border."""
-    return _quality((found, luma(found)), (expected, luma(expected)), shave)
+    return compare((found, luma(found)), (expected, luma(expected)), shave)
 
 
-_Picture = tuple[Pixels, npt.NDArray[np.float64]]
-"""u8 (h, w, 3), and its luma (h, w)."""
+Picture = tuple[npt.NDArray[Any], npt.NDArray[np.float64]]
+"""RGB (h, w, 3) in grey levels, and its luma (h, w)."""
 
 
-def _quality(found: _Picture, expected: _Picture, shave: int) -> Quality:
+def compare(found: Picture, expected: Picture, shave: int) -> Quality:
+    """PSNR and SSIM of two pictures of one size, ``shave`` pixels left out at each border."""
     a, b = (shaved(picture, shave) for picture, _ in (found, expected))
     y, z = (shaved(plane, shave) for _, plane in (found, expected))
     return Quality(psnr(a, b), psnr(y, z), ssim(y, z))
 
 
-def _upscaled(low: Pixels, upscale: Upscale, channels: int, scale: int) -> _Picture:
-    """The enlarged picture and its luma, which is a luma network's own output.
+def upscaled(low: Pixels, upscale: Upscale, channels: int, scale: int) -> Picture:
+    """``low``, u8 (h, w, 3), enlarged, and the luma of that, which is a luma network's own output.
 
     Back from RGB it would not be: what chroma, enlarged bicubically, puts beyond 0..255 is cut off there.
     """
@@ -182,13 +183,13 @@ def _row(
 ) -> Row:
     low = shrink(high, scale)
     original = (high, luma(high))
-    found = _upscaled(low, upscale, channels, scale)
-    row = Row(name, high.shape[0], high.shape[1], _quality(found, original, shave),
+    found = upscaled(low, upscale, channels, scale)
+    row = Row(name, high.shape[0], high.shape[1], compare(found, original, shave),
               quality(enlarge(low, scale), high, shave))  # fmt: skip
     if compared is None:
         return row
-    exact = _upscaled(low, compared, channels, scale)
-    return replace(row, compared=_quality(exact, original, shave), against_float=_quality(found, exact, shave))
+    exact = upscaled(low, compared, channels, scale)
+    return replace(row, compared=compare(exact, original, shave), against_float=compare(found, exact, shave))
 
 
 def _mean(rows: Sequence[Row]) -> Row:

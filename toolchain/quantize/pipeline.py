@@ -63,7 +63,7 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
     ranges = measure_ranges(sr, plan, [*varied, *changed], settings.overrides, settings.activations)
     quantizations = {group: _quantization(found, sr.value_range) for group, found in ranges.items()}
     quantizations.update(dict.fromkeys(plan.pinned, pixel_quantization(sr.value_range)))
-    weights, biases = _weights(sr, plan, quantizations, settings)
+    weights, biases = round_weights(sr, plan, quantizations, settings.weights)
     model = write_qdq(sr, plan, quantizations, weights, biases)
     if settings.reconstruct or settings.correct_bias:
         better = reconstruct(
@@ -109,20 +109,28 @@ def _quantization(found: Range, value_range: tuple[float, float]) -> Quantizatio
     return Quantization.of_range(found.low, found.high, fallback=value_range[1] - value_range[0])
 
 
-def _weights(
-    sr: SRModel, plan: Plan, quantizations: Mapping[str, Quantization], settings: Settings
+def round_weights(
+    sr: SRModel, plan: Plan, quantizations: Mapping[str, Quantization], estimator: str
 ) -> tuple[dict[str, QuantizedWeight], dict[str, NDArray[np.float32]]]:
+    """Every convolution's weights, each rounded for itself, and its float biases, by the convolution's output.
+
+    Args:
+        sr: the float network.
+        plan: of its quantization.
+        quantizations: of the activations, by group.
+        estimator: of the weights' ranges, see ``weights.scale_by``.
+    """
     constants = GraphView(sr.model).constants
     weights, biases = {}, {}
     for output, site in plan.convolutions.items():
         weight = constants[site.weight]
         # A transposed convolution's output channels repeat along its axis 1 for every group; they share a scale.
-        scale = scale_by(settings.weights)(channel_rows(weight.astype(np.float64), site.axis))
+        scale = scale_by(estimator)(channel_rows(weight.astype(np.float64), site.axis))
         outputs = len(constants[site.bias]) if site.bias else len(scale)
         bias = constants[site.bias].astype(np.float32) if site.bias else np.zeros(outputs, np.float32)
         source = quantizations[plan.group[site.source]].scale
         folded = np.abs(bias).reshape(-1, len(scale)).max(axis=0)
-        weights[output] = round_weight(weight, safe_scale(scale, folded, source), site.axis, settings.weights)
+        weights[output] = round_weight(weight, safe_scale(scale, folded, source), site.axis, estimator)
         biases[output] = bias
     return weights, biases
 

@@ -52,7 +52,7 @@ class Plan:
     Attributes:
         points: tensors that get a QuantizeLinear and DequantizeLinear, in graph order; the graph input first.
         group: the tensor that stands for each tensor's quantization; equal for all that share it.
-        pinned: the groups that hold pixels (the network's input and output).
+        pinned: the groups that hold pixels: the network's input and, unless it was to be observed, its output.
         bounded: real bounds of the tensors that end with an inner Clip.
         convolutions: the integer convolutions, by the name of the convolution's own output.
         float_operators: the kinds of the operators that stay float, in graph order.
@@ -68,9 +68,13 @@ class Plan:
     observed: tuple[str, ...]
 
 
-def make_plan(sr: SRModel) -> Plan:
-    """Decide for a normalized float network. Pure graph work: no data is looked at."""
-    return _Planner(GraphView(sr.model)).plan()
+def make_plan(sr: SRModel, *, pin_output: bool = True) -> Plan:
+    """Decide for a normalized float network. Pure graph work: no data is looked at.
+
+    ``pin_output``: the output holds pixels. False leaves its range to be observed like any other tensor's, as a
+    toolchain does that knows nothing of pixels; clipped or not, its codes are then not the picture.
+    """
+    return _Planner(GraphView(sr.model)).plan(pin_output)
 
 
 def _moves(node: onnx.NodeProto) -> bool:
@@ -88,7 +92,7 @@ class _Planner:
         self.joined: set[str] = set()  # outputs of the Adds that are part of a convolution's kernel
         self.parent: dict[str, str] = {}
 
-    def plan(self) -> Plan:
+    def plan(self, pin_output: bool) -> Plan:
         nodes = list(self.view.model.graph.node)
         integer: set[str] = set()  # outputs of the nodes that are part of an integer kernel
         sites: dict[str, ConvSite] = {}
@@ -107,7 +111,8 @@ class _Planner:
                 integer.add(node.output[0])
         points = self._points(nodes, integer)
         groups = self._groups(nodes, set(points), integer)
-        pinned = frozenset(groups[name] for name in (self.view.input, self._last_rounded(groups)))
+        ends = (self.view.input, self._last_rounded(groups)) if pin_output else (self.view.input,)
+        pinned = frozenset(groups[name] for name in ends)
         movers = {n.output[0] for n in nodes if n.op_type == "DepthToSpace"}
         floats = tuple(node.op_type for node in nodes if node.output[0] not in integer and node.output[0] not in movers)
         observed = tuple(p for p in points if groups[p] not in pinned and not self._shown_elsewhere(p, groups))
