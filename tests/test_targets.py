@@ -10,7 +10,8 @@ from toolchain.cpu import Cpu, this_cpu
 from toolchain.errors import TargetError
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.llvm import check_target, features
-from toolchain.targets import Gpu, Target, find_target, list_targets, target_folder
+from toolchain.opencl.gpu import Core, Gpu
+from toolchain.targets import Target, find_target, list_targets, target_folder
 
 GOOD = """
 description = "a board"
@@ -182,32 +183,45 @@ def test_there_are_kernels_for_every_target(target: Target):
 
 GPU = """
 [gpu]
+name = "Phone"
 pixels = 4
-sums = 16
 work_group = [8, 8, 1]
 largest_group = 64
 integer_dot = true
+
+[gpu.core]
+warp = 16
+items = 512
+registers = 16384
+step = 32
+most_registers = 64
+operations = 32
+dot = 1
+cache = 16384
+line = 64
+bandwidth = 3
 """
 
 
 def test_a_gpu_is_a_target(tmp_path: Path):
     path = tmp_path / "phone.toml"
     path.write_text(GOOD.replace("neon-dotprod", "opencl") + GPU)
-    assert find_target(str(path)).gpu == Gpu(4, 16, (8, 8, 1), 64, True)
+    core = Core(16, 512, 16384, 32, 64, 32, 1, 16384, 64, 3.0)
+    assert find_target(str(path)).gpu == Gpu("Phone", 4, (8, 8, 1), 64, True, core)
     assert {"mali-g78", "adreno-740"} <= {target.name for target in list_targets() if target.gpu}
 
 
 @pytest.mark.parametrize(
     ("before", "after", "sentence"),
     [
-        ("sums = 16", "", "'gpu' lacks 'sums'"),
-        ("sums = 16", "sums = 16\nwarps = 2", "'gpu' has an unknown key 'warps'"),
-        ("sums = 16", "sums = 15", "'sums' at least 4 a pixel"),
+        ("warp = 16", "", "'warp'"),
+        ("warp = 16", "warp = 16\nwarps = 2", "Core has no field 'warps'"),
+        ("warp = 16", "warp = 0", "its numbers must be positive"),
         ("pixels = 4", "pixels = 3", "'pixels' must be 1, 2, 4 or 8"),
-        ("pixels = 4", "pixels = 4.0", "must be whole and positive"),
-        ("[8, 8, 1]", "[8, 8]", "work_group three of them"),
+        ("pixels = 4", "pixels = 4.0", "Gpu.pixels cannot be 4.0"),
+        ("[8, 8, 1]", "[8, 8]", "Gpu.work_group cannot be"),
         ("[8, 8, 1]", "[16, 8, 1]", "a work-group of 128 work-items is more than 64"),
-        ("true", "1", "'integer_dot' must be true or false"),
+        ("true", "1", "Gpu.integer_dot cannot be 1"),
     ],
 )
 def test_broken_gpus_are_named(tmp_path: Path, before: str, after: str, sentence: str):

@@ -43,6 +43,7 @@ class Compiled:
         tuned: how much of it runs in kernels that were tuned.
         planned: the Relax module after memory planning: what is allocated, and as what.
         stream: how pictures stream through it in bands of rows; None: it runs layer by layer.
+        figures: of launches on a device, of which there are none.
     """
 
     executable: Any
@@ -52,6 +53,7 @@ class Compiled:
     tuned: TunedCoverage
     planned: Any
     stream: Stream | None
+    figures: tuple[()] = ()
 
     def workspace(self, height: int, width: int) -> int:
         """Bytes of memory a call allocates for an input of ``height`` x ``width`` pixels, its result included; the line

@@ -37,6 +37,9 @@ class Compiled(Protocol):
     def choices(self) -> Mapping[str, Any]: ...  # noqa: D102
 
     @property
+    def figures(self) -> Sequence[Any]: ...  # noqa: D102
+
+    @property
     def tuned(self) -> TunedCoverage: ...  # noqa: D102
 
     def workspace(self, height: int, width: int) -> int: ...  # noqa: D102
@@ -101,7 +104,7 @@ def real_stages() -> Stages:
         from toolchain.opencl.build import compile_opencl
 
         if target.gpu is not None:
-            return compile_opencl(model, target.gpu)
+            return compile_opencl(model, target.gpu, tuning)
         compiled: Compiled = build(model, target, tuning)
         return compiled
 

@@ -6,13 +6,14 @@ import dataclasses
 import difflib
 import sys
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
 from toolchain.cpu import Cpu, this_cpu
 from toolchain.errors import TargetError
+from toolchain.opencl.gpu import Gpu
 from toolchain.shipped import shipped
+from toolchain.tune.values import from_plain
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,25 +25,6 @@ HOST = "host"
 _SUFFIX = ".toml"
 _HOST_ORDER = ("x86-avx512vnni", "x86-avxvnni", "x86-avx2", "x86-sse4", "neoverse-n2", "neoverse-v1", "cortex-a76",
                "cortex-a72", "aarch64")  # best first  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """How kernels for an OpenCL device are cut, and what it can do.
-
-    Attributes:
-        pixels: neighbouring pixels that a work-item computes: 1, 2, 4 or 8.
-        sums: accumulators that a work-item may keep in registers, at least 4 a pixel.
-        work_group: work-items of a work-group along x, y and z.
-        largest_group: work-items that the device runs together at most.
-        integer_dot: use the dot product of cl_khr_integer_dot_product where the driver has it.
-    """
-
-    pixels: int
-    sums: int
-    work_group: tuple[int, int, int]
-    largest_group: int
-    integer_dot: bool
 
 
 @dataclass(frozen=True)
@@ -170,26 +152,11 @@ def _read(path: Path) -> Target:
 
 
 def _gpu(path: Path, table: Any) -> Gpu:
-    if not isinstance(table, dict):
-        raise TargetError(f"target file {path}: 'gpu' must be a table")
-    known = {field.name for field in dataclasses.fields(Gpu)}
-    if set(table) != known:
-        wrong = sorted(set(table) ^ known)[0]
-        raise TargetError(f"target file {path}: 'gpu' {'lacks' if wrong in known else 'has an unknown key'} {wrong!r}",
-                          hint=f"known: {', '.join(sorted(known))}")
-    group, dot = table["work_group"], table["integer_dot"]
-    numbers = [table["pixels"], table["sums"], table["largest_group"], *(group if isinstance(group, list) else [])]
-    if not all(type(number) is int and number > 0 for number in numbers) or len(numbers) != 6:
-        raise TargetError(f"target file {path}: the numbers of 'gpu' must be whole and positive, work_group three of "
-                          "them")
-    if type(dot) is not bool:
-        raise TargetError(f"target file {path}: 'integer_dot' must be true or false, not {dot!r}")
-    pixels, sums, largest = numbers[:3]
-    if pixels not in (1, 2, 4, 8) or sums < 4 * pixels:
-        raise TargetError(f"target file {path}: 'pixels' must be 1, 2, 4 or 8, and 'sums' at least 4 a pixel")
-    if prod(group) > largest:
-        raise TargetError(f"target file {path}: a work-group of {prod(group)} work-items is more than {largest}")
-    return Gpu(pixels, sums, (group[0], group[1], group[2]), largest, dot)
+    try:
+        return from_plain(Gpu, table)
+    except (TypeError, ValueError) as error:
+        raise TargetError(f"target file {path}: the table 'gpu' cannot be used: {error}",
+                          hint="targets/mali-g78.toml shows all it holds") from error
 
 
 def _text(path: Path, table: dict[str, Any], key: str) -> str:

@@ -12,18 +12,37 @@ from tests.lower.compiled import picture
 from toolchain.errors import TargetError
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.lower import lower_model
+from toolchain.opencl.choose import Choose, always, by_estimate
+from toolchain.opencl.cut import Cut
 from toolchain.opencl.device import find_device
-from toolchain.opencl.launches import Program, Shape
+from toolchain.opencl.job import Job
+from toolchain.opencl.launches import Program
 from toolchain.opencl.lower import program
 from toolchain.opencl.prelude import prelude
 from toolchain.opencl.runner import OpenClRunner
 from toolchain.quantize import IntegerReference
+from toolchain.targets import find_target
 
-SHAPES = {
-    "mali": Shape(4, 16, (8, 8, 1)),
-    "adreno": Shape(4, 32, (16, 8, 1)),
-    "one pixel": Shape(1, 8, (4, 2, 2)),
-    "cpu": Shape(8, 32, (8, 1, 1)),
+GPU = find_target("mali-g78").gpu
+assert GPU is not None
+SIZE = (360, 640)
+
+
+def single(job: Job) -> Cut:
+    """The least that a work-item can do, in work-groups of three dimensions."""
+    return Cut(1, job.channels[0], (4, 2, 2), 2)
+
+
+def large(job: Job) -> Cut:
+    """Much of everything."""
+    return Cut(8, max(c for c in job.channels if c <= 36), (8, 1, 1), 8, unroll=True)
+
+
+CHOICES: dict[str, Choose] = {
+    **{name: by_estimate(gpu, *SIZE) for name in ("mali-g78", "mali-g52", "adreno-640", "adreno-740", "opencl-cpu")
+       if (gpu := find_target(name).gpu)},
+    "single": always(single, GPU, *SIZE),
+    "large": always(large, GPU, *SIZE),
 }
 SMALL = ((1, 1), (5, 7), (9, 35))
 
@@ -37,10 +56,10 @@ def device() -> Any:
         pytest.skip(f"{error.message}; {error.hint}")
 
 
-def made(model: onnx.ModelProto, shape: Shape) -> Program:
+def made(model: onnx.ModelProto, choose: str) -> Program:
     """The kernels of a QDQ model."""
     channels = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    return program(lower_model(model, dot_product("opencl")), channels, shape)
+    return program(lower_model(model, dot_product("opencl")), channels, GPU, CHOICES[choose], SIZE[0] * SIZE[1])
 
 
 def runner(program: Program, before: str = "", *, integer_dot: bool = False) -> OpenClRunner:
@@ -50,9 +69,9 @@ def runner(program: Program, before: str = "", *, integer_dot: bool = False) -> 
     return OpenClRunner(program.plan, sources, program.constants, device())
 
 
-def assert_equal(model: onnx.ModelProto, shape: Shape, *, before: str = "", integer_dot: bool = False) -> Program:
+def assert_equal(model: onnx.ModelProto, choose: str, *, before: str = "", integer_dot: bool = False) -> Program:
     """Its kernels give the reference's pixels."""
-    found, reference = made(model, shape), IntegerReference(model)
+    found, reference = made(model, choose), IntegerReference(model)
     machine = runner(found, before, integer_dot=integer_dot)
     for seed, (height, width) in enumerate(SMALL):
         pixels = picture(height, width, found.plan.channels, seed)

@@ -61,6 +61,17 @@ def test_commands(bundle: Bundle, photo_folder: Path, tmp_path: Path, capsys: py
     assert row["functions_s"].keys() == set(bundle.manifest.kernels)
 
 
+def test_inspect_says_what_is_expected_of_each_launch(bundle: Bundle, capsys: pytest.CaptureFixture[str]):
+    assert main(["inspect", str(bundle.path)]) == 0
+    said = capsys.readouterr().out
+    assert f"{len(bundle.manifest.kernels)} launches; expected at 360x640" in said
+    assert main(["inspect", str(bundle.path), "--json"]) == 0
+    launches = json.loads(capsys.readouterr().out)["launches"]
+    assert [launch["kernel"] for launch in launches] == list(bundle.manifest.kernels)
+    assert all(launch["occupancy"] > 0 and launch["registers"] <= 64 for launch in launches)
+    assert launches[-1]["written"] == 360 * 640 * bundle.manifest.scale**2 * bundle.manifest.channels
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -6,7 +6,7 @@ import pytest
 
 from tests.lower.nets import PIXEL, Act, Net, Tensor
 from tests.lower.test_models import quantized
-from tests.opencl.devices import SHAPES, assert_equal, made
+from tests.opencl.devices import assert_equal, made
 from toolchain.errors import ModelError
 from toolchain.opencl.plan import PICTURE, RESULT
 
@@ -33,7 +33,7 @@ def test_with_the_drivers_optimizations():
 
 def check_network(name: str) -> None:
     model = quantized(name).model
-    found = assert_equal(model, SHAPES["mali"])
+    found = assert_equal(model, "mali-g78")
     convolutions = sum(node.op_type == "Conv" for node in model.graph.node)
     assert len(found.plan.launches) == convolutions, "one launch a convolution, and none besides"
     assert PICTURE in found.plan.launches[0].arguments
@@ -49,7 +49,7 @@ def quick_build(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_dot_product_extension_is_used_as_it_is_specified(quick_build: None):
     net = Net()
     model = net.model(net.conv(net.conv(net.input, 4), 3))
-    assert_equal(model, SHAPES["mali"], before=DOT_PRODUCT, integer_dot=True)
+    assert_equal(model, "mali-g78", before=DOT_PRODUCT, integer_dot=True)
 
 
 def every_structure(net: Net) -> Tensor:
@@ -63,18 +63,18 @@ def every_structure(net: Net) -> Tensor:
     return net.conv(uneven, 12, 1, act=Act("PRelu"), residual=net.concat(*[net.input] * 4), after=Act("Relu"))
 
 
-@pytest.mark.parametrize("shape", ["mali", "adreno", "one pixel"])
-def test_structures(shape: str, quick_build: None):
+@pytest.mark.parametrize("choose", ["mali-g52", "adreno-640", "single", "large"])
+def test_structures(choose: str, quick_build: None):
     net = Net()
-    assert_equal(net.model(net.conv(every_structure(net), 12, groups=3, zero=4), 2), SHAPES[shape])
+    assert_equal(net.model(net.conv(every_structure(net), 12, groups=3, zero=4), 2), choose)
 
 
-@pytest.mark.parametrize(("mode", "scale", "shape"), [("DCR", 3, "cpu"), ("CRD", 4, "mali")])
-def test_pictures_with_an_anchor_in_the_last_kernel(mode: str, scale: int, shape: str, quick_build: None):
+@pytest.mark.parametrize(("mode", "scale", "choose"), [("DCR", 3, "opencl-cpu"), ("CRD", 4, "single")])
+def test_pictures_with_an_anchor_in_the_last_kernel(mode: str, scale: int, choose: str, quick_build: None):
     net = Net()
     anchor = net.concat(*[net.input] * scale**2)
     x = net.conv(net.input, 4, 1)
-    assert_equal(net.model(net.conv(x, 3 * scale**2, residual=anchor), scale, mode), SHAPES[shape])
+    assert_equal(net.model(net.conv(x, 3 * scale**2, residual=anchor), scale, mode), choose)
 
 
 def sums_and_scales(net: Net) -> Tensor:
@@ -89,7 +89,7 @@ def test_sums_and_pictures_without_convolutions(quick_build: None):
     net = Net()
     x = net.concat(sums_and_scales(net), net.input, scale=PIXEL, zero=9)
     odd = net.quantized(net.node("Add", x.name, net.conv(x, 16, 1).name), 16, zero=2)
-    found = assert_equal(net.model(net.add(net.conv(odd, 12, 1), net.conv(odd, 12, 1)), 2), SHAPES["one pixel"])
+    found = assert_equal(net.model(net.add(net.conv(odd, 12, 1), net.conv(odd, 12, 1)), 2), "single")
     names = {kernel.name.split("_")[0] for kernel in found.kernels}
     assert {"pack", "add", "rescale", "store"} <= names
 
@@ -99,11 +99,11 @@ def test_buffers_are_shared_where_their_surroundings_are_alike():
     x = net.input
     for zero in (0, 0, 0, 5, 0):
         x = net.conv(x, 8, 1, zero=zero)
-    found = made(net.model(net.conv(x, 3)), SHAPES["mali"])
+    found = made(net.model(net.conv(x, 3)), "mali-g78")
     assert sorted((buffer.blocks, buffer.zero_point) for buffer in found.plan.buffers) == [(2, 0), (2, 0), (2, 5)]
 
 
 def test_what_has_no_kernel_is_named():
     net = Net()
     with pytest.raises(ModelError, match="no OpenCL kernel: tanh; deploy it for a CPU"):
-        made(net.model(net.conv(net.quantized(net.node("Tanh", net.conv(net.input, 8).name), 8), 3)), SHAPES["mali"])
+        made(net.model(net.conv(net.quantized(net.node("Tanh", net.conv(net.input, 8).name), 8), 3)), "mali-g78")

@@ -12,9 +12,11 @@ from typing import Any
 
 from toolchain import __version__
 from toolchain.errors import BundleError
+from toolchain.opencl.gpu import Gpu
 from toolchain.precision import INT8, TITLES
 from toolchain.report.network import QuantizedTensor
-from toolchain.targets import Gpu, Target
+from toolchain.targets import Target
+from toolchain.tune.values import from_plain
 
 FORMAT = "clipfree-bundle"
 FORMAT_VERSION = 2
@@ -179,7 +181,7 @@ def _manifest(table: dict[str, Any]) -> Manifest:
             name=_text(target["name"]), description=_text(target["description"]), triple=_text(target["triple"]),
             cpu=_text(target["cpu"]), attributes=_all(_text, target["attributes"]),
             instruction_set=_text(target["instruction_set"]), requires=_all(_text, target["requires"]),
-            cores=_count(target["cores"]), gpu=_gpu(target.get("gpu")),
+            cores=_count(target["cores"]), gpu=None if target.get("gpu") is None else from_plain(Gpu, target["gpu"]),
         ),
         library=_text(table["library"]),
         entry=_text(table["entry"]),
@@ -209,14 +211,6 @@ def _manifest(table: dict[str, Any]) -> Manifest:
     if manifest.library not in manifest.files or manifest.channels not in (1, 3):
         raise ValueError("library or channels")
     return manifest
-
-
-def _gpu(table: Any) -> Gpu | None:
-    if table is None:
-        return None
-    x, y, z = (_count(size) for size in table["work_group"])
-    return Gpu(_count(table["pixels"]), _count(table["sums"]), (x, y, z), _count(table["largest_group"]),
-               table["integer_dot"] is True)
 
 
 def _file_name(name: str) -> str:

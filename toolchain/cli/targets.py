@@ -47,8 +47,10 @@ def show(name: Name, as_json: Json = False) -> None:
     if target.gpu is not None:
         gpu = target.gpu
         dots = "the driver's, if it has them" if gpu.integer_dot else "plain arithmetic"
-        console.say(f"  OpenCL work-groups of {' x '.join(map(str, gpu.work_group))} work-items, "
-                    f"each {gpu.pixels} pixels with at most {gpu.sums} sums")
+        core = gpu.core
+        console.say(f"  OpenCL work-groups of at most {gpu.largest_group} work-items, {core.warp} of them in step")
+        console.say(f"  a core holds {core.items} work-items or {core.registers} registers, "
+                    f"{core.most_registers} of a work-item at most")
         console.say(f"  dot products: {dots}")
         console.result(command="targets show", target=target)
         return

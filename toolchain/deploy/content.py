@@ -79,6 +79,7 @@ def make_report(request: Request, prepared: Prepared, manifest: Manifest, compil
         "coverage": {**asdict(manifest.coverage), "share": manifest.coverage.share},
         "verification": [asdict(case) for case in verified],
         "tuning": _tuning(compiled, request.size),
+        **({"launches": [asdict(figures) for figures in compiled.figures]} if compiled.figures else {}),
         "warnings": list(warnings),
     }
 

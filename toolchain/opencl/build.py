@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +12,21 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.vectors import vectors_for
 from toolchain.lower import Coverage, Kernel, lower_model
 from toolchain.lower.float_lowering import lower_float_model
+from toolchain.opencl.choose import Choice, by_estimate
 from toolchain.opencl.files import CONSTANTS, KERNELS
 from toolchain.opencl.float_lower import float_program
-from toolchain.opencl.launches import Program, Shape
+from toolchain.opencl.launches import Figures, Program
 from toolchain.opencl.lower import program
 from toolchain.opencl.prelude import FLOATS, prelude
+from toolchain.tune.choose import SIZE, Tuning
 
 if TYPE_CHECKING:
     from toolchain.bundle import TunedCoverage
     from toolchain.frontend import SRModel
     from toolchain.link import Linker
+    from toolchain.opencl.gpu import Gpu
     from toolchain.quantize import QuantizedModel
-    from toolchain.targets import Gpu, Target
+    from toolchain.targets import Target
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +38,22 @@ class CompiledKernels:
         prelude: what stands before every kernel.
         coverage: how much of it is integer, or for a float network, is done by our kernels: all.
         kernels: its convolution kernels, in order of execution.
-        choices: none: work is cut as the target says.
     """
 
     program: Program
     prelude: str
     coverage: Coverage
     kernels: tuple[Kernel[Any], ...]
-    choices: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def choices(self) -> Mapping[str, Choice]:
+        """The cut of every convolution, and where it comes from."""
+        return self.program.choices
+
+    @property
+    def figures(self) -> tuple[Figures, ...]:
+        """What is expected of every launch."""
+        return self.program.figures
 
     @property
     def tuned(self) -> TunedCoverage:
@@ -72,14 +84,15 @@ class CompiledKernels:
             (folder / f"{kernel.name}.cl").write_text(self.prelude + kernel.code, encoding="utf-8")
 
 
-def compile_opencl(model: QuantizedModel, gpu: Gpu) -> CompiledKernels:
-    """Compile a quantized model to OpenCL C.
+def compile_opencl(model: QuantizedModel, gpu: Gpu, tuning: Tuning) -> CompiledKernels:
+    """Compile a quantized model to OpenCL C, for pictures of the size of ``tuning``.
 
     Raises:
         ModelError: a part of the model has no OpenCL kernel.
     """
     lowered = lower_model(model.model, dot_product("opencl"))
-    made = program(lowered, model.channels, _shape(gpu))
+    height, width = tuning.height, tuning.width
+    made = program(lowered, model.channels, gpu, by_estimate(gpu, height, width), height * width)
     return CompiledKernels(made, prelude(integer_dot=gpu.integer_dot), lowered.coverage, lowered.kernels)
 
 
@@ -91,9 +104,5 @@ def compile_opencl_floats(model: SRModel, target: Target, gpu: Gpu, precision: s
         TargetError: there are no kernels of this precision.
     """
     lowered = lower_float_model(model, vectors_for(target, precision))
-    made = float_program(lowered, model.channels, _shape(gpu), precision)
+    made = float_program(lowered, model.channels, by_estimate(gpu, *SIZE), prod(SIZE), precision)
     return CompiledKernels(made, FLOATS, lowered.coverage, lowered.kernels)
-
-
-def _shape(gpu: Gpu) -> Shape:
-    return Shape(gpu.pixels, gpu.sums, gpu.work_group)

@@ -16,93 +16,82 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.float_spec import INFINITY, FloatActivation, FloatConv
-from toolchain.kernels.layout import PACK, SIDE, Geometry
-from toolchain.opencl.conv import Item, picture_item, slots_of, spread
-from toolchain.opencl.terms import Size, bind, call, item, load, number, private, real, threads
+from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.opencl.conv import spread
+from toolchain.opencl.cut import Cut
+from toolchain.opencl.job import Job, slots_of
+from toolchain.opencl.terms import Size, bind, call, item, load, number, private, real, store, threads
 
 Array = npt.NDArray[Any]
 
 
-def item_for(conv: FloatConv, pixels: int, sums: int) -> Item:
-    """The work-item of ``conv`` with at most ``sums`` accumulators, if ``pixels`` pixels of a channel fit."""
-    if conv.pixels is not None:
-        return picture_item(conv.pixels, conv.residual, pixels, sums)
-    per_group = conv.channels // conv.groups
-    fitting = [c for c in range(1, per_group + 1) if per_group % c == 0 and c * pixels <= sums]
-    return Item(pixels, max(fitting), tuple(range(conv.channels)))
-
-
-def arrange(conv: FloatConv, item: Item, weights: Array, bias: Array, *slopes: Array) -> dict[str, Array]:
+def arrange(job: Job, cut: Cut, weights: Array, bias: Array, *slopes: Array) -> dict[str, Array]:
     """Constants as `build`'s kernel reads them: weights (z, channels in, kh, kw, channels of a work-item).
 
     Args:
-        conv: the convolution.
-        item: its work-item.
+        job: the kernel.
+        cut: its cut.
         weights: float32 (channels in / groups, kh, kw, channels).
         bias: float32 (channels,).
         slopes: float32 (channels,), before and after the residual, as far as there are any.
     """
     inputs, kh, kw, channels = weights.shape
-    if _dense(conv):
-        wide = np.zeros((conv.groups, inputs, kh, kw, conv.groups, channels // conv.groups), np.float32)
-        for group, part in enumerate(np.split(weights, conv.groups, axis=-1)):
+    if job.dense:
+        groups = job.conv.groups
+        wide = np.zeros((groups, inputs, kh, kw, groups, channels // groups), np.float32)
+        for group, part in enumerate(np.split(weights, groups, axis=-1)):
             wide[group, :, :, :, group] = part
-        weights = wide.reshape(conv.groups * inputs, kh, kw, channels)
-    order = list(item.order)
-    laid = weights[..., order].reshape(*weights.shape[:3], item.depth, item.channels).transpose(3, 0, 1, 2, 4)
+        weights = wide.reshape(groups * inputs, kh, kw, channels)
+    order = list(job.order)
+    laid = weights[..., order].reshape(*weights.shape[:3], -1, cut.channels).transpose(3, 0, 1, 2, 4)
     arrays = {"weights": np.ascontiguousarray(laid), "bias": bias[order]}
     return arrays | {f"slopes{index}": values[order] for index, values in enumerate(slopes)}
 
 
-def build(conv: FloatConv, geometry: Geometry, cut: Item, group: tuple[int, int, int], dtype: str, *,
-          picture: int | None, anchor: int | None) -> tirx.PrimFunc:
-    """The kernel of ``conv`` as a function with its threads bound.
+def build(job: Job, geometry: Geometry, cut: Cut) -> tirx.PrimFunc:
+    """The kernel of a float convolution as a function with its threads bound.
 
     Args:
-        conv: what it computes.
+        job: what it computes.
         geometry: of packed tensors.
-        cut: what a work-item computes.
-        group: work-items of a work-group along x, y, z.
-        dtype: of packed tensors, "float32" or "float16".
-        picture: channels of the picture that is its source; None: the source is a packed tensor.
-        anchor: channels of the picture that is its residual; None: a packed tensor, or there is none.
+        cut: how.
     """
     with IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("conv")
             T.func_attr({"tirx.noalias": True})
-            _Kernel(conv, geometry, cut, dtype, picture, anchor).write(group)
+            _Kernel(job, geometry, cut).write()
         return builder.get()
 
 
 class _Kernel:
     """Writes one kernel: its arguments first, then what a work-item does."""
 
-    def __init__(self, conv: FloatConv, geometry: Geometry, cut: Item, dtype: str, picture: int | None,
-                 anchor: int | None) -> None:
-        self.conv, self.geometry, self.cut, self.picture, self.anchor = conv, geometry, cut, picture, anchor
-        self.groups = 1 if _dense(conv) else conv.groups
-        self.inputs = conv.source.count // self.groups
+    def __init__(self, job: Job, geometry: Geometry, cut: Cut) -> None:
+        assert isinstance(job.conv, FloatConv)
+        conv, dtype = job.conv, job.dtype
+        self.job, self.conv, self.geometry, self.cut = job, conv, geometry, cut
+        self.depth = len(job.order) // cut.channels
         self.step = 1.0 / conv.gain
         self.size = Size()
-        self.x = self.size.operand("x", conv.source.total, geometry, picture, dtype=dtype)
+        self.x = self.size.operand("x", conv.source.total, geometry, job.picture, dtype=dtype)
         self.r = None
         if conv.residual is not None:
-            self.r = self.size.operand("r", conv.residual.view.total, geometry, anchor, dtype=dtype)
-        self.weights = T.arg("weights", T.Buffer((cut.depth, self.inputs, *conv.kernel, cut.channels), "float32"))
-        self.bias = T.arg("bias", T.Buffer((cut.depth, cut.channels), "float32"))
+            self.r = self.size.operand("r", conv.residual.view.total, geometry, job.anchor, dtype=dtype)
+        self.weights = T.arg("weights", T.Buffer((self.depth, job.inputs, *conv.kernel, cut.channels), "float32"))
+        self.bias = T.arg("bias", T.Buffer((self.depth, cut.channels), "float32"))
         bent = [act for act in (conv.before, conv.after) if act is not None and act.slopes]
-        self.slopes = [T.arg(f"slopes{i}", T.Buffer((cut.depth, cut.channels), "float32")) for i in range(len(bent))]
+        self.slopes = [T.arg(f"slopes{i}", T.Buffer((self.depth, cut.channels), "float32")) for i in range(len(bent))]
         self.size.declare()
         self.y = (self.size.operand("y", conv.target.total, geometry, None, dtype=dtype) if conv.pixels is None
                   else self.size.operand("y", 0, geometry, conv.pixels.channels, conv.pixels.scale))
 
-    def write(self, group: tuple[int, int, int]) -> None:
+    def write(self) -> None:
         """The function's body."""
         cut, size = self.cut, self.size
-        with threads(((size.width + cut.pixels - 1) // cut.pixels, size.height, cut.depth), group):
+        with threads(((size.width + cut.pixels - 1) // cut.pixels, size.height, self.depth), cut.group):
             self.column, self.row, self.part = item("column", 0, cut.pixels), item("row", 1, 1), item("part", 2, 1)
-            inside = tirx.all(self.column < size.width, self.row < size.height, self.part < cut.depth)
+            inside = tirx.all(self.column < size.width, self.row < size.height, self.part < self.depth)
             with T.If(inside), T.Then():
                 sums, slopes = self.sums(), iter(self.slopes)
                 values = [[sums[c * cut.pixels + p] for p in range(cut.pixels)] for c in range(cut.channels)]
@@ -122,20 +111,21 @@ class _Kernel:
         """The bias, and the products of all taps: an array (channels, pixels)."""
         conv, cut = self.conv, self.cut
         sums = private("sum", cut.channels * cut.pixels, "float32")
-        for c, start in enumerate(load("start", self.bias, [self.part, 0], cut.channels)):
+        for c, start in enumerate(load("start", self.bias, [self.part, 0], cut.channels, cut.vector)):
             for p in range(cut.pixels):
                 T.buffer_store(sums, start, [c * cut.pixels + p])
-        with T.serial(0, self.inputs) as k, T.serial(0, conv.kernel[0]) as i:
+        rows = T.unroll if cut.unroll else T.serial
+        with T.serial(0, self.job.inputs) as k, rows(0, conv.kernel[0]) as i:
             IRBuilder.name("channel", k)
             IRBuilder.name("tap_row", i)
             row, column = self.row + i * conv.dilation[0] - conv.pads[0], self.column - conv.pads[1]
-            count = cut.pixels + (conv.kernel[1] - 1) * conv.dilation[1]
+            count = cut.pixels + self.job.window
             channel = k
-            if self.groups > 1:
-                channel = self.part // (conv.channels // self.groups // cut.channels) * self.inputs + k
-            values = self.read(self.x, row, conv.source.start + channel, column, count, self.picture)
+            if conv.groups > 1 and not self.job.dense:
+                channel = self.part // (conv.channels // conv.groups // cut.channels) * self.job.inputs + k
+            values = self.read(self.x, row, conv.source.start + channel, column, count, self.job.picture)
             for j in range(conv.kernel[1]):
-                taps = load("tap", self.weights, [self.part, k, i, j, 0], cut.channels)
+                taps = load("tap", self.weights, [self.part, k, i, j, 0], cut.channels, cut.vector)
                 for c, tap in enumerate(taps):
                     for p in range(cut.pixels):
                         place = c * cut.pixels + p
@@ -145,7 +135,7 @@ class _Kernel:
     def read(self, buffer: Any, row: Any, channel: Any, column: Any, count: int, picture: int | None) -> list[Any]:
         """``count`` neighbouring values of a channel, of a packed tensor or of a picture."""
         if picture is None:
-            return load("value", buffer, [row + self.geometry.margin, channel, column + SIDE], count)
+            return load("value", buffer, [row + self.geometry.margin, channel, column + SIDE], count, self.cut.vector)
         size, values = self.size, []
         y = tirx.max(tirx.min(row, size.height - 1), number(0))
         for offset in range(count):
@@ -160,7 +150,7 @@ class _Kernel:
         if act is None:
             return values
         if act.slopes:
-            bends = load("slope", next(slopes), [self.part, 0], self.cut.channels)
+            bends = load("slope", next(slopes), [self.part, 0], self.cut.channels, self.cut.vector)
             return [[call("float32", "prelu", value, bend) for value in row]
                     for row, bend in zip(values, bends, strict=True)]
         if act.low > -INFINITY:
@@ -175,38 +165,20 @@ class _Kernel:
         assert residual is not None
         rows = []
         for c in range(cut.channels):
-            if self.conv.pixels is not None or cut.depth == 1:
-                slot = slots_of(cut.order, residual)[c]
+            if self.conv.pixels is not None or self.depth == 1:
+                slot = slots_of(self.job.order, residual)[c]
             else:
                 channel = tirx.floordiv(self.part * cut.channels + c, residual.divide)
                 slot = tirx.floormod(channel, residual.modulo)
-            rows.append(self.read(self.r, self.row, residual.view.start + slot, self.column, cut.pixels, self.anchor))
+            rows.append(self.read(self.r, self.row, residual.view.start + slot, self.column, cut.pixels,
+                                  self.job.anchor))
         return rows
 
     def store_floats(self, values: list[list[Any]]) -> None:
         """A packed tensor; right of the picture, zeros."""
-        cut, kind = self.cut, str(self.y.dtype)
         for c, row in enumerate(values):
             kept = [bind("result", call("float32", "select", real(0.0), value,
                                         tirx.Cast("int32", self.column + p < self.size.width)))
                     for p, value in enumerate(row)]
-            place = [self.row + self.geometry.margin, self.conv.target.start + self.part * cut.channels + c]
-            vector = "vstore_half" if kind == "float16" else "vstore"
-            for start in range(0, cut.pixels, PACK):
-                part = kept[start:start + PACK]
-                address = tirx.address_of(self.y[(*place, self.column + SIDE + start)])
-                if len(part) == PACK:
-                    together = call("float32x4", "(float4)", *part)
-                    T.evaluate(tirx.call_extern("void", f"{vector}4", together, number(0), address))
-                    continue
-                for offset, value in enumerate(part):
-                    address = tirx.address_of(self.y[(*place, self.column + SIDE + start + offset)])
-                    if kind == "float16":
-                        T.evaluate(tirx.call_extern("void", vector, value, number(0), address))
-                    else:
-                        T.buffer_store(self.y, value, [*place, self.column + SIDE + start + offset])
-
-
-def _dense(conv: FloatConv) -> bool:
-    """Whether groups are filled up with zero weights: bytes of a picture are not in the groups' order."""
-    return conv.groups > 1 and conv.pixels is not None
+            channel = self.conv.target.start + self.part * self.cut.channels + c
+            store(self.y, [self.row + self.geometry.margin, channel, self.column + SIDE], kept, self.cut.vector)

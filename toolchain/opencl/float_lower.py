@@ -6,16 +6,18 @@ from toolchain.errors import ModelError
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.lower.lowered import Lowered
 from toolchain.opencl import float_conv as template
-from toolchain.opencl.launches import Program, Shape, Writer, network_of
+from toolchain.opencl.choose import Choose
+from toolchain.opencl.launches import Program, Writer, network_of
 
 
-def float_program(lowered: Lowered[FloatConv], channels: int, shape: Shape, dtype: str) -> Program:
+def float_program(lowered: Lowered[FloatConv], channels: int, choose: Choose, size: int, dtype: str) -> Program:
     """The network as OpenCL kernels: one launch a convolution.
 
     Args:
         lowered: with float32 constants.
         channels: of the picture that comes in.
-        shape: how work is cut.
+        choose: the cuts of its convolutions.
+        size: pixels of the picture that they were chosen for.
         dtype: of the tensors between kernels, "float32" or "float16".
 
     Raises:
@@ -29,14 +31,12 @@ def float_program(lowered: Lowered[FloatConv], channels: int, shape: Shape, dtyp
             raise ModelError(f"this float network needs the kernel {call.call.kernel}, which there is not for OpenCL",
                              hint="deploy it in INT8")
     direct = [call.call.step.writes for call in others if call.call.step.writes is not None]
-    writer = Writer(network, lowered.geometry, channels, shape, direct, dtype)
+    writer = Writer(network, lowered.geometry, channels, direct, dtype)
     for call in network.launches:
         if call.call.kernel not in convs:
             continue
-        conv = convs[call.call.kernel]
-        item = template.item_for(conv, shape.pixels, shape.sums)
-        picture, *anchor = writer.pictures(call)
-        function = template.build(conv, lowered.geometry, item, shape.group, dtype, picture=picture,
-                                  anchor=anchor[0] if anchor else None)
-        writer.launch(call, function, template.arrange(conv, item, *call.constants), item.pixels, item.depth)
+        job = writer.job(call, convs[call.call.kernel])
+        choice = choose(job)
+        writer.conv(call, job, choice, template.build(job, lowered.geometry, choice.cut),
+                    template.arrange(job, choice.cut, *call.constants), size)
     return writer.program()

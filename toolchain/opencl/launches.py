@@ -10,29 +10,56 @@ import numpy as np
 
 from toolchain.errors import ModelError
 from toolchain.kernels.driver import Picture
+from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import Conv
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered, Network
+from toolchain.opencl.choose import Choice
+from toolchain.opencl.job import Job
 from toolchain.opencl.plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, lay_out
 from toolchain.opencl.source import Source, generate
 
 
 @dataclass(frozen=True)
-class Shape:
-    """How work is cut: pixels and accumulators of a work-item, work-items of a work-group along x, y, z."""
+class Figures:
+    """What is expected of a launch, for a picture of the size that kernels are chosen for.
 
-    pixels: int
-    sums: int
-    group: tuple[int, int, int]
+    Attributes:
+        kernel: its name.
+        cut: how its work is cut, in words.
+        macs: multiply-accumulates.
+        read, written: bytes from and to memory beyond the cores' caches.
+        registers, occupancy, groups, lines: see `Estimate`; None of kernels without sums.
+    """
+
+    kernel: str
+    cut: str
+    macs: int
+    read: int
+    written: int
+    registers: int | None = None
+    occupancy: float | None = None
+    groups: int | None = None
+    lines: float | None = None
+
+    @staticmethod
+    def of(kernel: str, choice: Choice, macs: int) -> Figures:
+        """Of a convolution."""
+        found = choice.expected
+        return Figures(kernel, str(choice.cut), macs, found.read, found.written, found.registers,
+                       round(found.occupancy, 3), found.groups, round(found.lines, 2))
 
 
 @dataclass(frozen=True)
 class Program:
-    """A network for OpenCL: its plan, its kernels and the bytes of its constants."""
+    """A network for OpenCL: its plan, its kernels, the bytes of its constants, and what is expected of the launches."""
 
     plan: Plan
     kernels: tuple[Source, ...]
     constants: bytes
+    figures: tuple[Figures, ...]
+    choices: Mapping[str, Choice]
 
 
 def network_of(lowered: Lowered[Any]) -> Network:
@@ -55,26 +82,36 @@ class Writer:
         network: the calls.
         geometry: of packed tensors.
         channels: of the picture that comes in.
-        shape: how work is cut.
         direct: tensors that are the packed picture and nothing else: kernels read the picture itself.
         dtype: of packed tensors.
     """
 
-    def __init__(self, network: Network, geometry: Geometry, channels: int, shape: Shape, direct: Collection[int],
+    def __init__(self, network: Network, geometry: Geometry, channels: int, direct: Collection[int],
                  dtype: str) -> None:
-        self.network, self.geometry, self.channels, self.shape = network, geometry, channels, shape
+        self.network, self.geometry, self.channels = network, geometry, channels
         self.direct, self.dtype = direct, dtype
         self.names, self.buffers = self._buffers()
         self.arrays: dict[str, Any] = {}
         self.kernels: list[Source] = []
         self.launches: list[Launch] = []
+        self.figures: list[Figures] = []
+        self.choices: dict[str, Choice] = {}
 
-    def pictures(self, call: Call) -> list[int | None]:
-        """For every operand of a call, the channels of the picture if it is that, else None."""
-        return [self.channels if read.buffer is None or read.buffer in self.direct else None
-                for read in call.call.step.reads]
+    def job(self, call: Call, conv: Conv | FloatConv) -> Job:
+        """The kernel of a convolution, with the pictures that it reads itself."""
+        picture, *anchor = [self.channels if read.buffer is None or read.buffer in self.direct else None
+                            for read in call.call.step.reads]
+        return Job(conv, picture, anchor[0] if anchor else None, self.dtype)
 
-    def launch(self, call: Call, function: Any, arrays: Mapping[str, Any], pixels: int, depth: int) -> None:
+    def conv(self, call: Call, job: Job, choice: Choice, function: Any, arrays: Mapping[str, Any], size: int) -> None:
+        """Launch a convolution; ``size`` is the pixels of the picture that it was chosen for."""
+        name, cut = call.call.kernel, choice.cut
+        self.choices[name] = choice
+        self.figures.append(Figures.of(name, choice, size * job.macs))
+        self.launch(call, function, arrays, cut.pixels, len(job.order) // cut.channels, cut.group)
+
+    def launch(self, call: Call, function: Any, arrays: Mapping[str, Any], pixels: int, depth: int,
+               group: tuple[int, int, int]) -> None:
         """Generate a kernel with arguments x, r, y and ``arrays``, and launch it."""
         name, step = call.call.kernel, call.call.step
         source = generate(name, function)
@@ -87,7 +124,7 @@ class Writer:
         self.kernels.append(source)
         work = (Extent("width", pixels), Extent("height"), Extent("one", 1, depth))
         self.launches.append(Launch(name, tuple(meaning.get(argument, argument) for argument in source.arguments),
-                                    work, self.shape.group))
+                                    work, group))
 
     def program(self) -> Program:
         """All that was launched."""
@@ -96,7 +133,7 @@ class Writer:
         assert isinstance(result, Picture)
         plan = Plan(self.channels, result.scale, self.geometry.margin, self.geometry.columns, self.buffers, constants,
                     tuple(self.launches))
-        return Program(plan, tuple(self.kernels), data)
+        return Program(plan, tuple(self.kernels), data, tuple(self.figures), self.choices)
 
     def _buffers(self) -> tuple[dict[int, str], tuple[Buffer, ...]]:
         """A buffer for every tensor. Tensors of the same form share one where the first is read for the last time

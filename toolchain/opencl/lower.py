@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import Conv, Draw, Elementwise, Pack
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered, Network
 from toolchain.opencl import conv as template
 from toolchain.opencl import words
-from toolchain.opencl.launches import Program, Shape, Writer, network_of
+from toolchain.opencl.choose import Choose
+from toolchain.opencl.gpu import Gpu
+from toolchain.opencl.launches import Figures, Program, Writer, network_of
 
 
-def program(lowered: Lowered[Conv], channels: int, shape: Shape) -> Program:
+def program(lowered: Lowered[Conv], channels: int, gpu: Gpu, choose: Choose, size: int) -> Program:
     """The network as OpenCL kernels: one launch a convolution, and one a sum that is not part of one.
 
     Args:
         lowered: with the weights in the plain order of `toolchain.kernels.intrinsics.portable`.
         channels: of the picture that comes in.
-        shape: how work is cut.
+        gpu: the device.
+        choose: the cuts of its convolutions.
+        size: pixels of the picture that they were chosen for.
 
     Raises:
         ModelError: a part of the network has no OpenCL kernel.
     """
     network = network_of(lowered)
-    writer = Writer(network, lowered.geometry, channels, shape, _pictures(network), "uint32")
+    writer = Writer(network, lowered.geometry, channels, _pictures(network), "uint32")
     for call in network.launches:
         if isinstance(call.operation, Conv):
-            _conv(writer, call, call.operation)
+            job = writer.job(call, call.operation)
+            choice = choose(job)
+            writer.conv(call, job, choice, template.build(job, writer.geometry, choice.cut),
+                        template.arrange(job, choice.cut, *call.constants), size)
         elif call.call.step.writes not in writer.direct:
-            _words(writer, call)
+            _words(writer, call, gpu, size)
     return writer.program()
 
 
@@ -43,23 +51,19 @@ def _pictures(network: Network) -> set[int]:
     return found
 
 
-def _conv(writer: Writer, call: Call, conv: Conv) -> None:
-    item = template.item_for(conv, writer.shape.pixels, writer.shape.sums)
-    weights, bias, multiplier, *slopes = call.constants
-    arrays = template.arrange(conv, item, weights, bias, multiplier, slopes[0] if slopes else None)
-    picture, *anchor = writer.pictures(call)
-    function = template.build(conv, writer.geometry, item, writer.shape.group, picture=picture,
-                              anchor=anchor[0] if anchor else None)
-    writer.launch(call, function, arrays, item.pixels, item.depth)
-
-
-def _words(writer: Writer, call: Call) -> None:
-    operation, cut = call.operation, (writer.geometry, writer.shape.pixels, writer.shape.group)
+def _words(writer: Writer, call: Call, gpu: Gpu, size: int) -> None:
+    operation, cut = call.operation, (writer.geometry, gpu.pixels, gpu.work_group)
     match operation:
         case Elementwise():
             function = words.add(operation, *cut)
+            read = PACK * sum(operand.view.count for operand in operation.operands)
+            written = PACK * operation.target.count
         case Pack():
             function = words.pack(operation, *cut)
+            read, written = operation.channels, PACK
         case Draw():
             function = words.draw(operation, *cut)
-    writer.launch(call, function, dict(zip(["slopes"], call.constants, strict=False)), writer.shape.pixels, 1)
+            read, written = PACK * operation.source.count, operation.pixels.scale**2 * operation.pixels.channels
+    writer.launch(call, function, dict(zip(["slopes"], call.constants, strict=False)), gpu.pixels, 1, gpu.work_group)
+    shape = f"{gpu.pixels} pixels, groups {'x'.join(map(str, gpu.work_group))}"
+    writer.figures.append(Figures(call.call.kernel, shape, 0, size * read, size * written))

@@ -12,6 +12,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.layout import PACK, Geometry
+from toolchain.opencl.cut import pieces
 
 
 class Size:
@@ -82,39 +83,45 @@ def private(name: str, count: int, dtype: str) -> Any:
     return array
 
 
-def load(name: str, buffer: Any, index: Sequence[Any], count: int) -> list[Any]:
-    """``count`` neighbouring elements from ``index`` on, in vector loads of four where that is possible; float16 as
-    float32.
-    """
+def load(name: str, buffer: Any, index: Sequence[Any], count: int, vector: int = PACK) -> list[Any]:
+    """``count`` neighbouring elements from ``index`` on, in loads of at most ``vector`` each; float16 as float32."""
     *outer, first = index
     half = str(buffer.dtype) == "float16"
     dtype, function = ("float32", "vload_half") if half else (str(buffer.dtype), "vload")
     elements: list[Any] = []
-    while count - len(elements) >= PACK:
-        # By its name, as TVM replaces vector loads by four single ones where it cannot prove that they are aligned.
-        place = tirx.address_of(buffer[(*outer, first + len(elements))])
-        vector = bind(name, call(f"{dtype}x{PACK}", f"{function}{PACK}", number(0), place))
-        elements += [tirx.Shuffle([vector], [number(lane)]) for lane in range(PACK)]
-    while len(elements) < count:
+    for width in pieces(count, vector):
         element = buffer[(*outer, first + len(elements))]
-        if half:
-            element = call("float32", "vload_half", number(0), tirx.address_of(element))
-        elements.append(bind(name, element))
+        if width > 1:
+            # By its name, as TVM replaces vector loads by single ones where it cannot prove that they are aligned.
+            loaded = call(f"{dtype}x{width}", f"{function}{width}", number(0), tirx.address_of(element))
+            together = bind(name, loaded)
+            elements += [tirx.Shuffle([together], [number(lane)]) for lane in range(width)]
+        else:
+            if half:
+                element = call("float32", function, number(0), tirx.address_of(element))
+            elements.append(bind(name, element))
     return elements
 
 
-def store(buffer: Any, index: Sequence[Any], values: Sequence[Any]) -> None:
-    """Write neighbouring elements from ``index`` on, four at a time where that is possible."""
+def store(buffer: Any, index: Sequence[Any], values: Sequence[Any], vector: int = PACK) -> None:
+    """Write neighbouring elements from ``index`` on, uint32 or float32, in vector stores of at most ``vector`` each;
+    float32 as float16 where the buffer holds that.
+    """
     *outer, first = index
-    for start in range(0, len(values), PACK):
-        part = values[start:start + PACK]
-        if len(part) == PACK:
-            vector = call(f"{buffer.dtype}x{PACK}", "(uint4)", *part)
-            place = tirx.address_of(buffer[(*outer, first + start)])
-            T.evaluate(tirx.call_extern("void", "vstore4", vector, number(0), place))
+    half = str(buffer.dtype) == "float16"
+    function, kind, dtype = (("vstore_half", "float", "float32") if half else
+                             ("vstore", {"uint32": "uint"}.get(str(buffer.dtype), "float"), str(buffer.dtype)))
+    start = 0
+    for width in pieces(len(values), vector):
+        place = buffer[(*outer, first + start)]
+        if width > 1:
+            together = call(f"{dtype}x{width}", f"({kind}{width})", *values[start:start + width])
+            T.evaluate(tirx.call_extern("void", f"{function}{width}", together, number(0), tirx.address_of(place)))
+        elif half:
+            T.evaluate(tirx.call_extern("void", function, values[start], number(0), tirx.address_of(place)))
         else:
-            for offset, value in enumerate(part):
-                T.buffer_store(buffer, value, [*outer, first + start + offset])
+            T.buffer_store(buffer, values[start], [*outer, first + start])
+        start += width
 
 
 def pixel_word(picture: Any, row: Any, column: Any, height: Any, width: Any, channels: int) -> Any:

@@ -1,0 +1,99 @@
+"""A convolution's kernel before it is cut, integer or float: what it may be cut into, and what it has to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from toolchain.kernels.float_spec import FloatConv, FloatOperand
+from toolchain.kernels.layout import PACK
+from toolchain.kernels.spec import Conv, Operand
+
+Residual: TypeAlias = Operand | FloatOperand
+"""Output channel c adds its channel ``c // divide % modulo``."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A kernel.
+
+    Attributes:
+        conv: what it computes.
+        picture: channels of the picture that is its source; None: the source is a packed tensor.
+        anchor: channels of the picture that is its residual; None: a packed tensor, or there is none.
+        dtype: of packed tensors.
+    """
+
+    conv: Conv | FloatConv
+    picture: int | None = None
+    anchor: int | None = None
+    dtype: str = "uint32"
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The convolution's output channels in the kernel's order: work-items along z take the first few, the next ones
+        and so on. For a picture it is the order of its bytes.
+        """
+        return self.conv.pixels.table if self.conv.pixels is not None else tuple(range(self.conv.channels))
+
+    @property
+    def residual(self) -> Residual | None:
+        """What is added to the convolution."""
+        return self.conv.requantize.residual if isinstance(self.conv, Conv) else self.conv.residual
+
+    @property
+    def packing(self) -> int:
+        """Channels of an element of a packed tensor."""
+        return PACK if isinstance(self.conv, Conv) else 1
+
+    @property
+    def dense(self) -> bool:
+        """Whether groups are filled up with zero weights: bytes of a picture are not in the groups' order."""
+        return self.conv.groups > 1 and self.conv.pixels is not None
+
+    @property
+    def inputs(self) -> int:
+        """Elements of a pixel that an output channel is summed from."""
+        return self.conv.source.count // (1 if self.dense else self.conv.groups)
+
+    @property
+    def window(self) -> int:
+        """Elements beyond its pixels that a work-item reads of a row."""
+        return (self.conv.kernel[1] - 1) * self.conv.dilation[1]
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The numbers of output channels that a work-item may compute, ascending.
+
+        A work-item of a kernel that writes the picture computes whole rows of a pixel's bytes.
+        """
+        conv, residual, order = self.conv, self.residual, self.order
+        if conv.pixels is None:
+            group = conv.channels // conv.groups
+            return tuple(c for c in range(self.packing, group + 1, self.packing) if group % c == 0)
+        row = conv.pixels.scale * conv.pixels.channels
+        found = [r * row for r in range(1, conv.pixels.scale + 1) if conv.pixels.scale % r == 0]
+        if residual is None:
+            return tuple(found)
+        # What a work-item adds is known when the kernel is written, so it must be the same for all.
+        slots = slots_of(order, residual)
+        return tuple(c for c in found if len({slots[z:z + c] for z in range(0, len(order), c)}) == 1)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for a pixel of the input."""
+        conv = self.conv
+        return len(self.order) * self.inputs * self.packing * conv.kernel[0] * conv.kernel[1]
+
+    @property
+    def element(self) -> int:
+        """Bytes of an element of a packed tensor."""
+        return np.dtype(self.dtype).itemsize
+
+
+def slots_of(order: Sequence[int], residual: Residual) -> tuple[int, ...]:
+    """The residual's channel for every output channel."""
+    return tuple(channel // residual.divide % residual.modulo for channel in order)
