@@ -44,13 +44,15 @@ class Running:
 
 
 @contextlib.contextmanager
-def listening(command: Sequence[str], log: Path, **more: object) -> Iterator[Running]:
-    """Run ``command`` until it says where it listens, and end it after the block."""
+def listening(
+    command: Sequence[str], log: Path, says: str = r"listening on (\S+):(\d+)", **more: object
+) -> Iterator[Running]:
+    """Run ``command`` until it ``says`` where it listens, and end it after the block."""
     with log.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True, **more)  # type: ignore[call-overload]
     try:
-        until(lambda: "listening on" in log.read_text() or process.poll() is not None, 60)
-        found = re.search(r"listening on (\S+):(\d+)", log.read_text())
+        until(lambda: re.search(says, log.read_text()) or process.poll() is not None, 60)
+        found = re.search(says, log.read_text())
         assert found, log.read_text()
         yield Running(process, Address(found[1], int(found[2])), log)
     finally:

@@ -47,8 +47,9 @@ def test_none_for_a_board_says_the_cross_compiler(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("no_zig")
-def test_a_bare_linker_will_do_for_a_board(tmp_path: Path):
-    found = program(tmp_path, "arm-linux-gnueabihf-ld")
+@pytest.mark.parametrize("name", ["arm-linux-gnueabihf-ld", "ld.lld"])
+def test_a_bare_linker_will_do_for_a_board(tmp_path: Path, name: str):
+    found = program(tmp_path, name)
     linker = find_linker("armv7a-linux-gnueabihf", environment={"PATH": str(tmp_path)})
     assert (linker.command, linker.flags[:2]) == ((str(found),), ("-shared", "--build-id=none"))
 
@@ -69,6 +70,15 @@ def test_zig_is_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(link.importlib.util, "find_spec", lambda name: object())
     linker = find_linker(TRIPLE, environment={"PATH": str(tmp_path)})
     assert linker.command[1:] == ("-m", "ziglang", "cc", "-target", TRIPLE)
+    assert "-nostdlib" not in linker.flags
+
+
+@pytest.mark.parametrize(("triple", "divides"), [("aarch64-linux-gnu", False), ("armv7a-linux-gnueabihf", True)])
+def test_zig_brings_the_divisions_that_a_board_calls(tmp_path: Path, monkeypatch, triple: str, divides: bool):
+    monkeypatch.setattr(link.importlib.util, "find_spec", lambda name: object())
+    linker = find_linker(triple, environment={"PATH": str(tmp_path)})
+    assert "-nostdlib" in linker.flags
+    assert ("-lcompiler_rt" in linker.flags) == divides
 
 
 @pytest.mark.usefixtures("no_zig")

@@ -110,14 +110,18 @@ def find_linker(triple: str, *, environment: Mapping[str, str] | None = None) ->
         found = shutil.which(name, path=path)
         if found:
             # The libc that a compiler for GNU/Linux would name is not Android's.
-            bare = ("-nostdlib",) if "android" in triple else ()
-            return Linker((found,), triple, "PATH", (*_COMPILER, *bare))
-    found = None if native else shutil.which(f"{_gnu(triple)}-ld", path=path)
-    if found:
-        return Linker((found,), triple, "PATH", _LD)
+            own = ("-nostdlib",) if "android" in triple else ()
+            return Linker((found,), triple, "PATH", (*_COMPILER, *own))
+    for name in () if native else (f"{_gnu(triple)}-ld", "ld.lld"):
+        found = shutil.which(name, path=path)
+        if found:
+            return Linker((found,), triple, "PATH", _LD)
     if importlib.util.find_spec("ziglang") is not None:
         # What a library needs of libc comes from the program that loads it; zig would build one first, for a minute.
-        bare = () if native else ("-nostdlib",)
+        # Divisions of 64 bits, which 32-bit Arm does by calls, need not come from there.
+        bare: tuple[str, ...] = () if native else ("-nostdlib",)
+        if architecture(triple) == "armv7a":
+            bare += ("-lcompiler_rt", "-Wl,--gc-sections")
         command = (sys.executable, "-m", "ziglang", "cc", "-target", triple.replace("armv7a-", "arm-"))
         return Linker(command, triple, "ziglang", (*_COMPILER, *bare))
     raise TargetError(f"there is no linker for {triple} on this machine", hint=_install(triple))

@@ -22,8 +22,9 @@ from toolchain.board.board import Board
 from toolchain.board.pack import SERVER
 from toolchain.board.place import Address, Place
 from toolchain.bundle import LIBRARY, Bundle, Versions, open_bundle
+from toolchain.cores import these_cores
 from toolchain.cpu import this_cpu
-from toolchain.errors import BoardError, BundleError
+from toolchain.errors import BoardError, BundleError, InputError
 from toolchain.runtime.measure import Plan
 
 
@@ -68,6 +69,26 @@ def test_it_tells_what_it_is(board: Running):
         assert there.cpu == this_cpu()
         assert there.description.versions == dataclasses.replace(Versions.installed(), clipfree="")
         assert there.round_trip() < 1
+
+
+def test_threads_stay_on_the_cores_that_were_chosen(board: Running, bundle: Bundle):
+    number = these_cores()[-1].number
+    with Board(Place(board.address), cpus=str(number)) as there:
+        there.load(bundle)
+        there.upscale(bundle.golden()[0])
+        (session,) = board.children()
+        threads = [int(path.name) for path in Path(f"/proc/{session}/task").iterdir()]
+        assert [os.sched_getaffinity(thread) for thread in threads] == [{number}] * len(threads)
+        assert there.cores(1) == (number,)
+        with pytest.raises(InputError, match=rf"2 threads need as many cores, --cpus {number} names 1"):
+            there.times(bundle.golden()[0], 2, Plan())
+
+
+def test_a_core_that_the_board_lacks(board: Running):
+    with pytest.raises(InputError, match=r"the board has no core 900; it has 0"):
+        Board(Place(board.address), cpus="0,900")
+    with Board(Place(board.address)):
+        pass
 
 
 def test_nobody_there():

@@ -13,6 +13,7 @@ from tests.boards import Running
 from toolchain.bundle import GOLDEN, Bundle, open_bundle, seal
 from toolchain.bundle.manifest import parse_manifest
 from toolchain.cli import main
+from toolchain.cores import these_cores
 from toolchain.cpu import this_cpu
 from toolchain.targets import find_target
 
@@ -44,6 +45,7 @@ def test_bench(board: Running, bundle: Bundle, capsys: pytest.CaptureFixture[str
     assert row["repeats"] == 6
     assert row["gmac_per_s"] > 0
     assert row["drift"] > 0
+    assert row["cores"] == [core.number for core in these_cores()]
     longest = max(row["functions_s"], key=row["functions_s"].get)
     assert main(words) == 0
     assert longest in capsys.readouterr().out
@@ -59,6 +61,8 @@ def test_bench_here_times_functions_too(bundle: Bundle, capsys: pytest.CaptureFi
     words = ["bench", str(bundle.path), "--size", "40x50", "--threads", "1", "--functions", "--repeats", "3"]
     (row,) = document(capsys, *words)["rows"]
     assert 0 < sum(row["functions_s"].values()) < 100 * row["median_s"]
+    assert main(["bench", str(bundle.path), "--threads", "900"]) == 2
+    assert "900 threads need as many cores, this machine has" in capsys.readouterr().err
 
 
 def test_a_wrong_picture_is_not_timed(board: Running, bundle: Bundle, tmp_path: Path, capsys):
@@ -92,7 +96,8 @@ def test_a_machine_that_grows_hot_is_told(without_compiler, stand_in_bundle: Pat
         (["bench", "BUNDLE", "--rpc", "pi:x"], 2, "--rpc pi:x is not understood"),
         (["bench", "BUNDLE", "--key", "pi"], 2, "--tracker and --key belong together"),
         (["bench", "BUNDLE", "--ssh", "me@pi"], 2, "--ssh leads to one board, named by --rpc"),
-        (["bench", "BUNDLE", "--cpus", "little"], 2, "--cpus chooses cores of a board"),
+        (["bench", "BUNDLE", "--cpus", "fast"], 2, "--cpus fast is not understood; give big, little, or numbers"),
+        (["bench", "BUNDLE", "--cpus", "900-901"], 2, "this machine has no core 900; it has 0"),
         (["tune", "zoo:xlsr_x3", "--rpc", "127.0.0.1:1"], 11, "no board answers at 127.0.0.1:1"),
     ],
 )

@@ -13,9 +13,9 @@ from toolchain.errors import BoardError
 from toolchain.targets import find_target
 
 TOLD: dict[str, Any] = {
-    "protocol": 1, "tvm": "0.27.0.post1", "tvm_ffi": "0.1.14.post1", "machine": "x86_64", "model": "",
-    "cpuinfo": "model name\t: A processor\nflags\t\t: avx2 fma bmi1\nflags\t\t: avx2 fma\n", "cores": 4,
-    "free_bytes": 1000, "millicelsius": "", "previous": "",
+    "protocol": 2, "tvm": "0.27.0.post1", "tvm_ffi": "0.1.14.post1", "machine": "x86_64", "model": "",
+    "cpuinfo": "model name\t: A processor\nflags\t\t: avx2 fma bmi1\nflags\t\t: avx2 fma\n",
+    "cores": [[0, 0], [1, 0], [4, 0], [5, 0]], "free_bytes": 1000, "millicelsius": "", "previous": "",
 }  # fmt: skip
 # A Raspberry Pi 5, as its kernel has it.
 PI = {**TOLD, "machine": "aarch64", "model": "Raspberry Pi 5 Model B Rev 1.0", "cpuinfo": "", "hwcap": "1155071",
@@ -25,6 +25,7 @@ PI = {**TOLD, "machine": "aarch64", "model": "Raspberry Pi 5 Model B Rev 1.0", "
 def test_features_that_every_core_has():
     told = Description.parse(json.dumps(TOLD))
     assert (told.cpu.name, told.cpu.machine, told.cpu.cores) == ("A processor", "x86_64", 4)
+    assert [core.number for core in told.cores] == [0, 1, 4, 5]
     assert told.cpu.features == {"avx2", "fma"}
     assert (told.free, told.celsius, told.previous) == (1000, None, "")
 
@@ -38,7 +39,7 @@ def test_a_raspberry_pi_5_runs_code_for_its_processor():
     assert "i8mm" in Description.parse({**PI, "hwcap2": str(1 << 13)}).cpu.features
 
 
-NONSENSE = ("", "[]", "{}", "nonsense", "null", '{"protocol": 1}', json.dumps({**TOLD, "cores": "many"}))
+NONSENSE = ("", "[]", "{}", "nonsense", "null", '{"protocol": 2}', json.dumps({**TOLD, "cores": "many"}))
 
 
 @pytest.mark.parametrize("told", NONSENSE)
@@ -48,8 +49,8 @@ def test_nonsense(told: str):
 
 
 def test_a_server_of_another_version():
-    with pytest.raises(BoardError, match="speaks version 2, here is 1"):
-        Description.parse({**TOLD, "protocol": 2})
+    with pytest.raises(BoardError, match="speaks version 1, here is 2"):
+        Description.parse({**TOLD, "protocol": 1})
 
 
 @pytest.mark.parametrize(

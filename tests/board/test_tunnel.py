@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import getpass
+import json
 import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.boards import Running
+from tests.boards import Running, listening
 from toolchain.board.board import Board
 from toolchain.board.place import Address, Place
 from toolchain.board.tunnel import tunnel
+from toolchain.bundle import Bundle
+from toolchain.cli import main
 from toolchain.errors import BoardError, InputError
 
 # Understands `ssh ... -L near:port:far:port login`.
@@ -67,6 +78,62 @@ def test_ssh_that_does_not_get_there(ssh: Path):
         tunnel("nobody@host", Address("127.0.0.1", 9090)),
     ):
         pass
+
+
+@pytest.fixture
+def real_ssh(tmp_path: Path) -> Iterator[str]:
+    """What --ssh wants to hear, to get to this machine through a real server."""
+    server = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if server is None or shutil.which("ssh") is None:
+        pytest.skip("needs ssh and sshd: apt install openssh-client openssh-server")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # where it shuts itself in
+    for name in ("host", "key", "other"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = [f"HostKey={tmp_path / 'host'}", f"AuthorizedKeysFile={tmp_path / 'key.pub'}", "ListenAddress=127.0.0.1",
+                "StrictModes=no", "UsePAM=no", "PidFile=none", "PasswordAuthentication=no"]  # fmt: skip
+    words = [word for setting in settings for word in ("-o", setting)]
+    command = [server, "-D", "-e", "-f", "/dev/null", "-p", str(port), *words]
+    with listening(command, tmp_path / "sshd.log", says=r"listening on (\S+) port (\d+)"):
+        yield (f"-p {port} -F none -o UserKnownHostsFile={tmp_path / 'known'} -o StrictHostKeyChecking=accept-new "
+               f"-o IdentitiesOnly=yes -i {tmp_path / 'key'} {getpass.getuser()}@127.0.0.1")  # fmt: skip
+
+
+def test_a_board_behind_real_ssh(real_ssh: str, board: Running, bundle: Bundle, capsys: pytest.CaptureFixture[str]):
+    words = ["bench", str(bundle.path), "--rpc", str(board.address), "--ssh", real_ssh, "--size", "8x8", "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["rows"]
+    assert main(["board", "check", "--rpc", "127.0.0.1:1", "--ssh", real_ssh]) == 11
+    assert "no board answers at 127.0.0.1:1 on " in capsys.readouterr().err
+    assert main([*words[:5], real_ssh.replace("/key ", "/other ")]) == 11
+    assert re.search(r"ssh does not get to \S+@127.0.0.1: .*Permission denied", capsys.readouterr().err)
+    assert not list(forwarding(real_ssh))
+
+
+def test_ctrl_c_ends_real_ssh_too(real_ssh: str, board: Running):
+    code = (f"import time; from toolchain.board.tunnel import tunnel; from toolchain.board.place import Address\n"
+            f"with tunnel({real_ssh!r}, Address('127.0.0.1', {board.address.port})): print('in', flush=True); "
+            "time.sleep(60)")  # fmt: skip
+    client = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert client.stdout is not None
+    assert client.stdout.readline() == b"in\n"
+    assert list(forwarding(real_ssh))
+    client.send_signal(signal.SIGINT)
+    client.wait(10)
+    client.stdout.close()
+    assert not list(forwarding(real_ssh))
+
+
+def forwarding(login: str) -> Iterator[str]:
+    """The processes of ssh that were started with these options."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_text().split("\0")
+            if words[0] == "ssh" and login.split()[1] in words:
+                yield path.parent.name
 
 
 def test_no_ssh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -17,6 +17,7 @@ from toolchain.board.connect import connect
 from toolchain.board.place import Place
 from toolchain.board.session import ENDED
 from toolchain.bundle import Bundle
+from toolchain.cores import choose
 from toolchain.cpu import Cpu
 from toolchain.errors import BoardError
 from toolchain.process import Died, Worker
@@ -40,8 +41,8 @@ class Board:
     Args:
         place: where it is.
         wait: seconds to wait if it is busy.
-        threads: of ``upscale``; None for every core.
-        cpus: which of its cores threads run on: "big", "little", or numbers separated by commas.
+        threads: of ``upscale``; None for one on each core.
+        cpus: which of its cores threads run on, see `toolchain.cores.choose`.
         command: of the process that talks to it.
 
     Attributes:
@@ -49,19 +50,21 @@ class Board:
 
     Raises:
         BoardError: it cannot be reached, stays busy, or has another TVM.
+        InputError: it has no such cores, or too few of them.
     """
 
     def __init__(
-        self, place: Place, *, wait: float = WAIT, threads: int | None = None, cpus: str = "big",
+        self, place: Place, *, wait: float = WAIT, threads: int | None = None, cpus: str | None = None,
         command: Sequence[str] = WORKER,
     ) -> None:  # fmt: skip
-        self.place, self.threads, self.cpus = place, threads, cpus
+        self.place, self._threads, self._cpus = place, threads, cpus
         self._worker = Worker(command)
         self._macs = 0.0
         self._folder = contextlib.ExitStack()
         try:
             opened = connect(self._worker, place, wait)
             self.address, self.description = opened.address, opened.description
+            self.cores(threads or 1)
             self._files = Path(self._folder.enter_context(tempfile.TemporaryDirectory()))
         except BaseException:
             self.close()
@@ -86,6 +89,19 @@ class Board:
     def cpu(self) -> Cpu:
         """Its processor."""
         return self.description.cpu
+
+    @property
+    def threads(self) -> int:
+        """How many are worth a try: one for each of the cores that they may run on, or each big one."""
+        return len(self.cores(1))
+
+    def cores(self, threads: int) -> tuple[int, ...]:
+        """Numbers of the cores that so many threads run on.
+
+        Raises:
+            InputError: there are too few.
+        """
+        return choose(self.description.cores, self._cpus, threads, "the board")
 
     def round_trip(self) -> float:
         """Send a megabyte there and back; returns the seconds that a call takes.
@@ -119,7 +135,7 @@ class Board:
             BoardError: the library failed or crashed, or the board was lost.
         """
         output = self._files / "output.npy"
-        self._run("run", pixels, self.threads or self.cpu.cores, self._once(pixels), output=str(output))
+        self._run("run", pixels, self._threads or self.threads, self._once(pixels), output=str(output))
         return np.asarray(np.load(output, allow_pickle=False))
 
     def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:
@@ -153,8 +169,8 @@ class Board:
     def _run(self, operation: str, pixels: Pixels, threads: int, limit: float, **values: Any) -> dict[str, Any]:
         path = self._files / "input.npy"
         np.save(path, pixels)
-        return self._ask(operation, limit, "running the library", input=str(path), threads=threads, cpus=self.cpus,
-                         **values)  # fmt: skip
+        return self._ask(operation, limit, "running the library", input=str(path), threads=threads,
+                         cores=self.cores(threads), **values)  # fmt: skip
 
     def _ask(self, operation: str, limit: float, doing: str, **values: Any) -> dict[str, Any]:
         try:

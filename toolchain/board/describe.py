@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolchain.bundle import Versions
+from toolchain.cores import Core
 from toolchain.cpu import Cpu, parse_cpuinfo
 from toolchain.errors import BoardError
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Of the functions that the server offers beside TVM's own."""
 
 # The bits of AT_HWCAP and AT_HWCAP2 of 64-bit Arm, lowest first, as Linux spells them in /proc/cpuinfo.
@@ -31,6 +32,7 @@ class Description:
 
     Attributes:
         cpu: its processor, named after the board where the board has a name.
+        cores: that its server may use.
         versions: of the TVM libraries beside its server.
         free: bytes that uploads may take.
         celsius: temperature; None where it is not told.
@@ -38,6 +40,7 @@ class Description:
     """
 
     cpu: Cpu
+    cores: tuple[Core, ...]
     versions: Versions
     free: int
     celsius: float | None
@@ -79,8 +82,10 @@ def _description(table: Mapping[str, Any]) -> Description:
     machine, degrees = str(table["machine"]), str(table["millicelsius"])
     if "hwcap" in table:
         features = _names(int(table["hwcap"]), _HWCAP) | _names(int(table["hwcap2"]), _HWCAP2)
+    cores = tuple(Core(int(number), int(speed)) for number, speed in table["cores"])
     return Description(
-        Cpu(str(table["model"]) or name or machine, machine, features, int(table["cores"])),
+        Cpu(str(table["model"]) or name or machine, machine, features, len(cores)),
+        cores,
         Versions("", str(table["tvm"]), str(table["tvm_ffi"])),
         int(table["free_bytes"]),
         int(degrees) / 1000 if degrees.lstrip("-").isdigit() else None,

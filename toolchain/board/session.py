@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from toolchain.board.describe import Description
 from toolchain.board.place import Address, Place
 from toolchain.board.tracker import LIMIT, Tracker
 from toolchain.bundle import Versions
+from toolchain.cores import choose
 from toolchain.elf import read_elf
 from toolchain.errors import BoardError, last_line
 
@@ -126,10 +127,10 @@ class Session:
 
         return tvm.runtime.tensor(array, self.device)
 
-    def threads(self, count: int, cpus: str = "big") -> None:
-        """Let calls use ``count`` threads on ``cpus``: "big" or "little" cores, or numbers separated by commas."""
-        mode, chosen = {"big": (1, ""), "little": (-1, "")}.get(cpus, (-2, cpus))
-        self._session.get_function("clipfree.board.threads")(mode, count, chosen)
+    def threads(self, count: int, cores: Sequence[int] = ()) -> None:
+        """Let calls use ``count`` threads on ``cores``; none named: on the fastest."""
+        chosen = cores or choose(self.description.cores, None, count, "the board")
+        self._session.get_function("clipfree.board.threads")(count, ",".join(map(str, chosen)))
 
     def laps(self) -> str:
         """What the board's stopwatch measured since the last time it was asked, as JSON."""

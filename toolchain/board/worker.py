@@ -42,7 +42,7 @@ class Talk:
         return {}
 
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
-        """``input``, ``output``, ``threads``, ``cpus``: run the network from one .npy file to another."""
+        """``input``, ``output``, ``threads``, ``cores``: run the network from one .npy file to another."""
         with self.session.guard():
             self._bind(np.load(request["input"], allow_pickle=False), request)
             self.machine.invoke_stateful(_ENTRY)
@@ -50,7 +50,7 @@ class Talk:
         return {}
 
     def time(self, request: dict[str, Any]) -> dict[str, Any]:
-        """``input``, ``threads``, ``cpus``, ``repeats``, ``cool_down``: seconds of each run, by the board's clock."""
+        """``input``, ``threads``, ``cores``, ``repeats``, ``cool_down``: seconds of each run, by the board's clock."""
         with self.session.guard():
             self._bind(np.load(request["input"], allow_pickle=False), request)
             timer = self.machine.time_evaluator(
@@ -59,7 +59,7 @@ class Talk:
             return {"seconds": list(timer(_ENTRY).results)}
 
     def functions(self, request: dict[str, Any]) -> dict[str, Any]:
-        """``input``, ``threads``, ``cpus``, ``repeats``: seconds and calls of each function of the network."""
+        """``input``, ``threads``, ``cores``, ``repeats``: seconds and calls of each function of the network."""
         with self.session.guard():
             self._bind(np.load(request["input"], allow_pickle=False), request)
             self.machine.set_instrument("clipfree.board.stopwatch")
@@ -68,7 +68,7 @@ class Talk:
             return {"laps": json.loads(self.session.laps())}
 
     def _bind(self, pixels: Any, request: dict[str, Any]) -> None:
-        self.session.threads(request["threads"], request["cpus"])
+        self.session.threads(request["threads"], request["cores"])
         self.machine.set_input(_ENTRY, self.session.tensor(pixels))
 
 

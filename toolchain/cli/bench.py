@@ -37,7 +37,7 @@ def bench(
     ssh: Ssh = None,
     wait: Wait = 10.0,
     cpus: Annotated[
-        str | None, typer.Option("--cpus", help="Cores of a board: big (default), little, or numbers such as 4,5.")
+        str | None, typer.Option("--cpus", help="Which cores: big (default), little, or numbers such as 4-7.")
     ] = None,
     device: Device = None,
     as_json: Json = False,
@@ -49,20 +49,19 @@ def bench(
 
     console = Console(as_json=as_json)
     height, width = parse_size(size)
-    if cpus is not None and rpc is None and tracker is None:
-        raise InputError("--cpus chooses cores of a board", hint="use taskset for those of this machine")
-    if device is not None and threads:
-        raise InputError("an OpenCL device has no --threads", hint="leave them away")
+    if device is not None and (threads or cpus is not None):
+        raise InputError("an OpenCL device has no --threads and no --cpus", hint="leave them away")
     with (
         reach(rpc, tracker, key, ssh) as place,
-        machine_for(bundle, place, wait=wait, cpus=cpus or "big", device=device) as (opened, machine),
+        machine_for(bundle, place, wait=wait, cpus=cpus, device=device) as (opened, machine),
     ):
         manifest, cpu = opened.manifest, machine.cpu
         work = manifest.macs_per_pixel * height * width
         sizes = f"{width} x {height} to {width * manifest.scale} x {height * manifest.scale}"
         title = TITLES[manifest.precision]
         console.say(f"{bundle}: {title}, {sizes} on {cpu.name}{f', {place}' if place else ''}")
-        console.say(f"{'threads':>8}{'median':>12}{'p90':>12}{'fastest':>12}{'spread':>9}{'repeats':>9}{'rate':>14}")
+        console.say(f"{'threads':>8}{'median':>12}{'p90':>12}{'fastest':>12}{'spread':>9}{'repeats':>9}{'rate':>14}"
+                    "  cores")
         plan = Plan(warm_up, repeats, seconds, cool_down)
         rows = [_tell(row, work, console) for row in run(machine, opened, (height, width), threads or (), plan,
                                                          functions=functions)]  # fmt: skip
@@ -78,12 +77,14 @@ def bench(
 
 def _tell(row: Row, work: float, console: Console) -> dict[str, object]:
     """Print a row; returns it for JSON."""
+    from toolchain.cores import ranges
     from toolchain.runtime.bench import HOT
 
     timing = row.timing
     figures = "".join(f"{1e3 * value:9.2f} ms" for value in (timing.median, timing.p90, timing.minimum))
     rate = timing.rate(work) / 1e9
-    console.say(f"{row.threads:8}{figures}{timing.spread:8.0%} {timing.repeats:8}{rate:7.1f} GMAC/s")
+    console.say(f"{row.threads:8}{figures}{timing.spread:8.0%} {timing.repeats:8}{rate:7.1f} GMAC/s"
+                f"  {ranges(row.cores) or 'any'}")
     if timing.drift > HOT:
         console.note(f"warning: the last repeats took {timing.drift - 1:.0%} longer than the first; if the machine "
                      "grows hot, let it rest with --cool-down SECONDS")  # fmt: skip
@@ -93,9 +94,10 @@ def _tell(row: Row, work: float, console: Console) -> dict[str, object]:
     for name, seconds in sorted(row.functions.items(), key=lambda item: -item[1]):
         if seconds > _NEGLIGIBLE * whole:
             console.say(f"{'':8}{1e3 * seconds:9.3f} ms{seconds / whole:6.0%}  {name}")
-    return {"threads": row.threads, "median_s": timing.median, "p90_s": timing.p90, "minimum_s": timing.minimum,
-            "spread": timing.spread, "drift": timing.drift, "repeats": timing.repeats, "warm_up": timing.warm_up,
-            "gmac_per_s": rate, "frames_per_s": 1 / timing.median, "functions_s": dict(row.functions)}  # fmt: skip
+    return {"threads": row.threads, "cores": row.cores, "median_s": timing.median, "p90_s": timing.p90,
+            "minimum_s": timing.minimum, "spread": timing.spread, "drift": timing.drift, "repeats": timing.repeats,
+            "warm_up": timing.warm_up, "gmac_per_s": rate, "frames_per_s": 1 / timing.median,
+            "functions_s": dict(row.functions)}  # fmt: skip
 
 
 def parse_size(size: str, option: str = "--size") -> tuple[int, int]:

@@ -20,8 +20,10 @@ Rpc = Annotated[str | None, typer.Option("--rpc", help="HOST:PORT of a board tha
 Tracker = Annotated[str | None, typer.Option("--tracker", help="HOST:PORT of a tracker, with --key.")]
 Key = Annotated[str | None, typer.Option("--key", help="Which boards of the tracker.")]
 Ssh = Annotated[
-    str | None, typer.Option("--ssh", help="USER@HOST: reach --rpc through ssh to there; 127.0.0.1 is then that host.")
-]
+    str | None,
+    typer.Option("--ssh", help="USER@HOST: reach --rpc through ssh to there; 127.0.0.1 is then that host. Options of "
+                 "ssh may stand before it, in quotes."),
+]  # fmt: skip
 Wait = Annotated[float, typer.Option("--wait", min=0.0, help="Seconds to wait for a board that is busy.")]
 
 Device = Annotated[str | None, typer.Option("--device", help="opencl-cpu or opencl-gpu, for OpenCL kernels.")]
@@ -50,13 +52,13 @@ def reach(rpc: str | None, tracker: str | None, key: str | None, ssh: str | None
 
 @contextmanager
 def machine_for(
-    path: Path, place: Place | None, *, wait: float, threads: int | None = None, cpus: str = "big",
+    path: Path, place: Place | None, *, wait: float, threads: int | None = None, cpus: str | None = None,
     device: str | None = None,
 ) -> Iterator[tuple[Bundle, Machine]]:  # fmt: skip
     """The opened bundle, and what runs it: this machine, its OpenCL ``device``, or the board at ``place``.
 
     Raises:
-        InputError: ``device`` does not go together with a board or with threads.
+        InputError: ``device`` does not go together with a board or with threads, or there are no such cores.
         BundleError: the bundle is damaged, or the machine cannot run it.
         TargetError: there is no such device, or it cannot run the kernels.
         BoardError: the board cannot be reached, or stays busy for ``wait`` seconds.
@@ -74,7 +76,7 @@ def machine_for(
         return
     opened = open_bundle(path, for_this_machine=place is None)
     if place is None:
-        yield opened, Here(opened, threads)
+        yield opened, Here(opened, threads, cpus)
         return
     with Board(place, wait=wait, threads=threads, cpus=cpus) as board:
         board.load(opened)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.bundle import Bundle
+from toolchain.cores import choose, pin, these_cores
 from toolchain.cpu import Cpu, this_cpu
 from toolchain.runtime.measure import Plan, Timing, measure, summarize
 from toolchain.verify import compare, standard_for
@@ -29,6 +30,13 @@ class Machine(Protocol):
     def cpu(self) -> Cpu:
         """Its processor."""
 
+    @property
+    def threads(self) -> int:
+        """How many threads are worth a try."""
+
+    def cores(self, threads: int) -> tuple[int, ...]:
+        """Numbers of the cores that so many threads run on; empty: wherever its system puts them."""
+
     def upscale(self, pixels: Pixels) -> Pixels:
         """u8 (h, w, C) to u8 (h*scale, w*scale, C)."""
 
@@ -45,37 +53,55 @@ class Here:
     Args:
         bundle: what it runs.
         threads: of ``upscale``; None for every core.
+        cpus: which cores are timed, see `toolchain.cores.choose`.
 
     Raises:
         BundleError: it cannot run the bundle.
+        InputError: it has no such cores.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        self._bundle = bundle
+    def __init__(self, bundle: Bundle, threads: int | None = None, cpus: str | None = None) -> None:
+        self._bundle, self._cpus, self._cores = bundle, cpus, these_cores()
         self.cpu = this_cpu()
+        self.threads = len(self.cores(1)) or self.cpu.cores
         self.upscale = bundle.load(threads=threads).upscale
+
+    def cores(self, threads: int) -> tuple[int, ...]:
+        """Numbers of the cores that so many threads run on; empty: wherever the system puts them."""
+        return choose(self._cores, self._cpus, threads)
 
     def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:
         """Seconds of each repeat on u8 (h, w, C)."""
+        pin(self.cores(threads))
         return measure(self._bundle.load(threads=threads).bind(pixels), plan)
 
     def functions(self, pixels: Pixels, threads: int, repeats: int) -> dict[str, float]:
         """Seconds that each function of the network takes of a picture u8 (h, w, C)."""
+        pin(self.cores(threads))
         return self._bundle.load(threads=threads).functions(pixels, repeats)
 
 
 class OnDevice:
     """An OpenCL device of this machine, as the user calls it; all its cores count as one thread.
 
+    Attributes:
+        threads: 1.
+
     Raises:
         BundleError: the bundle holds no OpenCL kernels.
         TargetError: there is no such device, or it cannot run them.
     """
 
+    threads = 1
+
     def __init__(self, bundle: Bundle, device: str) -> None:
         self._runner = bundle.load_on(device)
         self.cpu = replace(this_cpu(), name=self._runner.name, cores=1)
         self.upscale = self._runner.upscale
+
+    def cores(self, _threads: int) -> tuple[int, ...]:
+        """None that have numbers."""
+        return ()
 
     def times(self, pixels: Pixels, _threads: int, plan: Plan) -> list[float]:
         """Seconds of each repeat on u8 (h, w, C), transfers included."""
@@ -88,9 +114,17 @@ class OnDevice:
 
 @dataclass(frozen=True)
 class Row:
-    """Figures for a number of threads; ``functions``: seconds of each function of the network, if asked for."""
+    """Figures for a number of threads.
+
+    Attributes:
+        threads: how many.
+        cores: numbers of those that they ran on; empty: wherever the system put them.
+        timing: of the network.
+        functions: seconds of each function of the network, if asked for.
+    """
 
     threads: int
+    cores: tuple[int, ...]
     timing: Timing
     functions: Mapping[str, float] = field(default_factory=dict)
 
@@ -102,13 +136,15 @@ def bench(
     """Time a bundle on noise of ``size`` (height, width), for each number of threads (default: 1 and all).
 
     Raises:
+        InputError: the machine has fewer cores than threads.
         VerificationError: its golden picture comes out otherwise on this machine; nothing is timed then.
         BoardError: the machine is a board, and was lost.
     """
+    runs = {count: machine.cores(count) for count in sorted(set(threads or [1, machine.threads]))}
     picture, expected = bundle.golden()
     standard = standard_for(bundle.manifest.precision, bundle.manifest.coverage.float_operators)
     compare("golden picture", machine.upscale(picture), expected, standard)
     pixels = np.random.default_rng(0).integers(0, 256, (*size, bundle.manifest.channels), dtype=np.uint8)
-    for count in sorted(set(threads or [1, machine.cpu.cores])):
+    for count, cores in runs.items():
         timing = summarize(machine.times(pixels, count, plan), warm_up=plan.warm_up)
-        yield Row(count, timing, machine.functions(pixels, count, _FUNCTION_REPEATS) if functions else {})
+        yield Row(count, cores, timing, machine.functions(pixels, count, _FUNCTION_REPEATS) if functions else {})

@@ -37,10 +37,31 @@ inline std::string cpuinfo() {
   return text;
 }
 
-inline int64_t cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+// The cores that the server was given when it started; sessions choose among them.
+inline const std::vector<int>& cores() {
+  static const std::vector<int> numbers = [] {
+    std::vector<int> found;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    sched_getaffinity(0, sizeof set, &set);
+    for (int number = 0; number < CPU_SETSIZE; ++number)
+      if (CPU_ISSET(number, &set)) found.push_back(number);
+    return found;
+  }();
+  return numbers;
+}
+
+// [[number, speed], ...]: speeds compare cores of one device; 0 where the system does not tell.
+inline ffi::json::Array tell_cores() {
+  ffi::json::Array told;
+  for (int number : cores()) {
+    const std::string folder = "/sys/devices/system/cpu/cpu" + std::to_string(number);
+    int64_t speed = 0;
+    for (const char* name : {"/cpu_capacity", "/cpufreq/cpuinfo_max_freq"})
+      if (!speed) speed = atoll(first_line((folder + name).c_str()).c_str());
+    told.push_back(ffi::json::Array{int64_t{number}, speed});
+  }
+  return told;
 }
 
 // `folder`: where uploads go. `previous`: how the last session ended, empty if it ended well.
@@ -51,7 +72,7 @@ inline ffi::json::Object describe(const std::string& folder, const std::string& 
   statvfs(folder.c_str(), &disk);
   ffi::json::Object board;
   auto set = [&board](const char* key, ffi::Any value) { board.Set(ffi::String(key), value); };
-  set("protocol", int64_t{1});
+  set("protocol", int64_t{2});
   set("tvm", ffi::String(CLIPFREE_TVM));
   set("tvm_ffi", ffi::String(CLIPFREE_TVM_FFI));
   set("machine", ffi::String(system.machine));
@@ -62,7 +83,7 @@ inline ffi::json::Object describe(const std::string& folder, const std::string& 
   set("hwcap", ffi::String(std::to_string(getauxval(AT_HWCAP))));
   set("hwcap2", ffi::String(std::to_string(getauxval(AT_HWCAP2))));
 #endif
-  set("cores", cores());
+  set("cores", tell_cores());
   set("free_bytes", static_cast<int64_t>(disk.f_bavail) * static_cast<int64_t>(disk.f_frsize));
   set("millicelsius", ffi::String(first_line("/sys/class/thermal/thermal_zone0/temp")));
   set("previous", ffi::String(previous));

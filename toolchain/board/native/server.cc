@@ -192,7 +192,8 @@ int main(int count, char** words) {
   struct sigaction stop{};
   stop.sa_handler = [](int) { stopped = 1; };
   for (int number : {SIGINT, SIGTERM}) sigaction(number, &stop, nullptr);
-  setenv("TVM_NUM_THREADS", std::to_string(cores()).c_str(), /*overwrite=*/0);  // by itself TVM takes half of an x86
+  setenv("TVM_NUM_THREADS", std::to_string(cores().size()).c_str(), /*overwrite=*/0);  // it would take half of an x86
+  setenv("TVM_BIND_THREADS", "0", /*overwrite=*/0);  // sessions do that
   try {
     if (access(options.folder.c_str(), W_OK | X_OK) != 0) throw failed(options.folder);
     Server(options).run();

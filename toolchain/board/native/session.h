@@ -54,6 +54,17 @@ class Stopwatch {
   std::map<std::string, std::pair<double, int64_t>> laps_;
 };
 
+// Let every thread of this process, and those that come, run on these cores only: numbers separated by commas.
+inline void pin(const std::string& numbers) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::istringstream words(numbers);
+  for (std::string word; std::getline(words, word, ',');) CPU_SET(atoi(word.c_str()), &set);
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task"))
+    if (sched_setaffinity(atoi(thread.path().filename().c_str()), sizeof set, &set) != 0 && errno != ESRCH)
+      TVM_FFI_THROW(ValueError) << "cannot run on cores " << numbers << ": " << strerror(errno);
+}
+
 // The functions that a client may call beside those of TVM's runtime. `previous`: how the last session ended.
 inline void register_functions(const std::string& folder, const std::string& previous) {
   auto provide = [](const char* name, auto function) {
@@ -71,13 +82,10 @@ inline void register_functions(const std::string& folder, const std::string& pre
     if (!written) TVM_FFI_THROW(IOError) << "cannot store " << name << ": " << strerror(reason);
   });
   provide("clipfree.board.describe", [=]() { return ffi::json::Stringify(describe(folder, previous)); });
-  // `mode`: see TVM's runtime.config_threadpool. `cpus`: numbers separated by commas, for the modes that need them.
-  provide("clipfree.board.threads", [](int64_t mode, int64_t count, ffi::String cpus) {
-    ffi::Function configure = ffi::Function::GetGlobalRequired("runtime.config_threadpool");
-    ffi::Array<ffi::String> chosen;
-    std::istringstream words{std::string(cpus)};
-    for (std::string cpu; std::getline(words, cpu, ',');) chosen.push_back(cpu);
-    chosen.empty() ? configure(mode, count) : configure(mode, count, chosen);
+  // Calls use so many threads, on these cores: numbers separated by commas.
+  provide("clipfree.board.threads", [](int64_t count, ffi::String cpus) {
+    pin(std::string(cpus));
+    ffi::Function::GetGlobalRequired("runtime.config_threadpool")(int64_t{1}, count);
   });
   static Stopwatch stopwatch;
   provide("clipfree.board.stopwatch", []() { return stopwatch.instrument(); });
