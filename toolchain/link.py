@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,11 @@ class Linker:
     triple: str
     source: str
     flags: tuple[str, ...] = _COMPILER
+
+    @property
+    def compiles(self) -> bool:
+        """Whether it takes C as well as objects."""
+        return self.flags is not _LD
 
     def __call__(
         self, output: str, objects: str | Iterable[str], options: Iterable[str] | None = None, **_: Any
@@ -92,7 +97,31 @@ def find_linker(triple: str, *, environment: Mapping[str, str] | None = None) ->
     Raises:
         TargetError: there is none, or ``$CC`` names a program that does not exist.
     """
-    environment = os.environ if environment is None else environment
+    return _first(_linkers(triple, os.environ if environment is None else environment),
+                  f"there is no linker for {triple} on this machine", _install(triple))
+
+
+def find_c_compiler(triple: str, *, environment: Mapping[str, str] | None = None) -> Linker:
+    """The first of `find_linker`'s that compiles C too.
+
+    Raises:
+        TargetError: there is none, or ``$CC`` names a program that does not exist.
+    """
+    found = _linkers(triple, os.environ if environment is None else environment)
+    hint = _INSTALL if is_native(triple) else (
+        f"install one with `pip install ziglang` (no root needed) or `apt install gcc-{_gnu(triple)}`")
+    return _first((linker for linker in found if linker.compiles),
+                  f"there is no C compiler for {triple} on this machine", hint)
+
+
+def _first(linkers: Iterator[Linker], message: str, hint: str) -> Linker:
+    for linker in linkers:
+        return linker
+    raise TargetError(message, hint=hint)
+
+
+def _linkers(triple: str, environment: Mapping[str, str]) -> Iterator[Linker]:
+    """All that could link for ``triple``, best first."""
     path = environment.get("PATH", "")
     native = is_native(triple)
     for variable in ("CXX", "CC"):
@@ -104,18 +133,18 @@ def find_linker(triple: str, *, environment: Mapping[str, str] | None = None) ->
                 f"${variable} names {command[0]}, which is not on this machine", hint=f"correct or unset {variable}"
             )
         if native or _made_for(command, triple):
-            return Linker(command, triple, f"${variable}")
+            yield Linker(command, triple, f"${variable}")
     names = ["cc", "gcc", "clang"] if native else [f"{_gnu(triple)}-gcc", f"{_gnu(triple)}-g++"]
     for name in names:
         found = shutil.which(name, path=path)
         if found:
             # The libc that a compiler for GNU/Linux would name is not Android's.
             own = ("-nostdlib",) if "android" in triple else ()
-            return Linker((found,), triple, "PATH", (*_COMPILER, *own))
+            yield Linker((found,), triple, "PATH", (*_COMPILER, *own))
     for name in () if native else (f"{_gnu(triple)}-ld", "ld.lld"):
         found = shutil.which(name, path=path)
         if found:
-            return Linker((found,), triple, "PATH", _LD)
+            yield Linker((found,), triple, "PATH", _LD)
     if importlib.util.find_spec("ziglang") is not None:
         # What a library needs of libc comes from the program that loads it; zig would build one first, for a minute.
         # Divisions of 64 bits, which 32-bit Arm does by calls, need not come from there.
@@ -123,8 +152,7 @@ def find_linker(triple: str, *, environment: Mapping[str, str] | None = None) ->
         if architecture(triple) == "armv7a":
             bare += ("-lcompiler_rt", "-Wl,--gc-sections")
         command = (sys.executable, "-m", "ziglang", "cc", "-target", triple.replace("armv7a-", "arm-"))
-        return Linker(command, triple, "ziglang", (*_COMPILER, *bare))
-    raise TargetError(f"there is no linker for {triple} on this machine", hint=_install(triple))
+        yield Linker(command, triple, "ziglang", (*_COMPILER, *bare))
 
 
 def is_native(triple: str) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,8 @@ from toolchain.bundle import Bundle
 from toolchain.cores import choose
 from toolchain.cpu import Cpu
 from toolchain.errors import BoardError
+from toolchain.opencl.files import read_plan
+from toolchain.opencl.host import kind_of
 from toolchain.process import Died, Worker
 from toolchain.runtime.measure import Plan
 
@@ -32,6 +35,7 @@ WAIT = 10.0
 """Seconds to wait for a busy board."""
 
 _SLOWEST_LINK = 100e3  # bytes a second below which a connection counts as dead
+_SLOWEST_BUILD = 20.0  # seconds for a kernel, beyond which a driver counts as hanging
 _SLOWEST_BOARD = 2e6  # multiply-accumulates a second below which a network counts as hanging; emulators reach some 1e7
 
 
@@ -60,6 +64,7 @@ class Board:
         self.place, self._threads, self._cpus = place, threads, cpus
         self._worker = Worker(command)
         self._macs = 0.0
+        self._device: Cpu | None = None
         self._folder = contextlib.ExitStack()
         try:
             opened = connect(self._worker, place, wait)
@@ -87,21 +92,21 @@ class Board:
 
     @property
     def cpu(self) -> Cpu:
-        """Its processor."""
-        return self.description.cpu
+        """Its processor, or the OpenCL device that runs the loaded network: one core, whatever it has."""
+        return self._device or self.description.cpu
 
     @property
     def threads(self) -> int:
         """How many are worth a try: one for each of the cores that they may run on, or each big one."""
-        return len(self.cores(1))
+        return len(self.cores(1)) or 1
 
     def cores(self, threads: int) -> tuple[int, ...]:
-        """Numbers of the cores that so many threads run on.
+        """Numbers of the cores that so many threads run on; none with an OpenCL device, whose driver puts them.
 
         Raises:
             InputError: there are too few.
         """
-        return choose(self.description.cores, self._cpus, threads, "the board")
+        return () if self._device else choose(self.description.cores, self._cpus, threads, "the board")
 
     def round_trip(self) -> float:
         """Send a megabyte there and back; returns the seconds that a call takes.
@@ -122,11 +127,34 @@ class Board:
             BundleError: it is not for this board's processor, or another TVM made it.
             BoardError: the library does not fit, cannot be loaded, or the board was lost.
         """
-        bundle.check_machine(self.cpu, self.description.versions, name="the board", target="TARGET")
+        bundle.check_machine(self.description.cpu, self.description.versions, name="the board", target="TARGET")
         library = bundle.path / bundle.manifest.library
-        limit = 10 + library.stat().st_size / _SLOWEST_LINK
-        self._ask("load", limit, "loading the library", library=str(library.resolve()))
+        self._load("load", library, 10.0)
+        self._device, self._macs = None, bundle.manifest.macs_per_pixel
+
+    def load_opencl(self, bundle: Bundle, device: str | None = None) -> None:
+        """Send the host part of a bundle with OpenCL kernels, which builds them on a device.
+
+        Args:
+            bundle: for an OpenCL device.
+            device: "opencl-cpu" or "opencl-gpu"; None for a GPU, or where there is none, for what there is.
+
+        Raises:
+            BundleError: the bundle has no host part, or not for this board's processor.
+            TargetError: devices are not called so.
+            BoardError: the board has no such device, it cannot run the kernels, or the board was lost.
+        """
+        library = bundle.host_library(self.description.cpu, name="the board")
+        plan = read_plan(bundle.path / bundle.manifest.library)
+        kernels = [launch.kernel for launch in plan.launches]
+        answer = self._load("load_opencl", library, 10 + _SLOWEST_BUILD * len(kernels), kind=kind_of(device),
+                            scale=plan.scale, kernels=kernels)
+        self._device = replace(self.description.cpu, name=answer["device"], cores=1)
         self._macs = bundle.manifest.macs_per_pixel
+
+    def _load(self, operation: str, library: Path, limit: float, **values: Any) -> dict[str, Any]:
+        return self._ask(operation, limit + library.stat().st_size / _SLOWEST_LINK, "loading the library",
+                         library=str(library.resolve()), **values)
 
     def upscale(self, pixels: Pixels) -> Pixels:
         """Run the loaded network on u8 (h, w, C).
@@ -160,7 +188,7 @@ class Board:
             BoardError: the library failed or crashed, or the board was lost.
         """
         found = self._run("functions", pixels, threads, repeats * self._once(pixels), repeats=repeats)
-        return {name: float(lap[0]) / repeats for name, lap in found["laps"].items()}
+        return {name: float(seconds) for name, seconds in found["seconds"].items()}
 
     def _once(self, pixels: Pixels) -> float:
         height, width, channels = (int(extent) for extent in pixels.shape)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from toolchain.board.networks import Network, OnCpu, OnOpenCl
 from toolchain.board.session import Session
 from toolchain.process import answer
-
-_ENTRY = "main"
 
 
 class Talk:
     """The operations; a session is opened by the first, a library loaded by the second."""
 
     session: Session
-    machine: Any
+    network: Network
 
     def connect(self, request: dict[str, Any]) -> dict[str, Any]:
         """``host``, ``port``, ``key``, ``wait``: open a session; the board's address, and what it says of itself."""
@@ -35,49 +33,47 @@ class Talk:
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         """``library``: a file to upload and load."""
-        from tvm.runtime.vm import VirtualMachine
-
         with self.session.guard():
-            self.machine = VirtualMachine(self.session.load(Path(request["library"])), self.session.device)
+            self.network = OnCpu(self.session, self.session.load(Path(request["library"])))
         return {}
+
+    def load_opencl(self, request: dict[str, Any]) -> dict[str, Any]:
+        """``library``, ``kind``, ``scale``, ``kernels``: the same for an OpenCL device; its name."""
+        with self.session.guard():
+            library = self.session.load(Path(request["library"]))
+            network = OnOpenCl(self.session, library, request["kind"], request["scale"], request["kernels"])
+            self.network = network
+            return {"device": network.device}
 
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
         """``input``, ``output``, ``threads``, ``cores``: run the network from one .npy file to another."""
         with self.session.guard():
-            self._bind(np.load(request["input"], allow_pickle=False), request)
-            self.machine.invoke_stateful(_ENTRY)
-            np.save(request["output"], self.machine.get_outputs(_ENTRY).numpy())
+            self._bind(request)
+            np.save(request["output"], self.network.run())
         return {}
 
     def time(self, request: dict[str, Any]) -> dict[str, Any]:
         """``input``, ``threads``, ``cores``, ``repeats``, ``cool_down``: seconds of each run, by the board's clock."""
         with self.session.guard():
-            self._bind(np.load(request["input"], allow_pickle=False), request)
-            timer = self.machine.time_evaluator(
-                "invoke_stateful", self.session.device, number=1, repeat=request["repeats"],
-                cooldown_interval_ms=round(1000 * request["cool_down"]))  # fmt: skip
-            return {"seconds": list(timer(_ENTRY).results)}
+            self._bind(request)
+            return {"seconds": self.network.times(request["repeats"], request["cool_down"])}
 
     def functions(self, request: dict[str, Any]) -> dict[str, Any]:
-        """``input``, ``threads``, ``cores``, ``repeats``: seconds and calls of each function of the network."""
+        """``input``, ``threads``, ``cores``, ``repeats``: seconds of each function, mean of all runs."""
         with self.session.guard():
-            self._bind(np.load(request["input"], allow_pickle=False), request)
-            self.machine.set_instrument("clipfree.board.stopwatch")
-            for _ in range(request["repeats"]):
-                self.machine.invoke_stateful(_ENTRY)
-            return {"laps": json.loads(self.session.laps())}
+            self._bind(request)
+            return {"seconds": self.network.functions(request["repeats"])}
 
-    def _bind(self, pixels: Any, request: dict[str, Any]) -> None:
-        self.session.threads(request["threads"], request["cores"])
-        self.machine.set_input(_ENTRY, self.session.tensor(pixels))
+    def _bind(self, request: dict[str, Any]) -> None:
+        self.network.bind(np.load(request["input"], allow_pickle=False), request["threads"], request["cores"])
 
 
 def main() -> None:
     """Answer the requests on stdin until it ends."""
     os.environ["TVM_USE_RUNTIME_LIB"] = "1"  # the compiler, 240 MB, is not needed here
     talk = Talk()
-    answer({"connect": talk.connect, "echo": talk.echo, "load": talk.load, "run": talk.run, "time": talk.time,
-            "functions": talk.functions})  # fmt: skip
+    answer({"connect": talk.connect, "echo": talk.echo, "load": talk.load, "load_opencl": talk.load_opencl,
+            "run": talk.run, "time": talk.time, "functions": talk.functions})  # fmt: skip
 
 
 if __name__ == "__main__":

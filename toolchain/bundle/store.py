@@ -64,11 +64,9 @@ class Bundle:
         made, there = self.manifest.versions, versions or Versions.installed()
         wanted = self.manifest.target
         if wanted.gpu is not None:
-            raise BundleError(f"{self.path} holds OpenCL kernels, no library",
+            raise BundleError(f"{self.path} holds OpenCL kernels, no library for a CPU",
                               hint="run them with --device opencl-cpu or --device opencl-gpu")
-        if cpu.machine not in machines(wanted.triple):
-            message = f"{self.path} is for {architecture(wanted.triple)}, {name} is {cpu.machine}"
-            raise BundleError(message, hint=_again(target))
+        self._check_architecture(cpu, name, target)
         missing = wanted.missing_on(cpu)
         if missing:
             message = f"{self.path} was compiled for {wanted.name}: the CPU of {name} lacks {', '.join(missing)}"
@@ -77,6 +75,19 @@ class Bundle:
             if old != new:
                 message = f"{self.path} was made with {package} {old}, {name} has {new}"
                 raise BundleError(message, hint=f"deploy the model again or `pip install {package}=={old}`")
+
+    def host_library(self, cpu: Cpu, *, name: str) -> Path:
+        """The library that runs the OpenCL kernels on a machine called ``name`` with this CPU.
+
+        Raises:
+            BundleError: the bundle has none, holds no OpenCL kernels, or the machine has another architecture.
+        """
+        self._check_opencl()
+        self._check_architecture(cpu, name, "TARGET")
+        if LIBRARY not in self.manifest.files:
+            raise BundleError(f"{self.path} was made without {LIBRARY}, for want of a C compiler for "
+                              f"{self.manifest.target.triple}", hint="install one and deploy the model again")
+        return self.path / LIBRARY
 
     def load(self, *, threads: int | None = None) -> Runner:
         """Load the library, which executes code of the bundle.
@@ -99,9 +110,7 @@ class Bundle:
         """
         from toolchain.opencl.files import load_runner
 
-        if self.manifest.target.gpu is None:
-            raise BundleError(f"{self.path} holds a library for {self.manifest.target.name}, no OpenCL kernels",
-                              hint="leave --device away, or deploy for opencl-cpu, mali-g78 or adreno-740")
+        self._check_opencl()
         return load_runner(self.path / self.manifest.library, device)
 
     def model(self) -> onnx.ModelProto:
@@ -143,6 +152,17 @@ class Bundle:
     def size(self) -> int:
         """Bytes of all files but the manifest."""
         return sum(record.size for record in self.manifest.files.values())
+
+    def _check_opencl(self) -> None:
+        if self.manifest.target.gpu is None:
+            raise BundleError(f"{self.path} holds a library for {self.manifest.target.name}, no OpenCL kernels",
+                              hint="leave --device away, or deploy for opencl-cpu, mali-g78 or adreno-740")
+
+    def _check_architecture(self, cpu: Cpu, name: str, target: str) -> None:
+        triple = self.manifest.target.triple
+        if cpu.machine not in machines(triple):
+            raise BundleError(f"{self.path} is for {architecture(triple)}, {name} is {cpu.machine}",
+                              hint=_again(target))
 
     def _read(self, name: str) -> bytes:
         if name not in self.manifest.files:

@@ -49,13 +49,13 @@ def bench(
 
     console = Console(as_json=as_json)
     height, width = parse_size(size)
-    if device is not None and (threads or cpus is not None):
-        raise InputError("an OpenCL device has no --threads and no --cpus", hint="leave them away")
     with (
         reach(rpc, tracker, key, ssh) as place,
         machine_for(bundle, place, wait=wait, cpus=cpus, device=device) as (opened, machine),
     ):
         manifest, cpu = opened.manifest, machine.cpu
+        if manifest.target.gpu is not None and (threads or cpus is not None):
+            raise InputError("an OpenCL device has no --threads and no --cpus", hint="leave them away")
         work = manifest.macs_per_pixel * height * width
         sizes = f"{width} x {height} to {width * manifest.scale} x {height * manifest.scale}"
         title = TITLES[manifest.precision]

@@ -58,6 +58,7 @@ def serve(
     """Let this machine be a board, until interrupted."""
     from toolchain.board.pack import SERVER, cached_pack
     from toolchain.board.place import TRACKER_PORT, parse_address
+    from toolchain.opencl.device import drivers_of_pip
 
     if (tracker is None) != (key is None):
         raise InputError("--tracker and --key belong together")
@@ -66,7 +67,7 @@ def serve(
         words += ["--tracker", str(parse_address(tracker, "--tracker", TRACKER_PORT)), "--key", key]
     words += ["--address", address] if address else []
     server = cached_pack() / SERVER
-    os.execv(server, [str(server), *words])
+    os.execve(server, [str(server), *words], {**os.environ, **drivers_of_pip()})
 
 
 @app.command("tracker")

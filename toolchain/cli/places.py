@@ -26,7 +26,10 @@ Ssh = Annotated[
 ]  # fmt: skip
 Wait = Annotated[float, typer.Option("--wait", min=0.0, help="Seconds to wait for a board that is busy.")]
 
-Device = Annotated[str | None, typer.Option("--device", help="opencl-cpu or opencl-gpu, for OpenCL kernels.")]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="opencl-cpu or opencl-gpu, for OpenCL kernels; on a board not needed."),
+]
 
 
 @contextmanager
@@ -55,10 +58,10 @@ def machine_for(
     path: Path, place: Place | None, *, wait: float, threads: int | None = None, cpus: str | None = None,
     device: str | None = None,
 ) -> Iterator[tuple[Bundle, Machine]]:  # fmt: skip
-    """The opened bundle, and what runs it: this machine, its OpenCL ``device``, or the board at ``place``.
+    """The opened bundle, and what runs it: this machine or the board at ``place``, or the OpenCL ``device`` there.
 
     Raises:
-        InputError: ``device`` does not go together with a board or with threads, or there are no such cores.
+        InputError: ``device`` does not go together with threads, or there are no such cores.
         BundleError: the bundle is damaged, or the machine cannot run it.
         TargetError: there is no such device, or it cannot run the kernels.
         BoardError: the board cannot be reached, or stays busy for ``wait`` seconds.
@@ -67,17 +70,15 @@ def machine_for(
     from toolchain.bundle import open_bundle
     from toolchain.runtime.bench import Here, OnDevice
 
-    if device is not None:
-        if place is not None or threads is not None:
-            raise InputError("--device names an OpenCL device of this machine, which has no --threads and no board",
-                             hint="leave them away")
-        opened = open_bundle(path, for_this_machine=False)
-        yield opened, OnDevice(opened, device)
-        return
-    opened = open_bundle(path, for_this_machine=place is None)
+    if device is not None and threads is not None:
+        raise InputError("an OpenCL device has no --threads", hint="leave them away")
+    opened = open_bundle(path, for_this_machine=place is None and device is None)
     if place is None:
-        yield opened, Here(opened, threads, cpus)
+        yield opened, Here(opened, threads, cpus) if device is None else OnDevice(opened, device)
         return
     with Board(place, wait=wait, threads=threads, cpus=cpus) as board:
-        board.load(opened)
+        if opened.manifest.target.gpu is None and device is None:
+            board.load(opened)
+        else:
+            board.load_opencl(opened, device)
         yield opened, board

@@ -17,13 +17,14 @@ from toolchain.deploy.content import make_manifest, make_report, write_files
 from toolchain.deploy.prepare import prepare_normalized, prepare_quantized
 from toolchain.deploy.progress import Event, Progress
 from toolchain.deploy.request import Request, bundle_path
+from toolchain.errors import TargetError
 from toolchain.images import ImageSet
-from toolchain.link import find_linker
+from toolchain.link import Linker, find_c_compiler, find_linker
 from toolchain.obstacle import obstacle
 from toolchain.precision import INT8, read_precision
 from toolchain.report.network import Network, describe_network
 from toolchain.stages import Stages, real_stages
-from toolchain.targets import find_target
+from toolchain.targets import Target, find_target
 from toolchain.verify import Verified, make_cases, standard_for, verdict, verify
 
 Pixels = npt.NDArray[np.uint8]
@@ -69,11 +70,11 @@ def deploy(
     line = Progress(progress)
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
     target = find_target(request.target)
-    linker = find_linker(target.triple) if target.gpu is None else None
+    linker, lacking = _linker_for(target)
     stages = stages or real_stages()
     prepare = prepare_quantized if read_precision(request.precision) == INT8 else prepare_normalized
     prepared = prepare(request, stages, target, line)
-    model, warnings = prepared.model, prepared.warnings
+    model, warnings = prepared.model, (*prepared.warnings, *lacking)
     path = bundle_path(request.out, request.title)
     unseen = obstacle(target)
     with store.new_bundle(path) as folder:
@@ -85,8 +86,7 @@ def deploy(
         with line.step("link") as note:
             library = folder / store.library_of(target)
             compiled.export(library, linker)
-            note(f"{library.stat().st_size / 1e3:.0f} kB with {' '.join(linker.command)}" if linker
-                 else f"{len(compiled.kernels)} kernels in OpenCL C, left to the device's compiler")
+            note(_linked(folder / store.LIBRARY, linker) if linker else "no library, for want of a C compiler")
         with line.step("verify") as note:
             picture = _natural(prepared.photos, model.channels)
             reference = prepared.reference()
@@ -106,6 +106,20 @@ def deploy(
             store.open_bundle(folder, for_this_machine=False)
             note(str(path))
     return Deployment(path, manifest, network, report, verified, warnings, line.seconds)
+
+
+def _linker_for(target: Target) -> tuple[Linker | None, tuple[str, ...]]:
+    """What makes the library for ``target``, or a warning: kernels for OpenCL are of use without one."""
+    if target.gpu is None:
+        return find_linker(target.triple), ()
+    try:
+        return find_c_compiler(target.triple), ()
+    except TargetError as error:
+        return None, (f"made without {store.LIBRARY}, which boards and apps use: {error.message}; {error.hint}",)
+
+
+def _linked(library: Path, linker: Linker) -> str:
+    return f"{library.stat().st_size / 1e3:.0f} kB with {' '.join(linker.command)}"
 
 
 def _natural(photos: ImageSet | None, channels: int) -> Pixels | None:

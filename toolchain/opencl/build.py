@@ -8,13 +8,15 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolchain.bundle import LIBRARY
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.vectors import vectors_for
 from toolchain.lower import Coverage, Kernel, lower_model
 from toolchain.lower.float_lowering import lower_float_model
 from toolchain.opencl.choose import Choice, by_estimate
-from toolchain.opencl.files import CONSTANTS, KERNELS
+from toolchain.opencl.files import CONSTANTS, HOST, KERNELS
 from toolchain.opencl.float_lower import float_program
+from toolchain.opencl.host import compile_sources, write_sources
 from toolchain.opencl.launches import Figures, Program
 from toolchain.opencl.lower import program
 from toolchain.opencl.prelude import FLOATS, prelude
@@ -70,18 +72,25 @@ class CompiledKernels:
         """None: the network runs layer by layer."""
         return 0
 
-    def export(self, path: Path, _linker: Linker | None) -> None:
-        """Write the plan to ``path``, and beside it the constants and the kernels' sources.
+    def export(self, path: Path, linker: Linker | None) -> None:
+        """Write the plan to ``path``, beside it the constants, the kernels' sources and those of the host part, and
+        with a C compiler the host part itself, a library in the folder above.
 
         Raises:
             OSError: they cannot be written.
+            TargetError: the compiler fails.
         """
         folder = path.parent / KERNELS
         folder.mkdir(parents=True)
         path.write_text(self.program.plan.to_json(), encoding="utf-8")
         path.with_name(CONSTANTS).write_bytes(self.program.constants)
-        for kernel in self.program.kernels:
-            (folder / f"{kernel.name}.cl").write_text(self.prelude + kernel.code, encoding="utf-8")
+        kernels = {kernel.name: self.prelude + kernel.code for kernel in self.program.kernels}
+        for name, code in kernels.items():
+            (folder / f"{name}.cl").write_text(code, encoding="utf-8")
+        sources = path.with_name(HOST)
+        write_sources(sources, self.program.plan, kernels, self.program.constants)
+        if linker is not None:
+            compile_sources(sources, path.parent.parent / LIBRARY, linker)
 
 
 def compile_opencl(model: QuantizedModel, gpu: Gpu, tuning: Tuning) -> CompiledKernels:

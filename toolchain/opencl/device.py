@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+from ctypes.util import find_library
+from pathlib import Path
 from typing import Any
 
 from toolchain.errors import TargetError
@@ -18,8 +22,7 @@ def find_device(name: str) -> Any:
     Raises:
         TargetError: no such kind, no pyopencl, no such device, or it rounds otherwise than the kernels need.
     """
-    if name not in KINDS:
-        raise TargetError(f"--device {name} is not known", hint=f"give {' or '.join(KINDS)}")
+    check_name(name)
     cl = import_pyopencl()
     kind = getattr(cl.device_type, KINDS[name])
     try:
@@ -35,6 +38,16 @@ def find_device(name: str) -> Any:
     return device
 
 
+def check_name(name: str) -> None:
+    """See whether ``name`` is a key of `KINDS`.
+
+    Raises:
+        TargetError: it is not.
+    """
+    if name not in KINDS:
+        raise TargetError(f"--device {name} is not known", hint=f"give {' or '.join(KINDS)}")
+
+
 def import_pyopencl() -> Any:
     """The module pyopencl.
 
@@ -46,3 +59,18 @@ def import_pyopencl() -> Any:
     except ImportError as error:
         raise TargetError("running OpenCL kernels needs pyopencl", hint="`pip install 'clipfree[opencl]'`") from error
     return pyopencl
+
+
+def drivers_of_pip() -> dict[str, str]:
+    """Environment variables by which a program without Python finds PoCL as the extra ``opencl`` brings it.
+
+    Empty where it is not installed, or not needed: the machine has OpenCL of its own, or another one was named.
+    """
+    spec = importlib.util.find_spec("pyopencl")
+    if "CLIPFREE_OPENCL" in os.environ or find_library("OpenCL") or spec is None or spec.origin is None:
+        return {}
+    home = Path(spec.origin).parent
+    loaders, drivers = (sorted(home.glob(f".libs/{name}*.so*")) for name in ("libOpenCL", "libpocl"))
+    if not loaders or not drivers:
+        return {}
+    return {"CLIPFREE_OPENCL": str(loaders[0]), "OCL_ICD_VENDORS": str(drivers[0]), "PYOPENCL_HOME": str(home)}

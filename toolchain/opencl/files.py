@@ -1,4 +1,4 @@
-"""A network for OpenCL as files: the plan, the constants beside it, and a source for every kernel."""
+"""A network for OpenCL as files: the plan, beside it the constants, a source for every kernel, and the host part."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from toolchain.errors import BundleError
 from toolchain.opencl.device import find_device
-from toolchain.opencl.plan import parse_plan
+from toolchain.opencl.plan import Plan, parse_plan
 from toolchain.opencl.runner import OpenClRunner
 
-PLAN, CONSTANTS, KERNELS = "plan.json", "constants.bin", "kernels"
+CONSTANTS, KERNELS, HOST = "constants.bin", "kernels", "host"
 
 
 def load_runner(plan: Path, device: str) -> OpenClRunner:
@@ -20,8 +20,8 @@ def load_runner(plan: Path, device: str) -> OpenClRunner:
         TargetError: there is no such device, or it cannot run the kernels.
     """
     found = find_device(device)
+    read = read_plan(plan)
     try:
-        read = parse_plan(plan.read_bytes(), str(plan))
         constants = plan.with_name(CONSTANTS).read_bytes()
         sources = {launch.kernel: (plan.parent / KERNELS / f"{launch.kernel}.cl").read_text(encoding="utf-8")
                    for launch in read.launches}
@@ -30,3 +30,15 @@ def load_runner(plan: Path, device: str) -> OpenClRunner:
     if any(c.offset + 4 * c.count > len(constants) for c in read.constants):
         raise BundleError(f"{plan.with_name(CONSTANTS)} is too short", hint="deploy the model again")
     return OpenClRunner(read, sources, constants, found)
+
+
+def read_plan(path: Path) -> Plan:
+    """The launch plan in a file.
+
+    Raises:
+        BundleError: it is missing or damaged.
+    """
+    try:
+        return parse_plan(path.read_bytes(), str(path))
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}", hint="deploy the model again") from error

@@ -1,0 +1,248 @@
+"""The host part of OpenCL bundles: the same bytes on a board and in an app, and sentences where a part is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from tests import boards, sr_models
+from tests.arm import emulator
+from tests.boards import Running, have_compiler
+from tests.lower.nets import Net
+from tests.opencl.devices import device, made
+from tests.standin import QUICK
+from toolchain.board.board import Board
+from toolchain.board.place import Place
+from toolchain.bundle import Bundle, open_bundle
+from toolchain.cli import main
+from toolchain.deploy import Request, deploy
+from toolchain.elf import check_library
+from toolchain.errors import BoardError, BundleError, TargetError
+from toolchain.link import find_c_compiler
+from toolchain.opencl.device import drivers_of_pip
+from toolchain.opencl.host import compile_sources, write_sources
+from toolchain.opencl.prelude import prelude
+from toolchain.runtime.measure import Plan
+from toolchain.targets import find_target
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "upscale_opencl.c"
+HERE, ARM = "x86_64-linux-gnu", "aarch64-linux-gnu"
+
+pytestmark = pytest.mark.skipif(not have_compiler, reason="there is no C compiler here")
+
+
+@pytest.fixture(scope="module")
+def drivers() -> dict[str, str]:
+    """Variables for programs without Python."""
+    device()
+    found = drivers_of_pip()
+    if not found:
+        pytest.skip("the OpenCL here is not that of pip")
+    return {**os.environ, **found}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path, drivers: Mapping[str, str]) -> Bundle:
+    """A small network for this machine's processor."""
+    out = tmp_path_factory.mktemp("host")
+    onnx.save(sr_models.espcn(2, 3, width=8), out / "net.onnx")
+    done = deploy(Request(out / "net.onnx", out, photo_folder, target="opencl-cpu", settings=QUICK))
+    assert done.warnings == ()
+    return open_bundle(done.path, for_this_machine=False)
+
+
+@pytest.fixture
+def board(pack: Path, tmp_path: Path, drivers: Mapping[str, str]) -> Iterator[Running]:
+    with boards.board(pack, tmp_path / "board", env=drivers) as running:
+        yield running
+
+
+def test_on_a_board(board: Running, bundle: Bundle, capsys: pytest.CaptureFixture[str]):
+    picture, expected = bundle.golden()
+    with Board(Place(board.address)) as there:
+        there.load_opencl(bundle, "opencl-cpu")
+        np.testing.assert_array_equal(there.upscale(picture), expected)
+        assert "Portable Computing Language" in there.cpu.name
+        assert len(there.times(picture, 1, Plan(repeats=3))) == 3
+        functions = there.functions(picture, 1, 2)
+        assert functions.keys() == set(bundle.manifest.kernels)
+        assert all(0 < seconds < 10 for seconds in functions.values())
+        there.load_opencl(bundle)    # another size, and a second time
+        np.testing.assert_array_equal(there.upscale(picture[:20, :30])[:30, :50], expected[:30, :50])
+        with pytest.raises(BoardError, match="OpenCL finds no GPU on this device"):
+            there.load_opencl(bundle, "opencl-gpu")
+        with pytest.raises(TargetError, match="--device cuda is not known"):
+            there.load_opencl(bundle, "cuda")
+    on = [str(bundle.path), "--rpc", str(board.address)]
+    assert main(["verify", *on, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["equal"] is True
+    assert main(["bench", *on, "--threads", "2"]) == 2
+    assert "an OpenCL device has no --threads" in capsys.readouterr().err
+
+
+def test_a_board_without_opencl(pack: Path, bundle: Bundle, tmp_path: Path):
+    nothing = {**os.environ, "CLIPFREE_OPENCL": "libabsent.so"}
+    with (
+        boards.board(pack, tmp_path / "board", env=nothing) as running, Board(Place(running.address)) as there,
+        pytest.raises(BoardError, match=r"the board at .*: the OpenCL driver libabsent\.so cannot be loaded"),
+    ):  # fmt: skip
+        there.load_opencl(bundle)
+
+
+def test_what_a_board_cannot_load(board: Running, real_bundle: Bundle, bundle: Bundle, tmp_path: Path):
+    with Board(Place(board.address)) as there:
+        with pytest.raises(BundleError, match="no OpenCL kernels; leave --device away"):
+            there.load_opencl(real_bundle)
+        files = {name: record for name, record in bundle.manifest.files.items() if name != "model.so"}
+        bare = Bundle(bundle.path, type(bundle.manifest)(**{**vars(bundle.manifest), "files": files}))
+        with pytest.raises(BundleError, match=r"made without model\.so, for want of a C compiler for x86_64-linux-gnu"):
+            there.load_opencl(bare)
+
+
+def program(folder: Path, library: Path, headers: Path, triple: str = HERE) -> Path:
+    """The example, compiled as its comment says, beside the library."""
+    path = folder / "upscale_opencl"
+    (folder / "model.so").symlink_to(library)
+    command = [*find_c_compiler(triple).command, "-std=c99", "-Wall", "-Werror", str(EXAMPLE), "-I", str(headers),
+               str(folder / "model.so"), "-ldl", "-Wl,-rpath,$ORIGIN", "-o", str(path)]    # fmt: skip
+    subprocess.run(command, check=True)
+    return path
+
+
+def said(words: list[str], folder: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """What it says when it fails."""
+    (folder / "in.ppm").write_bytes(b"P6\n3 2\n255\n" + bytes(18))
+    done = subprocess.run([*words, folder / "in.ppm", folder / "out.ppm"], capture_output=True, text=True, timeout=60,
+                          env=environment)
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_in_an_app(bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path):
+    app = program(tmp_path, bundle.path / "model.so", bundle.path / "opencl" / "host")
+    picture, expected = bundle.golden()
+    Image.fromarray(picture).save(tmp_path / "small.ppm")
+    subprocess.run([app, tmp_path / "small.ppm", tmp_path / "large.ppm"], check=True, timeout=60, env=drivers)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "large.ppm")), expected)
+    other = {**drivers, "CLIPFREE_OPENCL": "libm.so.6"}
+    assert "libm.so.6 is no driver of OpenCL 1.2: it has no cl" in said([str(app)], tmp_path, other)
+    short = tmp_path / "short.ppm"
+    short.write_bytes(b"P6\n3 2\n255\n" + bytes(17))
+    done = subprocess.run([app, short, "out"], capture_output=True, text=True, env=drivers)
+    assert done.stderr.endswith("short.ppm ends early\n")
+
+
+LIMITED = """
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+typedef int32_t ask(void *, void *, uint32_t, size_t, void *, size_t *);
+int32_t clGetKernelWorkGroupInfo(void *kernel, void *device, uint32_t what, size_t size, void *value, size_t *real) {
+  int32_t code = ((ask *)dlsym(RTLD_NEXT, "clGetKernelWorkGroupInfo"))(kernel, device, what, size, value, real);
+  if (GROUP) *(size_t *)value = GROUP;
+  return code;
+}
+int32_t clGetDeviceInfo(void *device, uint32_t what, size_t size, void *value, size_t *real) {
+  typedef int32_t told(void *, uint32_t, size_t, void *, size_t *);
+  int32_t code = ((told *)dlsym(RTLD_NEXT, "clGetDeviceInfo"))(device, what, size, value, real);
+  if (what == 0x1010 && LARGEST) *(uint64_t *)value = LARGEST;
+  if (what == 0x1005 && ITEMS) ((size_t *)value)[0] = ITEMS;
+  if (what == 0x101B && CRUDE) *(uint64_t *)value = 8;
+  return code;
+}
+"""
+"""A driver in front of the real one, that tells other limits."""
+
+
+def limited(folder: Path, drivers: Mapping[str, str], **limits: int) -> dict[str, str]:
+    """Variables by which programs find that driver."""
+    source, library = folder / "limited.c", folder / "limited.so"
+    source.write_text("#define _GNU_SOURCE\n" + LIMITED)
+    words = [f"-D{name}={limits.get(name, 0)}" for name in ("GROUP", "LARGEST", "ITEMS", "CRUDE")]
+    real = Path(drivers["CLIPFREE_OPENCL"])
+    command = ["cc", *words, "-shared", "-fPIC", "-Wl,--no-as-needed", str(source), str(real),
+               f"-Wl,-rpath,{real.parent}", "-o", str(library)]    # fmt: skip
+    subprocess.run(command, check=True)
+    return {**drivers, "CLIPFREE_OPENCL": str(library)}
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [
+        ({"GROUP": 4}, "runs at most 4 work-items of conv0_5x5_3to8 together, not 128; deploy for a target with"),
+        ({"ITEMS": 2}, "runs at most 2 work-items together along x, conv0_5x5_3to8 wants 16; deploy for a target"),
+        ({"LARGEST": 17}, "cannot hold a tensor of 0 MB; use smaller tiles"),
+        ({"CRUDE": 1}, "does not round float32 to nearest, which the kernels rely on"),
+    ],
+)
+def test_limits_of_a_device(
+    limits: dict[str, int], sentence: str, bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path
+):
+    app = program(tmp_path, bundle.path / "model.so", bundle.path / "opencl" / "host")
+    assert sentence in said([str(app)], tmp_path, limited(tmp_path, drivers, **limits))
+
+
+def sources(folder: Path, nonsense: str = "") -> Path:
+    """The sources of a network's host part, whose last kernel may not compile."""
+    net = Net()
+    found = made(net.model(net.conv(net.conv(net.input, 4), 12), 2), "mali-g78")
+    kernels = {kernel.name: prelude(integer_dot=False) + kernel.code for kernel in found.kernels}
+    kernels[found.kernels[-1].name] += nonsense
+    write_sources(folder, found.plan, kernels, found.constants)
+    return folder
+
+
+def test_a_kernel_that_does_not_build_is_named(drivers: Mapping[str, str], tmp_path: Path):
+    headers = sources(tmp_path / "host", 'void f() { int a = 0["\\\\"] + unknown; }\n')
+    (tmp_path / "made").mkdir()
+    compile_sources(headers, tmp_path / "made.so", find_c_compiler(HERE))
+    app = program(tmp_path / "made", tmp_path / "made.so", headers)
+    told = said([str(app)], tmp_path, drivers)
+    assert "cannot build the kernel conv1_3x3_4to12: OpenCL error -11: " in told
+    assert "unknown" in told
+
+
+@pytest.mark.parametrize("name", ["mali-g52", "mali-g78", "adreno-640", "adreno-740"])
+def test_for_phones(name: str, tmp_path: Path):
+    triple = find_target(name).triple
+    try:
+        compiler = find_c_compiler(triple)
+    except TargetError as error:
+        pytest.skip(str(error))
+    compile_sources(sources(tmp_path / "host"), tmp_path / "model.so", compiler)
+    assert str(check_library(tmp_path / "model.so", triple)) == "ELF 64-bit aarch64 shared library"
+
+
+def test_an_arm_device_without_opencl(tmp_path: Path):
+    command = emulator(find_target("cortex-a76"))
+    headers = sources(tmp_path / "host")
+    compile_sources(headers, tmp_path / "made.so", find_c_compiler(ARM))
+    (tmp_path / "made").mkdir()
+    app = program(tmp_path / "made", tmp_path / "made.so", headers, ARM)
+    assert "there is no OpenCL on this device: neither libOpenCL.so.1 nor" in said([*command, str(app)], tmp_path)
+
+
+def test_without_a_compiler_the_bundle_says_so(
+    bundle: Bundle, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "aarch64-linux-gnu-ld").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "aarch64-linux-gnu-ld").chmod(0o755)
+    if real := shutil.which("ld"):
+        (tmp_path / "ld").symlink_to(real)    # PoCL calls it
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = deploy(Request(bundle.path.parent / "net.onnx", tmp_path, photo_folder, target="mali-g78", settings=QUICK))
+    assert not (done.path / "model.so").exists()
+    assert (done.path / "opencl" / "host" / "clipfree_opencl.h").exists()
+    assert any("made without model.so, which boards and apps use: there is no C compiler for aarch64-linux-android" in w
+               and "apt install gcc-aarch64-linux-gnu" in w for w in done.warnings)

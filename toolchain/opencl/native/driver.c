@@ -1,0 +1,87 @@
+#include "driver.h"
+
+#include <stdarg.h>
+
+void *dlopen(const char *file, int mode);
+void *dlsym(void *library, const char *name);
+char *getenv(const char *name);
+int vsnprintf(char *text, size_t size, const char *format, va_list values);
+
+// By name first, then where Android keeps it out of the loader's way; Mali's OpenCL also lies in its OpenGL driver.
+static const char *const files[] = {
+    "libOpenCL.so.1",
+    "libOpenCL.so",
+    "/vendor/lib64/libOpenCL.so",
+    "/system/vendor/lib64/libOpenCL.so",
+    "/system/lib64/libOpenCL.so",
+    "/vendor/lib64/egl/libGLES_mali.so",
+    "/system/vendor/lib64/egl/libGLES_mali.so",
+    "libmali.so.1",
+    "libmali.so",
+};
+
+int clipfree_say(char message[CLIPFREE_MESSAGE], const char *format, ...) {
+  va_list values;
+  va_start(values, format);
+  vsnprintf(message, CLIPFREE_MESSAGE, format, values);
+  va_end(values);
+  return 0;
+}
+
+static void *load(const char *file) { return dlopen(file, /*RTLD_NOW*/ 2); }
+
+int clipfree_load_driver(struct driver *cl, const char *file, char message[CLIPFREE_MESSAGE]) {
+  const char *name = file ? file : getenv("CLIPFREE_OPENCL");
+  void *library = name ? load(name) : NULL;  // it stays loaded: drivers keep threads
+  if (name && !library) return clipfree_say(message, "the OpenCL driver %s cannot be loaded", name);
+  for (size_t at = 0; !library && at < sizeof files / sizeof *files; ++at) library = load(name = files[at]);
+  if (!library)
+    return clipfree_say(message, "there is no OpenCL on this device: neither %s nor the places where phones keep it "
+                        "hold a driver; name its library in the environment variable CLIPFREE_OPENCL", files[0]);
+  const char *missing = NULL;
+#define CL_LOAD(name, ...) \
+  if (!(*(void **)&cl->name = dlsym(library, #name))) missing = #name;
+  CL_FUNCTIONS(CL_LOAD)
+#undef CL_LOAD
+#define CL_LOAD(type, name, ...) \
+  if (!(*(void **)&cl->name = dlsym(library, #name))) missing = #name;
+  CL_CONSTRUCTORS(CL_LOAD)
+#undef CL_LOAD
+  if (missing) return clipfree_say(message, "%s is no driver of OpenCL 1.2: it has no %s", name, missing);
+  return 1;
+}
+
+static cl_device_id first_device(const struct driver *cl, int64_t type, cl_platform_id *platform) {
+  cl_platform_id platforms[16];
+  uint32_t count = 0;
+  if (cl->clGetPlatformIDs(16, platforms, &count)) return NULL;
+  for (uint32_t at = 0; at < count && at < 16; ++at) {
+    cl_device_id device = NULL;
+    *platform = platforms[at];
+    if (!cl->clGetDeviceIDs(platforms[at], (uint64_t)type & 0xFFFFFFFF, 1, &device, NULL) && device) return device;
+  }
+  return NULL;
+}
+
+int clipfree_find_device(const struct driver *cl, enum clipfree_kind kind, struct device *device,
+                         char message[CLIPFREE_MESSAGE]) {
+  cl_platform_id platform = NULL;
+  device->id = first_device(cl, kind == CLIPFREE_CPU ? CL_TYPE_CPU : CL_TYPE_GPU, &platform);
+  if (!device->id && kind == CLIPFREE_ANY) device->id = first_device(cl, CL_TYPE_ALL, &platform);
+  if (!device->id)
+    return clipfree_say(message, "OpenCL finds no %s on this device",
+                        kind == CLIPFREE_ANY ? "processor" : kind == CLIPFREE_GPU ? "GPU" : "CPU");
+  char name[128] = "", maker[96] = "", version[96] = "";
+  uint64_t rounding = 0;
+  cl->clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof maker, maker, NULL);
+  cl->clGetDeviceInfo(device->id, CL_DEVICE_NAME, sizeof name, name, NULL);
+  cl->clGetDeviceInfo(device->id, CL_DEVICE_VERSION, sizeof version, version, NULL);
+  cl->clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof rounding, &rounding, NULL);
+  cl->clGetDeviceInfo(device->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof device->largest, &device->largest, NULL);
+  cl->clGetDeviceInfo(device->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof device->items, device->items, NULL);
+  snprintf(device->name, sizeof device->name, "%s (%s)", name, maker);
+  device->version = version[7] - '0';  // "OpenCL 3.0 ..."
+  if (!(rounding & CL_FP_ROUND_TO_NEAREST))
+    return clipfree_say(message, "%s does not round float32 to nearest, which the kernels rely on", device->name);
+  return 1;
+}

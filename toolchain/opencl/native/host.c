@@ -1,0 +1,239 @@
+// Runs the launch plan of network.c: what clipfree_opencl.h promises.
+#include "clipfree_opencl.h"
+#include "driver.h"
+#include "network.h"
+
+#define PLAN clipfree_network
+
+struct clipfree {
+  struct driver cl;
+  struct device device;
+  cl_context context;
+  cl_command_queue queue;
+  cl_kernel *kernels;  // one a launch
+  cl_event *events;    // the same
+  cl_mem *memory;      // picture, result, buffers, constants
+  int height, width;   // of the picture that the buffers are for; 0: there are none
+};
+
+static int failed(const struct clipfree *self, char *message, const char *doing, int32_t code) {
+  return clipfree_say(message, "%s cannot %s: OpenCL error %d", self->device.name, doing, (int)code);
+}
+
+static size_t items(const struct extent *extent, int height, int width) {
+  const size_t size = extent->size == WIDTH ? width : extent->size == HEIGHT ? height : 1;
+  return (size + extent->per - 1) / extent->per * extent->times;
+}
+
+static size_t pitch(int width) {
+  return ((size_t)width + PLAN.columns - 1) / PLAN.columns * PLAN.columns + 2 * (size_t)PLAN.side;
+}
+
+// The first line of what a driver says that tells an error, else the first; ends it there.
+static const char *first_error(char *text) {
+  char *first = text;
+  for (char *line = text; *line; ) {
+    char *end = line;
+    int tells = 0;
+    for (; *end && *end != '\n'; ++end)
+      tells |= end[0] == 'e' && end[1] == 'r' && end[2] == 'r' && end[3] == 'o' && end[4] == 'r';
+    const int last = !*end;
+    *end = 0;
+    if (tells) return line;
+    if (last) break;
+    line = end + 1;
+  }
+  return first;
+}
+
+static int build(struct clipfree *self, int at, char *message) {
+  const struct driver *cl = &self->cl;
+  const struct launch *launch = &PLAN.launches[at];
+  const char *source = launch->source;
+  int32_t code = 0;
+  cl_program program = cl->clCreateProgramWithSource(self->context, 1, &source, NULL, &code);
+  if (!program) return failed(self, message, "take a kernel's source", code);
+  // Integer dot products exist in OpenCL C 3.0 only, which every device of OpenCL 3 has; the default is 1.2.
+  code = cl->clBuildProgram(program, 1, &self->device.id, self->device.version >= 3 ? "-cl-std=CL3.0" : "", NULL, NULL);
+  if (!code) self->kernels[at] = cl->clCreateKernel(program, launch->kernel, &code);
+  if (code) {
+    static const size_t most = 1 << 16;
+    char *said = calloc(1, most + 1);
+    if (said && code == CL_FAILED_BUILD)
+      cl->clGetProgramBuildInfo(program, self->device.id, CL_PROGRAM_BUILD_LOG, most, said, NULL);
+    clipfree_say(message, "%s cannot build the kernel %s: OpenCL error %d%s%s", self->device.name, launch->kernel,
+                 (int)code, said && *said ? ": " : "", said ? first_error(said) : "");
+    free(said);
+  }
+  cl->clReleaseProgram(program);
+  if (code) return 0;
+  size_t most = 0;
+  const size_t together = launch->group[0] * launch->group[1] * launch->group[2];
+  code = cl->clGetKernelWorkGroupInfo(self->kernels[at], self->device.id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most,
+                                      NULL);
+  if (code) return failed(self, message, "tell a kernel's work-groups", code);
+  if (together > most)
+    return clipfree_say(message, "%s runs at most %zu work-items of %s together, not %zu; deploy for a target with a "
+                        "smaller work_group", self->device.name, most, launch->kernel, together);
+  for (int axis = 0; axis < 3; ++axis)
+    if (launch->group[axis] > self->device.items[axis])
+      return clipfree_say(message, "%s runs at most %zu work-items together along %c, %s wants %zu; deploy for a target "
+                          "with a smaller work_group", self->device.name, self->device.items[axis], "xyz"[axis],
+                          launch->kernel, launch->group[axis]);
+  return 1;
+}
+
+static cl_mem *constants(const struct clipfree *self) { return self->memory + 2 + PLAN.buffer_count; }
+
+static int prepare(struct clipfree *self, char *message) {
+  const struct driver *cl = &self->cl;
+  int32_t code = 0;
+  self->kernels = calloc(PLAN.launch_count, sizeof *self->kernels);
+  self->events = calloc(PLAN.launch_count, sizeof *self->events);
+  self->memory = calloc(2 + PLAN.buffer_count + PLAN.constant_count, sizeof *self->memory);
+  if (!self->kernels || !self->events || !self->memory) return clipfree_say(message, "there is no memory left");
+  self->context = cl->clCreateContext(NULL, 1, &self->device.id, NULL, NULL, &code);
+  if (!self->context) return failed(self, message, "be used", code);
+  self->queue = cl->clCreateCommandQueue(self->context, self->device.id, CL_QUEUE_PROFILING, &code);
+  if (!self->queue) return failed(self, message, "be given work", code);
+  for (int at = 0; at < PLAN.launch_count; ++at)
+    if (!build(self, at, message)) return 0;
+  for (int at = 0; at < PLAN.constant_count; ++at) {
+    const struct constant *constant = &PLAN.constants[at];
+    constants(self)[at] = cl->clCreateBuffer(self->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST, constant->bytes,
+                                             (void *)(PLAN.data + constant->offset), &code);
+    if (code) return failed(self, message, "hold the weights", code);
+  }
+  return 1;
+}
+
+struct clipfree *clipfree_open(const char *driver, enum clipfree_kind kind, char message[CLIPFREE_MESSAGE]) {
+  struct clipfree *self = calloc(1, sizeof *self);
+  if (!self) {
+    clipfree_say(message, "there is no memory left");
+    return NULL;
+  }
+  if (clipfree_load_driver(&self->cl, driver, message) &&
+      clipfree_find_device(&self->cl, kind, &self->device, message) && prepare(self, message))
+    return self;
+  clipfree_close(self);
+  return NULL;
+}
+
+static void forget_buffers(struct clipfree *self) {
+  self->height = self->width = 0;
+  for (int at = 0; at < 2 + PLAN.buffer_count; ++at)
+    if (self->memory[at]) self->cl.clReleaseMemObject(self->memory[at]);
+  for (int at = 0; at < 2 + PLAN.buffer_count; ++at) self->memory[at] = NULL;
+}
+
+// Buffers for a picture's size, filled with what surrounds the picture.
+static int allocate(struct clipfree *self, int height, int width, char *message) {
+  if (self->height == height && self->width == width) return 1;
+  forget_buffers(self);
+  const uint64_t pixels = (uint64_t)height * (uint64_t)width;
+  for (int at = 0; at < 2 + PLAN.buffer_count; ++at) {
+    const struct buffer *buffer = at < 2 ? NULL : &PLAN.buffers[at - 2];
+    const uint64_t size = buffer ? ((uint64_t)height + 2 * PLAN.margin) * buffer->blocks * pitch(width) * buffer->bytes
+                                 : pixels * PLAN.channels * (at == 1 ? PLAN.scale * PLAN.scale : 1);
+    if (size > self->device.largest || size >> 31) {
+      forget_buffers(self);
+      return clipfree_say(message, "%s cannot hold a tensor of %.0f MB; use smaller tiles", self->device.name,
+                          (double)size / 1e6);
+    }
+    int32_t code = 0;
+    self->memory[at] = self->cl.clCreateBuffer(self->context, CL_MEM_READ_WRITE, size, NULL, &code);
+    if (!code && buffer) {
+      const unsigned char zero = (unsigned char)buffer->zero_point;
+      code = self->cl.clEnqueueFillBuffer(self->queue, self->memory[at], &zero, 1, 0, size, 0, NULL, NULL);
+    }
+    if (code) {
+      forget_buffers(self);
+      return clipfree_say(message, "%s has too little memory for %d x %d pixels: OpenCL error %d; use smaller tiles",
+                          self->device.name, width, height, (int)code);
+    }
+  }
+  self->height = height;
+  self->width = width;
+  return 1;
+}
+
+static int32_t enqueue(struct clipfree *self, int at, cl_event *event) {
+  const struct launch *launch = &PLAN.launches[at];
+  const int32_t numbers[] = {self->height, (int32_t)pitch(self->width), self->width};
+  int32_t code = 0;
+  for (int place = 0; place < launch->count && !code; ++place) {
+    const int argument = launch->arguments[place];
+    code = argument < ARGUMENT_PICTURE
+               ? self->cl.clSetKernelArg(self->kernels[at], place, sizeof(int32_t), &numbers[argument])
+               : self->cl.clSetKernelArg(self->kernels[at], place, sizeof(cl_mem), &self->memory[argument - ARGUMENT_PICTURE]);
+  }
+  size_t global[3];
+  for (int axis = 0; axis < 3; ++axis) {
+    const size_t group = launch->group[axis];
+    global[axis] = (items(&launch->work[axis], self->height, self->width) + group - 1) / group * group;
+  }
+  return code ? code : self->cl.clEnqueueNDRangeKernel(self->queue, self->kernels[at], 3, NULL, global, launch->group,
+                                                       0, NULL, event);
+}
+
+// Seconds of every launch whose event is there; the events are released.
+static void read_events(struct clipfree *self, double *seconds) {
+  for (int at = 0; at < PLAN.launch_count; ++at) {
+    uint64_t start = 0, end = 0;
+    if (!self->events[at]) continue;
+    self->cl.clGetEventProfilingInfo(self->events[at], CL_PROFILING_START, sizeof start, &start, NULL);
+    self->cl.clGetEventProfilingInfo(self->events[at], CL_PROFILING_END, sizeof end, &end, NULL);
+    seconds[at] = (double)(end - start) * 1e-9;
+    self->cl.clReleaseEvent(self->events[at]);
+    self->events[at] = NULL;
+  }
+}
+
+int clipfree_run(struct clipfree *self, const unsigned char *pixels, int height, int width, unsigned char *result,
+                 double *seconds, char message[CLIPFREE_MESSAGE]) {
+  const struct driver *cl = &self->cl;
+  if (height < 1 || width < 1) return clipfree_say(message, "a picture of %d x %d has no pixels", width, height);
+  if (!allocate(self, height, width, message)) return 0;
+  const size_t size = (size_t)height * (size_t)width * PLAN.channels;
+  int32_t code = cl->clEnqueueWriteBuffer(self->queue, self->memory[0], 0, 0, size, pixels, 0, NULL, NULL);
+  for (int at = 0; at < PLAN.launch_count && !code; ++at) {
+    code = enqueue(self, at, seconds ? &self->events[at] : NULL);
+    if (code)
+      clipfree_say(message, "%s cannot launch the kernel %s: OpenCL error %d", self->device.name,
+                   PLAN.launches[at].kernel, (int)code);
+  }
+  const int launched = !code;
+  if (launched)
+    code = cl->clEnqueueReadBuffer(self->queue, self->memory[1], 1, 0, size * PLAN.scale * PLAN.scale, result, 0, NULL,
+                                   NULL);
+  else
+    cl->clFinish(self->queue);  // `pixels` may still be read
+  if (seconds) read_events(self, seconds);
+  if (launched && code) failed(self, message, "run the network", code);
+  return !code;
+}
+
+void clipfree_close(struct clipfree *self) {
+  if (!self) return;
+  const struct driver *cl = &self->cl;
+  for (int at = 0; self->kernels && at < PLAN.launch_count; ++at)
+    if (self->kernels[at]) cl->clReleaseKernel(self->kernels[at]);
+  if (self->memory) {
+    forget_buffers(self);
+    for (int at = 0; at < PLAN.constant_count; ++at)
+      if (constants(self)[at]) cl->clReleaseMemObject(constants(self)[at]);
+  }
+  if (self->queue) cl->clReleaseCommandQueue(self->queue);
+  if (self->context) cl->clReleaseContext(self->context);
+  free(self->kernels);
+  free(self->events);
+  free(self->memory);
+  free(self);
+}
+
+const char *clipfree_device(const struct clipfree *self) { return self->device.name; }
+int clipfree_channels(void) { return PLAN.channels; }
+int clipfree_scale(void) { return PLAN.scale; }
+int clipfree_launches(void) { return PLAN.launch_count; }
+const char *clipfree_kernel(int launch) { return PLAN.launches[launch].kernel; }

@@ -1,0 +1,91 @@
+// The network under TVM's calling convention, so that its RPC can load it: open(kind) tells the device, main(pixels,
+// result) upscales, times(pixels, result, seconds) does too and tells float64 seconds of each launch.
+#include "clipfree_opencl.h"
+#include "driver.h"
+
+// What is used of TVM's FFI (tvm/ffi/c_api.h) and of DLPack.
+struct any {
+  int32_t type, padding;
+  union {
+    int64_t number;
+    void *pointer;
+  } value;
+};
+struct bytes {
+  const char *data;
+  size_t size;
+};
+struct tensor {
+  void *data;
+  int32_t device_type, device_id, dimensions;
+  uint8_t code, bits;
+  uint16_t lanes;
+  int64_t *shape, *strides;
+  uint64_t offset;
+};
+enum { TYPE_INT = 1, TYPE_TENSOR = 7, TYPE_TENSOR_OBJECT = 70, OBJECT_HEADER = 24 };
+enum { CODE_UNSIGNED = 1, CODE_FLOAT = 2 };
+
+// Weak: a program without TVM does not have them, and does not call these functions.
+__attribute__((weak)) void TVMFFIErrorSetRaisedFromCStr(const char *kind, const char *message);
+__attribute__((weak)) int TVMFFIStringFromByteArray(const struct bytes *text, struct any *result);
+
+static struct clipfree *network;
+
+static int raise(const char *message) {
+  if (TVMFFIErrorSetRaisedFromCStr) TVMFFIErrorSetRaisedFromCStr("RuntimeError", message);
+  return -1;
+}
+
+static const struct tensor *tensor_of(const struct any *value) {
+  if (value->type == TYPE_TENSOR) return value->value.pointer;
+  if (value->type == TYPE_TENSOR_OBJECT) return (const struct tensor *)((char *)value->value.pointer + OBJECT_HEADER);
+  return NULL;
+}
+
+static unsigned char *data_of(const struct tensor *tensor) { return (unsigned char *)tensor->data + tensor->offset; }
+
+static int is_picture(const struct tensor *tensor) {
+  return tensor && tensor->dimensions == 3 && tensor->code == CODE_UNSIGNED && tensor->bits == 8 &&
+         tensor->shape[2] == clipfree_channels();
+}
+
+static int call(const struct any *values, int32_t count, struct any *result) {
+  const struct tensor *pixels = count > 1 ? tensor_of(&values[0]) : NULL;
+  const struct tensor *large = count > 1 ? tensor_of(&values[1]) : NULL;
+  const struct tensor *seconds = count > 2 ? tensor_of(&values[2]) : NULL;
+  const int scale = clipfree_scale();
+  char message[CLIPFREE_MESSAGE];
+  *result = (struct any){0};
+  if (!network) return raise("open the network first");
+  if (!is_picture(pixels) || !is_picture(large) || large->shape[0] != pixels->shape[0] * scale ||
+      large->shape[1] != pixels->shape[1] * scale)
+    return raise("the network takes u8 (height, width, channels) and u8 of the result's size");
+  if (count > 2 && (!seconds || seconds->dimensions != 1 || seconds->shape[0] != clipfree_launches() ||
+                    seconds->code != CODE_FLOAT || seconds->bits != 64))
+    return raise("the seconds are float64, one for each launch");
+  if (!clipfree_run(network, data_of(pixels), (int)pixels->shape[0], (int)pixels->shape[1], data_of(large),
+                    seconds ? (double *)data_of(seconds) : NULL, message))
+    return raise(message);
+  return 0;
+}
+
+int __tvm_ffi_open(void *self, const struct any *values, int32_t count, struct any *result) {
+  char message[CLIPFREE_MESSAGE];
+  if (count != 1 || values[0].type != TYPE_INT) return raise("open takes a kind of device");
+  clipfree_close(network);
+  network = clipfree_open(NULL, (enum clipfree_kind)values[0].value.number, message);
+  if (!network) return raise(message);
+  const char *name = clipfree_device(network);
+  struct bytes text = {name, 0};
+  while (name[text.size]) ++text.size;
+  return TVMFFIStringFromByteArray ? TVMFFIStringFromByteArray(&text, result) : -1;
+}
+
+int __tvm_ffi_main(void *self, const struct any *values, int32_t count, struct any *result) {
+  return call(values, count > 2 ? 0 : count, result);
+}
+
+int __tvm_ffi_times(void *self, const struct any *values, int32_t count, struct any *result) {
+  return call(values, count == 3 ? count : 0, result);
+}
