@@ -1,16 +1,18 @@
 """What Arm cores would make of the kernels' loops, by LLVM's models of them: no board is needed, and nothing is timed.
 
-    python benchmarks/arm_loops.py xlsr_x3 abpn_x3 -o benchmarks/results/arm_loops.json [--logs tuning_logs]
+    python benchmarks/arm_loops.py [NETWORK...] [--core TARGET] -o benchmarks/results/arm_loops.json --logs tuning_logs
 
 Every convolution is compiled with each tile that the tuner would try, and llvm-mca counts the cycles of its innermost
 loop, and of everything that is done for one register tile. Caches, branches and what the driver does are not in it.
-With ``--logs`` the best tiles are written as tuning logs, marked as estimated.
+With ``--logs`` the best tiles are written as tuning logs, marked as estimated. A core takes two to five minutes; each
+is written when it is done, and what the file holds of other cores is kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +33,7 @@ from toolchain.tune.network import kernels_of
 from toolchain.tune.records import STATIC, Best, Header
 from toolchain.tune.space import tiles
 from toolchain.tune.task import Task, describe, tasks_of
-from toolchain.zoo.embedded import resolve
+from toolchain.zoo.embedded import list_models, resolve
 
 SIZE = (360, 640)
 """Height and width of the picture; it does not change the figures."""
@@ -67,7 +69,7 @@ class Layer:
 
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=["xlsr_x3", "abpn_x3"], help="of the zoo")
+    parser.add_argument("networks", nargs="*", help="of the zoo; all of them if none is named")
     parser.add_argument("-o", "--out", type=Path, help="JSON file")
     parser.add_argument("--logs", type=Path, help="folder for tuning logs")
     parser.add_argument("--core", action="append", choices=[core.target for core in loops.CORES], help="only this one")
@@ -76,24 +78,31 @@ def main(words: Sequence[str] | None = None) -> int:
     if mca is None:
         print("llvm-mca of LLVM 16 or later is needed: apt install llvm-19", file=sys.stderr)
         return 1
-    layers = []
+    names = options.networks or [model.name for model in list_models()]
     for core in loops.CORES:
         if options.core is None or core.target in options.core:
-            target = find_target(core.target)
-            found = list(search(core, target, options.networks, mca))
-            for layer, _ in found:
+            found = []
+            for layer, best in search(core, find_target(core.target), names, mca):
                 print(f"{layer.core} {layer.kernel}: default {layer.default_loop:.2f} {layer.default_whole:.2f}, "
                       f"best {layer.loop:.2f} {layer.whole:.2f} of {layer.peak}: {layer.tile}", flush=True)
-            layers += [asdict(layer) for layer, _ in found]
+                found.append((layer, best))
             if options.logs:
                 for name in (core.target, *core.alike):
                     header = Header.of(find_target(name))
                     write_log(log_path(options.logs, header), header, [best for _, best in found])
-    if options.out:
-        done = {"mca": Path(mca).name, "unit": "multiply-accumulates a cycle", "layers": layers}
-        with atomic_write(options.out) as file:
-            file.write((json.dumps(done, indent=1) + "\n").encode())
+            if options.out:
+                _write(options.out, mca, [layer for layer, _ in found])
     return 0
+
+
+def _write(path: Path, mca: str, layers: Sequence[Layer]) -> None:
+    """Put the layers of one core in the place of those that the file holds of it."""
+    kept = json.loads(path.read_text())["layers"] if path.exists() else []
+    kept = [layer for layer in kept if layer["core"] != layers[0].core]
+    done = {"mca": Path(mca).name, "unit": "multiply-accumulates a cycle",
+            "layers": kept + [asdict(layer) for layer in layers]}  # fmt: skip
+    with atomic_write(path) as file:
+        file.write((json.dumps(done, indent=1) + "\n").encode())
 
 
 def search(core: loops.Core, target: Target, networks: Sequence[str], mca: str) -> Iterator[tuple[Layer, Best]]:
@@ -119,8 +128,9 @@ def estimate(core: loops.Core, target: Target, task: Task, tile: Tile, mca: str)
     dot, conv = dot_product(target.instruction_set), replace(task.conv, symmetric=True)
     module = standalone(conv, task.geometry(dot), dot, tile)
     assembly = str(tvm.compile(module, target=tvm_target(target)).mod.inspect_source("asm"))
-    taps = conv.source.count * PACK // conv.groups * conv.kernel[0] * conv.kernel[1]
-    return loops.cost(assembly, core, tile.vectors * dot.lanes * tile.channels * taps, mca)
+    outputs, blocks = tile.vectors * dot.lanes * tile.channels, conv.source.count // conv.groups
+    products = outputs * math.prod(dot.steps(blocks, conv.kernel)) * dot.depth
+    return loops.cost(assembly, core, products, outputs * math.prod(conv.kernel) * blocks * PACK, mca)
 
 
 if __name__ == "__main__":

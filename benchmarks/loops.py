@@ -7,13 +7,21 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from toolchain.targets import architecture, find_target
+
 _LABEL = re.compile(r"^(\.LBB\w+):")
-_BRANCH = re.compile(r"^\s+(?:b\.\w+|b|cbn?z|tbn?z)\s.*?(\.LBB\w+)$")
+_BRANCH = re.compile(r"^\s+(?:b\.\w+|b|b[a-z]{2}|cbn?z|tbn?z)\s.*?(\.LBB\w+)$")
+_LEAVE = re.compile(r"^\s+(?:ret|bl|blr|blx|bx)\b")
+_COMMENT = re.compile(r"//|@")
+_PAIR = re.compile(r"^(\s+)v(ld|st)mia\s+(\w+), \{([d\d, ]+)\}$")
+"""Cortex-A9's model has no cost for these; they take as long as ``vld1`` and ``vst1`` of as much."""
 _ROUNDS = 100
 
-PRODUCTS = {"sdot": 16, "usdot": 16, "smull": 8, "smull2": 8, "smlal": 8, "smlal2": 8}
+PRODUCTS = {"sdot": 16, "usdot": 16, "usmmla": 32, "smull": 8, "smull2": 8, "smlal": 8, "smlal2": 8, "vmull.s8": 8,
+            "vmlal.s8": 8}  # fmt: skip
 """Products that an instruction makes in a register of 128 bits."""
-_EPILOGUE = "fcvtns"
+_EPILOGUE = ("scvtf", "vcvt.f32.s32")
+_FEATURES = {"aarch64": "+dotprod,+i8mm,+fullfp16", "armv7a": "+neon"}
 
 
 @dataclass(frozen=True)
@@ -23,8 +31,10 @@ class Core:
     Attributes:
         name: of the processor.
         target: clipfree's target whose code is looked at.
-        model: LLVM's scheduling model; that of Neoverse N1 is the Cortex-A76's, which itself has none.
-        peak: products a cycle, by the maker's optimization guide.
+        model: LLVM's scheduling model, of a core that is built alike where this one has none: Neoverse N1 is a
+            Cortex-A76, Cortex-A78 its successor; Neoverse V1 is a Cortex-X1 with i8mm; Cortex-A7 works in order and on
+            64 bits at a time, as Cortex-A9's vector unit does.
+        peak: products a cycle, by the maker's optimization guide; of Cortex-A7 and A9, one instruction a cycle.
         alike: other targets that LLVM makes the same code for.
     """
 
@@ -40,6 +50,13 @@ CORES = (
     Core("Cortex-A55", "cortex-a55", "cortex-a55", 16),
     Core("Cortex-A72", "cortex-a72", "cortex-a72", 8),
     Core("Cortex-A53", "cortex-a53", "cortex-a53", 8, ("android-arm64-v8a",)),
+    Core("Cortex-A78", "cortex-a78", "neoverse-n1", 32),
+    Core("Cortex-X1", "cortex-x1", "neoverse-v1", 64),
+    Core("Neoverse N1", "neoverse-n1", "neoverse-n1", 32),
+    Core("Neoverse V1", "neoverse-v1", "neoverse-v1", 128),
+    Core("Neoverse N2", "neoverse-n2", "neoverse-n2", 64),
+    Core("Cortex-A9", "cortex-a9", "cortex-a9", 8),
+    Core("Cortex-A7", "cortex-a7", "cortex-a9", 8),
 )
 
 
@@ -65,13 +82,14 @@ def find_mca() -> str | None:
     return None
 
 
-def cost(assembly: str, core: Core, products: int, mca: str) -> Cost:
+def cost(assembly: str, core: Core, products: int, wanted: int, mca: str) -> Cost:
     """Cycles of a kernel of one convolution.
 
     Args:
         assembly: of the kernel's module.
         core: whose cycles.
         products: that one register tile makes, over all taps and input channels.
+        wanted: those of them that are not with weights added to fill an instruction.
         mca: the program.
     """
     blocks = _blocks(assembly)
@@ -83,13 +101,16 @@ def cost(assembly: str, core: Core, products: int, mca: str) -> Cost:
     outer = cycles(around, core, mca) if around else 0.0
     rest = sum(made[index] for index in _around(blocks, hot) if index != hot)
     rounds = (products - rest) / made[hot]
-    return Cost(made[hot] / inner, products / (rounds * inner + outer))
+    share = wanted / products
+    return Cost(share * made[hot] / inner, wanted / (rounds * inner + outer))
 
 
 def cycles(lines: list[str], core: Core, mca: str) -> float:
     """Cycles that a piece of code takes when it is run again and again."""
-    text = "\n".join(line for line in lines if not _BRANCH.match(line) and not re.match(r"^\s+(ret|bl|blr)\b", line))
-    done = subprocess.run([mca, "-mtriple=aarch64", f"-mcpu={core.model}", "-mattr=+dotprod,+i8mm,+fullfp16",
+    text = "\n".join(_PAIR.sub(r"\1v\g<2>1.32 {\4}, [\3]", line) for line in lines
+                     if not _BRANCH.match(line) and not _LEAVE.match(line))
+    kind = architecture(find_target(core.target).triple)
+    done = subprocess.run([mca, f"-mtriple={kind}", f"-mcpu={core.model}", f"-mattr={_FEATURES[kind]}",
                            f"-iterations={_ROUNDS}", "-instruction-info=0", "-resource-pressure=0"],
                           input=text, capture_output=True, text=True, check=True)
     total = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
@@ -107,7 +128,7 @@ def _blocks(assembly: str) -> list[tuple[str, list[str]]]:
         elif re.match(r"^\w", line):  # another function
             blocks.append(("", []))
         elif re.match(r"^\s+[a-z]", line):
-            blocks[-1][1].append(line.split("//")[0].rstrip())
+            blocks[-1][1].append(_COMMENT.split(line)[0].rstrip())
             if _BRANCH.match(blocks[-1][1][-1]):
                 blocks.append(("", []))
     return blocks
@@ -126,7 +147,8 @@ def _around(blocks: list[tuple[str, list[str]]], hot: int) -> list[int]:
         for line in lines:
             found = _BRANCH.match(line)
             first = labels.get(found[1], len(blocks)) if found else len(blocks)
-            if first <= hot <= last and any(_EPILOGUE in line for block in blocks[first:last + 1] for line in block[1]):
+            inside = [line.split()[0] for block in blocks[first:last + 1] for line in block[1]]
+            if first <= hot <= last and any(name in _EPILOGUE for name in inside):
                 loops.append((last - first, first, last))
     if not loops:
         return []

@@ -23,6 +23,10 @@ CASES = {
     "residual": Case(8, 16, residual=(16, 1, 16), inner=(0.0, float("inf")), zero_out=60, around=(1, 2)),
     "anchor": Case(7, 12, residual=(3, 4, 3), pixels=SHUFFLE, tile=Tile(1, 4, "channels", "blocks", unroll=True)),
     "bounds": Case(8, 8, pads=(0, 2), fits=False, low=-3),
+    "one tap": Case(11, 8, 1, tile=Tile(1, 8, unroll=True)),
+    "one tap of one word": Case(3, 8, 1),
+    "25 taps": Case(8, 12, 5, tile=Tile(2, 4, reduce="taps")),
+    "4 taps": Case(4, 4, 2, pads=(0, 1)),
 }
 
 
@@ -67,7 +71,7 @@ def test_the_compiler_fuses_nothing(target: Target):
     assert not any(name in text for name in ("fmla", "fmls", "fmadd", "fmsub", "vfma", "vfms", "vmla.f", "vmls.f"))
 
 
-WANTED = {"neon": "sadalp", "neon-dotprod": "sdot", "neon-i8mm": "usdot", "armv7-neon": "vpadal.s16"}
+WANTED = {"neon": "sadalp", "neon-dotprod": "sdot", "neon-i8mm": "usmmla", "armv7-neon": "vpadal.s16"}
 
 
 @ARM
@@ -75,5 +79,5 @@ def test_sums_are_made_by_the_instructions_meant_for_it(target: Target):
     text = compiled(Case(16, 16), target).mod.inspect_source("asm")
     lines = [line.split() for line in text.splitlines() if line.split()[:1] == [WANTED[target.instruction_set]]]
     assert len(lines) >= 8
-    if dot_product(target.instruction_set).together > 1:
+    if target.instruction_set == "neon-dotprod":
         assert all(words[-1].endswith("]") for words in lines), "weights are spread over registers of their own"

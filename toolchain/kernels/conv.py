@@ -10,6 +10,7 @@ tiles, the true width, the output. Its blocks are called ``acc`` (the integer su
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tvm import tirx
@@ -18,7 +19,9 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import activate, cast, extract, flipped, outside_word, word
 from toolchain.kernels.intrinsics.dot import Dot, byte_of
+from toolchain.kernels.intrinsics.matrix import MatrixDot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
+from toolchain.kernels.matrix import matrix_sums
 from toolchain.kernels.spec import Conv, Operand
 
 
@@ -34,8 +37,6 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
     """The unscheduled function of ``conv``."""
     requantize, residual = conv.requantize, conv.requantize.residual
     blocks = conv.channels // PACK
-    group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
-    kh, kw = conv.kernel
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     columns, vectors = tiles * geometry.columns, tiles * (geometry.columns // dot.lanes)
     with IRBuilder() as builder:
@@ -53,35 +54,23 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
             else:
                 scale = conv.pixels.scale
                 y = _buffer("y", (height * scale, width * scale, conv.pixels.channels), "uint8")
-            acc = T.sblock_alloc_buffer((height, conv.channels, columns), "int32", scope="local")
-            with T.grid(height, conv.channels, columns, group_in, kh, kw, PACK) as loops, T.sblock("acc"):
-                h, c, v, k, i, j, q = T.axis.remap("SSSRRRR", loops)
-                row = h + i * conv.dilation[0]
-                column = v + j * conv.dilation[1] + (SIDE - conv.pads[1])
-                block = conv.source.start + (k if conv.groups == 1 else c // group_out * group_in + k)
-                first, last = dot.place(c, q)
-                # The bias, read once by the initialization, is left out: the block must read what a dot product reads,
-                # or tensorize would not find it.
-                T.reads(acc[h, c, v], x[row, block, column], w[first, k, i, j, last])
-                T.writes(acc[h, c, v])
-                with T.init():
-                    T.buffer_store(acc, bias[c], [h, c, v])
-                code = byte_of(x[row, block, column], q, dot.offset)
-                T.buffer_store(acc, acc[h, c, v] + code * tirx.Cast("int32", w[first, k, i, j, last]), [h, c, v])
+            if isinstance(dot, MatrixDot):
+                sums = matrix_sums(conv, dot, x, w, bias, height, vectors)
+            else:
+                sums = _word_sums(conv, dot, x, w, bias, height, columns)
 
             vector = f"x{dot.lanes}"
 
-            def codes(h: Any, b: Any, v: Any) -> Any:
-                """The words of ``dot.lanes`` pixels from column v on."""
-                T.reads(acc[h, b * PACK:b * PACK + PACK, v:v + dot.lanes])
+            def codes(h: Any, b: Any, u: Any) -> Any:
+                """The words of vector u of pixels."""
+                v = u * dot.lanes
                 values = []
-                for p in range(PACK):
+                for p, value in enumerate(sums(h, b, u)):
                     c = b * PACK + p
                     other = None if residual is None else _residual_code(r, residual, blocks, h, b, p, v,
                                                                          f"uint32{vector}", geometry.offset)
                     bend = slopes[0][c] if slopes else None
-                    sums = acc.vload([h, c, v], f"int32{vector}")
-                    values.append(activate(sums, multiplier[c], bend, other, requantize))
+                    values.append(activate(value, multiplier[c], bend, other, requantize))
                 return dot.pack(values, requantize)
 
             if conv.pixels is None:
@@ -89,7 +78,7 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 with T.grid(blocks, height, vectors) as loops, T.sblock("out"):
                     b, h, u = T.axis.remap("SSS", loops)
                     v = u * dot.lanes
-                    words = flipped(codes(h, b, v), geometry.offset)
+                    words = flipped(codes(h, b, u), geometry.offset)
                     column = tirx.Ramp(tirx.Cast("int32", v), 1, dot.lanes)
                     inside = column < tirx.Broadcast(tirx.Cast("int32", width), dot.lanes)
                     place = [h, b + conv.target.start, v + SIDE]
@@ -101,11 +90,41 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 with T.grid(height, blocks, vectors, 1) as loops, T.sblock("row"):
                     # compute_at wants a variable in every region that is written: `one` is always 0.
                     h, b, u, one = T.axis.remap("SSSS", loops)
-                    words = codes(h, b, u * dot.lanes)
+                    words = codes(h, b, u)
                     T.writes(rows[h, b, u, one * dot.lanes:one * dot.lanes + dot.lanes])
                     T.buffer_store(rows, words, [h, b, u, tirx.Ramp(0, 1, dot.lanes)])
                 store_pixels(conv, rows, y, height, width, vectors, dot.lanes)
         return builder.get()
+
+
+def _word_sums(conv: Conv, dot: Dot, x: Any, w: Any, bias: Any, height: Any, columns: Any) -> Callable[..., list[Any]]:
+    """Block ``acc``, a word at a time; returns what loads the sums of vector u of pixels in row h, for
+    the channels of block b. ``x``, ``w``, ``bias`` are the kernel's input, weights and start values.
+    """
+    group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
+    kh, kw = conv.kernel
+    acc = T.sblock_alloc_buffer((height, conv.channels, columns), "int32", scope="local")
+    with T.grid(height, conv.channels, columns, group_in, kh, kw, PACK) as loops, T.sblock("acc"):
+        h, c, v, k, i, j, q = T.axis.remap("SSSRRRR", loops)
+        row = h + i * conv.dilation[0]
+        column = v + j * conv.dilation[1] + (SIDE - conv.pads[1])
+        block = conv.source.start + (k if conv.groups == 1 else c // group_out * group_in + k)
+        first, last = dot.place(c, q)
+        # The bias, read once by the initialization, is left out: the block must read what a dot product reads,
+        # or tensorize would not find it.
+        T.reads(acc[h, c, v], x[row, block, column], w[first, k, i, j, last])
+        T.writes(acc[h, c, v])
+        with T.init():
+            T.buffer_store(acc, bias[c], [h, c, v])
+        code = byte_of(x[row, block, column], q, dot.offset)
+        T.buffer_store(acc, acc[h, c, v] + code * tirx.Cast("int32", w[first, k, i, j, last]), [h, c, v])
+
+    def load(h: Any, b: Any, u: Any) -> list[Any]:
+        v = u * dot.lanes
+        T.reads(acc[h, b * PACK:b * PACK + PACK, v:v + dot.lanes])
+        return [acc.vload([h, b * PACK + p, v], f"int32x{dot.lanes}") for p in range(PACK)]
+
+    return load
 
 
 def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors: Any, lanes: int) -> None:

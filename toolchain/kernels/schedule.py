@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tvm.s_tir import Schedule
 
 from toolchain.kernels.intrinsics.dot import Dot
+from toolchain.kernels.intrinsics.matrix import MatrixDot
 from toolchain.kernels.layout import PACK
+from toolchain.kernels.matrix import schedule_matrix_sums
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 
@@ -31,6 +35,16 @@ def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: 
     sch.reorder(row, *loops, block_inner, vector)
     # preserve_unit_loops: the loops named below must be there whatever the tile's sizes are
     sch.compute_at(acc, loops[-1], preserve_unit_loops=True)
+    if isinstance(dot, MatrixDot):
+        schedule_matrix_sums(sch, acc, tile)
+    else:
+        _schedule_word_sums(sch, acc, conv, tile, dot)
+    sch.unroll(vector)
+    sch.unroll(block_inner)
+
+
+def _schedule_word_sums(sch: Schedule, acc: Any, conv: Conv, tile: Tile, dot: Dot) -> None:
+    """Schedule the block ``acc``, which has been moved to where its sums are used."""
     channel, pixel, k, i, j, q = sch.get_loops(acc)[-6:]
     acc_vector, acc_lanes = sch.split(pixel, [None, dot.lanes])
     sums = (i, j, k) if tile.reduce == "taps" else (k, i, j)
@@ -53,5 +67,3 @@ def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: 
         sch.vectorize(init_lanes)
     for loop in rest[-3:]:
         sch.unroll(loop)
-    sch.unroll(vector)
-    sch.unroll(block_inner)

@@ -21,8 +21,8 @@ def tiles(conv: Conv, columns: int, dot: Dot) -> tuple[Tile, ...]:
         columns: pixels in a column tile of its tensors.
         dot: the instruction set's dot product.
     """
-    group, blocks = conv.channels // conv.groups, conv.source.count // conv.groups
-    kh, kw = conv.kernel
+    group = conv.channels // conv.groups
+    blocks, rows, taps = dot.steps(conv.source.count // conv.groups, conv.kernel)
     vectors = [v for v in range(1, columns // dot.lanes + 1) if columns % (v * dot.lanes) == 0]
     channels = [c for c in range(PACK, group + 1, PACK) if group % c == 0]
     found = [default_tile(conv, columns, dot)]
@@ -30,8 +30,8 @@ def tiles(conv: Conv, columns: int, dot: Dot) -> tuple[Tile, ...]:
         if v * c > dot.registers:
             continue
         for outer in ("columns", "channels") if c < conv.channels else ("columns",):
-            for reduce in ("taps", "blocks") if blocks > 1 and kh * kw > 1 else ("taps",):
+            for reduce in ("taps", "blocks") if blocks > 1 and rows * taps > 1 else ("taps",):
                 found.append(Tile(v, c, outer, reduce))
-                if (blocks if reduce == "taps" else kw) > 1:  # the innermost loop of a sum
+                if blocks > 1 if reduce == "taps" else taps > 1 and not dot.whole_taps:  # the innermost loop of a sum
                     found.append(Tile(v, c, outer, reduce, unroll=True))
     return tuple(dict.fromkeys(found))

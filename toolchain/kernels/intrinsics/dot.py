@@ -40,6 +40,8 @@ class Dot:
         reduce: default outer loop of a sum, see `toolchain.kernels.tile.Tile`.
         symmetric: name of a faster intrinsic for weights of which none is -128; None: there is none.
         offset: codes are stored less this number: 128 where the instruction wants signed bytes, else 0.
+        depth: codes of a pixel that it multiplies at once.
+        whole_taps: loops over taps are unrolled whatever the tile says.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Dot:
     offset: int = 0
     reduce: Literal["taps", "blocks"] = "taps"
     symmetric: str | None = None
+    depth: int = PACK
+    whole_taps: bool = False
 
     def stored(self, weights: Integers) -> Integers:
         """Weights (channels, channels in / groups, kh, kw) as kernels take them: (channels / together, blocks in /
@@ -70,7 +74,11 @@ class Dot:
 
     def weight_shape(self, channels: int, blocks: int, kernel: tuple[int, int]) -> tuple[int, int, int, int, int]:
         """Shape of `stored` weights of ``channels`` output channels, each over ``blocks`` blocks of input channels."""
-        return channels // self.together, blocks, *kernel, self.together * PACK
+        return channels // self.together, *self.steps(blocks, kernel), self.together * self.depth
+
+    def steps(self, blocks: int, kernel: tuple[int, int]) -> tuple[int, int, int]:
+        """Extents of the loops of a sum: blocks of input channels, rows of taps, and taps of a row."""
+        return blocks, *kernel
 
     def place(self, channel: Any, k: Any) -> tuple[Any, Any]:
         """First and last index of the weight of output ``channel`` for channel ``k`` (0..3) of a block, in `stored`

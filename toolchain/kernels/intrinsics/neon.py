@@ -1,14 +1,14 @@
-"""Arm's NEON: dot products of bytes (``sdot``, and ``usdot`` with i8mm), and what older cores have instead.
+"""Arm's NEON: dot products of bytes (``sdot``), products of matrices (``usmmla``), and what older cores have instead.
 
-``sdot`` and ``usdot`` take four weights out of a register of sixteen, "by element": one intrinsic serves four output
-channels, and no weight is spread over a register of its own.
+``sdot`` takes four weights out of a register of sixteen, "by element": one intrinsic serves four output channels, and
+no weight is spread over a register of its own. ``usmmla`` makes twice as many products, see `toolchain.kernels.matrix`.
 
 Without them, bytes are multiplied to 16 bits, and neighbouring products are added to the sums. That gives one sum a
 pixel if the register holds channels 0 and 1 of every pixel, and another one 2 and 3; the compiler shares that
 rearrangement among the channels of a register tile. Where no weight is -128, two products are added in 16 bits first:
 that saves one instruction of four. Else (-128) * (-128) twice would not fit.
 
-Except for ``usdot`` both factors are signed: codes are stored less 128.
+Except for ``usmmla`` both factors are signed: codes are stored less 128.
 """
 
 from __future__ import annotations
@@ -23,17 +23,34 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import fence, pack_codes
 from toolchain.kernels.intrinsics.dot import Body, Dot, dot_function
+from toolchain.kernels.intrinsics.matrix import MatrixDot
 from toolchain.kernels.intrinsics.neon_pack import pack_neon, part
 
 
 def make_dotprod() -> Dot:
     """ARMv8.2 with dot products: Cortex-A55, A76 and all later ones."""
-    return _make_dot("neon-dotprod", "llvm.aarch64.neon.sdot", 128)
+    dot = Dot("neon-dotprod", 4, "int8", False, "clipfree.dot.neon-dotprod", vectors=4, channels=4, columns=16,
+              registers=32, pack=pack_neon, together=4, offset=128, reduce="blocks")
+
+    def body(a: Any, b: Any, c: Any) -> None:
+        codes = tirx.reinterpret("int8x16", a.vload([0], "uint32x4"))
+        weights = tirx.reinterpret("int32x4", b.vload([0], "int8x16"))
+        for channel in range(dot.together):
+            spread = tirx.reinterpret("int8x16", tirx.Shuffle([weights], [_index(channel)] * 4))
+            sums = _call("int32x4", "llvm.aarch64.neon.sdot", c.vload([channel, 0], "int32x4"), codes, spread)
+            T.buffer_store(c, sums, [channel, tirx.Ramp(0, 1, 4)])
+
+    return _registered(dot, body)
 
 
 def make_i8mm() -> Dot:
-    """ARMv8.2 with i8mm: unsigned codes times signed weights."""
-    return _make_dot("neon-i8mm", "llvm.aarch64.neon.usdot", 0)
+    """ARMv8.2 with i8mm: unsigned codes times signed weights, two pixels times two channels at once."""
+
+    def multiply(sums: Any, codes: Any, weights: Any) -> Any:
+        return _call("int32x4", "llvm.aarch64.neon.usmmla", sums, codes, weights)
+
+    return MatrixDot("neon-i8mm", 4, "int8", False, None, vectors=4, channels=4, columns=16, registers=32,
+                     pack=pack_neon, together=2, reduce="blocks", depth=8, whole_taps=True, multiply=multiply)
 
 
 def make_plain() -> Dot:
@@ -58,21 +75,6 @@ def make_armv7() -> Dot:
     dot = Dot("armv7-neon", 8, "int8", False, "clipfree.dot.armv7-neon", vectors=1, channels=4, columns=16, registers=8,
               pack=pack_codes, offset=128, reduce="blocks", symmetric="clipfree.dot.armv7-neon.symmetric")
     return _pairwise(dot, "llvm.arm.neon.vmulls", add)
-
-
-def _make_dot(name: str, instruction: str, offset: int) -> Dot:
-    dot = Dot(name, 4, "int8", False, f"clipfree.dot.{name}", vectors=4, channels=4, columns=16, registers=32,
-              pack=pack_neon, together=4, offset=offset, reduce="blocks")
-
-    def body(a: Any, b: Any, c: Any) -> None:
-        codes = tirx.reinterpret("int8x16", a.vload([0], "uint32x4"))
-        weights = tirx.reinterpret("int32x4", b.vload([0], "int8x16"))
-        for channel in range(dot.together):
-            spread = tirx.reinterpret("int8x16", tirx.Shuffle([weights], [_index(channel)] * 4))
-            sums = c.vload([channel, 0], "int32x4")
-            T.buffer_store(c, _call("int32x4", instruction, sums, codes, spread), [channel, tirx.Ramp(0, 1, 4)])
-
-    return _registered(dot, body)
 
 
 def _pairwise(dot: Dot, multiply: str, add: Callable[[Any, Any], Any]) -> Dot:

@@ -1,0 +1,111 @@
+"""Sums by instructions that multiply matrices: two pixels x eight codes with two channels x eight weights.
+
+Eight codes of a pixel are two words. In kernels of several taps these are the words of two taps that follow each
+other, mostly neighbours of a row. Then two loads, one word apart, are all it takes: of the words 0, 1, 2, 3 and 1, 2,
+3, 4, the first holds both words of pixels 0 and 2, the second those of pixels 1 and 3. So the sums of four pixels and
+two channels are two registers, of the even pixels and of the odd ones; the words of taps in different rows are brought
+into that order (``trn1``, ``trn2``), and so are, in the end, the sums. Kernels of one tap take two blocks of channels.
+
+What is missing at the end, the tenth tap of nine, has zero weights; what it is multiplied with does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+from tvm.s_tir import Schedule
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.kernels.intrinsics.matrix import MatrixDot
+from toolchain.kernels.layout import SIDE
+from toolchain.kernels.spec import Conv
+from toolchain.kernels.tile import Tile
+
+_EVEN, _ODD = (0, 4, 2, 6), (1, 5, 3, 7)
+"""What ``trn1`` and ``trn2`` take of two vectors of four."""
+
+
+def matrix_sums(conv: Conv, dot: MatrixDot, x: Any, w: Any, bias: Any, height: Any,
+                vectors: Any) -> Callable[..., list[Any]]:
+    """Block ``acc``; returns what loads the sums of vector u of pixels in row h, for the channels of block b. ``x``,
+    ``w``, ``bias`` are the kernel's input, weights and start values.
+    """
+    group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
+    # Of two channels and the four pixels of a vector: pixels 0 and 2, each with both channels, then 1 and 3.
+    acc = T.sblock_alloc_buffer((height, conv.channels // 2, vectors, 8), "int32", scope="local")
+    steps = dot.steps(group_in, conv.kernel)
+    with T.grid(height, conv.channels // 2, vectors, 1, *steps) as loops, T.sblock("acc"):
+        # compute_at wants a variable in every region that is written: `one` is always 0.
+        h, c, u, one, k, i, j = T.axis.remap("SSSSRRR", loops)
+        start = conv.source.start + (0 if conv.groups == 1 else 2 * c // group_out * group_in)
+        column = u * dot.lanes + (SIDE - conv.pads[1])
+        T.reads(x[h:h + conv.reach[0] + 1, start:start + group_in, column:column + (conv.reach[1] + dot.lanes + 1)],
+                w[c, k, i, j, 0:16], bias[2 * c:2 * c + 2])
+        T.writes(acc[h, c, u, one * 8:one * 8 + 8])
+        with T.init():
+            pair = tirx.reinterpret("int64", bias.vload([2 * c], "int32x2"))
+            for half in (0, 4):
+                T.buffer_store(acc, tirx.reinterpret("int32x4", tirx.Broadcast(pair, 2)),
+                               [h, c, u, tirx.Ramp(one * 8 + half, 1, 4)])
+
+        def load(block: Any, row: Any, tap: Any) -> Any:
+            place = [h + row * conv.dilation[0], start + block, column + tap * conv.dilation[1]]
+            return x.vload(place, "uint32x4")
+
+        even, odd = _blocks(load, k, group_in) if conv.kernel == (1, 1) else _taps(load, k, j, conv)
+        weights = w.vload([c, k, i, j, 0], "int8x16")
+        for half, codes in ((0, even), (4, odd)):
+            sums = acc.vload([h, c, u, one * 8 + half], "int32x4")
+            T.buffer_store(acc, dot.multiply(sums, tirx.reinterpret("int8x16", codes), weights),
+                           [h, c, u, tirx.Ramp(one * 8 + half, 1, 4)])
+
+    def of(h: Any, b: Any, u: Any) -> list[Any]:
+        T.reads(acc[h, 2 * b:2 * b + 2, u, 0:8])
+        found = []
+        for c in (2 * b, 2 * b + 1):
+            even, odd = (acc.vload([h, c, u, half], "int32x4") for half in (0, 4))
+            found += [_mixed(even, odd, _EVEN), _mixed(even, odd, _ODD)]
+        return found
+
+    return of
+
+
+def schedule_matrix_sums(sch: Schedule, acc: Any, tile: Tile) -> None:
+    """Schedule the block ``acc``, which has been moved to where its sums are used, by ``tile``."""
+    channel, vector, one, k, i, j = sch.get_loops(acc)[-6:]
+    sums = (i, j, k) if tile.reduce == "taps" else (k, i, j)
+    sch.reorder(*sums, channel, vector, one)
+    for loop in (channel, vector, j):  # which taps are neighbours must be known
+        sch.unroll(loop)
+    if tile.unroll and tile.reduce == "taps":
+        sch.unroll(k)
+    init = sch.decompose_reduction(acc, sums[0])
+    for loop in sch.get_loops(init)[-3:-1]:
+        sch.unroll(loop)
+
+
+def _blocks(load: Any, k: Any, blocks: int) -> tuple[Any, Any]:
+    """The words of blocks 2*k and 2*k + 1, of the even pixels and of the odd ones."""
+    words = load(2 * k, 0, 0), load(tirx.min(2 * k + 1, blocks - 1), 0, 0)
+    return _mixed(*words, _EVEN), _mixed(*words, _ODD)
+
+
+def _taps(load: Any, k: Any, j: Any, conv: Conv) -> tuple[Any, Any]:
+    """The words of taps 2*j and 2*j + 1, counted row by row, of the even pixels and of the odd ones."""
+    taps, width = conv.kernel[0] * conv.kernel[1], conv.kernel[1]
+    row, tap = 2 * j // width, 2 * j % width
+    first = load(k, row, tap)
+    if conv.dilation[1] > 1:
+        following = tirx.min(2 * j + 1, taps - 1)
+        second = load(k, following // width, following % width)
+        return _mixed(first, second, _EVEN), _mixed(first, second, _ODD)
+    beside, below = load(k, row, tap + 1), load(k, row + 1, 0)
+    neighbours = tirx.any(tap + 1 < width, 2 * j + 1 == taps)
+    return (tirx.if_then_else(neighbours, first, _mixed(first, below, _EVEN)),
+            tirx.if_then_else(neighbours, beside, _mixed(first, below, _ODD)))
+
+
+def _mixed(first: Any, second: Any, order: tuple[int, ...]) -> Any:
+    return tirx.Shuffle([first, second], [tirx.const(index, "int32") for index in order])
