@@ -6,13 +6,15 @@ running it or talking to a board may crash or hang it, so it is not this one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, Literal
 
 from toolchain.errors import ClipfreeError, last_line
@@ -90,6 +92,19 @@ class Worker:
             return Died("hung", f"no answer within {limit:g} s")
         reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return Died("crashed", f"{reason}{': ' + said[-1][:200] if said else ''}")
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """In the process: what is done here may take so long, and then the request's own limit runs on."""
+    left, _ = signal.getitimer(signal.ITIMER_REAL)
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, left or seconds))
+    begin = time.monotonic()
+    try:
+        yield
+    finally:
+        passed = time.monotonic() - begin
+        signal.setitimer(signal.ITIMER_REAL, max(left - passed, 1e-3) if left else 0)
 
 
 def answer(operations: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]) -> None:

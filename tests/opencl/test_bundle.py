@@ -79,7 +79,6 @@ def test_inspect_says_what_is_expected_of_each_launch(bundle: Bundle, capsys: py
         (["verify", "{}", "--device", "cuda"], "--device cuda is not known; give opencl-cpu or opencl-gpu"),
         (["bench", "{}", "--device", "opencl-cpu", "--threads", "2"], "an OpenCL device has no --threads"),
         (["verify", "{}", "--device", "opencl-cpu", "--threads", "2"], "an OpenCL device has no --threads"),
-        (["tune", "zoo:xlsr_x3", "--target", "mali-g78"], "there is nothing to tune yet; name a CPU"),
     ],
 )
 def test_mistakes_are_sentences(

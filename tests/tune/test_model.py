@@ -13,13 +13,14 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.targets import find_target
 from toolchain.tune.model import XGBoostModel
 from toolchain.tune.space import tiles
+from toolchain.tune.stores import StoreFeatures
 
 TARGET = find_target("x86-sse4")
 
 
 def test_it_learns_which_tiles_are_fast_and_carries_it_over():
     dot = dot_product(TARGET.instruction_set)
-    model = XGBoostModel(TARGET)
+    model = XGBoostModel(StoreFeatures(TARGET))
     one, other = task(60, 80, kernel=1), task(90, 160, kernel=1, inputs=16)
     space = tiles(one.conv, dot.columns, dot)
     assert model.scores(one, space) is None
@@ -37,10 +38,10 @@ def test_it_learns_which_tiles_are_fast_and_carries_it_over():
 def test_the_intrinsics_of_all_devices_stay_out():
     code = """
 import sys
-from tests.tune.test_model import TARGET, task, tiles, dot_product
+from tests.tune.test_model import TARGET, StoreFeatures, task, tiles, dot_product
 from toolchain.tune.model import XGBoostModel
 dot = dot_product(TARGET.instruction_set)
-model = XGBoostModel(TARGET)
+model = XGBoostModel(StoreFeatures(TARGET))
 space = tiles(task().conv, dot.columns, dot)
 model.learn(task(), {tile: 1.0 for tile in space[:8]})
 print(len(model.scores(task(), space)) == len(space), [name for name in sys.modules if "tensor_intrin." in name],
@@ -53,4 +54,4 @@ print(len(model.scores(task(), space)) == len(space), [name for name in sys.modu
 def test_without_xgboost_a_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "xgboost", None)
     with pytest.raises(TuningError, match=r"the cost model needs XGBoost, .*; pip install xgboost-cpu"):
-        XGBoostModel(TARGET)
+        XGBoostModel(StoreFeatures(TARGET))

@@ -11,9 +11,10 @@ from toolchain.cli.console import Console, Json, duration
 from toolchain.cli.places import Key, Rpc, Ssh, Tracker, Wait, reach
 
 if TYPE_CHECKING:
+    from toolchain.tune.request import Request
     from toolchain.tune.search import Search
     from toolchain.tune.session import Point
-    from toolchain.tune.tune import Request, Summary
+    from toolchain.tune.tune import Summary
 
 Models = Annotated[list[str], typer.Argument(help="ONNX files, float or QDQ, or zoo:NAME for embedded models.")]
 Sizes = Annotated[list[str] | None, typer.Option("--size", help="HEIGHTxWIDTH of the input, default 360x640; repeat.")]
@@ -40,8 +41,8 @@ def tune(
 ) -> None:
     """Find the fastest tiles for the kernels of some models, and keep them in a log that `deploy --logs` reads."""
     from toolchain.cli.bench import parse_size
+    from toolchain.tune.request import Request
     from toolchain.tune.session import Budget
-    from toolchain.tune.tune import Request
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
@@ -92,8 +93,8 @@ def summarize(done: Summary, console: Console) -> None:
     for search in done.searches:
         pictures.setdefault((search.demand.height, search.demand.width, search.task.threads), []).append(search)
     for (height, width, count), searches in pictures.items():
-        console.say(f"{done.target.name}, {height}x{width}, {threads(count)}: {relative(searches):.0%} of the time "
-                    f"with default tiles")  # fmt: skip
+        console.say(f"{done.target.name}, {height}x{width}{', ' * bool(count)}{threads(count) * bool(count)}: "
+                    f"{relative(searches):.0%} of the time with default tiles")  # fmt: skip
         for search in searches:
             best = search.best
             found = f"{1e3 * best.seconds:8.3f} ms {best.relative:5.0%}  {best.tile}" if best else "not measured"

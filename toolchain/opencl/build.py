@@ -13,14 +13,14 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.vectors import vectors_for
 from toolchain.lower import Coverage, Kernel, lower_model
 from toolchain.lower.float_lowering import lower_float_model
-from toolchain.opencl.choose import Choice, by_estimate
+from toolchain.opencl.choose import Choice, by_estimate, by_log
 from toolchain.opencl.files import CONSTANTS, HOST, KERNELS
 from toolchain.opencl.float_lower import float_program
 from toolchain.opencl.host import compile_sources, write_sources
 from toolchain.opencl.launches import Figures, Program
 from toolchain.opencl.lower import program
 from toolchain.opencl.prelude import FLOATS, prelude
-from toolchain.tune.choose import SIZE, Tuning
+from toolchain.tune.choose import SIZE, Tuning, coverage
 
 if TYPE_CHECKING:
     from toolchain.bundle import TunedCoverage
@@ -59,10 +59,8 @@ class CompiledKernels:
 
     @property
     def tuned(self) -> TunedCoverage:
-        """How much of it runs in kernels that were tuned: nothing."""
-        from toolchain.bundle import TunedCoverage
-
-        return TunedCoverage(len(self.kernels), 0, sum(kernel.macs for kernel in self.kernels), 0)
+        """How much of it runs in kernels that were tuned."""
+        return coverage(self.kernels, [self.choices[kernel.name] for kernel in self.kernels])
 
     def workspace(self, height: int, width: int) -> int:
         """Bytes of memory on the device for an input of ``height`` x ``width`` pixels, the result included."""
@@ -94,14 +92,13 @@ class CompiledKernels:
 
 
 def compile_opencl(model: QuantizedModel, gpu: Gpu, tuning: Tuning) -> CompiledKernels:
-    """Compile a quantized model to OpenCL C, for pictures of the size of ``tuning``.
+    """Compile a quantized model to OpenCL C, with the cuts that ``tuning`` knows, else by estimate for its size.
 
     Raises:
         ModelError: a part of the model has no OpenCL kernel.
     """
     lowered = lower_model(model.model, dot_product("opencl"))
-    height, width = tuning.height, tuning.width
-    made = program(lowered, model.channels, gpu, by_estimate(gpu, height, width), height * width)
+    made = program(lowered, model.channels, gpu, by_log(tuning, gpu), tuning.height * tuning.width)
     return CompiledKernels(made, prelude(integer_dot=gpu.integer_dot), lowered.coverage, lowered.kernels)
 
 

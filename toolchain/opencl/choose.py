@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from toolchain.kernels.spec import Conv
 from toolchain.opencl.cut import Cut
-from toolchain.opencl.estimate import Estimate, cuts, estimate
+from toolchain.opencl.estimate import Estimate, cuts, estimate, fits
 from toolchain.opencl.gpu import Gpu
 from toolchain.opencl.job import Job
+from toolchain.tune.choose import Tuning
+from toolchain.tune.records import Best
+from toolchain.tune.task import Task, normal
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The cut of one kernel, what is expected of it, and where it was found."""
+    """The cut of one kernel, what is expected of it, and where it was found; None: it is the estimate's."""
 
     cut: Cut
     expected: Estimate
-    source: str = "by estimate"
+    record: Best | None = None
 
     def __str__(self) -> str:
-        return f"{self.cut} ({self.source})"
+        if self.record is None:
+            return f"{self.cut} (by estimate)"
+        return f"{self.cut} (tuned at {self.record.task.height}x{self.record.task.width} on {self.record.cpu})"
 
 
 Choose: TypeAlias = Callable[[Job], Choice]
@@ -32,11 +38,38 @@ def by_estimate(gpu: Gpu, height: int, width: int) -> Choose:
     return lambda job: Choice(*cuts(job, gpu, height, width)[0])
 
 
+def by_log(tuning: Tuning, gpu: Gpu) -> Choose:
+    """The cut that a log knows, as far as the device can run it, else the estimate's."""
+    guess = by_estimate(gpu, tuning.height, tuning.width)
+
+    def choose(job: Job) -> Choice:
+        kernel = task_of(job, tuning.height, tuning.width).kernel
+        best = tuning.nearest(lambda best: best.task.kernel == kernel and isinstance(best.tile, Cut)
+                              and fits(job, best.tile, gpu))  # fmt: skip
+        if best is None or not isinstance(best.tile, Cut):
+            return guess(job)
+        return Choice(best.tile, estimate(job, best.tile, gpu.core, tuning.height, tuning.width), best)
+
+    return choose
+
+
+def task_of(job: Job, height: int, width: int) -> Task:
+    """What is tuned of a kernel. The order of a picture's bytes stays: it says how the kernel may be cut."""
+    assert isinstance(job.conv, Conv)
+    conv = replace(normal(job.conv), pixels=job.conv.pixels)
+    return Task(conv, height, width, 0, job.picture or 0, job.anchor or 0)
+
+
+def job_of(task: Task) -> Job:
+    """The kernel of a task of `task_of`."""
+    return Job(task.conv, task.picture or None, task.anchor or None)
+
+
 def always(cut: Callable[[Job], Cut], gpu: Gpu, height: int, width: int) -> Choose:
     """A cut of one's own."""
 
     def choose(job: Job) -> Choice:
         chosen = cut(job)
-        return Choice(chosen, estimate(job, chosen, gpu.core, height, width), "given")
+        return Choice(chosen, estimate(job, chosen, gpu.core, height, width))
 
     return choose

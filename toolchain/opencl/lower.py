@@ -10,6 +10,7 @@ from toolchain.opencl import conv as template
 from toolchain.opencl import words
 from toolchain.opencl.choose import Choose
 from toolchain.opencl.gpu import Gpu
+from toolchain.opencl.job import Job
 from toolchain.opencl.launches import Figures, Program, Writer, network_of
 
 
@@ -37,6 +38,17 @@ def program(lowered: Lowered[Conv], channels: int, gpu: Gpu, choose: Choose, siz
         elif call.call.step.writes not in writer.direct:
             _words(writer, call, gpu, size)
     return writer.program()
+
+
+def jobs(lowered: Lowered[Conv], channels: int) -> list[Job]:
+    """The convolutions of a network, as `program` launches them.
+
+    Raises:
+        ModelError: a part of the network has no OpenCL kernel.
+    """
+    network = network_of(lowered)
+    writer = Writer(network, lowered.geometry, channels, _pictures(network), "uint32")
+    return [writer.job(call, call.operation) for call in network.launches if isinstance(call.operation, Conv)]
 
 
 def _pictures(network: Network) -> set[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy.typing as npt
 
 from toolchain.errors import InputError, TargetError
 from toolchain.opencl.device import import_pyopencl
-from toolchain.opencl.plan import PICTURE, RESULT, SCALARS, Launch, Plan
+from toolchain.opencl.driver import Driver
+from toolchain.opencl.plan import PICTURE, RESULT, SCALARS, Plan
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -31,15 +31,10 @@ class OpenClRunner:
 
     def __init__(self, plan: Plan, sources: Mapping[str, str], constants: bytes, device: Any) -> None:
         self._cl = import_pyopencl()
-        self.plan, self.device = plan, device
-        self.name = f"{device.name.strip()} ({device.platform.name.strip()})"
-        self._context = self._cl.Context([device])
-        self._queue = self._cl.CommandQueue(
-            self._context, properties=self._cl.command_queue_properties.PROFILING_ENABLE)
-        # Integer dot products exist in OpenCL C 3.0 only, which every device of OpenCL 3 has; the default is 1.2.
-        major = int(device.version.split()[1].split(".")[0])
-        self._options = ["-cl-std=CL3.0"] if major >= 3 else []
-        self._kernels = [self._build(launch, sources[launch.kernel]) for launch in plan.launches]
+        driver = Driver(device)
+        self.plan, self.device, self.name = plan, device, driver.name
+        self._context, self._queue = driver.context, driver.queue
+        self._kernels = [driver.build(launch.kernel, sources[launch.kernel], launch.group) for launch in plan.launches]
         flags = self._cl.mem_flags
         self._constants = {
             c.name: self._cl.Buffer(self._context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=np.frombuffer(
@@ -129,21 +124,3 @@ class OpenClRunner:
             raise TargetError(f"{self.name} has too little memory for {width} x {height} pixels: {error}",
                               hint="use smaller tiles") from error
         self._size = height, width
-
-    def _build(self, launch: Launch, source: str) -> Any:
-        """The kernel of a launch, compiled by the driver."""
-        cl = self._cl
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")    # compilers talk; what they say matters when they fail
-            try:
-                kernel = cl.Kernel(cl.Program(self._context, source).build(self._options), launch.kernel)
-            except cl.Error as error:
-                said = [line.strip() for line in str(error).splitlines() if "error" in line.lower()]
-                raise TargetError(f"{self.name} cannot build the kernel {launch.kernel}: "
-                                  f"{said[0] if said else error}", hint="please report it") from error
-        items = launch.group[0] * launch.group[1] * launch.group[2]
-        most = kernel.get_work_group_info(cl.kernel_work_group_info.WORK_GROUP_SIZE, self.device)
-        if items > most:
-            raise TargetError(f"{self.name} runs at most {most} work-items of {launch.kernel} together, not {items}",
-                              hint="deploy for a target with a smaller work_group")
-        return kernel

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from toolchain.kernels.tile import Tile
 from toolchain.process import Died, Worker
 from toolchain.targets import Target
 from toolchain.tune import WORKER
-from toolchain.tune.records import Status
+from toolchain.tune.records import Candidate, Status
 from toolchain.tune.task import Task
 from toolchain.tune.values import to_plain
 
@@ -33,7 +32,7 @@ class Built:
 class Builder(Protocol):
     """Compiles candidates."""
 
-    def build(self, task: Task, tiles: Sequence[Tile]) -> list[Built]:
+    def build(self, task: Task, tiles: Sequence[Candidate]) -> list[Built]:
         """One result for each tile."""
 
     def close(self) -> None:
@@ -51,32 +50,34 @@ class LocalBuilder:
         folder: for the libraries; a kernel's is kept there, for the same tile is tried at other sizes too.
         workers: processes.
         command: of a process.
+        suffix: of the files.
     """
 
-    def __init__(self, target: Target, folder: Path, workers: int, command: Sequence[str] = WORKER) -> None:
-        self.target, self.folder = target, folder
+    def __init__(self, target: Target, folder: Path, workers: int, command: Sequence[str] = WORKER,
+                 suffix: str = ".so") -> None:  # fmt: skip
+        self.target, self.folder, self.suffix = target, folder, suffix
         self._workers: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._all = [Worker(command) for _ in range(workers)]
         for worker in self._all:
             self._workers.put(worker)
-        self._done: dict[tuple[object, Tile], Built] = {}
+        self._done: dict[tuple[object, Candidate], Built] = {}
 
-    def build(self, task: Task, tiles: Sequence[Tile]) -> list[Built]:
+    def build(self, task: Task, tiles: Sequence[Candidate]) -> list[Built]:
         """One result for each tile."""
-        new = [tile for tile in dict.fromkeys(tiles) if (task.conv, tile) not in self._done]
-        paths = [self.folder / f"{len(self._done) + index}.so" for index in range(len(new))]
+        new = [tile for tile in dict.fromkeys(tiles) if (task.kernel, tile) not in self._done]
+        paths = [self.folder / f"{len(self._done) + index}{self.suffix}" for index in range(len(new))]
         with ThreadPoolExecutor(len(self._all)) as pool:
             for tile, built in zip(new, pool.map(lambda job: self._build(task, *job), zip(new, paths, strict=True)),
                                    strict=True):  # fmt: skip
-                self._done[task.conv, tile] = built
-        return [self._done[task.conv, tile] for tile in tiles]
+                self._done[task.kernel, tile] = built
+        return [self._done[task.kernel, tile] for tile in tiles]
 
     def close(self) -> None:
         """End the processes."""
         for worker in self._all:
             worker.close()
 
-    def _build(self, task: Task, tile: Tile, path: Path) -> Built:
+    def _build(self, task: Task, tile: Candidate, path: Path) -> Built:
         request = {"operation": "compile", "task": to_plain(task), "tile": to_plain(tile),
                    "target": to_plain(self.target), "path": str(path)}  # fmt: skip
         worker = self._workers.get()

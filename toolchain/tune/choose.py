@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from toolchain.bundle import TunedCoverage
 from toolchain.kernels.tile import Tile, default_tile
@@ -45,6 +45,14 @@ class Choice:
         return f"{self.tile} (tuned at {task.height}x{task.width}, threads {task.threads})"
 
 
+class Recorded(Protocol):
+    """A choice of any kind."""
+
+    @property
+    def record(self) -> Best | None:
+        """Where it was found."""
+
+
 @dataclass(frozen=True)
 class Tuning:
     """What is known when a network is built.
@@ -65,19 +73,27 @@ class Tuning:
         nearest, then the one whose number of threads is.
         """
         conv = normal(kernel.conv)
+        best = self.nearest(lambda best: best.task.conv == conv and isinstance(best.tile, Tile)
+                            and best.tile.fits(conv, columns, dot), kernel.scale)  # fmt: skip
+        if best is None or not isinstance(best.tile, Tile):
+            return Choice(default_tile(kernel.conv, columns, dot))
+        return Choice(best.tile, best)
+
+    def nearest(self, fits: Callable[[Best], bool], scale: int = 1) -> Best | None:
+        """Of the first log that has records that ``fits``, the one of the nearest size; ``scale`` is a kernel's output
+        pixels for one of the picture, in each direction. None: no log has any.
+        """
         for log in self.logs:
-            known = [best for best in log if best.task.conv == conv and best.tile.fits(conv, columns, dot)]
-            if known:
-                nearest = min(known, key=lambda best: self._distance(best, kernel.scale))
-                return Choice(nearest.tile, nearest)
-        return Choice(default_tile(kernel.conv, columns, dot))
+            if known := [best for best in log if fits(best)]:
+                return min(known, key=lambda best: self._distance(best, scale))
+        return None
 
     def _distance(self, best: Best, scale: int) -> tuple[float, float, int, int, int]:
         task = best.task
         pairs = ((task.height, self.height * scale), (task.width, self.width * scale))
         size = sum(abs(math.log(there / here)) for there, here in pairs)
         # What follows the numbers of threads only makes the choice independent of the order of records.
-        return (size, abs(math.log(task.threads / self.threads)), task.height, task.width, task.threads)
+        return (size, abs(math.log(max(task.threads, 1) / self.threads)), task.height, task.width, task.threads)
 
 
 def read_tuning(target: Target, folders: Iterable[Path] = (), size: tuple[int, int] = SIZE) -> Tuning:
@@ -92,7 +108,7 @@ def read_tuning(target: Target, folders: Iterable[Path] = (), size: tuple[int, i
     return Tuning(tuple(log.best() for log in (*found, *([shipped] if shipped else []))), *size, target.cores)
 
 
-def coverage(kernels: Sequence[Kernel[Conv]], choices: Sequence[Choice]) -> TunedCoverage:
+def coverage(kernels: Sequence[Kernel[Any]], choices: Sequence[Recorded]) -> TunedCoverage:
     """How much of ``kernels`` is tuned, given the choice for each."""
     tuned = [kernel.macs for kernel, choice in zip(kernels, choices, strict=True)
              if choice.record is not None and choice.record.measured]

@@ -1,4 +1,4 @@
-"""Guessing how fast a tile is before it is measured: MetaSchedule's XGBoost cost model on its per-store features.
+"""Guessing how fast a candidate is before it is measured: MetaSchedule's XGBoost cost model on features of any kind.
 
 Of MetaSchedule no more is used. Its search mutates traces of schedules, which wants loops that do not depend on the
 choices; a kernel's space here has some dozens of tiles, so all of them are ranked instead. Its database and its builder
@@ -7,40 +7,49 @@ are replaced for the reasons given in `toolchain.tune.database` and `toolchain.t
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from toolchain.errors import TuningError
-from toolchain.kernels.tile import Tile
-from toolchain.targets import Target
+from toolchain.tune.records import Candidate
 from toolchain.tune.task import Task
 
-_INTRINSICS = "tvm.s_tir.tensor_intrin"
 _LEAST = 8
 """Measurements before there is anything to learn from."""
 
 
 class CostModel(Protocol):
-    """Learns from measured tiles of all tasks."""
+    """Learns from measured candidates of all tasks."""
 
-    def learn(self, task: Task, relative: Mapping[Tile, float]) -> None:
-        """Take note of times, relative to the default tile's."""
+    def learn(self, task: Task, relative: Mapping[Candidate, float]) -> None:
+        """Take note of times, relative to the default one's."""
 
-    def scores(self, task: Task, tiles: Sequence[Tile]) -> list[float] | None:
-        """How good each tile is, higher is better; None while it cannot tell."""
+    def scores(self, task: Task, tiles: Sequence[Candidate]) -> list[float] | None:
+        """How good each candidate is, higher is better; None while it cannot tell."""
+
+
+class Features(Protocol):
+    """What a candidate looks like to a cost model."""
+
+    def of(self, task: Task, tiles: Sequence[Candidate]) -> list[npt.NDArray[np.float32]]:
+        """For each candidate, float32 (parts, features): its parts' scores are summed up."""
 
 
 class XGBoostModel:
-    """MetaSchedule's cost model for ``target``.
+    """MetaSchedule's cost model.
+
+    Args:
+        features: of candidates.
 
     Raises:
         TuningError: XGBoost is not installed, or does not work.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, features: Features) -> None:
         try:
             import xgboost  # noqa: F401
         except Exception as error:  # it raises an error of its own kind where its library cannot be loaded
@@ -48,62 +57,36 @@ class XGBoostModel:
                               hint="pip install xgboost-cpu") from error
         from tvm.s_tir.meta_schedule.cost_model.xgb_model import XGBModel
 
-        self._target, self._count = target, 0
-        # Threads are numbered here and below: MetaSchedule would ask psutil, which TVM does not bring along. Measured
-        # times are noisy; its 50 rounds of patience took ten times as long to fit the noise.
-        self._model: Any = XGBModel(num_warmup_samples=_LEAST, num_tuning_cores=1, early_stopping_rounds=5)
-        self._contexts: dict[Task, Any] = {}
-        self._candidates: dict[tuple[Task, Tile], Any] = {}
+        self._features, self._count = features, 0
+        # Threads are numbered here: MetaSchedule would ask psutil, which TVM does not bring along. Measured times are
+        # noisy; its 50 rounds of patience took ten times as long to fit the noise.
+        # What TVM wraps around the model takes nothing but schedules.
+        self._model: Any = XGBModel(num_warmup_samples=_LEAST, num_tuning_cores=1, early_stopping_rounds=5)._inst
+        self._model.extractor = SimpleNamespace(extract_from=lambda context, candidates: candidates)
 
-    def learn(self, task: Task, relative: Mapping[Tile, float]) -> None:
-        """Take note of times, relative to the default tile's."""
+    def learn(self, task: Task, relative: Mapping[Candidate, float]) -> None:
+        """Take note of times, relative to the default candidate's."""
         from tvm.s_tir.meta_schedule.runner import RunnerResult
 
         if relative:
-            candidates = [self._candidate(task, tile) for tile in relative]
             results = [RunnerResult([seconds], None) for seconds in relative.values()]
-            self._model.update(self._contexts[task], candidates, results)
+            self._model.update(self._context(task), self._described(task, list(relative)), results)
             self._count += len(relative)
 
-    def scores(self, task: Task, tiles: Sequence[Tile]) -> list[float] | None:
-        """How good each tile is, higher is better; None while it cannot tell."""
+    def scores(self, task: Task, tiles: Sequence[Candidate]) -> list[float] | None:
+        """How good each candidate is, higher is better; None while it cannot tell."""
         if self._count < _LEAST or not tiles:
             return None
-        candidates = [self._candidate(task, tile) for tile in tiles]
-        return [float(score) for score in self._model.predict(self._contexts[task], candidates)]
+        return [float(score) for score in self._model.predict(self._context(task), self._described(task, tiles))]
 
-    def _candidate(self, task: Task, tile: Tile) -> Any:
-        """``tile``'s schedule at the task's size, which is not compiled: only its features are taken."""
-        from tvm.s_tir import Schedule
-        from tvm.s_tir import meta_schedule as ms
+    def _described(self, task: Task, tiles: Sequence[Candidate]) -> list[Any]:
+        """Features in the place of MetaSchedule's candidates: the model asks its extractor for them, and no more."""
+        import tvm
 
-        from toolchain.kernels.intrinsics import dot_product
-        from toolchain.kernels.schedule import schedule_conv
-        from toolchain.llvm import tvm_target
-        from toolchain.tune.kernel import instance
+        return [tvm.runtime.tensor(rows) for rows in self._features.of(task, tiles)]
 
-        if task not in self._contexts:
-            with _no_intrinsics():
-                self._contexts[task] = ms.TuneContext(mod=instance(task, self._target), num_threads=1,
-                                                      target=tvm_target(self._target))  # fmt: skip
-        if (task, tile) not in self._candidates:
-            sch = Schedule(self._contexts[task].mod)
-            schedule_conv(sch, task.conv, tile, dot_product(self._target.instruction_set))
-            self._candidates[task, tile] = ms.MeasureCandidate(sch, [])
-        return self._candidates[task, tile]
+    def _context(self, task: Task) -> Any:
+        """In the place of MetaSchedule's context: something to tell tasks apart by."""
+        from tvm import ir
 
-
-@contextlib.contextmanager
-def _no_intrinsics() -> Iterator[None]:
-    """Let TVM believe that it has imported its tensor intrinsics.
-
-    A `TuneContext` imports every one of them, for GPUs too, which takes 15 to 28 s; the kernels here use their own.
-    """
-    if _INTRINSICS in sys.modules:
-        yield
-        return
-    sys.modules[_INTRINSICS] = types.ModuleType(_INTRINSICS)
-    try:
-        yield
-    finally:
-        del sys.modules[_INTRINSICS]
+        return SimpleNamespace(mod=ir.StringImm(repr(task)))

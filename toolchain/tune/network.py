@@ -13,7 +13,7 @@ from toolchain.targets import Target
 
 if TYPE_CHECKING:
     from toolchain.kernels.spec import Conv
-    from toolchain.lower import Kernel
+    from toolchain.lower import Kernel, Lowered
 
 _SIDE = 48
 
@@ -21,7 +21,14 @@ _SIDE = 48
 def kernels_of(
     path: Path, target: Target, calibration: Path | Sequence[Path] | None = None, value_range: str | None = None
 ) -> tuple[Kernel[Conv], ...]:
-    """The convolution kernels that ``target`` gets for an ONNX model, in order of execution.
+    """The convolution kernels that ``target`` gets for an ONNX model, in order of execution; see `lowered_model`."""
+    return lowered_model(path, target, calibration, value_range)[0].kernels
+
+
+def lowered_model(
+    path: Path, target: Target, calibration: Path | Sequence[Path] | None = None, value_range: str | None = None
+) -> tuple[Lowered[Conv], int]:
+    """What ``target`` gets for an ONNX model, and the channels of its pictures.
 
     A float model is quantized in a hurry, without photographs on noise: the numbers do not change a kernel's speed.
 
@@ -47,4 +54,4 @@ def kernels_of(
         hurry = Settings(activations="minmax", crop=_SIDE, crops_per_image=1, equalize=False, reconstruct=False,
                          correct_bias=False, tame=False, augment=False)  # fmt: skip
         model = quantize(sr, images, hurry)
-    return lower_model(model.model, dot_product(target.instruction_set)).kernels
+    return lower_model(model.model, dot_product(target.instruction_set)), model.channels

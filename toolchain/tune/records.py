@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from toolchain.bundle import Versions
 from toolchain.kernels.tile import Tile
+from toolchain.opencl.cut import Cut
 from toolchain.targets import Target
 from toolchain.tune.task import Task
 from toolchain.tune.values import from_plain, to_plain
@@ -17,6 +18,9 @@ FORMAT_VERSION = 1
 
 STATIC = "llvm-mca"
 """How the processor's name begins where a tile was not timed but chosen by LLVM's cost model, see benchmarks."""
+
+Candidate: TypeAlias = Tile | Cut
+"""What is tried of a kernel: on a CPU a tile, on an OpenCL device a cut. Both are called tile in logs."""
 
 Status = Literal["ok", "failed", "wrong", "crashed", "hung"]
 """Of a tile: it could not be compiled, gives another result than the reference, or took its process with it."""
@@ -67,7 +71,7 @@ class Trial:
     """
 
     task: Task
-    tile: Tile
+    tile: Candidate
     cpu: str
     status: Status = "ok"
     seconds: float = 0.0
@@ -90,7 +94,7 @@ class Best:
     """
 
     task: Task
-    tile: Tile
+    tile: Candidate
     cpu: str
     seconds: float
     relative: float

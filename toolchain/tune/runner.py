@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from toolchain.process import Died, Worker
 from toolchain.tune import WORKER
@@ -69,17 +69,20 @@ class LocalRunner:
 
     Attributes:
         slowest: multiply-accumulates a second below which a kernel counts as hanging.
+        start: seconds that loading a library may take.
+        context: what else the process is told with every request.
     """
 
     def __init__(self, instruction_set: str, command: Sequence[str] = WORKER) -> None:
-        self.instruction_set, self.slowest = instruction_set, SLOWEST
+        self.slowest, self.start = SLOWEST, 0.0
+        self.context: dict[str, Any] = {"instruction_set": instruction_set}
         self._worker = Worker(command)
 
     def time(self, task: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
         """One result for each library; those that are right run in turn, ``rounds`` times."""
-        request = {"operation": "time", "task": to_plain(task), "instruction_set": self.instruction_set,
+        request = {**self.context, "operation": "time", "task": to_plain(task),
                    "libraries": [str(path) for path in libraries], "rounds": rounds}  # fmt: skip
-        limit = LIMIT + len(libraries) * (rounds + 3) * (0.05 + task.macs / self.slowest)
+        limit = LIMIT + len(libraries) * (self.start + (rounds + 3) * (0.05 + task.macs / self.slowest))
         try:
             answer = self._worker.ask(request, limit)
         except Died as death:

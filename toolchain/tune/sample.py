@@ -24,7 +24,8 @@ class Sample:
 
     Attributes:
         conv, geometry: the kernel's.
-        codes: input, uint8 (channels, h, w), its zero point 7.
+        codes: input, uint8 (channels, h, w).
+        zero_point: of the input.
         weights: int8 (channels out, channels in / groups, kh, kw).
         bias: int32; multiplier, slopes: float32; one for each output channel.
         residual: uint8 (channels, h, w), its zero point `Operand.zero_point`; None where nothing is added.
@@ -33,6 +34,7 @@ class Sample:
     conv: Conv
     geometry: Geometry
     codes: Codes
+    zero_point: int
     weights: npt.NDArray[np.int8]
     bias: npt.NDArray[np.int32]
     multiplier: npt.NDArray[np.float32]
@@ -47,10 +49,12 @@ class Sample:
     def inputs(self, dot: Dot) -> list[npt.NDArray[np.generic]]:
         """The arrays a kernel takes before height, tiles and width, in order."""
         conv, residual = self.conv, self.conv.requantize.residual
-        arrays: list[npt.NDArray[np.generic]] = [self._packed(self.codes, conv.source.total, conv.source.start, _ZERO)]
+        source = conv.source
+        arrays: list[npt.NDArray[np.generic]] = [
+            self._packed(self.codes, source.total, source.start, self.zero_point)]
         if residual is not None and self.residual is not None:
             arrays.append(self._packed(self.residual, residual.view.total, residual.view.start, residual.zero_point))
-        arrays += [dot.stored(self.weights), dot.folded(self.bias, self.weights, _ZERO), self.multiplier]
+        arrays += [dot.stored(self.weights), dot.folded(self.bias, self.weights, self.zero_point), self.multiplier]
         return arrays + [self.slopes] * conv.requantize.slopes
 
     def output(self) -> npt.NDArray[np.generic]:
@@ -88,7 +92,7 @@ class Sample:
         bottom, right = conv.reach[0] - top, conv.reach[1] - left
         convolution = Convolution(self.weights, self.bias, pads=(top, left, bottom, right), dilations=conv.dilation,
                                   group=conv.groups)
-        sums = np.concatenate([band for _, band in convolution.bands(self.codes, _ZERO)], axis=1)
+        sums = np.concatenate([band for _, band in convolution.bands(self.codes, self.zero_point)], axis=1)
         values = sums.astype(np.float32) * self.multiplier[:, None, None]
         if given.slopes:
             values = np.where(values < 0, values * self.slopes[:, None, None], values)
@@ -109,17 +113,25 @@ class Sample:
         return words
 
 
-def make_sample(conv: Conv, geometry: Geometry, height: int, width: int, seed: int = 0) -> Sample:
-    """Random data for ``conv`` on ``height`` x ``width`` pixels, such that its codes spread over the whole range."""
+def make_sample(conv: Conv, geometry: Geometry, height: int, width: int, seed: int = 0, picture: int = 0,
+                anchor: int = 0) -> Sample:
+    """Random data for ``conv`` on ``height`` x ``width`` pixels, such that its codes spread over the whole range. A
+    ``picture`` or an ``anchor`` of so many channels is a source or a residual without any others, and with black around
+    the source.
+    """
     rng = np.random.default_rng(seed)
     inputs, taps = conv.source.count * PACK, conv.source.count * PACK // conv.groups * conv.kernel[0] * conv.kernel[1]
     residual = conv.requantize.residual
     other = None
     if residual is not None:
         other = rng.integers(0, 256, (residual.view.count * PACK, height, width), dtype=np.uint8)
+        other[anchor or other.shape[0]:] = 0
+    codes = rng.integers(0, 256, (inputs, height, width), dtype=np.uint8)
+    codes[picture or inputs:] = 0
     return Sample(
         conv, geometry,
-        codes=rng.integers(0, 256, (inputs, height, width), dtype=np.uint8),
+        codes=codes,
+        zero_point=0 if picture else _ZERO,
         weights=rng.integers(-127, 128, (conv.channels, inputs // conv.groups, *conv.kernel), dtype=np.int8),
         bias=rng.integers(-3000, 3000, conv.channels, dtype=np.int32),
         # Codes spread by about 75, weights by about 73: sums by their product times the root of the number of taps.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
-from toolchain.kernels.tile import Tile
 from toolchain.tune.model import CostModel
-from toolchain.tune.records import Best, Trial
+from toolchain.tune.records import Best, Candidate, Trial
 from toolchain.tune.task import Demand, Task
 
 PATIENCE = 16
@@ -32,20 +31,20 @@ class Search:
         stale: trials since the incumbent changed.
     """
 
-    def __init__(self, task: Task, space: Sequence[Tile], demand: Demand) -> None:
+    def __init__(self, task: Task, space: Sequence[Candidate], demand: Demand) -> None:
         self.task, self.space, self.demand = task, tuple(space), demand
-        self.tried: dict[Tile, Trial] = {}
+        self.tried: dict[Candidate, Trial] = {}
         self.best: Best | None = None
         self.default_seconds = 0.0
         self.stale = 0
 
     @property
-    def default(self) -> Tile:
+    def default(self) -> Candidate:
         """The tile of an untuned build."""
         return self.space[0]
 
     @property
-    def left(self) -> list[Tile]:
+    def left(self) -> list[Candidate]:
         """The tiles not tried yet."""
         return [tile for tile in self.space if tile not in self.tried]
 
@@ -77,7 +76,8 @@ class Search:
             self.stale = 0
         self.best = best
 
-    def propose(self, count: int, model: CostModel, chance: random.Random, hints: Iterable[Tile] = ()) -> list[Tile]:
+    def propose(self, count: int, model: CostModel, chance: random.Random,
+                hints: Iterable[Candidate] = ()) -> list[Candidate]:
         """Up to ``count`` tiles to try next: the default one if it was never measured, then ``hints``, then those the
         model thinks best, and some at random.
         """

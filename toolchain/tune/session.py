@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.errors import TuningError
-from toolchain.kernels.tile import Tile
 from toolchain.tune.builder import Builder
 from toolchain.tune.model import CostModel
-from toolchain.tune.records import Best, Record, Trial
+from toolchain.tune.records import Best, Candidate, Record, Trial
 from toolchain.tune.runner import Runner, Timed
 from toolchain.tune.search import PATIENCE, Search
 from toolchain.tune.task import Task
@@ -140,12 +139,12 @@ class Session:
         return max(unfinished, default=None, key=lambda search: search.seconds / totals[_picture(search)]
                    * 0.5 ** (search.stale / BATCH))  # fmt: skip
 
-    def _hints(self, search: Search) -> list[Tile]:
+    def _hints(self, search: Search) -> list[Candidate]:
         """What was best for the same kernel at other sizes and numbers of threads."""
-        return [other.best.tile for other in self.searches
-                if other is not search and other.best is not None and other.task.conv == search.task.conv]  # fmt: skip
+        return [other.best.tile for other in self.searches if other is not search and other.best is not None
+                and other.task.kernel == search.task.kernel]  # fmt: skip
 
-    def _batch(self, search: Search, tiles: list[Tile]) -> None:
+    def _batch(self, search: Search, tiles: list[Candidate]) -> None:
         """Try ``tiles``: build and check them, time them in turn with the incumbent, and let the best contend."""
         task, default = search.task, search.default
         incumbent = search.best.tile if search.best else default
@@ -176,7 +175,7 @@ class Session:
         self._learn(search, {tile: search.tried[tile] for tile in tiles})
 
     def _contest(
-        self, search: Search, results: Mapping[Tile, Timed], base: float, count: int
+        self, search: Search, results: Mapping[Candidate, Timed], base: float, count: int
     ) -> Best | None:
         """The new incumbent, found in another and longer measurement; None if the old one stays."""
         task, cpu, trials = search.task, self.tools.cpu, len(search.tried) + count
@@ -197,17 +196,17 @@ class Session:
                     return Best(task, winner, cpu, *_figures(seconds, seconds / default), trials)
         return None if search.best else Best(task, incumbent, cpu, *_figures(held, held / base), trials)
 
-    def _build(self, task: Task, tiles: list[Tile]) -> tuple[dict[Tile, Path], dict[Tile, Timed]]:
+    def _build(self, task: Task, tiles: list[Candidate]) -> tuple[dict[Candidate, Path], dict[Candidate, Timed]]:
         """Libraries of the tiles that can be built, and what became of the others."""
         built = dict(zip(tiles, self.tools.builder.build(task, tiles), strict=True))
         failed = {tile: Timed(one.status, note=one.note) for tile, one in built.items() if one.library is None}
         return {tile: one.library for tile, one in built.items() if one.library is not None}, failed
 
-    def _time(self, task: Task, libraries: Mapping[Tile, Path], rounds: int) -> dict[Tile, Timed]:
+    def _time(self, task: Task, libraries: Mapping[Candidate, Path], rounds: int) -> dict[Candidate, Timed]:
         timed = self.tools.runner.time(task, list(libraries.values()), rounds)
         return dict(zip(libraries, timed, strict=True))
 
-    def _learn(self, search: Search, trials: Mapping[Tile, Trial]) -> None:
+    def _learn(self, search: Search, trials: Mapping[Candidate, Trial]) -> None:
         good = {tile: trial.relative for tile, trial in trials.items() if trial.status == "ok"}
         self.tools.model.learn(search.task, good)
 

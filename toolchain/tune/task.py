@@ -24,13 +24,22 @@ class Task:
     Attributes:
         conv: the kernel, in the form of `normal`.
         height, width: pixels of its output, before any depth-to-space.
-        threads: it runs on.
+        threads: it runs on; 0 for an OpenCL device.
+        picture: channels of the picture that it reads itself; 0: its source is a packed tensor, as all are on CPUs.
+        anchor: channels of the picture that it adds; 0: a packed tensor, or nothing.
     """
 
     conv: Conv
     height: int
     width: int
     threads: int
+    picture: int = 0
+    anchor: int = 0
+
+    @property
+    def kernel(self) -> tuple[Conv, int, int]:
+        """What is compiled: it takes any size."""
+        return self.conv, self.picture, self.anchor
 
     def geometry(self, dot: Dot) -> Geometry:
         """Of the packed tensors it is tuned on."""
@@ -46,7 +55,9 @@ class Task:
         return conv.channels * taps * self.height * self.width
 
     def __str__(self) -> str:
-        return f"{describe(self.conv)}, {self.height}x{self.width}, {threads(self.threads)}"
+        reads = ", from the picture" * bool(self.picture)
+        runs = f", {threads(self.threads)}" * bool(self.threads)
+        return f"{describe(self.conv)}{reads}, {self.height}x{self.width}{runs}"
 
 
 @dataclass(frozen=True)

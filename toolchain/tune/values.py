@@ -47,7 +47,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         options = [option for option in arguments if option is not type(None)]
-        return None if value is None else _value(options[0], value, where)
+        if value is None and len(options) < len(arguments):
+            return None
+        return _value(next((option for option in options[1:] if _has_fields(option, value)), options[0]), value, where)
     if origin is typing.Literal:
         if value not in arguments:
             raise ValueError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {value!r}")
@@ -64,3 +66,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if hint in (int, bool, str) and type(value) is hint:
         return value
     raise ValueError(f"{where} cannot be {value!r}")
+
+
+def _has_fields(cls: Any, table: Any) -> bool:
+    """Whether ``table`` has every field that the dataclass ``cls`` demands."""
+    needed = {field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING}
+    return isinstance(table, Mapping) and needed <= set(table)

@@ -1,0 +1,58 @@
+"""A device at work: its context, its queue and its compiler."""
+
+from __future__ import annotations
+
+import warnings
+from math import prod
+from typing import Any
+
+from toolchain.errors import TargetError
+from toolchain.opencl.device import import_pyopencl
+
+
+def device_name(device: Any) -> str:
+    """What a device and its driver call themselves."""
+    return f"{device.name.strip()} ({device.platform.name.strip()})"
+
+
+class Driver:
+    """What kernels run through.
+
+    Args:
+        device: from `toolchain.opencl.device.find_device`.
+
+    Attributes:
+        name: of the device and its driver.
+        context, queue: pyopencl's; the queue takes times.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self._cl = import_pyopencl()
+        self.device, self.name = device, device_name(device)
+        self.context = self._cl.Context([device])
+        self.queue = self._cl.CommandQueue(
+            self.context, properties=self._cl.command_queue_properties.PROFILING_ENABLE)
+        # Integer dot products exist in OpenCL C 3.0 only, which every device of OpenCL 3 has; the default is 1.2.
+        major = int(device.version.split()[1].split(".")[0])
+        self._options = ["-cl-std=CL3.0"] if major >= 3 else []
+
+    def build(self, name: str, source: str, group: tuple[int, int, int]) -> Any:
+        """The kernel ``name`` of ``source``, to be launched in work-groups of ``group``.
+
+        Raises:
+            TargetError: the driver cannot build it, or its work-groups are too large for the device.
+        """
+        cl = self._cl
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")    # compilers talk; what they say matters when they fail
+            try:
+                kernel = cl.Kernel(cl.Program(self.context, source).build(self._options), name)
+            except cl.Error as error:
+                said = [line.strip() for line in str(error).splitlines() if "error" in line.lower()]
+                raise TargetError(f"{self.name} cannot build the kernel {name}: {said[0] if said else error}",
+                                  hint="please report it") from error
+        most = kernel.get_work_group_info(cl.kernel_work_group_info.WORK_GROUP_SIZE, self.device)
+        if prod(group) > most:
+            raise TargetError(f"{self.name} runs at most {most} work-items of {name} together, not {prod(group)}",
+                              hint="deploy for a target with a smaller largest_group")
+        return kernel

@@ -1,0 +1,103 @@
+"""In the process that runs candidates: compare them with the reference, and time them in turn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from toolchain.errors import ClipfreeError
+from toolchain.tune.records import Status
+from toolchain.tune.task import Task
+from toolchain.tune.values import from_plain
+
+_SAMPLE_SECONDS = 1e-3
+"""Calls shorter than this are timed several at once."""
+
+_HOPELESS = 2.0
+"""After three rounds, candidates slower than the first library by this factor are not timed further."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A candidate with the data of a task.
+
+    Attributes:
+        wrong: runs it on a small picture and says what is wrong with the result; empty if nothing is.
+        seconds: runs it so many times at the task's size; the mean.
+    """
+
+    wrong: Callable[[], str]
+    seconds: Callable[[int], float]
+
+
+class Rig(Protocol):
+    """Where candidates run, and on what."""
+
+    def guard(self) -> AbstractContextManager[None]:
+        """Around all work: ends the process if the machine is gone."""
+
+    def prepare(self, task: Task, request: dict[str, Any]) -> None:
+        """Make the data of ``task``."""
+
+    def load(self, library: Path) -> Entrant:
+        """A candidate for the prepared task."""
+
+
+class Bench:
+    """Checks and times candidates on a rig."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+
+    def time(self, request: dict[str, Any]) -> dict[str, Any]:
+        """``task``, ``libraries``, ``rounds``, and what the rig wants: one status and list of seconds for each library.
+
+        Libraries run in turn, round by round, so that all of them see the same moments of a noisy machine.
+        """
+        with self.rig.guard():
+            self.rig.prepare(from_plain(Task, request["task"]), request)
+            answers: list[dict[str, Any]] = []
+            entrants: dict[int, Entrant] = {}
+            for index, path in enumerate(request["libraries"]):
+                entrant, status, note = self._admit(Path(path))
+                answers.append({"status": status, "note": note, "seconds": []})
+                if entrant is not None:
+                    entrants[index] = entrant
+            numbers = {index: _number(entrant) for index, entrant in entrants.items()}
+            for turn in range(request["rounds"]):
+                for index, entrant in entrants.items():
+                    answers[index]["seconds"].append(entrant.seconds(numbers[index]))
+                if turn == 2 and 0 in entrants:
+                    bound = _HOPELESS * min(answers[0]["seconds"])
+                    entrants = {index: entrant for index, entrant in entrants.items()
+                                if min(answers[index]["seconds"]) <= bound}  # fmt: skip
+        return {"answers": answers}
+
+    def _admit(self, library: Path) -> tuple[Entrant | None, Status, str]:
+        """A candidate that is right; otherwise None, what is the matter with it, and a note."""
+        try:
+            entrant = self.rig.load(library)
+            note = entrant.wrong()
+        except ClipfreeError as error:    # a driver refuses it
+            return None, "failed", error.message
+        return (None, "wrong", note) if note else (entrant, "ok", "")
+
+
+def difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> str:
+    """How a result differs from the reference, in words; empty if it does not."""
+    different = found != expected
+    wrong = np.count_nonzero(different)
+    return f"{wrong} of {different.size} values differ from the reference" if wrong else ""
+
+
+def _number(entrant: Entrant) -> int:
+    """How many calls make one sample, found with two calls, of which the first warms up."""
+    entrant.seconds(1)
+    return max(1, math.ceil(_SAMPLE_SECONDS / max(entrant.seconds(1), 1e-9)))

@@ -1,0 +1,42 @@
+"""A candidate as a file: a kernel's source, and what one must know to launch it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.opencl import conv as template
+from toolchain.opencl.choose import job_of
+from toolchain.opencl.cut import Cut
+from toolchain.opencl.gpu import Gpu
+from toolchain.opencl.prelude import prelude
+from toolchain.opencl.source import generate
+from toolchain.tune.task import Task
+from toolchain.tune.values import from_plain, to_plain
+
+NAME = "conv"
+"""Of every candidate's kernel."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A candidate: OpenCL C with its prelude, the names of the kernel's arguments in order, and its cut."""
+
+    source: str
+    arguments: tuple[str, ...]
+    cut: Cut
+
+
+def write(task: Task, cut: Cut, gpu: Gpu, path: Path) -> None:
+    """Write the kernel of ``task``, cut by ``cut``, to the file ``path``; it takes any size, as in a network."""
+    function = template.build(job_of(task), task.geometry(dot_product("opencl")), cut)
+    made = generate(NAME, function)
+    written = Written(prelude(integer_dot=gpu.integer_dot) + made.code, made.arguments, cut)
+    path.write_text(json.dumps(to_plain(written)), encoding="utf-8")
+
+
+def read(path: Path) -> Written:
+    """The candidate that `write` wrote."""
+    return from_plain(Written, json.loads(path.read_bytes()))
