@@ -1,6 +1,6 @@
 """What Arm cores would make of the kernels' loops, by LLVM's models of them: no board is needed, and nothing is timed.
 
-    python benchmarks/arm_loops.py [NETWORK...] [--core TARGET] -o benchmarks/results/arm_loops.json --logs tuning_logs
+    python benchmarks/arm_loops.py [NETWORK...] [--core NAME] -o benchmarks/results/arm_loops.json --logs tuning_logs
 
 Every convolution is compiled with each tile that the tuner would try, and llvm-mca counts the cycles of its innermost
 loop, and of everything that is done for one register tile. Caches, branches and what the driver does are not in it.
@@ -23,6 +23,7 @@ import tvm
 import loops
 from toolchain.atomic import atomic_write
 from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.tile import Tile, default_tile
 from toolchain.llvm import tvm_target
@@ -72,7 +73,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("networks", nargs="*", help="of the zoo; all of them if none is named")
     parser.add_argument("-o", "--out", type=Path, help="JSON file")
     parser.add_argument("--logs", type=Path, help="folder for tuning logs")
-    parser.add_argument("--core", action="append", choices=[core.target for core in loops.CORES], help="only this one")
+    parser.add_argument("--core", action="append", choices=[core.name for core in loops.CORES], help="only this one")
     options = parser.parse_args(words)
     mca = loops.find_mca()
     if mca is None:
@@ -80,13 +81,15 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     names = options.networks or [model.name for model in list_models()]
     for core in loops.CORES:
-        if options.core is None or core.target in options.core:
+        if options.core is None or core.name in options.core:
+            target = find_target(core.target)
+            target = replace(target, instruction_set=core.instruction_set or target.instruction_set)
             found = []
-            for layer, best in search(core, find_target(core.target), names, mca):
+            for layer, best in search(core, target, names, mca):
                 print(f"{layer.core} {layer.kernel}: default {layer.default_loop:.2f} {layer.default_whole:.2f}, "
                       f"best {layer.loop:.2f} {layer.whole:.2f} of {layer.peak}: {layer.tile}", flush=True)
                 found.append((layer, best))
-            if options.logs:
+            if options.logs and core.instruction_set is None:
                 for name in (core.target, *core.alike):
                     header = Header.of(find_target(name))
                     write_log(log_path(options.logs, header), header, [best for _, best in found])
@@ -112,8 +115,8 @@ def search(core: loops.Core, target: Target, networks: Sequence[str], mca: str) 
     for task in tasks_of(kernels, [SIZE], [1]):
         geometry = task.geometry(dot)
         default = default_tile(task.conv, geometry.columns, dot)
-        # Which loop is outside matters to caches only, of which the model knows nothing.
-        space = [tile for tile in tiles(task.conv, geometry.columns, dot) if tile.outer == default.outer]
+        space = [tile for tile in tiles(task.conv, geometry.columns, dot)
+                 if tile == default or (tile.outer == default.outer and _promising(tile, dot))]
         costs = {tile: estimate(core, target, task, tile, mca) for tile in space}
         best = max(costs, key=lambda tile: costs[tile].whole * (GAIN if tile == default else 1))
         own, first = costs[best], costs[default]
@@ -121,6 +124,13 @@ def search(core: loops.Core, target: Target, networks: Sequence[str], mca: str) 
                      len(space)),
                Best(task, best, f"{STATIC}, {core.model} at 1 GHz", seconds=task.macs / own.whole / 1e9,
                     relative=first.whole / own.whole, trials=len(space)))
+
+
+def _promising(tile: Tile, dot: Dot) -> bool:
+    """Whether it is worth compiling: few sums keep the multipliers waiting, and as many as there are registers leave
+    none for codes and weights. Which loop is outside matters to caches only, of which the models know nothing.
+    """
+    return dot.registers // 8 <= tile.vectors * tile.channels < dot.registers
 
 
 def estimate(core: loops.Core, target: Target, task: Task, tile: Tile, mca: str) -> loops.Cost:

@@ -32,10 +32,11 @@ class Core:
         name: of the processor.
         target: clipfree's target whose code is looked at.
         model: LLVM's scheduling model, of a core that is built alike where this one has none: Neoverse N1 is a
-            Cortex-A76, Cortex-A78 its successor; Neoverse V1 is a Cortex-X1 with i8mm; Cortex-A7 works in order and on
-            64 bits at a time, as Cortex-A9's vector unit does.
-        peak: products a cycle, by the maker's optimization guide; of Cortex-A7 and A9, one instruction a cycle.
-        alike: other targets that LLVM makes the same code for.
+            Cortex-A76, Neoverse V1 is a Cortex-X1 with i8mm.
+        peak: products a cycle, by the maker's optimization guide; of Cortex-A9, one instruction a cycle.
+        alike: other targets with the same kernels and, as far as LLVM knows, as good as the same core: Cortex-A78 is
+            the A76's successor; Cortex-A7's vector unit works in order and on 64 bits at a time, as Cortex-A9's does.
+        instruction_set: of the kernels; None for the target's.
     """
 
     name: str
@@ -43,20 +44,20 @@ class Core:
     model: str
     peak: int
     alike: tuple[str, ...] = ()
+    instruction_set: str | None = None
 
 
 CORES = (
-    Core("Cortex-A76", "cortex-a76", "neoverse-n1", 32, ("android-arm64",)),
+    Core("Cortex-A76", "cortex-a76", "neoverse-n1", 32, ("android-arm64", "cortex-a78", "neoverse-n1")),
     Core("Cortex-A55", "cortex-a55", "cortex-a55", 16),
     Core("Cortex-A72", "cortex-a72", "cortex-a72", 8),
     Core("Cortex-A53", "cortex-a53", "cortex-a53", 8, ("android-arm64-v8a",)),
-    Core("Cortex-A78", "cortex-a78", "neoverse-n1", 32),
     Core("Cortex-X1", "cortex-x1", "neoverse-v1", 64),
-    Core("Neoverse N1", "neoverse-n1", "neoverse-n1", 32),
     Core("Neoverse V1", "neoverse-v1", "neoverse-v1", 128),
     Core("Neoverse N2", "neoverse-n2", "neoverse-n2", 64),
-    Core("Cortex-A9", "cortex-a9", "cortex-a9", 8),
-    Core("Cortex-A7", "cortex-a7", "cortex-a9", 8),
+    Core("Neoverse V1 without usmmla", "neoverse-v1", "neoverse-v1", 64, instruction_set="neon-dotprod"),
+    Core("Neoverse N2 without usmmla", "neoverse-n2", "neoverse-n2", 32, instruction_set="neon-dotprod"),
+    Core("Cortex-A9", "cortex-a9", "cortex-a9", 8, ("cortex-a7",)),
 )
 
 

@@ -65,12 +65,16 @@ def test_what_is_said():
     assert str(choices[0]) == ("2 vectors x 8 channels, columns outside, taps first (tuned at 360x640, threads 1)")
 
 
-def test_a_tile_by_static_cost_is_taken_but_does_not_count_as_tuned():
+def test_a_tile_by_static_cost_is_taken_and_counted_as_such():
     record = dataclasses.replace(best(task(360, 640), B), cpu="llvm-mca, cortex-a55 at 1 GHz")
     choice = Tuning(((record,),)).choose(kernel(conv()), DOT.columns, DOT)
     assert choice.tile == B
     assert str(choice).endswith("(by static cost)")
-    assert coverage([kernel(conv())], [choice]).tuned_kernels == 0
+    found = coverage([kernel(conv())], [choice])
+    assert str(found) == "1/1 kernels, 100 % of MACs (by static cost, not timed)"
+    timed = Tuning((LOG,)).choose(kernel(conv()), DOT.columns, DOT)
+    both = coverage([kernel(conv())] * 2, [choice, timed])
+    assert str(both) == "2/2 kernels, 100 % of MACs (1 of them by static cost, not timed)"
 
 
 def test_logs_are_read_from_folders(tmp_path: Path):

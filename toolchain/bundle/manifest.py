@@ -58,12 +58,19 @@ class IntegerCoverage:
 
 @dataclass(frozen=True)
 class TunedCoverage:
-    """How much of a network's arithmetic runs in kernels whose tiles were found by tuning."""
+    """How much of a network's arithmetic runs in kernels whose tiles were found by tuning.
+
+    Attributes:
+        kernels, macs: all of it.
+        tuned_kernels, tuned_macs: in tuned kernels.
+        estimated_kernels: those of the tuned kernels that were not timed: cost models chose.
+    """
 
     kernels: int
     tuned_kernels: int
     macs: float
     tuned_macs: float
+    estimated_kernels: int = 0
 
     @property
     def share(self) -> float:
@@ -71,7 +78,11 @@ class TunedCoverage:
         return self.tuned_macs / self.macs if self.macs else 1.0
 
     def __str__(self) -> str:
-        return f"{self.tuned_kernels}/{self.kernels} kernels, {100 * self.share:.0f} % of MACs"
+        text = f"{self.tuned_kernels}/{self.kernels} kernels, {100 * self.share:.0f} % of MACs"
+        if not self.estimated_kernels:
+            return text
+        which = "" if self.estimated_kernels == self.tuned_kernels else f"{self.estimated_kernels} of them "
+        return f"{text} ({which}by static cost, not timed)"
 
 
 @dataclass(frozen=True)
@@ -200,7 +211,7 @@ def _manifest(table: dict[str, Any]) -> Manifest:
         ),
         tuned=TunedCoverage(
             _count(tuned["kernels"], least=0), _count(tuned["tuned_kernels"], least=0),
-            _number(tuned["macs"]), _number(tuned["tuned_macs"]),
+            _number(tuned["macs"]), _number(tuned["tuned_macs"]), _count(tuned.get("estimated_kernels", 0), least=0),
         ),
         kernels=_all(_text, table["kernels"]),
         tensors=_all(lambda t: QuantizedTensor(_text(t["name"]), _count(t["channels"], least=0), _number(t["scale"]),

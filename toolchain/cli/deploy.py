@@ -111,7 +111,8 @@ def summarize(done: Deployment, console: Console) -> None:
     console.say(f"{done.path}")
     kind = "RGB" if manifest.channels == 3 else "luma"
     console.say(f"  x{manifest.scale} {kind}, {done.network.parameters} parameters, {work} per input pixel")
-    slow = manifest.precision == INT8 and manifest.tuned.share < 1 and not manifest.target.gpu
+    timed = manifest.tuned.share == 1 and not manifest.tuned.estimated_kernels
+    slow = manifest.precision == INT8 and not timed and not manifest.target.gpu
     console.say(f"  {manifest.arithmetic}{'; `clipfree tune` finds faster tiles' if slow else ''}")
     if clip:
         console.say(f"  final clip {clip['low']:g}..{clip['high']:g} ({clip['spelling']}) became the output's range")

@@ -110,6 +110,7 @@ def read_tuning(target: Target, folders: Iterable[Path] = (), size: tuple[int, i
 
 def coverage(kernels: Sequence[Kernel[Any]], choices: Sequence[Recorded]) -> TunedCoverage:
     """How much of ``kernels`` is tuned, given the choice for each."""
-    tuned = [kernel.macs for kernel, choice in zip(kernels, choices, strict=True)
-             if choice.record is not None and choice.record.measured]
-    return TunedCoverage(len(kernels), len(tuned), sum(kernel.macs for kernel in kernels), sum(tuned))
+    known = [(kernel.macs, choice.record.measured) for kernel, choice in zip(kernels, choices, strict=True)
+             if choice.record is not None]
+    return TunedCoverage(len(kernels), len(known), sum(kernel.macs for kernel in kernels),
+                         sum(macs for macs, _ in known), estimated_kernels=sum(not measured for _, measured in known))
