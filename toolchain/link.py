@@ -109,7 +109,7 @@ def find_c_compiler(triple: str, *, environment: Mapping[str, str] | None = None
     """
     found = _linkers(triple, os.environ if environment is None else environment)
     hint = _INSTALL if is_native(triple) else (
-        f"install one with `pip install ziglang` (no root needed) or `apt install gcc-{_gnu(triple)}`")
+        f"install one with `pip install ziglang` (no root needed) or `apt install gcc-{gnu(triple)}`")
     return _first((linker for linker in found if linker.compiles),
                   f"there is no C compiler for {triple} on this machine", hint)
 
@@ -132,16 +132,16 @@ def _linkers(triple: str, environment: Mapping[str, str]) -> Iterator[Linker]:
             raise TargetError(
                 f"${variable} names {command[0]}, which is not on this machine", hint=f"correct or unset {variable}"
             )
-        if native or _made_for(command, triple):
+        if native or made_for(command, triple):
             yield Linker(command, triple, f"${variable}")
-    names = ["cc", "gcc", "clang"] if native else [f"{_gnu(triple)}-gcc", f"{_gnu(triple)}-g++"]
+    names = ["cc", "gcc", "clang"] if native else [f"{gnu(triple)}-gcc", f"{gnu(triple)}-g++"]
     for name in names:
         found = shutil.which(name, path=path)
         if found:
             # The libc that a compiler for GNU/Linux would name is not Android's.
             own = ("-nostdlib",) if "android" in triple else ()
             yield Linker((found,), triple, "PATH", (*_COMPILER, *own))
-    for name in () if native else (f"{_gnu(triple)}-ld", "ld.lld"):
+    for name in () if native else (f"{gnu(triple)}-ld", "ld.lld"):
         found = shutil.which(name, path=path)
         if found:
             yield Linker((found,), triple, "PATH", _LD)
@@ -160,16 +160,16 @@ def is_native(triple: str) -> bool:
     return platform.machine() in machines(triple) and platform.system().lower() in triple.split("-")
 
 
-def _made_for(command: tuple[str, ...], triple: str) -> bool:
+def made_for(command: tuple[str, ...], triple: str) -> bool:
     """Whether a compiler's output is for the architecture of ``triple``, by its own word."""
     try:
         done = subprocess.run([*command, "-dumpmachine"], capture_output=True, text=True, check=False, timeout=60)
     except (OSError, subprocess.SubprocessError):
         return False
-    return architecture(_gnu(triple)) == architecture(done.stdout.strip())
+    return architecture(gnu(triple)) == architecture(done.stdout.strip())
 
 
-def _gnu(triple: str) -> str:
+def gnu(triple: str) -> str:
     """How the tools of GNU that link for ``triple`` are called: as for Linux, 32-bit Arm without its version."""
     return triple.replace("armv7a-", "arm-").replace("-android", "-gnu")
 
@@ -177,4 +177,4 @@ def _gnu(triple: str) -> str:
 def _install(triple: str) -> str:
     if is_native(triple):
         return _INSTALL
-    return f"install one with `pip install ziglang` (no root needed) or `apt install binutils-{_gnu(triple)}`"
+    return f"install one with `pip install ziglang` (no root needed) or `apt install binutils-{gnu(triple)}`"

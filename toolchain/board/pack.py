@@ -18,7 +18,8 @@ from pathlib import Path
 from toolchain.atomic import atomic_folder
 from toolchain.bundle import Versions
 from toolchain.errors import InputError, TargetError
-from toolchain.link import is_native
+from toolchain.link import gnu, is_native, made_for
+from toolchain.targets import architecture
 
 SERVER = "clipfree-board"
 LIBRARIES = ("libtvm_runtime.so", "libtvm_ffi.so")
@@ -42,8 +43,10 @@ def build_pack(triple: str, out: Path, libraries: Path | None = None) -> tuple[P
     """
     if out.exists() and any(out.iterdir()) and not (out / SERVER).exists():
         raise InputError(f"{out} holds something else than a board's server", hint="choose another place with -o")
-    if "android" in triple and libraries is None:
-        raise InputError("TVM's wheels are not for Android", hint=_OFFLINE)
+    if libraries is None and ("android" in triple or architecture(triple) == "armv7a"):
+        where = "Android" if "android" in triple else "32-bit Arm"
+        raise InputError(f"there are no wheels of TVM for {where}", hint="`clipfree board pack BUNDLE` makes a folder that "
+                         f"checks and times a bundle there without TVM; if you have built TVM yourself, {_OFFLINE}")
     libraries = libraries or runtime_libraries(triple)
     for name in LIBRARIES:
         if not (libraries / name).is_file():
@@ -79,9 +82,17 @@ def compile_program(
         TargetError: there is no C++ compiler for ``triple``, or it fails.
     """
     headers = _package("tvm_ffi") / "include"
-    command = [*find_compiler(triple), "-std=c++17", "-O2", "-s", *definitions, "-isystem", str(headers), str(source),
-               "-o", str(output), "-Wl,--no-as-needed", *(str(libraries / name) for name in LIBRARIES),
-               "-Wl,-rpath,$ORIGIN", "-pthread"]  # fmt: skip
+    run_compiler([*find_compiler(triple), "-std=c++17", "-O2", "-s", *definitions, "-isystem", str(headers),
+                  str(source), "-o", str(output), "-Wl,--no-as-needed", *(str(libraries / name) for name in LIBRARIES),
+                  "-Wl,-rpath,$ORIGIN", "-pthread"], source.name)  # fmt: skip
+
+
+def run_compiler(command: Sequence[str], name: str) -> None:
+    """Compile a program called ``name``.
+
+    Raises:
+        TargetError: the compiler fails; the message carries the first error it printed.
+    """
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_COMPILE_LIMIT)
     except (OSError, subprocess.SubprocessError) as error:
@@ -89,24 +100,29 @@ def compile_program(
     if done.returncode:
         lines = done.stderr.splitlines() or ["it said nothing"]
         first = next((line for line in lines if "error" in line), lines[-1])
-        raise TargetError(f"{source.name} does not compile with {command[0]}: {first.strip()}")
+        raise TargetError(f"{name} does not compile with {command[0]}: {first.strip()}")
 
 
 def find_compiler(triple: str) -> tuple[str, ...]:
-    """A C++ compiler for ``triple``: ``$CXX`` or one on the PATH, else ziglang's.
+    """A C++ compiler for ``triple``: ``$CXX`` if it compiles for it, or one on the PATH, else ziglang's.
 
     Raises:
         TargetError: there is none.
     """
-    own = is_native(triple)
-    for name in [os.environ.get("CXX", ""), "c++", "g++", "clang++"] if own else [f"{triple}-g++"]:
-        words = shlex.split(name)
-        if words and shutil.which(words[0]):
-            return tuple(words)
+    own, android = is_native(triple), "android" in triple
+    words = tuple(shlex.split(os.environ.get("CXX", "")))
+    if words and shutil.which(words[0]) and (own or made_for(words, triple)):
+        return words
+    if android:
+        raise TargetError("there is no C++ compiler for Android on this machine",
+                          hint="set CXX to clang++ of Android's NDK")  # fmt: skip
+    for name in ["c++", "g++", "clang++"] if own else [f"{gnu(triple)}-g++"]:
+        if shutil.which(name):
+            return (name,)
     if importlib.util.find_spec("ziglang") is not None:
         # The oldest system that TVM's wheels run on.
-        return (sys.executable, "-m", "ziglang", "c++", "-target", f"{triple}.2.28")
-    package = "g++" if own else f"g++-{triple.replace('_', '-')}"
+        return (sys.executable, "-m", "ziglang", "c++", "-target", f"{gnu(triple)}.2.28")
+    package = "g++" if own else f"g++-{gnu(triple).replace('_', '-')}"
     raise TargetError(f"there is no C++ compiler for {triple} on this machine",
                       hint=f"install one with `pip install ziglang` or `apt install {package}`")  # fmt: skip
 

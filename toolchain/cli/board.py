@@ -10,6 +10,7 @@ import typer
 
 from toolchain.cli.console import Console, Json, guarded
 from toolchain.cli.places import Rpc, Ssh, Tracker, Wait, reach
+from toolchain.cli.run import Bundle
 from toolchain.errors import BoardError, InputError, TargetError
 
 if TYPE_CHECKING:
@@ -43,6 +44,25 @@ def build(
         console.say(f"{path.stat().st_size / 1e6:8.2f} MB  {path}")
     console.say(f"copy {out} to the board and start ./{SERVER} there; --help tells its options")
     console.result(command="board build", files=[{"path": path, "size": path.stat().st_size} for path in files])
+
+
+@app.command("pack")
+@guarded
+def pack(
+    bundle: Bundle,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder to make.")],
+    as_json: Json = False,
+) -> None:
+    """Make a folder that checks and times a bundle on a device by itself: no TVM, no Python, no server."""
+    from toolchain.board.standalone import PROGRAM, build_standalone
+    from toolchain.bundle import open_bundle
+
+    console = Console(as_json=as_json)
+    files = build_standalone(open_bundle(bundle, for_this_machine=False), out)
+    for path in files:
+        console.say(f"{path.stat().st_size / 1e6:8.2f} MB  {path}")
+    console.say(f"copy {out} to the device (scp, adb push) and start {PROGRAM} there; --help tells its options")
+    console.result(command="board pack", files=[{"path": path, "size": path.stat().st_size} for path in files])
 
 
 @app.command("serve")

@@ -1,0 +1,142 @@
+#include "library.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#if defined(__aarch64__)
+enum { kMachine = EM_AARCH64, kNumber = 257, kGlobal = 1025, kJump = 1026, kRelative = 1027 };
+#elif defined(__arm__)
+enum { kMachine = EM_ARM, kNumber = 2, kGlobal = 21, kJump = 22, kRelative = 23 };
+#elif defined(__x86_64__)
+enum { kMachine = EM_X86_64, kNumber = 1, kGlobal = 6, kJump = 7, kRelative = 8 };
+#else
+#error "relocations of this processor are not known here"
+#endif
+
+#if __SIZEOF_POINTER__ == 8
+#define R_TYPE ELF64_R_TYPE
+#define R_SYM ELF64_R_SYM
+#else
+#define R_TYPE ELF32_R_TYPE
+#define R_SYM ELF32_R_SYM
+#endif
+
+/* Map the segments at their distances from each other; the file stays behind the code, which nobody writes to. */
+static int map(Library* library, const ElfW(Ehdr)* head, int file) {
+  const ElfW(Phdr)* segments = (const ElfW(Phdr)*)((const char*)head + head->e_phoff);
+  const size_t page = sysconf(_SC_PAGESIZE);
+  size_t size = 0;
+  for (int i = 0; i < head->e_phnum; ++i)
+    if (segments[i].p_type == PT_LOAD && size < segments[i].p_vaddr + segments[i].p_memsz)
+      size = segments[i].p_vaddr + segments[i].p_memsz;
+  library->base = mmap(NULL, size + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (library->base == MAP_FAILED) return fail("there is no memory for the library: %s", strerror(errno));
+  for (int i = 0; i < head->e_phnum; ++i) {
+    const ElfW(Phdr)* one = &segments[i];
+    if (one->p_type != PT_LOAD || !one->p_memsz) continue;
+    const int access = (one->p_flags & PF_R ? PROT_READ : 0) | (one->p_flags & PF_W ? PROT_WRITE : 0) |
+                       (one->p_flags & PF_X ? PROT_EXEC : 0);
+    const size_t lead = one->p_vaddr % page;
+    char* const from = library->base + one->p_vaddr - lead;
+    char* const filled = library->base + one->p_vaddr + one->p_filesz;
+    char* const end = library->base + one->p_vaddr + one->p_memsz;
+    if (one->p_offset % page != lead) return fail("the library is not laid out for pages of %zu bytes", page);
+    char* next = from;  /* of the pages that are not of the file */
+    if (one->p_filesz) {
+      next += (lead + one->p_filesz + page - 1) / page * page;
+      if (mmap(from, lead + one->p_filesz, access, MAP_PRIVATE | MAP_FIXED, file, one->p_offset - lead) == MAP_FAILED)
+        return fail("the library cannot be mapped: %s", strerror(errno));
+      if (access & PROT_WRITE && end > filled) memset(filled, 0, (end < next ? end : next) - filled);
+    }
+    if (end > next && mmap(next, end - next, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+      return fail("there is no memory for the library: %s", strerror(errno));
+  }
+  return 0;
+}
+
+static int resolve(const Library* library, const Import* imports, size_t index, char** address) {
+  const ElfW(Sym)* symbol = &library->symbols[index];
+  const char* name = library->names + symbol->st_name;
+  *address = library->base + symbol->st_value;
+  if (!index || symbol->st_shndx != SHN_UNDEF) return 0;
+  for (const Import* one = imports; one->name; ++one)
+    if (!strcmp(one->name, name)) return *address = one->address, 0;
+  *address = NULL;
+  return ELF32_ST_BIND(symbol->st_info) == STB_WEAK ? 0 : fail("the library needs %s, which is not here", name);
+}
+
+static int relocate(const Library* library, const Import* imports, size_t offset, ElfW(Word) type, size_t index,
+                    const ElfW(Addr)* addend) {
+  if (!type) return 0;
+  ElfW(Addr)* const place = (ElfW(Addr)*)(library->base + offset);
+  char* address = library->base;
+  if (type != kRelative && resolve(library, imports, index, &address)) return -1;
+  if (type == kGlobal || type == kJump) *place = (ElfW(Addr))address;
+  else if (type == kNumber || type == kRelative) *place = (ElfW(Addr))address + (addend ? *addend : *place);
+  else return fail("the library has a relocation of type %u, which is not known here", (unsigned)type);
+  return 0;
+}
+
+static int bind(Library* library, const ElfW(Ehdr)* head, const Import* imports) {
+  const char* const file = (const char*)head;
+  const ElfW(Shdr)* sections = (const ElfW(Shdr)*)(file + head->e_shoff);
+  for (int i = 0; i < head->e_shnum; ++i)
+    if (sections[i].sh_type == SHT_DYNSYM) {
+      library->symbols = (const ElfW(Sym)*)(library->base + sections[i].sh_addr);
+      library->count = sections[i].sh_size / sizeof(ElfW(Sym));
+      library->names = library->base + sections[sections[i].sh_link].sh_addr;
+    }
+  for (int i = 0; i < head->e_shnum; ++i) {
+    const ElfW(Shdr)* section = &sections[i];
+    if (!(section->sh_flags & SHF_ALLOC) || (section->sh_type != SHT_REL && section->sh_type != SHT_RELA)) continue;
+    for (size_t at = 0; at < section->sh_size; at += section->sh_entsize) {
+      const ElfW(Rela)* one = (const ElfW(Rela)*)(file + section->sh_offset + at);
+      const ElfW(Addr) addend = section->sh_type == SHT_RELA ? one->r_addend : 0;
+      if (relocate(library, imports, one->r_offset, R_TYPE(one->r_info), R_SYM(one->r_info),
+                   section->sh_type == SHT_RELA ? &addend : NULL)) return -1;
+    }
+  }
+  return 0;
+}
+
+/* Whether the headers lie within the file, and say that it is a library for this processor. */
+static int check(const ElfW(Ehdr)* head, size_t size, const char* path) {
+  if (size < sizeof *head || memcmp(head->e_ident, ELFMAG, SELFMAG)) return fail("%s is no library", path);
+  if (head->e_ident[EI_CLASS] != 8 * sizeof(void*) / 32 || head->e_machine != kMachine || head->e_type != ET_DYN)
+    return fail("%s is no library for this processor", path);
+  if (head->e_phoff + (size_t)head->e_phnum * sizeof(ElfW(Phdr)) > size ||
+      head->e_shoff + (size_t)head->e_shnum * sizeof(ElfW(Shdr)) > size)
+    return fail("%s is damaged", path);
+  const ElfW(Phdr)* segments = (const ElfW(Phdr)*)((const char*)head + head->e_phoff);
+  for (int i = 0; i < head->e_phnum; ++i)
+    if (segments[i].p_type == PT_LOAD && segments[i].p_offset + segments[i].p_filesz > size)
+      return fail("%s is damaged", path);
+  return 0;
+}
+
+int library_open(Library* library, const char* path, const Import* imports) {
+  struct stat about;
+  memset(library, 0, sizeof *library);
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0 || fstat(file, &about)) return fail("%s cannot be read: %s", path, strerror(errno));
+  ElfW(Ehdr)* head = about.st_size ? mmap(NULL, about.st_size, PROT_READ, MAP_PRIVATE, file, 0) : MAP_FAILED;
+  int result = head == MAP_FAILED ? fail("%s is no library", path) : check(head, about.st_size, path);
+  if (!result) result = map(library, head, file);
+  if (!result) result = bind(library, head, imports);
+  if (head != MAP_FAILED) munmap(head, about.st_size);
+  close(file);
+  return result;
+}
+
+void* library_symbol(const Library* library, const char* name) {
+  for (size_t i = 1; i < library->count; ++i)
+    if (library->symbols[i].st_shndx != SHN_UNDEF && !strcmp(library->names + library->symbols[i].st_name, name))
+      return library->base + library->symbols[i].st_value;
+  return NULL;
+}

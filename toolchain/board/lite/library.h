@@ -1,0 +1,21 @@
+/* Loads a shared library in a program that is linked statically, where the system's loader cannot be had: one file that
+ * runs on every Linux and Android of its processor, whatever C library that has. For libraries that need no others. */
+#pragma once
+
+#include <link.h>
+#include <stddef.h>
+
+#include "tvm.h"
+
+typedef struct {
+  char* base;
+  const ElfW(Sym)* symbols;
+  size_t count;
+  const char* names;
+} Library;
+
+/* Map `path`, and bind what it imports to `imports`, which end with a NULL name. Returns 0, or -1 with `failure` set. */
+int library_open(Library* library, const char* path, const Import* imports);
+
+/* Address of what a library defines; NULL if it defines nothing of this name. */
+void* library_symbol(const Library* library, const char* name);

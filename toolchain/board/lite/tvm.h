@@ -1,0 +1,33 @@
+/* What compiled code and its host agree on: arguments, tensors, and the table of what the host lends to a library.
+ * The layouts are those of TVM's FFI 0.1.14 and of DLPack. */
+#pragma once
+
+#include <stdint.h>
+
+typedef struct {
+  void* data;
+  struct { int32_t type, id; } device;
+  int32_t ndim;
+  struct { uint8_t code, bits; uint16_t lanes; } dtype;
+  int64_t *shape, *strides;
+  uint64_t byte_offset;
+} Tensor;
+
+enum { kNone = 0, kInt = 1, kDataType = 5, kTensor = 7, kText = 65, kTensorObject = 70 };
+
+typedef struct {
+  int32_t kind, padding;
+  union { int64_t number; void* pointer; Tensor* tensor; } value;
+} Any;
+
+typedef int (*Function)(void* self, const Any* arguments, int32_t count, Any* result);
+
+/* A symbol of the host that a library may need, by name. */
+typedef struct {
+  const char* name;
+  void* address;
+} Import;
+
+/* The last thing that went wrong, as a sentence without its period; `fail` returns -1. */
+extern char failure[512];
+int fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
