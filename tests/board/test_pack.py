@@ -35,9 +35,11 @@ def test_no_libraries_for_the_board(tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
-def test_no_wheels_for_the_board(tmp_path: Path):
-    with pytest.raises(InputError, match=r"not for Android; name a folder that holds .* with --libraries"):
-        build_pack("aarch64-linux-android", tmp_path / "out")
+@pytest.mark.parametrize(("triple", "name"), [("aarch64-linux-android", "Android"),
+                                              ("armv7a-linux-gnueabihf", "32-bit Arm")])  # fmt: skip
+def test_no_wheels_for_the_board(triple: str, name: str, tmp_path: Path):
+    with pytest.raises(InputError, match=rf"no wheels of TVM for {name}; `clipfree board pack BUNDLE` makes .*--libra"):
+        build_pack(triple, tmp_path / "out")
 
 
 def test_it_replaces_nothing_else(tmp_path: Path):
@@ -53,6 +55,10 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(TargetError, match=r"no C\+\+ compiler for aarch64-linux-gnu .*apt install g\+\+-aarch64"):
         find_compiler("aarch64-linux-gnu")
+    with pytest.raises(TargetError, match=r"no C\+\+ compiler for arm.*apt install g\+\+-arm-linux-gnueabihf`"):
+        find_compiler("armv7a-linux-gnueabihf")
+    with pytest.raises(TargetError, match=r"no C\+\+ compiler for Android .*set CXX to clang\+\+ of Android's NDK"):
+        find_compiler("aarch64-linux-android")
     with pytest.raises(TargetError, match=r"no C\+\+ compiler for"):
         find_compiler(find_target("host").triple)
 

@@ -45,8 +45,8 @@ def build_pack(triple: str, out: Path, libraries: Path | None = None) -> tuple[P
         raise InputError(f"{out} holds something else than a board's server", hint="choose another place with -o")
     if libraries is None and ("android" in triple or architecture(triple) == "armv7a"):
         where = "Android" if "android" in triple else "32-bit Arm"
-        raise InputError(f"there are no wheels of TVM for {where}", hint="`clipfree board pack BUNDLE` makes a folder that "
-                         f"checks and times a bundle there without TVM; if you have built TVM yourself, {_OFFLINE}")
+        raise InputError(f"there are no wheels of TVM for {where}", hint="`clipfree board pack BUNDLE` makes a folder "
+                         "that checks and times a bundle there without TVM; if you have built TVM for it, " + _OFFLINE)
     libraries = libraries or runtime_libraries(triple)
     for name in LIBRARIES:
         if not (libraries / name).is_file():

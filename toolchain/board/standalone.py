@@ -13,8 +13,8 @@ from pathlib import Path
 from toolchain.atomic import atomic_folder
 from toolchain.board.pack import run_compiler
 from toolchain.bundle import Bundle, library_of
-from toolchain.images import Pixels
 from toolchain.errors import BundleError, InputError
+from toolchain.images import Pixels
 from toolchain.link import find_c_compiler
 from toolchain.precision import INT8
 from toolchain.targets import architecture

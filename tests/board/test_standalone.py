@@ -1,0 +1,166 @@
+"""The folder that needs no TVM on the device: the reference's bits there, and a sentence for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.arm import emulator
+from tests.bundle.fakes import write
+from tests.standin import QUICK
+from toolchain.board.standalone import PROGRAM, build_standalone
+from toolchain.bundle import Bundle, open_bundle
+from toolchain.cli import main
+from toolchain.errors import BundleError, InputError, TargetError
+from toolchain.targets import find_target
+
+
+def run(folder: Path, *words: str, emulator: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*emulator, str(folder / PROGRAM), *words], capture_output=True, text=True, timeout=120)
+
+
+def timed(done: subprocess.CompletedProcess[str]) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, real_bundle: Bundle) -> Path:
+    out = tmp_path_factory.mktemp("alone") / "out"
+    build_standalone(real_bundle, out)
+    return out
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+
+def test_it_is_small_and_compares_and_times(folder: Path):
+    assert {path.name for path in folder.iterdir()} == {PROGRAM, "model.so", "golden.ppm", "expected.ppm"}
+    assert (folder / PROGRAM).stat().st_size < 2e6
+    for threads in (1, 2):
+        row = timed(run(folder, "--size", "40x50", "--threads", str(threads), "--repeats", "4", "--cool-down", "0.01"))
+        assert row["equal"] is True
+        assert (row["height"], row["width"], row["threads"], row["repeats"]) == (40, 50, threads, 4)
+        assert 0 < row["minimum_s"] <= row["median_s"] <= row["p90_s"]
+
+
+def test_it_upscales_pictures_of_any_size(folder: Path, real_bundle: Bundle, tmp_path: Path):
+    pixels = np.random.default_rng(0).integers(0, 256, (37, 53, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "in.ppm")
+    assert run(folder, "--upscale", str(tmp_path / "in.ppm"), str(tmp_path / "out.ppm")).returncode == 0
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out.ppm")), real_bundle.load().upscale(pixels))
+
+
+def test_the_command(real_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["board", "pack", str(real_bundle.path), "-o", str(tmp_path / "out"), "--json"]) == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert timed(run(tmp_path / "out", "--size", "8x8"))["equal"] is True
+    assert {Path(file["path"]).name for file in files} == {path.name for path in (tmp_path / "out").iterdir()}
+    assert main(["board", "pack", str(real_bundle.path), "-o", str(tmp_path / "out")]) == 0  # replaces its own
+
+
+@pytest.fixture(scope="module")
+def arm_bundle(
+    tmp_path_factory: pytest.TempPathFactory, model_file: Path, photo_folder: Path
+) -> Callable[[str], Bundle]:
+    """A small XLSR for a target."""
+    from toolchain.deploy import Request, deploy
+
+    def make(target: str) -> Bundle:
+        out = tmp_path_factory.mktemp("bundle")
+        made = deploy(Request(model_file, out, photo_folder, target=target, settings=QUICK))
+        return open_bundle(made.path, for_this_machine=False)
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["cortex-a7", "android-arm64"])
+def test_the_reference_s_bits_where_tvm_has_no_runtime(name: str, arm_bundle: Callable[[str], Bundle], tmp_path: Path):
+    target = find_target(name)
+    words = emulator(target)
+    build_standalone(arm_bundle(name), tmp_path / "out")
+    assert timed(run(tmp_path / "out", "--size", "8x16", "--repeats", "3", emulator=words))["equal"] is True
+    if name == "android-arm64":
+        done = run(tmp_path / "out", "--size", "8x16", emulator=[*words[:-1], "cortex-a53"])
+        assert done.returncode == 6
+        assert "this processor lacks an instruction of the library; deploy the model for another target" in done.stderr
+
+
+def damage(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        path = folder / "model.so"
+        path.write_bytes(change(path.read_bytes()))
+
+    return apply
+
+
+def wrong_expectation(folder: Path) -> None:
+    path = folder / "expected.ppm"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "sentence"),
+    [
+        (wrong_expectation, 7, "1 of "),
+        (damage(lambda data: data[:1000]), 1, "is damaged"),
+        (damage(lambda data: b""), 1, "model.so is no library"),
+        (damage(lambda data: b"text" * 100), 1, "model.so is no library"),
+        (damage(lambda data: data[:18] + b"\xff\x00" + data[20:]), 1, "model.so is no library for this processor"),
+        (damage(lambda data: data.replace(b"relax.VMExecutable", b"other.VMExecutable")), 1, "holds no network"),
+        (damage(lambda data: data.replace(bytes.fromhex("1e1514422fde25d2"), bytes(8))), 1, "another version of TVM"),
+        (damage(lambda data: data.replace(b"null_value", b"null_velue")), 1, "which only TVM's runtime has"),
+        (lambda folder: (folder / "golden.ppm").write_bytes(b"P6 8 8 255 x"), 1, "golden.ppm ends early"),
+        (lambda folder: (folder / "golden.ppm").write_bytes(b"P3 8 8 255 x"), 1, "is no PPM or PGM of 8 bits"),
+        (lambda folder: (folder / "golden.ppm").unlink(), 1, "golden.pgm cannot be read: No such file"),
+        (lambda folder: (folder / "model.so").unlink(), 1, "model.so cannot be read: No such file"),
+    ],
+)  # fmt: skip
+def test_what_is_damaged(change: Callable[[Path], None], code: int, sentence: str, copy: Path):
+    change(copy)
+    done = run(copy, "--size", "8x8")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--size", "8"], "usage: clipfree-bench"),
+        (["--repeats", "0"], "usage: clipfree-bench"),
+        (["--help"], "usage: clipfree-bench"),
+        (["--threads", "900"], "900 threads need as many cores, this program may use"),
+    ],
+)
+def test_words_that_cannot_be_meant(words: list[str], sentence: str, folder: Path):
+    done = run(folder, *words)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+
+
+def test_what_cannot_be_packed(real_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    gpu = open_bundle(write(tmp_path / "a.clipfree", target=find_target("mali-g78")), for_this_machine=False)
+    with pytest.raises(BundleError, match="is not for a CPU in INT8"):
+        build_standalone(gpu, tmp_path / "out")
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match="holds something else than clipfree-bench; choose another place"):
+        build_standalone(real_bundle, tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for variable in ("CC", "CXX"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(TargetError, match=r"no C compiler for .*pip install ziglang"):
+        build_standalone(real_bundle, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
