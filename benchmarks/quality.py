@@ -28,6 +28,7 @@ from toolchain.cpu import this_cpu
 from toolchain.errors import ClipfreeError, InputError
 from toolchain.evaluate import compare
 from toolchain.images import ImageSet, read_images
+from toolchain.report.metrics import psnr, shaved
 from toolchain.report.network import describe_network
 from toolchain.zoo.demo_photos import photographs_for
 from toolchain.zoo.embedded import PREFIX, list_models, resolve
@@ -135,9 +136,10 @@ def measured(row: Row, model: onnx.ModelProto, subject: Subject, cases: Sequence
     """Means over the pictures: against the originals, and against FP32 with its clip; None where nothing differs."""
     show, found = row.show(model, subject), []
     for case in cases:
-        picture = show(case.low)
-        own, same = compare(picture, case.high, subject.sr.scale), compare(picture, case.fp32, subject.sr.scale)
-        found.append((own.psnr_rgb, own.psnr_y, own.ssim, same.psnr_rgb, same.psnr_y))
+        picture, border = show(case.low), subject.sr.scale
+        own = compare(picture, case.high, border)
+        same = [psnr(shaved(a, border), shaved(b, border)) for a, b in zip(picture, case.fp32, strict=True)]
+        found.append((own.psnr_rgb, own.psnr_y, own.ssim, *same))
     means = dict(zip(FIGURES, np.mean(found, axis=0).tolist(), strict=True))
     return {name: value if np.isfinite(value) else None for name, value in means.items()}
 

@@ -93,7 +93,7 @@ def with_pinned_input(subject: Subject) -> dict[str, object]:
 
 def shown_saturated(model: onnx.ModelProto, subject: Subject) -> Callable[[Pixels], Picture]:
     """A float network; what it gives beyond the pixels saturates, as a clip and any screen do."""
-    return _enlarging(float_upscale(model, subject.sr.value_range), subject)
+    return _enlarging(float_upscale(model, subject.sr.value_range, threads=1), subject)
 
 
 def shown_as_is(model: onnx.ModelProto, subject: Subject) -> Callable[[Pixels], Picture]:

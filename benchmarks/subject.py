@@ -13,7 +13,7 @@ import numpy.typing as npt
 from cells import digest, of_files
 from toolchain.evaluate import Picture, float_upscale, shrink, upscaled
 from toolchain.frontend import UNBOUNDED_HALO, SRModel, load_model, normalize
-from toolchain.images import ImageSet, read_images
+from toolchain.images import ImageSet, read_calibration
 from toolchain.quantize.crops import cut_crops
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.representative import RepresentativeSet, represent
@@ -21,8 +21,6 @@ from toolchain.quantize.settings import Settings
 from toolchain.report.metrics import luma
 
 Pixels = npt.NDArray[np.uint8]
-
-_PHOTO_SIDE = 1024  # what `clipfree deploy` takes of a photograph
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Photographs:
     def read(self, channels: int) -> ImageSet:
         """As `clipfree deploy` reads them; InputError or CalibrationError where there are none."""
         if channels not in self._read:
-            self._read[channels] = read_images(self.source, channels=channels, crop=_PHOTO_SIDE, crops_per_photo=1)
+            self._read[channels] = read_calibration(self.source, channels)
         return self._read[channels]
 
     @cached_property
@@ -93,7 +91,7 @@ class Subject:
     def cases(self, pictures: ImageSet) -> list[Case]:
         """The pictures cropped to multiples of the scale."""
         scale, channels = self.sr.scale, self.sr.channels
-        fp32 = float_upscale(self.sr.model, self.sr.value_range)
+        fp32 = float_upscale(self.sr.model, self.sr.value_range, threads=1)
         found = []
         for name, image in zip(pictures.names, pictures.images, strict=True):
             high = image[: image.shape[0] // scale * scale, : image.shape[1] // scale * scale]

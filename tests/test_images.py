@@ -173,6 +173,17 @@ def test_too_small_pictures_are_skipped(tmp_path: Path):
     assert "has 9 x 6 pixels, needs 10 each way" in found.skipped[0].reason
 
 
+def test_of_many_pictures_some_spread_evenly_are_read(tmp_path: Path):
+    for index in range(7):
+        save(tmp_path / f"{index}.png", RGB)
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    found = read_images(tmp_path, most=3)
+    assert found.names == ("0.png", "4.png")
+    assert [skip.name for skip in found.skipped] == ["2.png", "4 of 7 pictures"]
+    assert "3 that are spread evenly" in found.skipped[1].reason
+    assert len(read_images(tmp_path, most=7).names) == 6
+
+
 def test_crops_are_the_same_every_time_and_inside(tmp_path: Path):
     big = np.arange(50 * 70, dtype=np.uint32).reshape(50, 70)
     pixels = np.dstack([big % 251, big // 251, big % 7]).astype(np.uint8)

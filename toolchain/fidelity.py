@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from toolchain.evaluate import Evaluation, evaluate, float_upscale, shrink
-from toolchain.images import ImageSet, read_images, to_channels
+from toolchain.images import ImageSet, read_calibration, read_images, to_channels
 from toolchain.quantize import IntegerReference, Settings, quantize
 from toolchain.quantize.fidelity import BlameReport, TensorFidelity, assign_blame, compare_tensors, count_runs
 from toolchain.report.metrics import psnr
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 
-_PHOTO_SIDE = 1024  # of a calibration photo no more than a square of so many pixels is kept in memory
 _SHOWN, _SHOWN_SIDE = 3, 64  # pictures in the report, and their side in input pixels
 _STEPS = 3  # load, quantize, compare: counted beside the variants
 
@@ -118,7 +117,7 @@ def measure_fidelity(request: Request, *, progress: Callable[[str, int, int], No
     tell = progress or (lambda text, done, total: None)
     tell("loading", 0, _STEPS)
     sr = normalize(load_model(request.model), value_range=request.value_range)
-    photographs = read_images(request.calibration, channels=sr.channels, crop=_PHOTO_SIDE, crops_per_photo=1)
+    photographs = read_calibration(request.calibration, sr.channels)
     originals = read_images(request.hr) if request.hr is not None else None
     names, pictures = _pictures(originals or photographs, sr, request.crops, request.side)
     tell(f"quantizing with {len(photographs.images)} photographs", 1, _STEPS)

@@ -19,6 +19,8 @@ Pixels = npt.NDArray[np.uint8]
 MAX_PIXELS = 150_000_000
 """Larger pictures are refused: they are rather an attack on memory than a photograph."""
 
+_SIDE, _MOST = 1024, 128
+
 # What Pillow's decoders raise on damaged files.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
 
@@ -91,6 +93,18 @@ def read_photo(path: Path) -> Photo:
             raise InputError(f"{path} is damaged: {error}") from error
 
 
+def read_calibration(source: Path | Sequence[Path], channels: int) -> ImageSet:
+    """The photographs of a folder, or the files given, to calibrate a network of ``channels`` with.
+
+    Memory is bounded: of a photograph no more than its middle, ``_SIDE`` pixels a side, is kept, and of more than
+    ``_MOST`` photographs as many.
+
+    Raises:
+        InputError, CalibrationError: as ``read_images``.
+    """
+    return read_images(source, channels=channels, crop=_SIDE, crops_per_photo=1, most=_MOST)
+
+
 def read_images(
     source: Path | Sequence[Path],
     *,
@@ -98,6 +112,7 @@ def read_images(
     crop: int | None = None,
     crops_per_photo: int = 4,
     smallest: int = 1,
+    most: int | None = None,
 ) -> ImageSet:
     """Read every picture of a folder (or the files given) as u8 (h, w, ``channels``); alpha is dropped.
 
@@ -109,6 +124,7 @@ def read_images(
             picture, the same at every run; None keeps pictures whole.
         crops_per_photo: at most so many crops of one picture.
         smallest: pictures with fewer pixels than this in a direction are skipped.
+        most: of more pictures so many, spread evenly over the list, are read: memory does not grow with the folder.
 
     Raises:
         InputError: the folder does not exist.
@@ -119,7 +135,9 @@ def read_images(
     images: list[Pixels] = []
     names: list[str] = []
     skipped: list[Skipped] = []
-    for path in _picture_files(source) if isinstance(source, Path) else source:
+    files = _picture_files(source) if isinstance(source, Path) else source
+    used = files if most is None or len(files) <= most else [files[i * len(files) // most] for i in range(most)]
+    for path in used:
         try:
             pixels = to_channels(read_photo(path).pixels, channels)
         except InputError as error:
@@ -139,6 +157,9 @@ def read_images(
         raise CalibrationError(
             f"{where} has no usable picture{why}", hint="give a folder of photographs (PNG, JPEG, ...)"
         )
+    if len(used) < len(files):
+        spread = f"are not needed: {len(used)} that are spread evenly over them are used"
+        skipped.append(Skipped(f"{len(files) - len(used)} of {len(files)} pictures", spread))
     return ImageSet(tuple(images), tuple(names), tuple(skipped))
 
 

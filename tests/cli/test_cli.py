@@ -190,6 +190,7 @@ def test_several_photos_of_all_kinds_into_a_folder(bundle: Path, tmp_path: Path)
         (["deploy", "MODEL", "--calib", "PHOTOS", "--estimator", "magic"], 4, "there is no range estimator 'magic'"),
         (["deploy", "MODEL", "--calib", "PHOTOS", "--estimator", "percentile:1"], 4, "say percentile:P with P from 50"),
         (["deploy", "MODEL", "--calib", "PHOTOS", "--estimator", "mse", "--estimator", "average"], 2, "which one?"),
+        (["deploy", "MODEL", "--calib", "PHOTOS", "--weights", "entropy"], 4, "there is no weight estimator 'entropy'"),
         (["deploy", "MODEL", "--calib", "PHOTOS", "--estimator", "nowhere=mse"], 4, "no quantized tensor 'nowhere'"),
         (["deploy", "MODEL", "--calib", "PHOTOS", "--estimator", "input=mse"], 4, "'input' holds pixels"),
         (["deploy", "MODEL", "--calib", "absent"], 2, "there is no folder absent"),

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.quantize.helpers import NETS, network, picture
-from toolchain.quantize.equalize import equalize, find_sites, measure_channels
+from toolchain.quantize.equalize import ChannelRanges, equalize, find_sites, measure_channels, widening
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.reconstruct import round_together
 
@@ -20,7 +20,7 @@ def test_the_function_is_kept(name: str) -> None:
     sr = network(name)
     sites = find_sites(sr)
     assert len(sites) == SITES[name]
-    balanced = equalize(sr, sites, measure_channels(sr, sites, [picture(40, 40, sr.channels)], "minmax"))
+    balanced = equalize(sr, sites, measure_channels(sr, sites, [picture(40, 40, sr.channels)], "minmax"), 2.0)
     pixels = to_float(picture(21, 34, sr.channels, 3), sr.value_range)
     before, after = FloatModel(sr.model).run(pixels), FloatModel(balanced.model).run(pixels)
     np.testing.assert_allclose(after, before, atol=1e-5 * sr.value_range[1], rtol=0)
@@ -33,13 +33,26 @@ def test_channels_of_one_tensor_span_about_the_same() -> None:
     sites = find_sites(sr)
     crops = [picture(40, 40, 3)]
     before = measure_channels(sr, sites, crops, "minmax")
-    balanced = equalize(sr, sites, before)
+    balanced = equalize(sr, sites, before, 2.0)
     after = measure_channels(balanced, find_sites(balanced), crops, "minmax")
     for site in sites:
         wide = before[site.tensor].high
         made = after[site.tensor].high
         assert made.max() / made.min() < wide.max() / wide.min()
         assert wide.max() / wide.min() > 1.5
+
+
+def test_the_more_photographs_the_more_a_channel_may_be_widened() -> None:
+    sr = network("abpn")
+    site, crops = find_sites(sr)[0], [picture(40, 40, 3)]
+    uneven = ChannelRanges(np.zeros(site.channels), np.logspace(0, 2, site.channels))
+    before = measure_channels(sr, [site], crops, "minmax")[site.tensor].high
+    spread = []
+    for photographs in (1, 3, 9, 100):
+        balanced = equalize(sr, [site], {site.tensor: uneven}, widening(photographs))
+        factors = measure_channels(balanced, [site], crops, "minmax")[site.tensor].high / before
+        spread.append(factors.max() / factors.min())
+    assert spread == pytest.approx([2, 2, 3, 4], rel=1e-3)
 
 
 def test_shifts_and_signs_are_used_only_where_they_are_exact() -> None:

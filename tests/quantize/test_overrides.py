@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.quantize.helpers import QUICK, network, pictures, quantized
+from tests.quantize.helpers import QUICK, network, pictures, psnr, quantized
 from toolchain.errors import CalibrationError
-from toolchain.quantize import Settings, quantize
+from toolchain.quantize import IntegerReference, Settings, quantize
+from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.graph import GraphView
 from toolchain.quantize.overrides import choose_estimators
 from toolchain.quantize.plan import Plan, make_plan
 from toolchain.quantize.weights import LIMIT, scale_by
@@ -89,3 +91,23 @@ def test_weights_by_percentile_saturate_outliers_only() -> None:
     np.testing.assert_array_equal(scale_by("percentile:100")(rows), scale_by("minmax")(rows))
     with pytest.raises(CalibrationError, match=r"no weight estimator 'entropy'.*percentile:P"):
         Settings(weights="entropy")
+
+
+def test_weights_whose_range_is_chosen_keep_it_when_they_are_reconstructed() -> None:
+    sr, images = network("espcn"), pictures(1)
+    made = {name: quantize(sr, images, replace(QUICK, equalize=False, weights=name)) for name in ("minmax", "output")}
+    scales = {
+        name: [tensor for tensor in model.recipe.tensors if tensor.role == "weight"] for name, model in made.items()
+    }
+    constants = GraphView(sr.model).constants
+    for tensor in scales["minmax"]:
+        largest = np.abs(constants[tensor.name]).max(axis=(1, 2, 3)) / LIMIT
+        np.testing.assert_allclose(tensor.scale, largest, rtol=1e-6)
+        assert tensor.estimator == "minmax"
+    assert any(one.scale != other.scale for one, other in zip(scales["minmax"], scales["output"], strict=True))
+    exact = FloatModel(sr.model).run(to_float(images[0], sr.value_range))[0].transpose(1, 2, 0) * 255
+    plain = quantize(sr, images, replace(QUICK, equalize=False, weights="minmax", reconstruct=False))
+    nearest, kept = (
+        psnr(IntegerReference(model.model).run(images[0]), np.clip(exact, 0, 255)) for model in (plain, made["minmax"])
+    )
+    assert kept > nearest + 0.5

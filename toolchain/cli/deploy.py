@@ -21,9 +21,13 @@ Estimators = Annotated[
     list[str] | None,
     typer.Option(
         "--estimator",
-        help="Of activation ranges: mse (default), minmax, percentile[:P], entropy, average. "
+        help="Of activation ranges: percentile[:P] (default), mse, minmax, entropy, average. "
         "TENSOR=NAME for one tensor or pattern of names; several times for several.",
     ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", help="Of each channel's weights: output (default), mse, minmax or percentile:P."),
 ]
 
 
@@ -35,6 +39,7 @@ def deploy(
     name: Annotated[str | None, typer.Option("--name", help="Of the bundle; default: the model's.")] = None,
     value_range: Range = None,
     estimator: Estimators = None,
+    weights: Weights = None,
     logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
     precision: Annotated[
         str, typer.Option("--precision", help="int8, or float32 or float16 for a baseline, without photographs.")
@@ -56,7 +61,7 @@ def deploy(
     path = resolve(model)
     wanted = calib is None and model.startswith(PREFIX) and precision == INT8
     photographs = demo_photographs() if wanted else calib
-    settings = Settings(**parse_estimators(estimator)) if estimator else None
+    settings = Settings(**parse_estimators(estimator, weights)) if estimator or weights else None
     console = Console(as_json=as_json)
     request = Request(path, out, photographs, target, name, value_range, settings, () if logs is None else (logs,),
                       parse_size(tuned_for, "--tuned-for"), read_precision(precision), layers)  # fmt: skip
@@ -68,18 +73,20 @@ def deploy(
     )  # fmt: skip
 
 
-def parse_estimators(words: Sequence[str]) -> dict[str, Any]:
-    """``Settings``' fields for the words of --estimator: at most one NAME, and any number of TENSOR=NAME.
+def parse_estimators(words: Sequence[str] | None, weights: str | None) -> dict[str, Any]:
+    """``Settings``' fields for the words of --estimator, at most one NAME and any number of TENSOR=NAME, and --weights.
 
     Raises:
         InputError: two estimators for all tensors.
     """
+    words = words or ()
     general = [word for word in words if "=" not in word]
     if len(general) > 1:
         both = f"{general[0]} and {general[1]}"
         raise InputError(f"--estimator {both}: which one?", hint="say TENSOR=NAME for some tensors")
     overrides = {tensor: name for tensor, _, name in (word.rpartition("=") for word in words) if tensor}
-    return {"overrides": overrides, **({"activations": general[0]} if general else {})}
+    chosen = {"activations": general[0] if general else None, "weights": weights}
+    return {"overrides": overrides, **{field: name for field, name in chosen.items() if name}}
 
 
 def run_steps(request: Request, console: Console) -> Deployment:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, plain
-from toolchain.cli.deploy import Calib, Estimators, Range, parse_estimators
+from toolchain.cli.deploy import Calib, Estimators, Range, Weights, parse_estimators
 
 if TYPE_CHECKING:
     from toolchain.fidelity import Fidelity
@@ -26,6 +26,7 @@ def fidelity(
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder.")] = Path("out/fidelity"),
     value_range: Range = None,
     estimator: Estimators = None,
+    weights: Weights = None,
     crops: Annotated[int, typer.Option("--crops", min=1, help="Pictures compared at most.")] = 6,
     as_json: Json = False,
 ) -> None:
@@ -38,7 +39,7 @@ def fidelity(
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
-    settings = Settings(**parse_estimators(estimator or []))
+    settings = Settings(**parse_estimators(estimator, weights))
     request = Request(resolve(model), photographs_for(model, calib), hr, value_range, settings, crops)
     with console.progress(100) as tell:
         found = measure_fidelity(request, progress=lambda text, done, total: tell(text, 100 * done // total))

@@ -11,7 +11,7 @@ from toolchain import bundle as store
 from toolchain.deploy.progress import Progress
 from toolchain.deploy.request import Request
 from toolchain.errors import CalibrationError, ModelError, TuningError
-from toolchain.images import ImageSet, read_images
+from toolchain.images import ImageSet, read_calibration
 from toolchain.tune.choose import read_tuning
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from toolchain.quantize import QuantizedModel
     from toolchain.stages import Compiled, Stages, Upscale
     from toolchain.targets import Target
-
-_PHOTO_SIDE = 1024  # of a calibration photo no more than a square of so many pixels is kept in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +119,7 @@ def _quantize(
 
 def _photos(source: Path | Sequence[Path], channels: int, line: Progress) -> ImageSet:
     with line.step("calibrate") as note:
-        photos = read_images(source, channels=channels, crop=_PHOTO_SIDE, crops_per_photo=1)
+        photos = read_calibration(source, channels)
         for skipped in photos.skipped:
             note(f"left out: {skipped.name} {skipped.reason}")
         note(f"{len(photos.images)} photographs" + (f", {len(photos.skipped)} left out" if photos.skipped else ""))

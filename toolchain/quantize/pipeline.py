@@ -15,7 +15,7 @@ from toolchain.quantize.arithmetic import Quantization
 from toolchain.quantize.calibrate import measure_ranges
 from toolchain.quantize.crops import CropSet, cut_crops, stress
 from toolchain.quantize.describe import describe
-from toolchain.quantize.equalize import equalize, find_sites, measure_channels
+from toolchain.quantize.equalize import equalize, find_sites, measure_channels, widening
 from toolchain.quantize.estimators import Range
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.graph import GraphView
@@ -26,7 +26,7 @@ from toolchain.quantize.recipe import ImageRecipe, Recipe, RepresentativeRecipe
 from toolchain.quantize.reconstruct import reconstruct
 from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import Settings
-from toolchain.quantize.weights import QuantizedWeight, channel_rows, round_weight, safe_scale, scale_by
+from toolchain.quantize.weights import OUTPUT, QuantizedWeight, channel_rows, round_weight, safe_scale, scale_by
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -58,7 +58,8 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
     changed = [image.pixels for image in tamed.images if image.kind != "natural"] if tamed else []
     if settings.equalize:
         sites = find_sites(sr)
-        sr = equalize(sr, sites, measure_channels(sr, sites, varied, settings.activations))
+        channels = measure_channels(sr, sites, varied, settings.activations)
+        sr = equalize(sr, sites, channels, widening(len(crops.sources)))
     plan = make_plan(sr)
     ranges = measure_ranges(sr, plan, [*varied, *changed], settings.overrides, settings.activations)
     quantizations = {group: _quantization(found, sr.value_range) for group, found in ranges.items()}
@@ -75,6 +76,7 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
             crops.crops,
             seed=settings.seed,
             only_biases=not settings.reconstruct,
+            keep_scales=settings.weights != OUTPUT,
         )
         weights, biases = better.weights, better.biases
         model = write_qdq(sr, plan, quantizations, weights, biases)

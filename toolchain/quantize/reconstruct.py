@@ -51,6 +51,7 @@ def reconstruct(
     *,
     seed: int,
     only_biases: bool = False,
+    keep_scales: bool = False,
 ) -> Reconstruction:
     """Improve every convolution of a network that has been written once.
 
@@ -63,6 +64,7 @@ def reconstruct(
         crops: natural pictures, u8 (h, w, C).
         seed: which pixels are looked at.
         only_biases: leave all weights as they are.
+        keep_scales: round to multiples of the scales that ``weights`` have, not of those that turn out best.
     """
     crops = crops[:: -(-len(crops) // _PICTURES)]
     program = parse(written)
@@ -84,8 +86,9 @@ def reconstruct(
                 bias = biases[site.output] + _mean_error(step, codes, target, places).astype(np.float32)
                 weight = weights[site.output]
             else:
+                fixed = weights[site.output] if keep_scales else None
                 columns = places.columns(codes, step)
-                weight, bias = _solve(columns, target, constants[site.weight], step.convolution.group)
+                weight, bias = _solve(columns, target, constants[site.weight], step.convolution.group, fixed)
             better[site.output], corrected[site.output] = weight, bias
             step = _changed(step, weight, bias)
         for found, crop in zip(values, crops, strict=True):
@@ -164,9 +167,13 @@ def _mean_error(
 
 
 def _solve(
-    columns: NDArray[np.float32], target: NDArray[np.float32], weight: Array, group: int
-) -> tuple[QuantizedWeight, NDArray[np.float32]]:
-    """Rounded weights and the bias that bring ``columns`` (group * K, n) nearest to ``target`` (O, n)."""
+    columns: NDArray[np.float32], target: NDArray[np.float32], weight: Array, group: int,
+    fixed: QuantizedWeight | None,
+) -> tuple[QuantizedWeight, NDArray[np.float32]]:  # fmt: skip
+    """Rounded weights and the bias that bring ``columns`` (group * K, n) nearest to ``target`` (O, n).
+
+    ``fixed``: has the scales to keep; None to try several.
+    """
     outputs, taps = weight.shape[0] // group, columns.shape[0] // group
     rows = weight.reshape(weight.shape[0], -1).astype(np.float64)
     codes, scale = np.empty(rows.shape, np.int8), np.empty(len(rows), np.float32)
@@ -181,27 +188,28 @@ def _solve(
         ridge = _RIDGE * max(float(np.trace(power)) / taps, 1e-12)
         power[np.diag_indices(taps)] += ridge
         best = np.linalg.solve(power, ((wanted - level[:, None]) @ given.T + ridge * rows[own]).T).T
-        codes[own], scale[own] = round_together(best, power)
+        codes[own], scale[own] = round_together(best, power, fixed.scale[own] if fixed else None)
         bias[own] = level - (codes[own] * scale[own, None].astype(np.float64)) @ mean
-    return QuantizedWeight(codes.reshape(weight.shape), scale, 0, "reconstructed"), bias.astype(np.float32)
+    name = fixed.estimator if fixed else "reconstructed"
+    return QuantizedWeight(codes.reshape(weight.shape), scale, 0, name), bias.astype(np.float32)
 
 
 def round_together(
-    rows: NDArray[np.float64], power: NDArray[np.float64]
+    rows: NDArray[np.float64], power: NDArray[np.float64], fixed: NDArray[np.float32] | None = None
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Round ``rows`` (O, K) to int8 so that the error weighed by ``power`` (K, K) is small; codes and scales (O,).
 
-    For every row, each of several scales is tried, and weights rounded each for itself too, which seldom is better; the
-    least ``error @ power @ error`` is kept.
+    For every row, each of several scales is tried, or the ``fixed`` one (O,) alone; and weights rounded each for itself
+    too, which seldom is better. The least ``error @ power @ error`` is kept.
     """
     order = np.argsort(-np.diag(power), kind="stable")
     sorted_power = power[np.ix_(order, order)]
     upper = np.linalg.cholesky(np.linalg.inv(sorted_power)).T
     full = np.maximum(np.abs(rows).max(axis=1, initial=0.0) / LIMIT, np.finfo(np.float32).tiny * 2.0**24)
-    codes, scales = np.zeros(rows.shape, np.int8), full.astype(np.float32)
+    tried = [(full * factor).astype(np.float32) for factor in _SHRINKINGS] if fixed is None else [fixed]
+    codes, scales = np.zeros(rows.shape, np.int8), tried[0].copy()
     least = np.full(len(rows), np.inf)
-    for factor in _SHRINKINGS:
-        scale = (full * factor).astype(np.float32)
+    for scale in tried:
         real = scale.astype(np.float64)
         alone = np.clip(np.rint(rows[:, order] / real[:, None]), -LIMIT, LIMIT).astype(np.int8)
         for found in (_round_in_order(rows[:, order], upper, real), alone):

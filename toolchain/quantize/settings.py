@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from toolchain.errors import CalibrationError
 from toolchain.quantize.estimators import make_estimator
-from toolchain.quantize.weights import scale_by
+from toolchain.quantize.weights import OUTPUT, scale_by
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Settings:
     Attributes:
         activations: range estimator of the inner tensors, see ``estimators.ESTIMATORS``; "percentile:99.9" gives one
             an argument.
-        weights: "mse", "minmax" or "percentile:P", per output channel; see ``weights.scale_by``.
+        weights: what decides the range of each output channel's weights: "output", least error of what the layer gives
+            on the calibration images; or "mse", "minmax", "percentile:P" of the weights, see ``weights.scale_by``.
         overrides: estimators by tensor name or pattern, where they differ from ``activations``.
         crop: longest side of a calibration crop in pixels.
         crops_per_image: crops of each photo; every second one from the photo shrunk by the network's scale.
@@ -29,8 +30,8 @@ class Settings:
         augment: add crops with exchanged colours and stretched contrast, so that a few photos do for other pictures.
     """
 
-    activations: str = "mse"
-    weights: str = "mse"
+    activations: str = "percentile"
+    weights: str = OUTPUT
     overrides: Mapping[str, str] = field(default_factory=dict)
     crop: int = 128
     crops_per_image: int = 4

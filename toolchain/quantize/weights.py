@@ -14,6 +14,7 @@ from toolchain.quantize.estimators.percentile import Percentile
 from toolchain.quantize.graph import Array
 
 LIMIT: Final = 127
+OUTPUT: Final = "output"
 _BIAS_LIMIT: Final = 2**30
 
 
@@ -72,8 +73,9 @@ def percentile_scale(rows: NDArray[np.float64], percent: float) -> NDArray[np.fl
 
 
 def scale_by(name: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """The function from weights (channels, n) to scales (channels,) called "minmax", "mse" or "percentile:P".
+    """The function from weights (channels, n) to scales (channels,) called "minmax", "mse", "output" or "percentile:P".
 
+    "output" is "mse", to begin with: reconstruction then tries several scales on the calibration images.
     Entropy and averages over pictures are for activations: a channel has a few hundred weights, all known.
 
     Raises:
@@ -93,6 +95,7 @@ def scale_by(name: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
 _SCALES: Final[dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
     "minmax": minmax_scale,
     "mse": mse_scale,
+    OUTPUT: mse_scale,
 }
 
 
