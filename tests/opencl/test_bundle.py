@@ -59,6 +59,8 @@ def test_commands(bundle: Bundle, photo_folder: Path, tmp_path: Path, capsys: py
     assert main(["bench", path, *on, "--size", "20x30", "--repeats", "3", "--functions", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert row["functions_s"].keys() == set(bundle.manifest.kernels)
+    assert main(["evaluate", path, *on, "--hr", str(photo_folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mean"]["bundle"]["psnr_y"] > 15
 
 
 def test_inspect_says_what_is_expected_of_each_launch(bundle: Bundle, capsys: pytest.CaptureFixture[str]):

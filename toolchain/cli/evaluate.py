@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, Threads, decibel
+from toolchain.cli.places import Device, machine_for
 from toolchain.cli.run import Bundle, tiling
 from toolchain.errors import InputError
 
@@ -24,10 +25,10 @@ def evaluate(
     ] = None,
     value_range: Annotated[str | None, typer.Option("--range", help="Of the float model, as in deploy.")] = None,
     threads: Threads = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Measure quality: shrink pictures (bicubic), upscale them and compare with the originals."""
-    from toolchain.bundle import open_bundle
     from toolchain.evaluate import evaluate, float_upscale
     from toolchain.frontend import load_model, normalize
     from toolchain.images import read_images
@@ -35,23 +36,23 @@ def evaluate(
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
-    opened = open_bundle(bundle)
-    manifest = opened.manifest
-    compared = None
-    if compare is not None:
-        sr = normalize(load_model(resolve(compare)), value_range=value_range)
-        if (sr.scale, sr.channels) != (manifest.scale, manifest.channels):
-            raise InputError(f"{compare} is another kind of network: x{sr.scale}, {sr.channels} channels")
-        compared = float_upscale(sr.model, sr.value_range, threads=threads)
-    pictures = read_images(hr)
-    for skipped in pictures.skipped:
-        console.note(f"left out: {skipped.name} {skipped.reason}")
-    upscale = tiling(manifest).over(opened.load(threads=threads).upscale)
-    with console.progress(len(pictures.images)) as tell:
-        found = evaluate(
-            upscale, pictures, channels=manifest.channels, scale=manifest.scale, shave=shave, compared=compared,
-            progress=lambda name, index, count: tell(f"[{index + 1}/{count}] {name}", index),
-        )  # fmt: skip
+    with machine_for(bundle, None, wait=0.0, threads=threads, device=device) as (opened, machine):
+        manifest = opened.manifest
+        compared = None
+        if compare is not None:
+            sr = normalize(load_model(resolve(compare)), value_range=value_range)
+            if (sr.scale, sr.channels) != (manifest.scale, manifest.channels):
+                raise InputError(f"{compare} is another kind of network: x{sr.scale}, {sr.channels} channels")
+            compared = float_upscale(sr.model, sr.value_range, threads=threads)
+        pictures = read_images(hr)
+        for skipped in pictures.skipped:
+            console.note(f"left out: {skipped.name} {skipped.reason}")
+        upscale = tiling(manifest).over(machine.upscale)
+        with console.progress(len(pictures.images)) as tell:
+            found = evaluate(
+                upscale, pictures, channels=manifest.channels, scale=manifest.scale, shave=shave, compared=compared,
+                progress=lambda name, index, count: tell(f"[{index + 1}/{count}] {name}", index),
+            )  # fmt: skip
     title = TITLES[manifest.precision]
     columns = ["bicubic", title, *(["FP32 model", f"{title} against it"] if compared else [])]
     console.say(f"{'PSNR RGB, PSNR Y in dB, SSIM Y':30}" + "".join(f"{name:>25}" for name in columns))
