@@ -9,12 +9,14 @@ TITLES = {INT8: "INT8", FLOAT32: "FP32", FLOAT16: "FP16"}
 """What they are called in tables."""
 
 
-def read_precision(text: str) -> str:
-    """One of `TITLES`.
+def read_precision(text: str, *, gpu: bool = False) -> str:
+    """One of `TITLES`; "float" is the one that suits a ``gpu``, float16, or else a CPU, float32.
 
     Raises:
         InputError: it is none of them.
     """
+    if text == "float":
+        return FLOAT16 if gpu else FLOAT32
     if text not in TITLES:
-        raise InputError(f"--precision {text} is not known", hint=f"give one of {', '.join(TITLES)}")
+        raise InputError(f"--precision {text} is not known", hint=f"give one of {', '.join(TITLES)}, or float")
     return text

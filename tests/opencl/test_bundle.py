@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -108,6 +109,21 @@ def test_a_kernel_that_does_not_build_is_named(bundle: Bundle, tmp_path: Path):
     (copy / "opencl" / "constants.bin").write_bytes(b"few")
     shutil.copy(bundle.path / "opencl" / "kernels" / f"{kernel}.cl", copy / "opencl" / "kernels")
     with pytest.raises(BundleError, match=r"constants.bin is too short"):
+        Bundle(copy, bundle.manifest).load_on("opencl-cpu")
+
+
+def test_limits_of_a_device_are_told(bundle: Bundle, tmp_path: Path):
+    runner = bundle.load_on("opencl-cpu")
+    runner.device = SimpleNamespace(max_mem_alloc_size=1000)
+    with pytest.raises(TargetError, match=r"cannot hold a tensor of 0 MB; use smaller tiles"):
+        runner.upscale(bundle.golden()[0])
+    copy = tmp_path / "copy.clipfree"
+    shutil.copytree(bundle.path, copy)
+    plan = json.loads((copy / "opencl" / "plan.json").read_text())
+    plan["launches"][0]["group"] = [1 << 20, 1, 1]
+    (copy / "opencl" / "plan.json").write_text(json.dumps(plan))
+    kernel = plan["launches"][0]["kernel"]
+    with pytest.raises(TargetError, match=rf"runs at most \d+ work-items of {kernel} together, not 1048576; deploy"):
         Bundle(copy, bundle.manifest).load_on("opencl-cpu")
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TypeAlias
 
+import numpy as np
 import onnx
 import pytest
 
 from tests import sr_models
 from tests.opencl.devices import device
 from toolchain.bundle import open_bundle
+from toolchain.cli import main
 from toolchain.deploy import Deployment, Request, deploy
 from toolchain.errors import ModelError
+from toolchain.opencl.driver import stores_halves
 from toolchain.opencl.plan import parse_plan
+
+Capture: TypeAlias = pytest.CaptureFixture[str]
 
 
 def deployed(model: onnx.ModelProto, out: Path, precision: str, value_range: str | None = None) -> Deployment:
@@ -38,6 +46,37 @@ def test_networks(name: str, precision: str, tmp_path: Path, monkeypatch: pytest
     plan = parse_plan((bundle.path / bundle.manifest.library).read_bytes(), "plan")
     assert len(plan.launches) == bundle.manifest.coverage.convolutions
     assert {buffer.dtype for buffer in plan.buffers} == {precision}
+
+
+def test_a_gpu_without_float16_keeps_tensors_in_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+):
+    device()
+    done = deployed(sr_models.espcn(2, 3, width=8), tmp_path, "float16", "0..1")
+    monkeypatch.setattr("toolchain.opencl.driver.stores_halves", lambda device: False)
+    bundle = open_bundle(done.path, for_this_machine=False)
+    runner = bundle.load_on("opencl-cpu")
+    assert runner.name.endswith("without cl_khr_fp16: tensors are float32")
+    assert {buffer.dtype for buffer in runner.plan.buffers} == {"float32"}
+    picture, expected = bundle.golden()
+    found = runner.upscale(picture)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert main(["bench", str(done.path), "--device", "opencl-cpu", "--size", "9x9", "--repeats", "1"]) == 0
+    assert "without cl_khr_fp16" in capsys.readouterr().out
+
+
+def test_which_gpus_store_float16():
+    for type_, extensions, expected in ((4, "cl_khr_fp16 cl_khr_icd", True), (4, "cl_khr_icd", False), (2, "", True)):
+        assert stores_halves(SimpleNamespace(type=type_, extensions=extensions)) is expected
+
+
+@pytest.mark.parametrize(("target", "precision"), [("adreno-740", "float16"), ("host", "float32")])
+def test_float_is_what_suits_the_target(target: str, precision: str, tmp_path: Path, capsys: Capture):
+    onnx.save(sr_models.espcn(2, 3, width=8), tmp_path / "net.onnx")
+    words = ["deploy", str(tmp_path / "net.onnx"), "--target", target, "--precision", "float", "-o", str(tmp_path)]
+    assert main([*words, "--range", "0..1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["precision"] == precision
+    assert (tmp_path / f"net_{precision}.clipfree").is_dir()
 
 
 def test_what_has_no_float_kernel_is_named(tmp_path: Path):

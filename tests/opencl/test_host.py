@@ -157,6 +157,7 @@ int32_t clGetDeviceInfo(void *device, uint32_t what, size_t size, void *value, s
   int32_t code = ((told *)dlsym(RTLD_NEXT, "clGetDeviceInfo"))(device, what, size, value, real);
   if (what == 0x1010 && LARGEST) *(uint64_t *)value = LARGEST;
   if (what == 0x1005 && ITEMS) ((size_t *)value)[0] = ITEMS;
+  if (what == 0x1000 && PLAIN_GPU) *(uint64_t *)value = 4;
   if (what == 0x101B && CRUDE) *(uint64_t *)value = 8;
   return code;
 }
@@ -168,7 +169,7 @@ def limited(folder: Path, drivers: Mapping[str, str], **limits: int) -> dict[str
     """Variables by which programs find that driver."""
     source, library = folder / "limited.c", folder / "limited.so"
     source.write_text("#define _GNU_SOURCE\n" + LIMITED)
-    words = [f"-D{name}={limits.get(name, 0)}" for name in ("GROUP", "LARGEST", "ITEMS", "CRUDE")]
+    words = [f"-D{name}={limits.get(name, 0)}" for name in ("GROUP", "LARGEST", "ITEMS", "CRUDE", "PLAIN_GPU")]
     real = Path(drivers["CLIPFREE_OPENCL"])
     command = ["cc", *words, "-shared", "-fPIC", "-Wl,--no-as-needed", str(source), str(real),
                f"-Wl,-rpath,{real.parent}", "-o", str(library)]    # fmt: skip
@@ -190,6 +191,21 @@ def test_limits_of_a_device(
 ):
     app = program(tmp_path, bundle.path / "model.so", bundle.path / "opencl" / "host")
     assert sentence in said([str(app)], tmp_path, limited(tmp_path, drivers, **limits))
+
+
+def test_a_gpu_without_float16(bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path):
+    request = Request(bundle.path.parent / "net.onnx", tmp_path, target="opencl-cpu", precision="float16",
+                      value_range="0..1")
+    wide = open_bundle(deploy(request).path, for_this_machine=False)
+    app = program(tmp_path, wide.path / "model.so", wide.path / "opencl" / "host")
+    picture, expected = wide.golden()
+    Image.fromarray(picture).save(tmp_path / "small.ppm")
+    for environment, lacking in ((drivers, False), (limited(tmp_path, drivers, PLAIN_GPU=1), True)):
+        done = subprocess.run([app, tmp_path / "small.ppm", tmp_path / "large.ppm"], capture_output=True, text=True,
+                              env=environment, check=True)
+        assert ("without cl_khr_fp16: tensors are float32" in done.stdout) is lacking
+        found = np.asarray(Image.open(tmp_path / "large.ppm")).astype(int)
+        assert np.abs(found - expected).max() <= 1
 
 
 def sources(folder: Path, nonsense: str = "") -> Path:

@@ -42,7 +42,7 @@ def deploy(
     weights: Weights = None,
     logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="int8, or float32 or float16 for a baseline, without photographs.")
+        str, typer.Option("--precision", help="int8, or without photographs float32, float16, or float: which suits.")
     ] = "int8",
     tuned_for: Annotated[str, typer.Option("--tuned-for", help="Be fast for inputs of HEIGHTxWIDTH.")] = "360x640",
     layers: Annotated[
@@ -55,16 +55,18 @@ def deploy(
     from toolchain.deploy import Request
     from toolchain.precision import INT8, read_precision
     from toolchain.quantize import Settings
+    from toolchain.targets import find_target
     from toolchain.zoo.demo_photos import demo_photographs
     from toolchain.zoo.embedded import PREFIX, resolve
 
     path = resolve(model)
+    precision = read_precision(precision, gpu=find_target(target).gpu is not None)
     wanted = calib is None and model.startswith(PREFIX) and precision == INT8
     photographs = demo_photographs() if wanted else calib
     settings = Settings(**parse_estimators(estimator, weights)) if estimator or weights else None
     console = Console(as_json=as_json)
     request = Request(path, out, photographs, target, name, value_range, settings, () if logs is None else (logs,),
-                      parse_size(tuned_for, "--tuned-for"), read_precision(precision), layers)  # fmt: skip
+                      parse_size(tuned_for, "--tuned-for"), precision, layers)  # fmt: skip
     done = run_steps(request, console)
     summarize(done, console)
     console.result(

@@ -15,6 +15,12 @@ def device_name(device: Any) -> str:
     return f"{device.name.strip()} ({device.platform.name.strip()})"
 
 
+def stores_halves(device: Any) -> bool:
+    """Whether float16 is worth storing: a GPU without the extension would convert every number by a program."""
+    gpu = import_pyopencl().device_type.GPU
+    return not device.type & gpu or "cl_khr_fp16" in device.extensions.split()
+
+
 class Driver:
     """What kernels run through.
 
@@ -24,6 +30,7 @@ class Driver:
     Attributes:
         name: of the device and its driver.
         context, queue: pyopencl's; the queue takes times.
+        halves: whether kernels are built to store float16 where they say so; else it is float32.
     """
 
     def __init__(self, device: Any) -> None:
@@ -35,6 +42,9 @@ class Driver:
         # Integer dot products exist in OpenCL C 3.0 only, which every device of OpenCL 3 has; the default is 1.2.
         major = int(device.version.split()[1].split(".")[0])
         self._options = ["-cl-std=CL3.0"] if major >= 3 else []
+        self.halves = stores_halves(device)
+        if not self.halves:
+            self._options.append("-DFLOAT32_TENSORS")
 
     def build(self, name: str, source: str, group: tuple[int, int, int]) -> Any:
         """The kernel ``name`` of ``source``, to be launched in work-groups of ``group``.

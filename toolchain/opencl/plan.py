@@ -126,6 +126,17 @@ class Plan:
         result = height * width * self.scale**2 * self.channels
         return sum(self.size(buffer, height, width) for buffer in self.buffers) + result
 
+    @property
+    def stores_halves(self) -> bool:
+        """Whether packed tensors are float16."""
+        return any(buffer.dtype == "float16" for buffer in self.buffers)
+
+    def in_float32(self) -> Plan:
+        """The same with float32 for float16, for devices that lack it."""
+        wide = {"float16": "float32"}
+        buffers = (dataclasses.replace(buffer, dtype=wide.get(buffer.dtype, buffer.dtype)) for buffer in self.buffers)
+        return dataclasses.replace(self, buffers=tuple(buffers))
+
     def to_json(self) -> str:
         """The plan as a document, with the layout of packed tensors in words."""
         body = {"format": FORMAT, "format_version": VERSION, "side": SIDE, **dataclasses.asdict(self)}

@@ -60,7 +60,23 @@ static inline int dot4(int sum, uint codes, uint weights) {{
 """
 
 
-FLOATS = f"""{_ITEM}
+_FLOAT32_TENSORS = """\
+// What the host says of GPUs without cl_khr_fp16: tensors are stored as they are computed with.
+#ifdef FLOAT32_TENSORS
+#define half float
+#define vload_half(offset, place) (*(place))
+#define vload_half2 vload2
+#define vload_half4 vload4
+#define vload_half8 vload8
+#define vstore_half(value, offset, place) (*(place) = (value))
+#define vstore_half2 vstore2
+#define vstore_half4 vstore4
+#define vstore_half8 vstore8
+#endif
+"""
+
+FLOATS = f"""{_FLOAT32_TENSORS}
+{_ITEM}
 static inline float prelu(float value, float slope) {{
   return value < 0.0f ? value * slope : value;
 }}

@@ -25,6 +25,9 @@ class OpenClRunner:
         constants: the bytes of all constants.
         device: from `toolchain.opencl.device.find_device`.
 
+    Attributes:
+        name: of the device, and what it lacks.
+
     Raises:
         TargetError: the driver cannot build a kernel, or its work-groups are too large for the device.
     """
@@ -33,6 +36,8 @@ class OpenClRunner:
         self._cl = import_pyopencl()
         driver = Driver(device)
         self.plan, self.device, self.name = plan, device, driver.name
+        if plan.stores_halves and not driver.halves:
+            self.plan, self.name = plan.in_float32(), f"{driver.name}, without cl_khr_fp16: tensors are float32"
         self._context, self._queue = driver.context, driver.queue
         self._kernels = [driver.build(launch.kernel, sources[launch.kernel], launch.group) for launch in plan.launches]
         flags = self._cl.mem_flags

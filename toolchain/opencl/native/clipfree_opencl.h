@@ -20,7 +20,7 @@ struct clipfree;
 // that the environment variable CLIPFREE_OPENCL names, else for where it usually is.
 struct clipfree *clipfree_open(const char *driver, enum clipfree_kind kind, char message[CLIPFREE_MESSAGE]);
 
-// The device's name and its platform's.
+// The device's name and its platform's, and what it lacks.
 const char *clipfree_device(const struct clipfree *network);
 
 // Of pictures: bytes of a pixel, and output pixels per input pixel and direction.

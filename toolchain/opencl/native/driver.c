@@ -5,6 +5,7 @@
 void *dlopen(const char *file, int mode);
 void *dlsym(void *library, const char *name);
 char *getenv(const char *name);
+char *strstr(const char *text, const char *part);
 int vsnprintf(char *text, size_t size, const char *format, va_list values);
 
 // By name first, then where Android keeps it out of the loader's way; Mali's OpenCL also lies in its OpenGL driver.
@@ -63,6 +64,18 @@ static cl_device_id first_device(const struct driver *cl, int64_t type, cl_platf
   return NULL;
 }
 
+static int stores_halves(const struct driver *cl, cl_device_id device) {
+  uint64_t type = 0;
+  size_t size = 0;
+  cl->clGetDeviceInfo(device, CL_DEVICE_TYPE, sizeof type, &type, NULL);
+  cl->clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, 0, NULL, &size);
+  char *extensions = calloc(1, size + 1);
+  if (extensions) cl->clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, size, extensions, NULL);
+  const int found = extensions && strstr(extensions, "cl_khr_fp16");
+  free(extensions);
+  return found || !(type & CL_TYPE_GPU);
+}
+
 int clipfree_find_device(const struct driver *cl, enum clipfree_kind kind, struct device *device,
                          char message[CLIPFREE_MESSAGE]) {
   cl_platform_id platform = NULL;
@@ -80,6 +93,7 @@ int clipfree_find_device(const struct driver *cl, enum clipfree_kind kind, struc
   cl->clGetDeviceInfo(device->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof device->largest, &device->largest, NULL);
   cl->clGetDeviceInfo(device->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof device->items, device->items, NULL);
   snprintf(device->name, sizeof device->name, "%s (%s)", name, maker);
+  device->halves = stores_halves(cl, device->id);
   device->version = version[7] - '0';  // "OpenCL 3.0 ..."
   if (!(rounding & CL_FP_ROUND_TO_NEAREST))
     return clipfree_say(message, "%s does not round float32 to nearest, which the kernels rely on", device->name);

@@ -35,11 +35,13 @@ enum {
   CL_QUEUE_PROFILING = 1 << 1,
   CL_FP_ROUND_TO_NEAREST = 1 << 2,
   CL_PLATFORM_NAME = 0x0902,
+  CL_DEVICE_TYPE = 0x1000,
   CL_DEVICE_MAX_WORK_ITEM_SIZES = 0x1005,
   CL_DEVICE_MAX_MEM_ALLOC_SIZE = 0x1010,
   CL_DEVICE_SINGLE_FP_CONFIG = 0x101B,
   CL_DEVICE_NAME = 0x102B,
   CL_DEVICE_VERSION = 0x102F,
+  CL_DEVICE_EXTENSIONS = 0x1030,
   CL_PROGRAM_BUILD_LOG = 0x1183,
   CL_KERNEL_WORK_GROUP_SIZE = 0x11B0,
   CL_PROFILING_START = 0x1282,
@@ -91,10 +93,11 @@ struct driver {
 
 struct device {
   cl_device_id id;
-  char name[256];       // and its platform's
-  int version;          // the first number of OpenCL's
-  uint64_t largest;     // bytes of a buffer
-  size_t items[3];      // of a work-group along x, y and z
+  char name[320];    // and its platform's
+  int version;       // the first number of OpenCL's
+  int halves;        // whether float16 is worth storing: a GPU without cl_khr_fp16 would convert by a program
+  uint64_t largest;  // bytes of a buffer
+  size_t items[3];   // of a work-group along x, y and z
 };
 
 // Write a sentence; returns 0, for failing functions to return.

@@ -29,6 +29,11 @@ static size_t pitch(int width) {
   return ((size_t)width + PLAN.columns - 1) / PLAN.columns * PLAN.columns + 2 * (size_t)PLAN.side;
 }
 
+// Bytes of an element of a buffer: two are a float16.
+static int32_t element(const struct clipfree *self, const struct buffer *buffer) {
+  return buffer->bytes == 2 && !self->device.halves ? 4 : buffer->bytes;
+}
+
 // The first line of what a driver says that tells an error, else the first; ends it there.
 static const char *first_error(char *text) {
   char *first = text;
@@ -54,7 +59,10 @@ static int build(struct clipfree *self, int at, char *message) {
   cl_program program = cl->clCreateProgramWithSource(self->context, 1, &source, NULL, &code);
   if (!program) return failed(self, message, "take a kernel's source", code);
   // Integer dot products exist in OpenCL C 3.0 only, which every device of OpenCL 3 has; the default is 1.2.
-  code = cl->clBuildProgram(program, 1, &self->device.id, self->device.version >= 3 ? "-cl-std=CL3.0" : "", NULL, NULL);
+  char options[64];
+  snprintf(options, sizeof options, "%s %s", self->device.version >= 3 ? "-cl-std=CL3.0" : "",
+           self->device.halves ? "" : "-DFLOAT32_TENSORS");
+  code = cl->clBuildProgram(program, 1, &self->device.id, options, NULL, NULL);
   if (!code) self->kernels[at] = cl->clCreateKernel(program, launch->kernel, &code);
   if (code) {
     static const size_t most = 1 << 16;
@@ -81,6 +89,16 @@ static int build(struct clipfree *self, int at, char *message) {
                           "with a smaller work_group", self->device.name, self->device.items[axis], "xyz"[axis],
                           launch->kernel, launch->group[axis]);
   return 1;
+}
+
+// Say in the device's name that float16 is not stored where it should be.
+static void tell_halves(struct clipfree *self) {
+  size_t length = 0;
+  while (self->device.name[length]) ++length;
+  for (int at = 0; at < PLAN.buffer_count; ++at)
+    if (element(self, &PLAN.buffers[at]) != PLAN.buffers[at].bytes)
+      snprintf(self->device.name + length, sizeof self->device.name - length,
+               ", without cl_khr_fp16: tensors are float32");
 }
 
 static cl_mem *constants(const struct clipfree *self) { return self->memory + 2 + PLAN.buffer_count; }
@@ -114,8 +132,10 @@ struct clipfree *clipfree_open(const char *driver, enum clipfree_kind kind, char
     return NULL;
   }
   if (clipfree_load_driver(&self->cl, driver, message) &&
-      clipfree_find_device(&self->cl, kind, &self->device, message) && prepare(self, message))
+      clipfree_find_device(&self->cl, kind, &self->device, message) && prepare(self, message)) {
+    tell_halves(self);
     return self;
+  }
   clipfree_close(self);
   return NULL;
 }
@@ -134,7 +154,7 @@ static int allocate(struct clipfree *self, int height, int width, char *message)
   const uint64_t pixels = (uint64_t)height * (uint64_t)width;
   for (int at = 0; at < 2 + PLAN.buffer_count; ++at) {
     const struct buffer *buffer = at < 2 ? NULL : &PLAN.buffers[at - 2];
-    const uint64_t size = buffer ? ((uint64_t)height + 2 * PLAN.margin) * buffer->blocks * pitch(width) * buffer->bytes
+    const uint64_t size = buffer ? ((uint64_t)height + 2 * PLAN.margin) * buffer->blocks * pitch(width) * element(self, buffer)
                                  : pixels * PLAN.channels * (at == 1 ? PLAN.scale * PLAN.scale : 1);
     if (size > self->device.largest || size >> 31) {
       forget_buffers(self);
