@@ -35,7 +35,8 @@ class Core:
             Cortex-A76, Neoverse V1 is a Cortex-X1 with i8mm.
         peak: products a cycle, by the maker's optimization guide; of Cortex-A9, one instruction a cycle.
         alike: other targets with the same kernels and, as far as LLVM knows, as good as the same core: Cortex-A78 is
-            the A76's successor; Cortex-A7's vector unit works in order and on 64 bits at a time, as Cortex-A9's does.
+            the A76's successor, Neoverse N2 a Cortex-A710; Cortex-A7's vector unit works in order and on 64 bits at a
+            time, as Cortex-A9's does.
         instruction_set: of the kernels; None for the target's.
     """
 
@@ -54,7 +55,7 @@ CORES = (
     Core("Cortex-A53", "cortex-a53", "cortex-a53", 8, ("android-arm64-v8a",)),
     Core("Cortex-X1", "cortex-x1", "neoverse-v1", 64),
     Core("Neoverse V1", "neoverse-v1", "neoverse-v1", 128),
-    Core("Neoverse N2", "neoverse-n2", "neoverse-n2", 64),
+    Core("Neoverse N2", "neoverse-n2", "neoverse-n2", 64, ("android-arm64-i8mm",)),
     Core("Neoverse V1 without usmmla", "neoverse-v1", "neoverse-v1", 64, instruction_set="neon-dotprod"),
     Core("Neoverse N2 without usmmla", "neoverse-n2", "neoverse-n2", 32, instruction_set="neon-dotprod"),
     Core("Cortex-A9", "cortex-a9", "cortex-a9", 8, ("cortex-a7",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import unpack
 from toolchain.kernels.spec import Pixels
 from toolchain.kernels.tile import Tile
-from toolchain.targets import Target
+from toolchain.targets import Target, find_target
 
 SHUFFLE = Pixels(2, 3, tuple(range(12)))
 CASES = {
@@ -81,3 +82,12 @@ def test_sums_are_made_by_the_instructions_meant_for_it(target: Target):
     assert len(lines) >= 8
     if target.instruction_set == "neon-dotprod":
         assert all(words[-1].endswith("]") for words in lines), "weights are spread over registers of their own"
+
+
+def test_only_taps_in_different_rows_are_interleaved():
+    """Of five pairs of taps one crosses a row: two instructions for each vector, and one for each register of sums."""
+    case = Case(16, 16, tile=Tile(4, 4, reduce="blocks"))
+    count = Counter(line.split()[0] for line in compiled(case, find_target("neoverse-n2")).mod.inspect_source("asm")
+                    .splitlines() if line.strip())  # fmt: skip
+    assert count["usmmla"] == 5 * 4 * 4
+    assert count["trn1"] + count["trn2"] == 2 * 4 + 4 * 4
