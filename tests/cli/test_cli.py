@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,21 @@ def test_deploy_then_everything(model_file: Path, photo_folder: Path, tmp_path: 
     assert document(capsys)["manifest"]["scale"] == 2
 
 
+def test_tensors_of_16_bits(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
+    words = ["deploy", str(model_file), "--calib", str(photo_folder), "--bits", "*=16"]
+    assert main([*words, "-o", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"16 bits: .+; \d+\.\d% more multiply-accumulates", out)
+    assert "equal to the integer reference, byte for byte, in 10 pictures" in out
+    for subject in (tmp_path / "tiny.clipfree", tmp_path / "tiny.clipfree" / "model.qdq.onnx"):
+        assert main(["inspect", str(subject)]) == 0
+        out = capsys.readouterr().out
+        assert "more multiply-accumulates" in out
+        assert "for any picture: no sum exceeds 2^" in out
+    tensors = json.loads((tmp_path / "tiny.clipfree" / "recipe.json").read_text())["tensors"]
+    assert {"uint8", "uint16"} == {tensor["dtype"] for tensor in tensors if tensor["role"] == "activation"}
+
+
 def test_text_for_people(bundle: Path, model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
     assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path / "o")]) == 0
     out = capsys.readouterr().out
@@ -193,6 +209,13 @@ def test_several_photos_of_all_kinds_into_a_folder(bundle: Path, tmp_path: Path)
         (["deploy", "MODEL", "--calib", "PHOTOS", "--weights", "entropy"], 4, "there is no weight estimator 'entropy'"),
         (["deploy", "MODEL", "--calib", "PHOTOS", "--estimator", "nowhere=mse"], 4, "no quantized tensor 'nowhere'"),
         (["deploy", "MODEL", "--calib", "PHOTOS", "--estimator", "input=mse"], 4, "'input' holds pixels"),
+        (["deploy", "MODEL", "--calib", "PHOTOS", "--bits", "nowhere=16"], 4, "no quantized tensor 'nowhere'"),
+        (["deploy", "MODEL", "--calib", "PHOTOS", "--bits", "input=16"], 4, "'input' holds pixels: they have 8 bits"),
+        (["deploy", "MODEL", "--calib", "PHOTOS", "--bits", "*=12"], 4, "'*' cannot have 12 bits"),
+        (["deploy", "MODEL", "--calib", "PHOTOS", "--bits", "16"], 2, "--bits 16 is not understood"),
+        (["deploy", "MODEL", "--precision", "float32", "--bits", "*=16"], 4, "leave out --estimator, --bits"),
+        (["deploy", "MODEL", "--calib", "PHOTOS", "--budget", "-3"], 4, "a budget of -3 % is none"),
+        (["deploy", "QDQ", "--bits", "*=16"], 4, "is quantized already: its tensors keep their bits"),
         (["deploy", "MODEL", "--calib", "absent"], 2, "there is no folder absent"),
         (["deploy", "MODEL", "--calib", "EMPTY"], 4, "has no usable picture"),
         (["deploy", "MODEL", "--calib", "PHOTOS", "--target", "x86-avx3"], 5, "did you mean x86-avx2?"),
@@ -222,6 +245,7 @@ def test_mistakes_are_answered_by_a_sentence(
         "MODEL": model_file,
         "BUNDLE": bundle,
         "EMPTY": tmp_path / "empty",
+        "QDQ": bundle / "model.qdq.onnx",
     }
     before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
     assert main([str(places.get(word, word)) for word in words]) == code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ class Case:
     """A convolution of random codes and weights; ``height`` x ``width`` pixels, ``inputs`` to ``outputs`` channels.
 
     ``residual``: (channels, divide, modulo) of the added tensor. ``around``: blocks of the buffers before the parts
-    that are read and written. ``fill``: (code, weight) everywhere instead of random numbers.
+    that are read and written. ``fill``: (code, weight) everywhere instead of random numbers. ``wide``:
+    what has codes of 16 bits, of "in", "out" and "residual".
     """
 
     inputs: int
@@ -49,6 +50,16 @@ class Case:
     tile: Tile | None = None
     columns: int | None = None
     seed: int = 0
+    wide: tuple[str, ...] = ()
+
+    def most(self, what: str) -> int:
+        """The largest code of "in", "out" or "residual"."""
+        return 65535 if what in self.wide else 255
+
+    def random(self, rng: np.random.Generator, what: str, channels: int) -> np.ndarray:
+        """Random codes."""
+        kind = np.uint16 if what in self.wide else np.uint8
+        return rng.integers(0, self.most(what) + 1, (channels, self.height, self.width), dtype=kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,24 +78,30 @@ def make_data(case: Case) -> Data:
     """Random data for ``case``; the padding channels of inputs and outputs have zero weights."""
     rng = np.random.default_rng(case.seed)
     inputs, outputs = blocks_of(case.inputs) * PACK, blocks_of(case.outputs) * PACK
-    codes = rng.integers(0, 256, (case.inputs, case.height, case.width), dtype=np.uint8)
+    codes = case.random(rng, "in", case.inputs)
     weights = np.zeros((outputs, inputs // case.groups, case.kernel, case.kernel), np.int8)
     drawn = rng.integers(-127, 128, (case.outputs, case.inputs // case.groups, case.kernel, case.kernel))
     taps = case.inputs // case.groups * case.kernel**2
     multiplier = rng.uniform(0.5, 1.5, outputs) * 60 / (75 * 90 * np.sqrt(taps))
     bias = rng.integers(-3000, 3000, outputs)
+    multiplier *= case.most("out") / case.most("in")
+    bias *= case.most("in") // 255
     if case.fill is not None:
         codes[:], drawn[:], bias[:] = case.fill[0], case.fill[1], 0
-        multiplier[:] = rng.uniform(20, 240, outputs) / (taps * 255 * 127)
+        multiplier[:] = rng.uniform(20, 240, outputs) / (taps * 255 * 127) / (case.most("in") // 255)
     weights[:case.outputs, :drawn.shape[1]] = drawn
     residual = None
     if case.residual is not None:
-        residual = rng.integers(0, 256, (case.residual[0], case.height, case.width), dtype=np.uint8)
+        residual = case.random(rng, "residual", case.residual[0])
     return Data(codes, weights, bias.astype(np.int32), multiplier.astype(np.float32),
                 rng.uniform(-0.3, 0.6, outputs).astype(np.float32), residual)
 
 
-RESIDUAL_ZERO, RESIDUAL_FACTOR = 9, 0.37
+RESIDUAL_ZERO = 9
+
+
+def residual_factor(case: Case) -> float:
+    return 0.37 * case.most("out") / case.most("residual")
 
 
 def spec(case: Case) -> Conv:
@@ -93,11 +110,14 @@ def spec(case: Case) -> Conv:
     if case.residual is not None:
         channels, divide, modulo = case.residual
         count = blocks_of(channels)
-        residual = Operand(View(count, 0, count), divide, modulo, RESIDUAL_ZERO, RESIDUAL_FACTOR)
+        view = View.whole(count, wide="residual" in case.wide)
+        residual = Operand(view, divide, modulo, RESIDUAL_ZERO, residual_factor(case))
     low = -case.zero_out if case.low is None else case.low
-    requantize = Requantize(low, 255 - case.zero_out, case.zero_out, case.slopes, case.inner, residual, case.fits)
-    views = [View(count + 2 * start, start, count)
-             for count, start in zip((blocks_of(case.inputs), blocks_of(case.outputs)), case.around, strict=True)]
+    requantize = Requantize(low, case.most("out") - case.zero_out, case.zero_out, case.slopes, case.inner, residual,
+                            case.fits)
+    counts = blocks_of(case.inputs), blocks_of(case.outputs)
+    views = [replace(View.whole(count + 2 * start, wide=what in case.wide), start=start, count=count)
+             for what, count, start in zip(("in", "out"), counts, case.around, strict=True)]
     return Conv(views[0], views[1].count * PACK, case.groups, (case.kernel,) * 2, case.pads or (reach // 2,) * 2,
                 (case.dilation,) * 2, requantize, views[1], case.pixels,
                 symmetric=case.fill is None or case.fill[1] > -128)
@@ -131,9 +151,10 @@ def expected(case: Case, data: Data) -> np.ndarray:
         channel = np.arange(conv.channels) // case.residual[1] % case.residual[2]
         codes = np.pad(data.residual, ((0, -len(data.residual) % PACK), (0, 0), (0, 0)), constant_values=RESIDUAL_ZERO)
         codes = codes[channel]
-        values = values + (codes.astype(np.int32) - RESIDUAL_ZERO).astype(np.float32) * np.float32(RESIDUAL_FACTOR)
+        factor = np.float32(residual_factor(case))
+        values = values + (codes.astype(np.int32) - RESIDUAL_ZERO).astype(np.float32) * factor
     clamped = np.minimum(np.maximum(values, np.float32(conv.requantize.low)), np.float32(conv.requantize.high))
-    return (np.rint(clamped) + case.zero_out).astype(np.uint8)
+    return (np.rint(clamped) + case.zero_out).astype(np.uint16 if "out" in case.wide else np.uint8)
 
 
 def geometry(case: Case, target: Target) -> Geometry:
@@ -160,9 +181,10 @@ def run(case: Case, data: Data, target: Target) -> np.ndarray:
     conv, dot, shape = spec(case), dot_product(target.instruction_set), geometry(case, target)
     tiles = shape.tiles(case.width)
     words = np.full(shape.shape(conv.source.total, case.height, tiles), 0xDEADBEEF, np.uint32)
-    words[:, conv.source.start:conv.source.start + conv.source.count] = pack(data.codes, shape, case.zero_in)
+    words[:, blocks(conv.source)] = pack(data.codes, shape, case.zero_in)
     arrays = [words] + ([] if data.residual is None else [pack(data.residual, shape, RESIDUAL_ZERO)])
-    arrays += [dot.stored(data.weights), dot.folded(data.bias, data.weights, case.zero_in), data.multiplier]
+    start = dot.folded(data.bias, data.weights, case.zero_in, wide=conv.source.wide)
+    arrays += [dot.stored(data.weights), start, data.multiplier]
     arrays += [data.slopes] if case.slopes else []
     if conv.pixels is None:
         result = np.full(shape.shape(conv.target.total, case.height, tiles), 0xDEADBEEF, np.uint32)
@@ -184,15 +206,19 @@ def check(case: Case, target: Target) -> np.ndarray:
     if conv.pixels is not None:
         np.testing.assert_array_equal(got, shuffled(wanted, conv.pixels))
         return wanted
-    start, count = conv.target.start, conv.target.count
-    inside = unpack(got[:, start:start + count], shape, conv.channels, case.height, case.width)
+    own = blocks(conv.target)
+    inside = unpack(got[:, own], shape, conv.channels, case.height, case.width, wide=conv.target.wide)
     np.testing.assert_array_equal(inside, wanted)
     # All that a neighbour may read: `margin` rows and columns, and the columns up to the last whole tile.
     used = slice(SIDE - shape.margin, got.shape[2] - SIDE + shape.margin)
-    np.testing.assert_array_equal(got[:, start:start + count, used], pack(wanted, shape, case.zero_out)[..., used])
-    assert (got[:, :start] == 0xDEADBEEF).all()
-    assert (got[:, start + count:] == 0xDEADBEEF).all()
+    np.testing.assert_array_equal(got[:, own][..., used], pack(wanted, shape, case.zero_out)[..., used])
+    assert (np.delete(got, own, axis=1) == 0xDEADBEEF).all()
     return wanted
+
+
+def blocks(view: View) -> list[int]:
+    """The blocks of a buffer that hold the bytes of ``view``."""
+    return [first + block for first, _ in view.planes(0) for block in range(view.count)]
 
 
 def shuffled(codes: np.ndarray, pixels: Pixels) -> np.ndarray:

@@ -28,6 +28,10 @@ CASES = {
     "one tap of one word": Case(3, 8, 1),
     "25 taps": Case(8, 12, 5, tile=Tile(2, 4, reduce="taps")),
     "4 taps": Case(4, 4, 2, pads=(0, 1)),
+    "16 bits": Case(11, 8, wide=("in", "out"), zero_in=3000, zero_out=30001, width=21, around=(2, 1)),
+    "16 bits, one tap, groups": Case(16, 16, 1, groups=2, wide=("in",), zero_in=65535),
+    "16 bits, residual": Case(8, 16, residual=(16, 1, 16), wide=("in", "residual"), tile=Tile(1, 8, reduce="blocks")),
+    "16 bits, anchor": Case(7, 12, residual=(3, 4, 3), pixels=SHUFFLE, wide=("in",), zero_in=700),
 }
 
 

@@ -57,6 +57,16 @@ CASES = {
     "one pixel": Case(5, 6, height=1, width=1),
     "one pixel, 5x5, x2": Case(5, 12, 5, height=1, width=1, pixels=crd(2, 3)),
     "one column": Case(4, 4, height=9, width=1),
+    "16 bits in": Case(8, 8, wide=("in",), zero_in=3000),
+    "16 bits out": Case(8, 8, wide=("out",), zero_out=30001),
+    "16 bits, 1x1": Case(16, 12, 1, wide=("in", "out"), zero_in=255, zero_out=256),
+    "16 bits, groups": Case(16, 32, groups=4, wide=("in",), zero_in=65535),
+    "16 bits, parts of larger buffers": Case(6, 8, slopes=True, wide=("in", "out"), around=(2, 3), zero_out=40000),
+    "16 bits, ReLU": Case(8, 8, wide=("out",), zero_out=700, low=0),
+    "16 bits, residual of 8": Case(8, 8, residual=(8, 1, 8), wide=("in", "out"), zero_out=30000),
+    "16 bits in the residual": Case(8, 27, residual=(3, 9, 3), wide=("residual",)),
+    "16 bits everywhere": Case(8, 8, inner=(0.0, 9000.0), residual=(8, 1, 8), wide=("in", "out", "residual")),
+    "16 bits, pixels": Case(8, 27, pixels=dcr(3, 3), residual=(3, 1, 3), height=3, width=37, wide=("in",)),
 }
 
 

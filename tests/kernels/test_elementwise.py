@@ -10,7 +10,7 @@ import tvm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.kernels.harness import shuffled
+from tests.kernels.harness import blocks, shuffled
 from toolchain.kernels import elementwise, ends
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
@@ -51,24 +51,25 @@ def words(view: View, width: int = WIDTH) -> np.ndarray:
 def placed(codes: np.ndarray, view: View, zero: int) -> np.ndarray:
     """``codes`` (C, h, w) in the blocks of ``view`` of a buffer that holds other things elsewhere."""
     whole = words(view, codes.shape[2])
-    whole[:, view.start:view.start + view.count] = pack(codes, GEOMETRY, zero)
+    whole[:, blocks(view)] = pack(codes, GEOMETRY, zero)
     return whole
 
 
 def assert_written(got: np.ndarray, view: View, codes: np.ndarray, zero: int) -> None:
     """``view`` holds ``codes`` and the zero point around them, as far as neighbours may read; nothing else changed."""
     used = slice(SIDE - GEOMETRY.margin, got.shape[2] - SIDE + GEOMETRY.margin)
-    part = got[:, view.start:view.start + view.count]
+    part = got[:, blocks(view)]
     channels, height, width = codes.shape
-    np.testing.assert_array_equal(unpack(part, GEOMETRY, channels, height, width), codes)
-    padded = np.concatenate([codes, unpack(part, GEOMETRY, view.count * PACK, height, width)[channels:]])
+    everything = unpack(part, GEOMETRY, view.count * PACK, height, width, wide=view.wide)
+    np.testing.assert_array_equal(everything[:channels], codes)
+    padded = np.concatenate([codes, everything[channels:]])
     np.testing.assert_array_equal(part[..., used], pack(padded, GEOMETRY, zero)[..., used])
-    assert (got[:, :view.start] == UNTOUCHED).all()
-    assert (got[:, view.start + view.count:] == UNTOUCHED).all()
+    assert (np.delete(got, blocks(view), axis=1) == UNTOUCHED).all()
 
 
-def random_codes(channels: int, seed: int = 0, width: int = WIDTH) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (channels, HEIGHT, width), dtype=np.uint8)
+def random_codes(channels: int, seed: int = 0, width: int = WIDTH, *, wide: bool = False) -> np.ndarray:
+    kind, most = (np.uint16, 65536) if wide else (np.uint8, 256)
+    return np.random.default_rng(seed).integers(0, most, (channels, HEIGHT, width), dtype=kind)
 
 
 @pytest.mark.parametrize(("divide", "modulo", "channels"), [(1, 8, 8), (1, 3, 3), (2, 3, 3), (1, 1, 1)])
@@ -120,6 +121,28 @@ def test_rescale_any(zero_in: int, zero_out: int, factor: float, seed: int):
     assert_written(got, operand.view, wanted, zero_out)
 
 
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("wanted", [False, True])
+@pytest.mark.parametrize("slopes", [False, True])
+def test_sums_of_8_and_16_bits(given: bool, wanted: bool, slopes: bool):
+    codes, other = random_codes(6, 1, wide=given), random_codes(6, 2)
+    zeros = 30001 if given else 9, 40000 if wanted else 40
+    out = Quantization(1.0, zeros[1], 16 if wanted else 8)
+    first = Operand(View(7, 1, 2, given), 1, 8, zeros[0], 0.7 * (1 + 256 * wanted) / (1 + 256 * given))
+    second = Operand(View(2, 0, 2), 1, 8, 3, 0.6 * (1 + 256 * wanted))
+    target = View(8, 2, 2, wanted)
+    requantize = Requantize(-zeros[1], out.most - zeros[1], zeros[1], slopes)
+    bend = np.linspace(-0.5, 0.9, 8, dtype=np.float32)
+    kernel = elementwise.build(Elementwise((first, second), requantize, target), GEOMETRY)
+    arrays = [placed(codes, first.view, zeros[0]), placed(other, second.view, 3), *([bend] if slopes else [])]
+    got = on_rows(kernel, [Tensor(7, zeros[0], wide=given), Tensor(2, 3)], Tensor(8, zeros[1], wide=wanted), target,
+                  arrays, words(target))
+    total = scaled(codes, zeros[0], np.float32(first.multiplier)) + scaled(other, 3, np.float32(second.multiplier))
+    if slopes:
+        total = np.where(total < 0, total * bend[:6, None, None], total)
+    assert_written(got, target, finish(total, None, out), zeros[1])
+
+
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("width", [1, 16, 21])
 def test_pack_pixels(channels: int, width: int):
@@ -130,22 +153,24 @@ def test_pack_pixels(channels: int, width: int):
     assert_written(got, target, codes, 0)
 
 
-@pytest.mark.parametrize(("channels", "zero"), [(3, 0), (6, 131)])
-def test_quantize(channels: int, zero: int):
-    quantization = Quantization(float(np.float32(0.013)), zero)
+@pytest.mark.parametrize(("channels", "zero", "bits"), [(3, 0, 8), (6, 131, 8), (6, 3333, 16)])
+def test_quantize(channels: int, zero: int, bits: int):
+    quantization = Quantization(float(np.float32(0.013 if bits == 8 else 0.0001)), zero, bits)
     rng = np.random.default_rng(2)
     real = rng.uniform(-3, 3, (1, channels, HEIGHT, WIDTH)).astype(np.float32)
     real[0, 0, 0, :4] = 1e30, -1e30, 0.0, np.float32(0.013) * np.float32(2.5)
-    target = View(blocks_of(channels) + 1, 1, blocks_of(channels))
-    requantize = Requantize(-zero, 255 - zero, zero)
+    target = View((blocks_of(channels) + 1) * bits // 8, 1, blocks_of(channels), bits == 16)
+    requantize = Requantize(-zero, quantization.most - zero, zero)
     kernel = ends.quantize(channels, target, GEOMETRY, requantize, quantization.scale)
     assert_written(call(kernel, [real], words(target)), target, quantization.quantize(real)[0], zero)
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("channels", [3, 8])
-def test_unpack(channels: int):
-    quantization = Quantization(float(np.float32(0.013)), 77)
-    codes, source = random_codes(channels, 5), View(blocks_of(channels) + 2, 1, blocks_of(channels))
+def test_unpack(channels: int, wide: bool):
+    quantization = Quantization(float(np.float32(0.013)), 77, 16 if wide else 8)
+    source = View((blocks_of(channels) + 2) * (1 + wide), 1, blocks_of(channels), wide)
+    codes = random_codes(channels, 5, wide=wide)
     kernel = ends.unpack(channels, source, GEOMETRY, quantization.scale, 77)
     got = call(kernel, [placed(codes, source, 77)], np.zeros((1, channels, HEIGHT, WIDTH), np.float32))
     np.testing.assert_array_equal(got[0], quantization.dequantize(codes))

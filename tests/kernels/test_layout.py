@@ -26,6 +26,16 @@ def test_round_trip(channels: int, height: int, width: int, geometry: Geometry, 
     assert (everything == zero).all()
 
 
+@given(st.integers(1, 9), geometries, st.integers(0, 65535), st.integers(0, 9))
+def test_16_bits_are_two_tensors_of_8(channels: int, geometry: Geometry, zero: int, seed: int):
+    codes = np.random.default_rng(seed).integers(0, 65536, (channels, 3, 21), dtype=np.uint16)
+    words = pack(codes, geometry, zero)
+    high, low = np.split(words, 2, axis=1)
+    np.testing.assert_array_equal(high, pack((codes // 256).astype(np.uint8), geometry, zero // 256))
+    np.testing.assert_array_equal(low, pack((codes % 256).astype(np.uint8), geometry, zero % 256))
+    np.testing.assert_array_equal(unpack(words, geometry, channels, 3, 21, wide=True), codes)
+
+
 @given(st.integers(1, 9), st.integers(1, 300), st.sampled_from([4, 16, 80]))
 def test_whole_tiles_cover_the_width(channels: int, width: int, columns: int):
     tiles = Geometry(1, columns).tiles(width)

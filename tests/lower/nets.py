@@ -10,15 +10,18 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 PIXEL = float(np.float32(1 / 255))
+FINE = float(np.float32(1 / 65535))
+"""The scale of 16 bits that span what 8 bits of scale PIXEL do."""
 
 
 class Tensor(NamedTuple):
-    """The float side of a quantized tensor, or (scale 0) a float tensor."""
+    """The float side of a quantized tensor, or (scale 0) a float tensor. ``wide``: its codes have 16 bits."""
 
     name: str
     channels: int
     scale: float = PIXEL
     zero: int = 0
+    wide: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +54,11 @@ class Net:
         return name
 
     def quantized(self, value: str, channels: int, scale: float = PIXEL, zero: int = 0) -> Tensor:
-        """QuantizeLinear and DequantizeLinear behind float ``value``."""
-        parameters = self.const(scale), self.const(zero, np.uint8)
+        """QuantizeLinear and DequantizeLinear behind float ``value``; in 16 bits where the scale is so fine."""
+        wide = scale < PIXEL / 64
+        parameters = self.const(scale), self.const(zero, np.uint16 if wide else np.uint8)
         codes = self.node("QuantizeLinear", value, *parameters)
-        return Tensor(self.node("DequantizeLinear", codes, *parameters), channels, scale, zero)
+        return Tensor(self.node("DequantizeLinear", codes, *parameters), channels, scale, zero, wide)
 
     def activated(self, value: str, channels: int, act: Act | None) -> str:
         if act is None:
@@ -73,7 +77,8 @@ class Net:
         inputs = x.channels // groups
         weight = self.rng.integers(-127, 128, (channels, inputs, k, k))
         # Outputs that spread over about half of the codes, whatever the number of taps.
-        scale = self.rng.uniform(0.7, 1.3, channels) * 60 / (70 * 90 * np.sqrt(inputs * k * k)) * PIXEL / x.scale
+        step = x.scale * (257 if x.wide else 1)
+        scale = self.rng.uniform(0.7, 1.3, channels) * 60 / (70 * 90 * np.sqrt(inputs * k * k)) * PIXEL / step
         scale = scale.astype(np.float32)
         bias = np.rint(self.rng.uniform(-30, 60, channels) * PIXEL / (scale * x.scale))
         kernel = self.node("DequantizeLinear", self.const(weight, np.int8), self.const(scale),
@@ -107,7 +112,8 @@ class Net:
         ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, f"{name}_h", f"{name}_w"])
                 for name, channels in (("input", self.channels), ("output", x.channels // scale**2))]
         graph = helper.make_graph(self.nodes, "net", ends[:1], ends[1:], self.constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-        model.ir_version = 8
+        wide = any(constant.data_type == TensorProto.UINT16 for constant in self.constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21 if wide else 17)])
+        model.ir_version = 10 if wide else 8
         onnx.checker.check_model(model, full_check=True)
         return model

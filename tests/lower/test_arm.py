@@ -9,7 +9,7 @@ import pytest
 from tests import arm
 from tests.instruction_sets import ARM
 from tests.lower.compiled import compiled, picture
-from tests.lower.nets import Act, Net
+from tests.lower.nets import FINE, Act, Net
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.lower import lower_model
 from toolchain.lower.stream import ENTRY
@@ -31,8 +31,18 @@ def luma() -> onnx.ModelProto:
     return net.model(net.conv(net.conv(net.input, 12, 5, act=Act("Clip", 0.0, 0.3)), 9), 3, "DCR")
 
 
+def wide() -> onnx.ModelProto:
+    """Tensors of 16 bits: groups, a concatenation, a residual, a sum."""
+    net = Net()
+    x = net.conv(net.input, 16, act=Act("Relu"), scale=FINE)
+    parts = net.concat(net.conv(x, 8, groups=2, scale=FINE, zero=3000), net.conv(x, 5, 1, scale=FINE, zero=3000),
+                       scale=FINE, zero=3000)
+    y = net.add(net.conv(parts, 16, residual=x, zero=128), x, scale=FINE, zero=700)
+    return net.model(net.conv(y, 12, residual=net.concat(*[net.input] * 4)), 2)
+
+
 @ARM
-@pytest.mark.parametrize("make", [branches, luma])
+@pytest.mark.parametrize("make", [branches, luma, wide])
 def test_a_network_gives_the_reference(target: Target, make):
     model = make()
     arm.emulator(target)  # skips before it compiles

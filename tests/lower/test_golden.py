@@ -25,6 +25,7 @@ DOT = dot_product("portable")
 
 S = 0.5
 ZERO, FIVE = np.array(0, "uint8"), np.array(5, "uint8")
+FINE, WIDE = 0.001953125, np.array(771, "uint16")    # 3 * 257
 W0 = np.arange(4 * 3 * 9, dtype="int8").reshape(4, 3, 3, 3)
 W1 = np.arange(12 * 4, dtype="int8").reshape(12, 4, 1, 1)
 W2 = np.ones((4, 8, 1, 1), "int8")
@@ -42,6 +43,9 @@ PACKED2 = np.ones((4, 2, 1, 1, 4), "int8")
 FOLDED4 = BIAS4 - 5 * 8
 FOLDED12 = BIAS12 - 5 * W1.astype("int32").sum(axis=(1, 2, 3), dtype="int32")
 SCALED4, SCALED12 = STEP4, STEP12    # input and output scales are the same
+# To 16 bits, 256 times as fine, and from there.
+FINER4, FOLDED_WIDE, COARSER4 = STEP4 * 256, BIAS4 - 771 * 4, STEP4 / 256
+W3, PACKED3 = np.ones((4, 4, 1, 1), "int8"), np.ones((4, 1, 1, 1, 4), "int8")
 
 h = TypeVar("h")
 w = TypeVar("w")
@@ -213,6 +217,73 @@ class FloatAndConcatLowered:
         return y
 
 
+@I.ir_module
+class Wide:
+    """A convolution that writes 16 bits, and one that reads them."""
+
+    @R.function
+    def main(x: R.Tensor((1, 3, h, w), "float32")) -> R.Tensor((1, 4, h, w), "float32"):
+        with R.dataflow():
+            q = R.quantize(x, R.const(S, "float32"), R.const(ZERO), axis=1, out_dtype="uint8")
+            d = R.dequantize(q, R.const(S, "float32"), R.const(ZERO), axis=1, out_dtype="float32")
+            w0 = R.dequantize(R.const(W0), R.const(STEP4), R.const(NIL4), axis=0, out_dtype="float32")
+            b0 = R.dequantize(R.const(BIAS4), R.const(ACC4), R.const(NONE), axis=0, out_dtype="float32")
+            c0 = R.add(R.nn.conv2d(d, w0, padding=[1, 1, 1, 1]), R.reshape(b0, R.shape([1, 4, 1, 1])))
+            q0 = R.quantize(c0, R.const(FINE, "float32"), R.const(WIDE), axis=1, out_dtype="uint16")
+            d0 = R.dequantize(q0, R.const(FINE, "float32"), R.const(WIDE), axis=1, out_dtype="float32")
+            w1 = R.dequantize(R.const(W3), R.const(STEP4), R.const(NIL4), axis=0, out_dtype="float32")
+            c1 = R.add(R.nn.conv2d(d0, w1), R.reshape(b0, R.shape([1, 4, 1, 1])))
+            q1 = R.quantize(c1, R.const(S, "float32"), R.const(ZERO), axis=1, out_dtype="uint8")
+            y = R.dequantize(q1, R.const(S, "float32"), R.const(ZERO), axis=1, out_dtype="float32")
+            R.output(y)
+        return y
+
+
+@I.ir_module(check_well_formed=False)    # kernels are only names here
+class WideLowered:
+    """Between them lie a block of high bytes and one of low bytes; weights are those of 8 bits."""
+
+    @T.prim_func(private=True)
+    def pack_pixels():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
+    def run_pack_pixels():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
+    def conv0_3x3_3to4():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
+    def run_conv0_3x3_3to4():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
+    def conv1_1x1_4to4():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
+    def run_conv1_1x1_4to4():
+        T.evaluate(0)
+
+    @R.function
+    def main(x: R.Tensor((h, w, 3), "uint8")) -> R.Tensor((h, w, 4), "uint8"):
+        cls = WideLowered
+        with R.dataflow():
+            p = R.call_tir(cls.run_pack_pixels, (x, h, (w + 15) // 16, w),
+                           out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
+            c0 = R.call_tir(cls.run_conv0_3x3_3to4, (p, R.const(PACKED0), R.const(BIAS4), R.const(FINER4),
+                                                 h, (w + 15) // 16, w),
+                            out_ty=R.Tensor((h + 2, 2, (w + 15) // 16 * 16 + 32), "uint32"))
+            c1 = R.call_tir(cls.run_conv1_1x1_4to4, (c0, R.const(PACKED3), R.const(FOLDED_WIDE), R.const(COARSER4),
+                                                 h, (w + 15) // 16, w),
+                            out_ty=R.Tensor((h, w, 4), "uint8"))
+            y: R.Tensor((h, w, 4), "uint8") = c1
+            R.output(y)
+        return y
+
+
 @I.ir_module(check_well_formed=False)
 class ConvAnchorShuffleStreamed:
     """One call, with the constants of both kernels."""
@@ -245,7 +316,8 @@ class ConvAnchorShuffleStreamed:
 
 
 @pytest.mark.parametrize(("before", "expected"), [(ConvAnchorShuffle, ConvAnchorShuffleLowered),
-                                                  (FloatAndConcat, FloatAndConcatLowered)])
+                                                  (FloatAndConcat, FloatAndConcatLowered),
+                                                  (Wide, WideLowered)])
 def test_main(before: tvm.IRModule, expected: tvm.IRModule):
     after = LowerQuantized(GEOMETRY, DOT)(before)
     assert_structural_equal(after["main"], expected["main"], map_free_vars=True)
@@ -283,6 +355,9 @@ def test_what_the_kernels_compute():
     pixels = Pixels(2, 3, tuple(range(12)))
     assert second.conv == Conv(whole, 12, 1, (1, 1), (0, 0), (1, 1), last, View(3, 0, 3), pixels, symmetric=True)
     assert (first.macs, second.macs) == (4 * 3 * 9, 12 * 4)
+    first, second = lower(Wide, GEOMETRY, DOT).kernels
+    assert first.conv.target == second.conv.source == View(2, 0, 1, wide=True)
+    assert first.conv.requantize == Requantize(-771, 65535 - 771, 771, fits=True)
     first, second = lower(FloatAndConcat, GEOMETRY, DOT).kernels
     assert first.conv.target == View(2, 0, 1)
     assert second.conv.source == View(2, 0, 2)

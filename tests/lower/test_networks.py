@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.lower.compiled import assert_equal, compiled
-from tests.lower.nets import PIXEL, Act, Net, Tensor
+from tests.lower.nets import FINE, PIXEL, Act, Net, Tensor
 from toolchain.errors import ModelError
 from toolchain.lower.memory import storages
 
@@ -107,6 +107,45 @@ OTHERS: dict[str, Ending] = {
 }
 
 
+
+def wide(net: Net, channels: int = 8, **options: object) -> Tensor:
+    return plain(net, channels, scale=FINE, **options)
+
+
+# What 16 bits are like: zero points of two bytes, readers and writers of either width, parts of a concatenation.
+WIDE: dict[str, Ending] = {
+    "a chain": lambda net: net.conv(wide(net, zero=3000), 7, 1, act=Act("PRelu"), scale=FINE, zero=30001),
+    "a zero point of one byte": lambda net: wide(net, zero=255),
+    "ReLU": lambda net: wide(net, 5, act=Act("Relu")),
+    "inner clip": lambda net: wide(net, act=Act("Clip", -0.1, 0.2), zero=20000),
+    "two readers": lambda net: (lambda a: net.add(net.conv(a, 5), net.conv(a, 5, 1, zero=9)))(wide(net, zero=700)),
+    "groups of whole blocks": lambda net: net.conv(wide(net, 16, zero=8000), 16, groups=4, scale=FINE),
+    "groups of odd size": lambda net: net.conv(wide(net, 6, zero=8000), 9, groups=3),
+    "dilation and uneven pads": lambda net: net.conv(wide(net, zero=65535), 5, dilation=2, pads=[0, 3, 4, 1]),
+    "written in place": lambda net: net.concat(wide(net, 5), wide(net, 6), scale=FINE),
+    "from 8 bits": lambda net: net.concat(plain(net, 5), net.input, wide(net, 4, zero=9), scale=FINE, zero=9),
+    "to 8 bits": lambda net: net.concat(wide(net, 5), plain(net, 8)),
+    "residual": lambda net: (lambda a: net.conv(a, 8, residual=a, scale=FINE, zero=500))(wide(net, zero=3000)),
+    "residual of 8 bits": lambda net: net.conv(wide(net), 8, residual=plain(net, zero=7), scale=FINE, zero=9000),
+    "sum of both": lambda net: net.add(wide(net, zero=3), plain(net, zero=7), after=Act("LeakyRelu"), zero=70),
+    "sum to 16 bits": lambda net: net.add(plain(net, zero=30), plain(net), scale=FINE, zero=70),
+    "odd parts in a sum": lambda net: (lambda c: net.add(c, net.conv(c, 11, 1)))(
+        net.concat(wide(net, 5), wide(net, 6), scale=FINE)),
+    "odd parts unpacked": lambda net: (lambda c: net.quantized(net.node("Tanh", c.name), 11, FINE, 5))(
+        net.concat(wide(net, 5), wide(net, 6), scale=FINE)),
+    "repeated": lambda net: (lambda a: net.conv(a, 8, 1, residual=net.concat(a, a, scale=FINE)))(wide(net, 4)),
+    "shuffle in between": lambda net: net.quantized(
+        net.node("DepthToSpace", wide(net, 16, zero=11).name, blocksize=2, mode="DCR"), 4, FINE, 11),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_tensors_of_16_bits(name: str):
+    found = assert_equal(finished(WIDE[name]))
+    assert found.coverage.integer_convolutions == found.coverage.convolutions
+    assert bool(found.stream) == (name not in ("odd parts unpacked", "shuffle in between"))
+
+
 @pytest.mark.parametrize("name", [*CONCATS, *SUMS, *OTHERS])
 def test_structure(name: str):
     found = assert_equal(finished({**CONCATS, **SUMS, **OTHERS}[name]))
@@ -170,6 +209,9 @@ def test_refusals():
     model = net.model(net.conv(net.input, 3, 3, dilation=17))
     with pytest.raises(ModelError, match="pads by 17 pixels"):
         compiled(model)
+    net = Net()
+    with pytest.raises(ModelError, match="output is quantized to 16 bits"):
+        compiled(net.model(net.conv(net.input, 3, scale=FINE)))
 
 
 @st.composite
@@ -181,20 +223,23 @@ def networks(draw: st.DrawFn) -> onnx.ModelProto:
     zeros = st.sampled_from([0, 3, 128])
     for _ in range(draw(st.integers(2, 6))):
         x = draw(st.sampled_from(tensors))
+        scale = draw(st.sampled_from([PIXEL, PIXEL, FINE]))
         match draw(st.sampled_from(["conv", "conv", "concat", "concat", "add", "residual"])):
             case "conv":
                 act = draw(st.sampled_from([None, Act("Relu"), Act("PRelu"), Act("Clip", -0.1, 0.4)]))
-                tensors.append(net.conv(x, draw(channels), draw(st.sampled_from([1, 3])), act=act, zero=draw(zeros)))
+                tensors.append(net.conv(x, draw(channels), draw(st.sampled_from([1, 3])), act=act, scale=scale,
+                                        zero=draw(zeros)))
             case "concat":
                 parts = draw(st.lists(st.sampled_from(tensors), min_size=1, max_size=4))
                 shared = draw(st.sampled_from([(part.scale, part.zero) for part in parts]))
                 tensors.append(net.concat(*parts, scale=shared[0], zero=shared[1]))
             case "add":
                 y = net.conv(draw(st.sampled_from(tensors)), x.channels, 1, zero=draw(zeros))
-                tensors.append(net.add(x, y, scale=PIXEL * draw(st.sampled_from([1, 2])), zero=draw(zeros)))
+                tensors.append(net.add(x, y, scale=scale * draw(st.sampled_from([1, 2])), zero=draw(zeros)))
             case "residual":
                 y = draw(st.sampled_from(tensors))
-                tensors.append(net.conv(y, x.channels, 1, residual=x, swapped=draw(st.booleans()), zero=draw(zeros)))
+                tensors.append(net.conv(y, x.channels, 1, residual=x, swapped=draw(st.booleans()), scale=scale,
+                                        zero=draw(zeros)))
     scale = draw(st.integers(1, 2))
     return net.model(net.conv(tensors[-1], 3 * scale**2), scale, draw(st.sampled_from(["DCR", "CRD"])))
 

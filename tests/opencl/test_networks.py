@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lower.nets import PIXEL, Act, Net, Tensor
+from tests.lower.nets import FINE, PIXEL, Act, Net, Tensor
 from tests.lower.test_models import quantized
 from tests.opencl.devices import assert_equal, made
 from toolchain.errors import ModelError
@@ -107,3 +107,9 @@ def test_what_has_no_kernel_is_named():
     net = Net()
     with pytest.raises(ModelError, match="no OpenCL kernel: tanh; deploy it for a CPU"):
         made(net.model(net.conv(net.quantized(net.node("Tanh", net.conv(net.input, 8).name), 8), 3)), "mali-g78")
+
+
+def test_tensors_of_16_bits_are_refused():
+    net = Net()
+    with pytest.raises(ModelError, match="no OpenCL kernels for tensors of 16 bits; leave out --bits and --budget"):
+        made(net.model(net.conv(net.conv(net.input, 8, scale=FINE), 3)), "mali-g78")

@@ -215,7 +215,8 @@ def _manifest(table: dict[str, Any]) -> Manifest:
         ),
         kernels=_all(_text, table["kernels"]),
         tensors=_all(lambda t: QuantizedTensor(_text(t["name"]), _count(t["channels"], least=0), _number(t["scale"]),
-                                               _count(t["zero_point"], least=0)), table["tensors"]),
+                                               _count(t["zero_point"], least=0), _count(t.get("bits", 8))),
+                     table["tensors"]),
         files={_file_name(name): FileRecord(_count(record["size"], least=0), _text(record["sha256"]))
                for name, record in table["files"].items()},
     )  # fmt: skip

@@ -13,6 +13,7 @@ from toolchain.errors import InputError
 
 if TYPE_CHECKING:
     from toolchain.deploy import Deployment, Event, Request
+    from toolchain.quantize import Settings
 
 Model = Annotated[str, typer.Argument(help="An .onnx file, float or QDQ, or zoo:NAME for an embedded model.")]
 Range = Annotated[str | None, typer.Option("--range", help='What the model\'s numbers mean: "0..1" or "0..255".')]
@@ -29,6 +30,14 @@ Weights = Annotated[
     str | None,
     typer.Option("--weights", help="Of each channel's weights: output (default), mse, minmax or percentile:P."),
 ]
+Bits = Annotated[
+    list[str] | None,
+    typer.Option("--bits", help="TENSOR=16 keeps a tensor or pattern of names at 16 bits; several times for several."),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option("--budget", help="Choose tensors to keep at 16 bits for at most so many percent more work."),
+]
 
 
 def deploy(
@@ -40,6 +49,8 @@ def deploy(
     value_range: Range = None,
     estimator: Estimators = None,
     weights: Weights = None,
+    bits: Bits = None,
+    budget: Budget = None,
     logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
     precision: Annotated[
         str, typer.Option("--precision", help="int8, or without photographs float32, float16, or float: which suits.")
@@ -54,7 +65,6 @@ def deploy(
     from toolchain.cli.bench import parse_size
     from toolchain.deploy import Request
     from toolchain.precision import INT8, read_precision
-    from toolchain.quantize import Settings
     from toolchain.targets import find_target
     from toolchain.zoo.demo_photos import demo_photographs
     from toolchain.zoo.embedded import PREFIX, resolve
@@ -63,7 +73,9 @@ def deploy(
     precision = read_precision(precision, gpu=find_target(target).gpu is not None)
     wanted = calib is None and model.startswith(PREFIX) and precision == INT8
     photographs = demo_photographs() if wanted else calib
-    settings = Settings(**parse_estimators(estimator, weights)) if estimator or weights else None
+    settings = None
+    if estimator or weights or bits or budget is not None:
+        settings = parse_settings(estimator, weights, bits, budget)
     console = Console(as_json=as_json)
     request = Request(path, out, photographs, target, name, value_range, settings, () if logs is None else (logs,),
                       parse_size(tuned_for, "--tuned-for"), precision, layers)  # fmt: skip
@@ -89,6 +101,25 @@ def parse_estimators(words: Sequence[str] | None, weights: str | None) -> dict[s
     overrides = {tensor: name for tensor, _, name in (word.rpartition("=") for word in words) if tensor}
     chosen = {"activations": general[0] if general else None, "weights": weights}
     return {"overrides": overrides, **{field: name for field, name in chosen.items() if name}}
+
+
+def parse_settings(
+    estimators: Sequence[str] | None, weights: str | None, bits: Sequence[str] | None, budget: float | None
+) -> Settings:
+    """The settings that the words of --estimator, --weights, --bits and --budget mean.
+
+    Raises:
+        InputError: they are not understood.
+        CalibrationError: they ask for what there is not.
+    """
+    from toolchain.quantize import Settings
+
+    pairs = [word.rpartition("=") for word in bits or ()]
+    for word, (tensor, _, number) in zip(bits or (), pairs, strict=True):
+        if not tensor or not number.isdecimal():
+            raise InputError(f"--bits {word} is not understood", hint="say TENSOR=16 or PATTERN=16")
+    chosen = {tensor: int(number) for tensor, _, number in pairs}
+    return Settings(**parse_estimators(estimators or [], weights), bits=chosen, budget=budget)
 
 
 def run_steps(request: Request, console: Console) -> Deployment:
@@ -123,6 +154,10 @@ def summarize(done: Deployment, console: Console) -> None:
     timed = manifest.tuned.share == 1 and not manifest.tuned.estimated_kernels
     slow = manifest.precision == INT8 and not timed and not manifest.target.gpu
     console.say(f"  {manifest.arithmetic}{'; `clipfree tune` finds faster tiles' if slow else ''}")
+    if done.budget:
+        console.say(f"  {done.budget}")
+    if done.network.wide:
+        console.say(f"  {done.network.describe_wide()}")
     if clip:
         console.say(f"  final clip {clip['low']:g}..{clip['high']:g} ({clip['spelling']}) became the output's range")
     tamed = done.report["calibration"]["representative"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, plain
-from toolchain.cli.deploy import Calib, Estimators, Range, Weights, parse_estimators
+from toolchain.cli.deploy import Bits, Budget, Calib, Estimators, Range, Weights, parse_settings
 
 if TYPE_CHECKING:
     from toolchain.fidelity import Fidelity
@@ -27,19 +27,20 @@ def fidelity(
     value_range: Range = None,
     estimator: Estimators = None,
     weights: Weights = None,
+    bits: Bits = None,
+    budget: Budget = None,
     crops: Annotated[int, typer.Option("--crops", min=1, help="Pictures compared at most.")] = 6,
     as_json: Json = False,
 ) -> None:
     """Quantize a model and report what each tensor and each convolution costs."""
     from toolchain.atomic import atomic_write
     from toolchain.fidelity import Request, measure_fidelity
-    from toolchain.quantize import Settings
     from toolchain.report.fidelity_page import render
     from toolchain.zoo.demo_photos import photographs_for
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
-    settings = Settings(**parse_estimators(estimator, weights))
+    settings = parse_settings(estimator, weights, bits, budget)
     request = Request(resolve(model), photographs_for(model, calib), hr, value_range, settings, crops)
     with console.progress(100) as tell:
         found = measure_fidelity(request, progress=lambda text, done, total: tell(text, 100 * done // total))

@@ -52,6 +52,8 @@ def _model(path: Path, value_range: str | None, console: Console) -> None:
     console.say(f"  receptive field {2 * found.halo + 1} x {2 * found.halo + 1} input pixels")
     console.say(f"  activations: {found.memory_per_pixel:.0f} bytes per input pixel in INT8")
     console.say(f"  integer coverage: {found.coverage}")
+    if found.wide:
+        console.say(f"  {found.wide}")
     if found.proof:
         console.say(f"  for any picture: {found.proof}")
     for change in found.changes:
@@ -91,6 +93,7 @@ def _bundle(path: Path, console: Console) -> None:
     from toolchain.precision import INT8, TITLES
     from toolchain.quantize.bounds import prove
     from toolchain.report.launches import launch_lines
+    from toolchain.report.network import describe_network
 
     bundle = open_bundle(path, for_this_machine=False)
     manifest = bundle.manifest
@@ -108,6 +111,9 @@ def _bundle(path: Path, console: Console) -> None:
         megabytes = manifest.line_buffers / 1e6
         console.say(f"  rows stream through all kernels: {megabytes:.1f} MB a thread at a width of 1920")
     console.say(f"  {manifest.arithmetic}")
+    wide = describe_network(bundle.model()).describe_wide() if manifest.precision == INT8 else ""
+    if wide:
+        console.say(f"  {wide}")
     proof = prove(bundle.model(), manifest.value_range) if manifest.precision == INT8 else None
     if proof:
         console.say(f"  for any picture: {proof}")

@@ -74,6 +74,7 @@ def make_report(request: Request, prepared: Prepared, manifest: Manifest, compil
             "photographs": list(photos.names) if photos else [],
             "left_out": [asdict(skipped) for skipped in photos.skipped] if photos else [],
             "representative": prepared.representative,
+            "budget": asdict(prepared.budget) if prepared.budget else None,
         },
         "precision": manifest.precision,
         "coverage": {**asdict(manifest.coverage), "share": manifest.coverage.share},

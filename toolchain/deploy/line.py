@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ from toolchain.stages import Stages, real_stages
 from toolchain.targets import Target, find_target
 from toolchain.verify import Verified, make_cases, standard_for, verdict, verify
 
+if TYPE_CHECKING:
+    from toolchain.quantize.recipe import BudgetRecipe
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -42,6 +45,7 @@ class Deployment:
         verified: the cases on which the library equals the reference; empty if this machine cannot run it.
         warnings: what the user should know, pictures left out included.
         seconds: of each step.
+        budget: how one for tensors of 16 bits was spent; None without one.
     """
 
     path: Path
@@ -51,6 +55,7 @@ class Deployment:
     verified: tuple[Verified, ...]
     warnings: tuple[str, ...]
     seconds: dict[str, float]
+    budget: BudgetRecipe | None = None
 
 
 def deploy(
@@ -105,7 +110,7 @@ def deploy(
             manifest = store.seal(folder, manifest)
             store.open_bundle(folder, for_this_machine=False)
             note(str(path))
-    return Deployment(path, manifest, network, report, verified, warnings, line.seconds)
+    return Deployment(path, manifest, network, report, verified, warnings, line.seconds, prepared.budget)
 
 
 def _linker_for(target: Target) -> tuple[Linker | None, tuple[str, ...]]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from toolchain.frontend import SRModel
     from toolchain.quantize import QuantizedModel
+    from toolchain.quantize.recipe import BudgetRecipe
     from toolchain.stages import Compiled, Stages, Upscale
     from toolchain.targets import Target
 
@@ -36,6 +37,7 @@ class Prepared:
         files: of the bundle, by name: the network, and how it came to be.
         changes: what normalization did.
         representative: of the calibration, as a dictionary; None without one.
+        budget: how one for tensors of 16 bits was spent; None without one.
     """
 
     model: QuantizedModel | SRModel
@@ -46,6 +48,7 @@ class Prepared:
     files: Mapping[str, bytes]
     changes: tuple[str, ...]
     representative: dict[str, Any] | None = None
+    budget: BudgetRecipe | None = None
 
 
 def prepare_quantized(request: Request, stages: Stages, target: Target, line: Progress) -> Prepared:
@@ -58,7 +61,7 @@ def prepare_quantized(request: Request, stages: Stages, target: Target, line: Pr
     compile_ = stages.compile_layers if request.layers else stages.compile
     return Prepared(model, photos, warnings, lambda: compile_(model, target, tuning),
                      lambda: stages.reference(model.model), files, recipe.changes,
-                     asdict(recipe.representative) if recipe.representative else None)  # fmt: skip
+                     asdict(recipe.representative) if recipe.representative else None, recipe.budget)  # fmt: skip
 
 
 def prepare_normalized(request: Request, stages: Stages, target: Target, line: Progress) -> Prepared:
@@ -71,7 +74,8 @@ def prepare_normalized(request: Request, stages: Stages, target: Target, line: P
     if request.layers:
         raise ModelError("float networks are not built layer by layer", hint="leave out --layers")
     if request.settings is not None:
-        raise CalibrationError("a float network has no ranges to estimate", hint="leave out --estimator")
+        raise CalibrationError("a float network has no codes: no ranges to estimate, no bits to choose",
+                               hint="leave out --estimator, --bits and --budget")
     source = _load(request, stages, line)
     if stages.is_quantized(source):
         raise ModelError(f"{request.model.name} is quantized already", hint="give the float model for a float network")
@@ -102,6 +106,10 @@ def _quantize(
 ) -> tuple[QuantizedModel, ImageSet | None, tuple[str, ...]]:
     source = _load(request, stages, line)
     if stages.is_quantized(source):
+        settings = request.settings
+        if settings is not None and (settings.bits or settings.budget):
+            raise CalibrationError(f"{request.model.name} is quantized already: its tensors keep their bits",
+                                   hint="give the float model, or leave out --bits and --budget")
         photos = _photos(request.calibration, 3, line) if request.calibration is not None else None
         with line.step("quantize") as note:
             model = stages.canonicalize(source)

@@ -5,7 +5,8 @@ A kernel works on windows of rows (`Geometry.window`), and leaves what surrounds
 needs on (and the packed residual), the weights as `Dot.stored` lays them, the bias ``(channels,)`` int32 that
 `Dot.folded` makes, the multipliers ``(channels,)`` float32 (and the slopes), the rows to compute, the number of column
 tiles, the true width, the output. Its blocks are called ``acc`` (the integer sums) and ``out`` (requantized words), or
-``row`` and ``pixels`` where the output is a picture.
+``row`` and ``pixels`` where the output is a picture. Of an input of 16 bits the high bytes are summed up first (block
+``high``); ``acc`` begins with 256 times that and goes on with the low bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import activate, cast, extract, flipped, outside_word, word
+from toolchain.kernels.epilogue import activate, code_at, extract, flipped, outside_word, pack_words
 from toolchain.kernels.intrinsics.dot import Dot, byte_of
 from toolchain.kernels.intrinsics.matrix import MatrixDot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
@@ -61,8 +62,8 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
 
             vector = f"x{dot.lanes}"
 
-            def codes(h: Any, b: Any, u: Any) -> Any:
-                """The words of vector u of pixels."""
+            def codes(h: Any, b: Any, u: Any) -> tuple[Any, ...]:
+                """The words of vector u of pixels, for each plane of the result."""
                 v = u * dot.lanes
                 values = []
                 for p, value in enumerate(sums(h, b, u)):
@@ -71,26 +72,28 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                                                                          f"uint32{vector}", geometry.offset)
                     bend = slopes[0][c] if slopes else None
                     values.append(activate(value, multiplier[c], bend, other, requantize))
-                return dot.pack(values, requantize)
+                return pack_words(values, requantize, conv.target, dot.pack)
 
             if conv.pixels is None:
-                outside = outside_word(requantize.zero_point, geometry.offset)
+                planes = conv.target.planes(requantize.zero_point)
                 with T.grid(blocks, height, vectors) as loops, T.sblock("out"):
                     b, h, u = T.axis.remap("SSS", loops)
                     v = u * dot.lanes
-                    words = flipped(codes(h, b, u), geometry.offset)
+                    packed = codes(h, b, u)
                     column = tirx.Ramp(tirx.Cast("int32", v), 1, dot.lanes)
                     inside = column < tirx.Broadcast(tirx.Cast("int32", width), dot.lanes)
-                    place = [h, b + conv.target.start, v + SIDE]
-                    T.writes(y[place[0], place[1], place[2]:place[2] + dot.lanes])
-                    T.buffer_store(y, tirx.Select(inside, words, tirx.Broadcast(outside, dot.lanes)),
-                                   [*place[:2], tirx.Ramp(place[2], 1, dot.lanes)])
+                    place = v + SIDE
+                    T.writes(*(y[h, b + start, place:place + dot.lanes] for start, _ in planes))
+                    for (start, zero), words in zip(planes, packed, strict=True):
+                        outside = tirx.Broadcast(outside_word(zero, geometry.offset), dot.lanes)
+                        T.buffer_store(y, tirx.Select(inside, flipped(words, geometry.offset), outside),
+                                       [h, b + start, tirx.Ramp(place, 1, dot.lanes)])
             else:
                 rows = T.sblock_alloc_buffer((height, blocks, vectors, dot.lanes), "uint32")
                 with T.grid(height, blocks, vectors, 1) as loops, T.sblock("row"):
                     # compute_at wants a variable in every region that is written: `one` is always 0.
                     h, b, u, one = T.axis.remap("SSSS", loops)
-                    words = codes(h, b, u)
+                    (words,) = codes(h, b, u)
                     T.writes(rows[h, b, u, one * dot.lanes:one * dot.lanes + dot.lanes])
                     T.buffer_store(rows, words, [h, b, u, tirx.Ramp(0, 1, dot.lanes)])
                 store_pixels(conv, rows, y, height, width, vectors, dot.lanes)
@@ -103,21 +106,31 @@ def _word_sums(conv: Conv, dot: Dot, x: Any, w: Any, bias: Any, height: Any, col
     """
     group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
     kh, kw = conv.kernel
-    acc = T.sblock_alloc_buffer((height, conv.channels, columns), "int32", scope="local")
-    with T.grid(height, conv.channels, columns, group_in, kh, kw, PACK) as loops, T.sblock("acc"):
-        h, c, v, k, i, j, q = T.axis.remap("SSSRRRR", loops)
-        row = h + i * conv.dilation[0]
-        column = v + j * conv.dilation[1] + (SIDE - conv.pads[1])
-        block = conv.source.start + (k if conv.groups == 1 else c // group_out * group_in + k)
-        first, last = dot.place(c, q)
-        # The bias, read once by the initialization, is left out: the block must read what a dot product reads,
-        # or tensorize would not find it.
-        T.reads(acc[h, c, v], x[row, block, column], w[first, k, i, j, last])
-        T.writes(acc[h, c, v])
-        with T.init():
-            T.buffer_store(acc, bias[c], [h, c, v])
-        code = byte_of(x[row, block, column], q, dot.offset)
-        T.buffer_store(acc, acc[h, c, v] + code * tirx.Cast("int32", w[first, k, i, j, last]), [h, c, v])
+
+    def block(name: str, start: int, begin: Callable[..., Any], *before: Any) -> Any:
+        """The sums over the bytes that lie from block ``start`` on, each begun by ``begin``, of what was ``before``."""
+        acc = T.sblock_alloc_buffer((height, conv.channels, columns), "int32", scope="local")
+        with T.grid(height, conv.channels, columns, group_in, kh, kw, PACK) as loops, T.sblock(name):
+            h, c, v, k, i, j, q = T.axis.remap("SSSRRRR", loops)
+            row = h + i * conv.dilation[0]
+            column = v + j * conv.dilation[1] + (SIDE - conv.pads[1])
+            place = start + (k if conv.groups == 1 else c // group_out * group_in + k)
+            first, last = dot.place(c, q)
+            # The bias, read once by the initialization, is left out: the block must read what a dot product reads,
+            # or tensorize would not find it.
+            T.reads(acc[h, c, v], x[row, place, column], w[first, k, i, j, last], *(sums[h, c, v] for sums in before))
+            T.writes(acc[h, c, v])
+            with T.init():
+                T.buffer_store(acc, begin(h, c, v), [h, c, v])
+            code = byte_of(x[row, place, column], q, dot.offset)
+            T.buffer_store(acc, acc[h, c, v] + code * tirx.Cast("int32", w[first, k, i, j, last]), [h, c, v])
+        return acc
+
+    if conv.source.wide:
+        high = block("high", conv.source.start, lambda h, c, v: tirx.const(0, "int32"))
+        acc = block("acc", conv.source.low, lambda h, c, v: high[h, c, v] * tirx.const(256, "int32") + bias[c], high)
+    else:
+        acc = block("acc", conv.source.start, lambda h, c, v: bias[c])
 
     def load(h: Any, b: Any, u: Any) -> list[Any]:
         v = u * dot.lanes
@@ -147,12 +160,14 @@ def _residual_code(r: Any, residual: Operand, blocks: int, h: Any, b: Any, p: in
                    offset: int) -> Any:
     """The residual's codes for output channel 4*b + p, of ``blocks`` blocks, at row h, from column v on."""
     column = v + SIDE
+
+    def read(block: Any) -> Any:
+        return flipped(r.vload([h, block, column], dtype), offset)
+
     if residual.divide == 1 and residual.modulo == residual.view.count * PACK == blocks * PACK:
-        return extract(flipped(r.vload([h, residual.view.start + b, column], dtype), offset), p)
+        return code_at(read, residual.view, b, p)
     slot = (b * PACK + p) // residual.divide % residual.modulo
-    shift = tirx.Cast("uint32", slot % PACK * 8)
-    packed = flipped(r.vload([h, residual.view.start + slot // PACK, column], dtype), offset)
-    return cast("int32", (packed >> shift) & word(255))
+    return code_at(read, residual.view, slot // PACK, slot % PACK)
 
 
 def _buffer(name: str, shape: tuple[Any, ...], dtype: str) -> Any:

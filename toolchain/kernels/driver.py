@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from tvm import tirx
@@ -36,12 +36,22 @@ SHORTEST = 16
 @dataclass(frozen=True)
 class Tensor:
     """A packed tensor: its blocks, the zero point that surrounds the picture, and the type of its words; where these
-    are floats, the zero point is 0.
+    are floats, the zero point is 0. ``wide``: its codes have 16 bits, see `toolchain.kernels.layout`.
     """
 
     blocks: int
     zero_point: int
     dtype: str = "uint32"
+    wide: bool = False
+
+    @property
+    def view(self) -> View:
+        """All of it."""
+        return View(self.blocks, 0, self.blocks // 2 if self.wide else self.blocks, self.wide)
+
+
+Outside: TypeAlias = list[tuple[int, int, Any]]
+"""First block, number of blocks, and the word that surrounds the picture in them."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +134,12 @@ def whole(call: Call, operands: Sequence[Tensor | Picture], result: Tensor | Pic
         if isinstance(result, Tensor) and call.view is not None:
             with T.serial(0, 2 * margin) as i:
                 row = tirx.Select(i < margin, tirx.Cast("int64", i), i + sizes.height)
-                _fill_row(y, row, call.view, sizes.outside(result), sizes.pitch)
+                _fill_row(y, row, sizes.outside(result, call.view), sizes.pitch)
         threads = sizes.threads()
         with T.parallel(0, threads) as thread:
             first, last = sizes.cut(thread, threads)
             if isinstance(result, Tensor) and call.view is not None:
-                _fill_sides(y, first + margin, last - first, call.view, sizes.outside(result), sizes)
+                _fill_sides(y, first + margin, last - first, sizes.outside(result, call.view), sizes)
             with T.If(last > first), T.Then():
                 rows = last - first
                 windows = [sizes.window(source, operand, first if isinstance(operand, Picture)
@@ -161,7 +171,7 @@ def stream(network: Stream) -> tirx.PrimFunc:
                      for tensor, kept in zip(network.tensors, plan.history, strict=True)]
             for line, tensor, kept in zip(lines, network.tensors, plan.history, strict=True):
                 with T.serial(0, rows + kept) as row:
-                    _fill_row(line, row, View(tensor.blocks, 0, tensor.blocks), sizes.outside(tensor), sizes.pitch)
+                    _fill_row(line, row, sizes.outside(tensor, tensor.view), sizes.pitch)
             bands = (cut[1] - cut[0] + (plan.lead + plan.tail) + rows - 1) // rows
             with T.serial(0, bands) as band:
                 front = T.bind(cut[0] - plan.lead + band * rows)
@@ -198,8 +208,8 @@ def _band(network: Stream, plan: Bands, index: int, x: Any, y: Any, lines: Seque
         # Below the picture, later windows find the zero point, not what the band before left there.
         outside = T.bind(tirx.max(tirx.min(sizes.height - top, rows), _number(0)))
         with T.serial(0, rows - outside) as row:
-            _fill_row(lines[step.writes], outside + row + plan.offset[index], call.view,
-                      sizes.outside(tensors[step.writes]), sizes.pitch)
+            _fill_row(lines[step.writes], outside + row + plan.offset[index],
+                      sizes.outside(tensors[step.writes], call.view), sizes.pitch)
 
 
 class _Sizes:
@@ -221,11 +231,12 @@ class _Sizes:
             return T.arg(name, T.Buffer(self.geometry.shape(what.blocks, self.height, self.tiles), what.dtype))
         return T.arg(name, T.Buffer((self.height * what.scale, self.width * what.scale, what.channels), "uint8"))
 
-    def outside(self, tensor: Tensor) -> Any:
-        """The word that surrounds the picture."""
+    def outside(self, tensor: Tensor, view: View) -> Outside:
+        """What surrounds the picture in the blocks of ``view``."""
         if tensor.dtype != "uint32":
-            return tirx.const(0.0, tensor.dtype)
-        return outside_word(tensor.zero_point, self.geometry.offset)
+            return [(view.start, view.count, tirx.const(0.0, tensor.dtype))]
+        planes = view.planes(tensor.zero_point)
+        return [(first, view.count, outside_word(zero, self.geometry.offset)) for first, zero in planes]
 
     def threads(self) -> Any:
         """Threads to cut the picture for."""
@@ -271,18 +282,20 @@ def _view(buffer: Any, start: Any, shape: Sequence[Any]) -> Any:
                             tirx.const(len(shape), "uint32"), tirx.const(0, buffer.dtype), _number(0))
 
 
-def _fill_row(buffer: Any, row: Any, view: View, outside: Any, pitch: Any) -> None:
+def _fill_row(buffer: Any, row: Any, outside: Outside, pitch: Any) -> None:
     """Write ``outside`` to all words of a row."""
-    with T.grid(view.count, pitch) as (b, v):
-        T.buffer_store(buffer, outside, [row, view.start + b, v])
+    for first, count, word in outside:
+        with T.grid(count, pitch) as (b, v):
+            T.buffer_store(buffer, word, [row, first + b, v])
 
 
-def _fill_sides(buffer: Any, start: Any, rows: Any, view: View, outside: Any, sizes: _Sizes) -> None:
+def _fill_sides(buffer: Any, start: Any, rows: Any, outside: Outside, sizes: _Sizes) -> None:
     """Write ``outside`` to the words left and right of the columns of ``rows`` rows."""
     margin = sizes.geometry.margin
-    with T.grid(rows, view.count, margin) as (r, b, v):
-        for column in (v + (SIDE - margin), v + (sizes.pitch - SIDE)):
-            T.buffer_store(buffer, outside, [start + r, view.start + b, column])
+    for first, count, word in outside:
+        with T.grid(rows, count, margin) as (r, b, v):
+            for column in (v + (SIDE - margin), v + (sizes.pitch - SIDE)):
+                T.buffer_store(buffer, word, [start + r, first + b, column])
 
 
 def _number(value: int) -> Any:

@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import dequantize, fence, flipped, outside_word, pack_codes, real, word
+from toolchain.kernels.epilogue import code_at, dequantize, fence, flipped, outside_word, pack_codes, pack_words, real
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Elementwise, Operand
 
@@ -18,7 +18,6 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
     requantize, target = operation.requantize, operation.target
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     columns = tiles * geometry.columns
-    outside = outside_word(requantize.zero_point, geometry.offset)
     with IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("elementwise")
@@ -43,9 +42,11 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
                             value = tirx.Select(value < real(0.0), value * slope[channel], value)
                         values.append(value)
                     inside = tirx.Cast("int32", v) < tirx.Cast("int32", width)
-                    words = flipped(pack_codes(values, requantize), geometry.offset)
-                    T.buffer_store(y, tirx.Select(inside, words, outside),
-                                   [h, target.start + block, v + SIDE])
+                    packed = pack_words(values, requantize, target, pack_codes)
+                    for (start, zero), words in zip(target.planes(requantize.zero_point), packed, strict=True):
+                        outside = outside_word(zero, geometry.offset)
+                        T.buffer_store(y, tirx.Select(inside, flipped(words, geometry.offset), outside),
+                                       [h, start + block, v + SIDE])
         return builder.get()
 
 
@@ -54,6 +55,5 @@ def _term(x: Any, operand: Operand, h: Any, channel: int, v: Any, offset: int) -
     slot = channel // operand.divide % operand.modulo
     if operand.slots:
         slot = operand.slots[channel] if channel < len(operand.slots) else 0
-    packed = flipped(x[h, operand.view.start + slot // PACK, v + SIDE], offset)
-    code = tirx.Cast("int32", (packed >> word(8 * (slot % PACK))) & word(255))
+    code = code_at(lambda block: flipped(x[h, block, v + SIDE], offset), operand.view, slot // PACK, slot % PACK)
     return dequantize(code, operand.zero_point, operand.multiplier)

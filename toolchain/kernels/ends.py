@@ -11,7 +11,17 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import dequantize, extract, flipped, outside_word, pack_codes, real, word
+from toolchain.kernels.epilogue import (
+    code_at,
+    dequantize,
+    extract,
+    flipped,
+    outside_word,
+    pack_codes,
+    pack_words,
+    real,
+    word,
+)
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Pixels, Requantize, View
 
@@ -45,7 +55,8 @@ def quantize(channels: int, target: View, geometry: Geometry, requantize: Requan
     """
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     columns = tiles * geometry.columns
-    outside = outside_word(requantize.zero_point, geometry.offset)
+    planes = target.planes(requantize.zero_point)
+    outside = [(first, outside_word(zero, geometry.offset)) for first, zero in planes]
     with IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("quantize")
@@ -59,12 +70,16 @@ def quantize(channels: int, target: View, geometry: Geometry, requantize: Requan
                     h, v = T.axis.remap("SS", [i, j])
                     values = [x[0, channel, h, v] / real(scale) if channel < channels else real(0.0)
                               for channel in range(block * PACK, block * PACK + PACK)]
-                    T.buffer_store(y, flipped(pack_codes(values, requantize), geometry.offset),
-                                   [h + geometry.margin, target.start + block, v + SIDE])
+                    packed = pack_words(values, requantize, target, pack_codes)
+                    for (first, _), words in zip(planes, packed, strict=True):
+                        T.buffer_store(y, flipped(words, geometry.offset),
+                                       [h + geometry.margin, first + block, v + SIDE])
                 with T.parallel(0, height) as i, T.serial(0, columns - width) as j, T.sblock(f"outside{block}"):
                     h, v = T.axis.remap("SS", [i, j])
-                    T.buffer_store(y, outside, [h + geometry.margin, target.start + block, v + width + SIDE])
-            _fill_outside(y, target.start, target.count, geometry, height, columns, outside)
+                    for first, zeros in outside:
+                        T.buffer_store(y, zeros, [h + geometry.margin, first + block, v + width + SIDE])
+            for first, zeros in outside:
+                _fill_outside(y, first, target.count, geometry, height, columns, zeros)
         return builder.get()
 
 
@@ -82,8 +97,12 @@ def unpack(channels: int, source: View, geometry: Geometry, scale: float, zero_p
             for channel in range(channels):
                 with T.parallel(0, height) as i, T.serial(0, width) as j, T.sblock(f"channel{channel}"):
                     h, v = T.axis.remap("SS", [i, j])
-                    words = x[h + geometry.margin, source.start + channel // PACK, v + SIDE]
-                    code = extract(flipped(words, geometry.offset), channel % PACK)
+                    row, column = h + geometry.margin, v + SIDE
+
+                    def read(block: int, row: Any = row, column: Any = column) -> Any:
+                        return flipped(x[row, block, column], geometry.offset)
+
+                    code = code_at(read, source, channel // PACK, channel % PACK)
                     T.buffer_store(y, dequantize(code, zero_point, scale), [0, channel, h, v])
         return builder.get()
 

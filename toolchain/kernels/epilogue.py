@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tvm
 from tvm import tirx
 
-from toolchain.kernels.spec import Requantize
+from toolchain.kernels.spec import Requantize, View
 
 MAGIC = 12582912.0
 """1.5 * 2**23: adding it to a float32 of small magnitude rounds half to even and leaves the integer in the low bits."""
@@ -46,7 +47,7 @@ def fence(value: Any) -> Any:
 
 
 def code_bits(value: Any, requantize: Requantize) -> Any:
-    """Clamp, round and offset a float32: an int32 of which the low eight bits are the code."""
+    """Clamp, round and offset a float32: an int32 of which the low eight, or sixteen, bits are the code."""
     bounded = tirx.max(tirx.min(value, real(requantize.high)), real(requantize.low))
     bits = tirx.reinterpret(typed("int32", value), bounded + real(MAGIC))
     return bits + tirx.const(requantize.zero_point, "int32") if requantize.zero_point else bits
@@ -89,9 +90,10 @@ def outside_word(zero_point: int, offset: int) -> Any:
     return word((zero_point ^ offset) * 0x01010101)
 
 
-def extract(packed: Any, position: int) -> Any:
-    """The code at byte ``position`` (0..3) of a word, as int32."""
-    return cast("int32", (packed >> word(8 * position)) & word(255))
+def extract(packed: Any, position: Any) -> Any:
+    """The code at byte ``position`` (0..3, a number or a TVM expression) of a word, as int32."""
+    shift = word(8 * position) if isinstance(position, int) else tirx.Cast("uint32", position * 8)
+    return cast("int32", (packed >> shift) & word(255))
 
 
 def combine(bits: list[Any]) -> Any:
@@ -101,6 +103,31 @@ def combine(bits: list[Any]) -> Any:
     packed = packed | ((words[1] & word(255)) << word(8))
     packed = packed | ((words[2] & word(255)) << word(16))
     return packed | (words[3] << word(24))
+
+
+def pack_words(values: list[Any], requantize: Requantize, view: View,
+               pack: Callable[[list[Any], Requantize], Any]) -> tuple[Any, ...]:
+    """Four float32 vectors, one a channel, clamped, rounded and packed into words for each of ``view``'s planes; by
+    ``pack`` where that is one.
+    """
+    return pack_wide(values, requantize) if view.wide else (pack(values, requantize),)
+
+
+def code_at(read: Callable[[Any], Any], view: View, block: Any, position: Any) -> Any:
+    """The code at ``position`` of a word of block ``block`` of ``view`` as int32, where ``read`` gives the words of a
+    buffer's block.
+    """
+    code = extract(read(view.start + block), position)
+    return code * tirx.const(256, "int32") + extract(read(view.low + block), position) if view.wide else code
+
+
+def pack_wide(values: list[Any], requantize: Requantize) -> tuple[Any, Any]:
+    """Four float32 vectors, one a channel, clamped, rounded and packed into words of high bytes and of low bytes."""
+    bits = [cast("uint32", code_bits(value, requantize)) for value in values]
+    even, odd = ((a & word(0xFFFF)) | (b << word(16)) for a, b in zip(bits[:2], bits[2:], strict=True))
+    bytes_ = word(0x00FF00FF)
+    high = ((even >> word(8)) & bytes_) | (odd & word(0xFF00FF00))
+    return high, (even & bytes_) | ((odd & bytes_) << word(8))
 
 
 def pack_codes(values: list[Any], requantize: Requantize) -> Any:

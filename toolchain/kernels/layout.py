@@ -9,6 +9,9 @@ What lies outside the picture is stored as the tensor's zero point: ``margin`` r
 and right of which the inner ``margin`` are meaningful, and the columns from the true width up to a whole number of
 column tiles. A convolution therefore reads its zero padding from memory and needs no special case at a border.
 
+Of a tensor whose codes have 16 bits, the high bytes come first, laid out like any tensor's codes, then the low bytes in
+as many blocks: each half is what instructions for bytes read, and has its own half of the zero point around it.
+
 For instructions that multiply signed bytes only, codes are stored less 128 (`Geometry.offset`).
 """
 
@@ -59,7 +62,13 @@ def blocks_of(channels: int) -> int:
 
 
 def pack(codes: np.ndarray, geometry: Geometry, zero_point: int) -> np.ndarray:
-    """Pack uint8 ``(C, h, w)`` into uint32 ``(h + 2*margin, blocks, pitch)``; missing channels hold the zero point."""
+    """Pack uint8 ``(C, h, w)`` into uint32 ``(h + 2*margin, blocks, pitch)``, uint16 into twice as many blocks; missing
+    channels hold the zero point.
+    """
+    if codes.dtype == np.uint16:
+        halves = (pack((codes >> 8).astype(np.uint8), geometry, zero_point >> 8),
+                  pack((codes & 255).astype(np.uint8), geometry, zero_point & 255))
+        return np.concatenate(halves, axis=1)
     channels, height, width = codes.shape
     tiles = geometry.tiles(width)
     rows, blocks, pitch = geometry.shape(blocks_of(channels), height, tiles)
@@ -70,8 +79,13 @@ def pack(codes: np.ndarray, geometry: Geometry, zero_point: int) -> np.ndarray:
     return (ordered ^ np.uint8(geometry.offset)).view("<u4")[..., 0]
 
 
-def unpack(words: np.ndarray, geometry: Geometry, channels: int, height: int, width: int) -> np.ndarray:
-    """Inverse of `pack`: uint8 ``(channels, height, width)``."""
+def unpack(words: np.ndarray, geometry: Geometry, channels: int, height: int, width: int, *,
+           wide: bool = False) -> np.ndarray:
+    """Inverse of `pack`: uint8 ``(channels, height, width)``, uint16 if ``wide``."""
+    if wide:
+        high, low = (unpack(half, geometry, channels, height, width) for half in np.split(words, 2, axis=1))
+        joined: np.ndarray = high.astype(np.uint16) << 8 | low
+        return joined
     bytes_ = np.ascontiguousarray(words).view(np.uint8).reshape(*words.shape, PACK) ^ np.uint8(geometry.offset)
     margin = geometry.margin
     inner = bytes_[margin:margin + height, :, SIDE:SIDE + width]

@@ -29,37 +29,51 @@ _EVEN, _ODD = (0, 4, 2, 6), (1, 5, 3, 7)
 
 def matrix_sums(conv: Conv, dot: MatrixDot, x: Any, w: Any, bias: Any, height: Any,
                 vectors: Any) -> Callable[..., list[Any]]:
-    """Block ``acc``; returns what loads the sums of vector u of pixels in row h, for the channels of block b. ``x``,
-    ``w``, ``bias`` are the kernel's input, weights and start values.
+    """Block ``acc``, and ``high`` before it where codes have 16 bits; returns what loads the sums of vector u of pixels
+    in row h, for the channels of block b. ``x``, ``w``, ``bias`` are the kernel's input, weights and start values.
     """
     group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
-    # Of two channels and the four pixels of a vector: pixels 0 and 2, each with both channels, then 1 and 3.
-    acc = T.sblock_alloc_buffer((height, conv.channels // 2, vectors, 8), "int32", scope="local")
     steps = dot.steps(group_in, conv.kernel)
-    with T.grid(height, conv.channels // 2, vectors, 1, *steps) as loops, T.sblock("acc"):
-        # compute_at wants a variable in every region that is written: `one` is always 0.
-        h, c, u, one, k, i, j = T.axis.remap("SSSSRRR", loops)
-        start = conv.source.start + (0 if conv.groups == 1 else 2 * c // group_out * group_in)
-        column = u * dot.lanes + (SIDE - conv.pads[1])
-        T.reads(x[h:h + conv.reach[0] + 1, start:start + group_in, column:column + (conv.reach[1] + dot.lanes + 1)],
-                w[c, k, i, j, 0:16], bias[2 * c:2 * c + 2])
-        T.writes(acc[h, c, u, one * 8:one * 8 + 8])
-        with T.init():
-            pair = tirx.reinterpret("int64", bias.vload([2 * c], "int32x2"))
-            for half in (0, 4):
-                T.buffer_store(acc, tirx.reinterpret("int32x4", tirx.Broadcast(pair, 2)),
+
+    def block(name: str, first: int, begin: Callable[..., Any], *before: Any) -> Any:
+        """The sums over the bytes that lie from block ``first`` on, each begun by ``begin``, of what was ``before``."""
+        # Of two channels and the four pixels of a vector: pixels 0 and 2, each with both channels, then 1 and 3.
+        acc = T.sblock_alloc_buffer((height, conv.channels // 2, vectors, 8), "int32", scope="local")
+        with T.grid(height, conv.channels // 2, vectors, 1, *steps) as loops, T.sblock(name):
+            # compute_at wants a variable in every region that is written: `one` is always 0.
+            h, c, u, one, k, i, j = T.axis.remap("SSSSRRR", loops)
+            start = first + (0 if conv.groups == 1 else 2 * c // group_out * group_in)
+            column = u * dot.lanes + (SIDE - conv.pads[1])
+            T.reads(x[h:h + conv.reach[0] + 1, start:start + group_in, column:column + (conv.reach[1] + dot.lanes + 1)],
+                    w[c, k, i, j, 0:16], bias[2 * c:2 * c + 2],
+                    *(sums[h, c, u, one * 8:one * 8 + 8] for sums in before))
+            T.writes(acc[h, c, u, one * 8:one * 8 + 8])
+            with T.init():
+                for half in (0, 4):
+                    T.buffer_store(acc, begin(h, c, u, one * 8 + half), [h, c, u, tirx.Ramp(one * 8 + half, 1, 4)])
+
+            def load(at: Any, row: Any, tap: Any) -> Any:
+                place = [h + row * conv.dilation[0], start + at, column + tap * conv.dilation[1]]
+                return x.vload(place, "uint32x4")
+
+            even, odd = _blocks(load, k, group_in) if conv.kernel == (1, 1) else _taps(load, k, j, conv)
+            weights = w.vload([c, k, i, j, 0], "int8x16")
+            for half, codes in ((0, even), (4, odd)):
+                sums = acc.vload([h, c, u, one * 8 + half], "int32x4")
+                T.buffer_store(acc, dot.multiply(sums, tirx.reinterpret("int8x16", codes), weights),
                                [h, c, u, tirx.Ramp(one * 8 + half, 1, 4)])
+        return acc
 
-        def load(block: Any, row: Any, tap: Any) -> Any:
-            place = [h + row * conv.dilation[0], start + block, column + tap * conv.dilation[1]]
-            return x.vload(place, "uint32x4")
+    def biases(h: Any, c: Any, u: Any, half: Any) -> Any:
+        pair = tirx.reinterpret("int64", bias.vload([2 * c], "int32x2"))
+        return tirx.reinterpret("int32x4", tirx.Broadcast(pair, 2))
 
-        even, odd = _blocks(load, k, group_in) if conv.kernel == (1, 1) else _taps(load, k, j, conv)
-        weights = w.vload([c, k, i, j, 0], "int8x16")
-        for half, codes in ((0, even), (4, odd)):
-            sums = acc.vload([h, c, u, one * 8 + half], "int32x4")
-            T.buffer_store(acc, dot.multiply(sums, tirx.reinterpret("int8x16", codes), weights),
-                           [h, c, u, tirx.Ramp(one * 8 + half, 1, 4)])
+    if conv.source.wide:
+        high = block("high", conv.source.start, lambda h, c, u, half: _all(0))
+        acc = block("acc", conv.source.low, lambda h, c, u, half: high.vload([h, c, u, half], "int32x4") * _all(256)
+                    + biases(h, c, u, half), high)
+    else:
+        acc = block("acc", conv.source.start, biases)
 
     def of(h: Any, b: Any, u: Any) -> list[Any]:
         T.reads(acc[h, 2 * b:2 * b + 2, u, 0:8])
@@ -109,3 +123,7 @@ def _taps(load: Any, k: Any, j: Any, conv: Conv) -> tuple[Any, Any]:
 
 def _mixed(first: Any, second: Any, order: tuple[int, ...]) -> Any:
     return tirx.Shuffle([first, second], [tirx.const(index, "int32") for index in order])
+
+
+def _all(value: int) -> Any:
+    return tirx.Broadcast(tirx.const(value, "int32"), 4)

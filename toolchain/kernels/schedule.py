@@ -35,16 +35,27 @@ def schedule_conv(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: 
     sch.reorder(row, *loops, block_inner, vector)
     # preserve_unit_loops: the loops named below must be there whatever the tile's sizes are
     sch.compute_at(acc, loops[-1], preserve_unit_loops=True)
-    if isinstance(dot, MatrixDot):
-        schedule_matrix_sums(sch, acc, tile)
-    else:
-        _schedule_word_sums(sch, acc, conv, tile, dot)
+    if conv.source.wide:
+        high = sch.get_sblock("high")
+        sch.compute_at(high, loops[-1], preserve_unit_loops=True)
+        _schedule_sums(sch, high, conv, tile, dot)
+        # Read by the initialization only; a dot product does not know it.
+        sch.unsafe_hide_buffer_access(acc, "read", [len(sch.get(acc).reads) - 1])
+    _schedule_sums(sch, acc, conv, tile, dot)
     sch.unroll(vector)
     sch.unroll(block_inner)
 
 
-def _schedule_word_sums(sch: Schedule, acc: Any, conv: Conv, tile: Tile, dot: Dot) -> None:
+def _schedule_sums(sch: Schedule, acc: Any, conv: Conv, tile: Tile, dot: Dot) -> None:
     """Schedule the block ``acc``, which has been moved to where its sums are used."""
+    if isinstance(dot, MatrixDot):
+        schedule_matrix_sums(sch, acc, tile)
+    else:
+        _schedule_word_sums(sch, acc, conv, tile, dot)
+
+
+def _schedule_word_sums(sch: Schedule, acc: Any, conv: Conv, tile: Tile, dot: Dot) -> None:
+    """The same, a word at a time."""
     channel, pixel, k, i, j, q = sch.get_loops(acc)[-6:]
     acc_vector, acc_lanes = sch.split(pixel, [None, dot.lanes])
     sums = (i, j, k) if tile.reduce == "taps" else (k, i, j)

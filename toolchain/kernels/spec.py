@@ -9,11 +9,35 @@ from typing import TypeAlias
 
 @dataclass(frozen=True)
 class View:
-    """Consecutive blocks of a packed buffer: ``count`` blocks from block ``start`` of a buffer of ``total`` blocks."""
+    """Consecutive blocks of a packed buffer: ``count`` blocks from block ``start`` of a buffer of ``total`` blocks.
+
+    ``wide``: codes have 16 bits. The blocks hold their high bytes; the low bytes lie in the buffer's second half, from
+    block ``low`` on.
+    """
 
     total: int
     start: int
     count: int
+    wide: bool = False
+
+    @property
+    def low(self) -> int:
+        """The first block of the low bytes of ``wide`` codes."""
+        return self.start + self.total // 2
+
+    @property
+    def most(self) -> int:
+        """The largest code."""
+        return 65535 if self.wide else 255
+
+    def planes(self, code: int) -> tuple[tuple[int, int], ...]:
+        """Where the bytes of codes lie, and those of ``code``: pairs of a first block and a byte."""
+        return ((self.start, code >> 8), (self.low, code & 255)) if self.wide else ((self.start, code),)
+
+    @classmethod
+    def whole(cls, blocks: int, *, wide: bool = False) -> View:
+        """All of a buffer for ``blocks`` blocks of codes."""
+        return cls(blocks * (1 + wide), 0, blocks, wide)
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,16 @@ from toolchain.lower.bindings import Activation, Bindings, channels_of
 
 @dataclass(frozen=True)
 class Quantization:
-    """Per-tensor quantization of activations: real = (code - zero_point) * scale, codes uint8."""
+    """Per-tensor quantization of activations: real = (code - zero_point) * scale; uint8, or uint16 if ``wide``."""
 
     scale: float
     zero_point: int
+    wide: bool = False
+
+    @property
+    def most(self) -> int:
+        """The largest code."""
+        return 65535 if self.wide else 255
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class Matcher(Bindings):
     def chain(self, var: Any) -> Chain | None:
         """The chain that ends in ``var = R.quantize(...)``; None if there is none that integer kernels cover."""
         call = self.definitions[var]
-        output = _per_tensor(call)
+        output = per_tensor(call)
         if output is None:
             return None
         value, channels = call.args[0], channels_of(var)
@@ -161,7 +167,7 @@ class Matcher(Bindings):
         if not self.is_call(value, "relax.dequantize"):
             return None
         call = self.definitions[value]
-        quantization = _per_tensor(call)
+        quantization = per_tensor(call)
         if quantization is None or not isinstance(call.args[0], relax.Var):
             return None
         return Term(call.args[0], channels_of(value), quantization)
@@ -177,12 +183,12 @@ class Matcher(Bindings):
         return codes, scale, zero
 
 
-def _per_tensor(call: Any) -> Quantization | None:
-    """Quantization of an R.quantize or R.dequantize of activations, if it is per tensor and uint8."""
+def per_tensor(call: Any) -> Quantization | None:
+    """Quantization of an R.quantize or R.dequantize of activations, if it is per tensor and uint8 or uint16."""
     scale, zero = call.args[1:3]
     if not isinstance(scale, GenericConst) or not isinstance(zero, GenericConst):
         return None
     scales, zeros = scale.value.numpy(), zero.value.numpy()
-    if scales.size != 1 or zeros.size != 1 or zeros.dtype != np.uint8:
+    if scales.size != 1 or zeros.size != 1 or zeros.dtype not in (np.uint8, np.uint16):
         return None
-    return Quantization(float(scales.reshape(())), int(zeros.reshape(())))
+    return Quantization(float(scales.reshape(())), int(zeros.reshape(())), zeros.dtype == np.uint16)

@@ -27,6 +27,7 @@ from toolchain.lower.chain import (
     Quantization,
     SumChain,
     Term,
+    per_tensor,
 )
 from toolchain.lower.lowered import Kernel
 from toolchain.lower.movement import evaluate, pattern
@@ -47,7 +48,12 @@ class Packed:
 
     def source(self, above: int = 0, below: int = 0) -> Source:
         """As a kernel's operand, of which rows above and below are read too."""
-        return Source(self.var, Tensor(self.view.total, self.quantization.zero_point), above, below)
+        return Source(self.var, tensor(self.view, self.quantization), above, below)
+
+
+def tensor(view: View, quantization: Quantization) -> Tensor:
+    """The buffer that ``view`` is a part of."""
+    return Tensor(view.total, quantization.zero_point, wide=view.wide)
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class Emitter:
         if isinstance(chain, SumChain):
             return self._sum(var, chain)
         if isinstance(chain, InputChain):
-            view = self.target(var, chain.channels)
+            view = self.target(var, chain.channels, chain.output)
             kernel = ends.pack_pixels(chain.channels, view, self.geometry)
             source = Source(self.pixels, Picture(chain.channels))
             return self._write(var, "pack_pixels", kernel, [source], [], view, chain.channels, chain.output,
@@ -110,15 +116,15 @@ class Emitter:
 
     def _conv(self, var: Any, chain: ConvChain) -> Packed:
         channels = chain.weight.shape[0]
-        view = self.target(var, channels)
+        view = self.target(var, channels, chain.output)
         name, function, sources, constants = self._convolution(chain, view, None)
         return self._write(var, name, function, sources, constants, view, channels, chain.output,
                            self.kernels[-1].conv)
 
     def draw(self, chain: ConvChain, pixels: Pixels) -> Any:
         """Emit the kernel of ``chain`` that ends the network; returns the variable of the picture."""
-        blocks = blocks_of(chain.weight.shape[0])
-        name, function, sources, constants = self._convolution(chain, View(blocks, 0, blocks), pixels)
+        view = View.whole(blocks_of(chain.weight.shape[0]))
+        name, function, sources, constants = self._convolution(chain, view, pixels)
         return self.calls.draw(name, function, sources, constants, Picture(pixels.channels, pixels.scale),
                                self._extent(chain.conv), self.kernels[-1].conv)
 
@@ -149,7 +155,7 @@ class Emitter:
         return name, function, sources, arrays
 
     def _sum(self, var: Any, chain: SumChain) -> Packed:
-        view = self.target(var, chain.channels)
+        view = self.target(var, chain.channels, chain.output)
         requantize, slopes = self._requantize(None, chain.after, chain.output, None)
         pairs = [self._operand(term, chain.channels, chain.output) for term in chain.terms]
         operation = Elementwise(tuple(operand for operand, _ in pairs), requantize, view)
@@ -171,11 +177,11 @@ class Emitter:
             if place is not None and place == Place(var, block):
                 self.packed(term.var)
             else:
-                view = View(self._blocks(chain), block, blocks_of(term.channels))
+                view = self._part(chain, block, term.channels)
                 self._copy(var, term, view, chain.output)
             slots += range(block * PACK, block * PACK + term.channels)
             block += blocks_of(term.channels)
-        return Packed(self.buffers[var], View(block, 0, block), tuple(slots), chain.output)
+        return Packed(self.buffers[var], View.whole(block, wide=chain.output.wide), tuple(slots), chain.output)
 
     def _copy(self, concat: Any, term: Term, view: View, output: Quantization) -> None:
         """Write ``term`` into its part of a concatenation, changing its scale where that differs."""
@@ -188,18 +194,17 @@ class Emitter:
     def _quantize(self, var: Any) -> Packed:
         """A float operator's result, quantized and packed."""
         call = self.matcher.definitions[var]
-        scale, zero = (argument.value.numpy() for argument in call.args[1:3])
-        if scale.size != 1 or zero.dtype != np.uint8:
-            raise ModelError("an activation is quantized per channel or not as uint8",
+        output = per_tensor(call)
+        if output is None:
+            raise ModelError("an activation is quantized per channel or not as uint8 or uint16",
                              hint="quantize activations per tensor")
-        output = Quantization(float(scale.reshape(())), int(zero.reshape(())))
         channels = int(var.ty.shape[1])
         value = self.operators.value(call.args[0])
-        view = self.target(var, channels)
+        view = self.target(var, channels, output)
         requantize, _ = self._requantize(None, None, output, None)
         kernel = ends.quantize(channels, view, self.geometry, requantize, output.scale)
         extent = self._extent(var)
-        kind = self.calls.packed(Tensor(view.total, output.zero_point), extent)
+        kind = self.calls.packed(tensor(view, output), extent)
         written = self.calls.call("quantize", kernel, [value], kind, extent)
         return Packed(written, view, tuple(range(channels)), output)
 
@@ -220,13 +225,13 @@ class Emitter:
         """A copy of ``var`` with channel c in slot c, for a concatenation whose parts end inside of a word."""
         if var not in self.ordered:
             source, extent = self.packed(var), self._extent(var)
-            zero, count = source.quantization.zero_point, blocks_of(len(source.slots))
-            view = View(count, 0, count)
+            zero, most = source.quantization.zero_point, source.quantization.most
+            view = View.whole(blocks_of(len(source.slots)), wide=source.view.wide)
             operand = Operand(source.view, 1, 1, zero, 1.0, source.slots)
-            operation = Elementwise((operand,), Requantize(-zero, 255 - zero, zero), view)
+            operation = Elementwise((operand,), Requantize(-zero, most - zero, zero), view)
             kernel = elementwise.build(operation, self.geometry)
-            copy = self.calls.launch("reorder", kernel, [source.source()], [], view, Tensor(count, zero),
-                                     extent, operation=operation)
+            copy = self.calls.launch("reorder", kernel, [source.source()], [], view,
+                                     tensor(view, source.quantization), extent, operation=operation)
             self.ordered[var] = Packed(copy, view, tuple(range(len(source.slots))), source.quantization)
         return self.ordered[var]
 
@@ -237,7 +242,7 @@ class Emitter:
         scale, zero = np.float64(output.scale), output.zero_point
         last, inner = (before, None) if residual is None and after is None else (after, before)
         slopes = next((a.slopes for a in (last, inner) if a is not None and a.slopes is not None), None)
-        low, high = -zero, 255 - zero
+        low, high = -zero, output.most - zero
         if last is not None and last.slopes is None:
             low = max(low, int(np.rint(max(last.low / scale, -1e9))))
             high = min(high, int(np.rint(min(last.high / scale, 1e9))))
@@ -296,18 +301,20 @@ class Emitter:
                 block += blocks_of(term.channels)
         return places
 
-    def _blocks(self, chain: ConcatChain) -> int:
-        return sum(blocks_of(term.channels) for term in chain.terms)
+    @staticmethod
+    def _part(chain: ConcatChain, start: int, channels: int) -> View:
+        """The blocks of ``channels`` channels of a concatenation, from block ``start`` on."""
+        whole = View.whole(sum(blocks_of(term.channels) for term in chain.terms), wide=chain.output.wide)
+        return replace(whole, start=start, count=blocks_of(channels))
 
-    def target(self, var: Any, channels: int) -> View:
+    def target(self, var: Any, channels: int, output: Quantization) -> View:
         """The blocks ``var`` is written to: a buffer of its own or its part of a concatenation."""
         place = self.places.get(var)
-        count = blocks_of(channels)
         if place is None:
-            return View(count, 0, count)
+            return View.whole(blocks_of(channels), wide=output.wide)
         chain = self.chains[place.concat]
         assert isinstance(chain, ConcatChain)
-        return View(self._blocks(chain), place.start, count)
+        return self._part(chain, place.start, channels)
 
     def _write(self, var: Any, name: str, function: Any, sources: list[Source], constants: list[np.ndarray], view: View,
                channels: int, output: Quantization, operation: Operation) -> Packed:
@@ -315,7 +322,7 @@ class Emitter:
         place = self.places.get(var)
         if place is None:
             written = self.calls.launch(name, function, sources, constants, view,
-                                        Tensor(view.total, output.zero_point), self._extent(var), operation=operation)
+                                        tensor(view, output), self._extent(var), operation=operation)
         else:
             written = self._write_buffer(place.concat, name, function, sources, constants, view, output, operation)
         return Packed(written, view, tuple(range(channels)), output)
@@ -324,7 +331,7 @@ class Emitter:
                       view: View, output: Quantization, operation: Operation) -> Any:
         """Write a part of a concatenation's buffer: the first part allocates it, the others write in place."""
         self.buffers[concat] = self.calls.launch(name, function, sources, constants, view,
-                                                 Tensor(view.total, output.zero_point), self._extent(concat),
+                                                 tensor(view, output), self._extent(concat),
                                                  self.buffers.get(concat), operation)
         return self.buffers[concat]
 

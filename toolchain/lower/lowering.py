@@ -96,6 +96,9 @@ def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered[Conv]:
         raise ModelError("the network does not end in a quantized picture",
                          hint="quantize the output tensor, before or after the pixel shuffle")
     codes = last.args[0]
+    if str(codes.ty.dtype) != "uint8":
+        raise ModelError("the network's output is quantized to 16 bits, pixels have 8",
+                         hint="quantize the output tensor as uint8")
     if codes.ty.shape is None:
         raise ModelError("the compiler cannot tell the size of the network's output",
                          hint="sizes must be whole multiples of the picture's")

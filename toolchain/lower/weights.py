@@ -57,16 +57,17 @@ def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, dot: Dot, slo
         raise ModelError("a convolution reads the same tensor several times with weights that add up beyond int8",
                          hint="merge the repeated inputs before quantizing")
     bias = pad(chain.bias.astype(np.int64), padded)
-    zero_point = chain.source.quantization.zero_point
-    largest = np.abs(bias - zero_point * laid.sum(axis=(1, 2, 3), dtype=np.int64))
-    largest += 255 * np.abs(laid).sum(axis=(1, 2, 3), dtype=np.int64)
+    source = chain.source.quantization
+    largest = np.abs(bias - source.zero_point * laid.sum(axis=(1, 2, 3), dtype=np.int64))
+    largest += source.most * np.abs(laid).sum(axis=(1, 2, 3), dtype=np.int64)
     if largest.max(initial=0) >= 2**31:
         raise ModelError("a convolution's int32 accumulator could overflow",
                          hint="check the biases and the calibration ranges of this model")
     multiplier = np.zeros(padded, np.float32)
     multiplier[:channels] = (np.float64(chain.source.quantization.scale) * chain.weight_scale.astype(np.float64)
                              / np.float64(chain.output.scale)).astype(np.float32)
-    return Constants(groups, dot.stored(laid), dot.folded(bias, laid, zero_point), multiplier,
+    start = dot.folded(bias, laid, source.zero_point, wide=source.wide)
+    return Constants(groups, dot.stored(laid), start, multiplier,
                      None if slopes is None else pad(slopes, padded), largest)
 
 
@@ -87,7 +88,7 @@ def fits(constants: Constants, requantize: Requantize) -> bool:
     if requantize.inner is not None:
         largest = max(largest, *(abs(bound) for bound in requantize.inner if np.isfinite(bound)))
     if requantize.residual is not None:
-        largest += 255 * abs(requantize.residual.multiplier)
+        largest += requantize.residual.view.most * abs(requantize.residual.multiplier)
     return bool(largest < 2**30)
 
 

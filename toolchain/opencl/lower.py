@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from toolchain.errors import ModelError
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import Conv, Draw, Elementwise, Pack
 from toolchain.lower.calls import Launch as Call
@@ -28,6 +29,9 @@ def program(lowered: Lowered[Conv], channels: int, gpu: Gpu, choose: Choose, siz
         ModelError: a part of the network has no OpenCL kernel.
     """
     network = network_of(lowered)
+    if any(tensor.wide for tensor in network.tensors):
+        raise ModelError("there are no OpenCL kernels for tensors of 16 bits",
+                         hint="leave out --bits and --budget, or deploy it for a CPU")
     writer = Writer(network, lowered.geometry, channels, _pictures(network), "uint32")
     for call in network.launches:
         if isinstance(call.operation, Conv):

@@ -1,6 +1,7 @@
 """The integer arithmetic of a quantized network, written once: every kernel on every target gives these bits.
 
-Activations are uint8 codes ``q`` that stand for ``(q - zero) * scale``; weights are int8, biases int32. A kernel
+Activations are uint8 codes ``q``, or uint16 where a tensor is kept at 16 bits, that stand for ``(q - zero) * scale``;
+weights are int8, biases int32. A kernel
 accumulates exactly, then works in float32 in units of the output's scale, clamps, rounds half to even and adds the
 output's zero point. Each float32 operation below is rounded by itself: no fused multiply-add.
 """
@@ -8,7 +9,7 @@ output's zero point. Each float32 operation below is rounded by itself: no fused
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +17,52 @@ from numpy.typing import NDArray
 from toolchain.quantize.graph import Array
 
 QMIN, QMAX = 0, 255
+BITS, WIDE_BITS = 8, 16
+"""Bits of a tensor's codes: of most tensors, and of those that are kept finer."""
+
+CodeArray: TypeAlias = NDArray[np.unsignedinteger[Any]]
+"""uint8 codes, or uint16 where the tensor has 16 bits."""
 
 
 @dataclass(frozen=True)
 class Quantization:
-    """How codes are read: ``real = (code - zero) * scale``. ``scale`` is the float32 of the file, widened."""
+    """How codes are read: ``real = (code - zero) * scale``. ``scale`` is the float32 of the file, widened; codes have
+    ``bits`` bits, 8 or 16.
+    """
 
     scale: float
     zero: int
+    bits: int = BITS
 
     @classmethod
-    def of_range(cls, low: float, high: float, *, fallback: float = 1.0) -> Quantization:
-        """The uint8 quantization that spans [low, high] widened to hold 0, so that 0 is a code of its own.
+    def of_range(cls, low: float, high: float, *, fallback: float = 1.0, bits: int = BITS) -> Quantization:
+        """The quantization that spans [low, high] widened to hold 0, so that 0 is a code of its own. Of 16 bits, that
+        code has two equal bytes, for devices that fill memory with bytes; the span moves by 0.2 % at most.
 
         Args:
             low: smallest real value to represent.
             high: largest real value to represent.
             fallback: the range's width where the tensor is always zero and any scale would do.
+            bits: of the codes.
         """
         low, high = min(float(low), 0.0), max(float(high), 0.0)
         width = high - low
         if not width > np.finfo(np.float32).tiny * 2**16:
             low, width = 0.0, fallback
-        scale = float(np.float32(width / QMAX))
-        return cls(scale, int(np.clip(np.rint(-low / scale), QMIN, QMAX)))
+        most = largest_code(bits)
+        scale = float(np.float32(width / most))
+        equal = 1 if bits == BITS else 257
+        return cls(scale, equal * int(np.clip(np.rint(-low / scale / equal), QMIN, most // equal)), bits)
+
+    @property
+    def most(self) -> int:
+        """The largest code."""
+        return largest_code(self.bits)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the codes: uint8 or uint16."""
+        return code_type(self.bits)
 
     @property
     def low(self) -> float:
@@ -48,19 +71,29 @@ class Quantization:
 
     @property
     def high(self) -> float:
-        """The real value of code 255."""
-        return (QMAX - self.zero) * self.scale
+        """The real value of the largest code."""
+        return (self.most - self.zero) * self.scale
 
-    def quantize(self, values: Array) -> NDArray[np.uint8]:
+    def quantize(self, values: Array) -> CodeArray:
         """ONNX's QuantizeLinear: float32 division, round half to even, saturate."""
         steps = np.rint(values.astype(np.float32) / np.float32(self.scale))
-        codes: NDArray[np.uint8] = np.clip(steps + np.float32(self.zero), QMIN, QMAX).astype(np.uint8)
+        codes: CodeArray = np.clip(steps + np.float32(self.zero), QMIN, self.most).astype(self.dtype)
         return codes
 
-    def dequantize(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def dequantize(self, codes: CodeArray) -> NDArray[np.float32]:
         """ONNX's DequantizeLinear: (code - zero) * scale, one float32 product."""
         real: NDArray[np.float32] = (codes.astype(np.int32) - self.zero).astype(np.float32) * np.float32(self.scale)
         return real
+
+
+def largest_code(bits: int) -> int:
+    """The largest of the codes, of which the smallest is 0."""
+    return int(2**bits - 1)
+
+
+def code_type(bits: int) -> np.dtype[Any]:
+    """uint8 or uint16."""
+    return np.dtype(np.uint8 if bits == BITS else np.uint16)
 
 
 @dataclass(frozen=True)
@@ -85,7 +118,7 @@ def multiplier(scale_in: float, scale_weight: Array | float, scale_out: float) -
 
 def final_bounds(activation: Activation | None, out: Quantization) -> tuple[np.float32, np.float32]:
     """The integer bounds, in output steps from the zero point, that saturation and a last Relu or Clip leave."""
-    low, high = float(QMIN - out.zero), float(QMAX - out.zero)
+    low, high = float(QMIN - out.zero), float(out.most - out.zero)
     if activation is not None and activation.kind == "relu":
         low = max(low, 0.0)
     if activation is not None and activation.kind == "clip":
@@ -106,22 +139,23 @@ def activate(values: NDArray[np.float32], activation: Activation, out: Quantizat
     return np.where(values < 0, values * activation.slope, values)
 
 
-def scaled(codes: NDArray[np.uint8], zero: int, factor: NDArray[np.float32]) -> NDArray[np.float32]:
+def scaled(codes: CodeArray, zero: int, factor: NDArray[np.float32]) -> NDArray[np.float32]:
     """float32(q - z) * m: codes as real numbers in output steps."""
-    values: NDArray[np.float32] = (codes.astype(np.int16) - np.int16(zero)).astype(np.float32) * factor
+    values: NDArray[np.float32] = (codes.astype(np.int32) - np.int32(zero)).astype(np.float32) * factor
     return values
 
 
-def finish(values: NDArray[np.float32], last: Activation | None, out: Quantization) -> NDArray[np.uint8]:
+def finish(values: NDArray[np.float32], last: Activation | None, out: Quantization) -> CodeArray:
     """The end of every kernel: last activation, clamp in float32, round half to even, add the zero point."""
     if last is not None and last.slope is not None:
         values = activate(values, last, out)
     low, high = final_bounds(last, out)
     rounded = np.rint(np.minimum(np.maximum(values, low), high))
-    return (rounded + np.float32(out.zero)).astype(np.uint8)
+    codes: CodeArray = (rounded + np.float32(out.zero)).astype(out.dtype)
+    return codes
 
 
-def requantize(codes: NDArray[np.uint8], given: Quantization, wanted: Quantization) -> NDArray[np.uint8]:
+def requantize(codes: CodeArray, given: Quantization, wanted: Quantization) -> CodeArray:
     """The same numbers as codes of another quantization; the codes themselves where both are equal."""
     if given == wanted:
         return codes

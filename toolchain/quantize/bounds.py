@@ -15,24 +15,34 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from toolchain.quantize.arithmetic import QMAX, QMIN, Quantization, activate, finish, multiplier, requantize, scaled
+from toolchain.quantize.arithmetic import (
+    BITS,
+    QMAX,
+    QMIN,
+    CodeArray,
+    Quantization,
+    activate,
+    finish,
+    multiplier,
+    requantize,
+    scaled,
+)
 from toolchain.quantize.program import AddStep, Codes, ConcatStep, ConvStep, InputStep, ShuffleStep, Step, parse
 
 LIMIT = 2**31
 _EXACT = 2**24  # integers up to here are exact in float32
-_STORED = 128  # a kernel may keep codes as signed bytes, less this
+_STORED = 128  # a kernel may keep bytes as signed ones, less this
 
-Ends: TypeAlias = NDArray[np.uint8]
 Reals: TypeAlias = NDArray[np.float32]
-Number = TypeVar("Number", np.float32, np.uint8)
+Values = TypeVar("Values", Reals, CodeArray)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Smallest and largest code of each channel, uint8 (C, 1, 1); (1, 1, 1) where ``uniform``: of all, however many."""
+    """Smallest and largest code of each channel (C, 1, 1); (1, 1, 1) where ``uniform``: of all, however many."""
 
-    low: Ends
-    high: Ends
+    low: CodeArray
+    high: CodeArray
     uniform: bool = False
 
 
@@ -44,7 +54,8 @@ class AccumulatorBounds:
         name: of the convolution.
         low, high: of the finished sums, bias included, over all channels.
         partial: no partial sum exceeds this in magnitude, in whatever order the products are added, whether codes are
-            stored as they are, less their zero point, or less 128, and the difference folded into the bias.
+            stored as they are, less their zero point, or each byte less 128, and the difference folded into the bias;
+            of 16-bit codes, whose sums over the high bytes come first and count 256 times, too.
     """
 
     name: str
@@ -157,7 +168,8 @@ def _moved(step: Step, codes: Mapping[str, Interval], channels: int) -> Interval
         return _together([_requantized(codes[part.name], part, step.out) for part in step.parts])
     if isinstance(step, ShuffleStep):
         return _shuffled(codes[step.source.name], step.block**2, step.mode)
-    everything = np.array([QMIN, QMAX], np.uint8).reshape(2, 1, 1, 1)
+    out = step.out.quantization
+    everything = np.array([QMIN, out.most], out.dtype).reshape(2, 1, 1, 1)
     return Interval(everything[0], everything[1], uniform=True)
 
 
@@ -178,7 +190,8 @@ def _convolution(step: ConvStep, codes: Mapping[str, Interval]) -> tuple[Interva
 
 def _sums(step: ConvStep, given: Interval) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """The accumulators' ends, int64 (O, 1, 1), and the largest partial sum."""
-    convolution, zero = step.convolution, step.source.quantization.zero
+    convolution, source = step.convolution, step.source.quantization
+    zero = source.zero
     weight = convolution.grouped().astype(np.int64)  # (group, O / group, I / group, kh, kw)
     group, inputs = weight.shape[0], weight.shape[2]
     low, high = (
@@ -193,16 +206,17 @@ def _sums(step: ConvStep, given: Interval) -> tuple[NDArray[np.int64], NDArray[n
     smallest = bias + (positive * (low - zero) + negative * (high - zero)).sum(axis=2)
     largest = bias + (positive * (high - zero) + negative * (low - zero)).sum(axis=2)
     partial = 0
-    for offset in (0, zero, _STORED):
+    for offset in (0, zero, _STORED * source.most // QMAX):
         folded = bias + (offset - zero) * (positive + negative).sum(axis=2)
-        reach = np.maximum(np.abs(low - offset), np.abs(high - offset))
+        # A high byte alone is up to 255 below its code.
+        reach = np.maximum(np.abs(low - offset), np.abs(high - offset)) + (0 if source.bits == BITS else QMAX)
         partial = max(partial, int((np.abs(folded) + ((positive - negative) * reach).sum(axis=2)).max(initial=0)))
     return smallest.reshape(-1, 1, 1), largest.reshape(-1, 1, 1), partial
 
 
 def _span(
-    function: Callable[[Reals], NDArray[Number]], low: Reals, high: Reals
-) -> tuple[NDArray[Number], NDArray[Number]]:
+    function: Callable[[Reals], Values], low: Reals, high: Reals
+) -> tuple[Values, Values]:
     """The ends of what a function gives between ``low`` and ``high`` that is monotone on each side of 0."""
     nearest = np.minimum(np.maximum(low, np.float32(0)), high)
     values = [function(at) for at in (low, high, nearest)]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.errors import ModelError
+from toolchain.quantize.arithmetic import QMAX, CodeArray
 from toolchain.quantize.graph import Array
 
 _BAND = 1 << 22  # elements of the column matrix built at once: 16 MiB as float32
@@ -47,10 +48,22 @@ class Convolution:
             return self.weight.reshape(self.group, -1, self.weight.shape[1], kh, kw).transpose(0, 2, 1, 3, 4)
         return self.weight.reshape(self.group, -1, self.weight.shape[1], kh, kw)
 
-    def bound(self, zero: int) -> int:
-        """The largest magnitude that any partial sum, bias not counted, can reach for codes 0..255."""
+    def bound(self, zero: int, most: int = QMAX) -> int:
+        """The largest magnitude that any partial sum, bias not counted, can reach for codes 0..``most``."""
         sums = np.abs(self.grouped().astype(np.int64)).sum(axis=(2, 3, 4))
-        return int(sums.max(initial=0)) * max(zero, 255 - zero)
+        return int(sums.max(initial=0)) * max(zero, most - zero)
+
+    def partial(self, zero: int, most: int) -> int:
+        """The largest magnitude of any partial sum, bias included, in a kernel that sums up codes 0..``most`` as they
+        are, or bytes less 128, and folds the difference into the bias.
+        """
+        weight = self.grouped().astype(np.int64)
+        total, size = weight.sum(axis=(2, 3, 4)), np.abs(weight).sum(axis=(2, 3, 4))
+        bias = self.bias.astype(np.int64).reshape(total.shape)
+        # A high byte alone is up to 255 below its code.
+        ends = [np.abs(bias + (offset - zero) * total) + (max(offset, most - offset) + QMAX) * size
+                for offset in (0, 128 * most // QMAX)]  # fmt: skip
+        return int(np.maximum(*ends).max(initial=0))
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the output for an input of ``height`` x ``width``."""
@@ -69,16 +82,21 @@ class Convolution:
             )
         return sizes[0], sizes[1]
 
-    def check(self, zero: int) -> None:
-        """Raise ModelError unless no input can overflow the int32 accumulator."""
-        if self.bound(zero) + int(np.abs(self.bias.astype(np.int64)).max(initial=0)) >= 2**31:
+    def check(self, zero: int, most: int = QMAX, name: str = "a convolution") -> None:
+        """Raise ModelError, of the convolution ``name``, unless no codes 0..``most`` can overflow its int32 sums."""
+        reached = self.bound(zero) + int(np.abs(self.bias.astype(np.int64)).max(initial=0))
+        if most != QMAX:
+            reached = self.partial(zero, most)
+        if reached >= 2**31:
             raise ModelError(
-                "a convolution's accumulator can overflow 32 bits", hint="its bias or weights are too large"
+                f"the accumulator of {name} can overflow 32 bits",
+                hint="its bias or weights are too large" if most == QMAX else "leave the tensor it reads at 8 bits",
             )
 
-    def bands(self, codes: NDArray[np.uint8], zero: int) -> Iterator[tuple[slice, NDArray[np.int32]]]:
+    def bands(self, codes: CodeArray, zero: int) -> Iterator[tuple[slice, NDArray[np.int32]]]:
         """Yield (rows, accumulators int32 (O, rows, W)) that together make the output of ``codes`` (I, h, w)."""
-        dtype = np.dtype(np.float32 if self.bound(zero) < 2**24 else np.float64)
+        bound = self.bound(zero, int(np.iinfo(codes.dtype).max))
+        dtype = np.dtype(np.float32 if bound < 2**24 else np.float64)
         centred: Array = np.subtract(codes, zero, dtype=dtype)
         parts = self._transposed(centred) if self.transposed else self._direct(centred)
         bias = self.bias[:, None, None]

@@ -43,7 +43,7 @@ def describe(
             TensorRecipe(
                 name=point,
                 role="activation",
-                dtype="uint8",
+                dtype=given.dtype.name,
                 scale=(given.scale,),
                 zero_point=(given.zero,),
                 axis=None,

@@ -4,8 +4,8 @@ The quantizers are taken off, which leaves a float network and what the other to
 a scale for each channel of each weight. The network is normalized like any other and quantized again with those
 decisions. Only the ends change: input and output become pixels exactly.
 
-Accepted: uint8 or int8 activations per tensor; int8 or uint8 weights per tensor or per channel, as integers or as
-QuantizeLinear -> DequantizeLinear of float constants; int32 or float biases.
+Accepted: activations of 8 or 16 bits per tensor, signed or not; int8 or uint8 weights per tensor or per channel, as
+integers or as QuantizeLinear -> DequantizeLinear of float constants; int32 or float biases.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from toolchain.quantize.weights import (
 )
 
 _OTHER_FORMATS = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
+_WIDE = (np.dtype(np.int16), np.dtype(np.uint16))
 _NARROW = (np.dtype(np.int8), np.dtype(np.uint8))
 _BROAD_RANGE = 2.0  # an input that reaches beyond this is 0..255, not 0..1
 _MERGED = re.compile(r"__\d+$")
@@ -65,8 +66,8 @@ def canonicalize(model: onnx.ModelProto, *, name: str | None = None) -> Quantize
         name: what to call it; by default the graph's own name.
 
     Raises:
-        ModelError: integer operators instead of QDQ, other than 8 bits, activations per channel, a convolution that is
-            not quantized, or what ``normalize`` refuses.
+        ModelError: integer operators instead of QDQ, other numbers of bits, activations per channel, a convolution that
+            is not quantized, or what ``normalize`` refuses.
     """
     plain, found = _take_off(model)
     value_range = "0..255" if found.inputs and found.inputs[0].high > _BROAD_RANGE else "0..1"
@@ -158,10 +159,11 @@ def _activation(
     """Note an activation's quantization; returns the tensor that stands for it from here on."""
     if scale.size != 1:
         raise ModelError(f"the tensor '{tensor}' is quantized per channel", hint=_HINT)
-    if zero.dtype not in _NARROW:
-        raise ModelError(f"the tensor '{tensor}' is quantized to {zero.dtype}, not to 8 bits", hint=_HINT)
-    shift = 128 if zero.dtype == np.int8 else 0
-    given = Quantization(float(scale.reshape(())), int(zero.reshape(())) + shift)
+    if zero.dtype not in (*_NARROW, *_WIDE):
+        raise ModelError(f"the tensor '{tensor}' is quantized to {zero.dtype}, not to 8 or 16 bits", hint=_HINT)
+    given = Quantization(
+        float(scale.reshape(())), int(zero.reshape(())) - int(np.iinfo(zero.dtype).min), 8 * zero.dtype.itemsize
+    )
     if tensor == view.input:
         found.inputs.append(given)
         return tensor
@@ -228,7 +230,7 @@ def _group_quantization(plan: Plan, group: str, view: GraphView, found: _Finding
         maker = view.producers[name]
         before = found.ranges.get(maker.input[0])
         if maker.op_type == "Relu" and before is not None:
-            return Quantization.of_range(0.0, before.high)
+            return Quantization.of_range(0.0, before.high, bits=before.bits)
         if before is not None and maker.op_type in ("Clip", "PRelu", "LeakyRelu"):
             return before
     raise ModelError(f"the tensor '{members[0]}' is not quantized in this model, others are", hint=_HINT)

@@ -1,14 +1,32 @@
-"""Which estimator each group of tensors gets: the default, or what a name or pattern says."""
+"""What a user says of some tensors by name or pattern: which estimator a range gets, how many bits its codes have."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from toolchain.errors import CalibrationError
 from toolchain.quantize.plan import Plan
 
 _HINT = "`clipfree fidelity` lists the names; * and ? stand for any letters"
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class _Words:
+    """How to speak of what is said: several of it, and why pixels and constants have none."""
+
+    several: str
+    pixels: str
+    constants: str
+
+
+_ESTIMATORS = _Words("estimators", "its range is theirs, and no estimator decides it",
+                     "only ranges of activations are estimated")  # fmt: skip
+_BITS = _Words("numbers of bits", "they have 8 bits", "only activations can have 16 bits")
 
 
 def choose_estimators(
@@ -18,8 +36,7 @@ def choose_estimators(
 
     Args:
         plan: which tensors are quantized, and which share a range.
-        overrides: estimators by tensor name or shell pattern. A name goes before every pattern, a longer pattern before
-            a shorter one; what is said of one tensor holds for all that share its range.
+        overrides: estimators by tensor name or shell pattern, see ``choose_bits``.
         default: for all others.
         constants: names of the weights and biases, to say why they are none of the tensors.
 
@@ -27,30 +44,48 @@ def choose_estimators(
         CalibrationError: a name or pattern fits no tensor whose range is estimated, or two of them contradict each
             other.
     """
-    free = {name: group for name, group in plan.group.items() if name in plan.points and group not in plan.pinned}
     chosen = {plan.group[name]: default for name in plan.observed}
-    said: dict[str, tuple[tuple[bool, int], str, str]] = {}  # by group: how specific, key, estimator
-    for key, estimator in sorted(overrides.items()):
+    return {**chosen, **_by_group(plan, overrides, constants, _ESTIMATORS)}
+
+
+def choose_bits(plan: Plan, bits: Mapping[str, int], *, constants: Collection[str] = ()) -> dict[str, int]:
+    """Bits by group, for every group that something is said of.
+
+    Args:
+        plan: which tensors are quantized, and which share a range.
+        bits: by tensor name or shell pattern. A name goes before every pattern, a longer pattern before a shorter one;
+            what is said of one tensor holds for all that share its range.
+        constants: names of the weights and biases, to say why they are none of the tensors.
+
+    Raises:
+        CalibrationError: as ``choose_estimators``.
+    """
+    return _by_group(plan, bits, constants, _BITS)
+
+
+def _by_group(plan: Plan, said: Mapping[str, Value], constants: Collection[str], words: _Words) -> dict[str, Value]:
+    free = {name: group for name, group in plan.group.items() if name in plan.points and group not in plan.pinned}
+    found: dict[str, tuple[tuple[bool, int], str, Value]] = {}  # by group: how specific, key, value
+    for key, value in sorted(said.items()):
         fitting = [key] if key in free else [name for name in free if fnmatchcase(name, key)]
         if not fitting:
-            raise CalibrationError(_unfit(key, plan, constants), hint=_HINT)
+            raise CalibrationError(_unfit(key, plan, constants, words), hint=_HINT)
         rank = (key in free, 0 if key in free else len(key))
         for group in {free[name] for name in fitting}:
-            old = said.get(group)
-            if old is not None and old[0] == rank and old[2] != estimator:
+            old = found.get(group)
+            if old is not None and old[0] == rank and old[2] != value:
                 raise CalibrationError(
-                    f"'{old[1]}' and '{key}' share one range, and get two estimators: {old[2]} and {estimator}",
+                    f"'{old[1]}' and '{key}' share one range, and get two {words.several}: {old[2]} and {value}",
                     hint="give both the same",
                 )
             if old is None or old[0] <= rank:
-                said[group] = (rank, key, estimator)
-    chosen.update({group: estimator for group, (_, _, estimator) in said.items()})
-    return chosen
+                found[group] = (rank, key, value)
+    return {group: value for group, (_, _, value) in found.items()}
 
 
-def _unfit(key: str, plan: Plan, constants: Collection[str]) -> str:
+def _unfit(key: str, plan: Plan, constants: Collection[str], words: _Words) -> str:
     if plan.group.get(key) in plan.pinned:
-        return f"'{key}' holds pixels: its range is theirs, and no estimator decides it"
+        return f"'{key}' holds pixels: {words.pixels}"
     if key in constants:
-        return f"'{key}' is a constant of the model: only ranges of activations are estimated"
+        return f"'{key}' is a constant of the model: {words.constants}"
     return f"the model has no quantized tensor '{key}'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from toolchain.errors import CalibrationError
 from toolchain.frontend.model import UNBOUNDED_HALO
-from toolchain.quantize.arithmetic import Quantization
+from toolchain.quantize.arithmetic import BITS, WIDE_BITS, Quantization
 from toolchain.quantize.calibrate import measure_ranges
 from toolchain.quantize.crops import CropSet, cut_crops, stress
 from toolchain.quantize.describe import describe
@@ -19,21 +19,28 @@ from toolchain.quantize.equalize import equalize, find_sites, measure_channels, 
 from toolchain.quantize.estimators import Range
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.graph import GraphView
+from toolchain.quantize.overrides import choose_bits
 from toolchain.quantize.plan import Plan, make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
-from toolchain.quantize.recipe import ImageRecipe, Recipe, RepresentativeRecipe
+from toolchain.quantize.recipe import BudgetRecipe, ImageRecipe, Recipe, RepresentativeRecipe
 from toolchain.quantize.reconstruct import reconstruct
 from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import Settings
 from toolchain.quantize.weights import OUTPUT, QuantizedWeight, channel_rows, round_weight, safe_scale, scale_by
+from toolchain.quantize.widen import choose_wide, output_psnr
 
 if TYPE_CHECKING:
+    import onnx
+
     from toolchain.frontend import SRModel
+
+_HEADROOM = 1.5
+"""The range of a tensor of 16 bits, over what was seen of it."""
 
 
 def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings | None = None) -> QuantizedModel:
-    """Quantize a normalized float network to 8 bits.
+    """Quantize a normalized float network to 8 bits, some of its tensors to 16 where ``settings`` say so.
 
     Args:
         sr: the network, its final clip already taken off.
@@ -41,7 +48,9 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
         settings: see ``Settings``; equal inputs give equal bytes.
 
     Raises:
-        CalibrationError: the photos cannot be used, or the network gives NaN or infinity on them.
+        CalibrationError: the photos cannot be used, the network gives NaN or infinity on them, or ``settings`` name
+            tensors that it does not have.
+        ModelError: the sums of a convolution that reads a tensor of 16 bits could overflow.
     """
     settings = settings or Settings()
     crops = cut_crops(
@@ -61,35 +70,34 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
         channels = measure_channels(sr, sites, varied, settings.activations)
         sr = equalize(sr, sites, channels, widening(len(crops.sources)))
     plan = make_plan(sr)
+    bits = choose_bits(plan, settings.bits, constants=GraphView(sr.model).constants)
     ranges = measure_ranges(sr, plan, [*varied, *changed], settings.overrides, settings.activations)
-    quantizations = {group: _quantization(found, sr.value_range) for group, found in ranges.items()}
-    quantizations.update(dict.fromkeys(plan.pinned, pixel_quantization(sr.value_range)))
-    weights, biases = round_weights(sr, plan, quantizations, settings.weights)
-    model = write_qdq(sr, plan, quantizations, weights, biases)
-    if settings.reconstruct or settings.correct_bias:
-        better = reconstruct(
-            sr,
-            plan,
-            model,
-            weights,
-            biases,
-            crops.crops,
-            seed=settings.seed,
-            only_biases=not settings.reconstruct,
-            keep_scales=settings.weights != OUTPUT,
+
+    def rounded(bits: Mapping[str, int]) -> QuantizedModel:
+        found = _round(sr, plan, ranges, bits, crops.crops, settings)
+        recipe = Recipe(
+            model=sr.name,
+            settings={
+                **asdict(settings),
+                "overrides": dict(sorted(settings.overrides.items())),
+                "bits": dict(sorted(settings.bits.items())),
+            },
+            tensors=describe(plan, found.quantizations, ranges, found.weights, found.biases, source=_source(settings)),
+            images=tuple(ImageRecipe(s.index, s.width, s.height, s.sha256) for s in crops.sources),
+            representative=_proof(tamed) if tamed else None,
+            changes=tuple(sr.changes),
+            warnings=crops.warnings + (_unproved(tamed) if tamed else ()) + _constant(ranges),
         )
-        weights, biases = better.weights, better.biases
-        model = write_qdq(sr, plan, quantizations, weights, biases)
-    recipe = Recipe(
-        model=sr.name,
-        settings={**asdict(settings), "overrides": dict(sorted(settings.overrides.items()))},
-        tensors=describe(plan, quantizations, ranges, weights, biases, source=_source(settings)),
-        images=tuple(ImageRecipe(s.index, s.width, s.height, s.sha256) for s in crops.sources),
-        representative=_proof(tamed) if tamed else None,
-        changes=tuple(sr.changes),
-        warnings=crops.warnings + (_unproved(tamed) if tamed else ()) + _constant(ranges),
-    )
-    return QuantizedModel(model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo, sr)
+        return QuantizedModel(found.model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo, sr)
+
+    model = rounded(bits)
+    if not settings.budget:
+        return model
+    chosen = choose_wide(model, plan, settings.budget, frozenset(bits), crops.crops)
+    wide = rounded({**bits, **{plan.group[item.name]: WIDE_BITS for item in chosen}}) if chosen else model
+    before, after = (output_psnr(one, crops.crops) for one in (model, wide))
+    budget = BudgetRecipe(settings.budget, sum(item.macs for item in chosen), before, after, chosen)
+    return replace(wide, recipe=replace(wide.recipe, budget=budget))
 
 
 def _tamed(sr: SRModel, crops: CropSet, settings: Settings) -> RepresentativeSet | None:
@@ -107,8 +115,53 @@ def _source(settings: Settings) -> str:
     return "+".join(name for name, used in parts if used)
 
 
-def _quantization(found: Range, value_range: tuple[float, float]) -> Quantization:
-    return Quantization.of_range(found.low, found.high, fallback=value_range[1] - value_range[0])
+@dataclass(frozen=True)
+class _Rounded:
+    """A network in integers: canonical QDQ, quantizations by group, weights and biases by convolution output."""
+
+    model: onnx.ModelProto
+    quantizations: dict[str, Quantization]
+    weights: dict[str, QuantizedWeight]
+    biases: dict[str, NDArray[np.float32]]
+
+
+def _round(
+    sr: SRModel,
+    plan: Plan,
+    ranges: Mapping[str, Range],
+    bits: Mapping[str, int],
+    crops: Sequence[NDArray[np.uint8]],
+    settings: Settings,
+) -> _Rounded:
+    quantizations = {
+        group: _quantization(found, sr.value_range, bits.get(group, BITS)) for group, found in ranges.items()
+    }
+    quantizations.update(dict.fromkeys(plan.pinned, pixel_quantization(sr.value_range)))
+    weights, biases = round_weights(sr, plan, quantizations, settings.weights)
+    model = write_qdq(sr, plan, quantizations, weights, biases)
+    if settings.reconstruct or settings.correct_bias:
+        better = reconstruct(
+            sr,
+            plan,
+            model,
+            weights,
+            biases,
+            crops,
+            seed=settings.seed,
+            only_biases=not settings.reconstruct,
+            keep_scales=settings.weights != OUTPUT,
+        )
+        weights, biases = better.weights, better.biases
+        model = write_qdq(sr, plan, quantizations, weights, biases)
+    return _Rounded(model, quantizations, weights, biases)
+
+
+def _quantization(found: Range, value_range: tuple[float, float], bits: int) -> Quantization:
+    low, high = found.low, found.high
+    if bits != BITS:
+        # No value need saturate where codes are plenty.
+        low, high = min(low, _HEADROOM * found.seen_low), max(high, _HEADROOM * found.seen_high)
+    return Quantization.of_range(low, high, fallback=value_range[1] - value_range[0], bits=bits)
 
 
 def round_weights(

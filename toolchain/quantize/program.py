@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from toolchain.errors import ModelError
-from toolchain.quantize.arithmetic import Activation, Quantization
+from toolchain.quantize.arithmetic import BITS, Activation, Quantization
 from toolchain.quantize.convolve import Convolution
 from toolchain.quantize.graph import GraphView, attributes
 
@@ -24,7 +24,7 @@ ACTIVATIONS = ("Relu", "PRelu", "LeakyRelu", "Clip")
 
 @dataclass(frozen=True)
 class Codes:
-    """A tensor of uint8 codes by name, and how they are read."""
+    """A tensor of codes by name, and how they are read."""
 
     name: str
     quantization: Quantization
@@ -127,7 +127,7 @@ class _Parser:
             elif node.op_type == "DepthToSpace" and node.input[0] in self.codes:
                 steps.append(self._shuffle(node))
         result = self.codes.get(self.view.output)
-        if result is None:
+        if result is None or result.quantization.bits != BITS:
             raise ModelError(f"the output '{self.view.output}' of the quantized model is not made of uint8 codes")
         return Program(tuple(steps), result)
 
@@ -135,9 +135,9 @@ class _Parser:
         constants = self.view.constants
         scale = constants[node.input[1]]
         zero = constants.get(node.input[2]) if len(node.input) > 2 else np.zeros((), np.uint8)
-        if zero is None or zero.dtype != np.uint8 or scale.size != 1:
-            raise ModelError(f"'{node.input[0]}' is not quantized per tensor to uint8")
-        return Quantization(float(scale.reshape(())), int(zero.reshape(())))
+        if zero is None or zero.dtype not in (np.uint8, np.uint16) or scale.size != 1:
+            raise ModelError(f"'{node.input[0]}' is not quantized per tensor to uint8 or uint16")
+        return Quantization(float(scale.reshape(())), int(zero.reshape(())), 8 * zero.dtype.itemsize)
 
     def _kernel(self, node: onnx.NodeProto) -> Step:
         out = Codes(node.output[0], self._quantization(node))
@@ -213,7 +213,7 @@ class _Parser:
             transposed=transposed,
             growth=tuple(settings.get("output_padding", (0, 0))),
         )
-        convolution.check(source.quantization.zero)
+        convolution.check(source.quantization.zero, source.quantization.most, f"the convolution '{node.output[0]}'")
         # One scale for all, one per channel, or (grouped, transposed) one per channel of a group.
         scale = self.view.constants[weight_node.input[1]].astype(np.float32).reshape(-1)
         scale = np.tile(scale, outputs // len(scale))

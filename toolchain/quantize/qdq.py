@@ -1,27 +1,29 @@
-"""Writes the canonical QDQ model: standard ONNX, opset 17.
+"""Writes the canonical QDQ model: standard ONNX, opset 17, or 21 where a tensor is kept at 16 bits.
 
-Activations are uint8, weights int8 per output channel, biases int32. Every point of the plan becomes QuantizeLinear ->
-DequantizeLinear; its readers read the latter. The last quantization is the pixels' own, so that integer saturation does
-what a final clip would do.
+Activations are uint8 or uint16, weights int8 per output channel, biases int32. Every point of the plan becomes
+QuantizeLinear -> DequantizeLinear; its readers read the latter. The last quantization is the pixels' own, so that
+integer saturation does what a final clip would do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper, numpy_helper, version_converter
 
-from toolchain.errors import CalibrationError
-from toolchain.quantize.arithmetic import Quantization
+from toolchain.errors import CalibrationError, ModelError
+from toolchain.quantize.arithmetic import BITS, Quantization
 from toolchain.quantize.graph import Array, GraphView
 from toolchain.quantize.plan import Plan
 from toolchain.quantize.weights import QuantizedWeight, bias_scale, round_bias
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
+
+_WIDE_OPSET, _WIDE_IR = 21, 10
 
 
 def pixel_quantization(value_range: tuple[float, float]) -> Quantization:
@@ -47,6 +49,7 @@ def write_qdq(
 
     Raises:
         CalibrationError: a group has no quantization.
+        ModelError: a tensor is kept at 16 bits, and an operator cannot be expressed in opset 21.
     """
     return _Writer(sr, plan, quantizations).write(weights, biases)
 
@@ -75,6 +78,7 @@ class _Writer:
         missing = sorted({plan.group[point] for point in plan.points} - set(self.quantizations))
         if missing:
             raise CalibrationError(f"no range is known for the tensor '{missing[0]}'")
+        self.given = for_bits(sr.model, [quantization.bits for quantization in self.quantizations.values()])
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
@@ -82,7 +86,7 @@ class _Writer:
         points = set(self.plan.points)
         self._point(self.view.input)
         names = name_weights(self.plan)
-        for original in self.sr.model.graph.node:
+        for original in self.given.graph.node:
             node = onnx.NodeProto()
             node.CopyFrom(original)
             for index, name in enumerate(node.input):
@@ -116,7 +120,7 @@ class _Writer:
         quantization = self._of(tensor)
         last = tensor == self.view.output
         scale = self._constant(f"{tensor}_scale", np.asarray(quantization.scale, np.float32))
-        zero = self._constant(f"{tensor}_zero_point", np.asarray(quantization.zero, np.uint8))
+        zero = self._constant(f"{tensor}_zero_point", np.asarray(quantization.zero, quantization.dtype))
         codes = f"{tensor}_quantized"
         self._node("QuantizeLinear", [float_end(tensor) if last else tensor, scale, zero], codes)
         self._node("DequantizeLinear", [codes, scale, zero], tensor if last else f"{tensor}_dequantized")
@@ -137,7 +141,7 @@ class _Writer:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=f"{output}_{kind}", **settings))
 
     def _model(self) -> onnx.ModelProto:
-        given = self.sr.model
+        given = self.given
         read = {name for node in self.nodes for name in node.input}
         kept = [item for item in given.graph.initializer if item.name in read]
         graph = helper.make_graph(
@@ -150,3 +154,22 @@ class _Writer:
         model = helper.make_model(graph, opset_imports=given.opset_import, producer_name="clipfree")
         model.ir_version = min(given.ir_version, 10)
         return model
+
+
+def for_bits(model: onnx.ModelProto, bits: Collection[int]) -> onnx.ModelProto:
+    """The model in an opset whose QuantizeLinear knows codes of so many bits.
+
+    Raises:
+        ModelError: an operator of the model cannot be expressed in it.
+    """
+    if set(bits) <= {BITS}:
+        return model
+    try:
+        raised: onnx.ModelProto = version_converter.convert_version(model, _WIDE_OPSET)
+    except Exception as error:  # the converter throws RuntimeError, but also what pybind makes of C++ exceptions
+        raise ModelError(
+            f"a tensor of 16 bits wants opset {_WIDE_OPSET}, to which the model cannot be converted: {error}",
+            hint="leave all tensors at 8 bits",
+        ) from error
+    raised.ir_version = _WIDE_IR
+    return raised

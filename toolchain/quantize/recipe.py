@@ -7,6 +7,8 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from toolchain.errors import CalibrationError
 
 VERSION = 1
@@ -19,7 +21,7 @@ class TensorRecipe:
     Attributes:
         name: the tensor's name in the normalized float model.
         role: "activation", "weight" or "bias".
-        dtype: "uint8", "int8" or "int32".
+        dtype: "uint8", or "uint16" where it was kept at 16 bits; "int8", "int32".
         scale: float32 values; one, or one per output channel.
         zero_point: one, or one per output channel.
         axis: the channels' axis; None per tensor.
@@ -38,6 +40,11 @@ class TensorRecipe:
     source: str
     low: float | None = None
     high: float | None = None
+
+    @property
+    def bits(self) -> int:
+        """Of a code."""
+        return 8 * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,50 @@ class RepresentativeRecipe:
 
 
 @dataclass(frozen=True)
+class WideRecipe:
+    """A tensor that the budget was spent on, with those that share its range.
+
+    Attributes:
+        name: of the tensor.
+        macs: multiply-accumulates that it adds, in percent of the network's.
+        psnr: of the output against the float network's in dB, expected with it and those chosen before it.
+    """
+
+    name: str
+    macs: float
+    psnr: float
+
+
+@dataclass(frozen=True)
+class BudgetRecipe:
+    """How a budget for tensors of 16 bits was spent.
+
+    Attributes:
+        percent: of the network's multiply-accumulates that might be added.
+        spent: that were.
+        before: PSNR of the output against the float network's on the calibration photos without them, in dB.
+        after: the same with them.
+        chosen: the tensors, in the order of what they gain for their cost.
+    """
+
+    percent: float
+    spent: float
+    before: float
+    after: float
+    chosen: tuple[WideRecipe, ...]
+
+    def __str__(self) -> str:
+        """For people."""
+        names = ", ".join(f"{item.name} ({item.macs:.1f} %)" for item in self.chosen)
+        if not names:
+            return f"no tensor is worth 16 bits within {self.percent:g} % more multiply-accumulates"
+        return (
+            f"chosen for 16 bits: {names}; {self.spent:.1f} of {self.percent:g} % spent, "
+            f"{self.before:.2f} -> {self.after:.2f} dB against the float network"
+        )
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything needed to understand, and with the same photos repeat, a quantization."""
 
@@ -72,6 +123,7 @@ class Recipe:
     tensors: tuple[TensorRecipe, ...]
     images: tuple[ImageRecipe, ...] = ()
     representative: RepresentativeRecipe | None = None
+    budget: BudgetRecipe | None = None
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     version: int = VERSION
@@ -101,6 +153,9 @@ class Recipe:
             data["images"] = tuple(_read(ImageRecipe, item) for item in data["images"])
             if data["representative"] is not None:
                 data["representative"] = _read(RepresentativeRecipe, data["representative"])
+            if data.get("budget") is not None:
+                chosen = tuple(_read(WideRecipe, item) for item in data["budget"]["chosen"])
+                data["budget"] = _read(BudgetRecipe, {**data["budget"], "chosen": chosen})
             recipe: Recipe = _read(cls, data)
         except (KeyError, TypeError) as error:
             raise CalibrationError(f"the recipe is damaged: {error}", hint="quantize the model again") from error

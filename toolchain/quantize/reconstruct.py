@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from toolchain.quantize.arithmetic import CodeArray
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.graph import Array, GraphView
 from toolchain.quantize.plan import Plan
@@ -74,7 +75,7 @@ def reconstruct(
     places = _Places(crops, seed)
     targets = _targets(sr, plan, crops, places)
     better, corrected = dict(weights), dict(biases)
-    values: list[dict[str, NDArray[np.uint8]]] = [{} for _ in crops]
+    values: list[dict[str, CodeArray]] = [{} for _ in crops]
     dead = last_use(program.steps)
     for index, original in enumerate(program.steps):
         step = original
@@ -121,7 +122,7 @@ class _Places:
         rows, columns = self.rows_columns(picture, *values.shape[1:])
         return values[:, rows, columns]
 
-    def columns(self, codes: Sequence[NDArray[np.uint8]], step: ConvStep) -> NDArray[np.float32]:
+    def columns(self, codes: Sequence[CodeArray], step: ConvStep) -> NDArray[np.float32]:
         """What the weights of one output pixel meet, as real numbers: (C * kh * kw, pixels of all pictures)."""
         convolution, source = step.convolution, step.source.quantization
         kh, kw = convolution.weight.shape[2:]
@@ -152,7 +153,7 @@ def _targets(
 
 
 def _mean_error(
-    step: ConvStep, codes: Sequence[NDArray[np.uint8]], target: NDArray[np.float32], places: _Places
+    step: ConvStep, codes: Sequence[CodeArray], target: NDArray[np.float32], places: _Places
 ) -> NDArray[np.float64]:
     """By how much the integer convolution falls short of the target on average, (O,)."""
     convolution, source = step.convolution, step.source.quantization

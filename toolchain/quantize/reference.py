@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from toolchain.errors import InputError
-from toolchain.quantize.arithmetic import activate, finish, multiplier, requantize, scaled
+from toolchain.quantize.arithmetic import CodeArray, activate, finish, multiplier, requantize, scaled
 from toolchain.quantize.program import (
     AddStep,
     Codes,
@@ -36,9 +36,9 @@ class IntegerReference:
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Upscale ``pixels``, u8 (h, w, C), to u8 (h * scale, w * scale, C)."""
         values = self._execute(pixels, keep=False)
-        return np.ascontiguousarray(values[self.program.result.name].transpose(1, 2, 0))
+        return np.ascontiguousarray(values[self.program.result.name].transpose(1, 2, 0), np.uint8)
 
-    def tensors(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+    def tensors(self, pixels: NDArray[np.uint8]) -> dict[str, CodeArray]:
         """What every QuantizeLinear gives for ``pixels``, u8 (h, w, C): codes (1, C, h, w) by its output's name."""
         values = self._execute(pixels, keep=True)
         return {
@@ -47,12 +47,12 @@ class IntegerReference:
             if not isinstance(step, ShuffleStep)
         }
 
-    def _execute(self, pixels: NDArray[np.uint8], *, keep: bool) -> dict[str, NDArray[np.uint8]]:
+    def _execute(self, pixels: NDArray[np.uint8], *, keep: bool) -> dict[str, CodeArray]:
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != self._channels:
             raise InputError(
                 f"the model takes uint8 pixels (height, width, {self._channels}), not {pixels.dtype} {pixels.shape}"
             )
-        values: dict[str, NDArray[np.uint8]] = {}
+        values: dict[str, CodeArray] = {}
         for index, step in enumerate(self.program.steps):
             values[step.out.name] = run_step(step, values, pixels)
             if not keep:
@@ -62,7 +62,7 @@ class IntegerReference:
         return values
 
 
-def run_step(step: Step, values: dict[str, NDArray[np.uint8]], pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def run_step(step: Step, values: dict[str, CodeArray], pixels: NDArray[np.uint8]) -> CodeArray:
     """The codes (C, h, w) that one kernel makes of ``values``, by name; ``pixels`` (h, w, C) are for the first one."""
     if isinstance(step, InputStep):
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
@@ -80,16 +80,16 @@ def run_step(step: Step, values: dict[str, NDArray[np.uint8]], pixels: NDArray[n
     return _float(step, values)
 
 
-def _operand(codes: Codes, values: dict[str, NDArray[np.uint8]], scale_out: float) -> NDArray[np.float32]:
+def _operand(codes: Codes, values: dict[str, CodeArray], scale_out: float) -> NDArray[np.float32]:
     factor = multiplier(codes.quantization.scale, 1.0, scale_out)
     return scaled(values[codes.name], codes.quantization.zero, factor)
 
 
-def _convolution(step: ConvStep, values: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def _convolution(step: ConvStep, values: dict[str, CodeArray]) -> CodeArray:
     given, out = step.source.quantization, step.out.quantization
     codes = values[step.source.name]
     factor = multiplier(given.scale, step.weight_scale, out.scale).reshape(-1, 1, 1)
-    result = np.empty((step.convolution.outputs, *step.convolution.output_size(*codes.shape[1:])), np.uint8)
+    result = np.empty((step.convolution.outputs, *step.convolution.output_size(*codes.shape[1:])), out.dtype)
     for rows, sums in step.convolution.bands(codes, given.zero):
         real = sums.astype(np.float32) * factor
         if step.first is not None:
@@ -103,7 +103,7 @@ def _convolution(step: ConvStep, values: dict[str, NDArray[np.uint8]]) -> NDArra
     return result
 
 
-def _float(step: FloatStep, values: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def _float(step: FloatStep, values: dict[str, CodeArray]) -> CodeArray:
     feeds = {name: codes.quantization.dequantize(values[codes.name])[None] for name, codes in step.sources}
     with np.errstate(all="ignore"):  # its Sigmoid computes branches that it does not take
         values_out = np.asarray(step.evaluator.run(None, feeds)[0])
@@ -111,7 +111,7 @@ def _float(step: FloatStep, values: dict[str, NDArray[np.uint8]]) -> NDArray[np.
     return codes.reshape(codes.shape[1:])
 
 
-def depth_to_space(codes: NDArray[np.uint8], block: int, mode: str) -> NDArray[np.uint8]:
+def depth_to_space(codes: CodeArray, block: int, mode: str) -> CodeArray:
     """ONNX's DepthToSpace of (C * block**2, h, w), for one image."""
     channels, height, width = codes.shape
     depth = channels // (block * block)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from toolchain.errors import CalibrationError
+from toolchain.quantize.arithmetic import BITS, WIDE_BITS
 from toolchain.quantize.estimators import make_estimator
 from toolchain.quantize.weights import OUTPUT, scale_by
 
@@ -20,6 +22,9 @@ class Settings:
         weights: what decides the range of each output channel's weights: "output", least error of what the layer gives
             on the calibration images; or "mse", "minmax", "percentile:P" of the weights, see ``weights.scale_by``.
         overrides: estimators by tensor name or pattern, where they differ from ``activations``.
+        bits: 8 or 16 by tensor name or pattern, for inner tensors; 8 where nothing is said.
+        budget: multiply-accumulates, in percent of the network's, that may be added for further tensors of 16 bits,
+            chosen by what they gain; None or 0: none.
         crop: longest side of a calibration crop in pixels.
         crops_per_image: crops of each photo; every second one from the photo shrunk by the network's scale.
         seed: where crops are cut.
@@ -33,6 +38,8 @@ class Settings:
     activations: str = "percentile"
     weights: str = OUTPUT
     overrides: Mapping[str, str] = field(default_factory=dict)
+    bits: Mapping[str, int] = field(default_factory=dict)
+    budget: float | None = None
     crop: int = 128
     crops_per_image: int = 4
     seed: int = 0
@@ -47,5 +54,12 @@ class Settings:
         for name in (self.activations, *self.overrides.values()):
             make_estimator(name)
         scale_by(self.weights)
+        for name, bits in self.bits.items():
+            if bits not in (BITS, WIDE_BITS):
+                raise CalibrationError(f"'{name}' cannot have {bits} bits", hint=f"say {BITS} or {WIDE_BITS}")
+        if self.budget is not None and not 0 <= self.budget < math.inf:
+            raise CalibrationError(
+                f"a budget of {self.budget:g} % is none", hint="say by how many percent work may grow, such as 10"
+            )
         if self.crop < 1 or self.crops_per_image < 1 or self.seed < 0:
             raise CalibrationError("crop and crops_per_image must be at least 1, seed at least 0")

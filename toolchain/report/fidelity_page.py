@@ -90,8 +90,8 @@ def _tensors(tensors: list[Document]) -> str:
     )
     chart = svg.lines([tensor["name"] for tensor in finite], series, "dB") if finite else ""
     head = (
-        "<tr><th></th><th>tensor</th><th>by</th><th>range of the codes</th><th>seen</th><th>SQNR</th><th>own SQNR</th>"
-        "<th>cosine</th><th>saturated</th><th>codes used</th><th>codes 0..255 (√)</th></tr>"
+        "<tr><th></th><th>tensor</th><th>bits</th><th>by</th><th>range of the codes</th><th>seen</th><th>SQNR</th>"
+        "<th>own SQNR</th><th>cosine</th><th>saturated</th><th>codes used</th><th>first to last code (√)</th></tr>"
     )
     rows = "".join(_row(index, tensor) for index, tensor in enumerate(tensors))
     return (
@@ -113,7 +113,7 @@ def _row(index: int, tensor: Document) -> str:
     ]
     return (
         f"<tr><td>{index + 1}</td><td>{escape(tensor['name'])} ({escape(tensor['operator'])})</td>"
-        f"<td>{escape(tensor['estimator'])}</td><td>{tensor['low']:.4g}..{tensor['high']:.4g}</td>"
+        f"<td>{tensor['bits']}</td><td>{escape(tensor['estimator'])}</td><td>{tensor['low']:.4g}..{tensor['high']:.4g}</td>"
         f"<td>{tensor['seen_low']:.4g}..{tensor['seen_high']:.4g}</td>{''.join(cells)}"
         f"<td>{svg.histogram(tensor['histogram'])}</td></tr>"
     )

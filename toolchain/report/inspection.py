@@ -55,6 +55,7 @@ class Inspection:
         changes: one line for each normalization that changed something.
         collapse: what merging linear branches did; None if there was nothing to merge.
         proof: what holds of its integers for every picture; None of a float network, which has none yet.
+        wide: the tensors of 16 bits and what they cost, for people; empty without any.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Inspection:
     changes: tuple[str, ...]
     collapse: Collapse | None
     proof: Proof | None = None
+    wide: str = ""
 
 
 def inspect_model(path: Path, *, value_range: str | None = None) -> Inspection:
@@ -138,6 +140,7 @@ def _inspection(
         operators=network.operators,
         changes=changes,
         collapse=_collapse(network, merges) if merges else None,
+        wide=network.describe_wide(),
     )
 
 

@@ -23,6 +23,7 @@ class Layer:
         weight: shape of its weight.
         groups: of channels.
         macs_per_pixel: multiply-accumulates per input pixel of the network.
+        bits: of the codes it reads; None if they are floats.
     """
 
     name: str
@@ -30,16 +31,20 @@ class Layer:
     weight: tuple[int, ...]
     groups: int
     macs_per_pixel: float
+    bits: int | None = None
 
 
 @dataclass(frozen=True)
 class QuantizedTensor:
-    """An activation of a QDQ graph: value = (code - zero_point) * scale, ``channels`` of them per position."""
+    """An activation of a QDQ graph: value = (code - zero_point) * scale, ``channels`` of them per position, each a code
+    of ``bits`` bits.
+    """
 
     name: str
     channels: int
     scale: float
     zero_point: int
+    bits: int = 8
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ class Network:
         layers: its convolutions in order.
         parameters: weights and biases of the convolutions.
         operators: how often each operator stands in the graph, sorted by name.
-        peak_values_per_pixel: activation values alive at once, per input pixel, when each is freed after its last use.
+        peak_values_per_pixel: activation values alive at once, per input pixel, when each is freed after its last use;
+            one of 16 bits counts twice.
         tensors: the quantized activations; empty for a float network.
     """
 
@@ -64,6 +70,23 @@ class Network:
     def macs_per_pixel(self) -> float:
         """Multiply-accumulates per input pixel."""
         return sum(layer.macs_per_pixel for layer in self.layers)
+
+    @property
+    def doubled_per_pixel(self) -> float:
+        """Those of them that take two, because they read codes of 16 bits."""
+        return sum(layer.macs_per_pixel for layer in self.layers if layer.bits == 16)
+
+    @property
+    def wide(self) -> tuple[str, ...]:
+        """The tensors of 16 bits, by the names they have in the float network."""
+        return tuple(tensor.name.removesuffix("_quantized") for tensor in self.tensors if tensor.bits == 16)
+
+    def describe_wide(self) -> str:
+        """The tensors of 16 bits and what they cost, for people; empty without any."""
+        if not self.wide:
+            return ""
+        share = self.doubled_per_pixel / self.macs_per_pixel if self.macs_per_pixel else 0.0
+        return f"16 bits: {', '.join(self.wide)}; {share:.1%} more multiply-accumulates"
 
 
 def describe_network(model: onnx.ModelProto) -> Network:
@@ -90,13 +113,16 @@ def describe_network(model: onnx.ModelProto) -> Network:
         # Conv: each output value takes Cin/g * k * k products; ConvTranspose: each input value makes Cout/g * k * k.
         positions = shapes.get(node.output[0] if node.op_type == "Conv" else node.input[0], ())
         macs = float(np.prod(positions)) * float(np.prod(weight[1:])) / _SIDE**2 if positions and weight else 0.0
-        layers.append(Layer(node.output[0], node.op_type, weight, groups, macs))
+        given = makers.get(node.input[0])
+        bits = _bits(constants, given) if given is not None and given.op_type == "DequantizeLinear" else None
+        layers.append(Layer(node.output[0], node.op_type, weight, groups, macs, bits))
     counts: dict[str, int] = {}
     for node in graph.node:
         counts[node.op_type] = counts.get(node.op_type, 0) + 1
     tensors = tuple(
         QuantizedTensor(node.output[0], _channels(shapes, node.output[0]),
-                        _scalar(constants, node.input[1]), int(_scalar(constants, node.input[2])))
+                        _scalar(constants, node.input[1]), int(_scalar(constants, node.input[2])),
+                        _bits(constants, node))
         for node in graph.node if _quantizes_activation(node, constants)
     )  # fmt: skip
     return Network(tuple(layers), parameters, tuple(sorted(counts.items())), _peak(graph, shapes, constants), tensors)
@@ -139,6 +165,12 @@ def _scalar(constants: dict[str, onnx.TensorProto], name: str) -> float:
     return float(numpy_helper.to_array(constants[name]).reshape(-1)[0]) if name in constants else 0.0
 
 
+def _bits(constants: dict[str, onnx.TensorProto], node: onnx.NodeProto) -> int:
+    """Of the codes that a QuantizeLinear makes or a DequantizeLinear reads."""
+    zero = constants.get(node.input[2]) if len(node.input) > 2 else None
+    return 16 if zero is not None and zero.data_type == onnx.TensorProto.UINT16 else 8
+
+
 def _quantizes_activation(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> bool:
     return node.op_type == "QuantizeLinear" and node.input[0] not in constants and len(node.input) > 2
 
@@ -166,8 +198,9 @@ def _peak(graph: onnx.GraphProto, shapes: dict[str, tuple[int, ...]], constants:
         for name in stored.get(value.name, ()):
             last[name] = len(graph.node)
     change = np.zeros(len(graph.node) + 2)
+    wide = {node.output[0] for node in graph.node if node.op_type == "QuantizeLinear" and _bits(constants, node) == 16}
     for name, step in born.items():
-        size = float(np.prod(shapes.get(name, (0,)))) / _SIDE**2
+        size = float(np.prod(shapes.get(name, (0,)))) / _SIDE**2 * (1 + (name in wide))
         change[step] += size
         change[last[name] + 1] -= size
     return float(np.max(np.cumsum(change)))

@@ -38,12 +38,13 @@ def standalone(conv: Conv, geometry: Geometry, dot: Dot, tile: Tile) -> Any:
     sch = Schedule(tvm.IRModule({ROWS: kernel}))
     schedule_conv(sch, conv, tile, dot, function=ROWS)
     residual, pixels = conv.requantize.residual, conv.pixels
-    operands = [Tensor(conv.source.total, 0)]
+    operands = [Tensor(conv.source.total, 0, wide=conv.source.wide)]
     reads = [Read(0, conv.pads[0], conv.reach[0] - conv.pads[0])]
     if residual is not None:
-        operands.append(Tensor(residual.view.total, residual.zero_point))
+        operands.append(Tensor(residual.view.total, residual.zero_point, wide=residual.view.wide))
         reads.append(Read(1))
-    result: Tensor | Picture = Tensor(conv.target.total, conv.requantize.zero_point)
+    target = conv.target
+    result: Tensor | Picture = Tensor(target.total, conv.requantize.zero_point, wide=target.wide)
     if pixels is not None:
         result = Picture(pixels.channels, pixels.scale)
     call = Call(ROWS, Step(tuple(reads), None if pixels else 2), template.constants(conv, dot),

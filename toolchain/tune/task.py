@@ -86,7 +86,8 @@ def tasks_of(
 
 def normal(conv: Conv) -> Conv:
     """``conv`` without what does not change its speed: the values of its quantization, its place in larger buffers,
-    on which sides it pads, and the order of a pixel shuffle.
+    on which sides it pads, and the order of a pixel shuffle; and as if all codes had 8 bits: sums over two bytes take
+    the tiles of sums over one.
     """
     given = conv.requantize
     inner = given.inner and (0.0, float("inf") if given.inner[1] == float("inf") else 64.0)

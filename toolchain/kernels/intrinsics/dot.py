@@ -86,13 +86,16 @@ class Dot:
         """
         return channel // self.together, channel % self.together * PACK + weight_position(k, self.paired)
 
-    def folded(self, bias: Integers, weights: Integers, zero_point: int) -> npt.NDArray[np.int32]:
-        """Start values of the sums over codes as they are stored, given those over codes less ``zero_point``.
+    def folded(self, bias: Integers, weights: Integers, zero_point: int, *,
+               wide: bool = False) -> npt.NDArray[np.int32]:
+        """Start values of the sums over codes as they are stored, given those over codes less ``zero_point``; of
+        ``wide`` ones, codes of 16 bits, each byte of which is stored less ``offset``.
 
         They may wrap around: sums do so too, and end where they belong.
         """
         sums = weights.astype(np.int64).sum(axis=(1, 2, 3))
-        starts: npt.NDArray[np.int64] = bias.astype(np.int64) - (zero_point - self.offset) * sums
+        offset = self.offset * (257 if wide else 1)
+        starts: npt.NDArray[np.int64] = bias.astype(np.int64) - (zero_point - offset) * sums
         return starts.astype(np.int32)
 
 

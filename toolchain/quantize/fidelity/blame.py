@@ -39,6 +39,28 @@ class BlameReport:
     blames: tuple[Blame, ...]
 
 
+class OutputError:
+    """How far the output is from the float network's if some parts are quantized, by rounding in float32."""
+
+    def __init__(self, model: QuantizedModel, pictures: Sequence[NDArray[np.uint8]]) -> None:
+        """Run the float network of ``model`` on ``pictures``, u8 (h, w, C); ModelError where it is not known."""
+        self._model = model
+        self._feeds = [to_float(picture, model.value_range) for picture in pictures]
+        self._exact = self._outputs(())
+
+    def __call__(self, quantized: Iterable[Part]) -> float:
+        """The mean squared error, in grey levels, if just these parts are quantized."""
+        low, high = self._model.value_range
+        found = self._outputs(quantized)
+        total = sum(float(np.sum((one - other) ** 2)) for one, other in zip(found, self._exact, strict=True))
+        return (255 / (high - low)) ** 2 * total / sum(values.size for values in self._exact)
+
+    def _outputs(self, quantized: Iterable[Part]) -> list[NDArray[np.float64]]:
+        network = FloatModel(write_variant(self._model, frozenset(quantized)))
+        # A picture is shown clipped, whatever the network gives.
+        return [np.clip(network.run(feed).astype(np.float64), *self._model.value_range) for feed in self._feeds]
+
+
 def count_runs(model: QuantizedModel) -> int:
     """How many variants ``assign_blame`` runs."""
     return 2 * len(list_parts(model)) + 1
@@ -59,22 +81,7 @@ def assign_blame(
     """
     parts = list_parts(model)
     tell = progress or (lambda text, done: None)
-    low, high = model.value_range
-    feeds = [to_float(picture, model.value_range) for picture in pictures]
-
-    def outputs(quantized: Iterable[Part]) -> list[NDArray[np.float64]]:
-        network = FloatModel(write_variant(model, frozenset(quantized)))
-        # A picture is shown clipped, whatever the network gives.
-        return [np.clip(network.run(feed).astype(np.float64), low, high) for feed in feeds]
-
-    exact = outputs(())
-    grey = (255 / (high - low)) ** 2
-
-    def error(quantized: Iterable[Part]) -> float:
-        found = outputs(quantized)
-        total = sum(float(np.sum((one - other) ** 2)) for one, other in zip(found, exact, strict=True))
-        return grey * total / sum(values.size for values in exact)
-
+    error = OutputError(model, pictures)
     tell("everything quantized", 0)
     everything = error(parts)
     blames = []

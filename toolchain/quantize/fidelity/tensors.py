@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.quantize.arithmetic import Quantization
+from toolchain.quantize.arithmetic import CodeArray, Quantization
 from toolchain.quantize.fidelity.variants import balanced
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.graph import Array, GraphView
@@ -36,8 +36,9 @@ class TensorFidelity:
         own_sqnr: the same if only this tensor were rounded and saturated.
         cosine: similarity of float and integer values, 1 for the same direction.
         saturated: the share of float values that lie beyond the range by more than half a code.
-        used: the share of the 256 codes between the smallest and the largest that occur.
-        histogram: how the float values' codes are distributed, ``BINS`` shares of 4 codes each.
+        bits: of a code.
+        used: the share of the codes between the smallest and the largest that occur.
+        histogram: how the float values' codes are distributed, ``BINS`` shares of equally many codes.
     """
 
     name: str
@@ -49,6 +50,7 @@ class TensorFidelity:
     seen_high: float
     scale: float
     zero_point: int
+    bits: int
     sqnr: float
     own_sqnr: float
     cosine: float
@@ -76,7 +78,7 @@ def compare_tensors(
         item.name: item for item in model.recipe.tensors if item.role == "activation" and item.name != view.input
     }
     sums = {
-        name: _Sums(Quantization(item.scale[0], item.zero_point[0]), clipped=item.source == "pixels")
+        name: _Sums(Quantization(item.scale[0], item.zero_point[0], item.bits), clipped=item.source == "pixels")
         for name, item in recipes.items()
     }
     exact, integer = FloatModel(sr.model, tuple(sums)), IntegerReference(model.model)
@@ -100,9 +102,9 @@ class _Sums:
         self.low, self.high = math.inf, -math.inf
         self.count = self.saturated = 0
         self.signal = self.made = self.product = self.noise = self.own = 0.0
-        self.codes = np.zeros(256, np.int64)
+        self.codes = np.zeros(quantization.most + 1, np.int64)
 
-    def add(self, values: Array, codes: NDArray[np.uint8]) -> None:
+    def add(self, values: Array, codes: CodeArray) -> None:
         """Take in the float values and the integer network's codes of the same shape."""
         wide = values.astype(np.float64)
         self.low, self.high = min(self.low, float(wide.min())), max(self.high, float(wide.max()))
@@ -120,7 +122,7 @@ class _Sums:
         self.product += float(np.sum(wide * real))
         self.noise += float(np.sum((wide - real) ** 2))
         self.own += float(np.sum((wide - alone) ** 2))
-        self.codes += np.bincount(rounded.reshape(-1), minlength=256)
+        self.codes += np.bincount(rounded.reshape(-1), minlength=len(self.codes))
 
     def result(self, name: str, operator: str, estimator: str) -> TensorFidelity:
         """The figures of everything taken in."""
@@ -137,11 +139,12 @@ class _Sums:
             seen_high=self.high,
             scale=self.quantization.scale,
             zero_point=self.quantization.zero,
+            bits=self.quantization.bits,
             sqnr=decibels(self.signal, self.noise),
             own_sqnr=decibels(self.signal, self.own),
             cosine=self.product / length if length else 1.0,
             saturated=self.saturated / self.count,
-            used=float(met[-1] - met[0] + 1) / 256,
+            used=float(met[-1] - met[0] + 1) / len(self.codes),
             histogram=tuple(float(share) for share in shares),
         )
 

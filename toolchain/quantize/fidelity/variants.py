@@ -14,7 +14,7 @@ from toolchain.errors import ModelError
 from toolchain.frontend import SRModel
 from toolchain.quantize.graph import Array, GraphView
 from toolchain.quantize.plan import make_plan
-from toolchain.quantize.qdq import name_weights
+from toolchain.quantize.qdq import for_bits, name_weights
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.weights import along
 
@@ -82,20 +82,20 @@ def write_variant(model: QuantizedModel, parts: Collection[Part]) -> onnx.ModelP
         ModelError: another tool quantized the model.
     """
     sr = balanced(model)
+    floats = for_bits(sr.model, [item.bits for item in model.recipe.tensors if item.role == "activation"])
     given = GraphView(model.model).constants
     tensors = {name for part in parts for name in part.tensors}
     rounded = {part.name for part in parts if part.kind == "weights"}
     names = name_weights(make_plan(sr))
     nodes: list[onnx.NodeProto] = []
-    constants = {item.name: item for item in sr.model.graph.initializer}
-    scales = {item.name: item.scale[0] for item in model.recipe.tensors if item.role == "activation"}
-    zeros = {item.name: item.zero_point[0] for item in model.recipe.tensors if item.role == "activation"}
+    constants = {item.name: item for item in floats.graph.initializer}
+    activations = {item.name: item for item in model.recipe.tensors if item.role == "activation"}
 
     def constant(name: str, values: Array) -> str:
         constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
         return name
 
-    for original in sr.model.graph.node:
+    for original in floats.graph.node:
         node = onnx.NodeProto()
         node.CopyFrom(original)
         nodes.append(node)
@@ -108,14 +108,15 @@ def write_variant(model: QuantizedModel, parts: Collection[Part]) -> onnx.ModelP
         for index, tensor in enumerate(original.output):
             if tensor in tensors:
                 node.output[index] = f"{tensor}_exact"
-                scale = constant(f"{tensor}_step", np.asarray(scales[tensor], np.float32))
-                zero = constant(f"{tensor}_zero", np.asarray(zeros[tensor], np.uint8))
+                item = activations[tensor]
+                scale = constant(f"{tensor}_step", np.asarray(item.scale[0], np.float32))
+                zero = constant(f"{tensor}_zero", np.asarray(item.zero_point[0], item.dtype))
                 codes = f"{tensor}_codes"
                 nodes.append(helper.make_node("QuantizeLinear", [f"{tensor}_exact", scale, zero], [codes]))
                 nodes.append(helper.make_node("DequantizeLinear", [codes, scale, zero], [tensor]))
     read = {name for node in nodes for name in node.input}
     variant = onnx.ModelProto()
-    variant.CopyFrom(sr.model)
+    variant.CopyFrom(floats)
     del variant.graph.node[:], variant.graph.initializer[:]
     variant.graph.node.extend(nodes)
     variant.graph.initializer.extend(item for name, item in constants.items() if name in read)
