@@ -11,7 +11,7 @@ from toolchain.errors import TargetError
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.llvm import check_target, features
 from toolchain.opencl.gpu import Core, Gpu
-from toolchain.targets import Target, find_target, list_targets, target_folder
+from toolchain.targets import CACHE, Target, find_target, list_targets, target_folder
 
 GOOD = """
 description = "a board"
@@ -66,6 +66,9 @@ def test_a_users_target_reads(tmp_path: Path):
     (tmp_path / "board.toml").write_text(GOOD)
     target = find_target("board", folder=tmp_path)
     assert (target.cpu, target.attributes, target.requires) == ("cortex-a76", ("+dotprod",), ("asimddp",))
+    assert target.cache == CACHE
+    (tmp_path / "small.toml").write_text(GOOD + "cache = 131_072\n")
+    assert find_target("small", folder=tmp_path).cache == 131072
 
 
 @pytest.mark.parametrize(
@@ -75,6 +78,7 @@ def test_a_users_target_reads(tmp_path: Path):
         ("cores = 4", "cores = 0", "'cores' must be a whole number"),
         ("cores = 4", "cores = true", "'cores' must be a whole number"),
         ("cores = 4", "", "lacks 'cores'"),
+        ("cores = 4", "cores = 4\ncache = 0", "'cache' must be a whole number"),
         ('cpu = "cortex-a76"', "cpu = 76", "'cpu' must be a text"),
         ('["asimddp"]', '"asimddp"', "'requires' must be a list of texts"),
         ("cores = 4", "cores = 4\ncoers = 5", "unknown key 'coers'"),

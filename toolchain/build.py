@@ -75,17 +75,17 @@ class Compiled:
 
 
 def compile_model(model: QuantizedModel, target: Target, tuning: Tuning | None = None,
-                  lower: Callable[[onnx.ModelProto, Dot], Lowered[Conv]] = lower_model) -> Compiled:
+                  lower: Callable[[onnx.ModelProto, Dot], Lowered[Conv]] | None = None) -> Compiled:
     """Compile a quantized model for ``target``, with the tiles that ``tuning`` knows, else with default ones.
 
-    ``lower`` is `lower_model`, or `lower_layers` for a network whose kernels can be timed one by one.
+    ``lower`` is `lower_layers` for a network whose kernels can be timed one by one.
 
     Raises:
         ModelError: the model has a structure that cannot be lowered.
         TargetError: there are no kernels for the target's instruction set.
     """
     dot = dot_product(target.instruction_set)
-    lowered = lower(model.model, dot)
+    lowered = lower(model.model, dot) if lower else lower_model(model.model, dot, target.cache)
     tuning, columns = tuning or Tuning(), lowered.geometry.columns
     choices = {kernel.name: tuning.choose(kernel, columns, dot) for kernel in lowered.kernels}
     scheduled = schedule(lowered, {name: choice.tile for name, choice in choices.items()}, dot)

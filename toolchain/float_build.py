@@ -23,7 +23,7 @@ def compile_float_model(model: SRModel, target: Target, precision: str = "float3
         TargetError: there are no kernels of this precision for the target.
     """
     vectors = vectors_for(target, precision)
-    lowered = lower_float_model(model, vectors)
+    lowered = lower_float_model(model, vectors, target.cache)
     tiles = {kernel.name: choose_tile(kernel.conv, vectors) for kernel in lowered.kernels}
     macs = sum(kernel.macs for kernel in lowered.kernels)
     return finished(lowered, lowered.module, target, tiles, TunedCoverage(len(tiles), 0, macs, 0))

@@ -22,6 +22,9 @@ else:
 
 ARCHITECTURES = ("x86_64", "aarch64", "armv7a")
 HOST = "host"
+CACHE = 1024 * 1024
+"""Bytes of line buffers that a thread aims at, where a target does not say: a level 2 cache. Smaller bands lose more to
+the rows that are kept between them than they gain on x86, see docs/decisions/0009-streaming.md."""
 _SUFFIX = ".toml"
 _HOST_ORDER = ("x86-avx512vnni", "x86-avxvnni", "x86-avx2", "x86-sse4", "neoverse-n2", "neoverse-v1", "cortex-a76",
                "cortex-a72", "aarch64")  # best first  # fmt: skip
@@ -42,6 +45,7 @@ class Target:
         cores: threads the schedule is made for.
         gpu: the OpenCL device that runs the network, with kernels in OpenCL C; the other attributes then describe the
             CPU beside it. None: the CPU runs the network.
+        cache: bytes of line buffers that a thread aims at: what a core has of the last cache near it.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Target:
     requires: tuple[str, ...]
     cores: int
     gpu: Gpu | None = None
+    cache: int = CACHE
 
     def missing_on(self, cpu: Cpu) -> tuple[str, ...]:
         """The required features that ``cpu`` lacks; empty when code for this target runs there."""
@@ -132,12 +137,9 @@ def _read(path: Path) -> Target:
         raise TargetError(
             f"target file {path} has an unknown key {unknown[0]!r}", hint=f"known: {', '.join(sorted(known))}"
         )
-    missing = sorted(known - {"gpu"} - set(table))
+    missing = sorted(known - {"gpu", "cache"} - set(table))
     if missing:
         raise TargetError(f"target file {path} lacks {missing[0]!r}")
-    cores = table["cores"]
-    if not isinstance(cores, int) or isinstance(cores, bool) or cores < 1:
-        raise TargetError(f"target file {path}: 'cores' must be a whole number of at least 1, not {cores!r}")
     return Target(
         name=path.stem,
         description=_text(path, table, "description"),
@@ -146,8 +148,9 @@ def _read(path: Path) -> Target:
         attributes=_texts(path, table, "attributes"),
         instruction_set=_text(path, table, "instruction_set"),
         requires=_texts(path, table, "requires"),
-        cores=cores,
+        cores=_count(path, table, "cores"),
         gpu=_gpu(path, table["gpu"]) if "gpu" in table else None,
+        cache=_count(path, {"cache": CACHE} | table, "cache"),
     )
 
 
@@ -157,6 +160,13 @@ def _gpu(path: Path, table: Any) -> Gpu:
     except (TypeError, ValueError) as error:
         raise TargetError(f"target file {path}: the table 'gpu' cannot be used: {error}",
                           hint="targets/mali-g78.toml shows all it holds") from error
+
+
+def _count(path: Path, table: dict[str, Any], key: str) -> int:
+    value = table[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise TargetError(f"target file {path}: {key!r} must be a whole number of at least 1, not {value!r}")
+    return value
 
 
 def _text(path: Path, table: dict[str, Any], key: str) -> str:

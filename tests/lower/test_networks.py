@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import onnx
 import pytest
@@ -13,6 +14,7 @@ from tests.lower.compiled import assert_equal, compiled
 from tests.lower.nets import FINE, PIXEL, Act, Net, Tensor
 from toolchain.errors import ModelError
 from toolchain.lower.memory import storages
+from toolchain.targets import find_target
 
 Ending = Callable[[Net], Tensor]
 
@@ -170,6 +172,14 @@ def test_ends_without_convolutions():
     assert_equal(net.model(net.concat(*pair(net, 5, 7)), 2))
     net = Net(1)
     assert_equal(net.model(net.conv(net.input, 9, residual=net.input), 3, "DCR"))
+
+
+def test_a_target_s_cache_bounds_the_line_buffers_and_changes_no_bit():
+    model = finished(lambda net: net.conv(plain(net), 8), scale=2)
+    host = find_target("host")
+    large, small = (assert_equal(model, replace(host, cache=size)) for size in (host.cache, 60_000))
+    assert large.line_buffers(640) > 4 * small.line_buffers(640)
+    assert small.line_buffers(640) < 120_000
 
 
 def test_strided_convolutions_stay_float_and_are_counted():

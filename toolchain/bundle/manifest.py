@@ -15,7 +15,7 @@ from toolchain.errors import BundleError
 from toolchain.opencl.gpu import Gpu
 from toolchain.precision import INT8, TITLES
 from toolchain.report.network import QuantizedTensor
-from toolchain.targets import Target
+from toolchain.targets import CACHE, Target
 from toolchain.tune.values import from_plain
 
 FORMAT = "clipfree-bundle"
@@ -192,7 +192,8 @@ def _manifest(table: dict[str, Any]) -> Manifest:
             name=_text(target["name"]), description=_text(target["description"]), triple=_text(target["triple"]),
             cpu=_text(target["cpu"]), attributes=_all(_text, target["attributes"]),
             instruction_set=_text(target["instruction_set"]), requires=_all(_text, target["requires"]),
-            cores=_count(target["cores"]), gpu=None if target.get("gpu") is None else from_plain(Gpu, target["gpu"]),
+            cores=_count(target["cores"]), cache=_count(target.get("cache", CACHE)),
+            gpu=None if target.get("gpu") is None else from_plain(Gpu, target["gpu"]),
         ),
         library=_text(table["library"]),
         entry=_text(table["entry"]),

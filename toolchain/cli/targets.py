@@ -56,7 +56,8 @@ def show(name: Name, as_json: Json = False) -> None:
         return
     missing, enabled = target.missing_on(this_cpu()), features(target)
     console.say(f"  LLVM triple {target.triple}, CPU {target.cpu}, attributes {' '.join(target.attributes) or 'none'}")
-    console.say(f"  kernels {target.instruction_set}, for {target.cores} cores")
+    console.say(f"  kernels {target.instruction_set}, for {target.cores} cores, line buffers of "
+                f"{target.cache / 2**20:.3g} MB a thread")
     console.say(f"  LLVM enables {' '.join(enabled)}")
     console.say(f"  needs {' '.join(target.requires)}")
     console.say(f"  lacking here: {' '.join(missing) or 'nothing'}")

@@ -21,10 +21,7 @@ from toolchain.kernels.bands import Bands, Step, plan_bands
 from toolchain.kernels.epilogue import outside_word
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import View
-
-CACHE = 1024 * 1024
-"""Bytes of line buffers to aim at: a level 2 cache. Smaller bands lose more to the rows that threads compute twice than
-they gain, see docs/decisions/0009-streaming.md."""
+from toolchain.targets import CACHE
 
 FEWEST, MOST = 2, 32
 """Rows of a band: fewer are all overhead, more gain nothing."""
@@ -89,6 +86,7 @@ class Stream:
         source: the picture that comes in.
         result: the picture that goes out.
         geometry: of the tensors, of which there are line buffers only, without a margin of rows.
+        cache: bytes of line buffers that a thread aims at.
     """
 
     calls: tuple[Call, ...]
@@ -96,6 +94,7 @@ class Stream:
     source: Picture
     result: Picture
     geometry: Geometry
+    cache: int = CACHE
 
     def plan(self) -> Bands:
         """Which rows are computed when."""
@@ -105,7 +104,7 @@ class Stream:
         """Bytes that every thread needs for its line buffers, for a picture of ``width`` pixels."""
         pitch: int = self.geometry.window(1, 1, self.geometry.tiles(width))[2]
         row, kept = self.bytes(self.plan())
-        rows = max(min((CACHE - pitch * kept) // (pitch * row), MOST), FEWEST)
+        rows = max(min((self.cache - pitch * kept) // (pitch * row), MOST), FEWEST)
         return pitch * (row * rows + kept)
 
     def bytes(self, plan: Bands) -> tuple[int, int]:
@@ -162,7 +161,7 @@ def stream(network: Stream) -> tirx.PrimFunc:
         constants = [_constants(call, f"c{index}_") for index, call in enumerate(network.calls)]
         sizes.declare()
         y = sizes.argument("y", network.result)
-        fitting = (_number(CACHE) - sizes.pitch * kept_bytes) // (sizes.pitch * row_bytes)
+        fitting = (_number(network.cache) - sizes.pitch * kept_bytes) // (sizes.pitch * row_bytes)
         rows = T.bind(tirx.max(tirx.min(fitting, _number(MOST)), _number(FEWEST)))
         threads = sizes.threads()
         with T.parallel(0, threads) as thread:

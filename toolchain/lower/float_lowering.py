@@ -15,13 +15,16 @@ from toolchain.lower.lowering import import_qdq
 from toolchain.lower.main import write_main
 from toolchain.lower.movement import pixel_table, trace
 from toolchain.lower.stream import stream
+from toolchain.targets import CACHE
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
 
 
-def lower_float_model(model: SRModel, vectors: Vectors) -> Lowered[FloatConv]:
+def lower_float_model(model: SRModel, vectors: Vectors, cache: int = CACHE) -> Lowered[FloatConv]:
     """A normalized float model as float kernels on packed tensors, streamed where that can be.
+
+    ``cache``: bytes of line buffers of a thread.
 
     The new ``main`` takes uint8 ``(height, width, channels)`` and returns uint8 ``(height*scale, width*scale,
     channels)``: the network's output saturated to black and white, and rounded half to even. Operators without a kernel
@@ -44,7 +47,7 @@ def lower_float_model(model: SRModel, vectors: Vectors) -> Lowered[FloatConv]:
     geometry, white = geometry_for_floats(matcher, vectors), model.value_range[1]
     return stream(write_main(
         matcher, lambda builder, pixels: FloatEmitter(matcher, module, builder, pixels, geometry, vectors, white),
-        lambda emitter: emitter.draw(final, table)))  # fmt: skip
+        lambda emitter: emitter.draw(final, table)), cache)  # fmt: skip
 
 
 def geometry_for_floats(matcher: FloatMatcher, vectors: Vectors) -> Geometry:

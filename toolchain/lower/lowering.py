@@ -22,6 +22,7 @@ from toolchain.lower.main import write_main
 from toolchain.lower.movement import pixel_table, trace
 from toolchain.lower.sizes import whole_sizes
 from toolchain.lower.stream import stream
+from toolchain.targets import CACHE
 
 
 def import_qdq(model: onnx.ModelProto) -> Any:
@@ -61,9 +62,9 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
     return Geometry(margin, dot.columns, dot.offset)
 
 
-def lower_model(model: onnx.ModelProto, dot: Dot) -> Lowered[Conv]:
-    """`lower_layers`, streamed where that can be."""
-    return stream(lower_layers(model, dot))
+def lower_model(model: onnx.ModelProto, dot: Dot, cache: int = CACHE) -> Lowered[Conv]:
+    """`lower_layers`, streamed where that can be, with ``cache`` bytes of line buffers a thread."""
+    return stream(lower_layers(model, dot), cache)
 
 
 def lower_layers(model: onnx.ModelProto, dot: Dot) -> Lowered[Conv]:

@@ -11,14 +11,16 @@ from toolchain.kernels import driver
 from toolchain.kernels.driver import Picture, Stream
 from toolchain.lower.calls import scalars
 from toolchain.lower.lowered import Lowered, Spec
+from toolchain.targets import CACHE
 
 ENTRY = "stream"
 """Name of the function."""
 
 
-def stream(lowered: Lowered[Spec]) -> Lowered[Spec]:
+def stream(lowered: Lowered[Spec], cache: int = CACHE) -> Lowered[Spec]:
     """``lowered`` with a ``main`` of one call, see `toolchain.kernels.driver.stream`, if it can be streamed: if all of
-    it is kernels at the picture's own size. Else it is returned as it is.
+    it is kernels at the picture's own size. Else it is returned as it is. ``cache``: bytes of line buffers of a
+    thread.
     """
     network = lowered.network
     if network is None:
@@ -29,7 +31,7 @@ def stream(lowered: Lowered[Spec]) -> Lowered[Spec]:
     picture = network.launches[-1].result
     assert isinstance(picture, Picture)
     plan = Stream(tuple(launch.call for launch in network.launches), network.tensors, Picture(int(channels)), picture,
-                  geometry)
+                  geometry, cache)
     kernels = {module.get_global_var(call.kernel): module[call.kernel] for call in plan.calls}
     builder = relax.BlockBuilder(IRModule(kernels))
     pixels = relax.Var("pixels", given.ty)
