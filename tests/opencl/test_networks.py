@@ -109,7 +109,24 @@ def test_what_has_no_kernel_is_named():
         made(net.model(net.conv(net.quantized(net.node("Tanh", net.conv(net.input, 8).name), 8), 3)), "mali-g78")
 
 
-def test_tensors_of_16_bits_are_refused():
+def of_16_bits(net: Net) -> Tensor:
+    """Readers and writers of either width: groups, residuals, sums, concatenations, a picture."""
+    x = net.conv(net.input, 16, act=Act("Relu"), scale=FINE)
+    groups = net.conv(x, 16, groups=2, residual=x, scale=FINE, zero=257 * 40)
+    single = net.conv(groups, 1, 1, scale=FINE, zero=257 * 3)
+    repeated = net.conv(groups, 8, 1, residual=single, scale=FINE, zero=257 * 3)
+    joined = net.concat(repeated, net.conv(x, 5, 1, zero=9), net.input, scale=FINE, zero=257 * 3)
+    total = net.add(joined, net.conv(joined, 16, zero=7), scale=FINE, zero=257 * 9)
+    return net.conv(total, 12, 1, residual=net.concat(*[net.input] * 4))
+
+
+@pytest.mark.parametrize("choose", ["mali-g78", "adreno-640", "single"])
+def test_tensors_of_16_bits(choose: str, quick_build: None):
     net = Net()
-    with pytest.raises(ModelError, match="no OpenCL kernels for tensors of 16 bits; leave out --bits and --budget"):
-        made(net.model(net.conv(net.conv(net.input, 8, scale=FINE), 3)), "mali-g78")
+    assert_equal(net.model(of_16_bits(net), 2), choose)
+
+
+def test_zero_points_of_two_different_bytes_are_refused():
+    net = Net()
+    with pytest.raises(ModelError, match="zero point of two different bytes"):
+        made(net.model(net.conv(net.conv(net.input, 8, scale=FINE, zero=300), 3)), "mali-g78")

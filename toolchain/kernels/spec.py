@@ -26,9 +26,14 @@ class View:
         return self.start + self.total // 2
 
     @property
+    def bytes(self) -> int:
+        """Of a code."""
+        return 2 if self.wide else 1
+
+    @property
     def most(self) -> int:
         """The largest code."""
-        return 65535 if self.wide else 255
+        return int(256**self.bytes - 1)
 
     def planes(self, code: int) -> tuple[tuple[int, int], ...]:
         """Where the bytes of codes lie, and those of ``code``: pairs of a first block and a byte."""
@@ -37,7 +42,7 @@ class View:
     @classmethod
     def whole(cls, blocks: int, *, wide: bool = False) -> View:
         """All of a buffer for ``blocks`` blocks of codes."""
-        return cls(blocks * (1 + wide), 0, blocks, wide)
+        return cls(2 * blocks if wide else blocks, 0, blocks, wide)
 
 
 @dataclass(frozen=True)

@@ -19,21 +19,21 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.layout import PACK, SIDE, Geometry
-from toolchain.kernels.spec import Conv, Operand, Pixels
+from toolchain.kernels.spec import Conv, Operand, Pixels, View
 from toolchain.opencl.cut import Cut
 from toolchain.opencl.job import Job, slots_of
 from toolchain.opencl.terms import (
     Size,
     bind,
     call,
-    choose,
+    code_of,
     item,
     load,
     number,
     pixel_word,
     private,
     real,
-    store,
+    store_codes,
     threads,
 )
 
@@ -121,17 +121,30 @@ class _Kernel:
                     spread(self.conv.pixels, cut, self.y, pixels, (self.part, self.row, self.column), size)
 
     def sums(self) -> Any:
-        """The bias, and the products of all taps: an array (channels, pixels)."""
-        conv, cut = self.conv, self.cut
+        """The bias, and the products of all taps: an array (channels, pixels). Of codes of 16 bits, the sums over high
+        bytes come first, and count 256 times.
+        """
+        source, cut = self.conv.source, self.cut
         sums = private("sum", cut.channels * cut.pixels, "int32")
-        for c, start in enumerate(self.vector("start", "bias")):
-            for p in range(cut.pixels):
-                T.buffer_store(sums, start, [c * cut.pixels + p])
+        places = [(c, c * cut.pixels + p) for c in range(cut.channels) for p in range(cut.pixels)]
+        if source.wide:
+            for _, place in places:
+                T.buffer_store(sums, number(0), [place])
+            self.add_products(sums, source.start)
+        starts = self.vector("start", "bias")
+        for c, place in places:
+            T.buffer_store(sums, sums[place] * 256 + starts[c] if source.wide else starts[c], [place])
+        self.add_products(sums, source.low if source.wide else source.start)
+        return sums
+
+    def add_products(self, sums: Any, start: int) -> None:
+        """Add the products of all taps with the bytes that lie from block ``start`` on."""
+        conv, cut = self.conv, self.cut
         rows = T.unroll if cut.unroll else T.serial
         with T.serial(0, self.job.inputs) as k, rows(0, conv.kernel[0]) as i:
             IRBuilder.name("block", k)
             IRBuilder.name("tap_row", i)
-            words = self.window(k, i)
+            words = self.window(start + k, i)
             for j in range(conv.kernel[1]):
                 taps = load("taps", self.weights, [self.part, k, i, j, 0], cut.channels, cut.vector)
                 for c, tap in enumerate(taps):
@@ -139,16 +152,14 @@ class _Kernel:
                         place = c * cut.pixels + p
                         code = words[p + j * conv.dilation[1]]
                         T.buffer_store(sums, call("int32", "dot4", sums[place], code, tap), [place])
-        return sums
 
-    def window(self, k: Any, i: Any) -> list[Any]:
-        """Words of input block ``k`` that the kernel's row ``i`` covers for all pixels."""
+    def window(self, block: Any, i: Any) -> list[Any]:
+        """Words of ``block`` that the kernel's row ``i`` covers for all pixels; of the group that is computed."""
         conv, count = self.conv, self.cut.pixels + self.job.window
         row, column = self.row + i * conv.dilation[0] - conv.pads[0], self.column - conv.pads[1]
         if self.job.picture is not None:
             return [bind("codes", pixel_word(self.x, row, column + offset, self.size.height, self.size.width,
                                              self.job.picture)) for offset in range(count)]
-        block = conv.source.start + k
         if conv.groups > 1 and not self.job.dense:
             block = block + self.part // (conv.channels // conv.groups // self.cut.channels) * self.job.inputs
         return load("codes", self.x, [row + self.geometry.margin, block, column + SIDE], count, self.cut.vector)
@@ -186,43 +197,40 @@ class _Kernel:
         codes = []
         for c in range(cut.channels):
             if in_step:    # channel by channel: the work-items along z read the blocks along z
-                slot, block = c, residual.view.start + self.part * (cut.channels // PACK) + c // PACK
+                slot, block = c, self.part * (cut.channels // PACK) + c // PACK
             elif self.conv.pixels is not None or self.depth == 1:    # the same for all work-items along z
                 slot = slots_of(self.job.order, residual)[c]
-                block = residual.view.start + slot // PACK
+                block = slot // PACK
             else:
                 channel = tirx.floordiv(self.part * cut.channels + c, residual.divide)
                 slot = bind("slot", tirx.floormod(channel, residual.modulo))
-                block = residual.view.start + tirx.floordiv(slot, PACK)
+                block = tirx.floordiv(slot, PACK)
             if not isinstance(slot, int):
-                words, position = self.others(block), tirx.floormod(slot, PACK)
+                words, position = self.others(residual.view, block), tirx.floormod(slot, PACK)
             else:
                 if slot // PACK not in known:
-                    known[slot // PACK] = self.others(block)
+                    known[slot // PACK] = self.others(residual.view, block)
                 words, position = known[slot // PACK], number(slot % PACK)
-            codes.append([call("uint32", "code_of", word, position) for word in words])
+            codes.append([code_of(planes, position) for planes in words])
         return codes
 
-    def others(self, block: Any) -> list[Any]:
-        """Words of the residual's block for all pixels."""
+    def others(self, view: View, block: Any) -> list[tuple[Any, ...]]:
+        """Words of the residual's block for all pixels, one of each plane."""
         cut = self.cut
         if self.job.anchor is not None:
-            return [bind("other", pixel_word(self.r, self.row, self.column + p, self.size.height, self.size.width,
-                                             self.job.anchor)) for p in range(cut.pixels)]
-        return load("other", self.r, [self.row + self.geometry.margin, block, self.column + SIDE], cut.pixels,
-                    cut.vector)
+            return [(bind("other", pixel_word(self.r, self.row, self.column + p, self.size.height, self.size.width,
+                                              self.job.anchor)),) for p in range(cut.pixels)]
+        planes = [load("other", self.r, [self.row + self.geometry.margin, first + block, self.column + SIDE],
+                       cut.pixels, cut.vector) for first, _ in view.planes(0)]
+        return list(zip(*planes, strict=True))
 
     def store_words(self, codes: list[list[Any]]) -> None:
         """Packed words; right of the picture, the zero point."""
-        outside = self.conv.requantize.zero_point * 0x01010101
         blocks = self.cut.channels // PACK
         for b in range(blocks):
-            words = []
-            for p in range(self.cut.pixels):
-                word = call("uint32", "pack4", *(codes[b * PACK + q][p] for q in range(PACK)))
-                words.append(bind("word", choose(self.column + p < self.size.width, word, outside)))
-            block = self.conv.target.start + self.part * blocks + b
-            store(self.y, [self.row + self.geometry.margin, block, self.column + SIDE], words, self.cut.vector)
+            block = self.part * blocks + b
+            store_codes(self.y, codes[b * PACK:b * PACK + PACK], self.conv.target, self.conv.requantize.zero_point,
+                        (self.row + self.geometry.margin, block, self.column), self.size, self.cut.vector)
 
     def vector(self, name: str, array: str) -> list[Any]:
         """A constant for each of the work-item's channels."""

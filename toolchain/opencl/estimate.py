@@ -111,7 +111,7 @@ def _operations(job: Job, cut: Cut, core: Core) -> float:
     """Operations of a work-item."""
     kh, kw = job.conv.kernel
     sums, window = cut.pixels * cut.channels, cut.pixels + job.window
-    rows = job.inputs * kh
+    rows = job.passes * job.inputs * kh
     total = rows * kw * sums * (core.dot if job.packing > 1 else 1) + sums * _EPILOGUE
     total += rows * (len(pieces(window, cut.vector)) + kw * len(pieces(cut.channels, cut.vector)))
     total += rows * (1 if cut.unroll else 4)    # addresses and the loop itself
@@ -135,7 +135,7 @@ class _Traffic:
         self.down = min(y, core.warp // self.across) or 1
         self.deep = max(1, core.warp // (self.across * self.down))
         self.loads, self.lines = 0, 0.0
-        rows = job.inputs * conv.kernel[0]
+        rows = job.passes * job.inputs * conv.kernel[0]
         if job.picture is None:
             self._along(cut.pixels + job.window, rows)
         else:
@@ -177,7 +177,7 @@ class _Traffic:
         x, y, z = cut.group
         rows = min(y, height) + (conv.kernel[0] - 1) * conv.dilation[0]
         columns = min(x * cut.pixels, width) + job.window
-        source = rows * columns * (job.inputs * job.element if job.picture is None else job.picture)
+        source = rows * columns * (job.passes * job.inputs * job.element if job.picture is None else job.picture)
         weights = z * cut.channels * (job.inputs * conv.kernel[0] * conv.kernel[1] + 2) * 4
         rereads = 1 if source + weights <= self.core.cache else z
         residual = 0
@@ -189,5 +189,5 @@ class _Traffic:
     def written(self, height: int, width: int) -> int:
         """Bytes written for a picture."""
         job = self.job
-        each = 1 if job.conv.pixels is not None else job.element
+        each = 1 if job.conv.pixels is not None else job.element * job.conv.target.bytes
         return height * width * len(job.order) * each // (1 if job.conv.pixels is not None else job.packing)

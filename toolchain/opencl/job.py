@@ -60,6 +60,11 @@ class Job:
         return self.conv.source.count // (1 if self.dense else self.conv.groups)
 
     @property
+    def passes(self) -> int:
+        """How often the taps are gone through: for every byte of a code."""
+        return self.conv.source.bytes
+
+    @property
     def window(self) -> int:
         """Elements beyond its pixels that a work-item reads of a row."""
         return (self.conv.kernel[1] - 1) * self.conv.dilation[1]

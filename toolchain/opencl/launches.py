@@ -152,9 +152,11 @@ class Writer:
         free_from: dict[str, int] = {}
         for tensor in sorted(first, key=lambda t: first[t]):
             form = self.network.tensors[tensor]
-            free = [b for b in buffers if (b.blocks, b.zero_point) == (form.blocks, form.zero_point)
+            # Buffers are filled with bytes; the two of a zero point of 16 bits are equal.
+            filled = form.zero_point & 255
+            free = [b for b in buffers if (b.blocks, b.zero_point) == (form.blocks, filled)
                     and free_from[b.name] < first[tensor]]
-            buffer = free[0] if free else Buffer(f"tensor{len(buffers)}", self.dtype, form.blocks, form.zero_point)
+            buffer = free[0] if free else Buffer(f"tensor{len(buffers)}", self.dtype, form.blocks, filled)
             if not free:
                 buffers.append(buffer)
             names[tensor] = buffer.name

@@ -29,9 +29,9 @@ def program(lowered: Lowered[Conv], channels: int, gpu: Gpu, choose: Choose, siz
         ModelError: a part of the network has no OpenCL kernel.
     """
     network = network_of(lowered)
-    if any(tensor.wide for tensor in network.tensors):
-        raise ModelError("there are no OpenCL kernels for tensors of 16 bits",
-                         hint="leave out --bits and --budget, or deploy it for a CPU")
+    if any(tensor.wide and tensor.zero_point % 257 for tensor in network.tensors):
+        raise ModelError("a tensor of 16 bits has a zero point of two different bytes: no OpenCL buffer is filled so",
+                         hint="quantize the float model here, or deploy it for a CPU")
     writer = Writer(network, lowered.geometry, channels, _pictures(network), "uint32")
     for call in network.launches:
         if isinstance(call.operation, Conv):
@@ -72,8 +72,8 @@ def _words(writer: Writer, call: Call, gpu: Gpu, size: int) -> None:
     match operation:
         case Elementwise():
             function = words.add(operation, *cut)
-            read = PACK * sum(operand.view.count for operand in operation.operands)
-            written = PACK * operation.target.count
+            read = PACK * sum(operand.view.bytes * operand.view.count for operand in operation.operands)
+            written = PACK * operation.target.bytes * operation.target.count
         case Pack():
             function = words.pack(operation, *cut)
             read, written = operation.channels, PACK

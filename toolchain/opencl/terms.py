@@ -11,7 +11,8 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.layout import PACK, Geometry
+from toolchain.kernels.layout import PACK, SIDE, Geometry
+from toolchain.kernels.spec import View
 from toolchain.opencl.cut import pieces
 
 
@@ -132,6 +133,40 @@ def pixel_word(picture: Any, row: Any, column: Any, height: Any, width: Any, cha
     parts = [tirx.Cast("uint32", picture[y, x, channel]) for channel in range(channels)]
     parts += [tirx.const(0, "uint32")] * (PACK - channels)
     return choose(inside, call("uint32", "pack4", *parts), 0)
+
+
+def code_of(planes: Sequence[Any], position: Any) -> Any:
+    """The code at a position of words, of which there is one a plane: the code's, or its high and its low byte's."""
+    high, *low = (call("uint32", "code_of", word, position) for word in planes)
+    return high * tirx.const(256, "uint32") + low[0] if low else high
+
+
+def store_codes(y: Any, codes: Sequence[Sequence[Any]], view: View, zero_point: int, place: tuple[Any, Any, Any],
+                size: Size, vector: int = PACK) -> None:
+    """Write the codes of four channels and some neighbouring pixels as words; right of the picture, the zero point.
+
+    Args:
+        y: the buffer.
+        codes: of every channel, of every pixel.
+        view: what they are a part of.
+        zero_point: of it.
+        place: row of the buffer, block of the view, column of the picture.
+        size: of the picture.
+        vector: words a store, at most.
+    """
+    row, block, column = place
+    if view.wide:
+        codes = [[bind("code", code) for code in channel] for channel in codes]
+    for index, (first, zero) in enumerate(view.planes(zero_point)):
+        words = []
+        for p in range(len(codes[0])):
+            parts = [channel[p] for channel in codes]
+            if view.wide:
+                parts = [part & tirx.const(255, "uint32") if index else part >> tirx.const(8, "uint32")
+                         for part in parts]
+            word = call("uint32", "pack4", *parts)
+            words.append(bind("word", choose(column + p < size.width, word, zero * 0x01010101)))
+        store(y, [row, first + block, column + SIDE], words, vector)
 
 
 def choose(condition: Any, word: Any, otherwise: int) -> Any:

@@ -13,7 +13,21 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Draw, Elementwise, Operand, Pack
-from toolchain.opencl.terms import Size, bind, call, choose, item, load, number, pixel_word, real, store, threads
+from toolchain.opencl.terms import (
+    Size,
+    bind,
+    call,
+    choose,
+    code_of,
+    item,
+    load,
+    number,
+    pixel_word,
+    real,
+    store,
+    store_codes,
+    threads,
+)
 
 Group = tuple[int, int, int]
 
@@ -40,9 +54,7 @@ def add(operation: Elementwise, geometry: Geometry, pixels: int, group: Group) -
                     if slopes is not None:
                         values = [call("float32", "prelu", value, slopes[channel]) for value in values]
                     codes.append([call("uint32", "requantize", value, *bounds) for value in values])
-                words = [call("uint32", "pack4", *(code[p] for code in codes)) for p in range(pixels)]
-                _store(y, words, [row + geometry.margin, target.start + block, column + SIDE], column, size,
-                       requantize.zero_point)
+                store_codes(y, codes, target, requantize.zero_point, (row + geometry.margin, block, column), size)
 
         return body
 
@@ -58,9 +70,11 @@ def pack(operation: Pack, geometry: Geometry, pixels: int, group: Group) -> tirx
         y = size.operand("y", operation.target.total, geometry, None)
 
         def body(row: Any, column: Any) -> None:
-            words = [pixel_word(x, row, column + p, size.height, size.width, operation.channels)
+            words = [choose(column + p < size.width,
+                            pixel_word(x, row, column + p, size.height, size.width, operation.channels), 0)
                      for p in range(pixels)]
-            _store(y, words, [row + geometry.margin, operation.target.start, column + SIDE], column, size, 0)
+            store(y, [row + geometry.margin, operation.target.start, column + SIDE],
+                  [bind("word", word) for word in words])
 
         return body
 
@@ -111,12 +125,7 @@ def _terms(x: Any, operand: Operand, channel: int, place: list[Any], pixels: int
     slot = channel // operand.divide % operand.modulo
     if operand.slots:
         slot = operand.slots[channel] if channel < len(operand.slots) else 0
-    words = load("word", x, [place[0], operand.view.start + slot // PACK, place[1]], pixels)
-    return [call("float32", "dequantize", call("uint32", "code_of", word, number(slot % PACK)),
-                 number(operand.zero_point), real(operand.multiplier)) for word in words]
-
-
-def _store(y: Any, words: list[Any], place: list[Any], column: Any, size: Size, zero_point: int) -> None:
-    """Neighbouring words; right of the picture, the zero point."""
-    store(y, place, [bind("word", choose(column + p < size.width, word, zero_point * 0x01010101))
-                     for p, word in enumerate(words)])
+    words = [load("word", x, [place[0], first + slot // PACK, place[1]], pixels)
+             for first, _ in operand.view.planes(0)]
+    return [call("float32", "dequantize", code_of(planes, number(slot % PACK)), number(operand.zero_point),
+                 real(operand.multiplier)) for planes in zip(*words, strict=True)]
