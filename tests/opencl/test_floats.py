@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeAlias
@@ -12,13 +13,20 @@ import onnx
 import pytest
 
 from tests import sr_models
-from tests.opencl.devices import device
+from tests.lower.compiled import picture
+from tests.lower.test_float import built, dense, mixed
+from tests.opencl.devices import SMALL, device
+from tests.sr_models import Builder
 from toolchain.bundle import open_bundle
 from toolchain.cli import main
 from toolchain.deploy import Deployment, Request, deploy
 from toolchain.errors import ModelError
+from toolchain.evaluate import float_upscale
+from toolchain.opencl.build import compile_opencl_floats
 from toolchain.opencl.driver import stores_halves
 from toolchain.opencl.plan import parse_plan
+from toolchain.opencl.runner import OpenClRunner
+from toolchain.targets import find_target
 
 Capture: TypeAlias = pytest.CaptureFixture[str]
 
@@ -46,6 +54,35 @@ def test_networks(name: str, precision: str, tmp_path: Path, monkeypatch: pytest
     plan = parse_plan((bundle.path / bundle.manifest.library).read_bytes(), "plan")
     assert len(plan.launches) == bundle.manifest.coverage.convolutions
     assert {buffer.dtype for buffer in plan.buffers} == {precision}
+
+
+def drawn(b: Builder) -> None:
+    """A sum ends the network."""
+    x = b.conv("input", 3, 12, identity=3, repeat=4)
+    b.depth_to_space(b.node("Add", b.node("Relu", x), x), 2, out="output")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize(("write", "others"), [
+    (dense, {"copy"}), (mixed, {"read_pixels", "add"}), (drawn, {"add", "store_pixels"}),
+])  # fmt: skip
+def test_sums_and_pictures_without_convolutions(
+    write: Callable[[Builder], None], others: set[str], precision: str, monkeypatch: pytest.MonkeyPatch
+):
+    here = device()
+    monkeypatch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")
+    model, target = built(write), find_target("adreno-740")
+    assert target.gpu is not None
+    made = compile_opencl_floats(model, target, target.gpu, precision)
+    sources = {kernel.name: made.prelude + kernel.code for kernel in made.program.kernels}
+    runner = OpenClRunner(made.program.plan, sources, made.program.constants, here)
+    reference = float_upscale(model.model, model.value_range, threads=1)
+    for seed, (height, width) in enumerate(SMALL):
+        pixels = picture(height, width, 3, seed)
+        found, expected = runner.upscale(pixels), reference(pixels)
+        assert np.abs(found.astype(int) - expected).max() <= 1, f"{height} x {width}"
+    assert others <= {kernel.name.rstrip("_0123456789") for kernel in made.program.kernels}
+    assert [figures.kernel for figures in made.program.figures] == [launch.kernel for launch in runner.plan.launches]
 
 
 def test_a_gpu_without_float16_keeps_tensors_in_float32(

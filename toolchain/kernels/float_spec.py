@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from toolchain.kernels.spec import Pixels, View
 
@@ -72,3 +73,24 @@ class FloatSum:
     operands: tuple[FloatOperand, ...]
     after: FloatActivation | None
     target: View
+
+
+@dataclass(frozen=True)
+class FloatPack:
+    """The picture's codes times ``step``, a channel each, into ``target``."""
+
+    target: View
+    step: float
+
+
+@dataclass(frozen=True)
+class FloatDraw:
+    """The picture, ``gain`` codes for 1.0, from packed floats that no convolution draws itself."""
+
+    source: View
+    pixels: Pixels
+    gain: float
+
+
+FloatOperation: TypeAlias = FloatConv | FloatSum | FloatPack | FloatDraw
+"""What a kernel of a float network computes."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from tvm import relax, tirx
 
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
+from toolchain.kernels.float_spec import FloatOperation
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Operation, View
 
 Extent = tuple[Any, Any]
 """Height and width of a tensor, as TVM expressions of the picture's."""
+
+AnyOperation: TypeAlias = Operation | FloatOperation
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +45,7 @@ class Launch:
     call: Call
     constants: tuple[np.ndarray, ...]
     result: Tensor | Picture
-    operation: Operation | None = None
+    operation: AnyOperation | None = None
 
 
 class Calls:
@@ -65,12 +68,12 @@ class Calls:
         self._numbers: dict[Any, int] = {}
 
     def launch(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray], view: View,
-               result: Tensor, extent: Extent, buffer: Any = None, operation: Operation | None = None) -> Any:
+               result: Tensor, extent: Extent, buffer: Any = None, operation: AnyOperation | None = None) -> Any:
         """Run a kernel that writes ``view`` of ``result``: a new tensor, or ``buffer``. Returns its variable."""
         return self._launch(name, kernel, sources, constants, view, result, extent, buffer, operation)
 
     def draw(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray],
-             picture: Picture, extent: Extent, operation: Operation | None = None) -> Any:
+             picture: Picture, extent: Extent, operation: AnyOperation | None = None) -> Any:
         """Run a kernel that writes the picture."""
         return self._launch(name, kernel, sources, constants, None, picture, extent, None, operation)
 
@@ -92,7 +95,7 @@ class Calls:
 
     def _launch(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray],
                 view: View | None, result: Tensor | Picture, extent: Extent, buffer: Any,
-                operation: Operation | None) -> Any:
+                operation: AnyOperation | None) -> Any:
         symbol = self.add(name, kernel)
         reads = tuple(Read(self._numbers.get(source.var), source.above, source.below) for source in sources)
         writes = None

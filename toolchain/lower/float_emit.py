@@ -12,7 +12,15 @@ from tvm import relax
 from toolchain.errors import ModelError
 from toolchain.kernels import float_conv, float_ends
 from toolchain.kernels.driver import Picture, Tensor
-from toolchain.kernels.float_spec import FloatActivation, FloatConv, FloatOperand, FloatSum
+from toolchain.kernels.float_spec import (
+    FloatActivation,
+    FloatConv,
+    FloatDraw,
+    FloatOperand,
+    FloatOperation,
+    FloatPack,
+    FloatSum,
+)
 from toolchain.kernels.float_tile import choose_tile
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Pixels, View
@@ -73,13 +81,16 @@ class FloatEmitter:
         """Emit what ends the network: the picture made of ``var`` (1, C, h, w). Returns the picture's variable."""
         chain, picture = self.chains.get(var), Picture(pixels.channels, pixels.scale)
         if isinstance(chain, FloatConvChain):
-            name, function, sources, constants = self._convolution(chain, _own(chain.weight.shape[0]), pixels)
+            operation: FloatOperation
+            name, function, sources, constants, operation = self._convolution(chain, _own(chain.weight.shape[0]),
+                                                                              pixels)
         else:
             source = self.packed(var)
             moved = Pixels(pixels.scale, pixels.channels, tuple(source.slots[slot] for slot in pixels.table))
             function = float_ends.store_pixels(source.view, moved, self.gain, self.geometry, self.vectors)
             name, sources, constants = "store_pixels", [self._source(source)], []
-        return self.calls.draw(name, function, sources, constants, picture, self._extent(var))
+            operation = FloatDraw(source.view, moved, self.gain)
+        return self.calls.draw(name, function, sources, constants, picture, self._extent(var), operation)
 
     def _compute(self, var: Any) -> FloatPacked:
         chain = self.chains.get(var)
@@ -87,7 +98,8 @@ class FloatEmitter:
         if var == self.matcher.parameter:
             view = self._target(var, channels)
             function = float_ends.read_pixels(view, self.step, self.geometry, self.vectors)
-            return self._write(var, "read_pixels", function, [Source(self.pixels, Picture(channels))], [], view)
+            return self._write(var, "read_pixels", function, [Source(self.pixels, Picture(channels))], [],
+                               FloatPack(view, self.step), view)
         if isinstance(chain, FloatConvChain):
             view = self._target(var, channels)
             return self._write(var, *self._convolution(chain, view, None), view)
@@ -102,8 +114,8 @@ class FloatEmitter:
         return _whole(written, view)
 
     def _convolution(self, chain: FloatConvChain, view: View,
-                     pixels: Pixels | None) -> tuple[str, Any, list[Source], list[np.ndarray]]:
-        """The kernel of ``chain``, into ``view`` or into ``pixels``: its name, function, operands, constants."""
+                     pixels: Pixels | None) -> tuple[str, Any, list[Source], list[np.ndarray], FloatConv]:
+        """The kernel of ``chain``, into ``view`` or ``pixels``: name, function, operands, constants, operation."""
         channels, inputs, kh, kw = chain.weight.shape
         source = self.packed(chain.source)
         groups, weights = arrange_floats(chain, source.slots, source.view.count, self.vectors.dtype)
@@ -120,7 +132,7 @@ class FloatEmitter:
         name = f"conv{len(self.kernels)}_{kh}x{kw}_{inputs * chain.groups}to{channels}"
         self.covered.add(chain.conv)
         self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape), self._enlarged(chain.conv)))
-        return name, float_conv.build(conv, self.geometry, self.vectors, tile), sources, constants
+        return name, float_conv.build(conv, self.geometry, self.vectors, tile), sources, constants, conv
 
     def _sum(self, var: Any, chain: FloatSumChain) -> FloatPacked:
         view = self._target(var, channels_of(var))
@@ -128,7 +140,7 @@ class FloatEmitter:
         operation = FloatSum(tuple(operand for operand, _ in pairs), _activation(chain.after), view)
         function = float_ends.add(operation, self.geometry, self.vectors)
         return self._write(var, "add", function, [self._source(packed) for _, packed in pairs],
-                           self._slopes(chain.after), view)
+                           self._slopes(chain.after), operation, view)
 
     def _concat(self, var: Any, chain: FloatConcatChain) -> FloatPacked:
         if all(part == chain.parts[0] for part in chain.parts):
@@ -141,8 +153,9 @@ class FloatEmitter:
                 self.packed(part)
             else:
                 operand, packed = self._operand(part, view.count)
-                function = float_ends.add(FloatSum((operand,), None, view), self.geometry, self.vectors)
-                self._write_part(var, "copy", function, [self._source(packed)], [], view)
+                copy = FloatSum((operand,), None, view)
+                function = float_ends.add(copy, self.geometry, self.vectors)
+                self._write_part(var, "copy", function, [self._source(packed)], [], copy, view)
             start += view.count
         return _whole(self.buffers[var], _own(total))
 
@@ -162,9 +175,10 @@ class FloatEmitter:
         for channel, slot in enumerate(source.slots):
             one = FloatOperand(View(source.view.total, source.view.start + slot, 1), 1, 1)
             part = View(view.total, channel, 1)
-            function = float_ends.add(FloatSum((one,), None, part), self.geometry, self.vectors)
+            copy = FloatSum((one,), None, part)
+            function = float_ends.add(copy, self.geometry, self.vectors)
             buffer = self.calls.launch("copy", function, [self._source(source)], [], part, self._tensor(view), extent,
-                                       buffer)
+                                       buffer, copy)
         return _whole(buffer, view)
 
     def _known(self, value: Any) -> Any | None:
@@ -198,19 +212,19 @@ class FloatEmitter:
         return View(channels_of(concat), start, channels)
 
     def _write(self, var: Any, name: str, function: Any, sources: list[Source], constants: list[np.ndarray],
-               view: View) -> FloatPacked:
+               operation: FloatOperation, view: View) -> FloatPacked:
         """Emit a kernel that computes ``var``, into a tensor of its own or into its part of a concatenation."""
         concat, _ = self.places.get(var, (None, 0))
         if concat is not None:
-            return _whole(self._write_part(concat, name, function, sources, constants, view), view)
+            return _whole(self._write_part(concat, name, function, sources, constants, operation, view), view)
         return _whole(self.calls.launch(name, function, sources, constants, view, self._tensor(view),
-                                        self._extent(var)), view)
+                                        self._extent(var), operation=operation), view)
 
     def _write_part(self, concat: Any, name: str, function: Any, sources: list[Source], constants: list[np.ndarray],
-                    view: View) -> Any:
+                    operation: FloatOperation, view: View) -> Any:
         """Write a part of a concatenation's buffer: the first part allocates it, the others write in place."""
         self.buffers[concat] = self.calls.launch(name, function, sources, constants, view, self._tensor(view),
-                                                 self._extent(concat), self.buffers.get(concat))
+                                                 self._extent(concat), self.buffers.get(concat), operation)
         return self.buffers[concat]
 
     def _source(self, packed: FloatPacked, above: int = 0, below: int = 0) -> Source:

@@ -110,5 +110,5 @@ def compile_opencl_floats(model: SRModel, target: Target, gpu: Gpu, precision: s
         TargetError: there are no kernels of this precision.
     """
     lowered = lower_float_model(model, vectors_for(target, precision))
-    made = float_program(lowered, model.channels, by_estimate(gpu, *SIZE), prod(SIZE), precision)
+    made = float_program(lowered, model.channels, gpu, by_estimate(gpu, *SIZE), prod(SIZE), precision)
     return CompiledKernels(made, FLOATS, lowered.coverage, lowered.kernels)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from toolchain.errors import ModelError
-from toolchain.kernels.float_spec import FloatConv
+from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatSum
+from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered
 from toolchain.opencl import float_conv as template
+from toolchain.opencl import float_words as words
 from toolchain.opencl.choose import Choose
-from toolchain.opencl.launches import Program, Writer, network_of
+from toolchain.opencl.gpu import Gpu
+from toolchain.opencl.launches import Figures, Program, Writer, network_of, pictures
 
 
-def float_program(lowered: Lowered[FloatConv], channels: int, choose: Choose, size: int, dtype: str) -> Program:
-    """The network as OpenCL kernels: one launch a convolution.
+def float_program(lowered: Lowered[FloatConv], channels: int, gpu: Gpu, choose: Choose, size: int,
+                  dtype: str) -> Program:
+    """The network as OpenCL kernels: one launch a convolution, and one a sum that is not part of one.
 
     Args:
         lowered: with float32 constants.
         channels: of the picture that comes in.
+        gpu: the device.
         choose: the cuts of its convolutions.
         size: pixels of the picture that they were chosen for.
         dtype: of the tensors between kernels, "float32" or "float16".
@@ -24,19 +28,32 @@ def float_program(lowered: Lowered[FloatConv], channels: int, choose: Choose, si
         ModelError: a part of the network has no OpenCL kernel.
     """
     network = network_of(lowered)
-    convs = {kernel.name: kernel.conv for kernel in lowered.kernels}
-    others = [call for call in network.launches if call.call.kernel not in convs]
-    for call in others:
-        if call.call.kernel != "read_pixels" or call.call.view is None or call.call.view.total != channels:
-            raise ModelError(f"this float network needs the kernel {call.call.kernel}, which there is not for OpenCL",
-                             hint="deploy it in INT8")
-    direct = [call.call.step.writes for call in others if call.call.step.writes is not None]
-    writer = Writer(network, lowered.geometry, channels, direct, dtype)
+    writer = Writer(network, lowered.geometry, channels, pictures(network, FloatPack, channels, FloatConv), dtype)
     for call in network.launches:
-        if call.call.kernel not in convs:
-            continue
-        job = writer.job(call, convs[call.call.kernel])
-        choice = choose(job)
-        writer.conv(call, job, choice, template.build(job, lowered.geometry, choice.cut),
-                    template.arrange(job, choice.cut, *call.constants), size)
+        if isinstance(call.operation, FloatConv):
+            job = writer.job(call, call.operation)
+            choice = choose(job)
+            writer.conv(call, job, choice, template.build(job, lowered.geometry, choice.cut),
+                        template.arrange(job, choice.cut, *call.constants), size)
+        elif call.call.step.writes not in writer.direct:
+            _words(writer, call, gpu, size)
     return writer.program()
+
+
+def _words(writer: Writer, call: Call, gpu: Gpu, size: int) -> None:
+    operation, cut = call.operation, (writer.geometry, writer.dtype, gpu.pixels, gpu.work_group)
+    each = 2 if writer.dtype == "float16" else 4
+    match operation:
+        case FloatSum():
+            function = words.add(operation, *cut)
+            read = each * sum(operand.view.count for operand in operation.operands)
+            written = each * operation.target.count
+        case FloatPack():
+            function = words.pack(operation, *cut)
+            read, written = operation.target.count, each * operation.target.count
+        case FloatDraw():
+            function = words.draw(operation, *cut)
+            read, written = each * operation.source.count, len(operation.pixels.table)
+    writer.launch(call, function, dict(zip(["slopes"], call.constants, strict=False)), gpu.pixels, 1, gpu.work_group)
+    shape = f"{gpu.pixels} pixels, groups {'x'.join(map(str, gpu.work_group))}"
+    writer.figures.append(Figures(call.call.kernel, shape, 0, size * read, size * written))

@@ -10,9 +10,9 @@ import numpy as np
 
 from toolchain.errors import ModelError
 from toolchain.kernels.driver import Picture
-from toolchain.kernels.float_spec import FloatConv
+from toolchain.kernels.float_spec import FloatConv, FloatPack
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Conv
+from toolchain.kernels.spec import Conv, Pack
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered, Network
 from toolchain.opencl.choose import Choice
@@ -73,6 +73,18 @@ def network_of(lowered: Lowered[Any]) -> Network:
         raise ModelError(f"a part of this network has no OpenCL kernel{': ' if others else ''}{others}",
                          hint="deploy it for a CPU")
     return lowered.network
+
+
+def pictures(network: Network, pack: type[Pack | FloatPack], blocks: int, conv: type[Conv | FloatConv]) -> set[int]:
+    """Tensors that are the packed picture of so many ``blocks`` alone, and are read by nothing but convolutions."""
+    found = set()
+    for call in network.launches:
+        writes = call.call.step.writes
+        if isinstance(call.operation, pack) and call.operation.target.total == blocks and writes is not None:
+            readers = [other for other in network.launches if writes in [r.buffer for r in other.call.step.reads]]
+            if all(isinstance(reader.operation, conv) for reader in readers):
+                found.add(writes)
+    return found
 
 
 class Writer:

@@ -6,13 +6,13 @@ from toolchain.errors import ModelError
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import Conv, Draw, Elementwise, Pack
 from toolchain.lower.calls import Launch as Call
-from toolchain.lower.lowered import Lowered, Network
+from toolchain.lower.lowered import Lowered
 from toolchain.opencl import conv as template
 from toolchain.opencl import words
 from toolchain.opencl.choose import Choose
 from toolchain.opencl.gpu import Gpu
 from toolchain.opencl.job import Job
-from toolchain.opencl.launches import Figures, Program, Writer, network_of
+from toolchain.opencl.launches import Figures, Program, Writer, network_of, pictures
 
 
 def program(lowered: Lowered[Conv], channels: int, gpu: Gpu, choose: Choose, size: int) -> Program:
@@ -32,7 +32,7 @@ def program(lowered: Lowered[Conv], channels: int, gpu: Gpu, choose: Choose, siz
     if any(tensor.wide and tensor.zero_point % 257 for tensor in network.tensors):
         raise ModelError("a tensor of 16 bits has a zero point of two different bytes: no OpenCL buffer is filled so",
                          hint="quantize the float model here, or deploy it for a CPU")
-    writer = Writer(network, lowered.geometry, channels, _pictures(network), "uint32")
+    writer = Writer(network, lowered.geometry, channels, pictures(network, Pack, 1, Conv), "uint32")
     for call in network.launches:
         if isinstance(call.operation, Conv):
             job = writer.job(call, call.operation)
@@ -51,20 +51,8 @@ def jobs(lowered: Lowered[Conv], channels: int) -> list[Job]:
         ModelError: a part of the network has no OpenCL kernel.
     """
     network = network_of(lowered)
-    writer = Writer(network, lowered.geometry, channels, _pictures(network), "uint32")
+    writer = Writer(network, lowered.geometry, channels, pictures(network, Pack, 1, Conv), "uint32")
     return [writer.job(call, call.operation) for call in network.launches if isinstance(call.operation, Conv)]
-
-
-def _pictures(network: Network) -> set[int]:
-    """Tensors that are the packed picture and nothing else, and are read by convolutions only."""
-    found = set()
-    for call in network.launches:
-        writes = call.call.step.writes
-        if isinstance(call.operation, Pack) and call.operation.target.total == 1 and writes is not None:
-            readers = [other for other in network.launches if writes in [r.buffer for r in other.call.step.reads]]
-            if all(isinstance(reader.operation, Conv) for reader in readers):
-                found.add(writes)
-    return found
 
 
 def _words(writer: Writer, call: Call, gpu: Gpu, size: int) -> None:

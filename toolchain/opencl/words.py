@@ -58,7 +58,7 @@ def add(operation: Elementwise, geometry: Geometry, pixels: int, group: Group) -
 
         return body
 
-    return _function(write, pixels, group)
+    return pixelwise(write, pixels, group)
 
 
 def pack(operation: Pack, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
@@ -78,7 +78,7 @@ def pack(operation: Pack, geometry: Geometry, pixels: int, group: Group) -> tirx
 
         return body
 
-    return _function(write, pixels, group)
+    return pixelwise(write, pixels, group)
 
 
 def draw(operation: Draw, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
@@ -102,10 +102,10 @@ def draw(operation: Draw, geometry: Geometry, pixels: int, group: Group) -> tirx
 
         return body
 
-    return _function(write, pixels, group)
+    return pixelwise(write, pixels, group)
 
 
-def _function(write: Callable[[Size], Callable[[Any, Any], None]], pixels: int, group: Group) -> tirx.PrimFunc:
+def pixelwise(write: Callable[[Size], Callable[[Any, Any], None]], pixels: int, group: Group) -> tirx.PrimFunc:
     """A kernel: ``write`` declares its arguments and returns what writes the work-item at a row and a column."""
     with IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
