@@ -120,7 +120,7 @@ def measure_fidelity(request: Request, *, progress: Callable[[str, int, int], No
     photographs = read_calibration(request.calibration, sr.channels)
     originals = read_images(request.hr) if request.hr is not None else None
     names, pictures = _pictures(originals or photographs, sr, request.crops, request.side)
-    tell(f"quantizing with {len(photographs.images)} photographs", 1, _STEPS)
+    tell(f"quantizing, photographs: {len(photographs.images)}", 1, _STEPS)
     model = quantize(sr, photographs.images, request.settings)
     total = _STEPS + count_runs(model)
     tell(f"comparing tensors on {len(pictures)} pictures", 2, total)

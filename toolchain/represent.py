@@ -47,6 +47,7 @@ class Request:
         value_range: what the model's floats mean, "0..1" or "0..255"; None to find out.
         reading: of the abstract.
         crop: photographs larger than this are cut to their middle; pixels.
+        most: of more photographs so many, spread evenly over them, are used; memory does not grow with the others.
         formats: among ``FORMATS``: images/*.png; float.npz and u8.npz.
     """
 
@@ -56,6 +57,7 @@ class Request:
     value_range: str | None = None
     reading: Reading = field(default_factory=Reading)
     crop: int = 512
+    most: int = 128
     formats: tuple[str, ...] = FORMATS
 
 
@@ -142,7 +144,9 @@ def make_representative_set(request: Request, *, progress: Callable[[str, int, i
     check_replaceable(request.out, (PROOF, SHEET, NETWORK, IMAGES, FLOATS, CODES))
     tell = progress or (lambda text, done, total: None)
     sr = normalize(load_model(request.model), value_range=request.value_range)
-    photographs = read_images(request.photographs, channels=sr.channels, crop=request.crop, crops_per_photo=1)
+    photographs = read_images(
+        request.photographs, channels=sr.channels, crop=request.crop, crops_per_photo=1, most=request.most
+    )
     halo = sr.halo if sr.halo < UNBOUNDED_HALO else 0
     kept, warnings = usable(photographs.images, channels=sr.channels, halo=halo)
     images, names = [photographs.images[index] for index in kept], [photographs.names[index] for index in kept]

@@ -48,6 +48,15 @@ def test_photographs_that_cannot_be_used(
     assert "1 of 3 images left out: one flat colour" in err
 
 
+def test_of_many_photographs_some_are_used(
+    model_file: Path, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["represent", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path / "set"), "--most", "2"]
+    assert main([*words, "--frames", "none"]) == 0
+    assert "left out: 1 of 3 pictures are not needed: 2 that are spread evenly" in capsys.readouterr().err
+    assert len(list((tmp_path / "set" / "images").iterdir())) == 2
+
+
 def test_a_value_range_that_cannot_be_told_is_asked_for(
     photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

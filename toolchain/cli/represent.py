@@ -29,6 +29,7 @@ def represent(
         int | None, typer.Option("--patch", min=1, help="Tame patches of N pixels a side, not whole images.")
     ] = None,
     crop: Annotated[int, typer.Option("--crop", min=1, help="Larger photographs are cut to their middle.")] = 512,
+    most: Annotated[int, typer.Option("--most", min=1, help="Of more photographs so many, spread evenly.")] = 128,
     formats: Annotated[str, typer.Option("--save", help="The set as png, npz, or png,npz.")] = "png,npz",
     as_json: Json = False,
 ) -> None:
@@ -41,7 +42,7 @@ def represent(
     console = Console(as_json=as_json)
     reading = Reading(overshoot, () if frames == "none" else tuple(frames.split(",")), patch)
     photographs = photographs_for(model, calib)
-    request = Request(resolve(model), photographs, out, value_range, reading, crop, tuple(formats.split(",")))
+    request = Request(resolve(model), photographs, out, value_range, reading, crop, most, tuple(formats.split(",")))
     with console.progress(100) as tell:
         proof = make_representative_set(request, progress=lambda text, done, total: tell(text, 100 * done // total))
     summarize(proof, console)
