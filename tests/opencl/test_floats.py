@@ -14,7 +14,7 @@ import pytest
 
 from tests import sr_models
 from tests.lower.compiled import picture
-from tests.lower.test_float import built, dense, mixed
+from tests.lower.test_float import built, dense, mixed, two_steps
 from tests.opencl.devices import SMALL, device
 from tests.sr_models import Builder
 from toolchain.bundle import open_bundle
@@ -123,3 +123,10 @@ def test_what_has_no_float_kernel_is_named(tmp_path: Path):
     shuffle.input[0] = "bent"
     with pytest.raises(ModelError, match="no OpenCL kernel: tanh; deploy it for a CPU"):
         deployed(x, tmp_path, "float32", "0..1")
+
+
+def test_a_shuffle_in_the_middle_is_refused(tmp_path: Path):
+    model, target = built(two_steps, scale=4), find_target("mali-g78")
+    assert target.gpu is not None
+    with pytest.raises(ModelError, match="no OpenCL kernel: it enlarges the picture before its end; deploy it"):
+        compile_opencl_floats(model, target, target.gpu, "float16")

@@ -228,7 +228,7 @@ def test_a_kernel_that_does_not_build_is_named(drivers: Mapping[str, str], tmp_p
     assert "unknown" in told
 
 
-@pytest.mark.parametrize("name", ["mali-g52", "mali-g78", "adreno-640", "adreno-740"])
+@pytest.mark.parametrize("name", ["mali-g52", "mali-g610", "mali-g78", "adreno-640", "adreno-740"])
 def test_for_phones(name: str, tmp_path: Path):
     triple = find_target(name).triple
     try:

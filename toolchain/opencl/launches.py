@@ -69,9 +69,8 @@ def network_of(lowered: Lowered[Any]) -> Network:
         ModelError: it is more than that.
     """
     if lowered.network is None:
-        others = ", ".join(lowered.coverage.float_operators)
-        raise ModelError(f"a part of this network has no OpenCL kernel{': ' if others else ''}{others}",
-                         hint="deploy it for a CPU")
+        others = ", ".join(lowered.coverage.float_operators) or "it enlarges the picture before its end"
+        raise ModelError(f"a part of this network has no OpenCL kernel: {others}", hint="deploy it for a CPU")
     return lowered.network
 
 
