@@ -113,6 +113,14 @@ def find_target(name: str, *, folder: Path | None = None, cpu: Cpu | None = None
     return _read(folder / f"{name}{_SUFFIX}")
 
 
+def best_target(cpu: Cpu) -> str | None:
+    """Name of the best target that ``cpu`` can run; None where there is none."""
+    try:
+        return find_target(HOST, cpu=cpu).name
+    except TargetError:
+        return None
+
+
 def _host(folder: Path, cpu: Cpu) -> Target:
     for name in _HOST_ORDER:
         path = folder / f"{name}{_SUFFIX}"

@@ -23,11 +23,12 @@ from toolchain.cli import main
 class Slow(StandIn):
     def export(self, path, linker):
         path.write_bytes(b"half a library")
-        Path(sys.argv[1]).touch()
+        begun.touch()
         time.sleep(60)
 
 toolchain.deploy.line.real_stages = lambda: stages(compile=lambda *given: Slow(given[0]))
-sys.exit(main(sys.argv[2:]))
+begun = Path(sys.argv.pop(1))
+sys.exit(main())
 """
 
 QUICK = """
@@ -41,7 +42,8 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_ctrl_c_leaves_nothing(model_file: Path, photo_folder: Path, tmp_path: Path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_being_ended_leaves_nothing(number: signal.Signals, model_file: Path, photo_folder: Path, tmp_path: Path):
     begun, out = tmp_path / "begun", tmp_path / "out"
     words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(out)]
     process = subprocess.Popen(
@@ -54,7 +56,7 @@ def test_ctrl_c_leaves_nothing(model_file: Path, photo_folder: Path, tmp_path: P
             assert time.monotonic() < limit
             time.sleep(0.05)
         assert list(out.iterdir())  # something is being written
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=30)
     finally:
         process.kill()

@@ -25,6 +25,7 @@ from toolchain.opencl.files import read_plan
 from toolchain.opencl.host import kind_of
 from toolchain.process import Died, Worker
 from toolchain.runtime.measure import Plan
+from toolchain.targets import best_target
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -127,7 +128,8 @@ class Board:
             BundleError: it is not for this board's processor, or another TVM made it.
             BoardError: the library does not fit, cannot be loaded, or the board was lost.
         """
-        bundle.check_machine(self.description.cpu, self.description.versions, name="the board", target="TARGET")
+        cpu = self.description.cpu
+        bundle.check_machine(cpu, self.description.versions, name="the board", target=best_target(cpu) or "TARGET")
         library = bundle.path / bundle.manifest.library
         self._load("load", library, 10.0)
         self._device, self._macs = None, bundle.manifest.macs_per_pixel

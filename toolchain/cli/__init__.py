@@ -6,6 +6,7 @@ TVM, onnxruntime and NumPy are imported inside the commands, so that ``clipfree 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -76,6 +77,8 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. An error is one sentence on stderr, and with --json a document."""
+    if arguments is None:
+        _end_tidily()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug, as_json = "--debug" in words, "--json" in words
     try:
@@ -102,6 +105,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = f"clipfree met a mistake of its own ({type(error).__name__}: {_first_line(error)})"
         return _fail(error, message, hint, _UNKNOWN, as_json, debug)
     return 0
+
+
+def _end_tidily() -> None:
+    """Take a termination, and the terminal's end, for Ctrl-C: files and tunnels would be left otherwise."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores the latter
+            signal.signal(number, signal.default_int_handler)
 
 
 def _fail(error: BaseException, message: str, hint: str, code: int, as_json: bool, debug: bool) -> int:

@@ -11,11 +11,10 @@ import typer
 from toolchain.cli.console import Console, Json, guarded
 from toolchain.cli.places import Rpc, Ssh, Tracker, Wait, reach
 from toolchain.cli.run import Bundle
-from toolchain.errors import BoardError, InputError, TargetError
+from toolchain.errors import BoardError, InputError
 
 if TYPE_CHECKING:
     from toolchain.board.describe import Description
-    from toolchain.cpu import Cpu
 
 app = typer.Typer(help="Run bundles and tune on other machines, over TVM's RPC.", no_args_is_help=True)
 
@@ -117,6 +116,7 @@ def list_boards(
     """The boards of a tracker: free or busy, TVM's version, processor, best target; --json has all features."""
     from toolchain.board.place import TRACKER_PORT, parse_address
     from toolchain.board.tracker import entries
+    from toolchain.targets import best_target
 
     console = Console(as_json=as_json)
     found = entries(parse_address(tracker, "--tracker", TRACKER_PORT))
@@ -125,7 +125,7 @@ def list_boards(
         about = "not a server of this clipfree"
         if entry.description is not None:
             cpu = entry.description.cpu
-            tvm, best = entry.description.versions.tvm, _best(cpu) or "none"
+            tvm, best = entry.description.versions.tvm, best_target(cpu) or "none"
             about = f"TVM {tvm}, {cpu.cores} x {cpu.name}, best target {best}"
         console.say(f"{entry.key:16} {entry.address!s:22} {state:8} {about}")
     if not found:
@@ -147,7 +147,7 @@ def check(
 ) -> None:
     """See whether a board works: the connection, TVM's version, and which targets its processor can run."""
     from toolchain.board.board import Board
-    from toolchain.targets import list_targets, machines
+    from toolchain.targets import best_target, list_targets, machines
 
     console = Console(as_json=as_json)
     tracker = "127.0.0.1" if key is not None and tracker is None and rpc is None else tracker
@@ -165,22 +165,12 @@ def check(
     console.say(f"a megabyte went there and came back whole; a call takes {1e3 * seconds:.1f} ms")
     heat = "" if description.celsius is None else f", {description.celsius:.0f} °C"
     console.say(f"{description.free / 1e6:.0f} MB free{heat}")
-    best = _best(cpu)
+    best = best_target(cpu)
     console.say(f"targets it can run: {', '.join(fitting) or 'none'}; best: {best or 'none'}")
     console.result(command="board check", address=where, call_s=seconds, targets=fitting, best=best,
                    **_plain(description))  # fmt: skip
     if not fitting:
         raise BoardError(f"no target fits the processor of the board at {where}", hint="see `clipfree targets list`")
-
-
-def _best(cpu: Cpu) -> str | None:
-    """The target to deploy for."""
-    from toolchain.targets import find_target
-
-    try:
-        return find_target("host", cpu=cpu).name
-    except TargetError:
-        return None
 
 
 def _plain(description: Description) -> dict[str, object]:
