@@ -113,7 +113,7 @@ def program(folder: Path, library: Path, headers: Path, triple: str = HERE) -> P
     path = folder / "upscale_opencl"
     (folder / "model.so").symlink_to(library)
     command = [*find_c_compiler(triple).command, "-std=c99", "-Wall", "-Werror", str(EXAMPLE), "-I", str(headers),
-               str(folder / "model.so"), "-ldl", "-Wl,-rpath,$ORIGIN", "-o", str(path)]    # fmt: skip
+               str(library), "-ldl", "-Wl,-rpath,$ORIGIN", "-o", str(path)]    # fmt: skip
     subprocess.run(command, check=True)
     return path
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from toolchain.bundle import LIBRARY
 from toolchain.kernels.layout import SIDE
 from toolchain.link import Linker
 from toolchain.opencl.device import KINDS, check_name
@@ -22,8 +23,8 @@ from toolchain.opencl.plan import PICTURE, RESULT, SCALARS, Launch, Plan
 _NATIVE = Path(__file__).with_name("native")
 _TABLES = "network.c"
 # Without the C library, whose version would be written into the library: the program that loads it has one. Nobody
-# else's functions of the same names take the place of these.
-_FLAGS = ("-xc", "-std=c99", "-O2", "-nostdlib", "-Wl,-Bsymbolic")
+# else's functions of the same names take the place of these. Programs look for the name, not where it was linked.
+_FLAGS = ("-xc", "-std=c99", "-O2", "-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{LIBRARY}")
 
 
 def write_sources(folder: Path, plan: Plan, kernels: Mapping[str, str], constants: bytes) -> None:
