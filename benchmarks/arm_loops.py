@@ -128,9 +128,10 @@ def search(core: loops.Core, target: Target, networks: Sequence[str], mca: str) 
 
 def _promising(tile: Tile, dot: Dot) -> bool:
     """Whether it is worth compiling: few sums keep the multipliers waiting, and as many as there are registers leave
-    none for codes and weights. Which loop is outside matters to caches only, of which the models know nothing.
+    none for codes and weights (32-bit Arm has too few in any case). Which loop is outside matters to caches only, of
+    which the models know nothing.
     """
-    return dot.registers // 8 <= tile.vectors * tile.channels < dot.registers
+    return dot.registers // 8 <= tile.vectors * tile.channels < max(dot.registers, 9)
 
 
 def estimate(core: loops.Core, target: Target, task: Task, tile: Tile, mca: str) -> loops.Cost:
