@@ -45,11 +45,12 @@ def add(operation: Elementwise, geometry: Geometry, pixels: int, group: Group) -
         bounds = [real(requantize.low), real(requantize.high), number(requantize.zero_point)]
 
         def body(row: Any, column: Any) -> None:
+            given = [_Given(x, operand, row + geometry.margin, column + SIDE, pixels)
+                     for x, operand in zip(inputs, operation.operands, strict=True)]
             for block in range(target.count):
                 codes = []
                 for channel in range(block * PACK, block * PACK + PACK):
-                    terms = [_terms(x, operand, channel, [row + geometry.margin, column + SIDE], pixels)
-                             for x, operand in zip(inputs, operation.operands, strict=True)]
+                    terms = [one.values(channel) for one in given]
                     values = terms[0] if len(terms) == 1 else [a + b for a, b in zip(*terms, strict=True)]
                     if slopes is not None:
                         values = [call("float32", "prelu", value, slopes[channel]) for value in values]
@@ -120,12 +121,25 @@ def pixelwise(write: Callable[[Size], Callable[[Any, Any], None]], pixels: int, 
         return builder.get()
 
 
-def _terms(x: Any, operand: Operand, channel: int, place: list[Any], pixels: int) -> list[Any]:
-    """float32 of the operand's value for output ``channel``, pixel by pixel."""
-    slot = channel // operand.divide % operand.modulo
-    if operand.slots:
-        slot = operand.slots[channel] if channel < len(operand.slots) else 0
-    words = [load("word", x, [place[0], first + slot // PACK, place[1]], pixels)
-             for first, _ in operand.view.planes(0)]
-    return [call("float32", "dequantize", code_of(planes, number(slot % PACK)), number(operand.zero_point),
-                 real(operand.multiplier)) for planes in zip(*words, strict=True)]
+class _Given:
+    """A term of a sum for the pixels of a work-item; every word of it is loaded once."""
+
+    def __init__(self, x: Any, operand: Operand, row: Any, column: Any, pixels: int) -> None:
+        self.x, self.operand, self.row, self.column, self.pixels = x, operand, row, column, pixels
+        self.words: dict[int, list[Any]] = {}
+
+    def values(self, channel: int) -> list[Any]:
+        """float32 of its value for output ``channel``, pixel by pixel."""
+        operand = self.operand
+        slot = channel // operand.divide % operand.modulo
+        if operand.slots:
+            slot = operand.slots[channel] if channel < len(operand.slots) else 0
+        planes = [self.loaded(first + slot // PACK) for first, _ in operand.view.planes(0)]
+        return [call("float32", "dequantize", code_of(words, number(slot % PACK)), number(operand.zero_point),
+                     real(operand.multiplier)) for words in zip(*planes, strict=True)]
+
+    def loaded(self, block: int) -> list[Any]:
+        """Words of a block, pixel by pixel."""
+        if block not in self.words:
+            self.words[block] = load("word", self.x, [self.row, block, self.column], self.pixels)
+        return self.words[block]

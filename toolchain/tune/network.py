@@ -14,6 +14,7 @@ from toolchain.targets import Target
 if TYPE_CHECKING:
     from toolchain.kernels.spec import Conv
     from toolchain.lower import Kernel, Lowered
+    from toolchain.quantize import QuantizedModel
 
 _SIDE = 48
 
@@ -28,30 +29,39 @@ def kernels_of(
 def lowered_model(
     path: Path, target: Target, calibration: Path | Sequence[Path] | None = None, value_range: str | None = None
 ) -> tuple[Lowered[Conv], int]:
-    """What ``target`` gets for an ONNX model, and the channels of its pictures.
+    """What ``target`` gets for an ONNX model, and the channels of its pictures; see `hurried`.
 
-    A float model is quantized in a hurry, without photographs on noise: the numbers do not change a kernel's speed.
+    Raises:
+        TargetError: there are no kernels for the target's instruction set.
+    """
+    from toolchain.kernels.intrinsics import dot_product
+    from toolchain.lower import lower_model
+
+    model = hurried(path, calibration, value_range)
+    return lower_model(model.model, dot_product(target.instruction_set)), model.channels
+
+
+def hurried(
+    path: Path, calibration: Path | Sequence[Path] | None = None, value_range: str | None = None
+) -> QuantizedModel:
+    """An ONNX model in QDQ. A float model is quantized in a hurry, without photographs on noise: the numbers do not
+    change a kernel's speed.
 
     Raises:
         ModelError: the model cannot be used.
         CalibrationError: the photographs cannot be used.
-        TargetError: there are no kernels for the target's instruction set.
     """
     from toolchain.frontend import is_quantized, load_model, normalize
-    from toolchain.kernels.intrinsics import dot_product
-    from toolchain.lower import lower_model
     from toolchain.quantize import Settings, quantize
     from toolchain.quantize.foreign import canonicalize
 
     source = load_model(path)
     if is_quantized(source):
-        model = canonicalize(source)
-    else:
-        sr = normalize(source, value_range=value_range)
-        images = [np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE, sr.channels), dtype=np.uint8)]
-        if calibration is not None:
-            images = list(read_images(calibration, channels=sr.channels, crop=_SIDE, crops_per_photo=1).images)
-        hurry = Settings(activations="minmax", crop=_SIDE, crops_per_image=1, equalize=False, reconstruct=False,
-                         correct_bias=False, tame=False, augment=False)  # fmt: skip
-        model = quantize(sr, images, hurry)
-    return lower_model(model.model, dot_product(target.instruction_set)), model.channels
+        return canonicalize(source)
+    sr = normalize(source, value_range=value_range)
+    images = [np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE, sr.channels), dtype=np.uint8)]
+    if calibration is not None:
+        images = list(read_images(calibration, channels=sr.channels, crop=_SIDE, crops_per_photo=1).images)
+    hurry = Settings(activations="minmax", crop=_SIDE, crops_per_image=1, equalize=False, reconstruct=False,
+                     correct_bias=False, tame=False, augment=False)  # fmt: skip
+    return quantize(sr, images, hurry)
