@@ -213,7 +213,7 @@ def test_several_photos_of_all_kinds_into_a_folder(bundle: Path, tmp_path: Path)
         (["deploy", "MODEL", "--calib", "PHOTOS", "--bits", "input=16"], 4, "'input' holds pixels: they have 8 bits"),
         (["deploy", "MODEL", "--calib", "PHOTOS", "--bits", "*=12"], 4, "'*' cannot have 12 bits"),
         (["deploy", "MODEL", "--calib", "PHOTOS", "--bits", "16"], 2, "--bits 16 is not understood"),
-        (["deploy", "MODEL", "--precision", "float32", "--bits", "*=16"], 4, "leave out --estimator, --bits"),
+        (["deploy", "MODEL", "--precision", "float32", "--bits", "*=16"], 4, "leave out --estimator, --weights"),
         (["deploy", "MODEL", "--calib", "PHOTOS", "--budget", "-3"], 4, "a budget of -3 % is none"),
         (["deploy", "QDQ", "--bits", "*=16"], 4, "is quantized already: its tensors keep their bits"),
         (["deploy", "MODEL", "--calib", "absent"], 2, "there is no folder absent"),

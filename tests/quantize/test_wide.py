@@ -20,6 +20,7 @@ from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quant
 from toolchain.quantize.arithmetic import Quantization
 from toolchain.quantize.bounds import find_bounds
 from toolchain.quantize.convolve import Convolution
+from toolchain.quantize.fidelity import compare_tensors, list_parts, write_variant
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.foreign import canonicalize
 from toolchain.quantize.overrides import choose_bits
@@ -104,6 +105,19 @@ def test_the_network_says_what_16_bits_cost() -> None:
     narrow = describe_network(quantized("xlsr").model)
     assert (narrow.describe_wide(), narrow.doubled_per_pixel) == ("", 0)
     assert narrow.peak_values_per_pixel < network.peak_values_per_pixel <= 2 * narrow.peak_values_per_pixel
+
+
+def test_fidelity_knows_16_bits() -> None:
+    model, shown = widened("xlsr"), picture(24, 20, 3, 5)
+    values = FloatModel(write_variant(model, list_parts(model))).run(to_float(shown, model.value_range))[0]
+    pixels = np.rint(values.transpose(1, 2, 0) * 255)
+    assert np.abs(pixels - IntegerReference(model.model).run(shown)).max() <= 1
+    narrow = {tensor.name: tensor for tensor in compare_tensors(quantized("xlsr"), [shown])}
+    for tensor in compare_tensors(model, [shown]):
+        pinned = tensor.estimator == "pixels"
+        assert tensor.bits == (8 if pinned else 16)
+        # Half as much again as was seen: 256 / 1.5 as fine, at most.
+        assert tensor.own_sqnr > narrow[tensor.name].own_sqnr + (-1 if pinned else 20 * np.log10(256 / 3))
 
 
 @pytest.mark.parametrize(

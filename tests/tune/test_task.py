@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from tests.tune.specs import conv, kernel
-from toolchain.kernels.spec import Conv, Pixels
+from toolchain.kernels.spec import Conv, Pixels, View
 from toolchain.tune.task import Demand, Task, describe, normal, tasks_of
 
 
@@ -30,6 +30,8 @@ SAME = {
     "weights that are known to be small": (conv(), replaced(fits=True)),
     "an activation at the end": (conv(), replaced(low=0)),
     "pads on another side": (conv(), dataclasses.replace(conv(), pads=(0, 2))),
+    # Which does touch the speed, but not the choice of a tile.
+    "codes of 16 bits": (conv(), dataclasses.replace(conv(), source=View.whole(conv().source.count, wide=True))),
 }
 OTHER = {
     "channels": conv(outputs=12),

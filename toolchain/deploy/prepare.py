@@ -75,7 +75,7 @@ def prepare_normalized(request: Request, stages: Stages, target: Target, line: P
         raise ModelError("float networks are not built layer by layer", hint="leave out --layers")
     if request.settings is not None:
         raise CalibrationError("a float network has no codes: no ranges to estimate, no bits to choose",
-                               hint="leave out --estimator, --bits and --budget")
+                               hint="leave out --estimator, --weights, --bits and --budget")
     source = _load(request, stages, line)
     if stages.is_quantized(source):
         raise ModelError(f"{request.model.name} is quantized already", hint="give the float model for a float network")

@@ -62,7 +62,8 @@ def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, dot: Dot, slo
     largest += source.most * np.abs(laid).sum(axis=(1, 2, 3), dtype=np.int64)
     if largest.max(initial=0) >= 2**31:
         raise ModelError("a convolution's int32 accumulator could overflow",
-                         hint="check the biases and the calibration ranges of this model")
+                         hint="leave the tensor that it reads at 8 bits" if source.wide
+                         else "check the biases and the calibration ranges of this model")
     multiplier = np.zeros(padded, np.float32)
     multiplier[:channels] = (np.float64(chain.source.quantization.scale) * chain.weight_scale.astype(np.float64)
                              / np.float64(chain.output.scale)).astype(np.float32)

@@ -25,7 +25,8 @@ class TensorRecipe:
         scale: float32 values; one, or one per output channel.
         zero_point: one, or one per output channel.
         axis: the channels' axis; None per tensor.
-        estimator: "minmax", "mse", ...; "pixels" where pinned; "accumulator" for biases.
+        estimator: "minmax", "mse", ...; "pixels" where pinned; "accumulator" for biases. The range of a tensor of 16
+            bits holds what it says, and half as much again as was seen.
         source: what decided the range: "pixels", "natural+augmented+tamed", "weights", "file" (another tool's).
         low: smallest real value, and ``high`` the largest, seen in calibration; None where nothing was measured.
     """
