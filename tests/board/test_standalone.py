@@ -104,6 +104,12 @@ def damage(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     return apply
 
 
+def scrambled(data: bytes) -> bytes:
+    """The last word of the program, which says where its result is."""
+    end = data.rindex(b"\x04" + bytes(7) + b"_lib")
+    return data[: end - 8] + b"\x00\x00\x00\x00\xff\x7f\x00\x00" + data[end:]
+
+
 def wrong_expectation(folder: Path) -> None:
     path = folder / "expected.ppm"
     data = bytearray(path.read_bytes())
@@ -122,6 +128,7 @@ def wrong_expectation(folder: Path) -> None:
         (damage(lambda data: data.replace(b"relax.VMExecutable", b"other.VMExecutable")), 1, "holds no network"),
         (damage(lambda data: data.replace(bytes.fromhex("1e1514422fde25d2"), bytes(8))), 1, "another version of TVM"),
         (damage(lambda data: data.replace(b"null_value", b"null_velue")), 1, "which only TVM's runtime has"),
+        (damage(scrambled), 1, "the library crashed; was it copied whole?"),
         (lambda folder: (folder / "golden.ppm").write_bytes(b"P6 8 8 255 x"), 1, "golden.ppm ends early"),
         (lambda folder: (folder / "golden.ppm").write_bytes(b"P3 8 8 255 x"), 1, "is no PPM or PGM of 8 bits"),
         (lambda folder: (folder / "golden.ppm").unlink(), 1, "golden.pgm cannot be read: No such file"),

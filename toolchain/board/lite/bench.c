@@ -36,12 +36,12 @@ static void stop(int code) {
   exit(code);
 }
 
-static void illegal(int number) {
-  static const char kSentence[] = "clipfree-bench: this processor lacks an instruction of the library; deploy the model "
-                                  "for another target\n";
-  (void)number;
-  if (write(2, kSentence, sizeof kSentence - 1)) {}
-  _exit(kProcessor);
+static void crashed(int number) {
+  const char* sentence = number == SIGILL ? "clipfree-bench: this processor lacks an instruction of the library; deploy "
+                                            "the model for another target\n"
+                                          : "clipfree-bench: the library crashed; was it copied whole?\n";
+  if (write(2, sentence, strlen(sentence)) < 0) _exit(kBad);
+  _exit(number == SIGILL ? kProcessor : kBad);
 }
 
 static double now(void) {
@@ -195,7 +195,7 @@ int main(int count, char** words) {
     fail("%d threads need as many cores, this program may use %d", options.threads, most);
     stop(kUsage);
   }
-  signal(SIGILL, illegal);
+  for (int number = 0; number < 3; ++number) signal((const int[]){SIGILL, SIGSEGV, SIGBUS}[number], crashed);
   if (network_open(beside("model.so"), options.threads)) stop(kBad);
   if (options.in) return write_picture(options.out, run(read_picture(options.in))), 0;
   bench(check().channels);
