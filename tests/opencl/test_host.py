@@ -249,8 +249,11 @@ def test_an_arm_device_without_opencl(tmp_path: Path):
 
 
 def test_without_a_compiler_the_bundle_says_so(
-    bundle: Bundle, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+    bundle: Bundle, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):    # fmt: skip
+    assert main(["targets", "doctor", "opencl-cpu", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["linker"]
     (tmp_path / "aarch64-linux-gnu-ld").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "aarch64-linux-gnu-ld").chmod(0o755)
     if real := shutil.which("ld"):
@@ -258,6 +261,8 @@ def test_without_a_compiler_the_bundle_says_so(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     done = deploy(Request(bundle.path.parent / "net.onnx", tmp_path, photo_folder, target="mali-g78", settings=QUICK))
+    assert main(["targets", "doctor", "mali-g78"]) == 0
+    assert "runs them there: left out: there is no C compiler for aarch64-linux-android" in capsys.readouterr().out
     assert not (done.path / "model.so").exists()
     assert (done.path / "opencl" / "host" / "clipfree_opencl.h").exists()
     assert any("made without model.so, which boards and apps use: there is no C compiler for aarch64-linux-android" in w

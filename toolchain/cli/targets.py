@@ -67,17 +67,24 @@ def show(name: Name, as_json: Json = False) -> None:
 def doctor(name: Annotated[str, typer.Argument(help="A target's name.")] = "host", as_json: Json = False) -> None:
     """Find a linker for a target and try it, or an OpenCL device; say what to install if there is none."""
     from toolchain.cpu import this_cpu
-    from toolchain.link import find_linker, is_native
+    from toolchain.link import find_c_compiler, find_linker, is_native
     from toolchain.obstacle import obstacle
     from toolchain.targets import find_target
 
     console = Console(as_json=as_json)
     target = find_target(name)
     if target.gpu is not None:
-        unseen = obstacle(target)
-        console.say(f"{target.name}: kernels in OpenCL C need no linker")
+        unseen, compiler = obstacle(target), None
+        try:
+            compiler = find_c_compiler(target.triple)
+            host = f"with {' '.join(compiler.command)} (from {compiler.source})"
+        except TargetError as error:
+            host = f"left out: {error}"
+        console.say(f"{target.name}: kernels in OpenCL C, which the device compiles")
+        console.say(f"  the library that runs them there: {host}")
         console.say(f"  checked here on a CPU's OpenCL: {unseen or 'yes'}")
-        console.result(command="targets doctor", target=target.name, linker=None, runs_here=unseen is None)
+        console.result(command="targets doctor", target=target.name, linker=compiler and compiler.command,
+                       runs_here=unseen is None)  # fmt: skip
         return
     linker = find_linker(target.triple)
     made = linker.check(target)
