@@ -95,6 +95,15 @@ def test_larger_work_groups_read_less_around_them():
     assert large.written == small.written == SIZE[0] * SIZE[1] * 16
 
 
+def test_groups_of_channels_read_what_is_theirs():
+    """Along z, work-items of a dense convolution read the same source, those of a grouped one each their own part."""
+    chosen = Cut(1, 4, (16, 4, 1)), Cut(1, 4, (16, 4, 4))
+    dense, grouped = ([estimate(Job(conv(16, 16, groups=groups)), cut, GPU.core, *SIZE).read for cut in chosen]
+                      for groups in (1, 4))
+    assert dense[1] < dense[0] / 2
+    assert grouped[1] == grouped[0] < dense[1]
+
+
 @given(st.data())
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_cut_gives_the_references_bits(monkeypatch: pytest.MonkeyPatch, data):

@@ -136,27 +136,37 @@ class _Traffic:
         self.deep = max(1, core.warp // (self.across * self.down))
         self.loads, self.lines = 0, 0.0
         rows = job.passes * job.inputs * conv.kernel[0]
+        sources = self._sources(self.deep)
         if job.picture is None:
-            self._along(cut.pixels + job.window, rows)
+            self._along(cut.pixels + job.window, rows, sources)
         else:
-            self._bytes((cut.pixels + job.window) * job.picture, cut.pixels * job.picture, rows)
+            self._bytes((cut.pixels + job.window) * job.picture, cut.pixels * job.picture, rows, sources)
         self._same(rows * conv.kernel[1] + 2)    # weights, bias and multipliers
-        if job.residual is not None and job.anchor is None:
-            self._along(cut.pixels, -(-cut.channels // job.packing))
+        if job.anchor is not None:
+            self._bytes(cut.pixels * job.anchor, cut.pixels * job.anchor, 1, 1)
+        elif job.residual is not None:
+            self._along(cut.pixels, -(-cut.channels // job.packing), self.deep)
         if conv.pixels is None:
-            self._along(cut.pixels, cut.channels // job.packing)
+            self._along(cut.pixels, cut.channels // job.packing, self.deep)
         else:
-            self._bytes(cut.pixels * cut.channels, cut.pixels * conv.pixels.scale * conv.pixels.channels, 1)
+            self._bytes(cut.pixels * cut.channels, cut.pixels * conv.pixels.scale * conv.pixels.channels, 1, self.deep)
 
-    def _along(self, count: int, times: int) -> None:
-        """Vector loads or stores of ``count`` elements of a row, from every work-item's own first pixel on."""
+    def _sources(self, deep: int) -> int:
+        """How many parts of the source ``deep`` work-items along z read: one for each of the convolution's groups."""
+        groups = 1 if self.job.dense else self.job.conv.groups
+        return min(groups, ceil(deep * self.cut.channels * groups / len(self.job.order)))
+
+    def _along(self, count: int, times: int, deep: int) -> None:
+        """Vector loads or stores of ``count`` elements of a row, from every work-item's own first pixel on; of the
+        warp's work-items along z, ``deep`` differ.
+        """
         stride = self.cut.pixels * self.job.element
         for width in pieces(count, self.cut.vector):
-            self._touch((self.across - 1) * stride + width * self.job.element, times)
+            self._touch((self.across - 1) * stride + width * self.job.element, times, deep)
 
-    def _bytes(self, count: int, stride: int, times: int) -> None:
+    def _bytes(self, count: int, stride: int, times: int, deep: int) -> None:
         """Single bytes of a picture, ``count`` of each work-item."""
-        self._touch((self.across - 1) * stride + 1, times * count)
+        self._touch((self.across - 1) * stride + 1, times * count, deep)
 
     def _same(self, times: int) -> None:
         """Constants: the same for all work-items that compute the same channels."""
@@ -164,14 +174,14 @@ class _Traffic:
             self.loads += times
             self.lines += times * self.deep
 
-    def _touch(self, span: int, times: int) -> None:
+    def _touch(self, span: int, times: int, deep: int) -> None:
         """Loads that reach over ``span`` bytes of each of the warp's rows, and begin anywhere in a line."""
         self.loads += times
-        self.lines += times * self.down * self.deep * (1 + (span - 1) / self.core.line)
+        self.lines += times * self.down * deep * (1 + (span - 1) / self.core.line)
 
     def read(self, height: int, width: int, groups: list[int]) -> int:
-        """Bytes read for a picture: each work-group reads its part of the source and its weights once, if its core's
-        cache holds them, else once for every output channel's share.
+        """Bytes read for a picture: each work-group reads its parts of the source and its weights once, if its core's
+        cache holds them, else the source once for every work-item along z.
         """
         job, cut, conv = self.job, self.cut, self.job.conv
         x, y, z = cut.group
@@ -179,7 +189,8 @@ class _Traffic:
         columns = min(x * cut.pixels, width) + job.window
         source = rows * columns * (job.passes * job.inputs * job.element if job.picture is None else job.picture)
         weights = z * cut.channels * (job.inputs * conv.kernel[0] * conv.kernel[1] + 2) * 4
-        rereads = 1 if source + weights <= self.core.cache else z
+        sources = self._sources(z)
+        rereads = sources if sources * source + weights <= self.core.cache else z
         residual = 0
         if job.residual is not None:
             residual = (job.anchor or job.element * cut.channels * z // job.packing) * min(x * cut.pixels, width) * y
