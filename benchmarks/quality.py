@@ -33,11 +33,11 @@ from toolchain.report.network import describe_network
 from toolchain.zoo.demo_photos import photographs_for
 from toolchain.zoo.embedded import PREFIX, list_models, resolve
 
-MAKING = ("toolchain/frontend", "toolchain/quantize", "toolchain/images.py", "benchmarks/rows.py",
+MAKING = ("toolchain/frontend", "toolchain/quantize", "toolchain/images.py", "benchmarks/ways.py",
           "benchmarks/subject.py", "benchmarks/networks.py")  # fmt: skip
 SHOWING = ("toolchain/quantize/arithmetic.py", "toolchain/quantize/convolve.py", "toolchain/quantize/program.py",
            "toolchain/quantize/reference.py", "toolchain/evaluate.py", "toolchain/report/metrics.py",
-           "toolchain/runtime/photo.py", "toolchain/images.py", "benchmarks/rows.py", "benchmarks/subject.py",
+           "toolchain/runtime/photo.py", "toolchain/images.py", "benchmarks/ways.py", "benchmarks/subject.py",
            "benchmarks/quality.py")  # fmt: skip
 """The files that decide what a network becomes, and how a given one is measured."""
 
@@ -87,8 +87,9 @@ class Table:
 
     def made(self, subject: Subject, network: Network) -> bytes:
         """The network as ONNX."""
-        key = {"network": network.name, "settings": network.settings, **self.basis(subject)}
-        return self.cells.data(key, lambda: network.make(subject).SerializeToString(deterministic=True))
+        key = {"network": network.make.__name__, "settings": network.settings, **self.basis(subject)}
+        make = network.make
+        return self.cells.data(key, lambda: make(subject, network.settings).SerializeToString(deterministic=True))
 
     def cell(
         self, subject: Subject, row: Row, model: bytes, group: Set, cases: dict[str, list[Case]]
@@ -101,7 +102,7 @@ class Table:
             return measured(row, onnx.load_from_string(model), subject, cases[group.name])
 
         real = digest(subject.sr.model.SerializeToString(deterministic=True))
-        key = {"row": row.name, "model": digest(model), "float": real, "set": self.digests[group.name],
+        key = {"shown": row.show.__name__, "model": digest(model), "float": real, "set": self.digests[group.name],
                "code": self.showing, "versions": self.versions}  # fmt: skip
         return self.cells.document(key, measure)
 
