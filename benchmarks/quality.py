@@ -161,12 +161,20 @@ def values_written(quantized: onnx.ModelProto) -> float:
 
 
 def timings(model: Path, calib: Path | Sequence[Path]) -> dict[str, Any]:
-    """Milliseconds of clipfree and onnxruntime, with the clip and without, in turn on one thread (compare.py)."""
+    """Milliseconds of clipfree and onnxruntime, with the clip and without, in turn on one thread (compare.py).
+
+    Raises:
+        ClipfreeError: clipfree could not be timed.
+    """
     from compare import compare as race  # loads what it times
     from contestants import CONTESTANTS
+    from timing import GoneError
 
     options = argparse.Namespace(model=model, calib=calib, size=SIZE, threads=[1], rounds=ROUNDS, tflite=None)
-    result = race(options, [one for one in CONTESTANTS if one.name.startswith(("clipfree", "onnxruntime"))])
+    try:
+        result = race(options, [one for one in CONTESTANTS if one.name.startswith(("clipfree", "onnxruntime"))])
+    except GoneError as error:
+        raise ClipfreeError(str(error)) from error
     return {"milliseconds": {figures.name: figures.fastest for figures in result.figures},
             "clip_costs": {cost.name: [cost.ratio, *cost.ratio_quartiles] for cost in result.clip_costs},
             "load": result.load, "not_timed": [standing.sentence() for standing in result.not_timed]}  # fmt: skip

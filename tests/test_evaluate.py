@@ -42,6 +42,12 @@ def test_by_hand_with_another_border():
     assert found.rows[0].bundle.psnr_rgb == pytest.approx(psnr(big[5:-5, 5:-5], high[5:-5, 5:-5]))
 
 
+def test_grey_pictures_are_resized_as_one_channel_of_colours():
+    colours = photograph(60, 50, 3)
+    for resize in (shrink, enlarge):
+        np.testing.assert_array_equal(resize(colours[:, :, 1:2], 2), resize(colours, 2)[:, :, 1:2])
+
+
 def test_worse_is_worse():
     def noisy(pixels: np.ndarray) -> np.ndarray:
         return bicubic(pixels) ^ np.uint8(8)

@@ -136,15 +136,17 @@ def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, t
 
 def shrink(pixels: Pixels, scale: int) -> Pixels:
     """Pillow's bicubic, antialiased: u8 (h, w, C) to u8 (h // scale, w // scale, C)."""
-    size = (pixels.shape[1] // scale, pixels.shape[0] // scale)
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    return np.asarray(image.resize(size, Image.Resampling.BICUBIC)).reshape(size[1], size[0], pixels.shape[2])
+    return _resized(pixels, pixels.shape[0] // scale, pixels.shape[1] // scale)
 
 
 def enlarge(pixels: Pixels, scale: int) -> Pixels:
-    """Pillow's bicubic: u8 (h, w, 3) to u8 (h*scale, w*scale, 3)."""
-    size = (pixels.shape[1] * scale, pixels.shape[0] * scale)
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+    """Pillow's bicubic: u8 (h, w, C) to u8 (h*scale, w*scale, C)."""
+    return _resized(pixels, pixels.shape[0] * scale, pixels.shape[1] * scale)
+
+
+def _resized(pixels: Pixels, height: int, width: int) -> Pixels:
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC)).reshape(height, width, pixels.shape[2])
 
 
 def quality(found: Pixels, expected: Pixels, shave: int) -> Quality:

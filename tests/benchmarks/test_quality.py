@@ -16,6 +16,7 @@ import quality
 from quality_table import below, markdown
 from rows import OURS, ROWS, Row
 from subject import Subject
+from tests.benchmarks import fakes
 from toolchain.errors import InputError
 from ways import Settled
 
@@ -129,6 +130,24 @@ def test_the_table_says_where_cfqp_is_below_the_clip(document: dict[str, Any]) -
     ((name, group, lost),) = below(document, "int8_naive", "int8_ours")
     assert (name, group) == (document["networks"][0]["name"], "photos0")
     assert math.isclose(lost, figure - document["networks"][0]["cells"]["int8_naive"]["photos0"]["psnr_y"])
+
+
+def test_times_are_taken_where_asked_for(
+    options: argparse.Namespace, document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, rival = (one for one in fakes.CONTESTANTS if one.name in ("own INT8", "rival FP32"))
+    field = [replace(own, name="clipfree INT8"), replace(rival, name="onnxruntime FP32"), rival]
+    monkeypatch.setattr("contestants.CONTESTANTS", field)
+    monkeypatch.setattr("compare.start_ceiling", lambda race, stack: {})
+    monkeypatch.setattr(quality, "SIZE", (24, 40))
+    monkeypatch.setattr(quality, "ROUNDS", 2)
+    timed = argparse.Namespace(**{**vars(options), "rows": ["fp32_clip"], "time": True})
+    found, said = again(timed)
+    assert said.startswith("1 results computed")
+    times = found["networks"][0]["time"]["milliseconds"]
+    assert sorted(times) == ["clipfree INT8", "onnxruntime FP32", "onnxruntime FP32, no clip"]
+    assert f"| {times['clipfree INT8']:.1f} |" in markdown(found)
+    assert "Milliseconds" not in markdown(document)
 
 
 def test_unknown_rows_are_named(options: argparse.Namespace) -> None:
