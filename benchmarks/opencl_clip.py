@@ -48,8 +48,7 @@ NETWORKS = ("zoo:xlsr_x3", "zoo:abpn_x3")
 
 WIDE = 1.4711
 """What the codes of a convolution span whose clip is a pass of its own, over the pictures' range; a sixth of it lies
-below black. The value does not touch the speed. With a rounder one, some codes lie halfway between two pixels, where
-kernels and the reference, which runs such a pass in float, may differ.
+below black. The value does not touch the speed.
 """
 
 

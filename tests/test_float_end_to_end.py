@@ -115,7 +115,7 @@ def test_mistakes_are_answered(stand_in_bundle: Path, model_file: Path, tmp_path
         deploy(Request(stand_in_bundle / QDQ, tmp_path, precision="float32"))
     with pytest.raises(TuningError, match="float kernels are not tuned"):
         deploy(Request(model_file, tmp_path, precision="float32", logs=(tmp_path,)))
-    with pytest.raises(CalibrationError, match="a float network has no ranges"):
+    with pytest.raises(CalibrationError, match="a float network has no codes"):
         deploy(Request(model_file, tmp_path, precision="float32", settings=Settings()))
     with pytest.raises(TargetError, match="x86-avx2 does not compute with float16"):
         deploy(Request(model_file, tmp_path, target="x86-avx2", precision="float16"))

@@ -102,6 +102,8 @@ OTHERS: dict[str, Ending] = {
     "dilation and uneven pads": lambda net: net.conv(plain(net, zero=77), 5, dilation=2, pads=[0, 3, 4, 1]),
     "activation of a quantized tensor": lambda net: net.quantized(
         net.activated(plain(net, 5, zero=90).name, 5, Act("Relu")), 5, PIXEL * 1.3, 4),
+    "clip of codes halfway between codes": lambda net: net.quantized(
+        net.activated(plain(net, 5, zero=43, scale=PIXEL * 1.5).name, 5, Act("Clip", 0.0, 0.9)), 5, PIXEL, 1),
     "shuffle in between": lambda net: net.quantized(
         net.node("DepthToSpace", plain(net, 16, zero=11).name, blocksize=2, mode="DCR"), 4, zero=11),
     "float operators": lambda net: net.quantized(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -27,7 +28,7 @@ from toolchain.quantize.arithmetic import (
     requantize,
     scaled,
 )
-from toolchain.quantize.program import AddStep, Codes, ConcatStep, ConvStep, InputStep, ShuffleStep, Step, parse
+from toolchain.quantize.program import Codes, ConcatStep, ConvStep, InputStep, ShuffleStep, Step, SumStep, parse
 
 LIMIT = 2**31
 _EXACT = 2**24  # integers up to here are exact in float32
@@ -158,12 +159,12 @@ def find_bounds(model: onnx.ModelProto) -> Bounds:
 def _moved(step: Step, codes: Mapping[str, Interval], channels: int) -> Interval:
     if isinstance(step, InputStep):
         return Interval(np.full((channels, 1, 1), QMIN, np.uint8), np.full((channels, 1, 1), QMAX, np.uint8))
-    if isinstance(step, AddStep):
-        left, right = codes[step.left.name], codes[step.right.name]
-        low, high = (a + b for a, b in zip(_real(step.left, left, step.out), _real(step.right, right, step.out),
-                                           strict=True))  # fmt: skip
+    if isinstance(step, SumStep):
+        terms = [codes[term.name] for term in step.terms]
+        reals = [_real(term, given, step.out) for term, given in zip(step.terms, terms, strict=True)]
+        low, high = (reduce(np.add, [real[end] for real in reals]) for end in (0, 1))
         ends = _span(lambda values: finish(values, step.last, step.out.quantization), low, high)
-        return Interval(*ends, left.uniform and right.uniform)
+        return Interval(*ends, all(term.uniform for term in terms))
     if isinstance(step, ConcatStep):
         return _together([_requantized(codes[part.name], part, step.out) for part in step.parts])
     if isinstance(step, ShuffleStep):

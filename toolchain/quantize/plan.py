@@ -109,6 +109,8 @@ class _Planner:
                 integer.update(self._tail(node.output[0], ACTIVATIONS))
             elif node.op_type == "Concat" and attributes(node)["axis"] in (1, -3) and not self._constant_operand(node):
                 integer.add(node.output[0])
+            elif node.op_type in ACTIVATIONS and node.input[0] in integer and read_activation(node, self.view):
+                integer.add(node.output[0])  # of a tensor that others read too
         points = self._points(nodes, integer)
         groups = self._groups(nodes, set(points), integer)
         ends = (self.view.input, self._last_rounded(groups)) if pin_output else (self.view.input,)

@@ -55,12 +55,11 @@ class ConvStep:
 
 
 @dataclass(frozen=True)
-class AddStep:
-    """The sum of two code tensors; one may have a single channel."""
+class SumStep:
+    """The sum of two code tensors, of which one may have a single channel; or one alone, for its activation."""
 
     out: Codes
-    left: Codes
-    right: Codes
+    terms: tuple[Codes, ...]
     last: Activation | None
 
 
@@ -92,7 +91,7 @@ class FloatStep:
     operators: tuple[str, ...]
 
 
-Step: TypeAlias = InputStep | ConvStep | AddStep | ConcatStep | ShuffleStep | FloatStep
+Step: TypeAlias = InputStep | ConvStep | SumStep | ConcatStep | ShuffleStep | FloatStep
 
 
 @dataclass(frozen=True)
@@ -155,14 +154,16 @@ class _Parser:
             return ConcatStep(out, tuple(self.codes[name] for name in maker.input))
         return self._chain(out, tensor) or self._float(out, tensor)
 
-    def _chain(self, out: Codes, tensor: str) -> ConvStep | AddStep | None:
-        """Match Conv -> [activation] -> [Add] -> [Relu | Clip] or Add -> [activation], backwards from the quantizer."""
+    def _chain(self, out: Codes, tensor: str) -> ConvStep | SumStep | None:
+        """Match Conv -> [activation] -> [Add] -> [Relu | Clip], Add -> [activation] or activation, from the end on."""
         last, maker = self._peel(tensor, ACTIVATIONS)
+        if last is not None and (alone := self.view.producers[tensor].input[0]) in self.codes:
+            return SumStep(out, (self.codes[alone],), last)
         if maker is None or maker.op_type != "Add":
             return self._convolution(out, maker, None, None, last)
         left, right = maker.input
         if left in self.codes and right in self.codes:
-            return AddStep(out, self.codes[left], self.codes[right], last)
+            return SumStep(out, (self.codes[left], self.codes[right]), last)
         if last is not None and last.kind not in ("relu", "clip"):
             return None
         for inner, residual in ((left, right), (right, left)):

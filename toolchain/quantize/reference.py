@@ -5,6 +5,8 @@ Independent of TVM and onnxruntime. Compiled libraries are verified against it f
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -12,7 +14,6 @@ from numpy.typing import NDArray
 from toolchain.errors import InputError
 from toolchain.quantize.arithmetic import CodeArray, activate, finish, multiplier, requantize, scaled
 from toolchain.quantize.program import (
-    AddStep,
     Codes,
     ConcatStep,
     ConvStep,
@@ -20,6 +21,7 @@ from toolchain.quantize.program import (
     InputStep,
     ShuffleStep,
     Step,
+    SumStep,
     parse,
 )
 
@@ -68,10 +70,9 @@ def run_step(step: Step, values: dict[str, CodeArray], pixels: NDArray[np.uint8]
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
     if isinstance(step, ConvStep):
         return _convolution(step, values)
-    if isinstance(step, AddStep):
+    if isinstance(step, SumStep):
         out = step.out.quantization
-        total = _operand(step.left, values, out.scale) + _operand(step.right, values, out.scale)
-        return finish(total, step.last, out)
+        return finish(reduce(np.add, [_operand(term, values, out.scale) for term in step.terms]), step.last, out)
     if isinstance(step, ConcatStep):
         parts = [requantize(values[part.name], part.quantization, step.out.quantization) for part in step.parts]
         return np.concatenate(parts)
@@ -137,8 +138,8 @@ def last_use(steps: tuple[Step, ...]) -> dict[int, list[str]]:
 def _reads(step: Step) -> tuple[str, ...]:
     if isinstance(step, ConvStep):
         return (step.source.name,) + ((step.residual.name,) if step.residual else ())
-    if isinstance(step, AddStep):
-        return step.left.name, step.right.name
+    if isinstance(step, SumStep):
+        return tuple(term.name for term in step.terms)
     if isinstance(step, ConcatStep):
         return tuple(part.name for part in step.parts)
     if isinstance(step, ShuffleStep):
