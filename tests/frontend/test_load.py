@@ -12,6 +12,7 @@ from onnx.external_data_helper import convert_model_to_external_data
 from tests.sr_models import Builder, espcn, fsrcnn, xlsr
 from toolchain.errors import ModelError
 from toolchain.frontend import is_quantized, load, load_model, normalize
+from toolchain.quantize.floats import FloatModel
 
 
 def saved(model: onnx.ModelProto, path: Path) -> Path:
@@ -42,6 +43,12 @@ def altered(path: Path, **entries: str) -> Path:
 def test_a_good_file(tmp_path: Path) -> None:
     model = load_model(saved(espcn(), tmp_path / "m.onnx"))
     assert model.SerializeToString() == espcn().SerializeToString()
+
+
+def test_the_newest_file_format_is_read_and_executed(tmp_path: Path) -> None:
+    model = espcn()
+    model.ir_version = onnx.IR_VERSION
+    FloatModel(normalize(load_model(saved(model, tmp_path / "m.onnx"))).model)
 
 
 @pytest.mark.parametrize(("content", "sentence"), [

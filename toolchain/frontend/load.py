@@ -22,6 +22,10 @@ MAX_BYTES = 512 << 20
 
 OLDEST_OPSET = 7
 
+IR_VERSION = 11
+"""Models of later file formats are taken as of this one: what those brought (2-bit types, several devices) is not used
+here, and onnxruntime refuses versions that are newer than itself, which the newest `onnx` writes."""
+
 _DAMAGED = "the file is damaged"
 
 _QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
@@ -50,6 +54,7 @@ def load_model(path: Path) -> onnx.ModelProto:
     _check_names(path, model.graph)
     for tensor in tensors(model):
         _check_values(path, tensor)
+    model.ir_version = min(model.ir_version, IR_VERSION)
     return model
 
 
