@@ -106,6 +106,11 @@ class Net:
         value = self.node("Concat", *(part.name for part in parts), axis=1)
         return self.quantized(value, sum(part.channels for part in parts), scale, zero)
 
+    def shuffled(self, x: Tensor, scale: int, mode: str) -> Tensor:
+        """Depth-to-space, with the quantization that ``x`` has."""
+        value = self.node("DepthToSpace", x.name, blocksize=scale, mode=mode)
+        return self.quantized(value, x.channels // scale**2, x.scale, x.zero)
+
     def model(self, x: Tensor, scale: int = 1, mode: str = "CRD") -> onnx.ModelProto:
         """End the network in ``x``, shuffled."""
         self.node("DepthToSpace", x.name, out="output", blocksize=scale, mode=mode)

@@ -128,5 +128,5 @@ def test_what_has_no_float_kernel_is_named(tmp_path: Path):
 def test_a_shuffle_in_the_middle_is_refused(tmp_path: Path):
     model, target = built(two_steps, scale=4), find_target("mali-g78")
     assert target.gpu is not None
-    with pytest.raises(ModelError, match="no OpenCL kernel: it enlarges the picture before its end; deploy it"):
+    with pytest.raises(ModelError, match="no OpenCL kernel: pixels that move before its end; deploy it"):
         compile_opencl_floats(model, target, target.gpu, "float16")

@@ -17,8 +17,10 @@ from PIL import Image
 from tests import boards, sr_models
 from tests.arm import emulator
 from tests.boards import Running, have_compiler
+from tests.lower.compiled import picture
 from tests.lower.nets import Net
 from tests.opencl.devices import device, made
+from tests.opencl.test_networks import two_stages
 from tests.standin import QUICK
 from toolchain.board.board import Board
 from toolchain.board.place import Place
@@ -31,6 +33,7 @@ from toolchain.link import find_c_compiler
 from toolchain.opencl.device import drivers_of_pip
 from toolchain.opencl.host import compile_sources, write_sources
 from toolchain.opencl.prelude import prelude
+from toolchain.quantize import IntegerReference
 from toolchain.runtime.measure import Plan
 from toolchain.targets import find_target
 
@@ -226,6 +229,20 @@ def test_a_kernel_that_does_not_build_is_named(drivers: Mapping[str, str], tmp_p
     told = said([str(app)], tmp_path, drivers)
     assert "cannot build the kernel conv1_3x3_4to12: OpenCL error -11: " in told
     assert "unknown" in told
+
+
+def test_a_picture_that_is_enlarged_in_two_stages(drivers: Mapping[str, str], tmp_path: Path):
+    net = Net()
+    model = net.model(two_stages(net))
+    found = made(model, "opencl-cpu")
+    kernels = {kernel.name: prelude(integer_dot=False) + kernel.code for kernel in found.kernels}
+    write_sources(tmp_path / "host", found.plan, kernels, found.constants)
+    compile_sources(tmp_path / "host", tmp_path / "made.so", find_c_compiler(HERE))
+    (tmp_path / "made").mkdir()
+    app, pixels = program(tmp_path / "made", tmp_path / "made.so", tmp_path / "host"), picture(13, 21, 3)
+    Image.fromarray(pixels).save(tmp_path / "small.ppm")
+    subprocess.run([app, tmp_path / "small.ppm", tmp_path / "large.ppm"], check=True, timeout=60, env=drivers)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "large.ppm")), IntegerReference(model).run(pixels))
 
 
 @pytest.mark.parametrize("name", ["mali-g52", "mali-g610", "mali-g78", "adreno-640", "adreno-740"])

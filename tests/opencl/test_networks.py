@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import onnx
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from tests.lower.nets import FINE, PIXEL, Act, Net, Tensor
 from tests.lower.test_models import quantized
+from tests.lower.test_networks import networks
 from tests.opencl.devices import assert_equal, made
 from toolchain.errors import ModelError
 from toolchain.opencl.plan import PICTURE, RESULT
@@ -107,6 +110,44 @@ def test_what_has_no_kernel_is_named():
     net = Net()
     with pytest.raises(ModelError, match="no OpenCL kernel: tanh; deploy it for a CPU"):
         made(net.model(net.conv(net.quantized(net.node("Tanh", net.conv(net.input, 8).name), 8), 3)), "mali-g78")
+
+
+def two_stages(net: Net) -> Tensor:
+    """As EDSR ends: blocks with a sum around them, then twice a convolution and a shuffle, then a convolution."""
+    first = net.conv(net.input, 8, zero=9)
+    x = net.conv(net.conv(first, 8, act=Act("Relu")), 8, residual=first, zero=40)
+    x = net.shuffled(net.conv(x, 32, zero=17), 2, "DCR")
+    return net.conv(net.shuffled(net.conv(x, 32), 2, "CRD"), 3)
+
+
+@pytest.mark.parametrize("choose", ["mali-g78", "adreno-640", "single"])
+def test_the_picture_is_enlarged_in_two_stages(choose: str, quick_build: None):
+    net = Net()
+    found = assert_equal(net.model(two_stages(net)), choose)
+    assert [launch.scale for launch in found.plan.launches] == [1, 1, 1, 1, 1, 2, 2, 4]
+    assert {buffer.scale for buffer in found.plan.buffers} == {1, 2, 4}
+    assert found.plan.scale == 4
+
+
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+def test_what_a_larger_tensor_may_be(mode: str, quick_build: None):
+    """Channels that are no whole words, 16 bits, a concatenation, a sum and a residual, and a picture at the end."""
+    net = Net()
+    x = net.shuffled(net.conv(net.input, 45, zero=77), 3, mode)
+    y = net.shuffled(net.conv(net.input, 45, 1, scale=FINE, zero=257 * 5), 3, mode)
+    joined = net.concat(x, y, scale=PIXEL, zero=77)
+    total = net.add(joined, net.conv(joined, 10, 1), zero=4)
+    found = assert_equal(net.model(net.conv(total, 12, residual=net.conv(x, 1, 1)), 2, mode), "opencl-cpu")
+    assert found.plan.scale == 6
+
+
+@given(networks(stages=2, scales=(PIXEL, PIXEL * 1.3)))
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_random_graphs_of_two_sizes(model: onnx.ModelProto):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")
+        found = assert_equal(model, "opencl-cpu")
+    assert 2 in {launch.scale for launch in found.plan.launches}
 
 
 def of_16_bits(net: Net) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,8 +24,15 @@ def test_what_is_written_is_read():
 def test_sizes_follow_the_picture():
     assert LAUNCH.sizes(5, 33) == (16, 8, 8)    # 9 work-items of 4 pixels, 5 rows, 7 parts: in whole work-groups
     assert PLAN.shape(PLAN.buffers[0], 5, 33) == (7, 2, 72)
-    assert PLAN.pitch(33) == 72
+    assert PLAN.scalars(LAUNCH, 5, 33) == {"height": 5, "pitch": 72, "width": 33}
     assert PLAN.workspace(5, 33) == 4 * 7 * 2 * 72 + 10 * 66 * 3
+
+
+def test_sizes_follow_what_is_read():
+    larger, buffer = replace(LAUNCH, scale=2), replace(PLAN.buffers[0], scale=2)
+    assert larger.sizes(5, 33) == (24, 12, 8)    # 17 work-items of 4 pixels, 10 rows, 7 parts
+    assert PLAN.scalars(larger, 5, 33) == {"height": 10, "pitch": 104, "width": 66}
+    assert PLAN.shape(buffer, 5, 33) == (12, 2, 104)
 
 
 def test_constants_lie_where_the_plan_says():
@@ -38,7 +46,7 @@ def test_constants_lie_where_the_plan_says():
 @pytest.mark.parametrize(
     ("path", "value", "sentence"),
     [
-        (("format_version",), 2, "of another version"),
+        (("format_version",), 1, "of another version"),
         (("scale",), 0, "lacks or garbles a count"),
         (("launches", 0, "work", 0, "size"), "depth", "lacks or garbles a size"),
         (("launches", 0, "arguments", 2), "tensor9", "names what is not there"),

@@ -13,6 +13,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import (
     code_at,
+    combine,
     dequantize,
     extract,
     flipped,
@@ -23,7 +24,7 @@ from toolchain.kernels.epilogue import (
     word,
 )
 from toolchain.kernels.layout import PACK, SIDE, Geometry
-from toolchain.kernels.spec import Pixels, Requantize, View
+from toolchain.kernels.spec import Pixels, Requantize, Shuffle, View
 
 
 def pack_pixels(channels: int, target: View, geometry: Geometry) -> tirx.PrimFunc:
@@ -125,6 +126,41 @@ def store_pixels(source: View, geometry: Geometry, pixels: Pixels) -> tirx.PrimF
                     words = x[h, source.start + slot // PACK, v + SIDE]
                     code = extract(flipped(words, geometry.offset), slot % PACK)
                     T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
+        return builder.get()
+
+
+def shuffle(operation: Shuffle, geometry: Geometry) -> tirx.PrimFunc:
+    """A packed tensor to a larger one, with what surrounds the picture: codes stay what they are. The sizes that it is
+    given are those of the smaller one.
+    """
+    height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
+    source, target, pixels, scale = operation.source, operation.target, operation.pixels, operation.pixels.scale
+    across = tirx.floordiv(width * scale + (geometry.columns - 1), geometry.columns)
+    columns = across * geometry.columns
+    with IRBuilder() as builder:
+        with T.prim_func(is_private=True, s_tir=True):
+            T.func_name("shuffle")
+            T.func_attr({"tirx.noalias": True})
+            x = T.arg("x", T.Buffer(geometry.shape(source.total, height, tiles), "uint32"))
+            for name, var in (("height", height), ("tiles", tiles), ("width", width)):
+                T.arg(name, var)
+            y = T.arg("y", T.Buffer(geometry.shape(target.total, height * scale, across), "uint32"))
+            planes = zip(source.planes(0), target.planes(operation.zero_point), strict=True)
+            for plane, ((read, _), (written, zero)) in enumerate(planes):
+                outside = outside_word(zero, geometry.offset)
+                with T.parallel(0, height) as i, T.serial(0, width) as j, T.sblock(f"inside{plane}"):
+                    h, v = T.axis.remap("SS", [i, j])
+                    for dy, dx, block, slots in pixels.words():
+                        codes = [extract(outside if slot is None else
+                                         x[h + geometry.margin, read + slot // PACK, v + SIDE], (slot or 0) % PACK)
+                                 for slot in slots]
+                        T.buffer_store(y, combine(codes), [h * scale + (geometry.margin + dy), written + block,
+                                                           v * scale + (SIDE + dx)])
+                with (T.parallel(0, height * scale) as i, T.serial(0, columns - width * scale) as j,
+                      T.serial(0, target.count) as k, T.sblock(f"outside{plane}")):
+                    h, v, b = T.axis.remap("SSS", [i, j, k])
+                    T.buffer_store(y, outside, [h + geometry.margin, b + written, v + width * scale + SIDE])
+                _fill_outside(y, written, target.count, geometry, height * scale, columns, outside)
         return builder.get()
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from toolchain.kernels.layout import PACK
+
 
 @dataclass(frozen=True)
 class View:
@@ -95,11 +97,11 @@ class Requantize:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Store the output as pixels instead of packed codes, depth-to-space included.
+    """Depth-to-space; where a convolution has it, the output is stored as pixels instead of packed codes.
 
     Attributes:
         scale: the upscaling factor.
-        channels: 1 or 3.
+        channels: of the result; of a picture 1 or 3.
         table: output channel of the convolution for every (dy, dx, channel), row-major.
     """
 
@@ -112,6 +114,17 @@ class Pixels:
         for index, slot in enumerate(self.table):
             pixel, channel = divmod(index, self.channels)
             yield pixel // self.scale, pixel % self.scale, channel, slot
+
+    def words(self) -> Iterator[tuple[int, int, int, tuple[int | None, ...]]]:
+        """(dy, dx, block, a slot for each of its channels) of every word of a packed tensor that one pixel becomes;
+        None: there is no such channel.
+        """
+        for block in range(0, self.channels, PACK):
+            for pixel in range(self.scale**2):
+                start = pixel * self.channels + block
+                slots = self.table[start:start + min(PACK, self.channels - block)]
+                yield (pixel // self.scale, pixel % self.scale, block // PACK,
+                       (*slots, *[None] * (PACK - len(slots))))
 
 
 @dataclass(frozen=True)
@@ -180,5 +193,17 @@ class Draw:
     pixels: Pixels
 
 
-Operation: TypeAlias = Conv | Elementwise | Pack | Draw
+@dataclass(frozen=True)
+class Shuffle:
+    """Depth-to-space between kernels: the codes of ``source`` as a larger ``target``, whose ``zero_point`` fills the
+    channels that are none.
+    """
+
+    source: View
+    pixels: Pixels
+    target: View
+    zero_point: int
+
+
+Operation: TypeAlias = Conv | Elementwise | Pack | Draw | Shuffle
 """What a kernel of a quantized network computes."""

@@ -65,14 +65,14 @@ class Bindings:
         """Half of a Clip, ``value`` = ``name``(x, constant): the constant and x; else None and ``value``.
 
         TVM imports Clip as calls of generated functions called maximum and minimum, whose second argument is
-        ``where(isnan(constant), infinity, constant)``.
+        ``where(isnan(constant), infinity, constant)``; behind a shuffle, the picture's sizes follow.
         """
         if not self.is_call(value, "relax.call_tir"):
             return None, value
         function, arguments = self.definitions[value].args[:2]
-        if function.name_hint.rstrip("0123456789_") != name or len(arguments.fields) != 2:
+        if function.name_hint.rstrip("0123456789_") != name or len(arguments.fields) < 2:
             return None, value
-        inner, bound = arguments.fields
+        inner, bound, *_ = arguments.fields
         constant = self.definitions[bound].args[2] if self.is_call(bound, "relax.where") else bound
         if not isinstance(constant, GenericConst) or np.isnan(constant.value.numpy()).any():
             return None, value

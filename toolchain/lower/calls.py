@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,8 +14,10 @@ from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.float_spec import FloatOperation
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Operation, View
+from toolchain.kernels.spec import Operation, Shuffle, View
+from toolchain.lower.movement import evaluate
 
+_SIDE = 48
 Extent = tuple[Any, Any]
 """Height and width of a tensor, as TVM expressions of the picture's."""
 
@@ -40,12 +43,14 @@ class Launch:
         constants: its arrays.
         result: what it writes.
         operation: what it computes, for those who make kernels of their own of it; None where nobody does.
+        scale: pixels of what it reads for one of the picture, in each direction.
     """
 
     call: Call
     constants: tuple[np.ndarray, ...]
     result: Tensor | Picture
     operation: AnyOperation | None = None
+    scale: int = 1
 
 
 class Calls:
@@ -62,8 +67,10 @@ class Calls:
         self.extent: Extent = (pixels.ty.shape[0], pixels.ty.shape[1])
         self.launches: list[Launch] = []
         self.tensors: list[Tensor] = []
+        self.scales: list[int] = []
+        """Of the tensors: pixels for one of the picture, in each direction."""
         self.integer = True
-        """Nothing but kernels of the picture's own size has been called."""
+        """Nothing but kernels has been called."""
         self._names: dict[str, int] = {}
         self._numbers: dict[Any, int] = {}
 
@@ -76,6 +83,29 @@ class Calls:
              picture: Picture, extent: Extent, operation: AnyOperation | None = None) -> Any:
         """Run a kernel that writes the picture."""
         return self._launch(name, kernel, sources, constants, None, picture, extent, None, operation)
+
+    def shuffle(self, name: str, function: Any, source: Source, result: Tensor, extents: tuple[Extent, Extent],
+                operation: Shuffle) -> Any:
+        """Call a function ``(input, height, tiles, width, result)``, given the input's size, that enlarges a tensor.
+
+        Args:
+            name: of the function.
+            function: what it is.
+            source: the tensor.
+            result: what comes out.
+            extents: of the source and of the result.
+            operation: what it computes.
+        """
+        symbol = self.add(name, function)
+        given, enlarged = extents
+        var = self.builder.emit(relax.call_tir(symbol, relax.Tuple([source.var, *self._scalars(given)]),
+                                               self.packed(result, enlarged)))
+        step = Step((Read(self._numbers.get(source.var)),), len(self.tensors))
+        self._numbers[var] = len(self.tensors)
+        self.tensors.append(result)
+        self.scales.append(self._scale(enlarged))
+        self.launches.append(Launch(Call(symbol.name_hint, step, (), None), (), result, operation, self._scale(given)))
+        return var
 
     def call(self, name: str, function: Any, inputs: Sequence[Any], result: Any, extent: Extent) -> Any:
         """Call a function ``(inputs..., height, tiles, width, result)`` that is no kernel on windows of rows."""
@@ -119,9 +149,17 @@ class Calls:
             self._numbers[var] = writes
             if buffer is None:
                 self.tensors.append(result)
-        self.launches.append(Launch(call, tuple(constants), result, operation))
-        self.integer = self.integer and all(a.same_as(b) for a, b in zip(extent, self.extent, strict=True))
+                self.scales.append(self._scale(extent))
+        self.launches.append(Launch(call, tuple(constants), result, operation, self._scale(extent)))
         return var
+
+    def enlarged(self, extent: Extent) -> int:
+        """Pixels of a tensor of this extent for one pixel of the picture."""
+        sizes = dict(zip(self.extent, (_SIDE, _SIDE), strict=True))
+        return max(1, math.prod(evaluate(size, sizes) for size in extent) // _SIDE**2)
+
+    def _scale(self, extent: Extent) -> int:
+        return math.isqrt(self.enlarged(extent))
 
     def _scalars(self, extent: Extent) -> list[Any]:
         return scalars(self.geometry, extent)

@@ -13,7 +13,9 @@ import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
+from toolchain.kernels.spec import Pixels
 from toolchain.lower.bindings import Activation, Bindings, channels_of
+from toolchain.lower.movement import pixel_table, trace
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,16 @@ class InputChain:
     output: Quantization
 
 
-Chain = ConvChain | SumChain | ConcatChain | InputChain
+@dataclass(frozen=True, eq=False)
+class ShuffleChain:
+    """Depth-to-space of a quantized tensor, whose quantization stays."""
+
+    source: Term
+    pixels: Pixels
+    output: Quantization
+
+
+Chain = ConvChain | SumChain | ConcatChain | InputChain | ShuffleChain
 
 
 class Matcher(Bindings):
@@ -111,6 +122,9 @@ class Matcher(Bindings):
         value, channels = call.args[0], channels_of(var)
         if value.same_as(self.parameter):
             return InputChain(channels, output)
+        shuffle = self._shuffle(value, output)
+        if shuffle is not None:
+            return shuffle
         after, value = self.activation(value)
         if self.is_call(value, "relax.concat") and after is None and int(self.definitions[value].attrs.axis) == 1:
             terms = [self._term(part) for part in self.definitions[value].args[0].fields]
@@ -136,6 +150,15 @@ class Matcher(Bindings):
                 if conv is not None and channels_of(var) == conv.weight.shape[0]:
                     return conv
         return None
+
+    def _shuffle(self, value: Any, output: Quantization) -> ShuffleChain | None:
+        """The depth-to-space, in whatever spelling, that ``value`` is."""
+        start, moves = trace(self.definitions, value)
+        source = self._term(start) if moves else None
+        if source is None or source.quantization != output or source.var.ty.shape is None:
+            return None
+        pixels = pixel_table(moves, source.var.ty.shape, *self.parameter.ty.shape.values[2:])
+        return None if pixels is None else ShuffleChain(source, pixels, output)
 
     def _conv(self, value: Any, before: Activation | None, residual: Term | None, after: Activation | None,
               output: Quantization) -> ConvChain | None:

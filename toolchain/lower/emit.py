@@ -15,7 +15,7 @@ from toolchain.kernels import elementwise, ends
 from toolchain.kernels.driver import Picture, Tensor
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, Geometry, blocks_of
-from toolchain.kernels.spec import Conv, Draw, Elementwise, Operand, Operation, Pack, Pixels, Requantize, View
+from toolchain.kernels.spec import Conv, Draw, Elementwise, Operand, Operation, Pack, Pixels, Requantize, Shuffle, View
 from toolchain.lower.bindings import Activation
 from toolchain.lower.calls import Calls, Extent, Source
 from toolchain.lower.chain import (
@@ -25,16 +25,15 @@ from toolchain.lower.chain import (
     InputChain,
     Matcher,
     Quantization,
+    ShuffleChain,
     SumChain,
     Term,
     per_tensor,
 )
 from toolchain.lower.lowered import Kernel
-from toolchain.lower.movement import evaluate, pattern
+from toolchain.lower.movement import pattern
 from toolchain.lower.operators import Operators
 from toolchain.lower.weights import arrange, fits, pad
-
-_SIDE = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +105,8 @@ class Emitter:
             return self._conv(var, chain)
         if isinstance(chain, SumChain):
             return self._sum(var, chain)
+        if isinstance(chain, ShuffleChain):
+            return self._shuffle(var, chain)
         if isinstance(chain, InputChain):
             view = self.target(var, chain.channels, chain.output)
             kernel = ends.pack_pixels(chain.channels, view, self.geometry)
@@ -151,7 +152,8 @@ class Emitter:
         name = f"conv{len(self.kernels)}_{kh}x{kw}_{chain.weight.shape[1] * chain.groups}to{channels}"
         function = conv_kernel.build(conv, self.geometry, self.dot)
         self.covered.add(chain.conv)
-        self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape), self._enlarged(chain.conv)))
+        enlarged = self.calls.enlarged(self._extent(chain.conv))
+        self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape), enlarged))
         return name, function, sources, arrays
 
     def _sum(self, var: Any, chain: SumChain) -> Packed:
@@ -164,6 +166,15 @@ class Emitter:
         return self._write(var, name, elementwise.build(operation, self.geometry),
                            [packed.source() for _, packed in pairs], constants, view, chain.channels, chain.output,
                            operation)
+
+    def _shuffle(self, var: Any, chain: ShuffleChain) -> Packed:
+        source, channels = self.packed(chain.source.var), chain.pixels.channels
+        view = View.whole(blocks_of(channels), wide=chain.output.wide)
+        operation = Shuffle(source.view, _moved(chain.pixels, source), view, chain.output.zero_point)
+        written = self.calls.shuffle("depth_to_space", ends.shuffle(operation, self.geometry), source.source(),
+                                     tensor(view, chain.output), (self._extent(chain.source.var), self._extent(var)),
+                                     operation)
+        return Packed(written, view, tuple(range(channels)), chain.output)
 
     def _concat(self, var: Any, chain: ConcatChain) -> Packed:
         repeated = all(term.var == chain.terms[0].var for term in chain.terms)
@@ -342,15 +353,14 @@ class Emitter:
                              hint="sizes must be whole multiples of the picture's")
         return var.ty.shape[2], var.ty.shape[3]
 
-    def _enlarged(self, var: Any) -> int:
-        """Pixels of a variable (1, C, h, w) for one pixel of the picture."""
-        sizes = dict(zip(self.calls.extent, (_SIDE, _SIDE), strict=True))
-        return max(1, math.prod(evaluate(size, sizes) for size in self._extent(var)) // _SIDE**2)
-
     def store(self, source: Packed, pixels: Pixels, codes: Any) -> Any:
         """Emit the kernel that turns the packed form of the variable ``codes`` into the picture."""
-        table = tuple(source.slots[channel] for channel in pixels.table)
-        operation = Draw(source.view, Pixels(pixels.scale, pixels.channels, table))
+        operation = Draw(source.view, _moved(pixels, source))
         kernel = ends.store_pixels(source.view, self.geometry, operation.pixels)
         return self.calls.draw("store_pixels", kernel, [source.source()], [], Picture(pixels.channels, pixels.scale),
                                self._extent(codes), operation)
+
+
+def _moved(pixels: Pixels, source: Packed) -> Pixels:
+    """A depth-to-space of channels as one of ``source``'s slots."""
+    return replace(pixels, table=tuple(source.slots[channel] for channel in pixels.table))

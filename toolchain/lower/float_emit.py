@@ -30,10 +30,7 @@ from toolchain.lower.calls import Calls, Extent, Source
 from toolchain.lower.float_chain import FloatConcatChain, FloatConvChain, FloatMatcher, FloatSumChain
 from toolchain.lower.float_weights import arrange_floats
 from toolchain.lower.lowered import Kernel
-from toolchain.lower.movement import evaluate
 from toolchain.lower.operators import Operators
-
-_SIDE = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +128,8 @@ class FloatEmitter:
             sources.append(self._source(residual))
         name = f"conv{len(self.kernels)}_{kh}x{kw}_{inputs * chain.groups}to{channels}"
         self.covered.add(chain.conv)
-        self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape), self._enlarged(chain.conv)))
+        enlarged = self.calls.enlarged(self._extent(chain.conv))
+        self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape), enlarged))
         return name, float_conv.build(conv, self.geometry, self.vectors, tile), sources, constants, conv
 
     def _sum(self, var: Any, chain: FloatSumChain) -> FloatPacked:
@@ -241,11 +239,6 @@ class FloatEmitter:
             raise ModelError("the compiler cannot tell the size of a tensor within the network",
                              hint="sizes must be whole multiples of the picture's")
         return var.ty.shape[2], var.ty.shape[3]
-
-    def _enlarged(self, var: Any) -> int:
-        """Pixels of a variable (1, C, h, w) for one pixel of the picture."""
-        sizes = dict(zip(self.calls.extent, (_SIDE, _SIDE), strict=True))
-        return max(1, math.prod(evaluate(size, sizes) for size in self._extent(var)) // _SIDE**2)
 
 
 def _own(channels: int) -> View:

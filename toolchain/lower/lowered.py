@@ -65,15 +65,17 @@ class Coverage:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network that is nothing but kernels at the picture's own size.
+    """A network that is nothing but kernels.
 
     Attributes:
         launches: its kernels, in order of execution.
         tensors: what is between them.
+        scales: of the tensors: pixels for one of the picture, in each direction.
     """
 
     launches: tuple[Launch, ...]
     tensors: tuple[Tensor, ...]
+    scales: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,5 +58,5 @@ def write_main(matcher: Bindings, make: Callable[[relax.BlockBuilder, Any], Emit
         raise refused
     coverage = measure(matcher, emitter.covered, tuple(emitter.operators.names))
     calls = emitter.calls
-    network = Network(tuple(calls.launches), tuple(calls.tensors)) if calls.integer else None
+    network = Network(tuple(calls.launches), tuple(calls.tensors), tuple(calls.scales)) if calls.integer else None
     return Lowered(builder.finalize(), tuple(emitter.kernels), emitter.geometry, coverage, network)

@@ -23,7 +23,7 @@ def stream(lowered: Lowered[Spec], cache: int = CACHE) -> Lowered[Spec]:
     thread.
     """
     network = lowered.network
-    if network is None:
+    if network is None or any(scale > 1 for scale in network.scales):
         return lowered
     module, geometry = lowered.module, lowered.geometry
     given = module["main"].params[0]

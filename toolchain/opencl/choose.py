@@ -45,7 +45,7 @@ def by_log(tuning: Tuning, gpu: Gpu) -> Choose:
     def choose(job: Job) -> Choice:
         kernel = task_of(job, tuning.height, tuning.width).kernel
         best = tuning.nearest(lambda best: best.task.kernel == kernel and isinstance(best.tile, Cut)
-                              and fits(job, best.tile, gpu))  # fmt: skip
+                              and fits(job, best.tile, gpu), job.scale)  # fmt: skip
         if best is None or not isinstance(best.tile, Cut):
             return guess(job)
         return Choice(best.tile, estimate(job, best.tile, gpu.core, tuning.height, tuning.width), best)
@@ -54,10 +54,12 @@ def by_log(tuning: Tuning, gpu: Gpu) -> Choose:
 
 
 def task_of(job: Job, height: int, width: int) -> Task:
-    """What is tuned of a kernel. The order of a picture's bytes stays: it says how the kernel may be cut."""
+    """What is tuned of a network's kernel for pictures of ``height`` x ``width``. The order of a picture's bytes stays:
+    it says how the kernel may be cut.
+    """
     assert isinstance(job.conv, Conv)
     conv = replace(normal(job.conv), pixels=job.conv.pixels)
-    return Task(conv, height, width, 0, job.picture or 0, job.anchor or 0)
+    return Task(conv, height * job.scale, width * job.scale, 0, job.picture or 0, job.anchor or 0)
 
 
 def job_of(task: Task) -> Job:

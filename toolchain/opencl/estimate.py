@@ -86,7 +86,8 @@ def cuts(job: Job, gpu: Gpu, height: int, width: int) -> list[tuple[Cut, Estimat
 
 
 def estimate(job: Job, cut: Cut, core: Core, height: int, width: int) -> Estimate:
-    """What is expected of a kernel on pictures of ``height`` x ``width``."""
+    """What is expected of a kernel of a network for pictures of ``height`` x ``width``."""
+    height, width = height * job.scale, width * job.scale
     needed = registers(job, cut)
     items = prod(cut.group)
     resident = _held(needed, core) // items

@@ -59,8 +59,9 @@ def _tables(plan: Plan, kernels: Mapping[str, str], constants: bytes) -> Iterato
     yield "// Written by clipfree: the launch plan, the kernels and the constants of a network.\n"
     yield '#include "network.h"\n\nstatic const struct buffer buffers[] = {\n'
     for buffer in plan.buffers:
-        yield f"    {{{buffer.blocks}, {np.dtype(buffer.dtype).itemsize}, {buffer.zero_point}}},  // {buffer.name}\n"
-    yield "    {0, 0, 0}};\n\nstatic const struct constant constants[] = {\n"
+        size = np.dtype(buffer.dtype).itemsize
+        yield f"    {{{buffer.blocks}, {size}, {buffer.zero_point}, {buffer.scale}}},  // {buffer.name}\n"
+    yield "    {0, 0, 0, 0}};\n\nstatic const struct constant constants[] = {\n"
     for constant in plan.constants:
         size = constant.count * np.dtype(constant.dtype).itemsize
         yield f"    {{{constant.offset}, {size}}},  // {constant.name}\n"
@@ -85,7 +86,7 @@ def _launch(index: int, launch: Launch) -> str:
     work = ", ".join(f"{{{extent.size.upper()}, {extent.per}, {extent.times}}}" for extent in launch.work)
     group = ", ".join(str(size) for size in launch.group)
     return (f'    {{"{launch.kernel}", source{index}, arguments{index}, {len(launch.arguments)}, {{{work}}}, '
-            f"{{{group}}}}},\n")
+            f"{{{group}}}, {launch.scale}}},\n")
 
 
 def _literal(text: str) -> str:

@@ -25,12 +25,14 @@ class Job:
         picture: channels of the picture that is its source; None: the source is a packed tensor.
         anchor: channels of the picture that is its residual; None: a packed tensor, or there is none.
         dtype: of packed tensors.
+        scale: pixels of what it reads for one of the network's picture, in each direction.
     """
 
     conv: Conv | FloatConv
     picture: int | None = None
     anchor: int | None = None
     dtype: str = "uint32"
+    scale: int = 1
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -89,7 +91,7 @@ class Job:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates for a pixel of the input."""
+        """Multiply-accumulates for a pixel of its source."""
         conv = self.conv
         return len(self.order) * self.inputs * self.packing * conv.kernel[0] * conv.kernel[1]
 

@@ -69,7 +69,7 @@ def network_of(lowered: Lowered[Any]) -> Network:
         ModelError: it is more than that.
     """
     if lowered.network is None:
-        others = ", ".join(lowered.coverage.float_operators) or "it enlarges the picture before its end"
+        others = ", ".join(lowered.coverage.float_operators) or "pixels that move before its end"
         raise ModelError(f"a part of this network has no OpenCL kernel: {others}", hint="deploy it for a CPU")
     return lowered.network
 
@@ -112,13 +112,13 @@ class Writer:
         """The kernel of a convolution, with the pictures that it reads itself."""
         picture, *anchor = [self.channels if read.buffer is None or read.buffer in self.direct else None
                             for read in call.call.step.reads]
-        return Job(conv, picture, anchor[0] if anchor else None, self.dtype)
+        return Job(conv, picture, anchor[0] if anchor else None, self.dtype, call.scale)
 
     def conv(self, call: Call, job: Job, choice: Choice, function: Any, arrays: Mapping[str, Any], size: int) -> None:
         """Launch a convolution; ``size`` is the pixels of the picture that it was chosen for."""
         name, cut = call.call.kernel, choice.cut
         self.choices[name] = choice
-        self.figures.append(Figures.of(name, choice, size * job.macs))
+        self.figures.append(Figures.of(name, choice, size * job.scale**2 * job.macs))
         self.launch(call, function, arrays, cut.pixels, len(job.order) // cut.channels, cut.group)
 
     def launch(self, call: Call, function: Any, arrays: Mapping[str, Any], pixels: int, depth: int,
@@ -135,14 +135,15 @@ class Writer:
         self.kernels.append(source)
         work = (Extent("width", pixels), Extent("height"), Extent("one", 1, depth))
         self.launches.append(Launch(name, tuple(meaning.get(argument, argument) for argument in source.arguments),
-                                    work, group))
+                                    work, group, call.scale))
 
     def program(self) -> Program:
         """All that was launched."""
         constants, data = lay_out(self.arrays)
         result = self.network.launches[-1].result
         assert isinstance(result, Picture)
-        plan = Plan(self.channels, result.scale, self.geometry.margin, self.geometry.columns, self.buffers, constants,
+        scale = self.network.launches[-1].scale * result.scale
+        plan = Plan(self.channels, scale, self.geometry.margin, self.geometry.columns, self.buffers, constants,
                     tuple(self.launches))
         return Program(plan, tuple(self.kernels), data, tuple(self.figures), self.choices)
 
@@ -162,12 +163,13 @@ class Writer:
         buffers: list[Buffer] = []
         free_from: dict[str, int] = {}
         for tensor in sorted(first, key=lambda t: first[t]):
-            form = self.network.tensors[tensor]
+            form, scale = self.network.tensors[tensor], self.network.scales[tensor]
             # Buffers are filled with bytes; the two of a zero point of 16 bits are equal.
             filled = form.zero_point & 255
-            free = [b for b in buffers if (b.blocks, b.zero_point) == (form.blocks, filled)
+            free = [b for b in buffers if (b.blocks, b.zero_point, b.scale) == (form.blocks, filled, scale)
                     and free_from[b.name] < first[tensor]]
-            buffer = free[0] if free else Buffer(f"tensor{len(buffers)}", self.dtype, form.blocks, filled)
+            buffer = free[0] if free else Buffer(f"tensor{len(buffers)}", self.dtype, form.blocks, filled,
+                                                          scale)
             if not free:
                 buffers.append(buffer)
             names[tensor] = buffer.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolchain.errors import ModelError
 from toolchain.kernels.layout import PACK
-from toolchain.kernels.spec import Conv, Draw, Elementwise, Pack
+from toolchain.kernels.spec import Conv, Draw, Elementwise, Pack, Shuffle
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered
 from toolchain.opencl import conv as template
@@ -56,6 +56,7 @@ def jobs(lowered: Lowered[Conv], channels: int) -> list[Job]:
 
 
 def _words(writer: Writer, call: Call, gpu: Gpu, size: int) -> None:
+    size *= call.scale**2
     operation, cut = call.operation, (writer.geometry, gpu.pixels, gpu.work_group)
     match operation:
         case Elementwise():
@@ -68,6 +69,10 @@ def _words(writer: Writer, call: Call, gpu: Gpu, size: int) -> None:
         case Draw():
             function = words.draw(operation, *cut)
             read, written = PACK * operation.source.count, operation.pixels.scale**2 * operation.pixels.channels
+        case Shuffle(source, pixels, target):
+            function = words.shuffle(operation, *cut)
+            read, written = (PACK * view.bytes * view.count for view in (source, target))
+            written *= pixels.scale**2
     writer.launch(call, function, dict(zip(["slopes"], call.constants, strict=False)), gpu.pixels, 1, gpu.work_group)
     shape = f"{gpu.pixels} pixels, groups {'x'.join(map(str, gpu.work_group))}"
     writer.figures.append(Figures(call.call.kernel, shape, 0, size * read, size * written))

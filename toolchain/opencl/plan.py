@@ -19,10 +19,10 @@ from toolchain.errors import BundleError
 from toolchain.kernels.layout import SIDE, Geometry
 
 FORMAT = "clipfree-opencl-plan"
-VERSION = 1
+VERSION = 2
 PICTURE, RESULT = "picture", "result"
 SCALARS = ("height", "pitch", "width")
-"""Kernel arguments that are int32 numbers: of the input in pixels; ``pitch`` is the elements of a row of a buffer."""
+"""Kernel arguments that are int32 numbers: pixels of what it reads, and as ``pitch`` the elements of a buffer's row."""
 _DTYPES = ("uint32", "int32", "float32", "float16")
 
 
@@ -35,13 +35,14 @@ class Extent:
     times: int = 1
 
     def count(self, height: int, width: int) -> int:
-        """For an input of ``height`` x ``width`` pixels."""
+        """For ``height`` x ``width`` pixels."""
         return -(-{"width": width, "height": height, "one": 1}[self.size] // self.per) * self.times
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """A packed tensor: ``dtype`` (height + 2 * margin, blocks, pitch), its bytes ``zero_point`` before first use.
+    """A packed tensor: ``dtype`` (height + 2 * margin, blocks, pitch), its bytes ``zero_point`` before first use;
+    ``scale`` times as high and wide as the input.
 
     Four channels are a block of "uint32", one is a block of "float32" or "float16".
     """
@@ -50,6 +51,7 @@ class Buffer:
     dtype: str
     blocks: int
     zero_point: int
+    scale: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,18 @@ class Launch:
         arguments: in the kernel's order: names of buffers, of constants, `PICTURE`, `RESULT`, or one of `SCALARS`.
         work: work-items along x, y and z.
         group: work-items of a work-group along x, y and z.
+        scale: what it reads is so many times as high and wide as the input; its `SCALARS` and its work are.
     """
 
     kernel: str
     arguments: tuple[str, ...]
     work: tuple[Extent, Extent, Extent]
     group: tuple[int, int, int]
+    scale: int = 1
 
     def sizes(self, height: int, width: int) -> tuple[int, int, int]:
         """The global size for an input of ``height`` x ``width`` pixels."""
-        x, y, z = (-(-extent.count(height, width) // local) * local
+        x, y, z = (-(-extent.count(height * self.scale, width * self.scale) // local) * local
                    for extent, local in zip(self.work, self.group, strict=True))
         return x, y, z
 
@@ -110,12 +114,14 @@ class Plan:
     def shape(self, buffer: Buffer, height: int, width: int) -> tuple[int, int, int]:
         """Elements of a buffer for an input of ``height`` x ``width`` pixels."""
         geometry = Geometry(self.margin, self.columns)
-        rows, blocks, pitch = geometry.shape(buffer.blocks, height, geometry.tiles(width))
+        rows, blocks, pitch = geometry.shape(buffer.blocks, height * buffer.scale, geometry.tiles(width * buffer.scale))
         return rows, blocks, pitch
 
-    def pitch(self, width: int) -> int:
-        """Elements of a row of one block."""
-        return -(-width // self.columns) * self.columns + 2 * SIDE
+    def scalars(self, launch: Launch, height: int, width: int) -> dict[str, int]:
+        """The `SCALARS` of a launch for an input of ``height`` x ``width`` pixels."""
+        across = width * launch.scale
+        pitch = -(-across // self.columns) * self.columns + 2 * SIDE
+        return {"height": height * launch.scale, "pitch": pitch, "width": across}
 
     def size(self, buffer: Buffer, height: int, width: int) -> int:
         """Bytes of a buffer for an input of ``height`` x ``width`` pixels."""
@@ -155,7 +161,8 @@ def parse_plan(text: str | bytes, where: str) -> Plan:
             raise BundleError(f"{where} is of another version", hint="deploy the model again")
         plan = Plan(
             _count(table["channels"]), _count(table["scale"]), _count(table["margin"], 0), _count(table["columns"]),
-            tuple(Buffer(str(b["name"]), str(b["dtype"]), _count(b["blocks"]), _count(b["zero_point"], 0))
+            tuple(Buffer(str(b["name"]), str(b["dtype"]), _count(b["blocks"]), _count(b["zero_point"], 0),
+                         _count(b["scale"]))
                   for b in table["buffers"]),
             tuple(Constant(str(c["name"]), str(c["dtype"]), _count(c["count"]), _count(c["offset"], 0))
                   for c in table["constants"]),
@@ -184,7 +191,8 @@ def lay_out(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[tuple[Constant, ...
 def _launch(table: Any) -> Launch:
     x, y, z = (Extent(_size(e["size"]), _count(e["per"]), _count(e["times"])) for e in table["work"])
     a, b, c = (_count(size) for size in table["group"])
-    return Launch(str(table["kernel"]), tuple(str(a) for a in table["arguments"]), (x, y, z), (a, b, c))
+    return Launch(str(table["kernel"]), tuple(str(a) for a in table["arguments"]), (x, y, z), (a, b, c),
+                  _count(table["scale"]))
 
 
 def _size(value: Any) -> Any:

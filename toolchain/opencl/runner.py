@@ -97,10 +97,10 @@ class OpenClRunner:
         return seconds
 
     def _enqueue(self, height: int, width: int) -> list[Any]:
-        scalars = {"height": height, "width": width, "pitch": self.plan.pitch(width)}
+        memory = {**self._constants, **self._buffers}
         events = []
         for launch, kernel in zip(self.plan.launches, self._kernels, strict=True):
-            memory = {**self._constants, **self._buffers}
+            scalars = self.plan.scalars(launch, height, width)
             kernel.set_args(*(np.int32(scalars[name]) if name in SCALARS else memory[name]
                               for name in launch.arguments))
             events.append(self._cl.enqueue_nd_range_kernel(self._queue, kernel, launch.sizes(height, width),

@@ -29,10 +29,16 @@ class Size:
 
     def operand(self, name: str, blocks: int, geometry: Geometry, channels: int | None, scale: int = 1, *,
                 dtype: str = "uint32") -> Any:
-        """A packed tensor of so many blocks as an argument, or a picture of so many channels."""
+        """A packed tensor of so many blocks as an argument, or a picture of so many channels; enlarged."""
         if channels is None:
-            return T.arg(name, T.Buffer((self.height + 2 * geometry.margin, blocks, self.pitch), dtype))
+            return T.arg(name, T.Buffer((self.height * scale + 2 * geometry.margin, blocks,
+                                         self.pitch if scale == 1 else self._pitch(geometry, scale)), dtype))
         return T.arg(name, T.Buffer((self.height * scale, self.width * scale, channels), "uint8"))
+
+    def _pitch(self, geometry: Geometry, scale: int) -> Any:
+        """Words of a row of a packed tensor that is ``scale`` times as wide."""
+        tiles = tirx.floordiv(self.width * scale + (geometry.columns - 1), geometry.columns)
+        return tiles * geometry.columns + 2 * SIDE
 
 
 @contextmanager

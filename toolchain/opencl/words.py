@@ -4,6 +4,7 @@ writes them. One work-item computes some neighbouring pixels of all channels.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.layout import PACK, SIDE, Geometry
-from toolchain.kernels.spec import Draw, Elementwise, Operand, Pack
+from toolchain.kernels.spec import Draw, Elementwise, Operand, Pack, Shuffle
 from toolchain.opencl.terms import (
     Size,
     bind,
@@ -100,6 +101,38 @@ def draw(operation: Draw, geometry: Geometry, pixels: int, group: Group) -> tirx
                         code = call("uint32", "code_of", words[slot // PACK][p], number(slot % PACK))
                         T.buffer_store(y, tirx.Cast("uint8", code),
                                        [row * scale + dy, (column + p) * scale + dx, channel])
+
+        return body
+
+    return pixelwise(write, pixels, group)
+
+
+def shuffle(operation: Shuffle, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
+    """A packed tensor from a smaller one: arguments x, y. What surrounds the picture is left as it was filled."""
+    source, target, scale = operation.source, operation.target, operation.pixels.scale
+
+    def write(size: Size) -> Callable[[Any, Any], None]:
+        x = size.operand("x", source.total, geometry, None)
+        size.declare()
+        y = size.operand("y", target.total, geometry, None, scale)
+
+        def body(row: Any, column: Any) -> None:
+            for (read, _), (written, zero) in zip(source.planes(0), target.planes(operation.zero_point), strict=True):
+                for block, places in itertools.groupby(operation.pixels.words(), lambda place: place[2]):
+                    known: dict[int, list[Any]] = {}
+                    for dy, dx, _, slots in places:
+                        for slot in slots:
+                            if slot is not None and slot // PACK not in known:
+                                known[slot // PACK] = load("word", x, [row + geometry.margin, read + slot // PACK,
+                                                                       column + SIDE], pixels)
+                        for p in range(pixels):
+                            codes = [tirx.const(zero, "uint32") if slot is None else
+                                     call("uint32", "code_of", known[slot // PACK][p], number(slot % PACK))
+                                     for slot in slots]
+                            with T.If(column + p < size.width), T.Then():
+                                T.buffer_store(y, call("uint32", "pack4", *codes), [
+                                    row * scale + (geometry.margin + dy), written + block,
+                                    (column + p) * scale + (SIDE + dx)])
 
         return body
 

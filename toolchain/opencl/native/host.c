@@ -154,7 +154,8 @@ static int allocate(struct clipfree *self, int height, int width, char *message)
   const uint64_t pixels = (uint64_t)height * (uint64_t)width;
   for (int at = 0; at < 2 + PLAN.buffer_count; ++at) {
     const struct buffer *buffer = at < 2 ? NULL : &PLAN.buffers[at - 2];
-    const uint64_t size = buffer ? ((uint64_t)height + 2 * PLAN.margin) * buffer->blocks * pitch(width) * element(self, buffer)
+    const uint64_t size = buffer ? ((uint64_t)height * buffer->scale + 2 * PLAN.margin) * buffer->blocks *
+                                       pitch(width * buffer->scale) * element(self, buffer)
                                  : pixels * PLAN.channels * (at == 1 ? PLAN.scale * PLAN.scale : 1);
     if (size > self->device.largest || size >> 31) {
       forget_buffers(self);
@@ -180,7 +181,8 @@ static int allocate(struct clipfree *self, int height, int width, char *message)
 
 static int32_t enqueue(struct clipfree *self, int at, cl_event *event) {
   const struct launch *launch = &PLAN.launches[at];
-  const int32_t numbers[] = {self->height, (int32_t)pitch(self->width), self->width};
+  const int height = self->height * launch->scale, width = self->width * launch->scale;
+  const int32_t numbers[] = {height, (int32_t)pitch(width), width};
   int32_t code = 0;
   for (int place = 0; place < launch->count && !code; ++place) {
     const int argument = launch->arguments[place];
@@ -191,7 +193,7 @@ static int32_t enqueue(struct clipfree *self, int at, cl_event *event) {
   size_t global[3];
   for (int axis = 0; axis < 3; ++axis) {
     const size_t group = launch->group[axis];
-    global[axis] = (items(&launch->work[axis], self->height, self->width) + group - 1) / group * group;
+    global[axis] = (items(&launch->work[axis], height, width) + group - 1) / group * group;
   }
   return code ? code : self->cl.clEnqueueNDRangeKernel(self->queue, self->kernels[at], 3, NULL, global, launch->group,
                                                        0, NULL, event);

@@ -14,7 +14,7 @@ struct extent {  // work-items along an axis: ceil(size / per) * times
 };
 
 struct buffer {  // (height + 2 * margin) * blocks * pitch elements, filled with a byte before first use
-  int32_t blocks, bytes, zero_point;
+  int32_t blocks, bytes, zero_point, scale;
 };
 
 struct constant {
@@ -30,6 +30,7 @@ struct launch {
   int32_t count;
   struct extent work[3];
   size_t group[3];
+  int32_t scale;  // what it reads is so many times as high and wide as the input
 };
 
 struct network {

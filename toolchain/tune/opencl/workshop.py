@@ -9,6 +9,7 @@ from pathlib import Path
 from toolchain.cpu import usable_cores
 from toolchain.errors import InputError, TargetError
 from toolchain.opencl.choose import job_of, task_of
+from toolchain.opencl.cut import Cut
 from toolchain.opencl.device import find_device
 from toolchain.opencl.driver import device_name
 from toolchain.opencl.estimate import cuts
@@ -24,7 +25,7 @@ from toolchain.tune.opencl.runner import DeviceRunner
 from toolchain.tune.request import Request
 from toolchain.tune.runner import Runner
 from toolchain.tune.search import Search
-from toolchain.tune.task import Demand
+from toolchain.tune.task import Demand, Task
 from toolchain.tune.workshop import MOST_WORKERS
 
 _MOST = 256
@@ -67,8 +68,10 @@ class DeviceWorkshop:
         networks = [lowered_model(path, self.target, request.calibration) for path in request.models]
         counts = Counter((task_of(job, *size), size) for network in networks for job in jobs(*network)
                          for size in request.sizes)
-        return [Search(task, [cut for cut, _ in cuts(job_of(task), self.gpu, *size)[:_MOST]], Demand(*size, times))
-                for (task, size), times in counts.items()]  # fmt: skip
+        return [Search(task, self._candidates(task), Demand(*size, times)) for (task, size), times in counts.items()]
+
+    def _candidates(self, task: Task) -> list[Cut]:
+        return [cut for cut, _ in cuts(job_of(task), self.gpu, task.height, task.width)[:_MOST]]
 
     def builder(self, folder: Path) -> Builder:
         """Sources, which the device's driver compiles."""
