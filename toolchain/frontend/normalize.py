@@ -29,6 +29,7 @@ from toolchain.frontend.passes import (
     inline,
     layout,
     names,
+    nearest,
     noops,
     opset,
     pads,
@@ -118,9 +119,10 @@ def _rewrite(model: onnx.ModelProto, interface: Interface,
     # 15. Transposed convolutions become convolutions with a pixel shuffle; 16. activations move before the shuffle.
     changes += [transposed.apply(graph), early.apply(graph)]
     # 17. Linear branches are merged: they stand out once activations are recognized and sums precede shuffles.
-    #     The anchor that is added to the output, now that of one convolution, gets one spelling.
+    #     The anchor that is added to the output, now that of one convolution, gets one spelling,
+    #     other enlargements by nearest neighbours another.
     merges, sentences = collapse.apply(graph)
-    changes += [*sentences, anchor.apply(graph)]
+    changes += [*sentences, anchor.apply(graph), nearest.apply(graph)]
     # 18. Parallel convolutions of one input become one.
     changes.append(parallel.apply(graph))
     if interface.fixed:
