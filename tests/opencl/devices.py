@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.lower import lower_model
 from toolchain.opencl.choose import Choose, always, by_estimate
 from toolchain.opencl.cut import Cut
-from toolchain.opencl.device import find_device
+from toolchain.opencl.device import drivers_of_pip, find_device
 from toolchain.opencl.job import Job
 from toolchain.opencl.launches import Program
 from toolchain.opencl.lower import program
@@ -77,3 +78,12 @@ def assert_equal(model: onnx.ModelProto, choose: str, *, before: str = "", integ
         pixels = picture(height, width, found.plan.channels, seed)
         np.testing.assert_array_equal(machine.upscale(pixels), reference.run(pixels), err_msg=f"{height} x {width}")
     return found
+
+
+def environment() -> dict[str, str]:
+    """Variables by which programs without Python find the tests' OpenCL."""
+    device()
+    found = drivers_of_pip()
+    if not found:
+        pytest.skip("the OpenCL here is not that of pip")
+    return {**os.environ, **found}

@@ -19,7 +19,7 @@ from tests.arm import emulator
 from tests.boards import Running, have_compiler
 from tests.lower.compiled import picture
 from tests.lower.nets import Net
-from tests.opencl.devices import device, made
+from tests.opencl.devices import environment, made
 from tests.opencl.test_networks import two_stages
 from tests.standin import QUICK
 from toolchain.board.board import Board
@@ -30,7 +30,6 @@ from toolchain.deploy import Request, deploy
 from toolchain.elf import check_library
 from toolchain.errors import BoardError, BundleError, TargetError
 from toolchain.link import find_c_compiler
-from toolchain.opencl.device import drivers_of_pip
 from toolchain.opencl.host import compile_sources, write_sources
 from toolchain.opencl.prelude import prelude
 from toolchain.quantize import IntegerReference
@@ -45,12 +44,7 @@ pytestmark = pytest.mark.skipif(not have_compiler, reason="there is no C compile
 
 @pytest.fixture(scope="module")
 def drivers() -> dict[str, str]:
-    """Variables for programs without Python."""
-    device()
-    found = drivers_of_pip()
-    if not found:
-        pytest.skip("the OpenCL here is not that of pip")
-    return {**os.environ, **found}
+    return environment()
 
 
 @pytest.fixture(scope="module")
@@ -203,9 +197,9 @@ def test_a_gpu_without_float16(bundle: Bundle, drivers: Mapping[str, str], tmp_p
     app = program(tmp_path, wide.path / "model.so", wide.path / "opencl" / "host")
     picture, expected = wide.golden()
     Image.fromarray(picture).save(tmp_path / "small.ppm")
-    for environment, lacking in ((drivers, False), (limited(tmp_path, drivers, PLAIN_GPU=1), True)):
+    for variables, lacking in ((drivers, False), (limited(tmp_path, drivers, PLAIN_GPU=1), True)):
         done = subprocess.run([app, tmp_path / "small.ppm", tmp_path / "large.ppm"], capture_output=True, text=True,
-                              env=environment, check=True)
+                              env=variables, check=True)
         assert ("without cl_khr_fp16: tensors are float32" in done.stdout) is lacking
         found = np.asarray(Image.open(tmp_path / "large.ppm")).astype(int)
         assert np.abs(found - expected).max() <= 1

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeAlias
 
 from toolchain.board.connect import connect
 from toolchain.board.place import Place
@@ -57,6 +58,21 @@ class BoardRunner(LocalRunner):
             self.close()
             raise
 
+    @property
+    def name(self) -> str:
+        """Of what candidates run on: the board's processor."""
+        return self.board.description.cpu.name
+
+    def refusal(self, target: Target) -> TargetError | None:
+        """Why it cannot be tuned on for ``target``; None if it can."""
+        cpu = self.board.description.cpu
+        missing = target.missing_on(cpu)
+        if not missing and cpu.machine in machines(target.triple):
+            return None
+        lacks = f"it lacks {', '.join(missing)}" if missing else f"it is {cpu.machine}"
+        return TargetError(f"the board at {self.board.address} cannot run code for {target.name}: {lacks}",
+                           hint="`clipfree board check` names the targets it can run")  # fmt: skip
+
     def time(self, task: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
         """One result for each library; those that are right run in turn, ``rounds`` times.
 
@@ -88,6 +104,14 @@ class BoardRunner(LocalRunner):
             if death.status == "hung":
                 return death.note
             return f"{ENDED}: {how}" if how else _LOST
+
+
+OpenBoard: TypeAlias = Callable[[Target, Place, float], BoardRunner]
+"""Makes the runner of one board, given seconds to wait for it."""
+
+
+def _on_processor(target: Target, place: Place, wait: float) -> BoardRunner:
+    return BoardRunner(target.instruction_set, place, wait)
 
 
 class BoardsRunner:
@@ -162,8 +186,18 @@ class BoardsRunner:
         self._note(f"left out: {error.message}")
 
 
-def open_boards(place: Place, target: Target, wait: float, note: Callable[[str], None]) -> BoardsRunner:
+def open_boards(
+    place: Place, target: Target, wait: float, note: Callable[[str], None],
+    open_board: OpenBoard = _on_processor,
+) -> BoardsRunner:  # fmt: skip
     """The boards at ``place`` that are free and can run code for ``target``; ``note`` is told what else there is.
+
+    Args:
+        place: of the boards.
+        target: of the candidates.
+        wait: seconds to wait for a board.
+        note: is told what the user should know.
+        open_board: makes the runner of one board.
 
     Raises:
         BoardError: there is none, or none becomes free within ``wait`` seconds.
@@ -173,17 +207,13 @@ def open_boards(place: Place, target: Target, wait: float, note: Callable[[str],
     refused: ClipfreeError | None = None
     for _ in range(count(place)):
         try:
-            board = BoardRunner(target.instruction_set, place, min(wait, _OTHERS) if boards else wait)
+            board = open_board(target, place, min(wait, _OTHERS) if boards else wait)
         except BoardError as error:
             refused = refused or error
             continue
         board.wait = wait
-        cpu = board.board.description.cpu
-        missing = target.missing_on(cpu)
-        if missing or cpu.machine not in machines(target.triple):
-            lacks = f"it lacks {', '.join(missing)}" if missing else f"it is {cpu.machine}"
-            refused = TargetError(f"the board at {board.board.address} cannot run code for {target.name}: {lacks}",
-                                  hint="`clipfree board check` names the targets it can run")  # fmt: skip
+        if (refusal := board.refusal(target)) is not None:
+            refused = refusal
             note(f"left out: {refused.message}")
             board.close()
             continue
@@ -191,7 +221,7 @@ def open_boards(place: Place, target: Target, wait: float, note: Callable[[str],
     if not boards:
         assert refused is not None
         raise refused
-    note("tuning on " + ", ".join(f"{board.board.description.cpu.name} at {board.board.address}" for board in boards))
+    note("tuning on " + ", ".join(f"{board.name} at {board.board.address}" for board in boards))
     return BoardsRunner(boards, note)
 
 

@@ -80,7 +80,7 @@ def test_a_record_is_taken_where_the_device_can_run_it():
     [
         (["--target", "mali-g78"], "OpenCL finds no GPU on this machine"),
         (["--target", "opencl-cpu", "--threads", "2"], "an OpenCL device has no --threads; leave it out"),
-        (["--target", "opencl-cpu", "--rpc", "127.0.0.1:9190"], "OpenCL kernels are not tuned on boards yet"),
+        (["--target", "opencl-cpu", "--rpc", "127.0.0.1:9"], "no board answers at 127.0.0.1:9"),
     ],
 )
 def test_mistakes_are_sentences(words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

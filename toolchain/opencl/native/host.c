@@ -2,6 +2,7 @@
 #include "clipfree_opencl.h"
 #include "driver.h"
 #include "network.h"
+#include "tensors.h"
 
 #define PLAN clipfree_network
 
@@ -234,6 +235,34 @@ int clipfree_run(struct clipfree *self, const unsigned char *pixels, int height,
   if (seconds) read_events(self, seconds);
   if (launched && code) failed(self, message, "run the network", code);
   return !code;
+}
+
+int clipfree_give(struct clipfree *self, int buffer, const void *bytes, size_t size, char message[CLIPFREE_MESSAGE]) {
+  if (buffer < 0 || buffer >= PLAN.buffer_count) return clipfree_say(message, "there is no buffer %d", buffer);
+  cl_mem *memory = &self->memory[2 + buffer];
+  if (*memory) self->cl.clReleaseMemObject(*memory);
+  int32_t code = 0;
+  *memory = self->cl.clCreateBuffer(self->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST, size, (void *)bytes, &code);
+  self->height = self->width = 0;  // `clipfree_run` makes its own
+  return code ? failed(self, message, "hold a tensor", code) : 1;
+}
+
+int clipfree_take(struct clipfree *self, int buffer, void *bytes, size_t size, char message[CLIPFREE_MESSAGE]) {
+  if (buffer < 0 || buffer >= PLAN.buffer_count) return clipfree_say(message, "there is no buffer %d", buffer);
+  const int32_t code =
+      self->cl.clEnqueueReadBuffer(self->queue, self->memory[2 + buffer], 1, 0, size, bytes, 0, NULL, NULL);
+  return code ? failed(self, message, "give a tensor back", code) : 1;
+}
+
+int clipfree_launch(struct clipfree *self, int height, int width, double *seconds, char message[CLIPFREE_MESSAGE]) {
+  int32_t code = 0;
+  self->height = height;
+  self->width = width;
+  for (int at = 0; at < PLAN.launch_count && !code; ++at) code = enqueue(self, at, &self->events[at]);
+  self->height = self->width = 0;
+  const int32_t ended = self->cl.clFinish(self->queue);
+  read_events(self, seconds);
+  return code || ended ? failed(self, message, "run the kernel", code ? code : ended) : 1;
 }
 
 void clipfree_close(struct clipfree *self) {

@@ -1,13 +1,17 @@
 // The network under TVM's calling convention, so that its RPC can load it: open(kind) tells the device, main(pixels,
-// result) upscales, times(pixels, result, seconds) does too and tells float64 seconds of each launch.
+// result) upscales, times(pixels, result, seconds) does too and tells float64 seconds of each launch. Tuning runs kernels
+// on tensors of its own: give(buffer, tensor), take(buffer, tensor), launch(height, width, times), which returns the mean
+// of the seconds that the device counted; close() gives back what it holds.
 #include "clipfree_opencl.h"
 #include "driver.h"
+#include "tensors.h"
 
 // What is used of TVM's FFI (tvm/ffi/c_api.h) and of DLPack.
 struct any {
   int32_t type, padding;
   union {
     int64_t number;
+    double real;
     void *pointer;
   } value;
 };
@@ -23,7 +27,7 @@ struct tensor {
   int64_t *shape, *strides;
   uint64_t offset;
 };
-enum { TYPE_INT = 1, TYPE_TENSOR = 7, TYPE_TENSOR_OBJECT = 70, OBJECT_HEADER = 24 };
+enum { TYPE_INT = 1, TYPE_FLOAT = 3, TYPE_TENSOR = 7, TYPE_TENSOR_OBJECT = 70, OBJECT_HEADER = 24 };
 enum { CODE_UNSIGNED = 1, CODE_FLOAT = 2 };
 
 // Weak: a program without TVM does not have them, and does not call these functions.
@@ -88,4 +92,61 @@ int __tvm_ffi_main(void *self, const struct any *values, int32_t count, struct a
 
 int __tvm_ffi_times(void *self, const struct any *values, int32_t count, struct any *result) {
   return call(values, count == 3 ? count : 0, result);
+}
+
+int __tvm_ffi_close(void *self, const struct any *values, int32_t count, struct any *result) {
+  *result = (struct any){0};
+  clipfree_close(network);
+  network = NULL;
+  return 0;
+}
+
+static size_t size_of(const struct tensor *tensor) {
+  size_t size = tensor->bits / 8;
+  for (int32_t axis = 0; axis < tensor->dimensions; ++axis) size *= (size_t)tensor->shape[axis];
+  return size;
+}
+
+// The tensor of give and take, or NULL after an error.
+static const struct tensor *tensor_for(const struct any *values, int32_t count, struct any *result) {
+  const struct tensor *tensor = count == 2 && values[0].type == TYPE_INT ? tensor_of(&values[1]) : NULL;
+  *result = (struct any){0};
+  if (network && tensor) return tensor;
+  raise(network ? "give and take want a buffer's number and a tensor" : "open the network first");
+  return NULL;
+}
+
+int __tvm_ffi_give(void *self, const struct any *values, int32_t count, struct any *result) {
+  const struct tensor *tensor = tensor_for(values, count, result);
+  char message[CLIPFREE_MESSAGE];
+  if (!tensor) return -1;
+  const int done = clipfree_give(network, (int)values[0].value.number, data_of(tensor), size_of(tensor), message);
+  return done ? 0 : raise(message);
+}
+
+int __tvm_ffi_take(void *self, const struct any *values, int32_t count, struct any *result) {
+  const struct tensor *tensor = tensor_for(values, count, result);
+  char message[CLIPFREE_MESSAGE];
+  if (!tensor) return -1;
+  const int done = clipfree_take(network, (int)values[0].value.number, data_of(tensor), size_of(tensor), message);
+  return done ? 0 : raise(message);
+}
+
+int __tvm_ffi_launch(void *self, const struct any *values, int32_t count, struct any *result) {
+  char message[CLIPFREE_MESSAGE];
+  double total = 0, seconds[clipfree_launches()];
+  *result = (struct any){0};
+  if (!network) return raise("open the network first");
+  for (int place = 0; place < 3; ++place)
+    if (count != 3 || values[place].type != TYPE_INT || values[place].value.number < 1)
+      return raise("launch wants a height, a width and how often");
+  const int64_t times = values[2].value.number;
+  for (int64_t time = 0; time < times; ++time) {
+    if (!clipfree_launch(network, (int)values[0].value.number, (int)values[1].value.number, seconds, message))
+      return raise(message);
+    for (int at = 0; at < clipfree_launches(); ++at) total += seconds[at];
+  }
+  result->type = TYPE_FLOAT;
+  result->value.real = total / (double)times;
+  return 0;
 }

@@ -7,3 +7,6 @@ import sys
 
 WORKER = (sys.executable, "-m", "toolchain.tune.opencl.worker")
 """The command of the process that writes, compiles and times candidates; tests put others in its place."""
+
+BOARD_WORKER = (sys.executable, "-m", "toolchain.tune.opencl.board_worker")
+"""The same for devices of boards."""

@@ -29,12 +29,16 @@ class Written:
     cut: Cut
 
 
-def write(task: Task, cut: Cut, gpu: Gpu, path: Path) -> None:
-    """Write the kernel of ``task``, cut by ``cut``, to the file ``path``; it takes any size, as in a network."""
+def generated(task: Task, cut: Cut, gpu: Gpu) -> Written:
+    """The kernel of ``task``, cut by ``cut``; it takes any size, as in a network."""
     function = template.build(job_of(task), task.geometry(dot_product("opencl")), cut)
     made = generate(NAME, function)
-    written = Written(prelude(integer_dot=gpu.integer_dot) + made.code, made.arguments, cut)
-    path.write_text(json.dumps(to_plain(written)), encoding="utf-8")
+    return Written(prelude(integer_dot=gpu.integer_dot) + made.code, made.arguments, cut)
+
+
+def write(task: Task, cut: Cut, gpu: Gpu, path: Path) -> None:
+    """Write a candidate to the file ``path``."""
+    path.write_text(json.dumps(to_plain(generated(task, cut, gpu))), encoding="utf-8")
 
 
 def read(path: Path) -> Written:

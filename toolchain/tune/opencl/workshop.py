@@ -1,13 +1,16 @@
-"""Tuning for an OpenCL device: its candidates, and the device of this machine that they run on."""
+"""Tuning for an OpenCL device: its candidates, and the device of this machine or of boards that they run on."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+from toolchain.board.place import Place
 from toolchain.cpu import usable_cores
 from toolchain.errors import InputError, TargetError
+from toolchain.link import find_c_compiler
 from toolchain.opencl.choose import job_of, task_of
 from toolchain.opencl.cut import Cut
 from toolchain.opencl.device import find_device
@@ -19,9 +22,10 @@ from toolchain.targets import Target
 from toolchain.tune.builder import Builder, LocalBuilder
 from toolchain.tune.model import CostModel, XGBoostModel
 from toolchain.tune.network import lowered_model
-from toolchain.tune.opencl import WORKER
+from toolchain.tune.opencl import BOARD_WORKER, WORKER
 from toolchain.tune.opencl.features import CutFeatures, GuessingModel
-from toolchain.tune.opencl.runner import DeviceRunner
+from toolchain.tune.opencl.runner import DeviceBoardRunner, DeviceRunner, wrong_device
+from toolchain.tune.remote import open_boards
 from toolchain.tune.request import Request
 from toolchain.tune.runner import Runner
 from toolchain.tune.search import Search
@@ -33,7 +37,7 @@ _MOST = 256
 
 
 class DeviceWorkshop:
-    """Kernels for OpenCL devices, on one of this machine.
+    """Kernels for OpenCL devices, on one of this machine or on boards.
 
     Args:
         request: what to tune.
@@ -41,22 +45,32 @@ class DeviceWorkshop:
         gpu: of the target.
 
     Raises:
-        TargetError: there is no such device here, or it is on a board.
+        TargetError: there is no such device, another one than the target is for, or for boards no C compiler.
+        BoardError: there is no board, or it has no such device.
         InputError: the request names threads.
     """
 
     def __init__(self, request: Request, target: Target, gpu: Gpu) -> None:
-        if request.place is not None:
-            raise TargetError("OpenCL kernels are not tuned on boards yet", hint="leave the board away: their cuts are "
-                              "chosen by estimate, and `--target opencl-cpu` tunes them on this machine")
         if request.threads:
             raise InputError("an OpenCL device has no --threads", hint="leave it out")
         self._kind = "opencl-gpu" if gpu.name else "opencl-cpu"
         self.request, self.target, self.gpu = request, target, gpu
-        self.name = device_name(find_device(self._kind))
-        if gpu.name not in self.name:
-            raise TargetError(f"{self.name} is no {gpu.name}, which {target.name} is for",
-                              hint="tune where there is one, or this machine's processor with --target opencl-cpu")
+        self.name, refusal = self._device()
+        if refusal is not None:
+            raise refusal
+
+    def _device(self) -> tuple[str, TargetError | None]:
+        """The name of the device to tune on, and why it cannot be tuned on, if so."""
+        request, target = self.request, self.target
+        if request.place is None:
+            name = device_name(find_device(self._kind))
+            return name, wrong_device(name, target)
+        find_c_compiler(target.triple)
+        with closing(self._board(target, request.place, request.wait)) as board:
+            return board.name, board.refusal(target)
+
+    def _board(self, target: Target, place: Place, wait: float) -> DeviceBoardRunner:
+        return DeviceBoardRunner(target, self._kind, place, wait)
 
     def model(self) -> CostModel:
         """MetaSchedule's cost model on the numbers of cuts; before it has learnt, the estimate."""
@@ -74,9 +88,12 @@ class DeviceWorkshop:
         return [cut for cut, _ in cuts(job_of(task), self.gpu, task.height, task.width)[:_MOST]]
 
     def builder(self, folder: Path) -> Builder:
-        """Sources, which the device's driver compiles."""
-        return LocalBuilder(self.target, folder, min(usable_cores(), MOST_WORKERS), WORKER, ".json")
+        """Sources, which the device's driver compiles; for boards, with the host part around them."""
+        command, suffix = (WORKER, ".json") if self.request.place is None else (BOARD_WORKER, ".so")
+        return LocalBuilder(self.target, folder, min(usable_cores(), MOST_WORKERS), command, suffix)
 
     def runner(self, note: Callable[[str], None]) -> Runner:
-        """The device."""
+        """The device, or those of the boards that are there."""
+        if self.request.place is not None:
+            return open_boards(self.request.place, self.target, self.request.wait, note, self._board)
         return DeviceRunner(self._kind)
