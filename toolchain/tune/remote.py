@@ -13,7 +13,6 @@ from toolchain.board.connect import connect
 from toolchain.board.place import Place
 from toolchain.board.session import ENDED
 from toolchain.board.tracker import count
-from toolchain.cpu import Cpu
 from toolchain.errors import BoardError, ClipfreeError, TargetError
 from toolchain.process import Died
 from toolchain.targets import Target, machines
@@ -127,11 +126,6 @@ class BoardsRunner:
 
     def __init__(self, boards: Sequence[BoardRunner], note: Callable[[str], None]) -> None:
         self.boards, self._note = list(boards), note
-
-    @property
-    def cpu(self) -> Cpu:
-        """The processor of the first board."""
-        return self.boards[0].board.description.cpu
 
     def time(self, task: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
         """One result for each library; those that are right run in turn on one of the boards, ``rounds`` times.

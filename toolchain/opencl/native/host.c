@@ -220,6 +220,7 @@ int clipfree_run(struct clipfree *self, const unsigned char *pixels, int height,
   if (!allocate(self, height, width, message)) return 0;
   const size_t size = (size_t)height * (size_t)width * PLAN.channels;
   int32_t code = cl->clEnqueueWriteBuffer(self->queue, self->memory[0], 0, 0, size, pixels, 0, NULL, NULL);
+  if (code) return failed(self, message, "take the picture", code);
   for (int at = 0; at < PLAN.launch_count && !code; ++at) {
     code = enqueue(self, at, seconds ? &self->events[at] : NULL);
     if (code)
