@@ -68,6 +68,7 @@ def test_inspect_says_what_is_expected_of_each_launch(bundle: Bundle, capsys: py
     assert main(["inspect", str(bundle.path)]) == 0
     said = capsys.readouterr().out
     assert f"{len(bundle.manifest.kernels)} launches; expected at 360x640" in said
+    assert "the others are cut by estimate" in said
     assert main(["inspect", str(bundle.path), "--json"]) == 0
     launches = json.loads(capsys.readouterr().out)["launches"]
     assert [launch["kernel"] for launch in launches] == list(bundle.manifest.kernels)

@@ -143,7 +143,8 @@ class Manifest:
     def arithmetic(self) -> str:
         """Which kernels compute how much, and how much of it is tuned, for people."""
         if self.precision == INT8:
-            return f"integer coverage: {self.coverage}; tuned: {self.tuned}"
+            estimated = "; the others are cut by estimate" if self.target.gpu and self.tuned.share < 1 else ""
+            return f"integer coverage: {self.coverage}; tuned: {self.tuned}{estimated}"
         text = f"{self.precision} kernels: {len(self.kernels)}/{self.coverage.convolutions} convolutions"
         others = self.coverage.float_operators
         return text + (f"; left to the compiler: {', '.join(others)}" if others else "")
