@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,9 +84,10 @@ _SOUND = [net.SerializeToString() for net in (xlsr(width=2, blocks=1), abpn(feat
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(_SOUND), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=4))
-def test_damaged_files_are_answered_by_sentences(data: bytes, damage: list[tuple[float, int]]) -> None:
-    damaged = bytearray(data)
+@given(st.integers(0, len(_SOUND) - 1),
+       st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=4))
+def test_damaged_files_are_answered_by_sentences(sound: int, damage: list[tuple[float, int]]) -> None:
+    damaged = bytearray(_SOUND[sound])
     for place, value in damage:
         damaged[int(place * (len(damaged) - 1))] = value
     with tempfile.TemporaryDirectory() as folder:
@@ -93,3 +95,12 @@ def test_damaged_files_are_answered_by_sentences(data: bytes, damage: list[tuple
         path.write_bytes(damaged)
         with contextlib.suppress(ModelError):  # anything else fails the test
             normalize(load_model(path))
+
+
+@pytest.mark.parametrize("group", [0, 3, 5])
+def test_convolutions_whose_numbers_do_not_fit_are_answered_by_a_sentence(group: int) -> None:
+    model = xlsr(width=2, blocks=1)
+    for attribute in (a for node in model.graph.node for a in node.attribute if a.name == "group"):
+        attribute.i = group
+    with pytest.raises(ModelError):
+        normalize(model)

@@ -57,18 +57,23 @@ def _step(graph: Graph, node: onnx.NodeProto, sizes: Sizes) -> Step | None:
         minus = (linear.affine(-np.ones(shape[1]), np.zeros(shape[1])),) if node.op_type == "Sub" else ()
         return Step(value, ((node.input[0], ()), (node.input[1], minus)))
     if node.op_type == "Conv":
-        return _convolution(graph, node)
+        return _convolution(graph, node, sizes)
     if node.op_type == "Pad":
         return _padding(graph, node, shape[1])
     form = affine.per_channel(graph, node, sizes) if node.op_type in ("Mul", "Div", "Add", "Sub") else None
     return Step(value, ((form[0], (linear.affine(form[1], form[2]),)),)) if form else None
 
 
-def _convolution(graph: Graph, node: onnx.NodeProto) -> Step | None:
+def _convolution(graph: Graph, node: onnx.NodeProto, sizes: Sizes) -> Step | None:
     weight, bias, values = graph.operand(node, 1), graph.operand(node, 2), attributes(node)
     if weight is None or bias is None or "pads" not in values or any(s != 1 for s in values.get("strides", [1])):
         return None
     dilations, group = values.get("dilations", [1, 1]), values.get("group", 1)
+    # Of a damaged file the numbers may not fit together; executing it will say so.
+    if weight.ndim != 4 or group < 1 or len(weight) % group or bias.shape != weight.shape[:1]:
+        return None
+    if weight.shape[1] * group != sizes[node.input[0]][1] or len(values["pads"]) != 4 or len(dilations) != 2:
+        return None
     outer = linear.convolution(weight.astype(np.float64), bias.astype(np.float64), values["pads"], dilations, group)
     return Step(node.output[0], ((node.input[0], (outer,)),), int(weight.size))
 
