@@ -10,20 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct {
-  void* data;
-  struct { int32_t type, id; } device;
-  int32_t ndim;
-  struct { uint8_t code, bits; uint16_t lanes; } dtype;
-  int64_t *shape, *strides;
-  uint64_t byte_offset;
-} Tensor;
-typedef struct {
-  int32_t kind, padding;
-  union { int64_t number; Tensor* tensor; } value;
-} Any;
-typedef int (*Function)(void* self, const Any* arguments, int32_t count, Any* result);
-enum { kInt = 1, kTensor = 7, kMost = 64 };
+#include "../toolchain/board/lite/tvm.h"
+
+enum { kMost = 64 };
 
 /* What compiled code asks of TVM's runtime. */
 void TVMFFIErrorSetRaisedFromCStrParts(const char* kind, const char** parts, int32_t count) {

@@ -19,6 +19,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import activate, code_at, extract, flipped, outside_word, pack_words
+from toolchain.kernels.function import declare, function
 from toolchain.kernels.intrinsics.dot import Dot, byte_of
 from toolchain.kernels.intrinsics.matrix import MatrixDot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
@@ -40,64 +41,60 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
     blocks = conv.channels // PACK
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     columns, vectors = tiles * geometry.columns, tiles * (geometry.columns // dot.lanes)
-    with IRBuilder() as builder:
-        with T.prim_func(is_private=True, s_tir=True):
-            T.func_name("conv")
-            T.func_attr({"tirx.noalias": True})
-            x = _buffer("x", geometry.window(conv.source.total, height + conv.reach[0], tiles), "uint32")
-            r = residual and _buffer("r", geometry.window(residual.view.total, height, tiles), "uint32")
-            w, bias, multiplier, *slopes = (_buffer(f"c{index}", shape, dtype)
-                                            for index, (shape, dtype) in enumerate(constants(conv, dot)))
-            for name, var in (("height", height), ("tiles", tiles), ("width", width)):
-                T.arg(name, var)
-            if conv.pixels is None:
-                y = _buffer("y", geometry.window(conv.target.total, height, tiles), "uint32")
-            else:
-                scale = conv.pixels.scale
-                y = _buffer("y", (height * scale, width * scale, conv.pixels.channels), "uint8")
-            if isinstance(dot, MatrixDot):
-                sums = matrix_sums(conv, dot, x, w, bias, height, vectors)
-            else:
-                sums = _word_sums(conv, dot, x, w, bias, height, columns)
+    with IRBuilder() as builder, function("conv"):
+        x = _buffer("x", geometry.window(conv.source.total, height + conv.reach[0], tiles), "uint32")
+        r = residual and _buffer("r", geometry.window(residual.view.total, height, tiles), "uint32")
+        w, bias, multiplier, *slopes = (_buffer(f"c{index}", shape, dtype)
+                                        for index, (shape, dtype) in enumerate(constants(conv, dot)))
+        declare(height, tiles, width)
+        if conv.pixels is None:
+            y = _buffer("y", geometry.window(conv.target.total, height, tiles), "uint32")
+        else:
+            scale = conv.pixels.scale
+            y = _buffer("y", (height * scale, width * scale, conv.pixels.channels), "uint8")
+        if isinstance(dot, MatrixDot):
+            sums = matrix_sums(conv, dot, x, w, bias, height, vectors)
+        else:
+            sums = _word_sums(conv, dot, x, w, bias, height, columns)
 
-            vector = f"x{dot.lanes}"
+        vector = f"x{dot.lanes}"
 
-            def codes(h: Any, b: Any, u: Any) -> tuple[Any, ...]:
-                """The words of vector u of pixels, for each plane of the result."""
+        def codes(h: Any, b: Any, u: Any) -> tuple[Any, ...]:
+            """The words of vector u of pixels, for each plane of the result."""
+            v = u * dot.lanes
+            values = []
+            for p, value in enumerate(sums(h, b, u)):
+                c = b * PACK + p
+                other = None if residual is None else _residual_code(r, residual, blocks, h, b, p, v,
+                                                                     f"uint32{vector}", geometry.offset)
+                bend = slopes[0][c] if slopes else None
+                values.append(activate(value, multiplier[c], bend, other, requantize))
+            return pack_words(values, requantize, conv.target, dot.pack)
+
+        if conv.pixels is None:
+            planes = conv.target.planes(requantize.zero_point)
+            with T.grid(blocks, height, vectors) as loops, T.sblock("out"):
+                b, h, u = T.axis.remap("SSS", loops)
                 v = u * dot.lanes
-                values = []
-                for p, value in enumerate(sums(h, b, u)):
-                    c = b * PACK + p
-                    other = None if residual is None else _residual_code(r, residual, blocks, h, b, p, v,
-                                                                         f"uint32{vector}", geometry.offset)
-                    bend = slopes[0][c] if slopes else None
-                    values.append(activate(value, multiplier[c], bend, other, requantize))
-                return pack_words(values, requantize, conv.target, dot.pack)
-
-            if conv.pixels is None:
-                planes = conv.target.planes(requantize.zero_point)
-                with T.grid(blocks, height, vectors) as loops, T.sblock("out"):
-                    b, h, u = T.axis.remap("SSS", loops)
-                    v = u * dot.lanes
-                    packed = codes(h, b, u)
-                    column = tirx.Ramp(tirx.Cast("int32", v), 1, dot.lanes)
-                    inside = column < tirx.Broadcast(tirx.Cast("int32", width), dot.lanes)
-                    place = v + SIDE
-                    T.writes(*(y[h, b + start, place:place + dot.lanes] for start, _ in planes))
-                    for (start, zero), words in zip(planes, packed, strict=True):
-                        outside = tirx.Broadcast(outside_word(zero, geometry.offset), dot.lanes)
-                        T.buffer_store(y, tirx.Select(inside, flipped(words, geometry.offset), outside),
-                                       [h, b + start, tirx.Ramp(place, 1, dot.lanes)])
-            else:
-                rows = T.sblock_alloc_buffer((height, blocks, vectors, dot.lanes), "uint32")
-                with T.grid(height, blocks, vectors, 1) as loops, T.sblock("row"):
-                    # compute_at wants a variable in every region that is written: `one` is always 0.
-                    h, b, u, one = T.axis.remap("SSSS", loops)
-                    (words,) = codes(h, b, u)
-                    T.writes(rows[h, b, u, one * dot.lanes:one * dot.lanes + dot.lanes])
-                    T.buffer_store(rows, words, [h, b, u, tirx.Ramp(0, 1, dot.lanes)])
-                store_pixels(conv, rows, y, height, width, vectors, dot.lanes)
-        return builder.get()
+                packed = codes(h, b, u)
+                column = tirx.Ramp(tirx.Cast("int32", v), 1, dot.lanes)
+                inside = column < tirx.Broadcast(tirx.Cast("int32", width), dot.lanes)
+                place = v + SIDE
+                T.writes(*(y[h, b + start, place:place + dot.lanes] for start, _ in planes))
+                for (start, zero), words in zip(planes, packed, strict=True):
+                    outside = tirx.Broadcast(outside_word(zero, geometry.offset), dot.lanes)
+                    T.buffer_store(y, tirx.Select(inside, flipped(words, geometry.offset), outside),
+                                   [h, b + start, tirx.Ramp(place, 1, dot.lanes)])
+        else:
+            rows = T.sblock_alloc_buffer((height, blocks, vectors, dot.lanes), "uint32")
+            with T.grid(height, blocks, vectors, 1) as loops, T.sblock("row"):
+                # compute_at wants a variable in every region that is written: `one` is always 0.
+                h, b, u, one = T.axis.remap("SSSS", loops)
+                (words,) = codes(h, b, u)
+                T.writes(rows[h, b, u, one * dot.lanes:one * dot.lanes + dot.lanes])
+                T.buffer_store(rows, words, [h, b, u, tirx.Ramp(0, 1, dot.lanes)])
+            store_pixels(conv, rows, y, height, width, vectors, dot.lanes)
+    return builder.get()
 
 
 def _word_sums(conv: Conv, dot: Dot, x: Any, w: Any, bias: Any, height: Any, columns: Any) -> Callable[..., list[Any]]:

@@ -7,8 +7,7 @@ functions here cut the picture among the threads, and know where windows lie. Wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -19,6 +18,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.bands import Bands, Step, plan_bands
 from toolchain.kernels.epilogue import outside_word
+from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import View
 from toolchain.targets import CACHE
@@ -123,7 +123,7 @@ def whole(call: Call, operands: Sequence[Tensor | Picture], result: Tensor | Pic
         result: what it writes.
         geometry: of the tensors.
     """
-    with IRBuilder() as builder, _function():
+    with IRBuilder() as builder, function("driver"):
         sizes = _Sizes(geometry)
         sources = [sizes.argument(f"x{index}", operand) for index, operand in enumerate(operands)]
         constants = _constants(call, "c")
@@ -155,7 +155,7 @@ def stream(network: Stream) -> tirx.PrimFunc:
     """
     plan = network.plan()
     row_bytes, kept_bytes = network.bytes(plan)
-    with IRBuilder() as builder, _function():
+    with IRBuilder() as builder, function("driver"):
         sizes = _Sizes(network.geometry)
         x = sizes.argument("x", network.source)
         constants = [_constants(call, f"c{index}_") for index, call in enumerate(network.calls)]
@@ -221,8 +221,7 @@ class _Sizes:
 
     def declare(self) -> None:
         """Make the sizes arguments of the function, here."""
-        for var in (self.height, self.tiles, self.width):
-            T.arg(var.name, var)
+        declare(self.height, self.tiles, self.width)
 
     def argument(self, name: str, what: Tensor | Picture) -> Any:
         """A tensor with margins, or a picture, as an argument of the function."""
@@ -259,14 +258,6 @@ class _Sizes:
         arrays = [_view(array, 0, array.shape) for array in constants]
         T.evaluate(tirx.call_intrin("int32", "tirx.tvm_call_cpacked", call.kernel, *windows, *arrays, rows, self.tiles,
                                     self.width, target))
-
-
-@contextmanager
-def _function() -> Iterator[None]:
-    with T.prim_func(is_private=True, s_tir=True):
-        T.func_name("driver")
-        T.func_attr({"tirx.noalias": True})
-        yield
 
 
 def _constants(call: Call, prefix: str) -> list[Any]:

@@ -9,6 +9,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import code_at, dequantize, fence, flipped, outside_word, pack_codes, pack_words, real
+from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Elementwise, Operand
 
@@ -18,36 +19,32 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
     requantize, target = operation.requantize, operation.target
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     columns = tiles * geometry.columns
-    with IRBuilder() as builder:
-        with T.prim_func(is_private=True, s_tir=True):
-            T.func_name("elementwise")
-            T.func_attr({"tirx.noalias": True})
-            inputs = [T.arg(f"x{index}", T.Buffer(geometry.window(operand.view.total, height, tiles), "uint32"))
-                      for index, operand in enumerate(operation.operands)]
-            slope = T.arg("slope", T.Buffer((target.count * PACK,), "float32")) if requantize.slopes else None
-            for name, var in (("height", height), ("tiles", tiles), ("width", width)):
-                T.arg(name, var)
-            y = T.arg("y", T.Buffer(geometry.window(target.total, height, tiles), "uint32"))
-            for block in range(target.count):
-                with T.serial(0, height) as i, T.serial(0, columns) as j, T.sblock(f"block{block}"):
-                    h, v = T.axis.remap("SS", [i, j])
-                    values = []
-                    for position in range(PACK):
-                        channel = block * PACK + position
-                        terms = [_term(x, operand, h, channel, v, geometry.offset)
-                                 for x, operand in zip(inputs, operation.operands, strict=True)]
-                        value = terms[0] if len(terms) == 1 else fence(terms[0]) + fence(terms[1])
-                        if slope is not None:
-                            value = fence(value)
-                            value = tirx.Select(value < real(0.0), value * slope[channel], value)
-                        values.append(value)
-                    inside = tirx.Cast("int32", v) < tirx.Cast("int32", width)
-                    packed = pack_words(values, requantize, target, pack_codes)
-                    for (start, zero), words in zip(target.planes(requantize.zero_point), packed, strict=True):
-                        outside = outside_word(zero, geometry.offset)
-                        T.buffer_store(y, tirx.Select(inside, flipped(words, geometry.offset), outside),
-                                       [h, start + block, v + SIDE])
-        return builder.get()
+    with IRBuilder() as builder, function("elementwise"):
+        inputs = [T.arg(f"x{index}", T.Buffer(geometry.window(operand.view.total, height, tiles), "uint32"))
+                  for index, operand in enumerate(operation.operands)]
+        slope = T.arg("slope", T.Buffer((target.count * PACK,), "float32")) if requantize.slopes else None
+        declare(height, tiles, width)
+        y = T.arg("y", T.Buffer(geometry.window(target.total, height, tiles), "uint32"))
+        for block in range(target.count):
+            with T.serial(0, height) as i, T.serial(0, columns) as j, T.sblock(f"block{block}"):
+                h, v = T.axis.remap("SS", [i, j])
+                values = []
+                for position in range(PACK):
+                    channel = block * PACK + position
+                    terms = [_term(x, operand, h, channel, v, geometry.offset)
+                             for x, operand in zip(inputs, operation.operands, strict=True)]
+                    value = terms[0] if len(terms) == 1 else fence(terms[0]) + fence(terms[1])
+                    if slope is not None:
+                        value = fence(value)
+                        value = tirx.Select(value < real(0.0), value * slope[channel], value)
+                    values.append(value)
+                inside = tirx.Cast("int32", v) < tirx.Cast("int32", width)
+                packed = pack_words(values, requantize, target, pack_codes)
+                for (start, zero), words in zip(target.planes(requantize.zero_point), packed, strict=True):
+                    outside = outside_word(zero, geometry.offset)
+                    T.buffer_store(y, tirx.Select(inside, flipped(words, geometry.offset), outside),
+                                   [h, start + block, v + SIDE])
+    return builder.get()
 
 
 def _term(x: Any, operand: Operand, h: Any, channel: int, v: Any, offset: int) -> Any:

@@ -23,6 +23,7 @@ from tvm.script.ir_builder import tirx as T
 from toolchain.kernels.float_expressions import activate, code, inside, load
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import FloatTile
+from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Pixels
 from toolchain.kernels.vectors import Vectors
@@ -34,52 +35,48 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
     group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
     rows, tiles, width = (tirx.Var(name, "int64") for name in ("rows", "tiles", "width"))
     registers = list(itertools.product(range(tile.channels), range(0, strip, vectors.lanes)))
-    with IRBuilder() as builder:
-        with T.prim_func(is_private=True, s_tir=True):
-            T.func_name("float_conv")
-            T.func_attr({"tirx.noalias": True})
-            x = T.arg("x", T.Buffer(geometry.window(conv.source.total, rows + conv.reach, tiles), dtype))
-            r = conv.residual and T.arg("r", T.Buffer(geometry.window(conv.residual.view.total, rows, tiles), dtype))
-            w = T.arg("w", T.Buffer((group_in, *conv.kernel, conv.channels), dtype))
-            bias = T.arg("bias", T.Buffer((conv.channels,), dtype))
-            slopes = [T.arg(f"slope{index}", T.Buffer((conv.channels,), dtype)) if act and act.slopes else None
-                      for index, act in enumerate((conv.before, conv.after))]
-            for var in (rows, tiles, width):
-                T.arg(var.name, var)
-            if conv.pixels is None:
-                y = T.arg("y", T.Buffer(geometry.window(conv.target.total, rows, tiles), dtype))
-            else:
-                scale = conv.pixels.scale
-                y = T.arg("y", T.Buffer((rows * scale, width * scale, conv.pixels.channels), "uint8"))
-            with T.grid(rows, tiles * (geometry.columns // strip)) as (h, u):
-                left = T.bind(u * strip)
-                codes = T.alloc_buffer((conv.channels, strip), "uint8", scope="local") if conv.pixels else None
-                with T.serial(0, conv.channels // tile.channels) as block:
-                    first = T.bind(block * tile.channels)
-                    acc = T.alloc_buffer((tile.channels, strip), dtype, scope="local")
+    with IRBuilder() as builder, function("float_conv"):
+        x = T.arg("x", T.Buffer(geometry.window(conv.source.total, rows + conv.reach, tiles), dtype))
+        r = conv.residual and T.arg("r", T.Buffer(geometry.window(conv.residual.view.total, rows, tiles), dtype))
+        w = T.arg("w", T.Buffer((group_in, *conv.kernel, conv.channels), dtype))
+        bias = T.arg("bias", T.Buffer((conv.channels,), dtype))
+        slopes = [T.arg(f"slope{index}", T.Buffer((conv.channels,), dtype)) if act and act.slopes else None
+                  for index, act in enumerate((conv.before, conv.after))]
+        declare(rows, tiles, width)
+        if conv.pixels is None:
+            y = T.arg("y", T.Buffer(geometry.window(conv.target.total, rows, tiles), dtype))
+        else:
+            scale = conv.pixels.scale
+            y = T.arg("y", T.Buffer((rows * scale, width * scale, conv.pixels.channels), "uint8"))
+        with T.grid(rows, tiles * (geometry.columns // strip)) as (h, u):
+            left = T.bind(u * strip)
+            codes = T.alloc_buffer((conv.channels, strip), "uint8", scope="local") if conv.pixels else None
+            with T.serial(0, conv.channels // tile.channels) as block:
+                first = T.bind(block * tile.channels)
+                acc = T.alloc_buffer((tile.channels, strip), dtype, scope="local")
+                for c, v in registers:
+                    T.buffer_store(acc, tirx.Broadcast(bias[first + c], vectors.lanes), [c, _lanes(v, vectors)])
+                with T.grid(group_in, *conv.kernel) as (k, i, j):
+                    row, column = h + i * conv.dilation[0], left + j * conv.dilation[1] + (SIDE - conv.pads[1])
+                    channel = conv.source.start + (k if conv.groups == 1 else first // group_out * group_in + k)
                     for c, v in registers:
-                        T.buffer_store(acc, tirx.Broadcast(bias[first + c], vectors.lanes), [c, _lanes(v, vectors)])
-                    with T.grid(group_in, *conv.kernel) as (k, i, j):
-                        row, column = h + i * conv.dilation[0], left + j * conv.dilation[1] + (SIDE - conv.pads[1])
-                        channel = conv.source.start + (k if conv.groups == 1 else first // group_out * group_in + k)
-                        for c, v in registers:
-                            product = (x.vload([row, channel, column + v], vectors.type)
-                                       * tirx.Broadcast(w[k, i, j, first + c], vectors.lanes))
-                            T.buffer_store(acc, acc.vload([c, v], vectors.type) + product, [c, _lanes(v, vectors)])
-                    for c, v in registers:
-                        bends = [None if slope is None else slope[first + c] for slope in slopes]
-                        value = activate(acc.vload([c, v], vectors.type), conv.before, bends[0], vectors)
-                        if conv.residual is not None:
-                            value = value + load(r, conv.residual, h, first + c, left + v, vectors)
-                        value = activate(value, conv.after, bends[1], vectors)
-                        if conv.pixels is None:
-                            T.buffer_store(y, inside(value, left + v, width, vectors),
-                                           [h, conv.target.start + first + c, _lanes(left + v + SIDE, vectors)])
-                        else:
-                            T.buffer_store(codes, code(value, conv.gain), [first + c, _lanes(v, vectors)])
-                if conv.pixels is not None:
-                    _store_pixels(conv.pixels, codes, y, h, left, tirx.min(tirx.const(strip, "int64"), width - left))
-        return builder.get()
+                        product = (x.vload([row, channel, column + v], vectors.type)
+                                   * tirx.Broadcast(w[k, i, j, first + c], vectors.lanes))
+                        T.buffer_store(acc, acc.vload([c, v], vectors.type) + product, [c, _lanes(v, vectors)])
+                for c, v in registers:
+                    bends = [None if slope is None else slope[first + c] for slope in slopes]
+                    value = activate(acc.vload([c, v], vectors.type), conv.before, bends[0], vectors)
+                    if conv.residual is not None:
+                        value = value + load(r, conv.residual, h, first + c, left + v, vectors)
+                    value = activate(value, conv.after, bends[1], vectors)
+                    if conv.pixels is None:
+                        T.buffer_store(y, inside(value, left + v, width, vectors),
+                                       [h, conv.target.start + first + c, _lanes(left + v + SIDE, vectors)])
+                    else:
+                        T.buffer_store(codes, code(value, conv.gain), [first + c, _lanes(v, vectors)])
+            if conv.pixels is not None:
+                _store_pixels(conv.pixels, codes, y, h, left, tirx.min(tirx.const(strip, "int64"), width - left))
+    return builder.get()
 
 
 def _store_pixels(pixels: Pixels, codes: Any, y: Any, h: Any, left: Any, count: Any) -> None:

@@ -6,8 +6,7 @@ on whole tensors, in parallel, with what surrounds the picture. Scalars come bef
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from tvm import tirx
@@ -16,6 +15,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.float_expressions import activate, code, inside, load
 from toolchain.kernels.float_spec import FloatSum
+from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Pixels, View
 from toolchain.kernels.vectors import Vectors
@@ -24,9 +24,9 @@ from toolchain.kernels.vectors import Vectors
 def read_pixels(target: View, step: float, geometry: Geometry, vectors: Vectors) -> tirx.PrimFunc:
     """Rows of pixels uint8 ``(rows, width, channels)`` to rows of a packed tensor, each code times ``step``."""
     rows, tiles, width = _sizes("rows")
-    with IRBuilder() as builder, _function("read_pixels"):
+    with IRBuilder() as builder, function("read_pixels"):
         x = T.arg("x", T.Buffer((rows, width, target.count), "uint8"))
-        _declare(rows, tiles, width)
+        declare(rows, tiles, width)
         y = T.arg("y", T.Buffer(geometry.window(target.total, rows, tiles), vectors.dtype))
         with T.serial(0, rows) as h:
             with T.serial(0, width) as v:
@@ -42,11 +42,11 @@ def add(operation: FloatSum, geometry: Geometry, vectors: Vectors) -> tirx.PrimF
     """The function of a `FloatSum`; its arguments: operands, slopes if any, rows, tiles, width, output."""
     after, target = operation.after, operation.target
     rows, tiles, width = _sizes("rows")
-    with IRBuilder() as builder, _function("add"):
+    with IRBuilder() as builder, function("add"):
         inputs = [T.arg(f"x{index}", T.Buffer(geometry.window(operand.view.total, rows, tiles), vectors.dtype))
                   for index, operand in enumerate(operation.operands)]
         slopes = T.arg("slope", T.Buffer((target.count,), vectors.dtype)) if after and after.slopes else None
-        _declare(rows, tiles, width)
+        declare(rows, tiles, width)
         y = T.arg("y", T.Buffer(geometry.window(target.total, rows, tiles), vectors.dtype))
         with T.grid(rows, target.count, tiles * (geometry.columns // vectors.lanes)) as (h, c, u):
             v = u * vectors.lanes
@@ -62,9 +62,9 @@ def store_pixels(source: View, pixels: Pixels, gain: float, geometry: Geometry, 
     """Rows of a packed tensor to a picture, depth-to-space included; used where no convolution ends the network."""
     rows, tiles, width = _sizes("rows")
     scale = pixels.scale
-    with IRBuilder() as builder, _function("store_pixels"):
+    with IRBuilder() as builder, function("store_pixels"):
         x = T.arg("x", T.Buffer(geometry.window(source.total, rows, tiles), vectors.dtype))
-        _declare(rows, tiles, width)
+        declare(rows, tiles, width)
         y = T.arg("y", T.Buffer((rows * scale, width * scale, pixels.channels), "uint8"))
         with T.grid(rows, width) as (h, v):
             for dy, dx, channel, slot in pixels.places():
@@ -77,9 +77,9 @@ def pack(target: View, geometry: Geometry, vectors: Vectors) -> tirx.PrimFunc:
     """Float32 ``(1, channels, height, width)`` to a packed tensor."""
     height, tiles, width = _sizes("height")
     margin = geometry.margin
-    with IRBuilder() as builder, _function("pack"):
+    with IRBuilder() as builder, function("pack"):
         x = T.arg("x", T.Buffer((1, target.count, height, width), "float32"))
-        _declare(height, tiles, width)
+        declare(height, tiles, width)
         y = T.arg("y", T.Buffer(geometry.shape(target.total, height, tiles), vectors.dtype))
         with T.parallel(0, height + 2 * margin) as row, T.grid(target.count, y.shape[2]) as (c, column):
             h, v = row - margin, column - SIDE
@@ -92,9 +92,9 @@ def pack(target: View, geometry: Geometry, vectors: Vectors) -> tirx.PrimFunc:
 def unpack(slots: Sequence[int], source: View, geometry: Geometry, vectors: Vectors) -> tirx.PrimFunc:
     """Packed tensor to float32 ``(1, len(slots), height, width)``, channel c from channel ``slots[c]`` of the view."""
     height, tiles, width = _sizes("height")
-    with IRBuilder() as builder, _function("unpack"):
+    with IRBuilder() as builder, function("unpack"):
         x = T.arg("x", T.Buffer(geometry.shape(source.total, height, tiles), vectors.dtype))
-        _declare(height, tiles, width)
+        declare(height, tiles, width)
         y = T.arg("y", T.Buffer((1, len(slots), height, width), "float32"))
         with T.parallel(0, height) as h, T.serial(0, width) as v:
             for channel, slot in enumerate(slots):
@@ -105,16 +105,3 @@ def unpack(slots: Sequence[int], source: View, geometry: Geometry, vectors: Vect
 
 def _sizes(first: str) -> tuple[Any, Any, Any]:
     return tirx.Var(first, "int64"), tirx.Var("tiles", "int64"), tirx.Var("width", "int64")
-
-
-def _declare(*sizes: Any) -> None:
-    for var in sizes:
-        T.arg(var.name, var)
-
-
-@contextmanager
-def _function(name: str) -> Iterator[None]:
-    with T.prim_func(is_private=True, s_tir=True):
-        T.func_name(name)
-        T.func_attr({"tirx.noalias": True})
-        yield

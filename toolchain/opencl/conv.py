@@ -18,6 +18,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
+from toolchain.kernels.function import function
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Conv, Operand, Pixels, View
 from toolchain.opencl.cut import Cut
@@ -77,12 +78,9 @@ def build(job: Job, geometry: Geometry, cut: Cut) -> tirx.PrimFunc:
         geometry: of packed tensors.
         cut: how; ``geometry.columns`` are a multiple of its pixels.
     """
-    with IRBuilder() as builder:
-        with T.prim_func(is_private=True, s_tir=True):
-            T.func_name("conv")
-            T.func_attr({"tirx.noalias": True})
-            _Kernel(job, geometry, cut).write()
-        return builder.get()
+    with IRBuilder() as builder, function("conv"):
+        _Kernel(job, geometry, cut).write()
+    return builder.get()
 
 
 class _Kernel:

@@ -16,6 +16,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.float_spec import INFINITY, FloatActivation, FloatConv
+from toolchain.kernels.function import function
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.opencl.conv import spread
 from toolchain.opencl.cut import Cut
@@ -56,12 +57,9 @@ def build(job: Job, geometry: Geometry, cut: Cut) -> tirx.PrimFunc:
         geometry: of packed tensors.
         cut: how.
     """
-    with IRBuilder() as builder:
-        with T.prim_func(is_private=True, s_tir=True):
-            T.func_name("conv")
-            T.func_attr({"tirx.noalias": True})
-            _Kernel(job, geometry, cut).write()
-        return builder.get()
+    with IRBuilder() as builder, function("conv"):
+        _Kernel(job, geometry, cut).write()
+    return builder.get()
 
 
 class _Kernel:

@@ -12,6 +12,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
+from toolchain.kernels.function import function
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Draw, Elementwise, Operand, Pack, Shuffle
 from toolchain.opencl.terms import (
@@ -141,17 +142,14 @@ def shuffle(operation: Shuffle, geometry: Geometry, pixels: int, group: Group) -
 
 def pixelwise(write: Callable[[Size], Callable[[Any, Any], None]], pixels: int, group: Group) -> tirx.PrimFunc:
     """A kernel: ``write`` declares its arguments and returns what writes the work-item at a row and a column."""
-    with IRBuilder() as builder:
-        with T.prim_func(is_private=True, s_tir=True):
-            T.func_name("words")
-            T.func_attr({"tirx.noalias": True})
-            size = Size()
-            body = write(size)
-            with threads(((size.width + pixels - 1) // pixels, size.height, 1), group):
-                column, row = item("column", 0, pixels), item("row", 1, 1)
-                with T.If(tirx.all(column < size.width, row < size.height, item("part", 2, 1) < 1)), T.Then():
-                    body(row, column)
-        return builder.get()
+    with IRBuilder() as builder, function("words"):
+        size = Size()
+        body = write(size)
+        with threads(((size.width + pixels - 1) // pixels, size.height, 1), group):
+            column, row = item("column", 0, pixels), item("row", 1, 1)
+            with T.If(tirx.all(column < size.width, row < size.height, item("part", 2, 1) < 1)), T.Then():
+                body(row, column)
+    return builder.get()
 
 
 class _Given:
