@@ -50,9 +50,10 @@ def make(checkout: Path, out: Path, networks: Sequence[str], targets: Sequence[s
         for target in targets:
             bundle = out / target / f"{network}.clipfree"
             if not (bundle / MANIFEST).is_file():
-                command = [sys.executable, "-m", "toolchain.cli", "deploy", source, "--target", target, "-o", str(bundle)]
-                subprocess.run(command, check=True, cwd=checkout, stdout=subprocess.DEVNULL,
-                               env={**os.environ, "PYTHONPATH": str(checkout)})
+                command = [sys.executable, "-m", "toolchain.cli", "deploy", source]
+                environment = {**os.environ, "PYTHONPATH": str(checkout)}
+                subprocess.run([*command, "--target", target, "-o", str(bundle)], check=True, cwd=checkout,
+                               stdout=subprocess.DEVNULL, env=environment)
             source = str(out / targets[0] / f"{network}.clipfree" / QDQ)
 
 
