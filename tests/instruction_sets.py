@@ -1,4 +1,4 @@
-"""The instruction sets there are kernels for, as test parameters: skipped where this CPU lacks one."""
+"""The instruction sets there are kernels for, as test parameters: where this CPU lacks VNNI, by AVX2's instructions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.emulated import emulated
 from toolchain.cpu import this_cpu
 from toolchain.targets import Target, find_target
 
@@ -19,6 +20,9 @@ TARGETS = (*(find_target(f"x86-{name}") for name in ("avx512vnni", "avx2", "sse4
 def _param(target: Target) -> Any:
     cpu = this_cpu()
     missing = target.missing_on(cpu)
+    if missing and target.instruction_set in ("avx512vnni", "avxvnni"):
+        target = emulated(target)
+        missing = target.missing_on(cpu)
     reason = f"this CPU has no {', '.join(missing)}" if missing else f"this machine is {cpu.machine}, not x86_64"
     marks = pytest.mark.skipif(bool(missing) or cpu.machine != "x86_64", reason=reason)
     return pytest.param(target, id=target.instruction_set, marks=marks)

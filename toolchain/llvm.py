@@ -17,7 +17,7 @@ from tvm.script.ir_builder import tirx as script
 from tvm.target import codegen
 
 from toolchain.errors import TargetError
-from toolchain.kernels.intrinsics import NEEDS
+from toolchain.kernels.intrinsics import REGISTRY
 from toolchain.targets import ARCHITECTURES, Target, architecture
 
 
@@ -57,10 +57,10 @@ def check_target(target: Target) -> None:
             hint = f"write +{attribute} or -{attribute}" if attribute in known else _near(name, known)
             raise TargetError(f"target {target.name}: LLVM knows no feature {attribute!r} for {target.triple}",
                               hint=hint)
-    if target.instruction_set not in NEEDS:
+    if target.instruction_set not in REGISTRY:
         raise TargetError(f"target {target.name}: there are no kernels for {target.instruction_set!r}",
-                          hint=_near(target.instruction_set, NEEDS))
-    lacking = sorted(set(NEEDS[target.instruction_set]) - set(features(target)))
+                          hint=_near(target.instruction_set, REGISTRY))
+    lacking = sorted(set(REGISTRY[target.instruction_set].needs) - set(features(target)))
     if lacking:
         raise TargetError(f"target {target.name}: the kernels for {target.instruction_set} need {', '.join(lacking)}, "
                           f"which {target.cpu} has not", hint="choose other kernels or another CPU, or add "

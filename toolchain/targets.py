@@ -40,7 +40,7 @@ class Target:
         triple: LLVM triple, such as ``x86_64-linux-gnu``; floats are passed in float registers if it ends in ``hf``.
         cpu: LLVM's name of the CPU.
         attributes: LLVM attributes beyond the CPU's own, such as ``+dotprod``.
-        instruction_set: which kernels are used: a name in `toolchain.kernels.intrinsics.NEEDS`.
+        instruction_set: which kernels are used: a name in `toolchain.kernels.intrinsics.REGISTRY`.
         requires: CPU features, spelled as in /proc/cpuinfo, without which a bundle refuses to load.
         cores: threads the schedule is made for.
         gpu: the OpenCL device that runs the network, with kernels in OpenCL C; the other attributes then describe the

@@ -23,6 +23,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import fence, pack_codes
 from toolchain.kernels.intrinsics.dot import Body, Dot, dot_function
+from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.kernels.intrinsics.matrix import MatrixDot
 from toolchain.kernels.intrinsics.neon_pack import pack_neon, part
 
@@ -127,3 +128,11 @@ def _index(value: int) -> Any:
 
 def _call(dtype: str, instruction: str, *arguments: Any) -> Any:
     return tirx.call_llvm_pure_intrin(dtype, instruction, *arguments)
+
+
+INSTRUCTION_SETS = (
+    InstructionSet("neon-i8mm", ("i8mm",), make_i8mm),
+    InstructionSet("neon-dotprod", ("dotprod",), make_dotprod),
+    InstructionSet("neon", ("neon",), make_plain),
+    InstructionSet("armv7-neon", ("neon",), make_armv7),
+)

@@ -7,21 +7,14 @@ which the compiler shares between the output channels of a register tile; each p
 
 from __future__ import annotations
 
+import functools
+
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
 from toolchain.kernels.intrinsics.dot import Dot, dot_function
+from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.kernels.intrinsics.x86_pack import AVX2, SSE4, Instructions, packer
-
-
-def make_avx2() -> Dot:
-    """Eight pixels a register."""
-    return _make("avx2", AVX2, "llvm.x86.avx2.pmadd.wd")
-
-
-def make_sse4() -> Dot:
-    """Four pixels a register; every x86-64 processor since 2008."""
-    return _make("sse4", SSE4, "llvm.x86.sse2.pmadd.wd")
 
 
 def _make(name: str, instructions: Instructions, instruction: str) -> Dot:
@@ -58,3 +51,11 @@ def _make(name: str, instructions: Instructions, instruction: str) -> Dot:
     TensorIntrin.register(intrinsic, dot_function(lanes, "int16", paired=True), dot, override=True)
     return Dot(name, lanes, "int16", True, intrinsic, vectors=2, channels=4, columns=2 * lanes, registers=16,
                pack=packer(instructions))
+
+
+INSTRUCTION_SETS = (
+    # Eight pixels a register.
+    InstructionSet("avx2", ("avx2",), functools.partial(_make, "avx2", AVX2, "llvm.x86.avx2.pmadd.wd")),
+    # Four pixels a register; every x86-64 processor since 2008.
+    InstructionSet("sse4", ("ssse3",), functools.partial(_make, "sse4", SSE4, "llvm.x86.sse2.pmadd.wd")),
+)

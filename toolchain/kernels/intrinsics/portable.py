@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from toolchain.kernels.intrinsics.dot import Dot
+from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 
 
 def make() -> Dot:
@@ -15,3 +16,6 @@ def make() -> Dot:
 def make_opencl() -> Dot:
     """The same arithmetic, order of weights and layout, from which `toolchain.opencl` makes its own kernels."""
     return dataclasses.replace(make(), name="opencl")
+
+
+INSTRUCTION_SETS = (InstructionSet("portable", (), make), InstructionSet("opencl", (), make_opencl))
