@@ -1,14 +1,13 @@
-"""Guessing how fast a candidate is before it is measured: MetaSchedule's XGBoost cost model on features of any kind.
+"""Guessing how fast a candidate is before it is measured: gradient-boosted trees (XGBoost) on features of any kind.
 
-Of MetaSchedule no more is used. Its search mutates traces of schedules, which wants loops that do not depend on the
-choices; a kernel's space here has some dozens of tiles, so all of them are ranked instead. Its database and its builder
-are replaced for the reasons given in `toolchain.tune.database` and `toolchain.tune.builder`.
+They learn the throughput relative to the best of the same task, as the cost model of TVM's MetaSchedule does, so that
+tasks of all sizes teach each other. MetaSchedule's search is not used: that mutates traces of schedules, which wants
+loops that do not depend on the choices; a kernel's space here has some dozens of tiles, so all of them are ranked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +19,10 @@ from toolchain.tune.task import Task
 
 _LEAST = 8
 """Measurements before there is anything to learn from."""
+
+_ROUNDS = 80
+_PARAMETERS = {"objective": "reg:squarederror", "max_depth": 6, "eta": 0.15, "gamma": 1e-3, "min_child_weight": 0,
+               "nthread": 1, "seed": 0}  # fmt: skip
 
 
 class CostModel(Protocol):
@@ -35,12 +38,12 @@ class CostModel(Protocol):
 class Features(Protocol):
     """What a candidate looks like to a cost model."""
 
-    def of(self, task: Task, tiles: Sequence[Candidate]) -> list[npt.NDArray[np.float32]]:
-        """For each candidate, float32 (parts, features): its parts' scores are summed up."""
+    def of(self, task: Task, tiles: Sequence[Candidate]) -> npt.NDArray[np.float32]:
+        """Describe each candidate: float32 (candidates, features)."""
 
 
 class XGBoostModel:
-    """MetaSchedule's cost model.
+    """Boosted trees over the features of all candidates that were measured.
 
     Args:
         features: of candidates.
@@ -51,42 +54,31 @@ class XGBoostModel:
 
     def __init__(self, features: Features) -> None:
         try:
-            import xgboost  # noqa: F401
+            import xgboost
         except Exception as error:  # it raises an error of its own kind where its library cannot be loaded
             raise TuningError(f"the cost model needs XGBoost, which cannot be imported: {error}",
                               hint="pip install xgboost-cpu") from error
-        from tvm.s_tir.meta_schedule.cost_model.xgb_model import XGBModel
-
-        self._features, self._count = features, 0
-        # Threads are numbered here: MetaSchedule would ask psutil, which TVM does not bring along. Measured times are
-        # noisy; its 50 rounds of patience took ten times as long to fit the noise.
-        # What TVM wraps around the model takes nothing but schedules.
-        self._model: Any = XGBModel(num_warmup_samples=_LEAST, num_tuning_cores=1, early_stopping_rounds=5)._inst
-        self._model.extractor = SimpleNamespace(extract_from=lambda context, candidates: candidates)
+        self._xgboost, self._features = xgboost, features
+        self._measured: dict[Task, dict[Candidate, float]] = {}
+        self._trees: Any = None
 
     def learn(self, task: Task, relative: Mapping[Candidate, float]) -> None:
         """Take note of times, relative to the default candidate's."""
-        from tvm.s_tir.meta_schedule.runner import RunnerResult
-
         if relative:
-            results = [RunnerResult([seconds], None) for seconds in relative.values()]
-            self._model.update(self._context(task), self._described(task, list(relative)), results)
-            self._count += len(relative)
+            self._measured.setdefault(task, {}).update(relative)
+            self._trees = None
 
     def scores(self, task: Task, tiles: Sequence[Candidate]) -> list[float] | None:
         """How good each candidate is, higher is better; None while it cannot tell."""
-        if self._count < _LEAST or not tiles:
+        if sum(map(len, self._measured.values())) < _LEAST or not tiles:
             return None
-        return [float(score) for score in self._model.predict(self._context(task), self._described(task, tiles))]
+        if self._trees is None:
+            self._trees = self._fitted()
+        described = self._xgboost.DMatrix(self._features.of(task, tiles), nthread=1)
+        return [float(score) for score in self._trees.predict(described)]
 
-    def _described(self, task: Task, tiles: Sequence[Candidate]) -> list[Any]:
-        """Features in the place of MetaSchedule's candidates: the model asks its extractor for them, and no more."""
-        import tvm
-
-        return [tvm.runtime.tensor(rows) for rows in self._features.of(task, tiles)]
-
-    def _context(self, task: Task) -> Any:
-        """In the place of MetaSchedule's context: something to tell tasks apart by."""
-        from tvm import ir
-
-        return SimpleNamespace(mod=ir.StringImm(repr(task)))
+    def _fitted(self) -> Any:
+        rows = np.concatenate([self._features.of(task, list(times)) for task, times in self._measured.items()])
+        throughput = [min(times.values()) / seconds for times in self._measured.values() for seconds in times.values()]
+        data = self._xgboost.DMatrix(rows, np.array(throughput, np.float32), nthread=1)
+        return self._xgboost.train(_PARAMETERS, data, num_boost_round=_ROUNDS)

@@ -13,6 +13,7 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.link import find_linker
 from toolchain.targets import Target, machines
 from toolchain.tune.builder import Builder, LocalBuilder
+from toolchain.tune.features import TileFeatures
 from toolchain.tune.model import CostModel, XGBoostModel
 from toolchain.tune.network import kernels_of
 from toolchain.tune.remote import open_boards
@@ -20,7 +21,6 @@ from toolchain.tune.request import Request
 from toolchain.tune.runner import LocalRunner, Runner
 from toolchain.tune.search import Search
 from toolchain.tune.space import tiles
-from toolchain.tune.stores import StoreFeatures
 from toolchain.tune.task import tasks_of
 
 MOST_WORKERS = 8
@@ -98,8 +98,8 @@ class CpuWorkshop:
         find_linker(target.triple)
 
     def model(self) -> CostModel:
-        """MetaSchedule's cost model on its own features."""
-        return XGBoostModel(StoreFeatures(self.target))
+        """Boosted trees on the loops of tiles."""
+        return XGBoostModel(TileFeatures(self.target))
 
     def searches(self) -> list[Search]:
         """The integer convolutions of the request's models."""

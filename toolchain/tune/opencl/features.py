@@ -23,9 +23,9 @@ class CutFeatures:
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
 
-    def of(self, task: Task, tiles: Sequence[Candidate]) -> list[npt.NDArray[np.float32]]:
-        """For each cut, float32 (1, features)."""
-        return [np.array([self._row(task, cut)], np.float32) for cut in tiles]
+    def of(self, task: Task, tiles: Sequence[Candidate]) -> npt.NDArray[np.float32]:
+        """Describe each cut: float32 (cuts, features)."""
+        return np.array([self._row(task, cut) for cut in tiles], np.float32)
 
     def _row(self, task: Task, cut: Candidate) -> list[float]:
         assert isinstance(cut, Cut)

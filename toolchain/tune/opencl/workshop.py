@@ -73,7 +73,7 @@ class DeviceWorkshop:
         return DeviceBoardRunner(target, self._kind, place, wait)
 
     def model(self) -> CostModel:
-        """MetaSchedule's cost model on the numbers of cuts; before it has learnt, the estimate."""
+        """Boosted trees on the numbers of cuts; before they have learnt, the estimate."""
         return GuessingModel(XGBoostModel(CutFeatures(self.gpu)), self.gpu)
 
     def searches(self) -> list[Search]:

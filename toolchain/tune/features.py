@@ -1,0 +1,40 @@
+"""What a CPU's tile looks like to the cost model: the loops it makes, as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log2, prod
+
+import numpy as np
+import numpy.typing as npt
+
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.tile import Tile
+from toolchain.targets import Target
+from toolchain.tune.records import Candidate
+from toolchain.tune.task import Task
+
+
+class TileFeatures:
+    """The extents of a kernel's loops and what its register tile costs, extents as logarithms."""
+
+    def __init__(self, target: Target) -> None:
+        self._dot = dot_product(target.instruction_set)
+
+    def of(self, task: Task, tiles: Sequence[Candidate]) -> npt.NDArray[np.float32]:
+        """Describe each tile: float32 (tiles, features)."""
+        return np.array([self._row(task, tile) for tile in tiles], np.float32)
+
+    def _row(self, task: Task, tile: Candidate) -> list[float]:
+        assert isinstance(tile, Tile)
+        conv, dot = task.conv, self._dot
+        steps = dot.steps(conv.source.count // conv.groups, conv.kernel)
+        outputs, accumulators = conv.channels // conv.groups, tile.vectors * tile.channels
+        extents = (*steps, prod(steps), outputs, conv.groups, max(conv.dilation), task.height, task.width,
+                   max(task.threads, 1), tile.vectors, tile.channels, accumulators, outputs / tile.channels)
+        return [*map(log2, extents),
+                accumulators / dot.registers,
+                1 / tile.vectors + 1 / tile.channels,    # loads a product: of weights, and of pixels
+                tile.outer == "channels", tile.reduce == "blocks", tile.unroll,
+                conv.requantize.slopes, conv.requantize.residual is not None,
+                conv.pixels.scale if conv.pixels else 0]  # fmt: skip
