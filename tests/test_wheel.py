@@ -1,0 +1,75 @@
+"""What users install: the wheel and the source distribution, used from outside the checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from toolchain import __version__
+
+ROOT = Path(__file__).parent.parent
+
+
+def build(project: Path, kind: str, out: Path) -> Path:
+    """What ``pip`` would make of ``project``: "wheel" or "sdist"."""
+    code = f"import hatchling.build as b, sys; print(b.build_{kind}(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", code, str(out)], cwd=project, capture_output=True, text=True,
+                          check=True)  # fmt: skip
+    return out / done.stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that comes out of the source distribution, unpacked."""
+    out = tmp_path_factory.mktemp("built")
+    with tarfile.open(build(ROOT, "sdist", out)) as archive:
+        archive.extractall(out / "source", filter="data")
+    (source,) = (out / "source").iterdir()
+    with zipfile.ZipFile(build(source, "wheel", out)) as wheel:
+        wheel.extractall(out / "site")
+    return out / "site"
+
+
+def clipfree(installed: Path, *arguments: str, cwd: Path) -> str:
+    """Standard output of a command of the installed package."""
+    done = subprocess.run([sys.executable, "-m", "toolchain.cli", *arguments], cwd=cwd, capture_output=True,
+                          text=True, env={**os.environ, "PYTHONPATH": str(installed)})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_it_declares_licence_types_and_command(installed: Path) -> None:
+    (metadata,) = installed.glob("clipfree-*.dist-info")
+    assert metadata.name == f"clipfree-{__version__}.dist-info"
+    assert "License-Expression: Apache-2.0" in (metadata / "METADATA").read_text()
+    assert (metadata / "licenses" / "LICENSE").is_file()
+    assert "clipfree = toolchain.cli:main" in (metadata / "entry_points.txt").read_text()
+    assert (installed / "toolchain" / "py.typed").is_file()
+
+
+def test_it_brings_targets_logs_and_networks(installed: Path, tmp_path: Path) -> None:
+    targets = json.loads(clipfree(installed, "targets", "list", "--json", cwd=tmp_path))
+    assert {path.stem for path in (ROOT / "targets").glob("*.toml")} <= {t["name"] for t in targets["targets"]}
+    assert {path.name for path in (ROOT / "tuning_logs").iterdir()} == {
+        path.name for path in (installed / "toolchain" / "_data" / "tuning_logs").iterdir()}
+    networks = json.loads(clipfree(installed, "zoo", "list", "--json", cwd=tmp_path))
+    assert "xlsr_x3" in json.dumps(networks)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler to link with")
+def test_it_deploys_and_upscales(installed: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("L", (24, 16), 90).save(tmp_path / "photo.png")
+    clipfree(installed, "deploy", "zoo:espcn_x3", "--precision", "float32", "-o", "out", cwd=tmp_path)
+    clipfree(installed, "run", "out/espcn_x3_float32.clipfree", "photo.png", "-o", "big.png", cwd=tmp_path)
+    with Image.open(tmp_path / "big.png") as picture:
+        assert picture.size == (72, 48)
