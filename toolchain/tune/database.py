@@ -15,6 +15,7 @@ from pathlib import Path
 
 from toolchain.atomic import atomic_write
 from toolchain.errors import OutputError, TuningError
+from toolchain.locks import locked
 from toolchain.shipped import shipped
 from toolchain.targets import Target
 from toolchain.tune.records import Best, Header, Record, decode, encode
@@ -192,7 +193,7 @@ def open_log(folder: Path, header: Header, waiting: Callable[[str], None] = lamb
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
-        with _lock(path.parent, waiting):
+        with locked(path.parent, lambda: waiting(f"another process tunes into {path.parent}: waiting for it to end")):
             yield _opened(file, path, header)
     finally:
         os.close(file)
@@ -208,22 +209,6 @@ def _opened(file: int, path: Path, header: Header) -> Writer:
     if log.torn:
         os.ftruncate(file, len(whole))
     return Writer(file, log)
-
-
-@contextlib.contextmanager
-def _lock(folder: Path, waiting: Callable[[str], None]) -> Iterator[None]:
-    import fcntl  # not on Windows, where logs can still be read
-
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting(f"another process tunes into {folder}: waiting for it to end")
-            fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(held)
 
 
 def _append(file: int, path: Path, line: bytes) -> None:

@@ -1,0 +1,111 @@
+"""Ctrl-C and its kin: remembered, so that whatever becomes of the exception the command still ends for them, and held
+back while something is put away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a supervisor, the terminal's end
+_PATIENCE = 3.0
+"""Seconds that are given to putting things away: who presses Ctrl-C twice shall not leave half of a folder behind."""
+_AGAIN = 0.05
+
+
+class Interruption:
+    """A signal handler that raises KeyboardInterrupt and remembers that it did.
+
+    The exception may not arrive: raised in a function that TVM calls it becomes an error of TVM's, raised in a
+    destructor Python throws it away.
+
+    Attributes:
+        number: of the signal that came; None as long as none did.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._since = 0.0
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        """Handle the signal ``number``: the first one, and again if the program goes on for seconds after it."""
+        if self.number is not None and time.monotonic() - self._since < _PATIENCE:
+            return
+        self.number, self._since = number, time.monotonic()
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise the exception once more where a signal came and the program went on all the same."""
+        if self.number is not None:
+            raise KeyboardInterrupt
+
+    def thrown_away(self, unraisable: Any) -> None:
+        """``sys.unraisablehook``: the exception was raised where Python could only drop it; send the signal again."""
+        if self.number is None or not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(unraisable)
+            return
+        self._since = -_PATIENCE
+        again = threading.Timer(_AGAIN, signal.pthread_kill, (threading.main_thread().ident, self.number))
+        again.daemon = True
+        again.start()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Take SIGINT, SIGTERM and SIGHUP for Ctrl-C in the block; what ignores one of them (nohup) goes on ignoring it.
+
+    After the block they end the process at once and in silence: there is nothing left to put away.
+    """
+    interruption = Interruption()
+    numbers = [number for number in _numbers() if signal.getsignal(number) != signal.SIG_IGN]
+    for number in numbers:
+        signal.signal(number, interruption)
+    sys.unraisablehook = interruption.thrown_away
+    try:
+        yield interruption
+    finally:
+        sys.unraisablehook = sys.__unraisablehook__
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def check_interrupted() -> None:
+    """Raise KeyboardInterrupt if a signal came in a block of `interruptible` and was lost on the way; for loops and
+    steps, where going on would be wrong.
+    """
+    for number in _numbers():
+        handler = signal.getsignal(number)
+        if isinstance(handler, Interruption):
+            handler.check()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let signals that Python code handles wait until the block has ended: for putting things away.
+
+    Does nothing outside of the main thread, which is the only one that signals disturb.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    handlers = {number: handler for number in _numbers() if callable(handler := signal.getsignal(number))}
+    try:
+        for number in handlers:
+            signal.signal(number, lambda number, _frame: waiting.append(number))
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for waited in waiting:
+            signal.raise_signal(waited)
+
+
+def _numbers() -> list[signal.Signals]:
+    return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
