@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from toolchain.errors import InputError
+from toolchain.frontend.session import Session
 from toolchain.images import ImageSet, Photo
 from toolchain.report.metrics import luma, psnr, shaved, ssim
 from toolchain.runtime.photo import upscale_photo
@@ -115,19 +116,13 @@ def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, t
         value_range: what its numbers mean: black and white.
         threads: to use; None for all.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = Session(model, threads=threads)
     low, high = value_range
     step = np.float32((high - low) / 255)
 
     def upscale(pixels: Pixels) -> Pixels:
         planes = pixels.transpose(2, 0, 1)[None].astype(np.float32) * step + np.float32(low)
-        (result,) = session.run(["output"], {"input": planes})
+        (result,) = session.run(["output"], planes)
         codes = np.clip(np.rint((result[0] - np.float32(low)) / step), 0, 255).astype(np.uint8)
         return np.ascontiguousarray(codes.transpose(1, 2, 0))
 

@@ -55,7 +55,11 @@ def test_the_newest_file_format_is_read_and_executed(tmp_path: Path) -> None:
     (b"", "is empty"),
     (b"hello, this is not a model\n" * 20, "is not an ONNX file, it looks like text"),
     (b"\x89PNG\r\n\x1a\n" + bytes(100), "it looks like a PNG picture"),
-    (b"PK\x03\x04" + bytes(100), "it looks like a PyTorch or zip archive"),
+    (b"PK\x03\x04" + bytes(100), "it looks like a zip archive"),
+    (b"PK\x03\x04" + b"archive/data.pkl" + bytes(100), "it looks like a PyTorch checkpoint"),
+    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(100), "it looks like a PyTorch checkpoint"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "it looks like a Git LFS pointer"),
+    (b"\x40\x00\x00\x00\x00\x00\x00\x00" + b'{"w":{"data_offsets":[0,4]}}' + bytes(40), "safetensors"),
     (b"\x1c\x00\x00\x00TFL3" + bytes(100), "it looks like a TensorFlow Lite model"),
     (b"\x08\x08", "damaged or truncated"),
     (bytes(1000), "is not an ONNX file"),
@@ -72,8 +76,23 @@ def test_other_files(tmp_path: Path, content: bytes, sentence: str) -> None:
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="does not exist"):
         load_model(tmp_path / "none.onnx")
-    with pytest.raises(ModelError, match="is a folder"):
+    with pytest.raises(ModelError, match="is a folder, not an ONNX file"):
         load_model(tmp_path)
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(ModelError, match="a folder with a TensorFlow SavedModel") as caught:
+        load_model(tmp_path)
+    assert "tf2onnx" in caught.value.hint
+
+
+@pytest.mark.parametrize(("content", "hint"), [
+    (b"PK\x03\x04" + b"archive/data.pkl", "torch.onnx.export"), (b"\x1c\x00\x00\x00TFL3", "tf2onnx.convert --tflite"),
+    (b"version https://git-lfs", "git lfs pull"),
+])
+def test_the_next_step_is_named(tmp_path: Path, content: bytes, hint: str) -> None:
+    (tmp_path / "m.onnx").write_bytes(content + bytes(100))
+    with pytest.raises(ModelError) as caught:
+        load_model(tmp_path / "m.onnx")
+    assert hint in caught.value.hint
 
 
 def test_a_pipe_is_not_read(tmp_path: Path) -> None:

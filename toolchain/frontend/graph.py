@@ -32,6 +32,13 @@ def set_attribute(node: onnx.NodeProto, name: str, value: Any) -> None:
         node.attribute.append(helper.make_attribute(name, value))
 
 
+def known_constants(model: onnx.ModelProto) -> dict[str, Array]:
+    """The arrays of initializers, and of Constant nodes that hold a tensor, by name."""
+    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type == "Constant"]
+    return found | {n.output[0]: numpy_helper.to_array(a.t) for n in nodes for a in n.attribute if a.name == "value"}
+
+
 class Graph:
     """One graph with one input and one output, opened for editing.
 

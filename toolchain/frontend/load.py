@@ -15,7 +15,12 @@ import onnx
 from onnx import TensorProto, checker, helper, numpy_helper
 
 from toolchain.errors import ModelError
+from toolchain.frontend.explain import refusal
 from toolchain.frontend.external import read_external
+from toolchain.frontend.functions import check_size
+from toolchain.frontend.graph import known_constants
+from toolchain.frontend.kinds import folder_kind, kind_of
+from toolchain.frontend.repair import repair
 
 MAX_BYTES = 512 << 20
 """Largest model file, and largest sum of external data. Mobile super-resolution networks have some 100 KB."""
@@ -45,13 +50,14 @@ def load_model(path: Path) -> onnx.ModelProto:
     for tensor in tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL:
             budget -= read_external(tensor, path.parent, budget)
+    check_size(model)
+    _check_names(path, model.graph)
+    repair(model)
     try:
         checker.check_model(model)
-    except (checker.ValidationError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise ModelError(f"{path} is not a valid ONNX model: {reason[:300]}", hint="export it again") from error
+    except Exception as error:  # onnx raises its own errors, and what its bindings make of others
+        raise refusal(f"{path} is not a valid ONNX model", error) from error
     _check_opset(path, model)
-    _check_names(path, model.graph)
     for tensor in tensors(model):
         _check_values(path, tensor)
     model.ir_version = min(model.ir_version, IR_VERSION)
@@ -59,8 +65,13 @@ def load_model(path: Path) -> onnx.ModelProto:
 
 
 def is_quantized(model: onnx.ModelProto) -> bool:
-    """Whether the model has been quantized already (by whatever tool): it holds quantizing or integer operators."""
-    return any(n.op_type in _QUANTIZED for n in model.graph.node)
+    """Whether the model has been quantized already (by whatever tool): it holds quantizing or integer operators.
+
+    One in which nothing but weights are stored as integers is a float model.
+    """
+    constants = known_constants(model)
+    return any(n.op_type in _QUANTIZED and not (n.op_type == "DequantizeLinear" and n.input[0] in constants)
+               for n in model.graph.node)
 
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
@@ -96,7 +107,10 @@ def _node_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
 def _read(path: Path) -> bytes:
     try:
         if not path.is_file():
-            what = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "does not exist"
+            if path.is_dir():
+                kind = folder_kind(path)
+                raise ModelError(f"{path} is {kind.name}, not an ONNX file", hint=kind.hint)
+            what = "is not a regular file" if path.exists() else "does not exist"
             raise ModelError(f"{path} {what}", hint="name an .onnx file")
         if path.stat().st_size > MAX_BYTES:
             raise ModelError(f"{path} is larger than {MAX_BYTES >> 20} MB", hint="is it a super-resolution network?")
@@ -119,18 +133,13 @@ def _parse(path: Path, data: bytes) -> onnx.ModelProto:
     if not understood or not model.ir_version or not model.HasField("graph"):
         if begins_well:
             raise ModelError(f"{path} is a damaged or truncated ONNX file", hint="export or download it again")
-        raise ModelError(f"{path} is not an ONNX file{_looks_like(data)}", hint="export the network to ONNX first")
+        kind = kind_of(data)
+        looks = f", it looks like {kind.name}" if kind.name else ""
+        raise ModelError(f"{path} is not an ONNX file{looks}", hint=kind.hint)
     if not model.opset_import or not model.graph.node or not model.graph.output:
         raise ModelError(f"{path} is a damaged or truncated ONNX file: parts of the graph are missing",
                          hint="export or download it again")
     return model
-
-
-def _looks_like(data: bytes) -> str:
-    kinds = [("a TensorFlow Lite model", data[4:8] == b"TFL3"), ("a PNG picture", data[:4] == b"\x89PNG"),
-             ("a JPEG picture", data[:3] == b"\xff\xd8\xff"), ("a PyTorch or zip archive", data[:2] == b"PK"),
-             ("an HDF5 file", data[:4] == b"\x89HDF"), ("text", data[:256].isascii() and b"\x00" not in data[:256])]
-    return next((f", it looks like {name}" for name, fits in kinds if fits), "")
 
 
 def _check_opset(path: Path, model: onnx.ModelProto) -> None:

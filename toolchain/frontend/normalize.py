@@ -11,13 +11,15 @@ from onnx import checker
 from toolchain.errors import ModelError
 from toolchain.frontend import halo as receptive_field
 from toolchain.frontend import value_range as ranges
+from toolchain.frontend.explain import refusal
 from toolchain.frontend.graph import Graph
-from toolchain.frontend.interface import Interface, random_picture, read_interface
+from toolchain.frontend.interface import Interface, free_size, random_picture, read_interface
 from toolchain.frontend.load import is_quantized
 from toolchain.frontend.model import Clip, Merge, SRModel
 from toolchain.frontend.passes import (
     affine,
     anchor,
+    batch,
     biases,
     border_fill,
     clips,
@@ -34,19 +36,24 @@ from toolchain.frontend.passes import (
     opset,
     pads,
     parallel,
+    pixel_ends,
     pixel_scale,
     prelu,
     shuffle,
     sizes,
     transposed,
 )
-from toolchain.frontend.probe import run, short
+from toolchain.frontend.probe import run
+from toolchain.frontend.source import Source
 
 TOLERANCE = 1e-4
 """Largest deviation of the normalized model from its source, as a part of the value range."""
 
 NARROW_TOLERANCE = 2e-2
 """The same where the source itself computes with float16 or bfloat16."""
+
+_ROUNDING = 0.51 / 255
+"""What rounding to pixels, which is not part of the normalized model, changes."""
 
 _SIZES = ((23, 17), (19, 27))
 _ROUND_SIZE = (32, 48)
@@ -71,12 +78,15 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
     changes: list[str] = []
     # 1. Plain operators of ai.onnx only, no functions, no unused parts.
     model, said = inline.apply(model)
-    changes.append(said)
-    source = onnx.ModelProto.FromString(model.SerializeToString())
+    # 2. float32 everywhere, one picture of floats at either end. The source keeps all but float64, for which
+    #    onnxruntime has few operators.
+    changes += [said, float32.apply(model, float32.DOUBLE)]
     interface = read_interface(model)
-    # 2. float32 everywhere.
-    narrow = float32.apply(model)
-    changes.append(narrow)
+    if interface.freed:
+        free_size(model)
+    source = Source(model, interface)
+    narrow = float32.apply(model, float32.NARROW)
+    changes += [pixel_ends.apply(model), batch.apply(model, interface.batch), narrow]
     # 3. Opset 17.
     model, said = opset.apply(model)
     changes.append(said)
@@ -88,7 +98,8 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
     known = clip is not None or value_range is not None or pixels.value_range is not None
     errors = {} if known else ranges.follow(plain, interface.channels, scale)
     bounds = ranges.choose(value_range, clip, pixels.value_range, errors)
-    _compare(source, plain, interface, clip, pixels, bounds[1], NARROW_TOLERANCE if narrow else TOLERANCE)
+    tolerance = NARROW_TOLERANCE if narrow else TOLERANCE
+    _compare(source, plain, clip, pixels, bounds[1], tolerance)
     return SRModel(model=plain, name=_file_name(name or graph.name), channels=interface.channels, scale=scale,
                    value_range=bounds, clip=clip, halo=receptive_field.halo(graph, scale),
                    changes=tuple(dict.fromkeys(c for c in changes if c)), merges=merges)
@@ -107,7 +118,7 @@ def _rewrite(model: onnx.ModelProto, interface: Interface,
     # 9. Paddings are explicit, sizes that were baked in or computed become factors.
     changes += [pads.apply(graph), sizes.apply(graph)]
     # 10. Both ends have one value range; every convolution has a bias.
-    pixels = pixel_scale.apply(graph)
+    pixels = pixel_scale.apply(graph, pixels=interface.integer_input and interface.integer_output)
     changes += [pixels.said, biases.apply(graph)]
     # 11. Scalings, offsets and batch normalization are folded into convolutions.
     changes.append(affine.apply(graph))
@@ -126,7 +137,7 @@ def _rewrite(model: onnx.ModelProto, interface: Interface,
     # 18. Parallel convolutions of one input become one.
     changes.append(parallel.apply(graph))
     if interface.fixed:
-        changes.append(f"freed the picture's size, which was fixed to {graph.probe[2]}x{graph.probe[3]}")
+        changes.append("freed the picture's size, which was fixed to {}x{}".format(*interface.declared))
     return graph, clip, pixels, merges
 
 
@@ -136,7 +147,7 @@ def _model(graph: Graph, channels: int) -> onnx.ModelProto:
     try:
         checker.check_model(model)
     except checker.ValidationError as error:
-        raise ModelError(f"the normalized model is not valid: {short(error)}", hint=_FAULT) from error
+        raise refusal("the normalized model is not valid", error, hint=_FAULT) from error
     return model
 
 
@@ -168,18 +179,29 @@ def _factors(model: onnx.ModelProto, channels: int, height: int, width: int) -> 
     try:
         shape = run(model, np.zeros((1, channels, height, width), np.float32)).shape
     except ModelError as error:
-        raise ModelError(error.message, hint="it must take pictures of any size") from error
+        baked = next((n for n in model.graph.node if n.op_type == "Reshape"), None)
+        if baked is None:
+            raise ModelError(error.message, hint="it must take pictures of any size") from error
+        raise ModelError(f"operator Reshape '{baked.name}' has a picture's size written into it, and what it does to "
+                         f"pixels is no pixel shuffle: it takes no picture of {height}x{width}",
+                         hint="enlarge with the framework's own pixel shuffle, whose order this is not") from error
+    if len(shape) == 4 and shape[1] != channels and not (shape[2] % height or shape[3] % width):
+        raise ModelError(f"the model takes pictures of {channels} channel{'s' * (channels > 1)} and gives {shape[1]}",
+                         hint="networks that keep the channels, 1 (Y) or 3 (RGB), can be deployed")
     if len(shape) != 4 or shape[:2] != (1, channels) or shape[2] % height or shape[3] % width:
         raise ModelError(f"the model makes {tuple(shape)} of an input of (1, {channels}, {height}, {width})",
                          hint="a super-resolution network multiplies height and width by a whole number")
     return {shape[2] // height, shape[3] // width}
 
 
-def _compare(source: onnx.ModelProto, plain: onnx.ModelProto, interface: Interface, clip: Clip | None,
-             pixels: pixel_scale.PixelScale, peak: float, tolerance: float) -> None:
+def _compare(source: Source, plain: onnx.ModelProto, clip: Clip | None, pixels: pixel_scale.PixelScale, peak: float,
+             tolerance: float) -> None:
     """Both models on one picture of a size that the source accepts."""
+    interface = source.interface
     x = random_picture(interface.shape, peak)
-    want = run(source, x * np.float32(pixels.input_factor)).astype(np.float32) * np.float32(pixels.output_factor)
+    if interface.integer_input:  # whole numbers are what it takes
+        x = np.rint(x * np.float32(pixels.input_factor)) / np.float32(pixels.input_factor)
+    want = source.run(x * np.float32(pixels.input_factor)) * np.float32(pixels.output_factor)
     got = run(plain, x.transpose(0, 3, 1, 2) if interface.channels_last else x)
     if clip is not None:
         got = np.clip(got, np.float32(clip.low), np.float32(clip.high))
@@ -189,7 +211,7 @@ def _compare(source: onnx.ModelProto, plain: onnx.ModelProto, interface: Interfa
         difference = float(np.abs(want - got).max()) / peak if want.shape == got.shape else float("inf")
     if not np.isfinite(want).all():
         raise ModelError("the model's output is not finite", hint="are its weights sound, and is it whole?")
-    if not difference <= tolerance:
+    if not difference <= tolerance + _ROUNDING * interface.integer_output:
         raise ModelError(f"the normalized model differs from its source by {difference:.1e} of the value range",
                          hint=_FAULT)
 

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from toolchain.errors import ModelError
-from toolchain.frontend.graph import Array, Graph
+from toolchain.frontend.graph import OPSET, Array, Graph
+from toolchain.frontend.session import Session
+
+_REFERENCE = {"DequantizeLinear": 19, "QuantizeLinear": 19}
+"""The first opset in which the reference implementation has an operator that means the same in 17."""
 
 
-def session(model: onnx.ModelProto) -> Any:
-    """An onnxruntime session on one thread, quiet, with only the safest optimizations.
+def session(model: onnx.ModelProto) -> Session:
+    """The model on one thread, with only the safest optimizations.
 
     Raises:
         ModelError: onnxruntime does not accept the model.
     """
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    try:
-        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no base class but Exception
-        raise ModelError(f"the model cannot be executed: {short(error)}") from error
+    return Session(model, threads=1, basic=True)
 
 
 def run(model: onnx.ModelProto, pixels: Array) -> Array:
@@ -38,20 +31,8 @@ def run(model: onnx.ModelProto, pixels: Array) -> Array:
         ModelError: the model cannot be executed, or not at this size.
     """
     ready = session(model)
-    source = ready.get_inputs()[0]
-    wanted = {"tensor(float16)": np.float16, "tensor(double)": np.float64}.get(source.type, np.float32)
-    try:
-        result: Array = ready.run(None, {source.name: pixels.astype(wanted)})[0]
-    except Exception as error:  # as above
-        raise ModelError(f"the model cannot be executed on an input of shape {pixels.shape}: {short(error)}") from error
-    return result
-
-
-def short(error: Exception) -> str:
-    """The first line of an exception, without onnxruntime's prefixes."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
-    return text.split(" : ")[-1].split("Status Message: ")[-1].split(" failed: ")[-1].rstrip(". ")[:300]
+    wanted = {"tensor(float16)": np.float16, "tensor(double)": np.float64}.get(ready.dtype, np.float32)
+    return ready.run(None, pixels.astype(wanted))[0]
 
 
 def operands(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
@@ -74,7 +55,7 @@ def values(graph: Graph, names: Iterable[str], picture: Array) -> dict[str, Arra
         model = graph.to_model(input_shape=graph.probe, output_shape=None)
         del model.graph.output[:]
         model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in computed)
-        found.update(zip(computed, session(model).run(computed, {graph.input: picture}), strict=True))
+        found.update(zip(computed, session(model).run(computed, picture), strict=True))
     return {name: found[name] for name in names}
 
 
@@ -102,11 +83,13 @@ def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
 
 
 def evaluate(node: onnx.NodeProto, inputs: list[Array | None]) -> list[Array]:
-    """The outputs of one node for given inputs, by ONNX's reference implementation (opset 17)."""
+    """The outputs of one node of opset 17 for given inputs, by ONNX's reference implementation."""
     from onnx.reference import ReferenceEvaluator
 
     feeds = {n: v for n, v in zip(node.input, inputs, strict=True) if n and v is not None}
     ends = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), None) for n, v in feeds.items()]
     out = [helper.make_tensor_value_info(n, TensorProto.UNDEFINED, None) for n in node.output if n]
-    model = helper.make_model(helper.make_graph([node], "node", ends, out), opset_imports=[helper.make_opsetid("", 17)])
+    opset = _REFERENCE.get(node.op_type, OPSET)
+    graph = helper.make_graph([node], "node", ends, out)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     return [np.asarray(v) for v in ReferenceEvaluator(model).run(None, feeds)]

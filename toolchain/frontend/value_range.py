@@ -71,7 +71,7 @@ def follow(model: onnx.ModelProto, channels: int, scale: int) -> dict[str, float
         squares: list[Array] = []
         for picture in (np.full((_SIZE, _SIZE), 0.5), gradient):
             x = np.broadcast_to(picture, (1, channels, _SIZE, _SIZE)).astype(np.float32)
-            y = ready.run(None, {"input": x * np.float32(peak)})[0].astype(np.float64) / peak
+            y = ready.run(None, x * np.float32(peak))[0].astype(np.float64) / peak
             inner = slice(_BORDER, -_BORDER)
             with np.errstate(all="ignore"):  # a broken network may well give infinities
                 local = y.reshape(1, channels, _SIZE, scale, _SIZE, scale).mean((3, 5))

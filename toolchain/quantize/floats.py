@@ -8,14 +8,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from toolchain.frontend.session import Session
+
 
 class FloatModel:
     """A float ONNX model with chosen inner tensors as extra outputs."""
 
     def __init__(self, model: onnx.ModelProto, tensors: Sequence[str] = ()) -> None:
         """Prepare ``model`` to give its output and ``tensors``."""
-        import onnxruntime
-
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
         self.output: str = copy.graph.output[0].name
@@ -24,25 +24,20 @@ class FloatModel:
         for name in self.tensors:
             if name not in (self.output, self.input):
                 copy.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
         # Spinning threads only slow down whoever shares the machine; results do not depend on the number of threads.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Q and DQ nodes are to round, not to become integer kernels.
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        self._session = onnxruntime.InferenceSession(
-            copy.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        entries = {"session.intra_op.allow_spinning": "0", "session.disable_quant_qdq": "1"}
+        self._session = Session(copy, entries=entries)
 
     def run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """The output, (1, C, h * scale, w * scale), for ``values`` (1, C, h, w)."""
-        result: NDArray[np.float32] = self._session.run([self.output], {self.input: values})[0]
+        result: NDArray[np.float32] = self._session.run([self.output], values)[0]
         return result
 
     def run_all(self, values: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """The output and every chosen tensor, by name."""
         names = [name for name in self.tensors if name != self.input]
-        found = dict(zip(names, self._session.run(names, {self.input: values}), strict=True))
+        found = dict(zip(names, self._session.run(names, values), strict=True))
         if self.input in self.tensors:
             found[self.input] = values
         return found

@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, version_converter
 
-from toolchain.errors import CalibrationError, ModelError
+from toolchain.errors import CalibrationError
+from toolchain.frontend.explain import refusal
 from toolchain.quantize.arithmetic import BITS, Quantization
 from toolchain.quantize.graph import Array, GraphView
 from toolchain.quantize.plan import Plan
@@ -167,9 +168,7 @@ def for_bits(model: onnx.ModelProto, bits: Collection[int]) -> onnx.ModelProto:
     try:
         raised: onnx.ModelProto = version_converter.convert_version(model, _WIDE_OPSET)
     except Exception as error:  # the converter throws RuntimeError, but also what pybind makes of C++ exceptions
-        raise ModelError(
-            f"a tensor of 16 bits wants opset {_WIDE_OPSET}, to which the model cannot be converted: {error}",
-            hint="leave all tensors at 8 bits",
-        ) from error
+        doing = f"a tensor of 16 bits wants opset {_WIDE_OPSET}, to which the model cannot be converted"
+        raise refusal(doing, error, hint="leave all tensors at 8 bits") from error
     raised.ir_version = _WIDE_IR
     return raised

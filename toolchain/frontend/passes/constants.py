@@ -52,7 +52,7 @@ def _constant(node: onnx.NodeProto) -> Array:
     values = attributes(node)
     if "value" in values:
         return np.asarray(numpy_helper.to_array(values["value"]))
-    name, value = next(iter(values.items()))
+    name, value = next(iter(values.items()), ("", None))
     if name not in ("value_float", "value_floats", "value_int", "value_ints"):
         raise ModelError(f"constant '{node.output[0]}' holds neither numbers nor a tensor",
                          hint="export the model again")

@@ -1,50 +1,51 @@
 """All floating-point tensors become float32; casts between float types become Identity.
 
-After: no float16, bfloat16 or float64 in weights, constants, casts or at the graph's ends.
+After: none of the other types asked for in weights, constants, casts or at the graph's ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper, shape_inference
 
-_NARROW = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16", TensorProto.DOUBLE: "float64"}
+NARROW = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16"}
+DOUBLE = {TensorProto.DOUBLE: "float64"}
 
 
-def apply(model: onnx.ModelProto) -> str:
-    """Convert in place; returns what was done."""
+def apply(model: onnx.ModelProto, types: Mapping[int, str]) -> str:
+    """Convert ``types`` in place; returns what was done."""
     found: dict[str, int] = {}
     attributes = [a for n in model.graph.node for a in n.attribute]
     held: Iterable[onnx.TensorProto] = [*model.graph.initializer, *(a.t for a in attributes if a.HasField("t"))]
     for tensor in held:
-        if tensor.data_type in _NARROW:
-            found[_NARROW[tensor.data_type]] = found.get(_NARROW[tensor.data_type], 0) + 1
+        if tensor.data_type in types:
+            found[types[tensor.data_type]] = found.get(types[tensor.data_type], 0) + 1
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
     for value in [*model.graph.input, *model.graph.output]:
-        if value.type.tensor_type.elem_type in _NARROW:
-            found.setdefault(_NARROW[value.type.tensor_type.elem_type], 0)
+        if value.type.tensor_type.elem_type in types:
+            found.setdefault(types[value.type.tensor_type.elem_type], 0)
             value.type.tensor_type.elem_type = TensorProto.FLOAT
-    _casts(model)
+    _casts(model, types)
     return f"converted {' and '.join(sorted(found))} to float32" if found else ""
 
 
-def _casts(model: onnx.ModelProto) -> None:
-    """Casts to a narrow type go to float32; those of what is float32 already do nothing."""
+def _casts(model: onnx.ModelProto, types: Mapping[int, str]) -> None:
+    """Casts to one of ``types`` go to float32; those of what is float32 already do nothing."""
     casts = [n for n in model.graph.node if n.op_type == "Cast"]
     for node in casts:
         to = next(a for a in node.attribute if a.name == "to")
-        if to.i in _NARROW:
+        if to.i in types:
             to.i = TensorProto.FLOAT
     if not casts:
         return
     inferred = shape_inference.infer_shapes(model).graph
-    types = {v.name: v.type.tensor_type.elem_type for v in [*inferred.value_info, *inferred.input]}
-    types.update({t.name: t.data_type for t in inferred.initializer})
+    kinds = {v.name: v.type.tensor_type.elem_type for v in [*inferred.value_info, *inferred.input]}
+    kinds.update({t.name: t.data_type for t in inferred.initializer})
     for node in casts:
         to = next(a for a in node.attribute if a.name == "to")
-        if to.i == TensorProto.FLOAT and types.get(node.input[0]) == TensorProto.FLOAT:
+        if to.i == TensorProto.FLOAT and kinds.get(node.input[0]) == TensorProto.FLOAT:
             node.op_type = "Identity"
             del node.attribute[:]

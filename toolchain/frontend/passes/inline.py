@@ -34,6 +34,7 @@ def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
             raise ModelError(f"the model contains control flow ({node.op_type})",
                              hint="export with constant conditions, or simplify it with onnxsim")
         node.domain = ""
+        node.name = node.name or next(iter(node.output), "")  # refusals name operators
     kept = [o for o in plain.opset_import if o.domain in ("", "ai.onnx")]
     if not kept:
         raise ModelError("the model names no version of the ONNX operator set", hint="export it again")

@@ -10,6 +10,8 @@ import onnx
 
 from toolchain.frontend.graph import Graph, attributes
 
+_ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Pow")
+
 
 def apply(graph: Graph) -> str:
     """Remove; returns what was done."""
@@ -20,7 +22,8 @@ def apply(graph: Graph) -> str:
         elif node.op_type == "Sum" and len(node.input) > 2:
             _chain(graph, node)
         elif _does_nothing(graph, node):
-            removed += graph.bypass(node)
+            parts = graph.split(node) if node.op_type in _ARITHMETIC else None
+            removed += graph.bypass(node, parts[0] if parts else node.input[0])  # a neutral constant may stand first
     graph.tidy()
     return f"removed {removed} operators without effect" if removed else ""
 
@@ -33,7 +36,7 @@ def _does_nothing(graph: Graph, node: onnx.NodeProto) -> bool:
         return constant is not None and constant.dtype == np.float32
     if node.op_type in ("Concat", "Sum", "Max", "Min", "Mean"):
         return len(node.input) == 1
-    if node.op_type in ("Add", "Sub", "Mul", "Div", "Pow"):
+    if node.op_type in _ARITHMETIC:
         parts = graph.split(node)
         neutral = 0.0 if node.op_type in ("Add", "Sub") else 1.0
         if parts is None or parts[1].size != 1 or parts[1].ndim > 4 or float(parts[1].ravel()[0]) != neutral:

@@ -10,9 +10,8 @@ import numpy as np
 import onnx
 from onnx import checker, inliner, numpy_helper, version_converter
 
-from toolchain.errors import ModelError
-from toolchain.frontend.graph import IR_VERSION, OPSET, Array, attributes, set_attribute
-from toolchain.frontend.probe import short
+from toolchain.frontend.explain import refusal
+from toolchain.frontend.graph import IR_VERSION, OPSET, Array, attributes, known_constants, set_attribute
 
 _FUNCTIONS = {"Gelu", "Mish", "Swish"}
 """Newer operators that ONNX defines by older ones."""
@@ -46,8 +45,8 @@ def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
             converted = version_converter.convert_version(model, OPSET)
             checker.check_model(converted, full_check=True)
         except Exception as error:  # the converter throws RuntimeError, but also what pybind makes of C++ exceptions
-            raise ModelError(f"the model cannot be converted from opset {version} to {OPSET}: {short(error)}",
-                             hint=f"export it with opset {OPSET}") from error
+            raise refusal(f"the model cannot be converted from opset {version} to {OPSET}", error,
+                          hint=f"export it with opset {OPSET}") from error
         if version < _RESIZE_TOLD:
             _as_before(converted)
     return converted, f"converted from opset {version} to {OPSET}"
@@ -63,21 +62,21 @@ def _as_before(model: onnx.ModelProto) -> None:
 
 def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
     """Operators and arguments newer than opset 17 in older words: ``axes`` spelled out, functions inlined."""
-    new = [("", n.op_type) for n in model.graph.node if n.op_type in _FUNCTIONS]
+    new = [n for n in model.graph.node if n.op_type in _FUNCTIONS]
     if new:
-        model = inliner.inline_selected_functions(model, new, inline_schema_functions=True)
-    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+        for node in new:
+            _spell_out(node, model.opset_import[0].version)
+        kinds = [("", n.op_type) for n in new]
+        model = inliner.inline_selected_functions(model, kinds, inline_schema_functions=True)
+    constants = known_constants(model)
     for node in model.graph.node:
         if node.op_type == "Split":
             set_attribute(node, "num_outputs", None)  # equal parts are the default
         elif node.op_type == "Pad" and len(node.input) == 4 and node.input[3] in constants:
-            axes, given = constants[node.input[3]].ravel() % 4, constants.get(node.input[1])
+            places, given = constants[node.input[3]].ravel() % 4, constants.get(node.input[1])
             if given is not None:
                 full = np.zeros((2, 4), np.int64)
-                full[:, axes] = given.reshape(2, -1)
+                full[:, places] = given.reshape(2, -1)
                 del node.input[3:]
                 node.input[1] = _stored(model, full.ravel(), f"{node.output[0]}_pads")
         elif node.op_type == "Resize" and "axes" in attributes(node):
@@ -89,6 +88,14 @@ def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
                 node.input[2] = _stored(model, factors, f"{node.output[0]}_scales")
                 set_attribute(node, "axes", None)
     return model
+
+
+def _spell_out(node: onnx.NodeProto, version: int) -> None:
+    """Write down the attributes that have their default value: inlining forgets them."""
+    given = attributes(node)
+    for name, attribute in onnx.defs.get_schema(node.op_type, version).attributes.items():
+        if name not in given and attribute.default_value.name:
+            node.attribute.append(attribute.default_value)
 
 
 def _stored(model: onnx.ModelProto, value: Array, name: str) -> str:

@@ -33,10 +33,13 @@ class PixelScale:
     said: str = ""
 
 
-def apply(graph: Graph) -> PixelScale:
-    """Look at both ends, and put a scaling at one of them where they disagree; ``affine`` folds it."""
-    divided = _divides_input(graph)
-    multiplied = _multiplies_output(graph)
+def apply(graph: Graph, *, pixels: bool = False) -> PixelScale:
+    """Look at both ends, and put a scaling at one of them where they disagree; ``affine`` folds it.
+
+    ``pixels``: both ends were uint8, which says it.
+    """
+    divided = pixels or _divides_input(graph)
+    multiplied = pixels or _multiplies_output(graph)
     if divided and multiplied:
         return PixelScale("0..255")
     if divided:
