@@ -1,0 +1,11 @@
+"""The campaigns there are, in the order in which they run."""
+
+from __future__ import annotations
+
+from tests.campaigns import bundles, graphs, logs, models, pictures, targets
+
+CAMPAIGNS = {
+    campaign.name: campaign
+    for campaign in (graphs.CAMPAIGN, models.CAMPAIGN, bundles.CAMPAIGN, logs.CAMPAIGN, targets.CAMPAIGN,
+                     pictures.CAMPAIGN)
+}  # fmt: skip
