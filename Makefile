@@ -3,18 +3,20 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+MINUTES ?= 10
 
 # What the shipped tuning logs are made of; `make tuning-logs TUNED="zoo:xlsr_x3"` for some of it.
 TUNED ?= $(wildcard toolchain/zoo/models/*.onnx)
 TUNED_TARGETS ?= x86-avx512vnni x86-avx2
 TUNED_SIZES ?= 180x320 270x480 360x640 540x960
 
-.PHONY: help demo test check tuning-logs clean
+.PHONY: help demo test check fuzz tuning-logs clean
 
 help:
 	@echo "make demo    deploy the embedded model and upscale a real photograph into out/demo"
 	@echo "make test    run the tests (ARGS='-k tiles' for some of them)"
 	@echo "make check   ruff and mypy"
+	@echo "make fuzz    random networks, damaged files, signals (MINUTES=10, or SEED=, COUNT=, ONLY=graphs): docs/campaigns.md"
 	@echo "make tuning-logs  tune every embedded network on this machine, which must be idle; goes on where it was stopped"
 	@echo "make clean   remove $(VENV) and out"
 
@@ -27,6 +29,10 @@ test: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+fuzz: $(VENV)/.dev
+	@$(BIN)/python -m tests.campaigns --minutes $(MINUTES) $(SEED:%=--seed %) $(COUNT:%=--count %) $(ONLY:%=--only %) \
+	    $(VERBOSE:%=--verbose)
 
 tuning-logs: $(VENV)/.dev
 	for target in $(TUNED_TARGETS); do \

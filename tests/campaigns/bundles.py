@@ -47,7 +47,8 @@ def trial(seed: int, folder: Path) -> Outcome:
         ["inspect", bundle], ["run", bundle, photo, "-o", folder / "out.png", *device],
         ["verify", bundle, "--photo", photo, *device], ["evaluate", bundle, "--hr", photo, *device],
     ]  # fmt: skip
-    outcomes = [judge(clipfree(*words)) for words in (commands[0], commands[rng.integers(1, len(commands))])]
+    chosen = (commands[0], commands[int(rng.integers(1, len(commands)))])
+    outcomes = [judge(clipfree(*words), may_disagree=True) for words in chosen]
     if noticed and any(outcome.verdict == "passed" for outcome in outcomes):
         raise Fault(f"damage was not noticed: {said}")
     worst = next((outcome for outcome in outcomes if outcome.verdict == "refused"), outcomes[-1])
@@ -160,4 +161,4 @@ def _seal(bundle: Path, table: dict[str, Any]) -> bool:
     return True
 
 
-CAMPAIGN = Campaign("bundles", "damaged bundles: noticed, or a sentence", trial, limit=120, share=3, sample=25)
+CAMPAIGN = Campaign("bundles", "damaged bundles: noticed, or a sentence", trial, limit=120, share=3, sample=range(8))

@@ -14,6 +14,8 @@ Verdict = Literal["passed", "refused", "skipped", "failed"]
 
 _OURS = ("fault of clipfree", "report it")
 """Words of the sentences by which the toolchain says that it is wrong itself."""
+_FOREIGN = ("[ONNXRuntimeError]", "onnxruntime_src", "[ShapeInferenceError]", "Traceback", "TVMError", "InternalError",
+            ".cc:", "0x7f", "==> ")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Campaign:
             `judged`.
         limit: seconds after which a trial hangs.
         share: of the time of a run, against the other campaigns'.
-        sample: how many trials, from seed 0, the tests make.
+        sample: the seeds that the tests try.
     """
 
     name: str
@@ -50,10 +52,10 @@ class Campaign:
     trial: Callable[[int, Path], Outcome]
     limit: float
     share: float
-    sample: int
+    sample: range
 
 
-class Fault(Exception):  # noqa: N818
+class Fault(Exception):
     """A trial found something wrong that raised nothing by itself."""
 
 
@@ -82,11 +84,10 @@ def refused(sentence: str, details: str = "") -> Outcome:
 
 def not_a_sentence(text: str) -> str:
     """What is wrong with a message for users; empty if nothing is."""
-    foreign = ("[ONNXRuntimeError]", "onnxruntime_src", "Traceback", "TVMError", "InternalError", ".cc:", "0x7f", "==> ")
     if any(words in text for words in _OURS):
         return "the toolchain says that it is at fault"
     if "\n" in text.strip():
         return "more than one line"
-    if any(words in text for words in foreign):
+    if any(words in text for words in _FOREIGN):
         return "another library's text"
     return ""

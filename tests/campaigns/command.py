@@ -56,8 +56,12 @@ def clipfree(*words: str | Path) -> Answer:
     return Answer(texts, code, out.getvalue(), "\n" + errors.getvalue(), noted)
 
 
-def judge(answer: Answer) -> Outcome:
+def judge(answer: Answer, *, may_disagree: bool = False) -> Outcome:
     """A command that went well passes, one that ends in a sentence is refused.
+
+    Args:
+        answer: of the command.
+        may_disagree: whether a library may differ from its reference: where one of the two was replaced.
 
     Raises:
         Fault: it ended otherwise.
@@ -65,6 +69,8 @@ def judge(answer: Answer) -> Outcome:
     command = " ".join(answer.words)
     if answer.code == _OWN_MISTAKE:
         raise Fault(f"{answer.sentence[:300]} <- {command}\n{answer.said}")
+    if answer.code == _DISAGREED and may_disagree:
+        return Outcome("refused", answer.sentence)
     if answer.code == _DISAGREED:
         raise Fault(f"wrong bits: {answer.sentence[:300]} <- {command}")
     if answer.code == _MEMORY:
@@ -93,4 +99,5 @@ def without_compiler() -> Iterator[None]:
 
 def _harmless(warning: warnings.WarningMessage) -> bool:
     """Whether Python hides it from users by itself."""
-    return issubclass(warning.category, DeprecationWarning | PendingDeprecationWarning | ImportWarning | ResourceWarning)
+    hidden = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+    return issubclass(warning.category, hidden)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 HOSTILE: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2, 3, 255, 1.5, -0.0, 1e-300, 1e300, 2**31 - 1, 2**31, 2**63 - 1, 2**63, -(2**63), 10**30,
-    float("nan"), float("inf"), "", "x", "0", "../../etc/passwd", "/dev/zero", "a" * 100_000, "\ud800", "\0", "é\u202e",
-    [], {}, [[]], [None], [1], [1, 2], ["x"], {"a": 1}, [0] * 1000,
+    None, True, False, 0, 1, -1, 2, 3, 255, 1.5, -0.0, 1e-300, 1e300, 2**31 - 1, 2**31, 2**63 - 1, 2**63, -(2**63),
+    10**30, float("nan"), float("inf"), "", "x", "0", "../../etc/passwd", "/dev/zero", "a" * 100_000, "\ud800", "\0",
+    "é\u202e", [], {}, [[]], [None], [1], [1, 2], ["x"], {"a": 1}, [0] * 1000,
 )  # fmt: skip
 """What a field of a text format may hold instead of what it should."""
 
@@ -46,7 +46,7 @@ def spoil_header(data: bytes, rng: np.random.Generator, size: int = 64) -> bytes
     for _ in range(int(rng.integers(1, 4))):
         width = int(rng.choice([1, 2, 4, 8]))
         place = int(rng.integers(0, max(1, min(size, len(spoilt)) - width)))
-        value = int(rng.choice([0, 1, 2 ** (8 * width - 1) - 1, 2 ** (8 * width - 1), 2 ** (8 * width) - 1]))
+        value = (0, 1, 2 ** (8 * width - 1) - 1, 2 ** (8 * width - 1), 2 ** (8 * width) - 1)[rng.integers(5)]
         spoilt[place : place + width] = value.to_bytes(width, str(rng.choice(["little", "big"])))  # type: ignore[arg-type]
     return bytes(spoilt)
 

@@ -66,4 +66,5 @@ def _deployed(logs: Path, target: str, folder: Path) -> Outcome:
                           "--target", target, "--logs", logs))
 
 
-CAMPAIGN = Campaign("logs", "damaged tuning logs: used or refused by a sentence", trial, limit=120, share=2, sample=40)
+CAMPAIGN = Campaign("logs", "damaged tuning logs: used or refused by a sentence", trial, limit=120, share=2,
+                    sample=range(20))

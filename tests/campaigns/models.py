@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -16,6 +17,8 @@ from tests.campaigns.command import clipfree, judge, without_compiler
 from tests.campaigns.damage import spoil
 from tests.campaigns.random_graph import random_graph
 from tests.conftest import photograph
+
+T = TypeVar("T")
 
 _BASES: tuple[Callable[[int], onnx.ModelProto], ...] = (
     lambda seed: sr_models.xlsr(2, width=2, blocks=1, seed=seed),
@@ -66,13 +69,13 @@ def _edit(model: onnx.ModelProto, rng: np.random.Generator) -> str:
     return ", ".join(edit.__name__.strip("_") for edit in edits)
 
 
-def _one(items: object, rng: np.random.Generator) -> object:
-    found = list(items)  # type: ignore[call-overload]
+def _one(items: Iterable[T], rng: np.random.Generator) -> T:
+    found = list(items)
     return found[int(rng.integers(len(found)))]
 
 
 def _node(model: onnx.ModelProto, rng: np.random.Generator) -> onnx.NodeProto:
-    return _one(model.graph.node, rng)  # type: ignore[return-value]
+    return _one(model.graph.node, rng)
 
 
 def _number(rng: np.random.Generator) -> int:
@@ -85,7 +88,7 @@ def _attribute(model: onnx.ModelProto, rng: np.random.Generator) -> None:
     if not holders:
         return
     node = holders[rng.integers(len(holders))]
-    attribute: onnx.AttributeProto = _one(node.attribute, rng)  # type: ignore[assignment]
+    attribute = _one(node.attribute, rng)
     name, way = attribute.name, rng.integers(6)
     if way == 0:
         node.attribute.remove(attribute)
@@ -112,8 +115,8 @@ def _attribute(model: onnx.ModelProto, rng: np.random.Generator) -> None:
 
 
 def _new_attribute(model: onnx.ModelProto, rng: np.random.Generator) -> None:
-    names = ("axis", "group", "pads", "strides", "dilations", "kernel_shape", "auto_pad", "mode", "blocksize", "alpha", "to",
-             "perm", "domain", "unheard of")
+    names = ("axis", "group", "pads", "strides", "dilations", "kernel_shape", "auto_pad", "mode", "blocksize", "alpha",
+             "to", "perm", "domain", "unheard of")
     name, node = str(names[rng.integers(len(names))]), _node(model, rng)
     if name not in [attribute.name for attribute in node.attribute]:
         values = (_number(rng), [_number(rng)] * 4, "VALID", 0.5)
@@ -151,7 +154,7 @@ def _nodes(model: onnx.ModelProto, rng: np.random.Generator) -> None:
 
 def _shape(model: onnx.ModelProto, rng: np.random.Generator) -> None:
     """A tensor claims another shape, with its bytes as they are."""
-    tensor: TensorProto = _one(model.graph.initializer, rng)  # type: ignore[assignment]
+    tensor = _one(model.graph.initializer, rng)
     dims = list(tensor.dims)
     way = rng.integers(4)
     if way == 0:
@@ -168,7 +171,7 @@ def _shape(model: onnx.ModelProto, rng: np.random.Generator) -> None:
 
 def _weights(model: onnx.ModelProto, rng: np.random.Generator) -> None:
     """A tensor of other values, another type, or another shape with bytes to match."""
-    tensor: TensorProto = _one(model.graph.initializer, rng)  # type: ignore[assignment]
+    tensor = _one(model.graph.initializer, rng)
     values = numpy_helper.to_array(tensor).copy()
     way = rng.integers(6)
     if way == 0 and values.size and values.dtype.kind == "f":
@@ -195,8 +198,8 @@ def _ends(model: onnx.ModelProto, rng: np.random.Generator) -> None:
     way = rng.integers(5)
     kinds = (TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8, TensorProto.INT64, TensorProto.STRING,
              TensorProto.BOOL, 0, 99)
-    shapes = ([1, 3], [1, 3, -1, -1], [0, 3, "h", "w"], [1, 2, "h", "w"], [1, 3, 10**9, 10**9], ["n", "c", "h", "w"], [],
-              [1, "h", "w", 3], [4, 1, 8, 8], ["h", "h", "h", "h"], None)
+    shapes = ([1, 3], [1, 3, -1, -1], [0, 3, "h", "w"], [1, 2, "h", "w"], [1, 3, 10**9, 10**9], ["n", "c", "h", "w"],
+              [], [1, "h", "w", 3], [4, 1, 8, 8], ["h", "h", "h", "h"], None)
     if way == 0 and ends:
         del ends[0]
     elif way == 1:
@@ -239,7 +242,7 @@ def _names(model: onnx.ModelProto, rng: np.random.Generator) -> None:
         model.graph.name = name
 
 
-_EDITS = (_attribute, _attribute, _attribute, _new_attribute, _operator, _wire, _wire, _nodes, _shape, _weights, _weights,
-          _ends, _header, _names)  # fmt: skip
+_EDITS = (_attribute, _attribute, _attribute, _new_attribute, _operator, _wire, _wire, _nodes, _shape, _weights,
+          _weights, _ends, _header, _names)  # fmt: skip
 
-CAMPAIGN = Campaign("models", "damaged models: a bundle or a sentence", trial, limit=120, share=5, sample=40)
+CAMPAIGN = Campaign("models", "damaged models: a bundle or a sentence", trial, limit=120, share=5, sample=range(3, 10))

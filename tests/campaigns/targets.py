@@ -24,12 +24,12 @@ else:
     import tomli as tomllib
 
 _WORDS: dict[str, tuple[Any, ...]] = {
-    "triple": ("x86_64-linux-gnu", "aarch64-linux-gnu", "armv7a-linux-gnueabihf", "riscv64-linux-gnu", "wasm32", "x86_64",
-               "-", "x86_64-pc-windows-msvc"),
+    "triple": ("x86_64-linux-gnu", "aarch64-linux-gnu", "armv7a-linux-gnueabihf", "riscv64-linux-gnu", "wasm32",
+               "x86_64", "-", "x86_64-pc-windows-msvc"),
     "cpu": ("x86-64", "x86-64-v4", "znver5", "cortex-a76", "generic", "apple-m1", "nosuchcpu", "help", "pentium"),
     "attributes": ([], ["+avx512f"], ["-sse2"], ["+neon", "-neon"], ["+nosuch"], ["avx2"], ["+"], ["+help"]),
-    "instruction_set": ("avx2", "sse4", "avx512vnni", "avxvnni", "portable", "neon", "neon-dotprod", "armv7-neon", "opencl",
-                        "nosuch"),
+    "instruction_set": ("avx2", "sse4", "avx512vnni", "avxvnni", "portable", "neon", "neon-dotprod", "armv7-neon",
+                        "opencl", "nosuch"),
     "requires": ([], ["avx2"], ["nosuch"], ["neon"]),
     "cores": (1, 1024, 10**9), "cache": (1, 10**12),
 }  # fmt: skip
@@ -56,7 +56,8 @@ def trial(seed: int, folder: Path) -> Outcome:
         said = ", ".join(f"{key} = {table[key]}" for key in keys)
     outcomes = [judge(clipfree("targets", word, path)) for word in ("show", "doctor")]
     if outcomes[0].verdict == "passed":
-        outcomes.append(_deployed(path, folder, real=rng.random() < 0.2))
+        real = rng.random() < 0.2 or "gpu" in table  # no stand-in compiles for OpenCL
+        outcomes.append(_deployed(path, folder, real=real))
     worst = next((outcome for outcome in outcomes if outcome.verdict == "refused"), outcomes[0])
     return Outcome(worst.verdict, f"{source.stem}, {said}: {worst.note}", worst.details)
 
@@ -90,4 +91,4 @@ def _value(value: Any) -> str:
     return {"NaN": "nan", "Infinity": "inf"}.get(text := json.dumps(value, ensure_ascii=False), text)
 
 
-CAMPAIGN = Campaign("targets", "target files: a target or a sentence", trial, limit=120, share=2, sample=40)
+CAMPAIGN = Campaign("targets", "target files: a target or a sentence", trial, limit=120, share=2, sample=range(10))
