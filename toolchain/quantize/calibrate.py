@@ -62,9 +62,12 @@ def measure_ranges(
 
 
 def _snap(found: Range, low: float, high: float) -> Range:
-    """Where the data reach an inner clip's bounds, the range ends exactly there."""
+    """Where the data reach an inner clip's bounds, the range ends exactly there.
+
+    Not where they go beyond: those are values of another tensor that shares the range, and has no such clip.
+    """
     ends = [
-        bound if abs(seen) >= _REACHED * abs(bound) and bound * seen >= 0 else end
+        bound if _REACHED * abs(bound) <= abs(seen) <= abs(bound) and bound * seen >= 0 else end
         for bound, seen, end in ((low, found.seen_low, found.low), (high, found.seen_high, found.high))
     ]
     return Range(min(ends[0], 0.0), max(ends[1], 0.0), found.seen_low, found.seen_high, found.count, found.estimator)

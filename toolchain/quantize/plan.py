@@ -84,6 +84,11 @@ def _moves(node: onnx.NodeProto) -> bool:
     return node.op_type in _MOVES and bool(node.input)
 
 
+def _averages(node: onnx.NodeProto) -> bool:
+    """Whether what comes out may be a mean of several values."""
+    return node.op_type == "Resize" and bool(attributes(node).get("mode", "nearest") == "linear")
+
+
 class _Planner:
     def __init__(self, view: GraphView) -> None:
         self.view = view
@@ -112,7 +117,8 @@ class _Planner:
             elif node.op_type in ACTIVATIONS and node.input[0] in integer and read_activation(node, self.view):
                 integer.add(node.output[0])  # of a tensor that others read too
         points = self._points(nodes, integer)
-        groups = self._groups(nodes, set(points), integer)
+        shown = self._only_shown(nodes, integer) if pin_output else frozenset()
+        groups = self._groups(nodes, set(points), integer, shown)
         ends = (self.view.input, self._last_rounded(groups)) if pin_output else (self.view.input,)
         pinned = frozenset(groups[name] for name in ends)
         movers = {n.output[0] for n in nodes if n.op_type == "DepthToSpace"}
@@ -219,7 +225,22 @@ class _Planner:
             for reader in self.view.consumers.get(tensor, ())
         )
 
-    def _groups(self, nodes: list[onnx.NodeProto], points: set[str], integer: set[str]) -> dict[str, str]:
+    def _only_shown(self, nodes: list[onnx.NodeProto], integer: set[str]) -> frozenset[str]:
+        """The output, and the tensors whose values are in it and nowhere else, each as it is or the largest of several.
+
+        Only of these does the output's range, which is the picture's, say all. It is a clip: on a tensor that something
+        else reads, or of whose values means are taken, it would also stand where the network has none.
+        """
+        found = {self.view.output}
+        for node in reversed(nodes):
+            joins = node.op_type == "Concat" and node.output[0] in integer
+            if (joins or (_moves(node) and not _averages(node))) and found.issuperset(node.output):
+                found.update(n for n in node.input if self.view.sole_reader(n) is node and not self.view.is_constant(n))
+        return frozenset(found)
+
+    def _groups(
+        self, nodes: list[onnx.NodeProto], points: set[str], integer: set[str], shown: frozenset[str]
+    ) -> dict[str, str]:
         for node in nodes:
             if node.op_type == "Concat" and node.output[0] in integer:
                 # Pixels keep their own quantization: only where nothing else is concatenated does the result share it.
@@ -227,10 +248,10 @@ class _Planner:
                 mixed = len(names) > 1 and self.view.input in {self._root(name) for name in names}
                 for name in names:
                     if not (mixed and self._root(name) == self.view.input):
-                        self._join(node.output[0], name)
+                        self._join(node.output[0], name, shown)
             elif _moves(node) and not self.view.is_constant(node.input[0]):
                 for name in node.output:
-                    self._join(name, node.input[0])
+                    self._join(name, node.input[0], shown)
         return {name: self._root(name) for name in [*points, *self.parent]}
 
     def _shown_elsewhere(self, point: str, groups: dict[str, str]) -> bool:
@@ -246,8 +267,12 @@ class _Planner:
             name = self.parent[name]
         return name
 
-    def _join(self, name: str, other: str) -> None:
-        keep, lose = sorted((self._root(other), self._root(name)), key=lambda root: root != self.view.input)
+    def _join(self, name: str, source: str, shown: frozenset[str]) -> None:
+        """Let ``name`` share the quantization of ``source``, unless only the former has the range of the output."""
+        if name in shown and source not in shown:
+            self.parent.setdefault(name, name)
+            return
+        keep, lose = sorted((self._root(source), self._root(name)), key=lambda root: root != self.view.input)
         self.parent.setdefault(keep, keep)
         self.parent[lose] = keep
 
