@@ -238,6 +238,10 @@ def test_a_server_that_is_stopped_takes_its_session_along(board: Running):
     [
         (["--port"], "usage: clipfree-board"),
         (["--tracker", "lab:9190"], "usage: clipfree-board"),
+        (["--tracker", "lab:first", "--key", "pi"], "usage: clipfree-board"),
+        (["--port", "65536"], "usage: clipfree-board"),
+        (["--memory", "2 GB"], "usage: clipfree-board"),
+        (["--memory", "-1"], "usage: clipfree-board"),
         (["--tracker", "lab:9190", "--key", "pi"], "could not reach 127.0.0.1; give the address they see"),
         (["--folder", "/absent"], "clipfree-board: /absent: No such file or directory"),
         (["--listen", "192.0.2.1"], "WARNING: whoever can reach 192.0.2.1:9090 can run any code here"),

@@ -47,8 +47,15 @@ def test_constants_lie_where_the_plan_says():
     ("path", "value", "sentence"),
     [
         (("format_version",), 1, "of another version"),
-        (("scale",), 0, "lacks or garbles a count"),
-        (("launches", 0, "work", 0, "size"), "depth", "lacks or garbles a size"),
+        (("scale",), 0, "a number of it cannot be true"),
+        (("scale",), 10**30, "holds the number 1000000000000"),
+        (("margin",), -1, "a number of it cannot be true"),
+        (("buffers", 0, "zero_point"), 256, "a number of it cannot be true"),
+        (("constants", 0, "offset"), 2**40, "a number of it cannot be true"),
+        (("launches",), [], "a number of it cannot be true"),
+        (("launches", 0, "work", 0, "per"), 1.5, r"garbles a part: Extent\.per cannot be 1\.5"),
+        (("launches", 0, "work", 0, "size"), "depth", r"lacks or garbles a part: Extent\.size must be one of"),
+        (("launches", 0, "kernel"), "../../secret", "names what is not there"),
         (("launches", 0, "arguments", 2), "tensor9", "names what is not there"),
         (("constants", 0, "dtype"), "float64", "names what is not there"),
         (("launches", 0, "group"), [8, 4], "lacks or garbles"),
@@ -62,5 +69,6 @@ def test_damage_is_named(path: tuple[str | int, ...], value: object, sentence: s
     inner[path[-1]] = value
     with pytest.raises(BundleError, match=sentence):
         parse_plan(json.dumps(table), "x")
-    with pytest.raises(BundleError, match="damaged"):
-        parse_plan("{", "x")
+    for text in ("{", "[]", "1", '{"format": NaN}'):
+        with pytest.raises(BundleError, match="damaged"):
+            parse_plan(text, "x")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from toolchain.board.connect import connect
 from toolchain.board.place import Place
-from toolchain.board.session import ENDED
+from toolchain.board.session import ENDED, MEMORY
 from toolchain.bundle import Bundle
 from toolchain.cores import choose
 from toolchain.cpu import Cpu
@@ -226,5 +226,7 @@ class Board:
             return BoardError(f"the board at {self.address} was lost while {doing}: {error.message}", hint=error.hint)
         if again.address != self.address or not again.description.previous:
             return BoardError(f"the board at {self.address} was lost while {doing}", hint="try again")
-        return BoardError(f"{doing} on the board at {self.address} ended with: {again.description.previous}",
-                          hint="does it have enough memory, and is the bundle for its processor?")  # fmt: skip
+        why = again.description.previous
+        other = "does it have enough memory, and is the bundle for its processor?"
+        return BoardError(f"{doing} on the board at {self.address} ended with: {why}",
+                          hint=MEMORY if why.endswith("of memory") else other)  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +11,13 @@ from toolchain.bundle import Versions
 from toolchain.cores import Core
 from toolchain.cpu import Cpu, parse_cpuinfo
 from toolchain.errors import BoardError
+from toolchain.tune.values import from_plain, parse_json
 
 PROTOCOL = 2
 """Of the functions that the server offers beside TVM's own."""
+
+_LONGEST = 200  # letters of a name
+_DEGREES = re.compile(r"-?[0-9]{1,9}")
 
 # The bits of AT_HWCAP and AT_HWCAP2 of 64-bit Arm, lowest first, as Linux spells them in /proc/cpuinfo.
 _HWCAP = """
@@ -54,12 +58,12 @@ class Description:
             BoardError: it is of another version of clipfree, or nonsense.
         """
         try:
-            table = json.loads(told) if isinstance(told, str) else told
-            protocol = table["protocol"]
-            if protocol != PROTOCOL:
+            table = parse_json(told) if isinstance(told, str) else told
+            protocol = table.get("protocol") if isinstance(table, Mapping) else None
+            if type(protocol) is int and protocol != PROTOCOL:
                 raise BoardError(f"the board's server speaks version {protocol}, here is {PROTOCOL}", hint=_AGAIN)
-            return _description(table)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return _description(from_plain(_Told, table))
+        except (ValueError, TypeError) as error:
             raise BoardError("the board describes itself in a way that is not understood", hint=_AGAIN) from error
 
     def check_versions(self, installed: Versions) -> None:
@@ -77,19 +81,41 @@ class Description:
 _AGAIN = "make the board's server again with `clipfree board build`"
 
 
-def _description(table: Mapping[str, Any]) -> Description:
-    name, features = parse_cpuinfo(table["cpuinfo"])
-    machine, degrees = str(table["machine"]), str(table["millicelsius"])
-    if "hwcap" in table:
-        features = _names(int(table["hwcap"]), _HWCAP) | _names(int(table["hwcap2"]), _HWCAP2)
-    cores = tuple(Core(int(number), int(speed)) for number, speed in table["cores"])
+@dataclass(frozen=True)
+class _Told:
+    """The words in which the server tells it: see ``native/device.h``."""
+
+    protocol: int
+    tvm: str
+    tvm_ffi: str
+    machine: str
+    model: str
+    cpuinfo: str
+    cores: tuple[tuple[int, int], ...]
+    free_bytes: int
+    millicelsius: str
+    previous: str
+    hwcap: str = ""
+    hwcap2: str = ""
+
+
+def _description(told: _Told) -> Description:
+    name, features = parse_cpuinfo(told.cpuinfo)
+    for text in (told.tvm, told.tvm_ffi, told.machine, told.model, told.previous, name, *features):
+        if not text.isprintable() or len(text) > _LONGEST:
+            raise ValueError(f"no name: {text!r:.80}")
+    if told.hwcap:
+        features = _names(int(told.hwcap), _HWCAP) | _names(int(told.hwcap2), _HWCAP2)
+    if not told.cores or not all(0 <= number < 2**63 for number in (told.free_bytes, *sum(told.cores, ()))):
+        raise ValueError("a number that cannot be true")
+    degrees = told.millicelsius
     return Description(
-        Cpu(str(table["model"]) or name or machine, machine, features, len(cores)),
-        cores,
-        Versions("", str(table["tvm"]), str(table["tvm_ffi"])),
-        int(table["free_bytes"]),
-        int(degrees) / 1000 if degrees.lstrip("-").isdigit() else None,
-        str(table["previous"]),
+        Cpu(told.model or name or told.machine, told.machine, features, len(told.cores)),
+        tuple(Core(number, speed) for number, speed in told.cores),
+        Versions("", told.tvm, told.tvm_ffi),
+        told.free_bytes,
+        int(degrees) / 1000 if _DEGREES.fullmatch(degrees) else None,
+        told.previous,
     )
 
 

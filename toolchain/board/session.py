@@ -26,6 +26,9 @@ from toolchain.errors import BoardError, last_line
 ENDED = "the session on the board ended"
 """What a process says that ends for it."""
 
+MEMORY = "use smaller pictures, or start its server with a larger --memory"
+"""What to do where a board has too little of it."""
+
 _RETRY = 0.5
 _BUSY = "is busy with another client"
 _SPACE = "free some space there, or start its server with --folder elsewhere"
@@ -62,14 +65,20 @@ class Session:
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """End this process if something in the block fails because the session is over."""
+        """End this process if something in the block fails because the session is over.
+
+        Raises:
+            BoardError: the board could not give as much memory as the block needed.
+        """
         try:
             yield
-        except Exception:
+        except Exception as error:  # TVM raises many kinds
             try:
                 self._describe()
-            except Exception:  # TVM raises many kinds
+            except Exception:
                 sys.exit(ENDED)
+            if "bad_alloc" in str(error):
+                raise BoardError(f"the board at {self.address} has too little memory for it", hint=MEMORY) from error
             raise
 
     @staticmethod

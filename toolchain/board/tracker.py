@@ -6,7 +6,9 @@ client waits for ever for a key that nobody has, and a minute for a port where n
 
 from __future__ import annotations
 
+import asyncio
 import json
+import secrets
 import socket
 import struct
 import time
@@ -18,11 +20,15 @@ from typing import Any
 from toolchain.board.describe import Description
 from toolchain.board.place import Address, Place
 from toolchain.errors import BoardError, InputError
+from toolchain.tune.values import from_plain
 
 LIMIT = 5.0
 """Seconds for an answer."""
 
 _MAGIC, _REQUEST, _SUMMARY, _SUCCESS = 0x2F271, 4, 6, 0
+_SERVER = "server:"
+_LARGEST = 1 << 26
+"""Bytes of an answer."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Tracker:
             raise BoardError(f"no tracker answers at {address}: {reason(error)}", hint=hint) from error
         try:
             self._socket.sendall(struct.pack("<i", _MAGIC))
-            answer = self._receive(4)
+            answer = self._receive(4, time.monotonic() + LIMIT)
         except OSError:
             answer = b""
         if answer != struct.pack("<i", _MAGIC):
@@ -72,10 +78,14 @@ class Tracker:
             BoardError: the tracker does not answer.
         """
         try:
-            servers = self._ask([_SUMMARY], LIMIT)[1]["server_info"]
+            summary = self._ask([_SUMMARY], LIMIT)
         except TimeoutError as error:
             raise BoardError(f"the tracker at {self.address} does not answer", hint="start it again") from error
-        return tuple(sorted(map(_entry, servers), key=lambda entry: (entry.key, str(entry.address))))
+        servers = summary.get("server_info") if isinstance(summary, dict) else None
+        if not isinstance(servers, list):
+            raise self._nonsense(summary)
+        found = [entry for entry in map(_entry, servers) if entry is not None]
+        return tuple(sorted(found, key=lambda entry: (entry.key, str(entry.address))))
 
     def request(self, key: str, wait: float) -> tuple[Address, str]:
         """Address of a free board called ``key``, and the word it wants to hear.
@@ -91,40 +101,58 @@ class Tracker:
             hint = f"there are: {names}" if names else register
             raise BoardError(f"the tracker at {self.address} knows no board called {key!r}", hint=hint)
         try:
-            host, port, word = self._ask([_REQUEST, key, "", 1], max(wait, 0.1))[1]
+            offer = self._ask([_REQUEST, key, "", 1], max(wait, 0.1))
         except TimeoutError as error:
             who = "the board" if count == 1 else f"all {count} boards"
             hint = "wait longer with --wait SECONDS; `clipfree board list` shows who is free"
             raise BoardError(f"{who} called {key!r} stayed busy for {wait:.1f} s", hint=hint) from error
-        return Address(str(host), int(port)), str(word)
+        try:
+            found = from_plain(_Offer, dict(zip(("host", "port", "word"), offer, strict=True)))
+        except (TypeError, ValueError) as error:
+            raise self._nonsense(offer) from error
+        return Address(found.host, found.port), found.word
 
     def close(self) -> None:
         """Hang up; a request that was not answered is forgotten."""
         self._socket.close()
 
     def _ask(self, request: list[Any], limit: float) -> Any:
-        self._socket.settimeout(limit)
+        """What the tracker answers to a request, all of it within ``limit`` seconds."""
+        end = time.monotonic() + limit
         data = json.dumps(request).encode()
         try:
+            self._socket.settimeout(limit)
             self._socket.sendall(struct.pack("<i", len(data)) + data)
-            size = struct.unpack("<i", self._receive(4))[0]
-            answer = json.loads(self._receive(size))
+            size = struct.unpack("<i", self._receive(4, end))[0]
+            if not 0 < size <= _LARGEST:
+                raise self._nonsense(f"{size} bytes")
+            answer = json.loads(self._receive(size, end))  # whose parts are checked one by one: they are of many people
         except TimeoutError:
             raise
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise BoardError(f"the tracker at {self.address} hung up") from error
-        if not isinstance(answer, list) or answer[0] != _SUCCESS:
-            raise BoardError(f"the tracker at {self.address} answers {answer!r}")
-        return answer
+        except (ValueError, RecursionError) as error:
+            raise self._nonsense("no JSON") from error
+        if not isinstance(answer, list) or len(answer) != 2 or answer[0] != _SUCCESS:
+            raise self._nonsense(answer)
+        return answer[1]
 
-    def _receive(self, size: int) -> bytes:
-        data = b""
+    def _nonsense(self, answer: object) -> BoardError:
+        return BoardError(f"the tracker at {self.address} answers {answer!r:.80}, which is not understood",
+                          hint="is it a tracker of TVM?")  # fmt: skip
+
+    def _receive(self, size: int, end: float) -> bytes:
+        data = bytearray()
         while len(data) < size:
-            block = self._socket.recv(size - len(data))
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._socket.settimeout(left)
+            block = self._socket.recv(min(size - len(data), 1 << 16))
             if not block:
                 raise ConnectionError("the other side hung up")
             data += block
-        return data
+        return bytes(data)
 
 
 def entries(address: Address) -> tuple[Entry, ...]:
@@ -154,7 +182,7 @@ def serve(address: Address, ready: Callable[[Address], None]) -> None:
         BoardError: the address cannot be listened on.
     """
     try:
-        from tvm.rpc.tracker import _tracker_server
+        from tvm.rpc.tracker import TrackerServerHandler
     except ImportError as error:
         hint = "`pip install tornado`, or clipfree with the extra board"
         raise InputError("the tracker needs tornado", hint=hint) from error
@@ -166,8 +194,18 @@ def serve(address: Address, ready: Callable[[Address], None]) -> None:
         except OSError as error:
             raise BoardError(f"cannot listen on {address}: {reason(error)}", hint="choose another --port") from error
         ready(Address(address.host, listener.getsockname()[1]))
+
+        class Handler(TrackerServerHandler):  # type: ignore[misc]
+            """TVM's, without registrations that are no board's: on some of them it fails, for everybody who asks."""
+
+            def summary(self) -> dict[str, Any]:
+                told = [connection.summary() for connection in self._connections]
+                queues = {key: queue.summary() for key, queue in self._scheduler_map.items()}
+                return {"queue_info": queues, "server_info": [server for server in told if _entry(server) is not None]}
+
         # TVM's `Tracker` would run it in a process of its own, which outlives this one if it is killed.
-        _tracker_server(listener, stop_key=str(time.time_ns()))
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        Handler(listener, stop_key=secrets.token_hex()).run()
 
 
 def reason(error: OSError) -> str:
@@ -177,11 +215,48 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _entry(server: dict[str, Any]) -> Entry:
-    host, port = server["addr"]
+@dataclass(frozen=True)
+class _Registered:
+    """What a server tells a tracker of itself, as far as any kind of server does."""
+
+    key: str
+    addr: tuple[str, int]
+    busy: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where nothing can listen there."""
+        _check_address(*self.addr)
+        if not self.key.startswith(_SERVER) or self.key == _SERVER or not self.key.isprintable():
+            raise ValueError("no server's name")
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """A free board: its address, and the word that it wants to hear."""
+
+    host: str
+    port: int
+    word: str
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where nothing can listen there."""
+        _check_address(self.host, self.port)
+
+
+def _check_address(host: str, port: int) -> None:
+    if not host or not host.isprintable() or not 0 < port < 1 << 16:
+        raise ValueError("no address")
+
+
+def _entry(server: Any) -> Entry | None:
+    """A board that is registered; None for what is none: anybody may register anything."""
+    try:
+        fields = {key: server[key] for key in ("key", "addr", "busy") if key in server}
+        told = from_plain(_Registered, fields)
+    except (TypeError, ValueError):
+        return None
     try:
         description = Description.parse(server.get("board", {}))
     except BoardError:  # TVM's own server, or one of another version
         description = None
-    name = str(server["key"]).removeprefix("server:")
-    return Entry(name, Address(str(host), int(port)), server.get("busy"), description)
+    return Entry(told.key.removeprefix(_SERVER), Address(*told.addr), told.busy, description)

@@ -6,20 +6,21 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from toolchain import __version__
 from toolchain.errors import BundleError
-from toolchain.opencl.gpu import Gpu
 from toolchain.precision import INT8, TITLES
 from toolchain.report.network import QuantizedTensor
-from toolchain.targets import CACHE, Target
-from toolchain.tune.values import from_plain
+from toolchain.targets import ARCHITECTURES, Target, architecture
+from toolchain.tune.values import from_plain, parse_json
 
 FORMAT = "clipfree-bundle"
 FORMAT_VERSION = 2
+_LARGEST_SCALE, _LARGEST_COUNT = 64, 2**48
 
 
 @dataclass(frozen=True)
@@ -161,112 +162,75 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     Raises:
         BundleError: damaged, not a bundle's manifest, or of another format version.
     """
+    hint = "deploy the model again"
     try:
-        table = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(
-            f"{where} is damaged: its manifest.json is not JSON", hint="deploy the model again"
-        ) from error
+        table = parse_json(data)
+    except ValueError as error:
+        raise BundleError(f"{where} is damaged: its manifest.json {error}", hint=hint) from error
     if not isinstance(table, dict) or table.get("format") != FORMAT:
         raise BundleError(f"{where} is not a clipfree bundle: its manifest.json is of another program")
     version = table.get("format_version")
-    if not isinstance(version, int) or version != FORMAT_VERSION:
-        age = "newer" if isinstance(version, int) and version > FORMAT_VERSION else "older"
-        hint = "update clipfree" if age == "newer" else "deploy the model again"
-        raise BundleError(f"{where} has format {version}, {age} than format {FORMAT_VERSION} read here", hint=hint)
+    if type(version) is not int or version != FORMAT_VERSION:
+        if type(version) is not int:
+            raise BundleError(f"{where} is damaged: its manifest.json tells no format", hint=hint)
+        age = "newer" if version > FORMAT_VERSION else "older"
+        raise BundleError(f"{where} has format {version}, {age} than format {FORMAT_VERSION} read here",
+                          hint="update clipfree" if age == "newer" else hint)  # fmt: skip
     checksum = table.pop("checksum", None)
     if checksum != _checksum(table):
-        raise BundleError(f"{where} is damaged: its manifest.json was changed", hint="deploy the model again")
+        raise BundleError(f"{where} is damaged: its manifest.json was changed", hint=hint)
+    del table["format"], table["format_version"]
     try:
-        return _manifest(table)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{where} is damaged: its manifest.json lacks or garbles {error}") from error
+        return _checked(from_plain(Manifest, table))
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"{where} is damaged: its manifest.json lacks or garbles a part: {error}",
+                          hint=hint) from error  # fmt: skip
 
 
-def _manifest(table: dict[str, Any]) -> Manifest:
-    target, coverage, tuned = table["target"], table["coverage"], table["tuned"]
-    low, high = (_number(value) for value in table["value_range"])
-    manifest = Manifest(
-        name=_text(table["name"]),
-        versions=Versions(*(_text(table["versions"][key]) for key in ("clipfree", "tvm", "tvm_ffi"))),
-        target=Target(
-            name=_text(target["name"]), description=_text(target["description"]), triple=_text(target["triple"]),
-            cpu=_text(target["cpu"]), attributes=_all(_text, target["attributes"]),
-            instruction_set=_text(target["instruction_set"]), requires=_all(_text, target["requires"]),
-            cores=_count(target["cores"]), cache=_count(target.get("cache", CACHE)),
-            gpu=None if target.get("gpu") is None else from_plain(Gpu, target["gpu"]),
-        ),
-        library=_text(table["library"]),
-        entry=_text(table["entry"]),
-        channels=_count(table["channels"]),
-        scale=_count(table["scale"]),
-        value_range=(low, high),
-        halo=_count(table["halo"], least=0),
-        macs_per_pixel=_number(table["macs_per_pixel"]),
-        workspace_per_pixel=_number(table["workspace_per_pixel"]),
-        line_buffers=_count(table["line_buffers"], least=0),
-        precision=_precision(table["precision"]),
-        coverage=IntegerCoverage(
-            _count(coverage["convolutions"], least=0), _count(coverage["integer_convolutions"], least=0),
-            _number(coverage["macs"]), _number(coverage["integer_macs"]),
-            _all(_text, coverage["float_operators"]),
-        ),
-        tuned=TunedCoverage(
-            _count(tuned["kernels"], least=0), _count(tuned["tuned_kernels"], least=0),
-            _number(tuned["macs"]), _number(tuned["tuned_macs"]), _count(tuned.get("estimated_kernels", 0), least=0),
-        ),
-        kernels=_all(_text, table["kernels"]),
-        tensors=_all(lambda t: QuantizedTensor(_text(t["name"]), _count(t["channels"], least=0), _number(t["scale"]),
-                                               _count(t["zero_point"], least=0), _count(t.get("bits", 8))),
-                     table["tensors"]),
-        files={_file_name(name): FileRecord(_count(record["size"], least=0), _text(record["sha256"]))
-               for name, record in table["files"].items()},
-    )  # fmt: skip
-    if manifest.library not in manifest.files or manifest.channels not in (1, 3):
-        raise ValueError("library or channels")
+def _checked(manifest: Manifest) -> Manifest:
+    """A manifest whose fields have the right types, and can be true.
+
+    Raises:
+        ValueError: they cannot.
+        BundleError: it names files outside of the bundle.
+    """
+    coverage, tuned, (low, high) = manifest.coverage, manifest.tuned, manifest.value_range
+    for name in manifest.files:
+        _check_file_name(name)
+    _demand(manifest.library in manifest.files, f"it holds no {manifest.library!r:.80}")
+    _demand(manifest.precision in TITLES, f"there is no precision {manifest.precision!r:.80}")
+    _demand(manifest.channels in (1, 3), f"pixels cannot have {manifest.channels} channels")
+    _demand(0 < manifest.scale <= _LARGEST_SCALE, f"a picture is not enlarged {manifest.scale} times")
+    _demand(low < high, f"pixels cannot lie between {low} and {high}")
+    _demand(architecture(manifest.target.triple) in ARCHITECTURES, f"{manifest.target.triple!r:.80} is not known")
+    _demand(min(manifest.target.cores, manifest.target.cache) > 0, "a target has cores and caches")
+    _demand(all(bits in (8, 16) and scale > 0 for _, _, scale, _, bits in map(dataclasses.astuple, manifest.tensors)),
+            "a tensor has 8 or 16 bits and a scale above 0")  # fmt: skip
+    counts = (manifest.target.cores, manifest.target.cache, manifest.halo, manifest.line_buffers,
+              coverage.convolutions, coverage.integer_convolutions, tuned.kernels, tuned.tuned_kernels,
+              tuned.estimated_kernels, *(record.size for record in manifest.files.values()),
+              *(count for tensor in manifest.tensors for count in (tensor.channels, tensor.zero_point)))  # fmt: skip
+    _demand(all(0 <= count < _LARGEST_COUNT for count in counts), "a count is negative or too large")
+    amounts = (low, high, manifest.macs_per_pixel, manifest.workspace_per_pixel, coverage.macs, coverage.integer_macs,
+               tuned.macs, tuned.tuned_macs, *(tensor.scale for tensor in manifest.tensors))  # fmt: skip
+    _demand(all(math.isfinite(amount) for amount in amounts), "a number is not finite")
     return manifest
 
 
-def _file_name(name: str) -> str:
-    """A name that stays inside the bundle.
+def _demand(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
+def _check_file_name(name: str) -> None:
+    """Demand a name that stays inside the bundle.
 
     Raises:
         BundleError: it is absolute, climbs out, or is not in its shortest form.
     """
-    parts = _text(name).split("/")
+    parts = name.split("/")
     if "\\" in name or "\0" in name or ":" in name or any(part in ("", ".", "..") for part in parts):
-        raise BundleError(f"the bundle names a file outside of itself: {name!r}", hint="do not use it")
-    return name
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"a text (found {value!r})")
-    return value
-
-
-def _precision(value: Any) -> str:
-    if value not in TITLES:
-        raise ValueError(f"a precision (found {value!r})")
-    return str(value)
-
-
-def _number(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError(f"a number (found {value!r})")
-    return float(value)
-
-
-def _count(value: Any, *, least: int = 1) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"a count (found {value!r})")
-    return value
-
-
-def _all(read: Callable[[Any], Any], values: Any) -> tuple[Any, ...]:
-    if not isinstance(values, list):
-        raise TypeError(f"a list (found {values!r})")
-    return tuple(read(value) for value in values)
+        raise BundleError(f"the bundle names a file outside of itself: {name!r:.80}", hint="do not use it")
 
 
 def _checksum(table: Mapping[str, Any]) -> str:

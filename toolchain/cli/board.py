@@ -73,6 +73,9 @@ def serve(
     key: Annotated[str | None, typer.Option("--key", help="Name for the tracker.")] = None,
     address: Annotated[str | None, typer.Option("--address", help="What the tracker tells clients.")] = None,
     folder: Annotated[Path, typer.Option("--folder", help="For uploads.")] = Path("/tmp"),
+    memory: Annotated[
+        int | None, typer.Option("--memory", min=0, help="MB that a session may use; 0: no limit.")
+    ] = None,
 ) -> None:
     """Let this machine be a board, until interrupted."""
     from toolchain.board.pack import SERVER, cached_pack
@@ -85,6 +88,7 @@ def serve(
     if tracker is not None and key is not None:
         words += ["--tracker", str(parse_address(tracker, "--tracker", TRACKER_PORT)), "--key", key]
     words += ["--address", address] if address else []
+    words += ["--memory", str(memory)] if memory is not None else []
     server = cached_pack() / SERVER
     os.execve(server, [str(server), *words], {**os.environ, **drivers_of_pip()})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from toolchain.errors import BundleError
 from toolchain.opencl.device import find_device
 from toolchain.opencl.plan import Plan, parse_plan
@@ -27,7 +29,7 @@ def load_runner(plan: Path, device: str) -> OpenClRunner:
                    for launch in read.launches}
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"{plan.parent} lacks a part: {error}", hint="deploy the model again") from error
-    if any(c.offset + 4 * c.count > len(constants) for c in read.constants):
+    if any(c.offset + np.dtype(c.dtype).itemsize * c.count > len(constants) for c in read.constants):
         raise BundleError(f"{plan.with_name(CONSTANTS)} is too short", hint="deploy the model again")
     return OpenClRunner(read, sources, constants, found)
 

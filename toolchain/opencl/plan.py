@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,12 +18,14 @@ import numpy.typing as npt
 
 from toolchain.errors import BundleError
 from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.tune.values import from_plain, parse_json
 
 FORMAT = "clipfree-opencl-plan"
 VERSION = 2
 PICTURE, RESULT = "picture", "result"
 SCALARS = ("height", "pitch", "width")
 """Kernel arguments that are int32 numbers: pixels of what it reads, and as ``pitch`` the elements of a buffer's row."""
+_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)  # of a kernel, and of its file
 _DTYPES = ("uint32", "int32", "float32", "float16")
 
 
@@ -156,26 +159,37 @@ def parse_plan(text: str | bytes, where: str) -> Plan:
         BundleError: it is damaged, or of another version.
     """
     try:
-        table = json.loads(text)
-        if table["format"] != FORMAT or table["format_version"] != VERSION or table["side"] != SIDE:
+        table = parse_json(text)
+        if not isinstance(table, dict):
+            raise TypeError("it is no table")
+        marks = {key: table.pop(key, None) for key in ("format", "format_version", "side")}
+        if marks != {"format": FORMAT, "format_version": VERSION, "side": SIDE}:
             raise BundleError(f"{where} is of another version", hint="deploy the model again")
-        plan = Plan(
-            _count(table["channels"]), _count(table["scale"]), _count(table["margin"], 0), _count(table["columns"]),
-            tuple(Buffer(str(b["name"]), str(b["dtype"]), _count(b["blocks"]), _count(b["zero_point"], 0),
-                         _count(b["scale"]))
-                  for b in table["buffers"]),
-            tuple(Constant(str(c["name"]), str(c["dtype"]), _count(c["count"]), _count(c["offset"], 0))
-                  for c in table["constants"]),
-            tuple(_launch(launch) for launch in table["launches"]),
-        )  # fmt: skip
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise BundleError(f"{where} is damaged: it lacks or garbles {error}", hint="deploy the model again") from error
+        plan = from_plain(Plan, table)
+    except (ValueError, TypeError) as error:
+        raise BundleError(f"{where} is damaged: it lacks or garbles a part: {error}",
+                          hint="deploy the model again") from error  # fmt: skip
     known = {PICTURE, RESULT, *SCALARS, *(b.name for b in plan.buffers), *(c.name for c in plan.constants)}
     unknown = [a for launch in plan.launches for a in launch.arguments if a not in known]
     kinds = {constant.dtype for constant in plan.constants} | {buffer.dtype for buffer in plan.buffers}
-    if unknown or kinds - set(_DTYPES):
+    if unknown or kinds - set(_DTYPES) or not all(_NAME.fullmatch(launch.kernel) for launch in plan.launches):
         raise BundleError(f"{where} is damaged: it names what is not there", hint="deploy the model again")
+    if not plan.launches or not all(0 < count < 2**31 for count in _counts(plan)):
+        raise BundleError(f"{where} is damaged: a number of it cannot be true", hint="deploy the model again")
     return plan
+
+
+def _counts(plan: Plan) -> Iterator[int]:
+    """Every number of a plan that must be positive, or one more than it where it may be 0."""
+    yield from (plan.channels, plan.scale, plan.margin + 1, plan.columns)
+    for buffer in plan.buffers:
+        yield from (buffer.blocks, buffer.scale, buffer.zero_point + 1, 256 - buffer.zero_point)
+    for constant in plan.constants:
+        yield from (constant.count, constant.offset + 1)
+    for launch in plan.launches:
+        yield from (launch.scale, *launch.group)
+        for extent in launch.work:
+            yield from (extent.per, extent.times)
 
 
 def lay_out(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[tuple[Constant, ...], bytes]:
@@ -186,22 +200,3 @@ def lay_out(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[tuple[Constant, ...
         constants.append(Constant(name, str(array.dtype), array.size, len(data)))
         data += np.ascontiguousarray(array).tobytes()
     return tuple(constants), bytes(data)
-
-
-def _launch(table: Any) -> Launch:
-    x, y, z = (Extent(_size(e["size"]), _count(e["per"]), _count(e["times"])) for e in table["work"])
-    a, b, c = (_count(size) for size in table["group"])
-    return Launch(str(table["kernel"]), tuple(str(a) for a in table["arguments"]), (x, y, z), (a, b, c),
-                  _count(table["scale"]))
-
-
-def _size(value: Any) -> Any:
-    if value not in ("width", "height", "one"):
-        raise ValueError(f"a size (found {value!r})")
-    return value
-
-
-def _count(value: Any, least: int = 1) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"a count (found {value!r})")
-    return value

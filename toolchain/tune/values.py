@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Read JSON of which every number is finite and every integer fits into 64 bits, as all that is written here does.
+
+    Raises:
+        ValueError: it is no JSON or holds something else; the message goes on where "it" would stand.
+    """
+    try:
+        return json.loads(text, parse_int=_integer, parse_float=_real, parse_constant=_no_number)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError("is not JSON") from error
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**64:
+        raise ValueError(f"holds the number {digits[:24]}{'...' * (len(digits) > 24)}, which no integer here can hold")
+    return int(digits)
+
+
+def _real(digits: str) -> float:
+    value = float(digits)
+    return value if math.isfinite(value) else _no_number(digits)
+
+
+def _no_number(digits: str) -> NoReturn:
+    raise ValueError(f"holds {digits[:24]}, which is no finite number")
 
 
 def to_plain(value: Any) -> Any:
@@ -31,7 +59,7 @@ def from_plain(cls: type[T], table: Any) -> T:
         TypeError, ValueError: a field is unknown, is missing, or is not what the class says.
     """
     if not isinstance(table, Mapping):
-        raise TypeError(f"{cls.__name__} must be a table, not {table!r}")
+        raise TypeError(f"{cls.__name__} must be a table, not {table!r:.80}")
     hints = typing.get_type_hints(cls)
     unknown = sorted(set(table) - set(hints))
     if unknown:
@@ -52,20 +80,31 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return _value(next((option for option in options[1:] if _has_fields(option, value)), options[0]), value, where)
     if origin is typing.Literal:
         if value not in arguments:
-            raise ValueError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {value!r}")
+            raise ValueError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {value!r:.80}")
         return value
     if origin is tuple and isinstance(value, list):
-        if arguments[-1] is Ellipsis:
+        if arguments and arguments[-1] is Ellipsis:
             return tuple(_value(arguments[0], item, where) for item in value)
         if len(arguments) == len(value):
             return tuple(_value(item_hint, item, where) for item_hint, item in zip(arguments, value, strict=True))
+    if origin is Mapping and isinstance(value, Mapping):
+        return {_value(arguments[0], key, where): _value(arguments[1], item, where) for key, item in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_plain(hint, value)
-    if hint is float and (value in ("inf", "-inf") or (type(value) in (int, float) and math.isfinite(value))):
+    if hint is float and (value in ("inf", "-inf") or _is_finite(value)):
         return float(value)
-    if hint in (int, bool, str) and type(value) is hint:
+    if hint is str and isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value):
+        return value  # half a pair of UTF-16 can be neither printed nor the name of a file
+    if hint in (int, bool) and type(value) is hint:
         return value
-    raise ValueError(f"{where} cannot be {value!r}")
+    raise ValueError(f"{where} cannot be {value!r:.80}")
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _has_fields(cls: Any, table: Any) -> bool:

@@ -37,6 +37,15 @@ inline std::string cpuinfo() {
   return text;
 }
 
+// Bytes that a session may use where nothing else was said: the board must stay alive.
+inline int64_t fair_share() {
+  constexpr int64_t kMost = int64_t{4096} * 1000000;
+  std::ifstream file("/proc/meminfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.rfind("MemAvailable:", 0) == 0) return std::min<int64_t>(kMost, atoll(line.c_str() + 13) * 1024 / 4 * 3);
+  return kMost;
+}
+
 // The cores that the server was given when it started; sessions choose among them.
 inline const std::vector<int>& cores() {
   static const std::vector<int> numbers = [] {

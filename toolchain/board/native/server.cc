@@ -5,33 +5,40 @@
 // password, and therefore only this machine is listened to unless another address is given.
 #include <poll.h>
 
+#include <charconv>
 #include <cstdlib>
+#include <list>
 #include <memory>
 #include <optional>
 #include <random>
 #include <vector>
 
+#include "greeting.h"
 #include "session.h"
 
 namespace {
 
-// TVM's: the first word of a session, and of a talk with the tracker; answers to a session; requests to the tracker.
-constexpr int kSession = 0xFF271, kBusy = kSession + 1, kMismatch = kSession + 2, kTracker = 0x2F271;
+// TVM's: answers to a session's first word; the first word of a talk with the tracker, and requests to it.
+constexpr int kWelcome = Greeting::kFirst, kBusy = kWelcome + 1, kMismatch = kWelcome + 2, kTracker = 0x2F271;
 constexpr int64_t kPut = 3, kUpdateInfo = 5, kPendingKeys = 7;
 
-constexpr int kPatience = 5;  // seconds for an answer of the tracker, or for the first words of a client
+constexpr int64_t kLastPort = 65535;
+constexpr int kPatience = 5;        // seconds for an answer of the tracker, or for the greeting of a client
+constexpr size_t kMostGuests = 64;  // clients that are greeting at a time; one more, and the first has to go
 constexpr char kUsage[] =
     "usage: clipfree-board [--listen ADDRESS] [--port PORT] [--tracker HOST:PORT --key NAME [--address ADDRESS]]\n"
-    "                      [--folder FOLDER]\n"
+    "                      [--folder FOLDER] [--memory MB]\n"
     "  --listen   address to listen on (127.0.0.1: this machine only)\n"
     "  --port     0 lets the system choose (9090)\n"
     "  --tracker  where to register, under the name of --key\n"
     "  --address  what the tracker tells clients, if it is not where it sees this machine\n"
-    "  --folder   for uploads (/tmp); emptied after each session\n";
+    "  --folder   for uploads (/tmp); emptied after each session\n"
+    "  --memory   that a session may use at most (3/4 of what is free when it begins, at most 4096); 0: no limit\n";
 
 struct Options {
   std::string listen = "127.0.0.1", tracker, key, address, folder = "/tmp";
   int port = 9090, tracker_port = 0;
+  std::optional<int64_t> memory;  // bytes
 };
 
 volatile sig_atomic_t stopped = 0;
@@ -49,40 +56,57 @@ class Server {
     while (!stopped) {
       if (!options_.tracker.empty()) keep_registered();
       std::vector<pollfd> events{{listener_.fd(), POLLIN, 0}};
+      for (const Greeting& guest : guests_) events.push_back({guest.fd(), POLLIN, 0});
       if (session_) events.push_back({session_->fd(), POLLRDHUP, 0});
-      if (poll(events.data(), events.size(), session_ ? 100 : 1000) < 0) continue;  // a signal
-      if (events[0].revents) greet();
-      if (session_ && session_->ended(events.size() > 1 && events[1].revents)) finish();
+      if (poll(events.data(), events.size(), session_ || !guests_.empty() ? 100 : 1000) < 0) continue;  // a signal
+      const bool gone = session_ && events.back().revents;
+      guests_.remove_if([this](Greeting& guest) { return !stays(guest); });
+      if (events[0].revents) accept();
+      if (session_ && session_->ended(gone)) finish();
     }
   }
 
  private:
-  void greet() try {
+  void accept() {
     Socket client = listener_.accept();
     if (!client) return;
-    client.limit(kPatience);
-    if (client.number() != kSession) return;
-    std::istringstream words(client.text());
+    if (guests_.size() == kMostGuests) guests_.pop_front();
+    guests_.emplace_back(std::move(client), kPatience);
+  }
+
+  // Listen to what a client has to say; whether it has more to say.
+  bool stays(Greeting& guest) try {
+    if (!guest.whole()) return !guest.late();
+    answer(guest);
+    return false;
+  } catch (const HungUp&) {  // it only looked whether somebody is here
+    return false;
+  } catch (const std::exception& error) {
+    fprintf(stderr, "clipfree-board: a client: %s\n", error.what());
+    return false;
+  }
+
+  void answer(Greeting& guest) {
+    std::istringstream words(guest.text());
     std::string name, word;
     words >> name;
     double seconds = 0;
     while (words >> word)
       if (word.rfind("-timeout=", 0) == 0) seconds = atof(word.c_str() + 9);
+    Socket& client = guest.client();
     if (session_) return client.send(kBusy);
     const bool wanted = options_.tracker.empty() ? name == "client:" || name == "client:" + options_.key
                                                  : name == "client:" + match_;
     if (!wanted) return client.send(kMismatch);
-    client.send(kSession);
+    client.send(kWelcome);
     client.send("server:" + options_.key);
-    client.limit(0);
     client.keep_alive();
-    session_ = std::make_unique<Session>(std::move(client), options_.folder, previous_, seconds, [this] {
+    const Limits limits{seconds, options_.memory.value_or(fair_share())};
+    session_ = std::make_unique<Session>(std::move(client), options_.folder, previous_, limits, [this] {
       listener_.close();
       tracker_.close();
+      guests_.clear();
     });
-  } catch (const HungUp&) {  // it only looked whether somebody is here
-  } catch (const std::exception& error) {
-    fprintf(stderr, "clipfree-board: a client: %s\n", error.what());
   }
 
   void finish() {
@@ -98,9 +122,9 @@ class Server {
     const auto now = Clock::now();
     if (!tracker_) {
       if (now < retry_) return;
-      retry_ = now + std::chrono::seconds(2);
       tracker_ = Socket::connect(options_.tracker, options_.tracker_port, kPatience);
       tracker_.keep_alive();
+      tracker_.limit(kPatience);
       tracker_.send(kTracker);
       if (tracker_.number() != kTracker) throw std::runtime_error("it is no tracker");
       told_busy_.reset();
@@ -118,6 +142,7 @@ class Server {
   } catch (const std::exception& error) {
     if (!std::exchange(silent_, true)) fprintf(stderr, "clipfree-board: tracker: %s; trying again\n", error.what());
     tracker_.close();
+    retry_ = Clock::now() + std::chrono::seconds(2);
   }
 
   void offer() {
@@ -137,6 +162,7 @@ class Server {
   }
 
   std::string ask(const ffi::json::Array& request) {
+    tracker_.limit(kPatience);
     tracker_.send(std::string(ffi::json::Stringify(request)));
     return tracker_.text();
   }
@@ -146,6 +172,7 @@ class Server {
   const Options options_;
   Socket listener_, tracker_;
   const int port_;
+  std::list<Greeting> guests_;  // the first came first
   std::unique_ptr<Session> session_;
   std::string previous_, match_;
   Clock::time_point retry_{}, look_{};  // when to call the tracker again; look_ at the beginning of time: offer at once
@@ -154,18 +181,26 @@ class Server {
   bool silent_ = false;
 };
 
+bool parse(const std::string& text, int64_t most, int64_t* number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
+  return error == std::errc() && end == text.data() + text.size() && *number >= 0 && *number <= most;
+}
+
 bool parse(const std::vector<std::string>& words, Options* options) {
   if (words.size() % 2) return false;
   for (size_t at = 0; at < words.size(); at += 2) {
     const std::string &name = words[at], &value = words[at + 1];
+    int64_t number = 0;
     if (name == "--listen") options->listen = value;
-    else if (name == "--port") options->port = atoi(value.c_str());
+    else if (name == "--port" && parse(value, kLastPort, &number)) options->port = static_cast<int>(number);
     else if (name == "--key") options->key = value;
     else if (name == "--address") options->address = value;
     else if (name == "--folder") options->folder = value;
-    else if (name == "--tracker" && value.find(':') != std::string::npos) {
-      options->tracker = value.substr(0, value.rfind(':'));
-      options->tracker_port = atoi(value.c_str() + value.rfind(':') + 1);
+    else if (name == "--memory" && parse(value, int64_t{1} << 40, &number)) options->memory = number * 1000000;
+    else if (const size_t colon = value.rfind(':'); name == "--tracker" && colon != std::string::npos &&
+             parse(value.substr(colon + 1), kLastPort, &number)) {
+      options->tracker = value.substr(0, colon);
+      options->tracker_port = static_cast<int>(number);
     } else return false;
   }
   return options->tracker.empty() || !options->key.empty();

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <tvm/ffi/container/array.h>
 #include <tvm/ffi/extra/module.h>
@@ -20,8 +21,6 @@
 
 #include "device.h"
 #include "wire.h"
-
-using Clock = std::chrono::steady_clock;
 
 // Times every call of a TVM virtual machine, by the name of the called function.
 class Stopwatch {
@@ -92,14 +91,22 @@ inline void register_functions(const std::string& folder, const std::string& pre
   provide("clipfree.board.laps", []() { return stopwatch.laps(); });
 }
 
+// What a session may use; 0: as much as there is.
+struct Limits {
+  double seconds;
+  int64_t memory;  // bytes that the process may write to: a client only has to claim a large packet to fill them
+};
+
 class Session {
  public:
-  // `close_others` runs in the new process, which must not keep the server's sockets open. `seconds`: 0 for no end.
+  // `close_others` runs in the new process, which must not keep the server's sockets open.
   template <typename Close>
-  Session(Socket client, const std::string& root, const std::string& previous, double seconds, Close close_others)
-      : client_(std::move(client)), folder_(root + "/clipfree-XXXXXX"), end_(Clock::time_point::max()) {
+  Session(Socket client, const std::string& root, const std::string& previous, Limits limits, Close close_others)
+      : client_(std::move(client)), folder_(root + "/clipfree-XXXXXX"), limits_(limits), end_(Clock::time_point::max()) {
+    constexpr double kYear = 365 * 86400;
     if (!mkdtemp(folder_.data())) throw failed(folder_);
-    if (seconds > 0) end_ = Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(1000 * seconds));
+    if (limits.seconds > 0 && limits.seconds < kYear)
+      end_ = Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(1000 * limits.seconds));
     process_ = fork();
     if (process_ < 0) throw failed("fork");
     if (process_ == 0) {
@@ -107,6 +114,8 @@ class Session {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       for (int number : {SIGINT, SIGTERM}) signal(number, SIG_DFL);
       close_others();
+      const rlimit most{static_cast<rlim_t>(limits.memory), static_cast<rlim_t>(limits.memory)};
+      if (limits.memory > 0) setrlimit(RLIMIT_DATA, &most);
       serve(previous);
     }
     setpgid(process_, process_);
@@ -129,12 +138,13 @@ class Session {
     const bool late = Clock::now() > end_;
     if (late) kill(-process_, SIGKILL);
     int status = 0;
-    if (waitpid(process_, &status, late ? 0 : WNOHANG) != process_) return false;
+    if (waitpid(process_, &status, WNOHANG) != process_) return false;
     process_ = -1;
-    how_ = late                  ? "did not end in time"
-           : WIFSIGNALED(status) ? strsignal(WTERMSIG(status))
-           : status != 0         ? "exit code " + std::to_string(WEXITSTATUS(status))
-                                 : "";
+    how_ = late                                 ? "did not end in time"
+           : WIFSIGNALED(status)                ? strsignal(WTERMSIG(status))
+           : WEXITSTATUS(status) == kOutOfMemory ? "more than " + std::to_string(limits_.memory / 1000000) + " MB of memory"
+           : status != 0                        ? "exit code " + std::to_string(WEXITSTATUS(status))
+                                                : "";
     return true;
   }
 
@@ -148,13 +158,16 @@ class Session {
       ffi::Function::GetGlobalRequired("rpc.ServerLoop")(static_cast<int64_t>(client_.fd()));
     } catch (const std::exception& error) {
       fprintf(stderr, "session: %s\n", error.what());
-      _exit(1);
+      _exit(strstr(error.what(), "bad_alloc") ? kOutOfMemory : 1);
     }
     _exit(0);
   }
 
+  static constexpr int kOutOfMemory = 77;  // exit code
+
   Socket client_;
   std::string folder_, how_;
+  const Limits limits_;
   Clock::time_point end_;
   pid_t process_;
 };

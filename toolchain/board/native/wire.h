@@ -4,10 +4,13 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <stdexcept>
@@ -18,6 +21,8 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are sent as the
 
 inline std::runtime_error failed(const std::string& what) { return std::runtime_error(what + ": " + strerror(errno)); }
 
+using Clock = std::chrono::steady_clock;
+
 struct HungUp : std::runtime_error {
   HungUp() : std::runtime_error("the other side hung up") {}
 };
@@ -25,9 +30,10 @@ struct HungUp : std::runtime_error {
 class Socket {
  public:
   explicit Socket(int fd = -1) : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)), end_(other.end_) {}
   Socket& operator=(Socket&& other) noexcept {
     std::swap(fd_, other.fd_);
+    std::swap(end_, other.end_);
     return *this;
   }
   ~Socket() { close(); }
@@ -38,12 +44,8 @@ class Socket {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }
 
-  // Reading, writing and connecting fail after so many seconds; 0: never.
-  void limit(int seconds) {
-    timeval time{seconds, 0};
-    setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
-    setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
-  }
+  // Whatever is sent and received from now on has so many seconds together, however small the pieces it comes in.
+  void limit(int seconds) { end_ = Clock::now() + std::chrono::seconds(seconds); }
 
   // A peer that has lost its power or its network is given up after half a minute.
   void keep_alive() {
@@ -57,7 +59,9 @@ class Socket {
 
   void send(const void* data, size_t size) {
     for (const char* place = static_cast<const char*>(data); size > 0;) {
-      ssize_t sent = ::send(fd_, place, size, MSG_NOSIGNAL);
+      wait(POLLOUT);
+      ssize_t sent = ::send(fd_, place, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent < 0 && again()) continue;
       if (sent <= 0) throw failed("cannot send");
       place += sent;
       size -= sent;
@@ -69,11 +73,18 @@ class Socket {
     send(text.data(), text.size());
   }
 
+  // Take what has come already, at most `size` bytes; returns how many, 0 if nothing has.
+  size_t take(void* data, size_t size) {
+    const ssize_t got = ::recv(fd_, data, size, MSG_DONTWAIT);
+    if (got < 0 && again()) return 0;
+    if (got < 0) throw failed("cannot receive");
+    if (got == 0) throw HungUp();
+    return got;
+  }
   void receive(void* data, size_t size) {
     for (char* place = static_cast<char*>(data); size > 0;) {
-      ssize_t got = ::recv(fd_, place, size, 0);
-      if (got < 0) throw failed("cannot receive");
-      if (got == 0) throw HungUp();
+      wait(POLLIN);
+      const size_t got = take(place, size);
       place += got;
       size -= got;
     }
@@ -93,7 +104,8 @@ class Socket {
 
   static Socket connect(const std::string& host, int port, int seconds) {
     return open(host, port, 0, [&](Socket& socket, const addrinfo& place) {
-      socket.limit(seconds);
+      const timeval time{seconds, 0};
+      setsockopt(socket.fd_, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
       return ::connect(socket.fd_, place.ai_addr, place.ai_addrlen) == 0;
     });
   }
@@ -101,7 +113,7 @@ class Socket {
   static Socket listen(const std::string& host, int port) {
     return open(host, port, AI_PASSIVE, [](Socket& socket, const addrinfo& place) {
       socket.set(SOL_SOCKET, SO_REUSEADDR, 1);
-      return bind(socket.fd_, place.ai_addr, place.ai_addrlen) == 0 && ::listen(socket.fd_, 8) == 0;
+      return bind(socket.fd_, place.ai_addr, place.ai_addrlen) == 0 && ::listen(socket.fd_, SOMAXCONN) == 0;
     });
   }
 
@@ -137,7 +149,22 @@ class Socket {
     return socket;
   }
 
+  static bool again() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+
+  // Until the socket is ready, at most until the limit.
+  void wait(short what) {
+    pollfd event{fd_, what, 0};
+    for (;;) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(end_ - Clock::now()).count();
+      if (left <= 0) throw std::runtime_error("it takes too long");
+      const int ready = poll(&event, 1, static_cast<int>(std::min<int64_t>(left, 60000)));
+      if (ready > 0) return;
+      if (ready < 0 && errno != EINTR) throw failed("cannot wait");
+    }
+  }
+
   void set(int level, int option, int value) { setsockopt(fd_, level, option, &value, sizeof value); }
 
   int fd_;
+  Clock::time_point end_ = Clock::time_point::max();
 };
