@@ -10,7 +10,7 @@ import onnx
 from PIL import Image
 
 from tests import sr_models
-from tests.campaigns.campaign import Campaign, Outcome
+from tests.campaigns.campaign import Campaign, Fault, Outcome
 from tests.campaigns.command import clipfree, judge
 from tests.campaigns.damage import change, spoil
 from tests.conftest import photograph
@@ -30,7 +30,7 @@ def trial(seed: int, folder: Path) -> Outcome:
     path.parent.mkdir(parents=True)
     said = _damage(lines, rng)
     path.write_bytes(b"".join(lines))
-    outcomes = [judge(clipfree("logs", "show", path)), judge(clipfree("logs", "merge", path, "-o", folder / "merged"))]
+    outcomes = [judge(clipfree("logs", "show", path)), _merged(path, folder / "around" / "around")]
     # This one answers damage in its own way: a line for each log.
     checked = clipfree("logs", "check", path)
     if checked.code not in (0, 10):
@@ -39,6 +39,15 @@ def trial(seed: int, folder: Path) -> Outcome:
         outcomes.append(_deployed(path.parent.parent, target.name, folder))
     worst = next((outcome for outcome in outcomes if outcome.verdict == "refused"), outcomes[0])
     return Outcome(worst.verdict, f"{said}: {worst.note}", worst.details)
+
+
+def _merged(path: Path, around: Path) -> Outcome:
+    """Merged into a folder of ``around``; names in the log do not lead out of it."""
+    outcome = judge(clipfree("logs", "merge", path, "-o", around / "merged"))
+    written = {entry.relative_to(around.parent).parts[:2] for entry in around.parent.rglob("*")}
+    if not written <= {("around",), ("around", "merged")}:
+        raise Fault(f"written outside of the folder that was named: {sorted(written)}")
+    return outcome
 
 
 def _damage(lines: list[bytes], rng: np.random.Generator) -> str:

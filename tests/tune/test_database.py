@@ -44,6 +44,15 @@ def test_what_is_appended_is_read(tmp_path: Path):
     assert read_log(path).records == RECORDS * 2
 
 
+@pytest.mark.parametrize("field", ["target", "tvm"])
+@pytest.mark.parametrize("name", ["../../elsewhere", "/tmp/elsewhere", "..", "", "a\0b", "\ud800", "a\\b"])
+def test_names_do_not_lead_out_of_the_folder(tmp_path: Path, field: str, name: str):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(encode(dataclasses.replace(HEADER, **{field: name})))
+    with pytest.raises(TuningError, match="line 1 of the tuning log"):
+        read_log(path)
+
+
 @given(cut=st.integers(0, 10_000), junk=st.sampled_from([b"", b"\x00\x00", b"\xff{", b'{"kind":"best","task":']))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_cut_anywhere_it_goes_on(tmp_path: Path, cut: int, junk: bytes):

@@ -138,12 +138,26 @@ def decode(line: bytes) -> Header | Record:
         version = table.pop("format_version", None)
         if version != FORMAT_VERSION:
             raise ValueError(f"its format is {version}, and {FORMAT_VERSION} is read here")
-        return from_plain(Header, table)
+        header = from_plain(Header, table)
+        for name in (header.target, header.tvm):
+            _check_name(name)
+        return header
     if kind == "trial":
         return from_plain(Trial, table)
     if kind == "best":
         return from_plain(Best, table)
     raise ValueError(f"a record of the unknown kind {kind!r}")
+
+
+def _check_name(name: str) -> None:
+    """Logs lie in folders and files of these names.
+
+    Raises:
+        ValueError: it leads elsewhere, or no file can be called so.
+    """
+    if name in ("", ".", "..") or {"/", "\\", "\0"} & set(name):
+        raise ValueError(f"no file can be called {name[:80]!r}")
+    name.encode()
 
 
 def _words(value: str | tuple[str, ...]) -> str:
