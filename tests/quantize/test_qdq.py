@@ -137,6 +137,22 @@ def test_a_convolution_that_is_read_twice_is_rounded_before_the_sum() -> None:
         assert np.abs(codes.astype(int) - wanted[name]).max() <= 1, name
 
 
+def test_a_tensor_may_be_added_to_itself() -> None:
+    constants: dict[str, np.ndarray] = {}
+    nodes = [
+        conv("input", "first", 3, constants),
+        helper.make_node("Add", ["first", "first"], ["twice"]),
+        conv("twice", "output", 3, constants, 1),
+    ]
+    constants["output.weight"] /= 2
+    sr = small_model(nodes, constants)
+    q = quantize(sr, [picture(40, 40, 3)], Settings(crop=40))
+    assert [type(step).__name__ for step in parse(q.model).steps] == ["InputStep", "ConvStep", "SumStep", "ConvStep"]
+    pixels = picture(20, 22, 3, 5)
+    wanted = FloatModel(sr.model).run(to_float(pixels, sr.value_range))[0].transpose(1, 2, 0)
+    assert psnr(IntegerReference(q.model).run(pixels), np.clip(np.rint(255 * wanted), 0, 255).astype(np.uint8)) > 42
+
+
 def test_what_has_no_integer_form_stays_float_between_quantizers() -> None:
     constants: dict[str, np.ndarray] = {}
     nodes = [

@@ -172,8 +172,8 @@ class _Planner:
         reader = self.view.sole_reader(chain[-1])
         if reader is None or reader.op_type != "Add" or reader.output[0] in self.joined or self._floating(reader):
             return chain
-        other = next(name for name in reader.input if name != chain[-1])
-        if self._broadcasts(chain[-1], other):
+        other = next((name for name in reader.input if name != chain[-1]), None)
+        if other is None or self._broadcasts(chain[-1], other):
             return chain
         self.joined.add(reader.output[0])
         self.inside.add(chain[-1])
