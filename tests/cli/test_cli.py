@@ -17,6 +17,7 @@ from PIL import Image
 
 from tests import expanded
 from tests.conftest import photograph
+from tests.sr_models import Builder
 from toolchain import cli
 from toolchain.bundle import LIBRARY, open_bundle
 from toolchain.cli import main
@@ -143,6 +144,57 @@ def test_text_for_people(bundle: Path, model_file: Path, photo_folder: Path, tmp
     assert "border of 2 pixels left out" in capsys.readouterr().out
     assert main(["verify", str(bundle)]) == 0
     assert capsys.readouterr().out.startswith("equal:")
+
+
+def coarse_network() -> onnx.ModelProto:
+    """Two tensors of ranges 1000 and 1 side by side that cannot be balanced: 8 bits lose the small one."""
+    b = Builder(3)
+    sums = []
+    for gain in (1000.0, 1.0):
+        made = b.node("Relu", b.conv("input", 3, 6, identity=3, bias=0))
+        sums.append(b.clip(b.node("Mul", made, b.const(gain)), 0.0, 10 * gain))
+    small = b.node("Slice", b.node("Concat", *sums, axis=1), b.const([3], np.int64), b.const([9], np.int64),
+                   b.const([1], np.int64), b.const([1], np.int64))  # fmt: skip
+    b.depth_to_space(b.conv(small, 6, 12, identity=3, source=3, repeat=4, bias=0), 2, out="output")
+    return b.model(3, 2)
+
+
+def test_the_loss_is_said_and_recorded(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
+    assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path)]) == 0
+    captured = capsys.readouterr()
+    said = re.search(
+        r"INT8 against float: (\d+\.\d) dB over 6 crops, worst (\d+\.\d) dB \(crop of photo\d.png\)", captured.out
+    )
+    assert said
+    assert float(said[1]) >= float(said[2]) > 35
+    assert "can be seen" not in captured.err
+    assert main(["inspect", str(tmp_path / "tiny.clipfree")]) == 0
+    assert said[0] in capsys.readouterr().out
+    assert main(["inspect", str(tmp_path / "tiny.clipfree"), "--json"]) == 0
+    assert f"{document(capsys)['manifest']['loss']['psnr']:.1f}" == said[1]
+
+
+def test_a_loss_that_can_be_seen_is_warned_of_with_the_tensors_to_blame(photo_folder: Path, tmp_path: Path, capsys):
+    onnx.save(coarse_network(), tmp_path / "coarse.onnx")
+    words = ["deploy", str(tmp_path / "coarse.onnx"), "--calib", str(photo_folder), "--range", "0..1"]
+    assert main([*words, "-o", str(tmp_path), "--json"]) == 0
+    report = document(capsys)["report"]
+    loss = report["calibration"]["loss"]
+    assert loss["worst"] <= loss["psnr"] < 35
+    assert loss["crops"] == 6
+    assert loss["photograph"] in report["calibration"]["photographs"]
+    (warning,) = [warning for warning in report["warnings"] if "can be seen" in warning]
+    assert re.search(r"INT8 is no nearer to the float network than \d+\.\d dB.*most is lost in '", warning)
+    named = re.findall(r"'(\S+)' \(\d+\.\d dB if nothing else is quantized\)", warning)
+    bundle = open_bundle(tmp_path / "coarse.clipfree")
+    assert named
+    assert {tensor.name for tensor in bundle.manifest.tensors} >= {f"{name}_quantized" for name in named}
+
+
+def test_a_quantized_model_has_no_float_network_to_be_held_against(bundle: Path, tmp_path: Path, capsys):
+    assert main(["deploy", str(bundle / "model.qdq.onnx"), "-o", str(tmp_path / "again")]) == 0
+    assert "INT8 against float: not known, the model came quantized" in capsys.readouterr().out
+    assert open_bundle(tmp_path / "again" / "model.qdq.clipfree").manifest.loss is None
 
 
 def test_inspect_shows_what_was_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -14,6 +14,7 @@ from typing import Any
 from toolchain import __version__
 from toolchain.errors import BundleError
 from toolchain.precision import INT8, TITLES
+from toolchain.report.metrics import Loss
 from toolchain.report.network import QuantizedTensor
 from toolchain.targets import ARCHITECTURES, Target, architecture
 from toolchain.tune.values import from_plain, parse_json
@@ -119,6 +120,7 @@ class Manifest:
         kernels: the names of the compiled functions.
         tensors: the quantized activations.
         files: every other file, by its name with forward slashes.
+        loss: of the integer network against the float one; None where the latter is not known, or is what was built.
     """
 
     name: str
@@ -139,6 +141,7 @@ class Manifest:
     kernels: tuple[str, ...]
     tensors: tuple[QuantizedTensor, ...]
     files: Mapping[str, FileRecord]
+    loss: Loss | None = None
 
     @property
     def arithmetic(self) -> str:
@@ -206,13 +209,16 @@ def _checked(manifest: Manifest) -> Manifest:
     _demand(min(manifest.target.cores, manifest.target.cache) > 0, "a target has cores and caches")
     _demand(all(bits in (8, 16) and scale > 0 for _, _, scale, _, bits in map(dataclasses.astuple, manifest.tensors)),
             "a tensor has 8 or 16 bits and a scale above 0")  # fmt: skip
+    loss = () if manifest.loss is None else (manifest.loss,)
     counts = (manifest.target.cores, manifest.target.cache, manifest.halo, manifest.line_buffers,
               coverage.convolutions, coverage.integer_convolutions, tuned.kernels, tuned.tuned_kernels,
               tuned.estimated_kernels, *(record.size for record in manifest.files.values()),
-              *(count for tensor in manifest.tensors for count in (tensor.channels, tensor.zero_point)))  # fmt: skip
+              *(count for tensor in manifest.tensors for count in (tensor.channels, tensor.zero_point)),
+              *(found.crops for found in loss))  # fmt: skip
     _demand(all(0 <= count < _LARGEST_COUNT for count in counts), "a count is negative or too large")
     amounts = (low, high, manifest.macs_per_pixel, manifest.workspace_per_pixel, coverage.macs, coverage.integer_macs,
-               tuned.macs, tuned.tuned_macs, *(tensor.scale for tensor in manifest.tensors))  # fmt: skip
+               tuned.macs, tuned.tuned_macs, *(tensor.scale for tensor in manifest.tensors),
+               *(value for found in loss for value in (found.psnr, found.worst)))  # fmt: skip
     _demand(all(math.isfinite(amount) for amount in amounts), "a number is not finite")
     return manifest
 

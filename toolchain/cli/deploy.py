@@ -154,6 +154,8 @@ def summarize(done: Deployment, console: Console) -> None:
     timed = manifest.tuned.share == 1 and not manifest.tuned.estimated_kernels
     slow = manifest.precision == INT8 and not timed and not manifest.target.gpu
     console.say(f"  {manifest.arithmetic}{'; `clipfree tune` finds faster tiles' if slow else ''}")
+    if manifest.precision == INT8:
+        console.say(f"  {manifest.loss or 'INT8 against float: not known, the model came quantized'}")
     if done.budget:
         console.say(f"  {done.budget}")
     if done.network.wide:

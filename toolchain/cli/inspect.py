@@ -111,6 +111,8 @@ def _bundle(path: Path, console: Console) -> None:
         megabytes = manifest.line_buffers / 1e6
         console.say(f"  rows stream through all kernels: {megabytes:.1f} MB a thread at a width of 1920")
     console.say(f"  {manifest.arithmetic}")
+    if manifest.loss:
+        console.say(f"  {manifest.loss}")
     wide = describe_network(bundle.model()).describe_wide() if manifest.precision == INT8 else ""
     if wide:
         console.say(f"  {wide}")

@@ -51,6 +51,7 @@ def make_manifest(request: Request, prepared: Prepared, target: Target, compiled
         kernels=tuple(str(getattr(kernel, "name", kernel)) for kernel in compiled.kernels),
         tensors=network.tensors,
         files={},
+        loss=prepared.loss,
     )
 
 
@@ -75,6 +76,7 @@ def make_report(request: Request, prepared: Prepared, manifest: Manifest, compil
             "left_out": [asdict(skipped) for skipped in photos.skipped] if photos else [],
             "representative": prepared.representative,
             "budget": asdict(prepared.budget) if prepared.budget else None,
+            "loss": asdict(prepared.loss) if prepared.loss else None,
         },
         "precision": manifest.precision,
         "coverage": {**asdict(manifest.coverage), "share": manifest.coverage.share},

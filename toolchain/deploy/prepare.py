@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolchain import bundle as store
+from toolchain.deploy.judge import judge
 from toolchain.deploy.progress import Progress
 from toolchain.deploy.request import Request
 from toolchain.errors import CalibrationError, ModelError, TuningError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from toolchain.frontend import SRModel
     from toolchain.quantize import QuantizedModel
     from toolchain.quantize.recipe import BudgetRecipe
+    from toolchain.report.metrics import Loss
     from toolchain.stages import Compiled, Stages, Upscale
     from toolchain.targets import Target
 
@@ -38,6 +40,7 @@ class Prepared:
         changes: what normalization did.
         representative: of the calibration, as a dictionary; None without one.
         budget: how one for tensors of 16 bits was spent; None without one.
+        loss: of the integer network against the float one; None where the latter is not known, or there is none.
     """
 
     model: QuantizedModel | SRModel
@@ -49,19 +52,21 @@ class Prepared:
     changes: tuple[str, ...]
     representative: dict[str, Any] | None = None
     budget: BudgetRecipe | None = None
+    loss: Loss | None = None
 
 
 def prepare_quantized(request: Request, stages: Stages, target: Target, line: Progress) -> Prepared:
     """The integer network."""
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
     tuning = read_tuning(target, request.logs, request.size)
-    model, photos, warnings = _quantize(request, stages, line)
+    model, photos, loss, warnings = _quantize(request, stages, line)
     recipe = model.recipe
     files = {store.QDQ: model.model.SerializeToString(deterministic=True), store.RECIPE: recipe.to_json().encode()}
     compile_ = stages.compile_layers if request.layers else stages.compile
     return Prepared(model, photos, warnings, lambda: compile_(model, target, tuning),
                      lambda: stages.reference(model.model), files, recipe.changes,
-                     asdict(recipe.representative) if recipe.representative else None, recipe.budget)  # fmt: skip
+                     asdict(recipe.representative) if recipe.representative else None, recipe.budget,
+                     loss)  # fmt: skip
 
 
 def prepare_normalized(request: Request, stages: Stages, target: Target, line: Progress) -> Prepared:
@@ -103,7 +108,7 @@ def _normalize(request: Request, stages: Stages, source: onnx.ModelProto, line: 
 
 def _quantize(
     request: Request, stages: Stages, line: Progress
-) -> tuple[QuantizedModel, ImageSet | None, tuple[str, ...]]:
+) -> tuple[QuantizedModel, ImageSet | None, Loss | None, tuple[str, ...]]:
     source = _load(request, stages, line)
     if stages.is_quantized(source):
         settings = request.settings
@@ -114,15 +119,16 @@ def _quantize(
         with line.step("quantize") as note:
             model = stages.canonicalize(source)
             note("the model is quantized already: its scales are kept")
-        return model, photos, _skipped(photos)
+        return model, photos, None, _skipped(photos)
     if request.calibration is None:
         raise CalibrationError("no photographs to calibrate with", hint="name a folder of photographs with --calib")
     sr = _normalize(request, stages, source, line)
     photos = _photos(request.calibration, sr.channels, line)
     with line.step("quantize") as note:
         model = stages.quantize(sr, photos.images, request.settings)
-        note(f"{len(model.recipe.tensors)} tensors")
-    return model, photos, (*_skipped(photos), *model.recipe.warnings)
+        loss, doubts = judge(sr, model, photos, request.settings)
+        note(f"{len(model.recipe.tensors)} tensors, {loss.psnr:.1f} dB against float")
+    return model, photos, loss, (*_skipped(photos), *model.recipe.warnings, *doubts)
 
 
 def _photos(source: Path | Sequence[Path], channels: int, line: Progress) -> ImageSet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,12 @@ from PIL import Image
 
 from toolchain.errors import CalibrationError
 
+Item = TypeVar("Item")
+
 _FEW = 2
 _LEAST_CONTRAST = 8
+_TRIES = 16  # places looked at for a crop that is to lie apart from others
+_HELD_OUT = 3  # a stream of random numbers of its own
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,23 @@ class Source:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """A crop that chooses nothing and judges what was chosen: u8 (h, w, C), and its photo's place in the given list."""
+
+    pixels: NDArray[np.uint8]
+    photo: int
+
+
+@dataclass(frozen=True)
 class CropSet:
-    """Crops, u8 (h, w, C), the photos they are from, and what the user should know about them."""
+    """Crops, u8 (h, w, C), the photos they are from, and what the user should know about them.
+
+    ``held_out`` are further crops, of the same photos elsewhere; they overlap the others as little as the photos' size
+    allows, and are the same where a photo is no larger than a crop.
+    """
 
     crops: tuple[NDArray[np.uint8], ...]
+    held_out: tuple[HeldOut, ...]
     sources: tuple[Source, ...]
     warnings: tuple[str, ...]
 
@@ -56,12 +74,14 @@ def cut_crops(
         CalibrationError: no photo, wrong shape, all too small, or all of one flat colour.
     """
     kept, warnings = usable(images, channels=channels, halo=halo)
-    field = 2 * halo + 1
-    crops = [
-        crop for index in kept for crop in _cut(images[index], index, size, per_image, shrink, max(field, 16), seed)
-    ]
+    least = max(2 * halo + 1, 16)
+    crops, held_out = [], []
+    for index in kept:
+        chosen, apart = _cut(images[index], index, size, per_image, shrink, least, seed)
+        crops += chosen
+        held_out += [HeldOut(pixels, index) for pixels in apart]
     sources = tuple(_source(images[index], index) for index in kept)
-    return CropSet(tuple(crops), sources, warnings)
+    return CropSet(tuple(crops), tuple(held_out), sources, warnings)
 
 
 def usable(
@@ -106,6 +126,11 @@ def stress(crops: Sequence[NDArray[np.uint8]], seed: int) -> tuple[NDArray[np.ui
     return tuple(_stressed(crop, np.random.default_rng([seed, index, 2])) for index, crop in enumerate(crops))
 
 
+def spread(items: Sequence[Item], most: int) -> Sequence[Item]:
+    """Every item, or every second, or every third, so that there are ``most`` at most."""
+    return items[:: -(-len(items) // most)]
+
+
 def _stressed(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     mixed = crop[..., rng.permutation(crop.shape[2])].astype(np.float64)
     low, high = np.percentile(mixed, [1, 99], axis=(0, 1))
@@ -134,20 +159,37 @@ def _warnings(given: int, large: int, kept: int, field: int) -> tuple[str, ...]:
 
 def _cut(
     image: NDArray[np.uint8], index: int, size: int, per_image: int, shrink: int, least: int, seed: int
-) -> list[NDArray[np.uint8]]:
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
+    """Crops of one photo, and one held out of the shrunk photo and of the photo itself."""
     rng = np.random.default_rng([seed, index])
     height, width = image.shape[:2]
     small = image
     if shrink > 1 and min(height, width) // shrink >= least:
         small = _shrunk(image, shrink)
-    crops = []
-    for number in range(per_image):
-        given = small if number % 2 == 0 else image
-        top = int(rng.integers(0, max(1, given.shape[0] - size + 1)))
-        left = int(rng.integers(0, max(1, given.shape[1] - size + 1)))
-        crops.append(np.ascontiguousarray(given[top : top + size, left : left + size]))
-    unique = {(crop.shape, crop.tobytes()): crop for crop in crops}
-    return list(unique.values())
+    given = (small, image)
+    places = [(number % 2, *_place(given[number % 2], size, rng)) for number in range(per_image)]
+    rng = np.random.default_rng([seed, index, _HELD_OUT])
+    apart = []
+    for kind in range(2):
+        taken = np.array([place for other, *place in places if given[other] is given[kind]]).reshape(-1, 2)
+        tried = [_place(given[kind], size, rng) for _ in range(_TRIES)]
+        overlaps = [int(np.maximum(size - np.abs(taken - place), 0).prod(axis=1).sum()) for place in tried]
+        apart.append((kind, *tried[int(np.argmin(overlaps))]))
+    chosen, held_out = (
+        [np.ascontiguousarray(given[kind][top : top + size, left : left + size]) for kind, top, left in wanted]
+        for wanted in (places, apart)
+    )
+    return _unique(chosen), _unique(held_out)
+
+
+def _place(image: NDArray[np.uint8], size: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Top and left of a crop."""
+    height, width = image.shape[:2]
+    return int(rng.integers(0, max(1, height - size + 1))), int(rng.integers(0, max(1, width - size + 1)))
+
+
+def _unique(crops: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    return list({(crop.shape, crop.tobytes()): crop for crop in crops}.values())
 
 
 def _shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

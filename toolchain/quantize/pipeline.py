@@ -53,15 +53,7 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
         ModelError: the sums of a convolution that reads a tensor of 16 bits could overflow.
     """
     settings = settings or Settings()
-    crops = cut_crops(
-        images,
-        channels=sr.channels,
-        halo=sr.halo if sr.halo < UNBOUNDED_HALO else 0,
-        size=settings.crop,
-        per_image=settings.crops_per_image,
-        shrink=sr.scale,
-        seed=settings.seed,
-    )
+    crops = calibration_crops(sr, images, settings)
     tamed = _tamed(sr, crops, settings)
     varied = crops.crops + (stress(crops.crops, settings.seed) if settings.augment else ())
     changed = [image.pixels for image in tamed.images if image.kind != "natural"] if tamed else []
@@ -98,6 +90,23 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
     before, after = (output_psnr(one, crops.crops) for one in (model, wide))
     budget = BudgetRecipe(settings.budget, sum(item.macs for item in chosen), before, after, chosen)
     return replace(wide, recipe=replace(wide.recipe, budget=budget))
+
+
+def calibration_crops(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings) -> CropSet:
+    """The crops of calibration photos that ``quantize`` chooses by, and those that are held out.
+
+    Raises:
+        CalibrationError: the photos cannot be used.
+    """
+    return cut_crops(
+        images,
+        channels=sr.channels,
+        halo=sr.halo if sr.halo < UNBOUNDED_HALO else 0,
+        size=settings.crop,
+        per_image=settings.crops_per_image,
+        shrink=sr.scale,
+        seed=settings.seed,
+    )
 
 
 def _tamed(sr: SRModel, crops: CropSet, settings: Settings) -> RepresentativeSet | None:

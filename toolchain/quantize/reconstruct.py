@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from toolchain.quantize.arithmetic import CodeArray
+from toolchain.quantize.crops import spread
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.graph import Array, GraphView
 from toolchain.quantize.plan import Plan
@@ -67,7 +68,7 @@ def reconstruct(
         only_biases: leave all weights as they are.
         keep_scales: round to multiples of the scales that ``weights`` have, not of those that turn out best.
     """
-    crops = crops[:: -(-len(crops) // _PICTURES)]
+    crops = spread(crops, _PICTURES)
     program = parse(written)
     view = GraphView(sr.model)
     constants = view.constants

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.quantize.bounds import LIMIT
+from toolchain.quantize.crops import spread
 from toolchain.quantize.fidelity import OutputError, Part, list_parts
 from toolchain.quantize.fidelity.variants import balanced
 from toolchain.quantize.plan import Plan
@@ -43,7 +44,7 @@ def choose_wide(
         decided: groups of the plan whose bits the user has decided.
         pictures: u8 (h, w, C).
     """
-    error = OutputError(model, pictures[:: -(-len(pictures) // _PICTURES)])
+    error = OutputError(model, spread(pictures, _PICTURES))
     quantized, left = list(list_parts(model)), budget
     found: list[WideRecipe] = []
     costs = {part: cost for part, cost in _costs(model, plan).items() if plan.group[part.name] not in decided}
@@ -65,7 +66,7 @@ def choose_wide(
 
 def output_psnr(model: QuantizedModel, pictures: Sequence[NDArray[np.uint8]]) -> float:
     """PSNR of the quantized network's output against the float network's, in dB, on some of ``pictures``."""
-    error = OutputError(model, pictures[:: -(-len(pictures) // _PICTURES)])
+    error = OutputError(model, spread(pictures, _PICTURES))
     return _decibels(error(list_parts(model)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,35 @@ Pixels = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float64]
 
 _SIGMA, _WINDOW = 1.5, 11
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How near the pictures of a network in integers are to the float network's: no labels, no original pictures.
+
+    Attributes:
+        psnr: over all crops together, in dB, for a peak of 255.
+        worst: of the worst crop.
+        crops: how many were compared; none of them chose anything in the quantization.
+        photograph: the name of the one that the worst crop is from.
+    """
+
+    psnr: float
+    worst: float
+    crops: int
+    photograph: str
+
+    def __str__(self) -> str:
+        """For people."""
+        return (
+            f"INT8 against float: {self.psnr:.1f} dB over {self.crops} crop{'s' if self.crops > 1 else ''}, "
+            f"worst {self.worst:.1f} dB (crop of {self.photograph})"
+        )
+
+
+def decibels(error: float) -> float:
+    """The PSNR in dB that a mean squared error in grey levels is; a finite one even of an error too small to matter."""
+    return 10 * math.log10(255.0**2 / max(error, 1e-9))
 
 
 def shaved(pixels: npt.NDArray[Any], border: int) -> npt.NDArray[Any]:

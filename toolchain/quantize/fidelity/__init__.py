@@ -1,6 +1,6 @@
 """Where the quality of a quantized network is lost: per tensor, and by quantizing one thing, or all but one."""
 
-from toolchain.quantize.fidelity.blame import Blame, BlameReport, OutputError, assign_blame, count_runs
+from toolchain.quantize.fidelity.blame import Blame, BlameReport, OutputError, assign_blame, count_runs, find_culprits
 from toolchain.quantize.fidelity.tensors import TensorFidelity, compare_tensors
 from toolchain.quantize.fidelity.variants import Part, list_parts, write_variant
 
@@ -13,6 +13,7 @@ __all__ = [
     "assign_blame",
     "compare_tensors",
     "count_runs",
+    "find_culprits",
     "list_parts",
     "write_variant",
 ]

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.quantize.fidelity.variants import Part, list_parts, write_variant
-from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.fidelity.variants import Part, balanced, list_parts, write_variant
+from toolchain.quantize.loss import Comparison
 from toolchain.quantize.quantized import QuantizedModel
+
+_GUILTY, _NAMED = 0.25, 3
+"""The part of the error that makes a culprit, and how many are named."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +48,11 @@ class OutputError:
     def __init__(self, model: QuantizedModel, pictures: Sequence[NDArray[np.uint8]]) -> None:
         """Run the float network of ``model`` on ``pictures``, u8 (h, w, C); ModelError where it is not known."""
         self._model = model
-        self._feeds = [to_float(picture, model.value_range) for picture in pictures]
-        self._exact = self._outputs(())
+        self._comparison = Comparison(balanced(model), pictures)
 
     def __call__(self, quantized: Iterable[Part]) -> float:
         """The mean squared error, in grey levels, if just these parts are quantized."""
-        low, high = self._model.value_range
-        found = self._outputs(quantized)
-        total = sum(float(np.sum((one - other) ** 2)) for one, other in zip(found, self._exact, strict=True))
-        return (255 / (high - low)) ** 2 * total / sum(values.size for values in self._exact)
-
-    def _outputs(self, quantized: Iterable[Part]) -> list[NDArray[np.float64]]:
-        network = FloatModel(write_variant(self._model, frozenset(quantized)))
-        # A picture is shown clipped, whatever the network gives.
-        return [np.clip(network.run(feed).astype(np.float64), *self._model.value_range) for feed in self._feeds]
+        return self._comparison.mean(self._comparison.errors(write_variant(self._model, frozenset(quantized))))
 
 
 def count_runs(model: QuantizedModel) -> int:
@@ -92,3 +86,24 @@ def assign_blame(
         without = error([other for other in parts if other != part])
         blames.append(Blame(part, alone, without, everything - without))
     return BlameReport(everything, tuple(blames))
+
+
+def find_culprits(model: QuantizedModel, pictures: Sequence[NDArray[np.uint8]]) -> tuple[tuple[Part, float], ...]:
+    """The parts that cost most, worst first, each with the error of the output if only it is quantized.
+
+    Args:
+        model: with its float network.
+        pictures: u8 (h, w, C), those that suffer.
+
+    Raises:
+        ModelError: another tool quantized the model.
+    """
+    error, parts = OutputError(model, pictures), list_parts(model)
+    everything = error(parts)
+    # Weights are rounded so that they make up for errors of activations before them, and look guilty without these.
+    for kind in ("activation", "weights"):
+        alone = {part: error([part]) for part in parts if part.kind == kind}
+        if max(alone.values(), default=0.0) >= _GUILTY * everything:
+            break
+    worst = sorted(alone.items(), key=lambda item: -item[1])
+    return tuple((part, found) for part, found in worst[:_NAMED] if found >= _GUILTY * worst[0][1])
