@@ -181,7 +181,7 @@ def _weights(model: onnx.ModelProto, rng: np.random.Generator) -> None:
         with np.errstate(all="ignore"):
             values = values.astype(kinds[rng.integers(len(kinds))])
     elif way == 2:
-        values = values[:0] if values.ndim else values.reshape(0)
+        values = values[:0] if values.ndim else np.zeros(0, values.dtype)
     elif way == 3 and values.ndim:
         values = np.repeat(values, 2, axis=int(rng.integers(values.ndim)))
     elif way == 4:

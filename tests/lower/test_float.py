@@ -132,6 +132,12 @@ def pooled(b: Builder) -> None:
     ended(b, b.node("Add", x, b.node("Sigmoid", mean)))
 
 
+def picked(b: Builder) -> None:
+    """Channels by index: the compiler's import computes a shape of four numbers, which is no picture."""
+    x = b.node("Gather", b.conv("input", 3, 8, identity=3), b.const([0, 1, 2, 2, 7, 5, 4, 3], np.int64), axis=1)
+    ended(b, x)
+
+
 def two_steps(b: Builder) -> None:
     """A shuffle in the middle: kernels at two sizes."""
     x = b.depth_to_space(b.conv("input", 3, 12, identity=3, repeat=4), 2)
@@ -140,7 +146,7 @@ def two_steps(b: Builder) -> None:
 
 @pytest.mark.parametrize(("write", "operators", "scale"), [
     (gated, {"sigmoid", "multiply"}, 2), (interpolated, {"resize2d"}, 2), (pooled, {"sigmoid"}, 2),
-    (two_steps, set(), 4),
+    (two_steps, set(), 4), (picked, {"take"}, 2),
 ])  # fmt: skip
 def test_other_operators_are_the_compilers(write: Callable[[Builder], None], operators: set[str], scale: int):
     model = built(write, scale=scale)

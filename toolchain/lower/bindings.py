@@ -87,3 +87,8 @@ class Bindings:
 def channels_of(var: Any) -> int:
     """Channels of a variable (1, C, h, w)."""
     return int(var.ty.shape[1])
+
+
+def is_picture(var: Any) -> bool:
+    """Whether a variable is a tensor of four dimensions whose sizes are known; a shape has four of them too."""
+    return isinstance(var.ty, relax.TensorType) and var.ty.ndim == 4 and var.ty.shape is not None

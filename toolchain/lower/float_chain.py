@@ -13,7 +13,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
-from toolchain.lower.bindings import Activation, Bindings, channels_of
+from toolchain.lower.bindings import Activation, Bindings, channels_of, is_picture
 from toolchain.lower.movement import evaluate
 
 _PROBES = (48, 52)
@@ -75,7 +75,7 @@ class FloatMatcher(Bindings):
 
     def chain(self, var: Any) -> FloatChain | None:
         """The chain that ends in ``var``; None if float kernels do not cover it."""
-        if var not in self.definitions or getattr(var.ty, "ndim", -1) != 4 or var.ty.shape is None:
+        if var not in self.definitions or not is_picture(var):
             return None
         after, value = self.activation(var)
         if after is None or self.uses.get(value) == 1:
@@ -127,7 +127,7 @@ class FloatMatcher(Bindings):
     def _alike(self, left: Any, right: Any) -> bool:
         """Whether kernels can add two operands: tensors of one size, with equal channels or one."""
         for operand in (left, right):
-            if not isinstance(operand, relax.Var) or getattr(operand.ty, "ndim", -1) != 4 or operand.ty.shape is None:
+            if not isinstance(operand, relax.Var) or not is_picture(operand):
                 return False
         base = self.parameter.ty.shape
         for probe in _PROBES:
