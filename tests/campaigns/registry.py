@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.campaigns import bundles, graphs, logs, models, pictures, signals, targets
+from tests.campaigns import bundles, graphs, logs, models, pictures, signals, targets, wire
 
 CAMPAIGNS = {
     campaign.name: campaign
     for campaign in (graphs.CAMPAIGN, models.CAMPAIGN, bundles.CAMPAIGN, logs.CAMPAIGN, targets.CAMPAIGN,
-                     pictures.CAMPAIGN, signals.CAMPAIGN)
+                     pictures.CAMPAIGN, signals.CAMPAIGN, wire.CAMPAIGN)
 }  # fmt: skip
