@@ -76,7 +76,7 @@ def board(
 
 def tracker(folder: Path) -> contextlib.AbstractContextManager[Running]:
     """A tracker on loopback."""
-    command = [sys.executable, "-c", "from toolchain.cli import main; main()", "board", "tracker", "--port", "0"]
+    command = [sys.executable, "-m", "toolchain.cli", "board", "tracker", "--port", "0"]
     return listening(command, folder / "tracker.log")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from toolchain.cpu import Cpu, this_cpu
+from toolchain.cpu import Cpu, configure_tvm_threads, this_cpu
 from toolchain.errors import TargetError
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.llvm import check_target, features
@@ -113,6 +114,16 @@ def test_without_cpuinfo_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.
     cpu = this_cpu(tmp_path / "absent")
     assert cpu.features == frozenset()
     assert cpu.cores >= 1
+
+
+def test_tvm_is_told_how_its_threads_behave(monkeypatch: pytest.MonkeyPatch):
+    names = ("TVM_NUM_THREADS", "TVM_BIND_THREADS", "TVM_THREAD_POOL_SPIN_COUNT")
+    for name in names:
+        monkeypatch.setenv(name, "")  # restored by the test's end, whatever is set below
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TVM_NUM_THREADS", "3")
+    configure_tvm_threads()
+    assert [os.environ[name] for name in names] == ["3", "0", "200"]
 
 
 # What LLVM may put into arithmetic code, and how /proc/cpuinfo spells it; older extensions are implied by these.

@@ -51,7 +51,7 @@ def test_it_declares_licence_types_and_command(installed: Path) -> None:
     assert metadata.name == f"clipfree-{__version__}.dist-info"
     assert "License-Expression: Apache-2.0" in (metadata / "METADATA").read_text()
     assert (metadata / "licenses" / "LICENSE").is_file()
-    assert "clipfree = toolchain.cli:main" in (metadata / "entry_points.txt").read_text()
+    assert "clipfree = toolchain.cli:start" in (metadata / "entry_points.txt").read_text()
     assert (installed / "toolchain" / "py.typed").is_file()
 
 

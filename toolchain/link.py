@@ -11,12 +11,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolchain.atomic import scratch_folder
 from toolchain.elf import Elf, check_library
 from toolchain.errors import TargetError
 from toolchain.targets import Target, architecture, machines
@@ -82,8 +82,8 @@ class Linker:
         """
         from toolchain.llvm import probe_object
 
-        with tempfile.TemporaryDirectory() as folder:
-            source, output = Path(folder, "probe.o"), Path(folder, "probe.so")
+        with scratch_folder() as folder:
+            source, output = folder / "probe.o", folder / "probe.so"
             probe_object(target, source)
             self(str(output), [str(source)])
             return check_library(output, self.triple)

@@ -1,10 +1,11 @@
-"""Ctrl-C and its kin: remembered, so that whatever becomes of the exception the command still ends for them, and held
-back while something is put away.
+"""Ctrl-C and its kin: remembered, so that a command ends for them whatever becomes of the exception; held back while
+something is put away.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import sys
 import threading
@@ -27,15 +28,24 @@ class Interruption:
 
     Attributes:
         number: of the signal that came; None as long as none did.
+        over: set when there is nothing left to interrupt; signals are ignored then.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.over = False
         self._since = 0.0
+
+    def install(self) -> None:
+        """Handle SIGINT, SIGTERM and SIGHUP from now on; one that is ignored (nohup) stays ignored."""
+        for number in _numbers():
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self)
+        sys.unraisablehook = self._thrown_away
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         """Handle the signal ``number``: the first one, and again if the program goes on for seconds after it."""
-        if self.number is not None and time.monotonic() - self._since < _PATIENCE:
+        if self.over or (self.number is not None and time.monotonic() - self._since < _PATIENCE):
             return
         self.number, self._since = number, time.monotonic()
         raise KeyboardInterrupt
@@ -45,39 +55,20 @@ class Interruption:
         if self.number is not None:
             raise KeyboardInterrupt
 
-    def thrown_away(self, unraisable: Any) -> None:
-        """``sys.unraisablehook``: the exception was raised where Python could only drop it; send the signal again."""
+    def _thrown_away(self, unraisable: Any) -> None:
+        """The exception was raised where Python could only drop it: send the signal again."""
         if self.number is None or not issubclass(unraisable.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(unraisable)
             return
-        self._since = -_PATIENCE
+        self._since = -math.inf
         again = threading.Timer(_AGAIN, signal.pthread_kill, (threading.main_thread().ident, self.number))
         again.daemon = True
         again.start()
 
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Take SIGINT, SIGTERM and SIGHUP for Ctrl-C in the block; what ignores one of them (nohup) goes on ignoring it.
-
-    After the block they end the process at once and in silence: there is nothing left to put away.
-    """
-    interruption = Interruption()
-    numbers = [number for number in _numbers() if signal.getsignal(number) != signal.SIG_IGN]
-    for number in numbers:
-        signal.signal(number, interruption)
-    sys.unraisablehook = interruption.thrown_away
-    try:
-        yield interruption
-    finally:
-        sys.unraisablehook = sys.__unraisablehook__
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
-
-
 def check_interrupted() -> None:
-    """Raise KeyboardInterrupt if a signal came in a block of `interruptible` and was lost on the way; for loops and
-    steps, where going on would be wrong.
+    """Raise KeyboardInterrupt if an `Interruption` handled a signal and its exception was lost; to be called where work
+    goes on that should have ended.
     """
     for number in _numbers():
         handler = signal.getsignal(number)

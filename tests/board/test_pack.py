@@ -23,8 +23,7 @@ def test_it_is_small_and_complete(pack: Path):
 
 
 def test_this_machine_as_a_board(pack: Path, tmp_path: Path):
-    command = [sys.executable, "-c", "from toolchain.cli import main; main()", "board", "serve", "--port", "0",
-               "--memory", "4000"]    # fmt: skip
+    command = [sys.executable, "-m", "toolchain.cli", "board", "serve", "--port", "0", "--memory", "4000"]
     environment = {**os.environ, "XDG_CACHE_HOME": str(pack.parents[2])}  # where the server is already
     with listening(command, tmp_path / "log", env=environment) as board, Board(Place(board.address)) as there:
         assert there.round_trip() < 1

@@ -77,7 +77,7 @@ def test_a_board_that_was_given_out_in_vain_is_offered_again(tracker: Running, r
 def test_boards_outlive_their_tracker(tracker: Running, registered: Running, tmp_path: Path):
     tracker.kill()
     until(lambda: "trying again" in registered.said())
-    command = [str(word) for word in (os.sys.executable, "-c", "from toolchain.cli import main; main()", "board",
+    command = [str(word) for word in (os.sys.executable, "-m", "toolchain.cli", "board",
                                       "tracker", "--port", tracker.address.port)]  # fmt: skip
     with boards.listening(command, tmp_path / "second.log") as second:
         until(lambda: entries(second.address))

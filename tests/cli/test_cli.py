@@ -18,9 +18,9 @@ from PIL import Image
 from tests import expanded
 from tests.conftest import photograph
 from tests.sr_models import Builder
-from toolchain import cli
 from toolchain.bundle import LIBRARY, open_bundle
 from toolchain.cli import main
+from toolchain.cli.console import plain
 from toolchain.images import read_photo
 
 pytestmark = pytest.mark.usefixtures("without_compiler")
@@ -50,7 +50,7 @@ def document(capsys: pytest.CaptureFixture[str]) -> Any:
 
 def test_help_needs_nothing_heavy():
     heavy = "'tvm', 'onnxruntime', 'onnx', 'numpy', 'PIL'"
-    code = f"import sys, toolchain.cli; print([m for m in ({heavy}) if m in sys.modules])"
+    code = f"import sys, toolchain.cli.app; print([m for m in ({heavy}) if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -433,7 +433,7 @@ def test_targets_doctor(capsys: pytest.CaptureFixture[str]):
 
 
 def test_json_has_no_numbers_that_json_does_not_know():
-    assert cli.console.plain({"a": float("inf"), "b": (1.5, Path("x"))}) == {"a": None, "b": [1.5, "x"]}
+    assert plain({"a": float("inf"), "b": (1.5, Path("x"))}) == {"a": None, "b": [1.5, "x"]}
 
 
 def test_a_picture_too_large_for_the_memory(bundle: Path, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from toolchain.atomic import scratch_folder
 from toolchain.board.connect import connect
 from toolchain.board.place import Place
 from toolchain.board.session import ENDED, MEMORY
@@ -71,7 +71,7 @@ class Board:
             opened = connect(self._worker, place, wait)
             self.address, self.description = opened.address, opened.description
             self.cores(threads or 1)
-            self._files = Path(self._folder.enter_context(tempfile.TemporaryDirectory()))
+            self._files = self._folder.enter_context(scratch_folder())
         except BaseException:
             self.close()
             raise

@@ -1,129 +1,77 @@
-"""The command line: thin commands, one module each, and the one place where errors become sentences.
+"""The command line: `app` names the commands, one module each; `main` runs one and answers errors by sentences; `start`
+is the program.
 
-TVM, onnxruntime and NumPy are imported inside the commands, so that ``clipfree --help`` answers at once.
+Nothing that takes time is imported here, so that Ctrl-C is answered in order from the first moment on.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
-import signal
+import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import NoReturn
 
-import typer
+from toolchain.cli.failure import explain
+from toolchain.cli.streams import Streams, open_streams
+from toolchain.signals import Interruption
 
-from toolchain import __version__
-from toolchain.cli import (
-    bench,
-    board,
-    demo,
-    deploy,
-    evaluate,
-    fidelity,
-    inspect,
-    logs,
-    represent,
-    run,
-    targets,
-    tune,
-    verify,
-    zoo,
-)
-from toolchain.cli.console import Interrupted, guarded
-from toolchain.errors import ClipfreeError, OutputError
-
-_UNKNOWN, _OUT_OF_MEMORY, _INTERRUPTED = 70, 9, 130
-
-app = typer.Typer(
-    name="clipfree",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("deploy")(guarded(deploy.deploy))
-app.command("run")(guarded(run.run))
-app.command("evaluate")(guarded(evaluate.evaluate))
-app.command("bench")(guarded(bench.bench))
-app.command("verify")(guarded(verify.verify))
-app.command("inspect")(guarded(inspect.inspect))
-app.command("fidelity")(guarded(fidelity.fidelity))
-app.command("represent")(guarded(represent.represent))
-app.command("demo")(guarded(demo.demo))
-app.command("tune")(guarded(tune.tune))
-app.add_typer(targets.app, name="targets")
-app.add_typer(board.app, name="board")
-app.add_typer(zoo.app, name="zoo")
-app.add_typer(logs.app, name="logs")
+_INTERRUPTED = 130
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"clipfree {__version__}")
-        raise typer.Exit
+def start() -> NoReturn:
+    """Be the program ``clipfree``: run the command of ``sys.argv`` and end the process."""
+    interruption = Interruption()
+    interruption.install()
+    code = main(sys.argv[1:], interruption=interruption, streams=open_streams())
+    interruption.over = True
+    # The process is not taken apart: TVM would wait for its threads, and free its memory piece by piece. What others
+    # have registered for the end (temporary files) is done.
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print a traceback with every error.")] = False,
-) -> None:
-    """INT8 deployment of mobile super-resolution networks on Apache TVM, without the clip."""
+def main(
+    arguments: Sequence[str], *, interruption: Interruption | None = None, streams: Streams | None = None
+) -> int:
+    """Run the command line; returns the exit code. An error is one sentence on stderr, and with --json a document.
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code. An error is one sentence on stderr, and with --json a document."""
-    if arguments is None:
-        _end_tidily()
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    Args:
+        arguments: the words after ``clipfree``.
+        interruption: what handles signals, if something does.
+        streams: what stands behind ``sys.stdout``, if it was opened here.
+    """
+    words = list(arguments)
     debug, as_json = "--debug" in words, "--json" in words
     try:
-        app(args=[word for word in words if word != "--debug"], prog_name="clipfree")
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except (KeyboardInterrupt, Interrupted) as error:
-        return _fail(error, "interrupted, nothing was left half-written", "", _INTERRUPTED, as_json, debug)
-    except ClipfreeError as error:
-        return _fail(error, error.message, error.hint, error.exit_code, as_json, debug)
-    except MemoryError as error:
-        hint = "use smaller tiles (--tile 256) or smaller pictures"
-        return _fail(error, "this machine has too little memory for it", hint, _OUT_OF_MEMORY, as_json, debug)
-    except BrokenPipeError:
-        # The reader of a pipe left (| head); Python would complain once more when it flushes at exit.
-        sys.stdout = None
-        return 0
-    except OSError as error:
-        place = f" {error.filename}" if error.filename else ""
-        message = f"cannot use{place}: {error.strerror or error}" if place else str(error.strerror or error)
-        return _fail(error, message, "", OutputError.exit_code, as_json, debug)
-    except Exception as error:  # a mistake of ours, which the user should not have to read
-        hint = "please report it, with what `clipfree --debug` prints on the same command"
-        message = f"clipfree met a mistake of its own ({type(error).__name__}: {_first_line(error)})"
-        return _fail(error, message, hint, _UNKNOWN, as_json, debug)
-    return 0
+        if streams is not None:
+            streams.check(as_json=as_json)
+        from toolchain.cli.app import app
+
+        code = app(args=[word for word in words if word != "--debug"], prog_name="clipfree", standalone_mode=False)
+        if code == _INTERRUPTED:  # what typer makes of Ctrl-C that comes while it works itself
+            raise KeyboardInterrupt
+        if streams is not None:
+            streams.finish()
+    except BaseException as error:
+        if interruption is not None:
+            interruption.over = True
+        return _fail(error, interruption, as_json=as_json, debug=debug)
+    return int(code or 0)
 
 
-def _end_tidily() -> None:
-    """Take a termination, and the terminal's end, for Ctrl-C: files and tunnels would be left otherwise."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores the latter
-            signal.signal(number, signal.default_int_handler)
-
-
-def _fail(error: BaseException, message: str, hint: str, code: int, as_json: bool, debug: bool) -> int:
+def _fail(error: BaseException, interruption: Interruption | None, *, as_json: bool, debug: bool) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":  # typer's: the help was printed
+        return 2
+    failure = explain(error, interruption.number if interruption else None)
     if debug:
         traceback.print_exception(error)
-    print(f"clipfree: {message}{'; ' + hint if hint else ''}", file=sys.stderr)
+    print(f"clipfree: {failure}", file=sys.stderr)
     if as_json:
-        print(json.dumps({"error": {"message": message, "hint": hint, "exit_code": code}}, indent=1))
-    return code
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else "no message"
+        document = {"message": failure.message, "hint": failure.hint, "exit_code": failure.code}
+        print(json.dumps({"error": document}, indent=1))
+    return failure.code

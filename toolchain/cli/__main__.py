@@ -1,7 +1,5 @@
 """``python -m toolchain.cli`` is ``clipfree``."""
 
-import sys
+from toolchain.cli import start
 
-from toolchain.cli import main
-
-sys.exit(main())
+start()

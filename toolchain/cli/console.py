@@ -14,6 +14,9 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
+from toolchain.cli.failure import Interrupted
+from toolchain.signals import check_interrupted
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -21,10 +24,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads to use; default: every core.")]
 
 _BAR = 24
-
-
-class Interrupted(Exception):  # noqa: N818
-    """Ctrl-C, carried past typer, which would answer it by itself."""
 
 
 def guarded(command: Callable[P, T]) -> Callable[P, T]:
@@ -66,11 +65,15 @@ class Console:
 
     @contextmanager
     def progress(self, total: int) -> Iterator[Callable[[str, int], None]]:
-        """Yield ``tell(text, done)``: a bar on a terminal, otherwise a line for each text that is not empty."""
+        """Yield ``tell(text, done)``: a bar on a terminal, otherwise a line for each text that is not empty.
+
+        ``tell`` raises KeyboardInterrupt where a signal came and the work went on.
+        """
         if not sys.stderr.isatty():
             seen: set[str] = set()
 
             def line(text: str, done: int) -> None:
+                check_interrupted()
                 if text and text not in seen:
                     seen.add(text)
                     self.note(text)
@@ -83,7 +86,12 @@ class Console:
         columns = (BarColumn(_BAR), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
         with Progress(*columns, console=Terminal(stderr=True), transient=True) as bars:
             task = bars.add_task("", total=total)
-            yield lambda text, done: bars.update(task, completed=done, description=text or None)
+
+            def draw(text: str, done: int) -> None:
+                check_interrupted()
+                bars.update(task, completed=done, description=text or None)
+
+            yield draw
 
 
 def plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from toolchain import bundle as store
 from toolchain.bundle import Manifest
-from toolchain.cpu import let_tvm_use_all_cores
+from toolchain.cpu import configure_tvm_threads
 from toolchain.deploy.content import make_manifest, make_report, write_files
 from toolchain.deploy.prepare import prepare_normalized, prepare_quantized
 from toolchain.deploy.progress import Event, Progress
@@ -71,7 +71,7 @@ def deploy(
         VerificationError: the library does not equal the integer reference, or is too far from the float model.
         OutputError: the bundle cannot be written.
     """
-    let_tvm_use_all_cores()
+    configure_tvm_threads()
     line = Progress(progress)
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
     target = find_target(request.target)

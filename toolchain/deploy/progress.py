@@ -22,16 +22,17 @@ class Event:
 
 
 class Progress:
-    """Times the steps and tells them to the caller."""
+    """Times the steps and tells them to the caller. What is done between two steps counts for the second one."""
 
     def __init__(self, tell: Callable[[Event], None] | None) -> None:
         self.tell = tell or (lambda event: None)
         self.seconds: dict[str, float] = {}
+        self._begin = time.perf_counter()
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[str], None]]:
         """Announce a step; yields a function for notes on the way. The last note is the step's detail."""
-        index, begin = STEPS.index(name), time.perf_counter()
+        index = STEPS.index(name)
         notes = [""]
 
         def note(text: str) -> None:
@@ -40,5 +41,6 @@ class Progress:
 
         self.tell(Event(name, index))
         yield note
-        self.seconds[name] = time.perf_counter() - begin
+        end = time.perf_counter()
+        self.seconds[name], self._begin = end - self._begin, end
         self.tell(Event(name, index, notes[-1], self.seconds[name]))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.cpu import let_tvm_use_all_cores
+from toolchain.cpu import configure_tvm_threads
 from toolchain.errors import BundleError, InputError
 
 Pixels = npt.NDArray[np.uint8]
@@ -34,7 +34,7 @@ class Runner:
     """
 
     def __init__(self, library: Path, *, channels: int, scale: int, threads: int | None = None) -> None:
-        let_tvm_use_all_cores()
+        configure_tvm_threads()
         import tvm
         from tvm import relax
 

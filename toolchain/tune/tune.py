@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolchain.atomic import scratch_folder
 from toolchain.errors import TuningError
 from toolchain.targets import HOST, Target, find_target
 from toolchain.tune.database import open_log
@@ -56,9 +56,9 @@ def tune(
         if not searches:
             raise TuningError("these models have no integer convolution, and nothing else is tuned")
         resume(searches, writer.log.records, shop.name, trials=request.resume)
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
             runner = shop.runner(note)
-            builder = shop.builder(Path(folder))
+            builder = shop.builder(folder)
             tools = Tools(builder, runner, model, writer.append, shop.name)
             try:
                 outcome = Session(searches, tools, request.budget, tell, request.seed).run()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from toolchain.board.session import Session
-from toolchain.cpu import let_tvm_use_all_cores
+from toolchain.cpu import configure_tvm_threads
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.tile import Tile
@@ -84,7 +84,7 @@ class CpuRig:
 
 def main() -> None:
     """Answer the requests on stdin until it ends."""
-    let_tvm_use_all_cores()
+    configure_tvm_threads()
     rig = CpuRig()
     answer({"compile": compile_candidate, "connect": rig.connect, "time": Bench(rig).time})
 

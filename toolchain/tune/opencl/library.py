@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
+from toolchain.atomic import scratch_folder
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry
 from toolchain.link import find_c_compiler
@@ -44,7 +44,7 @@ def _compile(geometry: Geometry, laid: tuple[Constant, ...], data: bytes, launch
              path: Path) -> None:  # fmt: skip
     buffers = tuple(Buffer(name, "uint32", 1, 0) for name in TENSORS)
     plan = Plan(1, 1, geometry.margin, geometry.columns, buffers, laid, (launch,))
-    with tempfile.TemporaryDirectory() as folder:
-        sources = Path(folder) / "host"
+    with scratch_folder() as folder:
+        sources = folder / "host"
         write_sources(sources, plan, {launch.kernel: source}, data)
         compile_sources(sources, path, find_c_compiler(target.triple))
