@@ -121,6 +121,17 @@ def test_tensors_of_16_bits(model_file: Path, photo_folder: Path, tmp_path: Path
     assert {"uint8", "uint16"} == {tensor["dtype"] for tensor in tensors if tensor["role"] == "activation"}
 
 
+def test_a_budget_is_spent_on_what_gains_or_not_at_all(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
+    words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path), "--budget"]
+    assert main([*words, "0.001"]) == 0
+    assert "nothing is spent: no tensor is worth 16 bits within 0.001 % more" in capsys.readouterr().out
+    assert main([*words, "20", "--json"]) == 0
+    calibration = document(capsys)["report"]["calibration"]
+    assert calibration["budget"]["chosen"]
+    assert calibration["budget"]["after"] > calibration["budget"]["before"]
+    assert calibration["budget"]["after"] == pytest.approx(calibration["loss"]["psnr"])
+
+
 def test_text_for_people(bundle: Path, model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
     assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path / "o")]) == 0
     out = capsys.readouterr().out

@@ -8,11 +8,25 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.quantize.helpers import NETS, network, picture
-from toolchain.quantize.equalize import ChannelRanges, equalize, find_sites, measure_channels, widening
+from toolchain.frontend import SRModel
+from toolchain.quantize.equalize import (
+    ChannelRanges,
+    Together,
+    equalize,
+    find_sites,
+    measure_channels,
+    share_ranges,
+    widening,
+)
 from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.plan import make_plan
 from toolchain.quantize.reconstruct import round_together
 
 SITES = {"xlsr": 6, "abpn": 3, "espcn": 2, "fsrcnn": 4, "sesr": 0, "sesr_prelu_rgb": 0}
+
+
+def groups_of(sr: SRModel) -> tuple[Together, ...]:
+    return share_ranges(sr, make_plan(sr), find_sites(sr))
 
 
 @pytest.mark.parametrize("name", sorted(NETS))
@@ -20,7 +34,8 @@ def test_the_function_is_kept(name: str) -> None:
     sr = network(name)
     sites = find_sites(sr)
     assert len(sites) == SITES[name]
-    balanced = equalize(sr, sites, measure_channels(sr, sites, [picture(40, 40, sr.channels)], "minmax"), 2.0)
+    groups = groups_of(sr)
+    balanced = equalize(sr, groups, measure_channels(sr, groups, [picture(40, 40, sr.channels)], "minmax"), 2.0)
     pixels = to_float(picture(21, 34, sr.channels, 3), sr.value_range)
     before, after = FloatModel(sr.model).run(pixels), FloatModel(balanced.model).run(pixels)
     np.testing.assert_allclose(after, before, atol=1e-5 * sr.value_range[1], rtol=0)
@@ -32,9 +47,9 @@ def test_channels_of_one_tensor_span_about_the_same() -> None:
     sr = network("abpn")
     sites = find_sites(sr)
     crops = [picture(40, 40, 3)]
-    before = measure_channels(sr, sites, crops, "minmax")
-    balanced = equalize(sr, sites, before, 2.0)
-    after = measure_channels(balanced, find_sites(balanced), crops, "minmax")
+    before = measure_channels(sr, groups_of(sr), crops, "minmax")
+    balanced = equalize(sr, groups_of(sr), before, 2.0)
+    after = measure_channels(balanced, groups_of(balanced), crops, "minmax")
     for site in sites:
         wide = before[site.tensor].high
         made = after[site.tensor].high
@@ -45,12 +60,13 @@ def test_channels_of_one_tensor_span_about_the_same() -> None:
 def test_the_more_photographs_the_more_a_channel_may_be_widened() -> None:
     sr = network("abpn")
     site, crops = find_sites(sr)[0], [picture(40, 40, 3)]
-    uneven = ChannelRanges(np.zeros(site.channels), np.logspace(0, 2, site.channels))
-    before = measure_channels(sr, [site], crops, "minmax")[site.tensor].high
+    group = Together((site,), ())
+    uneven = ChannelRanges(np.zeros(site.channels), np.logspace(0, np.log10(4), site.channels))
+    before = measure_channels(sr, [group], crops, "minmax")[site.tensor].high
     spread = []
     for photographs in (1, 3, 9, 100):
-        balanced = equalize(sr, [site], {site.tensor: uneven}, widening(photographs))
-        factors = measure_channels(balanced, [site], crops, "minmax")[site.tensor].high / before
+        balanced = equalize(sr, [group], {site.tensor: uneven}, widening(photographs))
+        factors = measure_channels(balanced, [group], crops, "minmax")[site.tensor].high / before
         spread.append(factors.max() / factors.min())
     assert spread == pytest.approx([2, 2, 3, 4], rel=1e-3)
 

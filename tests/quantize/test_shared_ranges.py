@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -11,9 +13,11 @@ from tests.quantize.helpers import picture, psnr, small_model
 from toolchain.evaluate import float_upscale
 from toolchain.frontend import SRModel
 from toolchain.quantize import IntegerReference, Settings, quantize
+from toolchain.quantize.equalize import equalize, find_sites, measure_channels, share_ranges
 from toolchain.quantize.plan import make_plan
 
 PLAIN = Settings(crop=40, crops_per_image=2, equalize=False)
+BALANCED = replace(PLAIN, equalize=True)
 Constants = dict[str, np.ndarray]
 
 
@@ -40,9 +44,9 @@ def shuffle(source: str) -> onnx.NodeProto:
     return helper.make_node("DepthToSpace", [source], ["output"], name="shuffle", blocksize=2, mode="CRD")
 
 
-def closeness(sr: SRModel, settings: Settings = PLAIN) -> float:
+def closeness(sr: SRModel, settings: Settings = PLAIN, count: int = 3) -> float:
     """PSNR of the integer network against the float one, on a picture that calibration has not seen."""
-    model = quantize(sr, [picture(60, 60, 3, seed) for seed in range(3)], settings)
+    model = quantize(sr, [picture(60, 60, 3, seed) for seed in range(count)], settings)
     pixels = picture(40, 50, 3, 9)
     return psnr(IntegerReference(model.model).run(pixels), float_upscale(sr.model, sr.value_range)(pixels))
 
@@ -87,3 +91,89 @@ def test_a_clip_inside_does_not_clip_what_is_concatenated_with_it(bounds: tuple[
         shuffle("last"),
     ]
     assert closeness(small_model(nodes, constants, scale=2)) > 38
+
+
+def joined(ranges: tuple[float, float], constants: Constants, *, limited: bool) -> list[onnx.NodeProto]:
+    """Two tensors of so different ranges side by side, equally important to the last convolution.
+
+    ``limited``: the second ends with a clip, which never acts, and through which channels cannot be balanced.
+    """
+    nodes = [
+        conv("input", "first", (3, 6), constants, gain=ranges[0]),
+        helper.make_node("Relu", ["first"], ["positive"], name="positive"),
+        conv("input", "second", (3, 6), constants, gain=ranges[1]),
+    ]
+    if limited:
+        nodes.append(clip("second", "limited", 0, 1e4 * ranges[1], constants))
+    second = nodes[-1].output[0]
+    nodes += [
+        helper.make_node("Concat", ["positive", second], ["both"], name="both", axis=1),
+        conv("both", "last", (12, 12), constants),
+        shuffle("last"),
+    ]
+    weight = constants["last.weight"]
+    weight[:, :6] /= 2 * ranges[0]
+    weight[:, 6:] /= 2 * ranges[1]
+    weight[np.arange(6), np.arange(6) + 6, 1, 1] += 0.5 / ranges[1]
+    return nodes
+
+
+@pytest.mark.parametrize("limited", [False, True], ids=["both balanced", "one fixed"])
+@pytest.mark.parametrize("ranges", [(1.0, 1000.0), (1000.0, 1.0), (1.0, 1.0)])
+@pytest.mark.parametrize("peak", [1.0, 255.0])
+def test_tensors_side_by_side_may_have_very_different_ranges(
+    ranges: tuple[float, float], limited: bool, peak: float
+) -> None:
+    constants: Constants = {}
+    nodes = joined(ranges, constants, limited=limited)
+    sr = small_model(nodes, constants, scale=2, value_range=(0.0, peak))
+    assert closeness(sr, BALANCED) > 42
+
+
+@pytest.mark.parametrize("peak", [1.0, 255.0])
+def test_pixels_side_by_side_with_features(peak: float) -> None:
+    constants: Constants = {}
+    nodes = [
+        conv("input", "first", (3, 6), constants, gain=40.0),
+        helper.make_node("Concat", ["input", "first"], ["both"], name="both", axis=1),
+        conv("both", "last", (9, 12), constants, gain=0.3),
+        shuffle("last"),
+    ]
+    constants["last.weight"][:, 3:] /= 40
+    sr = small_model(nodes, constants, scale=2, value_range=(0.0, peak))
+    assert closeness(sr, BALANCED) > 42
+
+
+@pytest.mark.parametrize("offset", [100.0, -100.0, 0.3])
+def test_a_large_offset_is_moved_into_the_bias_of_the_reader(offset: float) -> None:
+    constants: Constants = {}
+    nodes = [
+        conv("input", "first", (3, 8), constants, offset=offset),
+        conv("first", "last", (8, 12), constants, size=1, pad=0),
+        shuffle("last"),
+    ]
+    constants["last.bias"] -= offset * constants["last.weight"].sum(axis=(1, 2, 3))
+    assert closeness(small_model(nodes, constants, scale=2), BALANCED) > 42
+
+
+@pytest.mark.parametrize(("carries", "span"), [(1.0, 0.25), (0.1, 0.025), (0.0, 0.002)])
+def test_a_small_channel_gets_codes_for_what_it_carries_and_keeps_room(carries: float, span: float) -> None:
+    """A channel a thousandth as large as the others, read by weights that make it as important, less, or not at all.
+
+    It may become four times as large on other pictures as it was here; where it carries nothing it is widened twice.
+    """
+    constants: Constants = {}
+    nodes = [
+        conv("input", "first", (3, 6), constants),
+        conv("first", "last", (6, 12), constants),
+        shuffle("last"),
+    ]
+    first, last = constants["first.weight"], constants["last.weight"]
+    first[5], last[:, 5] = first[2] / 1000, last[:, 2] * 1000 * carries
+    sr = small_model(nodes, constants, scale=2)
+    groups = share_ranges(sr, make_plan(sr), find_sites(sr))
+    crops = [picture(40, 40, 3)]
+    balanced = equalize(sr, groups, measure_channels(sr, groups, crops, "minmax"), 2.0)
+    after = measure_channels(balanced, groups, crops, "minmax")["first"]
+    reach = np.maximum(after.high, -after.low)
+    assert reach[5] / reach.max() == pytest.approx(span, rel=0.2)

@@ -1,10 +1,11 @@
 """Balances the channels of inner tensors, so that one quantization step suits them all. Exact in float.
 
-Activations share one scale over all channels, so a channel that spans a tenth of the widest one is rounded ten times as
-coarsely, relative to what it carries. A factor on a channel of a convolution's output is undone by the weights that
-read it, through Relu, PRelu and LeakyRelu and through Concat (cross-layer equalization: Nagel et al., "Data-Free
-Quantization Through Weight Equalization and Bias Correction", ICCV 2019; here by measured ranges). Where no activation
-stands between, the factor may be negative; where besides no reader pads its input, a constant can be moved as well.
+Activations share one scale over all channels, and tensors that are concatenated share it too, so a channel that spans a
+tenth of the widest one is rounded ten times as coarsely, relative to what it carries. A factor on a channel of a
+convolution's output is undone by the weights that read it, through Relu, PRelu and LeakyRelu and through Concat
+(cross-layer equalization: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV
+2019; here by measured ranges). Where no activation stands between, the factor may be negative; where besides no reader
+pads its input, a constant can be moved as well.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from toolchain.quantize.estimators import make_estimator
+from toolchain.quantize.estimators import Range, make_estimator
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.graph import Array, GraphView, attributes
+from toolchain.quantize.plan import Plan
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 # Limits to ``widening``.
 _LEAST_WIDENING, _MOST_WIDENING = 2.0, 4.0
 _TINY = 1e-6
+# The part of the codes that a channel spans, whatever the limit, if it carries as much as others do on average: the
+# rest is room for other pictures.
+_LEAST_SPAN = 1 / 4
 # The part of the codes that is left to what lies below zero.
 _DIVISIONS = (0.0, *np.linspace(0.02, 0.98, 49))
 
@@ -56,8 +61,16 @@ class Site:
 
 
 @dataclass(frozen=True)
+class Together:
+    """Sites whose tensors share one range, and the tensors of that range whose channels stay as they are."""
+
+    sites: tuple[Site, ...]
+    fixed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ChannelRanges:
-    """Real ranges (C,) of a tensor's channels."""
+    """Real ranges (C,) of a tensor's channels; they hold 0 unless it lies further off than they are wide."""
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -70,21 +83,47 @@ def find_sites(sr: SRModel) -> tuple[Site, ...]:
     return tuple(site for site in found if site is not None)
 
 
+def share_ranges(sr: SRModel, plan: Plan, sites: Iterable[Site]) -> tuple[Together, ...]:
+    """The sites by the range that ``plan`` gives their tensors, in graph order; those of pixels are left out."""
+    view = GraphView(sr.model)
+    groups: dict[str, list[Site]] = {}
+    for site in sites:
+        if plan.group[site.tensor] not in plan.pinned:
+            groups.setdefault(plan.group[site.tensor], []).append(site)
+    found = []
+    for group, members in groups.items():
+        held: dict[str, None] = {}
+        for name in plan.points:
+            if plan.group[name] == group:
+                node = view.producers[name]
+                # A Concat holds what it joins, pixels included, which keep a range of their own besides.
+                held |= dict.fromkeys(node.input if node.op_type == "Concat" else [name])
+        found.append(Together(tuple(members), tuple(held.keys() - {site.tensor for site in members})))
+    return tuple(found)
+
+
 def measure_channels(
-    sr: SRModel, sites: Iterable[Site], crops: Iterable[NDArray[np.uint8]], estimator: str
+    sr: SRModel, groups: Iterable[Together], crops: Iterable[NDArray[np.uint8]], estimator: str
 ) -> dict[str, ChannelRanges]:
-    """Estimate the range of each channel of each site on ``crops``, u8 (h, w, C), one at a time."""
-    collectors = {site.tensor: [make_estimator(estimator) for _ in range(site.channels)] for site in sites}
+    """Estimate, on ``crops``, u8 (h, w, C), the range of each channel of each site, and of each fixed tensor as one."""
+    collectors = {}
+    for group in groups:
+        for name, channels in [(site.tensor, site.channels) for site in group.sites] + [(n, 1) for n in group.fixed]:
+            collectors[name] = [make_estimator(estimator) for _ in range(channels)]
     model = FloatModel(sr.model, tuple(collectors))
     for crop in crops:
         for name, values in model.run_all(to_float(crop, sr.value_range)).items():
-            for channel, collector in enumerate(collectors.get(name, ())):
-                collector.observe(values[0, channel])
-    results = {name: [one.result() for one in many] for name, many in collectors.items()}
-    return {
-        name: ChannelRanges(np.array([r.low for r in many]), np.array([r.high for r in many]))
-        for name, many in results.items()
-    }
+            collected = collectors.get(name, ())
+            for channel, collector in enumerate(collected):
+                collector.observe(values if len(collected) == 1 else values[0, channel])
+    results = {name: [_without_offset(one.result()) for one in many] for name, many in collectors.items()}
+    return {name: ChannelRanges(*np.array(ends, np.float64).T) for name, ends in results.items()}
+
+
+def _without_offset(found: Range) -> tuple[float, float]:
+    """The ends of a range that holds 0, or as much room as what was seen is wide, where 0 lies beyond that."""
+    low, high = max(found.low, found.seen_low), min(found.high, found.seen_high)
+    return max(found.low, low - (high - low)), min(found.high, high + (high - low))
 
 
 def widening(photographs: int) -> float:
@@ -96,10 +135,11 @@ def widening(photographs: int) -> float:
     return float(np.clip(np.sqrt(photographs), _LEAST_WIDENING, _MOST_WIDENING))
 
 
-def equalize(sr: SRModel, sites: Iterable[Site], ranges: Mapping[str, ChannelRanges], most: float) -> SRModel:
+def equalize(sr: SRModel, groups: Iterable[Together], ranges: Mapping[str, ChannelRanges], most: float) -> SRModel:
     """The same function with other weights, in which the channels of every site span the same range.
 
-    No channel is widened by more than ``most`` times what the least widened one is.
+    No channel is widened by more than ``most`` times what the least widened one is, unless it spans too few codes for
+    what it carries.
 
     Values change by float32 rounding only. Tensor names stay; what they hold is scaled.
     """
@@ -108,11 +148,8 @@ def equalize(sr: SRModel, sites: Iterable[Site], ranges: Mapping[str, ChannelRan
     view = GraphView(sr.model)
     constants = {name: value.astype(np.float64) for name, value in view.constants.items() if value.dtype == np.float32}
     done = 0
-    together: dict[tuple[str, ...], list[Site]] = {}
-    for site in sites:
-        together.setdefault(tuple(sorted({reader.output for reader in site.readers})), []).append(site)
-    for group in together.values():
-        for site, made in zip(group, _balance(group, ranges, view, most), strict=True):
+    for group in groups:
+        for site, made in zip(group.sites, _balance(group, ranges, view, most), strict=True):
             if np.all(made.factor == 1) and not made.shift.any():
                 continue
             done += 1
@@ -201,27 +238,39 @@ class _Balance:
 
 
 def _balance(
-    sites: Sequence[Site], ranges: Mapping[str, ChannelRanges], view: GraphView, most: float
+    group: Together, ranges: Mapping[str, ChannelRanges], view: GraphView, most: float
 ) -> list[_Balance]:
-    """Balance sites that end up in one tensor, which then spans a range of width 1.
+    """Balance sites that share a range, which then has width 1, or the one that the fixed tensors want.
 
-    A channel's rounding error weighs as much as the weights that read it. Every channel is made as wide as fits on both
-    sides of zero; how the step's 255 codes are best divided between the sides is searched.
+    A channel's rounding error weighs as much as the weights that read it, and what it carries is its reach times those;
+    fixed tensors carry as much as the sites. Every channel is made as wide as fits on both sides of zero; how the 255
+    codes are best divided between the sides is searched.
     """
+    sites = group.sites
     low, high, gain, free, shift = _merged(sites, ranges, view)
-    widest = float(np.maximum(low, high).max(initial=0.0))
+    reach = np.maximum(low, high)
+    widest = float(reach.max(initial=0.0))
     if widest == 0:
         return [_Balance(np.ones(site.channels), np.zeros(site.channels)) for site in sites]
+    below = np.array([max((-float(ranges[name].low[0]) for name in group.fixed), default=0.0)])
+    above = np.array([max((float(ranges[name].high[0]) for name in group.fixed), default=0.0)])
+    carried = gain * reach**2
+    needed = np.minimum(_LEAST_SPAN * np.sqrt(carried / carried.mean()), 1.0) if carried.any() else np.zeros(len(low))
     best, least = np.ones(len(low)), np.inf
     for part in _DIVISIONS:
         plain = np.minimum(_fit(1 - part, high, widest), _fit(part, low, widest))
         turned = np.minimum(_fit(1 - part, low, widest), _fit(part, high, widest))
         factor = np.where(free & (turned > plain), -turned, plain)
-        smallest = float(np.abs(factor).min())
+        kept = float(np.minimum(_fit(1 - part, above, 0.0), _fit(part, below, 0.0))[0])
+        smallest = min(float(np.abs(factor).min()), kept)
         if smallest <= 0:
             continue
-        factor = np.sign(factor) * np.minimum(np.abs(factor), most * smallest)
+        room = np.multiply(np.abs(factor), needed, out=np.zeros(len(low)), where=np.isfinite(factor))
+        factor = np.sign(factor) * np.minimum(np.abs(factor), np.maximum(most * smallest, room))
         loss = float((gain / factor**2).sum())
+        if np.isfinite(kept):
+            loss += float(carried.sum()) / (kept * max(below[0], above[0])) ** 2
+            factor /= kept
         if loss < least:
             best, least = factor, loss
     ends = np.cumsum([site.channels for site in sites])[:-1]

@@ -45,6 +45,11 @@ class Comparison:
         return [np.clip(model.run(feed).astype(np.float64), *self._range) for feed in self._feeds]
 
 
+def enough(held_out: Sequence[HeldOut]) -> Sequence[HeldOut]:
+    """As many crops as are enough to judge by, spread over those given."""
+    return spread(held_out, _MOST)
+
+
 def measure_loss(
     sr: SRModel, model: onnx.ModelProto, held_out: Sequence[HeldOut], names: Sequence[str]
 ) -> tuple[Loss, tuple[NDArray[np.uint8], ...]]:
@@ -56,7 +61,7 @@ def measure_loss(
         held_out: crops that chose nothing; no more than are enough are looked at.
         names: of the photos.
     """
-    judges = spread(held_out, _MOST)
+    judges = enough(held_out)
     comparison = Comparison(sr, [crop.pixels for crop in judges])
     errors = comparison.errors(model)
     order = np.argsort(-errors, kind="stable")

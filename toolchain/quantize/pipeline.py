@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +15,11 @@ from toolchain.quantize.arithmetic import BITS, WIDE_BITS, Quantization
 from toolchain.quantize.calibrate import measure_ranges
 from toolchain.quantize.crops import CropSet, cut_crops, stress
 from toolchain.quantize.describe import describe
-from toolchain.quantize.equalize import equalize, find_sites, measure_channels, widening
+from toolchain.quantize.equalize import equalize, find_sites, measure_channels, share_ranges, widening
 from toolchain.quantize.estimators import Range
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.graph import GraphView
+from toolchain.quantize.loss import Comparison, enough
 from toolchain.quantize.overrides import choose_bits
 from toolchain.quantize.plan import Plan, make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
@@ -28,7 +29,8 @@ from toolchain.quantize.reconstruct import reconstruct
 from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import Settings
 from toolchain.quantize.weights import OUTPUT, QuantizedWeight, channel_rows, round_weight, safe_scale, scale_by
-from toolchain.quantize.widen import choose_wide, output_psnr
+from toolchain.quantize.widen import choose_wide, keep_gains
+from toolchain.report.metrics import decibels
 
 if TYPE_CHECKING:
     import onnx
@@ -57,16 +59,15 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
     tamed = _tamed(sr, crops, settings)
     varied = crops.crops + (stress(crops.crops, settings.seed) if settings.augment else ())
     changed = [image.pixels for image in tamed.images if image.kind != "natural"] if tamed else []
-    if settings.equalize:
-        sites = find_sites(sr)
-        channels = measure_channels(sr, sites, varied, settings.activations)
-        sr = equalize(sr, sites, channels, widening(len(crops.sources)))
     plan = make_plan(sr)
+    if settings.equalize:
+        groups = share_ranges(sr, plan, find_sites(sr))
+        channels = measure_channels(sr, groups, varied, settings.activations)
+        sr = equalize(sr, groups, channels, widening(len(crops.sources)))
     bits = choose_bits(plan, settings.bits, constants=GraphView(sr.model).constants)
     ranges = measure_ranges(sr, plan, [*varied, *changed], settings.overrides, settings.activations)
 
-    def rounded(bits: Mapping[str, int]) -> QuantizedModel:
-        found = _round(sr, plan, ranges, bits, crops.crops, settings)
+    def described(found: _Rounded, budget: BudgetRecipe | None = None) -> QuantizedModel:
         recipe = Recipe(
             model=sr.name,
             settings={
@@ -77,19 +78,35 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
             tensors=describe(plan, found.quantizations, ranges, found.weights, found.biases, source=_source(settings)),
             images=tuple(ImageRecipe(s.index, s.width, s.height, s.sha256) for s in crops.sources),
             representative=_proof(tamed) if tamed else None,
+            budget=budget,
             changes=tuple(sr.changes),
             warnings=crops.warnings + (_unproved(tamed) if tamed else ()) + _constant(ranges),
         )
         return QuantizedModel(found.model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo, sr)
 
-    model = rounded(bits)
+    found = _round(sr, plan, ranges, bits, crops.crops, settings)
     if not settings.budget:
-        return model
-    chosen = choose_wide(model, plan, settings.budget, frozenset(bits), crops.crops)
-    wide = rounded({**bits, **{plan.group[item.name]: WIDE_BITS for item in chosen}}) if chosen else model
-    before, after = (output_psnr(one, crops.crops) for one in (model, wide))
-    budget = BudgetRecipe(settings.budget, sum(item.macs for item in chosen), before, after, chosen)
-    return replace(wide, recipe=replace(wide.recipe, budget=budget))
+        return described(found)
+    judges = [crop.pixels for crop in enough(crops.held_out)]
+    chosen = choose_wide(described(found), plan, settings.budget, frozenset(bits), crops.crops, judges)
+    comparison = Comparison(sr, judges)
+
+    def error(one: _Rounded) -> float:
+        return comparison.mean(comparison.errors(one.model))
+
+    def widened(count: int) -> _Rounded:
+        """With the first ``count`` of the chosen tensors at 16 bits."""
+        if not count:
+            return found
+        wide = {**bits, **{plan.group[item.name]: WIDE_BITS for item in chosen[:count]}}
+        # Rounded anew, weights suit what they read, but may suit the crops too well; as they were, they gain what was
+        # expected.
+        again = _round(sr, plan, ranges, wide, crops.crops, settings)
+        return min(again, _write(sr, plan, again.quantizations, found.weights, found.biases), key=error)
+
+    best, chosen = keep_gains(chosen, widened, error)
+    spent = sum(item.macs for item in chosen)
+    return described(best, BudgetRecipe(settings.budget, spent, decibels(error(found)), decibels(error(best)), chosen))
 
 
 def calibration_crops(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings) -> CropSet:
@@ -129,9 +146,9 @@ class _Rounded:
     """A network in integers: canonical QDQ, quantizations by group, weights and biases by convolution output."""
 
     model: onnx.ModelProto
-    quantizations: dict[str, Quantization]
-    weights: dict[str, QuantizedWeight]
-    biases: dict[str, NDArray[np.float32]]
+    quantizations: Mapping[str, Quantization]
+    weights: Mapping[str, QuantizedWeight]
+    biases: Mapping[str, NDArray[np.float32]]
 
 
 def _round(
@@ -147,12 +164,12 @@ def _round(
     }
     quantizations.update(dict.fromkeys(plan.pinned, pixel_quantization(sr.value_range)))
     weights, biases = round_weights(sr, plan, quantizations, settings.weights)
-    model = write_qdq(sr, plan, quantizations, weights, biases)
+    written = _write(sr, plan, quantizations, weights, biases)
     if settings.reconstruct or settings.correct_bias:
         better = reconstruct(
             sr,
             plan,
-            model,
+            written.model,
             weights,
             biases,
             crops,
@@ -160,9 +177,18 @@ def _round(
             only_biases=not settings.reconstruct,
             keep_scales=settings.weights != OUTPUT,
         )
-        weights, biases = better.weights, better.biases
-        model = write_qdq(sr, plan, quantizations, weights, biases)
-    return _Rounded(model, quantizations, weights, biases)
+        return _write(sr, plan, quantizations, better.weights, better.biases)
+    return written
+
+
+def _write(
+    sr: SRModel,
+    plan: Plan,
+    quantizations: Mapping[str, Quantization],
+    weights: Mapping[str, QuantizedWeight],
+    biases: Mapping[str, NDArray[np.float32]],
+) -> _Rounded:
+    return _Rounded(write_qdq(sr, plan, quantizations, weights, biases), quantizations, weights, biases)
 
 
 def _quantization(found: Range, value_range: tuple[float, float], bits: int) -> Quantization:

@@ -78,7 +78,8 @@ class WideRecipe:
     Attributes:
         name: of the tensor.
         macs: multiply-accumulates that it adds, in percent of the network's.
-        psnr: of the output against the float network's in dB, expected with it and those chosen before it.
+        psnr: of the output against the float network's in dB, expected with it and those chosen before it, on crops
+            that chose nothing.
     """
 
     name: str
@@ -93,7 +94,7 @@ class BudgetRecipe:
     Attributes:
         percent: of the network's multiply-accumulates that might be added.
         spent: that were.
-        before: PSNR of the output against the float network's on the calibration photos without them, in dB.
+        before: PSNR of the output against the float network's without them, on crops that chose nothing, in dB.
         after: the same with them.
         chosen: the tensors, in the order of what they gain for their cost.
     """
@@ -108,7 +109,10 @@ class BudgetRecipe:
         """For people."""
         names = ", ".join(f"{item.name} ({item.macs:.1f} %)" for item in self.chosen)
         if not names:
-            return f"no tensor is worth 16 bits within {self.percent:g} % more multiply-accumulates"
+            return (
+                f"nothing is spent: no tensor is worth 16 bits within {self.percent:g} % more multiply-accumulates, "
+                "on crops that do not choose"
+            )
         return (
             f"chosen for 16 bits: {names}; {self.spent:.1f} of {self.percent:g} % spent, "
             f"{self.before:.2f} -> {self.after:.2f} dB against the float network"

@@ -2,13 +2,13 @@
 
 Greedy, by what a tensor saves of the output's squared error for what it costs: errors hide each other, so what is left
 is measured anew after every choice, on photos without labels, by rounding in float (see ``fidelity.blame``). A tensor
-of 16 bits is as good as one in float.
+of 16 bits is as good as one in float. What gains only on the pictures that chose it is not taken.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,10 @@ from toolchain.quantize.plan import Plan
 from toolchain.quantize.program import ConvStep, parse
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import WideRecipe
+from toolchain.report.metrics import decibels
 from toolchain.report.network import describe_network
+
+Made = TypeVar("Made")
 
 _PICTURES = 8
 _STORED = 0.5
@@ -33,41 +36,61 @@ _WIDER = 257
 
 
 def choose_wide(
-    model: QuantizedModel, plan: Plan, budget: float, decided: Collection[str], pictures: Sequence[NDArray[np.uint8]]
+    model: QuantizedModel,
+    plan: Plan,
+    budget: float,
+    decided: Collection[str],
+    pictures: Sequence[NDArray[np.uint8]],
+    judges: Sequence[NDArray[np.uint8]],
 ) -> tuple[WideRecipe, ...]:
-    """The tensors to keep at 16 bits, best first.
+    """The tensors to keep at 16 bits, best first; each of them gains on ``judges`` too.
 
     Args:
         model: quantized to 8 bits but for what the user has decided, with its float network.
         plan: of its quantization.
         budget: multiply-accumulates that may be added, in percent of the network's.
         decided: groups of the plan whose bits the user has decided.
-        pictures: u8 (h, w, C).
+        pictures: u8 (h, w, C), that choose.
+        judges: others, that may only refuse.
     """
-    error = OutputError(model, spread(pictures, _PICTURES))
-    quantized, left = list(list_parts(model)), budget
+    error, verdict = OutputError(model, spread(pictures, _PICTURES)), OutputError(model, judges)
+    quantized, left = set(list_parts(model)), budget
     found: list[WideRecipe] = []
     costs = {part: cost for part, cost in _costs(model, plan).items() if plan.group[part.name] not in decided}
-    now = error(quantized)
+    now, judged = error(quantized), verdict(quantized)
     while True:
-        errors = {part: error([other for other in quantized if other != part])
-                  for part, cost in costs.items() if cost <= left}  # fmt: skip
-        if not errors:
-            break
-        best = max(errors, key=lambda part: (now - errors[part]) / max(costs[part], _STORED))
-        if now - errors[best] < _LEAST * now:
-            break
-        now, cost = errors[best], costs.pop(best)
+        errors = {part: error(quantized - {part}) for part, cost in costs.items() if cost <= left}
+        saved = {part: (now - errors[part]) / max(costs[part], _STORED)
+                 for part in errors if now - errors[part] >= _LEAST * now}  # fmt: skip
+        for best in sorted(saved, key=lambda part: -saved[part]):
+            without = verdict(quantized - {best})
+            if judged - without >= _LEAST * judged:
+                break
+        else:
+            return tuple(found)
+        now, judged, cost = errors[best], without, costs.pop(best)
         left -= cost
         quantized.remove(best)
-        found.append(WideRecipe(best.name, cost, _decibels(now)))
-    return tuple(found)
+        found.append(WideRecipe(best.name, cost, decibels(judged)))
 
 
-def output_psnr(model: QuantizedModel, pictures: Sequence[NDArray[np.uint8]]) -> float:
-    """PSNR of the quantized network's output against the float network's, in dB, on some of ``pictures``."""
-    error = OutputError(model, spread(pictures, _PICTURES))
-    return _decibels(error(list_parts(model)))
+def keep_gains(
+    chosen: tuple[WideRecipe, ...], widened: Callable[[int], Made], error: Callable[[Made], float]
+) -> tuple[Made, tuple[WideRecipe, ...]]:
+    """Take back the last choices as long as the network is as good without: what gains by rounding in float need not
+    gain in codes, for which all weights are rounded anew.
+
+    Args:
+        chosen: best first.
+        widened: the network with so many of them; with none, as it was.
+        error: of a network.
+
+    Returns: the network, and what is chosen in it: nothing, unless it is better than the network as it was.
+    """
+    best = widened(len(chosen))
+    while chosen and error(shorter := widened(len(chosen) - 1)) <= error(best):
+        best, chosen = shorter, chosen[:-1]
+    return best, chosen
 
 
 def _costs(model: QuantizedModel, plan: Plan) -> dict[Part, float]:
@@ -89,8 +112,3 @@ def _costs(model: QuantizedModel, plan: Plan) -> dict[Part, float]:
             readers = [site.output for site in plan.convolutions.values() if plan.group[site.source] == group]
             costs[part] = 100 * sum(work[name] for name in readers) / max(network.macs_per_pixel, 1.0)
     return costs
-
-
-def _decibels(error: float) -> float:
-    """PSNR of a mean squared error in grey levels; that of an error too small to matter where there is none."""
-    return 10 * math.log10(255**2 / max(error, 1e-9))
