@@ -9,8 +9,9 @@ import pytest
 
 from toolchain.cpu import Cpu, configure_tvm_threads, this_cpu
 from toolchain.errors import TargetError
+from toolchain.features import requirements
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.llvm import check_target, features
+from toolchain.llvm import check_target, features, required
 from toolchain.opencl.gpu import Core, Gpu
 from toolchain.targets import CACHE, Target, find_target, list_targets, target_folder
 
@@ -53,11 +54,6 @@ def test_no_target_fits():
         find_target("host", cpu=cpu_with("avx2", machine="riscv64"))
 
 
-def test_unknown_name_suggests_a_near_one():
-    with pytest.raises(TargetError, match="there is no target called 'x86-avx3'; did you mean x86-avx2"):
-        find_target("x86-avx3")
-
-
 def test_names_do_not_leave_the_folder():
     with pytest.raises(TargetError, match="there is no target called"):
         find_target("../targets/x86-avx2")
@@ -77,6 +73,11 @@ def test_a_users_target_reads(tmp_path: Path):
     [
         ("cores = 4", "cores = ", "cannot be read"),
         ("cores = 4", "cores = 0", "'cores' must be a whole number"),
+        ("cores = 4", "cores = 99999999999999999999", "'cores' must be a whole number from 1 to 1024"),
+        ("cores = 4", f"cores = {'9' * 5000}", "cannot be read: .*digits"),
+        ("cores = 4", "cores = nan", "'cores' must be a whole number"),
+        ("cores = 4", "cores = 4\ncache = 1_000_000_000_000", "'cache' must be a whole number from 1 to 4294967296"),
+        ("cores = 4", "cores = 4" + "\n# filled" * 10_000, "it is too large to be one"),
         ("cores = 4", "cores = true", "'cores' must be a whole number"),
         ("cores = 4", "", "lacks 'cores'"),
         ("cores = 4", "cores = 4\ncache = 0", "'cache' must be a whole number"),
@@ -126,69 +127,13 @@ def test_tvm_is_told_how_its_threads_behave(monkeypatch: pytest.MonkeyPatch):
     assert [os.environ[name] for name in names] == ["3", "0", "200"]
 
 
-# What LLVM may put into arithmetic code, and how /proc/cpuinfo spells it; older extensions are implied by these.
-SPELLINGS = {
-    "bf16": "bf16",
-    "complxnum": "fcma",
-    "crc": "crc32",
-    "dotprod": "asimddp",
-    "flagm": "flagm",
-    "altnzcv": "flagm2",
-    "fp16fml": "asimdfhm",
-    "fptoint": "frint",
-    "fullfp16": "asimdhp",
-    "hwdiv": "idivt",
-    "hwdiv-arm": "idiva",
-    "i8mm": "i8mm",
-    "jsconv": "jscvt",
-    "lse": "atomics",
-    "rcpc": "lrcpc",
-    "rcpc-immo": "ilrcpc",
-    "rdm": "asimdrdm",
-    "sb": "sb",
-    "sha3": "sha3",
-    "sve": "sve",
-    "vfp4": "vfpv4",
-    "adx": "adx",
-    "avx2": "avx2",
-    "avx512bitalg": "avx512_bitalg",
-    "avx512bw": "avx512bw",
-    "avx512cd": "avx512cd",
-    "avx512dq": "avx512dq",
-    "avx512f": "avx512f",
-    "avx512ifma": "avx512ifma",
-    "avx512vbmi": "avx512vbmi",
-    "avx512vbmi2": "avx512_vbmi2",
-    "avx512vl": "avx512vl",
-    "avx512vnni": "avx512_vnni",
-    "avx512vpopcntdq": "avx512_vpopcntdq",
-    "avxvnni": "avx_vnni",
-    "bmi": "bmi1",
-    "bmi2": "bmi2",
-    "f16c": "f16c",
-    "fma": "fma",
-    "gfni": "gfni",
-    "lzcnt": "abm",
-    "movbe": "movbe",
-    "popcnt": "popcnt",
-    "vaes": "vaes",
-    "vpclmulqdq": "vpclmulqdq",
-}
-
-
-def spelled(feature: str, target: Target) -> str | None:
-    """LLVM's ``feature`` in the words of /proc/cpuinfo on the target's machine."""
-    if feature == "neon":
-        return "neon" if target.triple.startswith("armv7a") else "asimd"
-    return SPELLINGS.get(feature)
-
-
 @pytest.mark.parametrize("target", [t for t in list_targets() if t.gpu is None], ids=lambda target: target.name)
 def test_whatever_llvm_may_emit_is_required(target: Target):
     check_target(target)
-    needed = {spelled(feature, target) for feature in features(target)} - {None}
+    needed = requirements(features(target), target.triple)
     assert needed
     assert needed <= set(target.requires)
+    assert required(target) == target.requires
 
 
 @pytest.mark.parametrize("target", list_targets(), ids=lambda target: target.name)
@@ -232,6 +177,8 @@ def test_a_gpu_is_a_target(tmp_path: Path):
         ("warp = 16", "", "'warp'"),
         ("warp = 16", "warp = 16\nwarps = 2", "Core has no field 'warps'"),
         ("warp = 16", "warp = 0", "its numbers must be positive"),
+        ("warp = 16", "warp = 9999999999", "its numbers must be less than 2147483648"),
+        ("bandwidth = 3", "bandwidth = nan", "Core.bandwidth cannot be nan"),
         ("pixels = 4", "pixels = 3", "'pixels' must be 1, 2, 4 or 8"),
         ("pixels = 4", "pixels = 4.0", "Gpu.pixels cannot be 4.0"),
         ("[8, 8, 1]", "[8, 8]", "Gpu.work_group cannot be"),
@@ -249,8 +196,23 @@ def test_a_file_is_a_target(tmp_path: Path):
     path = tmp_path / "board.toml"
     path.write_text(GOOD)
     assert find_target(str(path)).cpu == "cortex-a76"
-    with pytest.raises(TargetError, match=r"nowhere.toml cannot be read"):
+    with pytest.raises(TargetError, match=r"nowhere.toml cannot be read: it is not there"):
         find_target(str(tmp_path / "nowhere.toml"))
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(TargetError, match=r"pipe.toml cannot be read: it is no plain file"):
+        find_target(str(tmp_path / "pipe.toml"))
+
+
+def test_what_llvm_enables_is_required_of_a_users_target(tmp_path: Path):
+    path = tmp_path / "board.toml"
+    path.write_text(GOOD.replace('["+dotprod"]', '["+dotprod", "+i8mm"]').replace('["asimddp"]', '["sha512"]'))
+    assert {"sha512", "asimddp", "asimdhp", "fphp", "i8mm", "lrcpc"} <= set(find_target(str(path)).requires)
+    path.write_text(GOOD.replace('requires = ["asimddp"]\n', ""))
+    assert {"asimddp", "asimdhp"} <= set(find_target(str(path)).requires)
+    path.write_text(GOOD.replace("aarch64-linux-gnu", "x86_64-linux-gnu").replace("cortex-a76", "x86-64-v3")
+                    .replace("neon-dotprod", "avx2").replace("+dotprod", "+avx512vnni"))  # fmt: skip
+    target = find_target(str(path))
+    assert target.missing_on(cpu_with(*find_target("x86-avx2").requires, "asimddp")) == ("avx512_vnni", "avx512f")
 
 
 @pytest.mark.parametrize(
@@ -262,6 +224,7 @@ def test_a_file_is_a_target(tmp_path: Path):
         ('"+dotprod"', '"-dotprod"', "the kernels for neon-dotprod need dotprod, which cortex-a76 has not"),
         ('"cortex-a76"', '"cortex-a53"\nx = 1', "unknown key 'x'"),
         ('"neon-dotprod"', '"neon-dotprot"', "no kernels for 'neon-dotprot'; close to it: neon-dotprod"),
+        ('["asimddp"]', '["dotprod"]', "'dotprod' in 'requires' is LLVM's word; /proc/cpuinfo says asimddp"),
         ("aarch64-linux-gnu", "aarch65-linux-gnu", "nothing to compile with for .*x86_64, aarch64, armv7a"),
     ],
 )
@@ -270,6 +233,42 @@ def test_what_llvm_does_not_know_is_named(tmp_path: Path, before: str, after: st
     path.write_text(GOOD.replace(before, after))
     with pytest.raises(TargetError, match=sentence):
         find_target(str(path))
+
+
+def test_what_linux_does_not_tell_of_cannot_be_asked_for(tmp_path: Path):
+    path = tmp_path / "server.toml"
+    path.write_text(GOOD.replace("aarch64-linux-gnu", "x86_64-linux-gnu").replace("cortex-a76", "sierraforest")
+                    .replace("neon-dotprod", "avx2").replace("+dotprod", "+avx2"))  # fmt: skip
+    untold = "avxifma, avxneconvert, avxvnniint8"
+    with pytest.raises(TargetError, match=f"a machine has {untold}.*attributes = ..-avxifma., .-avxneconvert"):
+        find_target(str(path))
+    path.write_text(path.read_text().replace('"+avx2"', ", ".join(f'"-{name}"' for name in untold.split(", "))))
+    assert "avx_vnni" in find_target(str(path)).requires
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("x86-avx3", "did you mean x86-avx2[?]"),
+        ("Cortex_A76", "did you mean cortex-a76[?]"),
+        ("HOST", "did you mean host[?]"),
+        ("cortex-a75", "--target cortex-a76 makes code that .*cortex-a76.toml, write cpu = .cortex-a75. there"),
+        ("cortex-a15", "--target cortex-a7 makes code"),
+        ("znver3", "--target x86-avx2 makes code"),
+        ("sapphirerapids", "--target x86-avx512vnni makes code"),
+        ("nehalem", "--target x86-sse4 makes code"),
+        ("cortex-m4", "no target makes code that runs on that CPU"),
+        ("arm64", "for aarch64 there are aarch64, .*neoverse-v1"),
+        ("armhf", "for armv7a there are cortex-a7, cortex-a9"),
+        ("raspberrypi5", "did you mean cortex-a76[?]"),
+        ("mali", "did you mean mali-g52, mali-g610 or mali-g78[?]"),
+        ("cuda", "`clipfree targets list` names them all"),
+        ("", "`clipfree targets list` names them all"),
+    ],
+)
+def test_who_names_no_target_learns_which_to_take(name: str, advice: str):
+    with pytest.raises(TargetError, match=f"there is no target called '{name}'; {advice}"):
+        find_target(name)
 
 
 @pytest.mark.parametrize(("machine", "features_", "name"), [

@@ -7,6 +7,7 @@ then runs, slowly. `check_target` asks LLVM before.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tvm.script.ir_builder import tirx as script
 from tvm.target import codegen
 
 from toolchain.errors import TargetError
+from toolchain.features import UNTOLD, WORDS, requirements
 from toolchain.kernels.intrinsics import REGISTRY
 from toolchain.targets import ARCHITECTURES, Target, architecture
 
@@ -32,6 +34,29 @@ def tvm_target(target: Target) -> Any:
 def features(target: Target) -> tuple[str, ...]:
     """What LLVM really enables for ``target``, in its own words, sorted."""
     return tuple(sorted(map(str, codegen.llvm_get_cpu_features(tvm_target(target)))))
+
+
+def cpu_features(cpu: str, triple: str) -> frozenset[str] | None:
+    """What LLVM says that ``cpu`` has, in its own words; None if it knows no such CPU for ``triple``."""
+    bare = {"kind": "llvm", "mtriple": triple}
+    if cpu not in set(map(str, codegen.llvm_get_cpu_archlist(tvm.target.Target(bare)))):
+        return None
+    return frozenset(map(str, codegen.llvm_get_cpu_features(tvm.target.Target({**bare, "mcpu": cpu}))))
+
+
+def required(target: Target) -> tuple[str, ...]:
+    """``target.requires``, and whatever else a machine must have that runs what LLVM makes for ``target``.
+
+    Raises:
+        TargetError: Linux does not tell of some of it, so that no bundle could ask for it.
+    """
+    enabled = set(features(target))
+    untold = sorted(enabled & UNTOLD)
+    if untold:
+        raise TargetError(f"target {target.name}: Linux does not tell whether a machine has {', '.join(untold)}, so no "
+                          "bundle could be kept from one that has not", hint="switch it off: "
+                          f"attributes = [{', '.join(json.dumps('-' + name) for name in untold)}]")  # fmt: skip
+    return (*target.requires, *sorted(requirements(enabled, target.triple) - set(target.requires)))
 
 
 def check_target(target: Target) -> None:
@@ -65,6 +90,11 @@ def check_target(target: Target) -> None:
         raise TargetError(f"target {target.name}: the kernels for {target.instruction_set} need {', '.join(lacking)}, "
                           f"which {target.cpu} has not", hint="choose other kernels or another CPU, or add "
                           f"+{lacking[0]} to the attributes")  # fmt: skip
+    for word in target.requires:
+        meant = WORDS.get(word, (word,))
+        if word not in meant:
+            raise TargetError(f"target {target.name}: {word!r} in 'requires' is LLVM's word",
+                              hint=f"/proc/cpuinfo says {meant[0]}")
 
 
 def probe_object(target: Target, path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ HOST = "host"
 CACHE = 1024 * 1024
 """Bytes of line buffers that a thread aims at, where a target does not say: a level 2 cache. Smaller bands lose more to
 the rows that are kept between them than they gain on x86, see docs/decisions/0009-streaming.md."""
+_MOST_CORES, _LARGEST_CACHE, _LARGEST_FILE = 1024, 2**32, 2**16
 _SUFFIX = ".toml"
 _HOST_ORDER = ("x86-avx512vnni", "x86-avxvnni", "x86-avx2", "x86-sse4", "neoverse-n2", "neoverse-v1", "cortex-a76",
                "cortex-a72", "aarch64")  # best first  # fmt: skip
@@ -41,7 +41,8 @@ class Target:
         cpu: LLVM's name of the CPU.
         attributes: LLVM attributes beyond the CPU's own, such as ``+dotprod``.
         instruction_set: which kernels are used: a name in `toolchain.kernels.intrinsics.REGISTRY`.
-        requires: CPU features, spelled as in /proc/cpuinfo, without which a bundle refuses to load.
+        requires: CPU features, spelled as in /proc/cpuinfo, without which a bundle refuses to load. To those of a file
+            that the user names, what LLVM enables is added.
         cores: threads the schedule is made for.
         gpu: the OpenCL device that runs the network, with kernels in OpenCL C; the other attributes then describe the
             CPU beside it. None: the CPU runs the network.
@@ -98,18 +99,18 @@ def find_target(name: str, *, folder: Path | None = None, cpu: Cpu | None = None
     """
     folder = folder or target_folder()
     if name.endswith(_SUFFIX):
-        from toolchain.llvm import check_target
+        from toolchain.llvm import check_target, required
 
         target = _read(Path(name))
         check_target(target)
-        return target
+        return target if target.gpu is not None else dataclasses.replace(target, requires=required(target))
     if name == HOST:
         return _host(folder, cpu or this_cpu())
     names = [path.stem for path in folder.glob(f"*{_SUFFIX}")]
     if name not in names:
-        close = difflib.get_close_matches(name, [*names, HOST], n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]}?" if close else "`clipfree targets list` names them all, a .toml is one too"
-        raise TargetError(f"there is no target called {name!r}", hint=hint)
+        from toolchain.nearest import advise
+
+        raise TargetError(f"there is no target called {name!r}", hint=advise(name, list_targets(folder)))
     return _read(folder / f"{name}{_SUFFIX}")
 
 
@@ -136,8 +137,17 @@ def _host(folder: Path, cpu: Cpu) -> Target:
 
 def _read(path: Path) -> Target:
     try:
+        if not path.is_file():
+            what = "is no plain file" if path.exists() else "is not there"
+            raise TargetError(f"target file {path} cannot be read: it {what}")
+        if path.stat().st_size > _LARGEST_FILE:
+            raise TargetError(f"target file {path} cannot be read: it is too large to be one")
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise TargetError(f"target file {path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise TargetError(f"target file {path} cannot be read: it is no UTF-8 text") from error
+    except (ValueError, RecursionError) as error:  # integers of thousands of digits, and what is no TOML
         raise TargetError(f"target file {path} cannot be read: {error}") from error
     known = {field.name for field in dataclasses.fields(Target)} - {"name"}
     unknown = sorted(set(table) - known)
@@ -145,7 +155,7 @@ def _read(path: Path) -> Target:
         raise TargetError(
             f"target file {path} has an unknown key {unknown[0]!r}", hint=f"known: {', '.join(sorted(known))}"
         )
-    missing = sorted(known - {"gpu", "cache"} - set(table))
+    missing = sorted(known - {"gpu", "cache", "requires"} - set(table))
     if missing:
         raise TargetError(f"target file {path} lacks {missing[0]!r}")
     return Target(
@@ -155,10 +165,10 @@ def _read(path: Path) -> Target:
         cpu=_text(path, table, "cpu"),
         attributes=_texts(path, table, "attributes"),
         instruction_set=_text(path, table, "instruction_set"),
-        requires=_texts(path, table, "requires"),
-        cores=_count(path, table, "cores"),
+        requires=_texts(path, {"requires": []} | table, "requires"),
+        cores=_count(path, table, "cores", _MOST_CORES),
         gpu=_gpu(path, table["gpu"]) if "gpu" in table else None,
-        cache=_count(path, {"cache": CACHE} | table, "cache"),
+        cache=_count(path, {"cache": CACHE} | table, "cache", _LARGEST_CACHE),
     )
 
 
@@ -170,22 +180,22 @@ def _gpu(path: Path, table: Any) -> Gpu:
                           hint="targets/mali-g78.toml shows all it holds") from error
 
 
-def _count(path: Path, table: dict[str, Any], key: str) -> int:
+def _count(path: Path, table: dict[str, Any], key: str, most: int) -> int:
     value = table[key]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise TargetError(f"target file {path}: {key!r} must be a whole number of at least 1, not {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise TargetError(f"target file {path}: {key!r} must be a whole number from 1 to {most}, not {value!r:.40}")
     return value
 
 
 def _text(path: Path, table: dict[str, Any], key: str) -> str:
     value = table[key]
     if not isinstance(value, str) or not value:
-        raise TargetError(f"target file {path}: {key!r} must be a text, not {value!r}")
+        raise TargetError(f"target file {path}: {key!r} must be a text, not {value!r:.40}")
     return value
 
 
 def _texts(path: Path, table: dict[str, Any], key: str) -> tuple[str, ...]:
     value = table[key]
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise TargetError(f"target file {path}: {key!r} must be a list of texts, not {value!r}")
+        raise TargetError(f"target file {path}: {key!r} must be a list of texts, not {value!r:.80}")
     return tuple(value)

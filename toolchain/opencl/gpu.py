@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+_TOO_LARGE = 2**31
+
 
 @dataclass(frozen=True)
 class Core:
@@ -62,6 +64,8 @@ class Gpu:
                    core.most_registers, core.operations, core.dot, core.cache, core.line, core.bandwidth)
         if min(numbers) <= 0:
             raise ValueError("its numbers must be positive")
+        if max(numbers) >= _TOO_LARGE:
+            raise ValueError(f"its numbers must be less than {_TOO_LARGE}")
         if self.pixels not in (1, 2, 4, 8):
             raise ValueError(f"'pixels' must be 1, 2, 4 or 8, not {self.pixels}")
         if prod(self.work_group) > self.largest_group:
