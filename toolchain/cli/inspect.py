@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,11 +87,10 @@ def _collapse(collapse: Collapse, console: Console) -> None:
 
 
 def _bundle(path: Path, console: Console) -> None:
-    from toolchain.bundle import REPORT, open_bundle
+    from toolchain.bundle import open_bundle
     from toolchain.errors import BundleError
     from toolchain.precision import INT8, TITLES
     from toolchain.quantize.bounds import prove
-    from toolchain.report.launches import launch_lines
     from toolchain.report.network import describe_network
 
     bundle = open_bundle(path, for_this_machine=False)
@@ -122,9 +120,8 @@ def _bundle(path: Path, console: Console) -> None:
     console.say(
         f"  {len(manifest.kernels)} kernels, {len(manifest.tensors)} quantized tensors, halo {manifest.halo} pixels"
     )
-    report = json.loads((path / REPORT).read_bytes())
-    tuning, launches = report.get("tuning", {}), report.get("launches", [])
-    for line in launch_lines(launches, tuning.get("height"), tuning.get("width")):
+    launches = bundle.launches()
+    for line in launches.lines():
         console.say(f"  {line}")
     versions = manifest.versions
     console.say(
@@ -135,4 +132,4 @@ def _bundle(path: Path, console: Console) -> None:
         console.say(f"  {name:20}{record.size:>10} bytes  sha256 {record.sha256[:16]}...")
     console.say(f"  here: {obstacle or 'runs'}")
     console.result(command="inspect", kind="bundle", bundle=path, manifest=manifest, runs_here=obstacle is None,
-                   obstacle=obstacle, proof=proof, launches=launches)  # fmt: skip
+                   obstacle=obstacle, proof=proof, launches=launches.figures)  # fmt: skip

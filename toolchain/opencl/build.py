@@ -17,9 +17,10 @@ from toolchain.opencl.choose import Choice, by_estimate, by_log
 from toolchain.opencl.files import CONSTANTS, HOST, KERNELS
 from toolchain.opencl.float_lower import float_program
 from toolchain.opencl.host import compile_sources, write_sources
-from toolchain.opencl.launches import Figures, Program
+from toolchain.opencl.launches import Program
 from toolchain.opencl.lower import program
 from toolchain.opencl.prelude import FLOATS, prelude
+from toolchain.report.launches import Figures
 from toolchain.tune.choose import SIZE, Tuning, coverage
 
 if TYPE_CHECKING:

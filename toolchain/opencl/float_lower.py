@@ -9,7 +9,8 @@ from toolchain.opencl import float_conv as template
 from toolchain.opencl import float_words as words
 from toolchain.opencl.choose import Choose
 from toolchain.opencl.gpu import Gpu
-from toolchain.opencl.launches import Figures, Program, Writer, network_of, pictures
+from toolchain.opencl.launches import Program, Writer, network_of, pictures
+from toolchain.report.launches import Figures
 
 
 def float_program(lowered: Lowered[FloatConv], channels: int, gpu: Gpu, choose: Choose, size: int,

@@ -19,36 +19,7 @@ from toolchain.opencl.choose import Choice
 from toolchain.opencl.job import Job
 from toolchain.opencl.plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, lay_out
 from toolchain.opencl.source import Source, generate
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What is expected of a launch, for a picture of the size that kernels are chosen for.
-
-    Attributes:
-        kernel: its name.
-        cut: how its work is cut, in words.
-        macs: multiply-accumulates.
-        read, written: bytes from and to memory beyond the cores' caches.
-        registers, occupancy, groups, lines: see `Estimate`; None of kernels without sums.
-    """
-
-    kernel: str
-    cut: str
-    macs: int
-    read: int
-    written: int
-    registers: int | None = None
-    occupancy: float | None = None
-    groups: int | None = None
-    lines: float | None = None
-
-    @staticmethod
-    def of(kernel: str, choice: Choice, macs: int) -> Figures:
-        """Of a convolution."""
-        found = choice.expected
-        return Figures(kernel, str(choice.cut), macs, found.read, found.written, found.registers,
-                       round(found.occupancy, 3), found.groups, round(found.lines, 2))
+from toolchain.report.launches import Figures
 
 
 @dataclass(frozen=True)
@@ -118,7 +89,10 @@ class Writer:
         """Launch a convolution; ``size`` is the pixels of the picture that it was chosen for."""
         name, cut = call.call.kernel, choice.cut
         self.choices[name] = choice
-        self.figures.append(Figures.of(name, choice, size * job.scale**2 * job.macs))
+        expected = choice.expected
+        self.figures.append(Figures(
+            name, str(cut), size * job.scale**2 * job.macs, expected.read, expected.written, expected.registers,
+            round(expected.occupancy, 3), expected.groups, round(expected.lines, 2)))
         self.launch(call, function, arrays, cut.pixels, len(job.order) // cut.channels, cut.group)
 
     def launch(self, call: Call, function: Any, arrays: Mapping[str, Any], pixels: int, depth: int,

@@ -12,7 +12,8 @@ from toolchain.opencl import words
 from toolchain.opencl.choose import Choose
 from toolchain.opencl.gpu import Gpu
 from toolchain.opencl.job import Job
-from toolchain.opencl.launches import Figures, Program, Writer, network_of, pictures
+from toolchain.opencl.launches import Program, Writer, network_of, pictures
+from toolchain.report.launches import Figures
 
 
 def program(lowered: Lowered[Conv], channels: int, gpu: Gpu, choose: Choose, size: int) -> Program:

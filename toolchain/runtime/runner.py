@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.cpu import configure_tvm_threads
-from toolchain.errors import BundleError, InputError
+from toolchain.errors import BundleError, InputError, last_line
 
 Pixels = npt.NDArray[np.uint8]
 Upscale = Callable[[Pixels], Pixels]
@@ -46,16 +46,30 @@ class Runner:
             self._machine = relax.VirtualMachine(tvm.runtime.load_module(str(library.resolve())), self._device)
             self._entry: Callable[[Any], Any] = self._machine["main"]
         except Exception as error:  # TVM raises many kinds
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise BundleError(f"{library.name} cannot be loaded: {lines[-1]}") from error
+            raise BundleError(f"{library.name} cannot be loaded: {last_line(error)}") from error
 
     def upscale(self, pixels: Pixels) -> Pixels:
         """Upscale u8 (h, w, C) to u8 (h*scale, w*scale, C).
 
         Raises:
             InputError: the shape or the type of ``pixels`` does not fit the network.
+            BundleError: the library fails, or does something else than was said of it.
+            MemoryError: there is too little.
         """
-        return np.asarray(self.bind(pixels)().numpy())
+        call = self.bind(pixels)
+        try:
+            result = np.asarray(call().numpy())
+        except MemoryError:
+            raise
+        except Exception as error:  # TVM raises many kinds
+            if "bad_alloc" in str(error):
+                raise MemoryError from error
+            raise BundleError(f"the library fails: {last_line(error)}", hint="deploy the model again") from error
+        height, width = (extent * self.scale for extent in pixels.shape[:2])
+        if result.shape != (height, width, self.channels) or result.dtype != np.uint8:
+            raise BundleError(f"the library makes {result.dtype} {result.shape} of {pixels.shape}, not what its bundle "
+                              "says", hint="deploy the model again")  # fmt: skip
+        return result
 
     def bind(self, pixels: Pixels) -> Callable[[], Any]:
         """A call that upscales ``pixels`` without copying them again: what is timed by ``measure``.
