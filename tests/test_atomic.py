@@ -208,6 +208,7 @@ def test_a_signal_waits_until_a_scratch_folder_is_gone(monkeypatch: pytest.Monke
         ("loop", False, "levels of symbolic links"),
         ("loop/x", True, "levels of symbolic links"),
         ("n" * 300, False, "name too long"),
+        ("absent/" + "n" * 300, True, "name too long"),
         ("a\0b", True, "no file can be called that"),
     ],
 )

@@ -106,11 +106,13 @@ def check_writable(path: Path, *, folder: bool = False) -> None:
     """
     try:
         _check_kind(path, folder=folder)
-        place = path.parent
+        place, names = path.parent, [path.name]
         while not os.path.lexists(place):
-            place = place.parent
+            place, names = place.parent, [*names, place.name]
         if not place.is_dir():
             raise OutputError(f"cannot write {path}: {place} is not a folder", hint=_ELSEWHERE)
+        if max(len(os.fsencode(name)) for name in names) > os.pathconf(place, "PC_NAME_MAX"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         with tempfile.TemporaryFile(dir=place) as probe:
             probe.write(_BLOCK)
     except ValueError as error:  # NUL

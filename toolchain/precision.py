@@ -8,15 +8,18 @@ INT8, FLOAT32, FLOAT16 = "int8", "float32", "float16"
 TITLES = {INT8: "INT8", FLOAT32: "FP32", FLOAT16: "FP16"}
 """What they are called in tables."""
 
+_ALSO = {"fp32": FLOAT32, "single": FLOAT32, "fp16": FLOAT16, "half": FLOAT16}
+
 
 def read_precision(text: str, *, gpu: bool = False) -> str:
-    """One of `TITLES`; "float" is the one that suits a ``gpu``, float16, or else a CPU, float32.
+    """One of `TITLES`, also by its title; "float" is the one that suits a ``gpu``, float16, or else a CPU, float32.
 
     Raises:
         InputError: it is none of them.
     """
-    if text == "float":
+    name = _ALSO.get(text.lower(), text.lower())
+    if name == "float":
         return FLOAT16 if gpu else FLOAT32
-    if text not in TITLES:
+    if name not in TITLES:
         raise InputError(f"--precision {text} is not known", hint=f"give one of {', '.join(TITLES)}, or float")
-    return text
+    return name

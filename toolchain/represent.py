@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.atomic import atomic_folder, check_replaceable
+from toolchain.atomic import atomic_folder, check_replaceable, check_writable
 from toolchain.errors import CalibrationError, InputError
 from toolchain.images import ImageSet, Photo, Skipped, read_images
 from toolchain.quantize.crops import usable
@@ -141,6 +141,7 @@ def make_representative_set(request: Request, *, progress: Callable[[str, int, i
     unknown = [name for name in request.formats if name not in FORMATS]
     if unknown or not request.formats:
         raise InputError(f"'{', '.join(unknown)}' is no format of a set", hint=f"choose among {', '.join(FORMATS)}")
+    check_writable(request.out, folder=True)
     check_replaceable(request.out, (PROOF, SHEET, NETWORK, IMAGES, FLOATS, CODES))
     tell = progress or (lambda text, done, total: None)
     sr = normalize(load_model(request.model), value_range=request.value_range)

@@ -41,7 +41,7 @@ def build_pack(triple: str, out: Path, libraries: Path | None = None) -> tuple[P
         InputError: there are no libraries for the board.
         OutputError: the folder cannot be written.
     """
-    if out.exists() and any(out.iterdir()) and not (out / SERVER).exists():
+    if out.is_dir() and any(out.iterdir()) and not (out / SERVER).exists():
         raise InputError(f"{out} holds something else than a board's server", hint="choose another place with -o")
     if libraries is None and ("android" in triple or architecture(triple) == "armv7a"):
         where = "Android" if "android" in triple else "32-bit Arm"

@@ -37,7 +37,7 @@ def build_standalone(bundle: Bundle, out: Path) -> tuple[Path, ...]:
     if manifest.target.gpu is not None or manifest.precision != INT8:
         raise BundleError(f"{bundle.path} is not for a CPU in INT8",
                           hint="such bundles are checked with `clipfree verify`")  # fmt: skip
-    if out.exists() and any(out.iterdir()) and not (out / PROGRAM).exists():
+    if out.is_dir() and any(out.iterdir()) and not (out / PROGRAM).exists():
         raise InputError(f"{out} holds something else than {PROGRAM}", hint="choose another place with -o")
     library = library_of(manifest.target)
     suffix = "ppm" if manifest.channels == 3 else "pgm"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.atomic import atomic_folder
+from toolchain.atomic import atomic_folder, check_writable
 from toolchain.bundle.manifest import FileRecord, Manifest, Versions, parse_manifest
 from toolchain.cpu import Cpu, this_cpu
 from toolchain.elf import Library, check_library, read_library
@@ -220,15 +220,25 @@ class Bundle:
             raise BundleError(f"{self.path} holds no {name}")
 
 
+def check_place(path: Path) -> None:
+    """See whether a bundle can be written to ``path``: nothing is there, or a bundle to be replaced.
+
+    Raises:
+        OutputError: ``path`` is something else than a bundle, or cannot be written.
+    """
+    check_writable(path, folder=True)
+    if path.is_symlink() or (path.exists() and not _replaceable(path)):
+        raise OutputError(f"{path} exists and is not a bundle", hint="move it away or choose another place with -o")
+
+
 @contextlib.contextmanager
 def new_bundle(path: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes the bundle ``path`` when the block ends well; replaces only a bundle.
 
     Raises:
-        OutputError: ``path`` is something else than a bundle, or cannot be written.
+        OutputError: as `check_place`.
     """
-    if path.is_symlink() or (path.exists() and not _replaceable(path)):
-        raise OutputError(f"{path} exists and is not a bundle", hint="move it away or choose another place with -o")
+    check_place(path)
     with atomic_folder(path) as folder:
         yield folder
 
@@ -261,11 +271,11 @@ def open_bundle(path: Path, *, for_this_machine: bool = True, cpu: Cpu | None = 
     """
     manifest_path = path / MANIFEST
     if not path.exists():
-        raise BundleError(f"there is no bundle {path}")
+        raise BundleError(f"there is no bundle {path}", hint=_meant(path))
     if not path.is_dir():
-        raise BundleError(f"{path} is not a bundle: a bundle is a folder")
+        raise BundleError(f"{path} is not a bundle: a bundle is a folder", hint=_meant(path))
     if not manifest_path.is_file():
-        raise BundleError(f"{path} is not a bundle: it has no {MANIFEST}")
+        raise BundleError(f"{path} is not a bundle: it has no {MANIFEST}", hint=_meant(path))
     try:
         if manifest_path.stat().st_size > _LARGEST_MANIFEST:
             raise BundleError(f"{path} is damaged: its {MANIFEST} is too large")
@@ -315,6 +325,14 @@ def _sha256(path: Path) -> str:
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _meant(path: Path) -> str:
+    """What to name in place of ``path``: a bundle that lies in it, or one that is yet to be made."""
+    if path.suffix == ".onnx" or str(path).startswith("zoo:"):
+        return f"deploy it first: `clipfree deploy {path}`"
+    inside = sorted(entry for entry in path.iterdir() if entry.suffix == SUFFIX) if path.is_dir() else []
+    return f"did you mean {inside[0]}?" if inside else "`clipfree deploy MODEL` makes one"
 
 
 def _again(target: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolchain.cli.console import Console, Json
+from toolchain.cli.console import MOST_THREADS, Console, Json
 from toolchain.cli.places import Device, Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
 from toolchain.cli.run import Bundle
 from toolchain.errors import InputError
@@ -22,12 +22,15 @@ def bench(
     bundle: Bundle,
     size: Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of the input.")] = "360x640",
     threads: Annotated[
-        list[int] | None, typer.Option("--threads", min=1, help="May be given several times; default: 1 and all.")
+        list[int] | None,
+        typer.Option("--threads", min=1, max=MOST_THREADS, help="May be given several times; default: 1 and all."),
     ] = None,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Calls timed at most.")] = 30,
     warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Calls before.")] = 3,
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="No further repeat after so long.")] = 10.0,
-    cool_down: Annotated[float, typer.Option("--cool-down", min=0.0, help="Seconds to rest after each repeat.")] = 0.0,
+    cool_down: Annotated[
+        float, typer.Option("--cool-down", min=0.0, max=3600.0, help="Seconds to rest after each repeat.")
+    ] = 0.0,
     functions: Annotated[
         bool, typer.Option("--functions", help="Time each kernel as well, of a bundle deployed with --layers.")
     ] = False,
@@ -104,9 +107,14 @@ def parse_size(size: str, option: str = "--size") -> tuple[int, int]:
     """Height and width of "360x640", the value of ``option``.
 
     Raises:
-        InputError: it is not two positive numbers.
+        InputError: it is not two positive numbers, or larger than any picture that is read.
     """
+    from toolchain.images import MAX_PIXELS
+
     parts = size.lower().split("x")
-    if len(parts) != 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
         raise InputError(f"{option} {size} is not understood", hint="give HEIGHTxWIDTH, such as 360x640")
-    return int(parts[0]), int(parts[1])
+    height, width = int(parts[0]), int(parts[1])
+    if not 1 <= height * width <= MAX_PIXELS:
+        raise InputError(f"{option} {size} has not 1 to {MAX_PIXELS} pixels", hint="give HEIGHTxWIDTH, such as 360x640")
+    return height, width

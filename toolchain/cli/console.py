@@ -21,7 +21,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads to use; default: every core.")]
+MOST_THREADS = 1024
+Threads = Annotated[
+    int | None, typer.Option("--threads", min=1, max=MOST_THREADS, help="Threads to use; default: every core.")
+]
 
 _BAR = 24
 

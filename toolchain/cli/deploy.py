@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolchain.cli.console import Console, Json, quantity
+from toolchain.cli.inputs import check_pictures
 from toolchain.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def deploy(
     from toolchain.zoo.embedded import PREFIX, resolve
 
     path = resolve(model)
+    check_pictures(calib, "--calib")
     precision = read_precision(precision, gpu=find_target(target).gpu is not None)
     wanted = calib is None and model.startswith(PREFIX) and precision == INT8
     photographs = demo_photographs() if wanted else calib
@@ -91,14 +93,18 @@ def parse_estimators(words: Sequence[str] | None, weights: str | None) -> dict[s
     """``Settings``' fields for the words of --estimator, at most one NAME and any number of TENSOR=NAME, and --weights.
 
     Raises:
-        InputError: two estimators for all tensors.
+        InputError: two estimators for all tensors, or a word that is not understood.
     """
     words = words or ()
     general = [word for word in words if "=" not in word]
     if len(general) > 1:
         both = f"{general[0]} and {general[1]}"
         raise InputError(f"--estimator {both}: which one?", hint="say TENSOR=NAME for some tensors")
-    overrides = {tensor: name for tensor, _, name in (word.rpartition("=") for word in words) if tensor}
+    pairs = [word.rpartition("=") for word in words if "=" in word]
+    for tensor, _, name in pairs:
+        if not tensor or not name:
+            raise InputError(f"--estimator {tensor}={name} is not understood", hint="say TENSOR=NAME or PATTERN=NAME")
+    overrides = {tensor: name for tensor, _, name in pairs}
     chosen = {"activations": general[0] if general else None, "weights": weights}
     return {"overrides": overrides, **{field: name for field, name in chosen.items() if name}}
 

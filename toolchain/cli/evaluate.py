@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, Threads, decibel
+from toolchain.cli.inputs import check_pictures
 from toolchain.cli.places import Device, machine_for
 from toolchain.cli.run import Bundle, tiling
 from toolchain.errors import InputError
@@ -36,6 +37,9 @@ def evaluate(
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
+    check_pictures(hr, "--hr")
+    if compare is None and value_range is not None:
+        raise InputError("--range is of the float model", hint="name that with --compare, or leave --range away")
     with machine_for(bundle, None, wait=0.0, threads=threads, device=device) as (opened, machine):
         manifest = opened.manifest
         compared = None

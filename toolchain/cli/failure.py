@@ -39,8 +39,7 @@ def explain(error: BaseException, number: int | None = None) -> Failure:
     if isinstance(error, ClipfreeError):
         return Failure(error.message, error.hint, error.exit_code)
     if hasattr(error, "format_message"):  # typer's, or click's where typer is older: their classes have no common name
-        command = getattr(getattr(error, "ctx", None), "command_path", "clipfree")
-        return Failure(error.format_message().rstrip("."), f"`{command} --help` tells what it takes", _USAGE)
+        return Failure(error.format_message().rstrip("."), _advice(error), _USAGE)
     if isinstance(error, MemoryError):
         hint = "use smaller tiles (--tile 256) or smaller pictures"
         return Failure("this machine has too little memory for it", hint, _OUT_OF_MEMORY)
@@ -52,3 +51,13 @@ def explain(error: BaseException, number: int | None = None) -> Failure:
     lines = str(error).strip().splitlines() or ["no message"]
     return Failure(f"clipfree met a mistake of its own ({type(error).__name__}: {lines[0][:200]})",
                    "please report it, with what `clipfree --debug` prints on the same command", _UNKNOWN)
+
+
+def _advice(error: BaseException) -> str:
+    """What to do about words that typer does not understand."""
+    context = getattr(error, "ctx", None)
+    command = getattr(context, "command", None)
+    takes_calib = any("--calib" in option.opts for option in getattr(command, "params", ()))
+    if takes_calib and "unexpected extra argument" in str(error):
+        return "photographs are named by --calib"
+    return f"`{getattr(context, 'command_path', 'clipfree')} --help` tells what it takes"

@@ -10,6 +10,7 @@ import typer
 
 from toolchain.cli.console import Console, Json, plain
 from toolchain.cli.deploy import Bits, Budget, Calib, Estimators, Range, Weights, parse_settings
+from toolchain.cli.inputs import check_pictures
 
 if TYPE_CHECKING:
     from toolchain.fidelity import Fidelity
@@ -33,13 +34,16 @@ def fidelity(
     as_json: Json = False,
 ) -> None:
     """Quantize a model and report what each tensor and each convolution costs."""
-    from toolchain.atomic import atomic_write
+    from toolchain.atomic import atomic_write, check_writable
     from toolchain.fidelity import Request, measure_fidelity
     from toolchain.report.fidelity_page import render
     from toolchain.zoo.demo_photos import photographs_for
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
+    check_pictures(calib, "--calib")
+    check_pictures(hr, "--hr")
+    check_writable(out / "index.html")
     settings = parse_settings(estimator, weights, bits, budget)
     request = Request(resolve(model), photographs_for(model, calib), hr, value_range, settings, crops)
     with console.progress(100) as tell:

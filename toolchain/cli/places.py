@@ -24,7 +24,7 @@ Ssh = Annotated[
     typer.Option("--ssh", help="USER@HOST: reach --rpc through ssh to there; 127.0.0.1 is then that host. Options of "
                  "ssh may stand before it, in quotes."),
 ]  # fmt: skip
-Wait = Annotated[float, typer.Option("--wait", min=0.0, help="Seconds to wait for a board that is busy.")]
+Wait = Annotated[float, typer.Option("--wait", min=0.0, max=86400.0, help="Seconds to wait for a board that is busy.")]
 
 Device = Annotated[
     str | None,

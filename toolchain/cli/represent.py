@@ -9,6 +9,7 @@ import typer
 
 from toolchain.cli.console import Console, Json
 from toolchain.cli.deploy import Calib, Range
+from toolchain.cli.inputs import check_pictures
 
 if TYPE_CHECKING:
     from toolchain.represent import Proof
@@ -40,6 +41,7 @@ def represent(
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
+    check_pictures(calib, "--calib")
     reading = Reading(overshoot, () if frames == "none" else tuple(frames.split(",")), patch)
     photographs = photographs_for(model, calib)
     request = Request(resolve(model), photographs, out, value_range, reading, crop, most, tuple(formats.split(",")))

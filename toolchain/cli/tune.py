@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolchain.cli.console import Console, Json, duration
+from toolchain.cli.console import MOST_THREADS, Console, Json, duration
+from toolchain.cli.inputs import check_pictures
 from toolchain.cli.places import Key, Rpc, Ssh, Tracker, Wait, reach
+from toolchain.errors import InputError
 
 if TYPE_CHECKING:
     from toolchain.tune.request import Request
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 Models = Annotated[list[str], typer.Argument(help="ONNX files, float or QDQ, or zoo:NAME for embedded models.")]
 Sizes = Annotated[list[str] | None, typer.Option("--size", help="HEIGHTxWIDTH of the input, default 360x640; repeat.")]
-Counts = Annotated[list[int] | None, typer.Option("--threads", min=1, help="Default: every core; may be repeated.")]
+Counts = Annotated[
+    list[int] | None,
+    typer.Option("--threads", min=1, max=MOST_THREADS, help="Default: every core; may be repeated."),
+]
 
 
 def tune(
@@ -40,12 +45,18 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Find the fastest tiles for the kernels of some models, and keep them in a log that `deploy --logs` reads."""
+    from toolchain.atomic import check_writable
     from toolchain.cli.bench import parse_size
     from toolchain.tune.request import Request
     from toolchain.tune.session import Budget
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
+    check_pictures(calib, "--calib")
+    if curve is not None:
+        if curve.suffix.lower() != ".png":
+            raise InputError(f"--curve {curve} does not end as a PNG does", hint="name it .png")
+        check_writable(curve)
     budget = Budget(trials, None if minutes is None else 60 * minutes)
     sizes = tuple(dict.fromkeys(parse_size(one) for one in size or ["360x640"]))
     counts = tuple(dict.fromkeys(threads or []))

@@ -48,7 +48,7 @@ def export(
 
     console = Console(as_json=as_json)
     model = find(name)
-    path = output / model.path.name if output.is_dir() else output
+    path = output / model.path.name if output.is_dir() or not output.suffix else output
     with atomic_write(path) as file:
         file.write(model.path.read_bytes())
     console.say(str(path))

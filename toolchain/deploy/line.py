@@ -74,13 +74,14 @@ def deploy(
     configure_tvm_threads()
     line = Progress(progress)
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
+    path = bundle_path(request.out, request.title)
+    store.check_place(path)
     target = find_target(request.target)
     linker, lacking = _linker_for(target)
     stages = stages or real_stages()
     prepare = prepare_quantized if read_precision(request.precision) == INT8 else prepare_normalized
     prepared = prepare(request, stages, target, line)
     model, warnings = prepared.model, (*prepared.warnings, *lacking)
-    path = bundle_path(request.out, request.title)
     unseen = obstacle(target)
     with store.new_bundle(path) as folder:
         with line.step("compile") as note:

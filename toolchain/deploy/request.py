@@ -50,7 +50,9 @@ class Request:
     @property
     def title(self) -> str:
         """The bundle's name; a float network's does not get in the way of the integer one's."""
-        return self.name or self.model.stem + ("" if self.precision == INT8 else f"_{self.precision}")
+        if self.name is not None:
+            return self.name
+        return self.model.stem + ("" if self.precision == INT8 else f"_{self.precision}")
 
 
 def bundle_path(out: Path, name: str) -> Path:
@@ -59,8 +61,8 @@ def bundle_path(out: Path, name: str) -> Path:
     Raises:
         OutputError: ``name`` cannot be a file's.
     """
+    if not name or "/" in name or name.startswith(".") or not name.isprintable():
+        raise OutputError(f"a bundle cannot be called {name!r}", hint="choose a plain name with --name")
     if out.suffix == store.SUFFIX:
         return out
-    if not name or "/" in name or name.startswith("."):
-        raise OutputError(f"a bundle cannot be called {name!r}", hint="choose a plain name with --name")
     return out / f"{name}{store.SUFFIX}"

@@ -11,7 +11,7 @@ from toolchain.kernels.tile import Tile
 from toolchain.opencl.cut import Cut
 from toolchain.targets import Target
 from toolchain.tune.task import Task
-from toolchain.tune.values import from_plain, to_plain
+from toolchain.tune.values import from_plain, parse_json, to_plain
 
 FORMAT = "clipfree-tuning"
 FORMAT_VERSION = 1
@@ -128,7 +128,10 @@ def decode(line: bytes) -> Header | Record:
     Raises:
         TypeError, ValueError: the line is damaged, or of another program or format.
     """
-    table: Any = json.loads(line)
+    try:
+        table: Any = parse_json(line)
+    except ValueError as error:
+        raise ValueError(f"it {error}") from error
     if not isinstance(table, dict):
         raise TypeError("it is not a table")
     kind = table.pop("kind", None)

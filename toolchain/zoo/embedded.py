@@ -40,9 +40,11 @@ def resolve(model: str, *, folder: Path | None = None) -> Path:
         InputError: there is no such embedded model, or no such file.
     """
     if not model.startswith(PREFIX):
+        if not model:
+            raise InputError("a model's name is empty", hint=f"name an .onnx file, or {PREFIX}NAME")
         path = Path(model)
         if not path.exists():
-            raise InputError(f"there is no file {path}")
+            raise InputError(f"there is no file {path}", hint=_meant(path, folder))
         return path
     return find(model, folder=folder).path
 
@@ -56,11 +58,22 @@ def find(name: str, *, folder: Path | None = None) -> Embedded:
     name = name.removeprefix(PREFIX)
     models = {embedded.name: embedded for embedded in list_models(folder)}
     if name not in models:
-        close = difflib.get_close_matches(name, models, n=1, cutoff=0.4)
+        close = difflib.get_close_matches(name.lower(), models, n=1, cutoff=0.4)
         known = f"there are: {', '.join(sorted(models))}" if models else "none came with this installation"
         hint = f"did you mean {PREFIX}{close[0]}?" if close else known
         raise InputError(f"there is no embedded model called {name!r}", hint=hint)
     return models[name]
+
+
+def _meant(path: Path, folder: Path | None) -> str:
+    """A file that is called nearly as ``path``, or an embedded model; empty where there is neither."""
+    if path.is_symlink():
+        return f"{path} is a link that leads nowhere"
+    if path.name in {model.name for model in list_models(folder)}:
+        return f"did you mean {PREFIX}{path.name}?"
+    beside = [other.name for other in path.parent.glob("*.onnx")] if path.parent.is_dir() else []
+    close = difflib.get_close_matches(path.name, beside, n=1)
+    return f"did you mean {path.with_name(close[0])}?" if close else ""
 
 
 def _card(path: Path) -> dict[str, Any]:
