@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from tests.quantize.helpers import QUICK, network, picture, pictures, quantized, small_model
+from tests.quantize.helpers import QUICK, network, picture, pictures, psnr, quantized, small_model
 from toolchain.errors import CalibrationError, InputError
+from toolchain.evaluate import float_upscale
 from toolchain.quantize import IntegerReference, Recipe, Settings, quantize
 from toolchain.quantize.crops import stress
 
@@ -145,6 +146,26 @@ def test_a_dead_tensor_and_a_dead_channel_are_no_error() -> None:
     pixels = picture(9, 9, 3, 4)
     wanted = np.clip(pixels.astype(float) + np.array([0.0, 25.5, -25.5]), 0, 255)
     assert np.abs(IntegerReference(q.model).run(pixels) - wanted).max() <= 1.5
+
+
+@pytest.mark.parametrize("weights", ["output", "minmax"])
+def test_a_channel_without_weights_keeps_its_bias(weights: str) -> None:
+    """Its scale, which no weight decides, must leave room for the bias; the next layer reads it."""
+    rng = np.random.default_rng(0)
+    first = np.eye(4, 3, dtype=np.float32).reshape(4, 3, 1, 1) + rng.normal(0, 0.1, (4, 3, 1, 1)).astype(np.float32)
+    first[3] = 0
+    last = np.eye(3, 4, dtype=np.float32).reshape(3, 4, 1, 1)
+    last[:, 3] = 0.4
+    constants = {"w": first, "b": np.array([0, 0, 0, 0.5], np.float32), "v": last, "c": np.full(3, -0.2, np.float32)}
+    nodes = [
+        helper.make_node("Conv", ["input", "w", "b"], ["first"]),
+        helper.make_node("Relu", ["first"], ["features"]),
+        helper.make_node("Conv", ["features", "v", "c"], ["output"]),
+    ]
+    sr = small_model(nodes, constants)
+    q = quantize(sr, pictures(3), replace(QUICK, weights=weights))
+    pixels = picture(30, 30, 3, 5)
+    assert psnr(IntegerReference(q.model).run(pixels), float_upscale(sr.model, sr.value_range)(pixels)) > 44
 
 
 def test_a_network_that_gives_nan_is_refused() -> None:

@@ -24,7 +24,7 @@ from toolchain.quantize.plan import Plan
 from toolchain.quantize.program import ConvStep, parse
 from toolchain.quantize.qdq import float_end
 from toolchain.quantize.reference import last_use, run_step
-from toolchain.quantize.weights import LIMIT, QuantizedWeight, round_bias
+from toolchain.quantize.weights import LIMIT, QuantizedWeight, make_room_for_bias, round_bias
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -91,6 +91,7 @@ def reconstruct(
                 fixed = weights[site.output] if keep_scales else None
                 columns = places.columns(codes, step)
                 weight, bias = _solve(columns, target, constants[site.weight], step.convolution.group, fixed)
+            weight = make_room_for_bias(weight, bias, step.source.quantization.scale)
             better[site.output], corrected[site.output] = weight, bias
             step = _changed(step, weight, bias)
         for found, crop in zip(values, crops, strict=True):

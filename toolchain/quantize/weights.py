@@ -106,6 +106,14 @@ def safe_scale(scale: Array, bias: Array, source_scale: float) -> NDArray[np.flo
     return np.maximum(scale, floor).astype(np.float32)
 
 
+def make_room_for_bias(weight: QuantizedWeight, bias: Array, source_scale: float) -> QuantizedWeight:
+    """The weights at scales at which ``bias`` (O,) fits in 31 bits; as they are, but where it dwarfs a channel's."""
+    folded = np.abs(bias).reshape(-1, len(weight.scale)).max(axis=0)
+    scale = safe_scale(weight.scale, folded, source_scale)
+    shrunk = along(weight.scale / scale.astype(np.float64), weight.axis, weight.codes.ndim)
+    return QuantizedWeight(np.rint(weight.codes * shrunk).astype(np.int8), scale, weight.axis, weight.estimator)
+
+
 def round_weight(weight: Array, scale: NDArray[np.float32], axis: int, estimator: str) -> QuantizedWeight:
     """Round each weight to its nearest code."""
     steps = np.rint(weight.astype(np.float64) / along(scale.astype(np.float64), axis, weight.ndim))
