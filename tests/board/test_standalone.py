@@ -6,21 +6,27 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 from PIL import Image
 
 from tests.arm import emulator
 from tests.bundle.fakes import write
 from tests.standin import QUICK
+from toolchain.board.needs import _listed, check_needs
 from toolchain.board.standalone import PROGRAM, build_standalone
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.cli import main
+from toolchain.elf import read_library
 from toolchain.errors import BundleError, InputError, TargetError
 from toolchain.targets import find_target
+from toolchain.verify import FLOAT_TOLERANCE
 
 
 def run(folder: Path, *words: str, emulator: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
@@ -128,7 +134,7 @@ def wrong_expectation(folder: Path) -> None:
         (damage(lambda data: data.replace(b"relax.VMExecutable", b"other.VMExecutable")), 1, "holds no network"),
         (damage(lambda data: data.replace(bytes.fromhex("1e1514422fde25d2"), bytes(8))), 1, "another version of TVM"),
         (damage(lambda data: data.replace(b"null_value", b"null_velue")), 1, "which only TVM's runtime has"),
-        (damage(scrambled), 1, "the library crashed; was it copied whole?"),
+        (damage(scrambled), 1, "clipfree-bench: the library is damaged"),
         (lambda folder: (folder / "golden.ppm").write_bytes(b"P6 8 8 255 x"), 1, "golden.ppm ends early"),
         (lambda folder: (folder / "golden.ppm").write_bytes(b"P3 8 8 255 x"), 1, "is no PPM or PGM of 8 bits"),
         (lambda folder: (folder / "golden.ppm").unlink(), 1, "golden.pgm cannot be read: No such file"),
@@ -157,10 +163,72 @@ def test_words_that_cannot_be_meant(words: list[str], sentence: str, folder: Pat
     assert sentence in done.stderr
 
 
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Bundle:
+    """A network of which a part is float: its channels are split, and enlarged by a bilinear Resize."""
+    from toolchain.deploy import Request, deploy
+
+    out, rng = tmp_path_factory.mktemp("mixed"), np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Split", ["x", "parts"], ["a", "b"], axis=1),
+        helper.make_node("Concat", ["b", "a"], ["mixed"], axis=1),
+        helper.make_node("Conv", ["mixed", "w"], ["wide"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("DepthToSpace", ["wide"], ["large"], blocksize=2, mode="CRD"),
+        helper.make_node("Resize", ["x", "", "scales"], ["smooth"], mode="linear"),
+        helper.make_node("Add", ["large", "smooth"], ["y"]),
+    ]
+    constants = [numpy_helper.from_array(rng.normal(0, 0.02, (12, 3, 3, 3)).astype(np.float32), "w"),
+                 numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"),
+                 numpy_helper.from_array(np.array([1, 2], np.int64), "parts")]    # fmt: skip
+    ends = [helper.make_tensor_value_info(name, 1, [1, 3, f"h{name}", f"w{name}"]) for name in "xy"]
+    graph = helper.make_graph(nodes, "mixed", ends[:1], ends[1:], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), out / "net.onnx")
+    return open_bundle(deploy(Request(out / "net.onnx", out, photo_folder, value_range="0..1", settings=QUICK)).path)
+
+
+def test_a_network_of_which_a_part_is_float_may_be_off_by_as_much_as_elsewhere(mixed: Bundle, tmp_path: Path):
+    assert mixed.manifest.coverage.float_operators
+    build_standalone(mixed, tmp_path / "out")
+    assert 0 <= timed(run(tmp_path / "out", "--size", "8x8"))["difference"] <= FLOAT_TOLERANCE
+    path = tmp_path / "out" / "expected.ppm"
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    for off, fits in ((FLOAT_TOLERANCE - 1, True), (100, False)):
+        path.write_bytes((data ^ np.where(np.arange(data.size) == data.size - 1, off, 0)).astype(np.uint8).tobytes())
+        assert (run(tmp_path / "out", "--size", "8x8").returncode == 0) is fits
+
+
+@pytest.mark.parametrize("missing", [
+    {"needs": {"fopen"}}, {"defines": {"__TVMBackendRunOnce": 4096}}, {"program": (b"null_value", b"null_velue")},
+    {"program": (b"alloc_storage", b"alloc_starage")}, {"program": (b"shape_func", b"shape_fonc")},
+])  # fmt: skip
+def test_what_only_tvm_has_is_told_before_anything_is_packed(missing: Any, real_bundle: Bundle):
+    library = read_library(real_bundle.path / "model.so")
+    old, new = missing.get("program", (b"", b""))
+    assert old in library.bytes_from("__tvm_ffi__library_bin")
+    changed = replace(library, needs=library.needs | missing.get("needs", set()),
+                      defines={**library.defines, **missing.get("defines", {})},
+                      segments=tuple((start, data.replace(old, new) if old else data)
+                                     for start, data in library.segments))    # fmt: skip
+    check_needs(library, "x86_64-linux-gnu", "model.so")
+    what = r"(fopen|\w*RunOnce|vm\.builtin\.null_velue|vm\.builtin\.alloc_starage|shape_fonc)"
+    with pytest.raises(BundleError, match=rf"^model\.so needs {what}, which the program without TVM does not have"):
+        check_needs(changed, "x86_64-linux-gnu", "model.so")
+
+
+def test_the_lists_are_what_the_program_has(folder: Path):
+    for name in ("IMPORTS", "LENT", "BUILTINS"):
+        assert _listed(name)
+    assert "__divdi3" not in _listed("IMPORTS")
+    assert "__divdi3" in _listed("ARM_IMPORTS")
+
+
 def test_what_cannot_be_packed(real_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     gpu = open_bundle(write(tmp_path / "a.clipfree", target=find_target("mali-g78")), for_this_machine=False)
-    with pytest.raises(BundleError, match="is not for a CPU in INT8"):
+    with pytest.raises(BundleError, match="holds OpenCL kernels, no library for a CPU"):
         build_standalone(gpu, tmp_path / "out")
+    bare = open_bundle(write(tmp_path / "b.clipfree"), for_this_machine=False)
+    with pytest.raises(BundleError, match=r"the program in .*model\.so is not understood: it is damaged, or"):
+        build_standalone(bare, tmp_path / "out")
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match="holds something else than clipfree-bench; choose another place"):
         build_standalone(real_bundle, tmp_path)

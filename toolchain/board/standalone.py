@@ -11,13 +11,14 @@ import shutil
 from pathlib import Path
 
 from toolchain.atomic import atomic_folder
+from toolchain.board.needs import check_needs
 from toolchain.board.pack import run_compiler
-from toolchain.bundle import Bundle, library_of
+from toolchain.bundle import LIBRARY, Bundle
 from toolchain.errors import BundleError, InputError
 from toolchain.images import Pixels
 from toolchain.link import find_c_compiler
-from toolchain.precision import INT8
 from toolchain.targets import architecture
+from toolchain.verify import standard_for
 
 PROGRAM = "clipfree-bench"
 _SOURCES = Path(__file__).with_name("lite")
@@ -27,30 +28,34 @@ _MUSL = {"x86_64": "x86_64-linux-musl", "aarch64": "aarch64-linux-musl", "armv7a
 def build_standalone(bundle: Bundle, out: Path) -> tuple[Path, ...]:
     """Write a folder with the program, the library, the golden picture and the expected one; returns its files.
 
+    Where a part of the network is float, pictures need not come out to the bit: the program knows how far off they may
+    be.
+
     Raises:
-        BundleError: the bundle holds OpenCL kernels, or floats, whose pictures need not come out to the bit.
+        BundleError: the bundle holds OpenCL kernels, or its library needs what the program does not have.
         TargetError: there is no C compiler for its target, or it fails.
         InputError: ``out`` holds something else.
         OutputError: the folder cannot be written.
     """
     manifest = bundle.manifest
-    if manifest.target.gpu is not None or manifest.precision != INT8:
-        raise BundleError(f"{bundle.path} is not for a CPU in INT8",
+    if manifest.target.gpu is not None:
+        raise BundleError(f"{bundle.path} holds OpenCL kernels, no library for a CPU",
                           hint="such bundles are checked with `clipfree verify`")  # fmt: skip
+    check_needs(bundle.check_library(), manifest.target.triple, str(bundle.path / LIBRARY))
     if out.is_dir() and any(out.iterdir()) and not (out / PROGRAM).exists():
         raise InputError(f"{out} holds something else than {PROGRAM}", hint="choose another place with -o")
-    library = library_of(manifest.target)
+    tolerance = standard_for(manifest.precision, manifest.coverage.float_operators).tolerance
     suffix = "ppm" if manifest.channels == 3 else "pgm"
     with atomic_folder(out) as folder:
-        shutil.copyfile(bundle.path / library, folder / library)
+        shutil.copyfile(bundle.path / LIBRARY, folder / LIBRARY)
         for name, picture in zip(("golden", "expected"), bundle.golden(), strict=True):
             (folder / f"{name}.{suffix}").write_bytes(_portable(picture))
-        compile_standalone(manifest.target.triple, folder / PROGRAM)
-    return tuple(out / name for name in (PROGRAM, library, f"golden.{suffix}", f"expected.{suffix}"))
+        compile_standalone(manifest.target.triple, folder / PROGRAM, tolerance)
+    return tuple(out / name for name in (PROGRAM, LIBRARY, f"golden.{suffix}", f"expected.{suffix}"))
 
 
-def compile_standalone(triple: str, program: Path) -> None:
-    """Compile the program for ``triple``.
+def compile_standalone(triple: str, program: Path, tolerance: int = 0) -> None:
+    """Compile the program for ``triple``, that lets values of the golden picture be off by ``tolerance`` codes.
 
     It asks nothing of the system's C library: a compiler for GNU/Linux serves for Android too.
 
@@ -62,8 +67,8 @@ def compile_standalone(triple: str, program: Path) -> None:
     if compiler.source == "ziglang":  # which links statically with musl only; the target is the last word
         command = (*command[:-1], _MUSL[architecture(triple)])
     sources = sorted(map(str, _SOURCES.glob("*.c")))
-    run_compiler([*command, "-xc", "-std=gnu11", "-O2", "-s", "-static", "-pthread", *sources, "-lm", "-o",
-                  str(program)], PROGRAM)  # fmt: skip
+    run_compiler([*command, "-xc", "-std=gnu11", "-O2", "-s", "-static", "-pthread", f"-DTOLERANCE={tolerance}",
+                  *sources, "-lm", "-o", str(program)], PROGRAM)  # fmt: skip
 
 
 def _portable(picture: Pixels) -> bytes:

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "provides.h"
+
 char failure[512];
 
 int fail(const char* format, ...) {
@@ -129,32 +131,24 @@ static int call(void* function, Any* arguments, int32_t count, Any* result) {
 static int once(void** handle, int (*make)(void** result)) { return *handle ? 0 : make(handle); }
 
 static void lend(const Library* library, const char* name, void* function) {
-  void** const pointer = library_symbol(library, name);
-  if (pointer) *pointer = function;
+  size_t size;
+  void** const pointer = library_bytes(library, name, &size);
+  if (pointer && size >= sizeof function) memcpy(pointer, &function, sizeof function);
 }
 
 void host_lend(const Library* library) {
-  lend(library, "__TVMBackendParallelLaunch", (void*)parallel_launch);
-  lend(library, "__TVMBackendAllocWorkspace", (void*)allocate);
-  lend(library, "__TVMBackendFreeWorkspace", (void*)give_back);
-  lend(library, "__TVMFFIEnvModLookupFromImports", (void*)look_up);
-  lend(library, "__TVMFFIFunctionCall", (void*)call);
-  lend(library, "__TVMFFIHandleInitOnce", (void*)once);
+#define LEND(name, function) lend(library, #name, (void*)function);
+  LENT(LEND)
 }
 
 #ifdef __arm__
 int64_t __divdi3(int64_t, int64_t);
 int64_t __moddi3(int64_t, int64_t);
-static void unwind(void) {}  /* named by tables for exceptions, of which there are none */
+static void unwind(void) {} /* named by tables for exceptions, of which there are none */
+#else
+#undef ARM_IMPORTS
+#define ARM_IMPORTS(X)
 #endif
 
-#define OF_C(name) {#name, (void*)name}
-const Import host_imports[] = {
-  {"TVMFFIErrorSetRaisedFromCStrParts", (void*)complain_in_parts}, {"TVMFFIErrorSetRaisedFromCStr", (void*)complain},
-  OF_C(memcpy), OF_C(memmove), OF_C(memset), OF_C(expf), OF_C(logf), OF_C(powf), OF_C(tanhf), OF_C(erff),
-#ifdef __arm__
-  OF_C(__divdi3), OF_C(__moddi3), {"__aeabi_unwind_cpp_pr0", (void*)unwind}, OF_C(floorf), OF_C(ceilf), OF_C(roundf),
-  OF_C(rintf), OF_C(nearbyintf), OF_C(truncf), OF_C(fmaf),
-#endif
-  {NULL, NULL},
-};
+#define ONE(name, function) {#name, (void*)function},
+const Import host_imports[] = {IMPORTS(ONE) ARM_IMPORTS(ONE){NULL, NULL}};

@@ -27,15 +27,19 @@ enum { kMachine = EM_X86_64, kNumber = 1, kGlobal = 6, kJump = 7, kRelative = 8 
 #define R_SYM ELF32_R_SYM
 #endif
 
+static int damaged(void) { return fail("the library is damaged"); }
+
+/* Whether `size` bytes from `offset` on are among `whole` ones. */
+static int within(size_t offset, size_t size, size_t whole) { return offset <= whole && size <= whole - offset; }
+
 /* Map the segments at their distances from each other; the file stays behind the code, which nobody writes to. */
 static int map(Library* library, const ElfW(Ehdr)* head, int file) {
   const ElfW(Phdr)* segments = (const ElfW(Phdr)*)((const char*)head + head->e_phoff);
   const size_t page = sysconf(_SC_PAGESIZE);
-  size_t size = 0;
   for (int i = 0; i < head->e_phnum; ++i)
-    if (segments[i].p_type == PT_LOAD && size < segments[i].p_vaddr + segments[i].p_memsz)
-      size = segments[i].p_vaddr + segments[i].p_memsz;
-  library->base = mmap(NULL, size + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (segments[i].p_type == PT_LOAD && library->size < segments[i].p_vaddr + segments[i].p_memsz)
+      library->size = segments[i].p_vaddr + segments[i].p_memsz;
+  library->base = mmap(NULL, library->size + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (library->base == MAP_FAILED) return fail("there is no memory for the library: %s", strerror(errno));
   for (int i = 0; i < head->e_phnum; ++i) {
     const ElfW(Phdr)* one = &segments[i];
@@ -47,7 +51,7 @@ static int map(Library* library, const ElfW(Ehdr)* head, int file) {
     char* const filled = library->base + one->p_vaddr + one->p_filesz;
     char* const end = library->base + one->p_vaddr + one->p_memsz;
     if (one->p_offset % page != lead) return fail("the library is not laid out for pages of %zu bytes", page);
-    char* next = from;  /* of the pages that are not of the file */
+    char* next = from; /* of the pages that are not of the file */
     if (one->p_filesz) {
       next += (lead + one->p_filesz + page - 1) / page * page;
       if (mmap(from, lead + one->p_filesz, access, MAP_PRIVATE | MAP_FIXED, file, one->p_offset - lead) == MAP_FAILED)
@@ -60,9 +64,17 @@ static int map(Library* library, const ElfW(Ehdr)* head, int file) {
   return 0;
 }
 
+/* -- names and addresses ------------------------------------------------------------------------------------------- */
+
+static const char* name_of(const Library* library, size_t index) {
+  const size_t at = library->symbols[index].st_name;
+  return at < library->names_size ? library->names + at : "";
+}
+
 static int resolve(const Library* library, const Import* imports, size_t index, char** address) {
+  if (index >= library->count) return damaged();
   const ElfW(Sym)* symbol = &library->symbols[index];
-  const char* name = library->names + symbol->st_name;
+  const char* name = name_of(library, index);
   *address = library->base + symbol->st_value;
   if (!index || symbol->st_shndx != SHN_UNDEF) return 0;
   for (const Import* one = imports; one->name; ++one)
@@ -74,48 +86,75 @@ static int resolve(const Library* library, const Import* imports, size_t index, 
 static int relocate(const Library* library, const Import* imports, size_t offset, ElfW(Word) type, size_t index,
                     const ElfW(Addr)* addend) {
   if (!type) return 0;
-  ElfW(Addr)* const place = (ElfW(Addr)*)(library->base + offset);
+  if (!within(offset, sizeof(ElfW(Addr)), library->size)) return damaged();
   char* address = library->base;
   if (type != kRelative && resolve(library, imports, index, &address)) return -1;
-  if (type == kGlobal || type == kJump) *place = (ElfW(Addr))address;
-  else if (type == kNumber || type == kRelative) *place = (ElfW(Addr))address + (addend ? *addend : *place);
-  else return fail("the library has a relocation of type %u, which is not known here", (unsigned)type);
+  ElfW(Addr) value = (ElfW(Addr))address;
+  if (type == kNumber || type == kRelative) {
+    ElfW(Addr) there;
+    memcpy(&there, library->base + offset, sizeof there);
+    value += addend ? *addend : there;
+  } else if (type != kGlobal && type != kJump) {
+    return fail("the library has a relocation of type %u, which is not known here", (unsigned)type);
+  }
+  memcpy(library->base + offset, &value, sizeof value);
+  return 0;
+}
+
+/* The library's names, and its own address of each. */
+static int read_symbols(Library* library, const ElfW(Shdr)* sections, int count) {
+  for (int i = 0; i < count; ++i) {
+    if (sections[i].sh_type != SHT_DYNSYM) continue;
+    if (sections[i].sh_link >= (size_t)count) return damaged();
+    const ElfW(Shdr)* texts = &sections[sections[i].sh_link];
+    if (!within(sections[i].sh_addr, sections[i].sh_size, library->size) || sections[i].sh_addr % sizeof(ElfW(Addr)) ||
+        !within(texts->sh_addr, texts->sh_size, library->size)) return damaged();
+    library->symbols = (const ElfW(Sym)*)(library->base + sections[i].sh_addr);
+    library->count = sections[i].sh_size / sizeof(ElfW(Sym));
+    library->names = library->base + texts->sh_addr;
+    library->names_size = texts->sh_size;
+    if (library->names_size && library->names[library->names_size - 1]) return damaged();
+  }
   return 0;
 }
 
 static int bind(Library* library, const ElfW(Ehdr)* head, const Import* imports) {
   const char* const file = (const char*)head;
   const ElfW(Shdr)* sections = (const ElfW(Shdr)*)(file + head->e_shoff);
-  for (int i = 0; i < head->e_shnum; ++i)
-    if (sections[i].sh_type == SHT_DYNSYM) {
-      library->symbols = (const ElfW(Sym)*)(library->base + sections[i].sh_addr);
-      library->count = sections[i].sh_size / sizeof(ElfW(Sym));
-      library->names = library->base + sections[sections[i].sh_link].sh_addr;
-    }
+  if (read_symbols(library, sections, head->e_shnum)) return -1;
   for (int i = 0; i < head->e_shnum; ++i) {
     const ElfW(Shdr)* section = &sections[i];
     if (!(section->sh_flags & SHF_ALLOC) || (section->sh_type != SHT_REL && section->sh_type != SHT_RELA)) continue;
-    for (size_t at = 0; at < section->sh_size; at += section->sh_entsize) {
-      const ElfW(Rela)* one = (const ElfW(Rela)*)(file + section->sh_offset + at);
-      const ElfW(Addr) addend = section->sh_type == SHT_RELA ? one->r_addend : 0;
-      if (relocate(library, imports, one->r_offset, R_TYPE(one->r_info), R_SYM(one->r_info),
+    const size_t each = section->sh_type == SHT_REL ? sizeof(ElfW(Rel)) : sizeof(ElfW(Rela));
+    for (size_t at = 0; at + each <= section->sh_size; at += each) {
+      ElfW(Rela) one = {0};
+      memcpy(&one, file + section->sh_offset + at, each);
+      const ElfW(Addr) addend = one.r_addend;
+      if (relocate(library, imports, one.r_offset, R_TYPE(one.r_info), R_SYM(one.r_info),
                    section->sh_type == SHT_RELA ? &addend : NULL)) return -1;
     }
   }
   return 0;
 }
 
-/* Whether the headers lie within the file, and say that it is a library for this processor. */
+/* Whether all that the headers speak of lies within the file, and they say that it is a library for this processor. */
 static int check(const ElfW(Ehdr)* head, size_t size, const char* path) {
   if (size < sizeof *head || memcmp(head->e_ident, ELFMAG, SELFMAG)) return fail("%s is no library", path);
   if (head->e_ident[EI_CLASS] != 8 * sizeof(void*) / 32 || head->e_machine != kMachine || head->e_type != ET_DYN)
     return fail("%s is no library for this processor", path);
-  if (head->e_phoff + (size_t)head->e_phnum * sizeof(ElfW(Phdr)) > size ||
-      head->e_shoff + (size_t)head->e_shnum * sizeof(ElfW(Shdr)) > size)
+  const size_t word = sizeof(ElfW(Addr)), most = (size_t)1 << (word == 4 ? 30 : 36);
+  if (!within(head->e_phoff, (size_t)head->e_phnum * sizeof(ElfW(Phdr)), size) || head->e_phoff % word ||
+      !within(head->e_shoff, (size_t)head->e_shnum * sizeof(ElfW(Shdr)), size) || head->e_shoff % word)
     return fail("%s is damaged", path);
   const ElfW(Phdr)* segments = (const ElfW(Phdr)*)((const char*)head + head->e_phoff);
   for (int i = 0; i < head->e_phnum; ++i)
-    if (segments[i].p_type == PT_LOAD && segments[i].p_offset + segments[i].p_filesz > size)
+    if (segments[i].p_type == PT_LOAD &&
+        (!within(segments[i].p_offset, segments[i].p_filesz, size) || segments[i].p_filesz > segments[i].p_memsz ||
+         !within(segments[i].p_vaddr, segments[i].p_memsz, most)))
+      return fail("%s is damaged", path);
+  const ElfW(Shdr)* sections = (const ElfW(Shdr)*)((const char*)head + head->e_shoff);
+  for (int i = 0; i < head->e_shnum; ++i)
+    if (sections[i].sh_type != SHT_NOBITS && !within(sections[i].sh_offset, sections[i].sh_size, size))
       return fail("%s is damaged", path);
   return 0;
 }
@@ -134,9 +173,18 @@ int library_open(Library* library, const char* path, const Import* imports) {
   return result;
 }
 
-void* library_symbol(const Library* library, const char* name) {
-  for (size_t i = 1; i < library->count; ++i)
-    if (library->symbols[i].st_shndx != SHN_UNDEF && !strcmp(library->names + library->symbols[i].st_name, name))
-      return library->base + library->symbols[i].st_value;
+void* library_bytes(const Library* library, const char* name, size_t* size) {
+  for (size_t i = 1; i < library->count; ++i) {
+    const ElfW(Sym)* symbol = &library->symbols[i];
+    if (symbol->st_shndx == SHN_UNDEF || strcmp(name_of(library, i), name)) continue;
+    if (symbol->st_value >= library->size) return NULL;
+    *size = library->size - symbol->st_value;
+    return library->base + symbol->st_value;
+  }
   return NULL;
+}
+
+void* library_symbol(const Library* library, const char* name) {
+  size_t size;
+  return library_bytes(library, name, &size);
 }

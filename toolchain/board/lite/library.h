@@ -9,13 +9,16 @@
 
 typedef struct {
   char* base;
+  size_t size; /* of all that is mapped from there on */
   const ElfW(Sym)* symbols;
   size_t count;
   const char* names;
+  size_t names_size;
 } Library;
 
 /* Map `path`, and bind what it imports to `imports`, which end with a NULL name. Returns 0, or -1 with `failure` set. */
 int library_open(Library* library, const char* path, const Import* imports);
 
-/* Address of what a library defines; NULL if it defines nothing of this name. */
+/* Address of what a library defines; NULL if it defines nothing of this name. `size`: of what lies from there on. */
+void* library_bytes(const Library* library, const char* name, size_t* size);
 void* library_symbol(const Library* library, const char* name);

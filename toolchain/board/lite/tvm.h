@@ -13,7 +13,8 @@ typedef struct {
   uint64_t byte_offset;
 } Tensor;
 
-enum { kNone = 0, kInt = 1, kDataType = 5, kTensor = 7, kText = 65, kTensorObject = 70 };
+enum { kNone = 0, kInt = 1, kFloat = 3, kDataType = 5, kTensor = 7, kText = 65, kShapeObject = 69, kTensorObject = 70 };
+enum { kUnsigned = 1 }; /* code of a type of data */
 
 typedef struct {
   int32_t kind, padding;

@@ -1,0 +1,106 @@
+"""What a library needs of the program that `toolchain.board.standalone` puts beside it, read from both of their files.
+
+A library imports functions, calls others through pointers that it is lent, and carries a program for TVM's virtual
+machine (bytecode 0.14), which calls functions of that machine. What the standalone program has of each is listed in
+``lite/provides.h``.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+from toolchain.elf import Library
+from toolchain.errors import BundleError
+from toolchain.targets import architecture
+
+_PROVIDES = Path(__file__).with_name("lite") / "provides.h"
+_CARRIED, _KERNEL, _BUILTIN = "__tvm_ffi__library_bin", "__tvm_ffi_", "vm.builtin."
+_MAGIC, _VERSION = 0xD225DE2F4214151E, b"0.14"
+
+
+def check_needs(library: Library, triple: str, name: str) -> None:
+    """Demand that the standalone program for ``triple`` has what ``library`` needs.
+
+    Args:
+        library: to be run by it.
+        triple: of the device.
+        name: of the library, for messages.
+
+    Raises:
+        BundleError: it needs something else, which the message names, or it is of another version of TVM.
+    """
+    imports = _listed("IMPORTS") | (_listed("ARM_IMPORTS") if architecture(triple) == "armv7a" else frozenset())
+    pointers = {symbol for symbol in library.defines if symbol.startswith("__TVM")}
+    missing = sorted({*(library.needs - imports), *(pointers - _listed("LENT"))})
+    if not missing:
+        known = _listed("BUILTINS")
+        for function in _called(library, name):
+            builtin = function.removeprefix(_BUILTIN)
+            if _KERNEL + function not in library.defines and (builtin == function or builtin not in known):
+                missing.append(function)
+    if missing:
+        raise BundleError(f"{name} needs {', '.join(missing)}, which the program without TVM does not have",
+                          hint="run it where TVM is: `clipfree board build`")  # fmt: skip
+
+
+def _listed(name: str) -> frozenset[str]:
+    """The names of a list of ``provides.h``."""
+    text = _PROVIDES.read_text(encoding="utf-8").replace("\\\n", " ")
+    (line,) = re.findall(rf"^#define {name}\(X\)(.*)$", text, re.MULTILINE)
+    return frozenset(re.findall(r"X\((\w+),", line))
+
+
+def _called(library: Library, name: str) -> list[str]:
+    """The functions that the library's program speaks of, but for its own."""
+    try:
+        return _Reader(library.bytes_from(_CARRIED)).functions()
+    except (struct.error, ValueError) as error:
+        raise BundleError(f"the program in {name} is not understood: it is damaged, or of another version of TVM",
+                          hint="deploy the model again") from error  # fmt: skip
+
+
+class _Reader:
+    """Reads what a library carries: `toolchain/board/lite/program.c` does the same on the device."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 8
+        self._data = data[: 8 + struct.unpack_from("<Q", data)[0]]
+
+    def functions(self) -> list[str]:
+        """Names of functions that are called, in order of their numbers."""
+        for _ in range(2):  # the tree of modules
+            self._skip(8 * self._number())
+        if self._text() != b"relax.VMExecutable":
+            raise ValueError("no network")
+        self._number()
+        if self._number() != _MAGIC or self._text() != _VERSION:
+            raise ValueError("another version")
+        names = []
+        for _ in range(self._number()):
+            (kind,) = struct.unpack_from("<I", self._data, self._at)
+            self._skip(4)
+            found = self._text().decode()
+            self._skip(24 + 8)  # its place, and its registers
+            for _ in range(self._number()):
+                self._text()
+            if kind == 0:
+                names.append(found)
+        return names
+
+    def _number(self) -> int:
+        (value,) = struct.unpack_from("<Q", self._data, self._at)
+        self._at += 8
+        return int(value)
+
+    def _text(self) -> bytes:
+        size = self._number()
+        text = self._data[self._at:self._at + size]
+        self._skip(size)
+        return text
+
+    def _skip(self, size: int) -> None:
+        if size > len(self._data) - self._at:
+            raise ValueError("beyond the end")
+        self._at += size
