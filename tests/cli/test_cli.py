@@ -146,7 +146,8 @@ def test_text_for_people(bundle: Path, model_file: Path, photo_folder: Path, tmp
     out = capsys.readouterr().out
     assert "here: runs" in out
     assert "for any picture: no sum exceeds 2^" in out
-    assert "exact in float32; saturation is the clip" in out
+    assert "exact in float32; no two products exceed " in out
+    assert " of 2^15; saturation is the clip" in out
     assert main(["inspect", str(bundle / "model.qdq.onnx")]) == 0
     assert "for any picture: no sum exceeds 2^" in capsys.readouterr().out
     assert main(["bench", str(bundle), "--size", "8x8", "--repeats", "3"]) == 0

@@ -109,13 +109,38 @@ def test_a_sum_that_might_overflow_is_not_proved() -> None:
 def test_what_is_proved_is_a_sentence() -> None:
     model = quantized("xlsr")
     proof = prove(model.model, model.value_range)
-    assert (proof.fits, proof.exact, proof.clips) == (True, True, True)
+    assert (proof.fits, proof.exact, proof.clips, proof.pairs) == (True, True, True, True)
     assert proof.partial == max(found.partial for found in find_bounds(model.model).accumulators)
     assert str(proof).startswith("no sum exceeds 2^1")
-    assert str(proof).endswith("all are exact in float32; saturation is the clip")
-    worse = Proof("far", 2**32, fits=False, exact=False, clips=False)
+    assert str(proof).endswith(
+        f"all are exact in float32; no two products exceed {proof.pair} of 2^15; saturation is the clip"
+    )
+    worse = Proof("far", 2**32, fits=False, exact=False, clips=False, pair=64770, paired="here", pairs=False)
     assert str(worse) == "sums may reach 2^32.0, beyond 2^31 (largest in 'far'), not all are exact in float32; " \
-        "saturation is not the clip"  # fmt: skip
+        "two products may reach 64770, beyond 2^15, in 'here': on x86 without VNNI onnxruntime and OpenVINO saturate " \
+        "them and give another picture; saturation is not the clip"  # fmt: skip
+
+
+def test_a_pair_counts_as_much_as_the_codes_that_it_meets() -> None:
+    weight = np.zeros((3, 3, 1, 1), np.float32)
+    weight[:, 0, 0, 0], weight[:, 1, 0, 0] = 1, -1
+    (found,) = one_convolution(weight, np.zeros(3, np.float32)).accumulators
+    assert found.pair == 127 * 255  # alone: its neighbour has the other sign
+    weight[1, 1], weight[2] = 1, 0.25
+    (found,) = one_convolution(weight, np.zeros(3, np.float32)).accumulators
+    assert found.pair == 128 * 255
+    dark = np.zeros((3, 3, 1, 1), np.float32)
+    dark[0, 0], dark[1, 1] = 0.5, 0.25
+    constants = {"dark": dark, "w": np.ones((3, 3, 1, 1), np.float32), "b": np.zeros(3, np.float32)}
+    nodes = [
+        helper.make_node("Conv", ["input", "dark", "b"], ["first"], pads=[0, 0, 0, 0]),
+        helper.make_node("Conv", ["first", "w", "b"], ["output"], pads=[0, 0, 0, 0]),
+    ]
+    plain = replace(QUICK, reconstruct=False, correct_bias=False, equalize=False)
+    bounds = find_bounds(quantize(small_model(nodes, constants), [picture(40, 40, 3)], plain).model)
+    second = bounds.accumulators[1]
+    high = next(codes.high.ravel().astype(int) for name, codes in bounds.codes.items() if name.startswith("first"))
+    assert second.pair == 64 * (high[0] + high[1]) < 128 * 255
 
 
 def test_a_large_bias_counts() -> None:

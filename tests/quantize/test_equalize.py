@@ -19,8 +19,9 @@ from toolchain.quantize.equalize import (
     widening,
 )
 from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.pairs import least_scale
 from toolchain.quantize.plan import make_plan
-from toolchain.quantize.reconstruct import round_together
+from toolchain.quantize.rounding import round_together
 
 SITES = {"xlsr": 6, "abpn": 3, "espcn": 2, "fsrcnn": 4, "sesr": 0, "sesr_prelu_rgb": 0}
 
@@ -85,11 +86,11 @@ def test_rounding_together_beats_rounding_alone(taps: int, seed: int) -> None:
     data = rng.normal(0, 1, (taps, 400)) + 2 * rng.normal(0, 1, (1, 400))
     power = data @ data.T
     rows = rng.normal(0, 1, (8, taps))
-    codes, scale = round_together(rows, power)
+    codes, scale = round_together(rows.reshape(8, taps, 1, 1), power)
     assert codes.dtype == np.int8
     assert np.abs(codes.astype(int)).max() <= 127
-    plain = np.abs(rows).max(axis=1, keepdims=True) / 127
+    plain = least_scale(rows.reshape(8, taps, 1, 1))[:, None]
     alone = rows - np.rint(rows / plain) * plain
-    together = rows - codes * scale[:, None].astype(float)
+    together = rows - codes.reshape(8, taps) * scale[:, None].astype(float)
     loss = [float(np.einsum("ok,kl,ol->", error, power, error)) for error in (alone, together)]
     assert loss[1] <= loss[0] * 1.001

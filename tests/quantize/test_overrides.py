@@ -13,8 +13,9 @@ from toolchain.quantize import IntegerReference, Settings, quantize
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.graph import GraphView
 from toolchain.quantize.overrides import choose_estimators
+from toolchain.quantize.pairs import LIMIT, PAIR, least_scale
 from toolchain.quantize.plan import Plan, make_plan
-from toolchain.quantize.weights import LIMIT, scale_by
+from toolchain.quantize.weights import scale_by
 
 
 def plan_of(groups: dict[str, str], pinned: str = "input") -> Plan:
@@ -83,12 +84,13 @@ def test_a_tensor_that_is_always_zero_is_warned_of() -> None:
 
 
 def test_weights_by_percentile_saturate_outliers_only() -> None:
-    rows = np.random.default_rng(0).normal(0, 1, (4, 200))
-    rows[:, 0] = 50
-    scale = scale_by("percentile:99")(rows)
-    assert np.all(scale * LIMIT < 4)
-    assert np.all((np.abs(rows) > scale[:, None] * LIMIT).mean(axis=1) <= 0.01)
-    np.testing.assert_array_equal(scale_by("percentile:100")(rows), scale_by("minmax")(rows))
+    weights = np.random.default_rng(0).normal(0, 1, (4, 8, 5, 5))
+    weights[:, 0, 0, 0] = 50
+    scale = scale_by("percentile:99")(weights)
+    # Two neighbours of one sign have PAIR codes together: what saturates is what no pair reaches.
+    assert np.all(scale * PAIR / 2 < 4)
+    assert np.all((np.abs(weights) > scale[:, None, None, None] * LIMIT).mean(axis=(1, 2, 3)) <= 0.01)
+    np.testing.assert_array_equal(scale_by("percentile:100")(weights), scale_by("minmax")(weights))
     with pytest.raises(CalibrationError, match=r"no weight estimator 'entropy'.*percentile:P"):
         Settings(weights="entropy")
 
@@ -101,8 +103,7 @@ def test_weights_whose_range_is_chosen_keep_it_when_they_are_reconstructed() -> 
     }
     constants = GraphView(sr.model).constants
     for tensor in scales["minmax"]:
-        largest = np.abs(constants[tensor.name]).max(axis=(1, 2, 3)) / LIMIT
-        np.testing.assert_allclose(tensor.scale, largest, rtol=1e-6)
+        np.testing.assert_allclose(tensor.scale, least_scale(constants[tensor.name].astype(np.float64)), rtol=1e-6)
         assert tensor.estimator == "minmax"
     assert any(one.scale != other.scale for one, other in zip(scales["minmax"], scales["output"], strict=True))
     exact = FloatModel(sr.model).run(to_float(images[0], sr.value_range))[0].transpose(1, 2, 0) * 255

@@ -119,7 +119,7 @@ def _quantize(
         with line.step("quantize") as note:
             model = stages.canonicalize(source)
             note("the model is quantized already: its scales are kept")
-        return model, photos, None, _skipped(photos)
+        return model, photos, None, (*_skipped(photos), *model.recipe.warnings)
     if request.calibration is None:
         raise CalibrationError("no photographs to calibrate with", hint="name a folder of photographs with --calib")
     sr = _normalize(request, stages, source, line)

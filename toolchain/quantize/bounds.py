@@ -28,9 +28,11 @@ from toolchain.quantize.arithmetic import (
     requantize,
     scaled,
 )
+from toolchain.quantize.pairs import largest_pairs
 from toolchain.quantize.program import Codes, ConcatStep, ConvStep, InputStep, ShuffleStep, Step, SumStep, parse
 
 LIMIT = 2**31
+PAIR_LIMIT = 2**15
 _EXACT = 2**24  # integers up to here are exact in float32
 _STORED = 128  # a kernel may keep bytes as signed ones, less this
 
@@ -57,12 +59,14 @@ class AccumulatorBounds:
         partial: no partial sum exceeds this in magnitude, in whatever order the products are added, whether codes are
             stored as they are, less their zero point, or each byte less 128, and the difference folded into the bias;
             of 16-bit codes, whose sums over the high bytes come first and count 256 times, too.
+        pair: no two neighbouring products of one sign exceed this together, see ``pairs``; of 16-bit codes, by bytes.
     """
 
     name: str
     low: int
     high: int
     partial: int
+    pair: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,19 @@ class Bounds:
         return max(self.accumulators, key=lambda found: found.partial, default=None)
 
     @property
+    def largest_pair(self) -> AccumulatorBounds | None:
+        """The accumulators with the largest pair of products; None in a network without integer convolutions."""
+        return max(self.accumulators, key=lambda found: found.pair, default=None)
+
+    @property
     def proved(self) -> bool:
         """Whether no partial sum of any accumulator can leave int32."""
         return self.largest is None or self.largest.partial < LIMIT
+
+    @property
+    def pairs(self) -> bool:
+        """Whether no two neighbouring products leave int16, in which some runtimes add them up on some processors."""
+        return self.largest_pair is None or self.largest_pair.pair < PAIR_LIMIT
 
     @property
     def exact(self) -> bool:
@@ -107,6 +121,9 @@ class Proof:
         fits: none can leave int32.
         exact: every finished sum is exact in float32.
         clips: saturation of the result is the clip to the picture's range.
+        pair: no two neighbouring products of one sign exceed this together, see ``AccumulatorBounds``.
+        paired: the convolution where they may reach it; empty in a network without integer convolutions.
+        pairs: no two leave int16, so that runtimes that add them in 16 bits have nothing to saturate.
     """
 
     convolution: str
@@ -114,6 +131,9 @@ class Proof:
     fits: bool
     exact: bool
     clips: bool
+    pair: int = 0
+    paired: str = ""
+    pairs: bool = True
 
     def __str__(self) -> str:
         """For people."""
@@ -121,7 +141,11 @@ class Proof:
         sums = f"no sum exceeds {power} of 2^31" if self.fits else f"sums may reach {power}, beyond 2^31"
         place = f" (largest in '{self.convolution}')" if self.convolution else ""
         exact = "all are exact in float32" if self.exact else "not all are exact in float32"
-        return f"{sums}{place}, {exact}; saturation is {'' if self.clips else 'not '}the clip"
+        pairs = f"no two products exceed {self.pair} of 2^15"
+        if not self.pairs:
+            pairs = (f"two products may reach {self.pair}, beyond 2^15, in '{self.paired}': on x86 without VNNI "
+                     "onnxruntime and OpenVINO saturate them and give another picture")  # fmt: skip
+        return f"{sums}{place}, {exact}; {pairs}; saturation is {'' if self.clips else 'not '}the clip"
 
 
 def prove(model: onnx.ModelProto, value_range: tuple[float, float]) -> Proof:
@@ -133,7 +157,9 @@ def prove(model: onnx.ModelProto, value_range: tuple[float, float]) -> Proof:
     bounds = find_bounds(model)
     largest = bounds.largest
     name, partial = (largest.name, largest.partial) if largest else ("", 0)
-    return Proof(name, partial, bounds.proved, bounds.exact, bounds.clips(*value_range))
+    pair = bounds.largest_pair
+    return Proof(name, partial, bounds.proved, bounds.exact, bounds.clips(*value_range), pair.pair if pair else 0,
+                 pair.name if pair else "", bounds.pairs)  # fmt: skip
 
 
 def find_bounds(model: onnx.ModelProto) -> Bounds:
@@ -176,7 +202,7 @@ def _moved(step: Step, codes: Mapping[str, Interval], channels: int) -> Interval
 
 def _convolution(step: ConvStep, codes: Mapping[str, Interval]) -> tuple[Interval, AccumulatorBounds]:
     given, out = codes[step.source.name], step.out.quantization
-    low, high, partial = _sums(step, given)
+    low, high, partial, pair = _sums(step, given)
     factor = multiplier(step.source.quantization.scale, step.weight_scale, out.scale).reshape(-1, 1, 1)
     reals = (low.astype(np.float32) * factor, high.astype(np.float32) * factor)
     if step.first is not None:
@@ -186,11 +212,11 @@ def _convolution(step: ConvStep, codes: Mapping[str, Interval]) -> tuple[Interva
         residual = _real(step.residual, codes[step.residual.name], step.out)
         reals = (reals[0] + residual[0], reals[1] + residual[1])
     ends = _span(lambda values: finish(values, step.last, out), *reals)
-    return Interval(*ends), AccumulatorBounds(step.name, int(low.min()), int(high.max()), partial)
+    return Interval(*ends), AccumulatorBounds(step.name, int(low.min()), int(high.max()), partial, pair)
 
 
-def _sums(step: ConvStep, given: Interval) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """The accumulators' ends, int64 (O, 1, 1), and the largest partial sum."""
+def _sums(step: ConvStep, given: Interval) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
+    """The accumulators' ends, int64 (O, 1, 1), the largest partial sum and the largest pair of products."""
     convolution, source = step.convolution, step.source.quantization
     zero = source.zero
     weight = convolution.grouped().astype(np.int64)  # (group, O / group, I / group, kh, kw)
@@ -212,7 +238,9 @@ def _sums(step: ConvStep, given: Interval) -> tuple[NDArray[np.int64], NDArray[n
         # A high byte alone is up to 255 below its code.
         reach = np.maximum(np.abs(low - offset), np.abs(high - offset)) + (0 if source.bits == BITS else QMAX)
         partial = max(partial, int((np.abs(folded) + ((positive - negative) * reach).sum(axis=2)).max(initial=0)))
-    return smallest.reshape(-1, 1, 1), largest.reshape(-1, 1, 1), partial
+    products = (weight * np.minimum(high, QMAX)[..., None, None]).reshape(-1, *weight.shape[2:])
+    pair = int(largest_pairs(products).max(initial=0))
+    return smallest.reshape(-1, 1, 1), largest.reshape(-1, 1, 1), partial, pair
 
 
 def _span(

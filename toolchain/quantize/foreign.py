@@ -21,20 +21,15 @@ from onnx import TensorProto, helper, numpy_helper
 from toolchain.errors import ModelError
 from toolchain.frontend import normalize
 from toolchain.quantize.arithmetic import Quantization
+from toolchain.quantize.bounds import PAIR_LIMIT, find_bounds
 from toolchain.quantize.describe import describe
 from toolchain.quantize.graph import Array, GraphView, attributes
+from toolchain.quantize.pairs import LIMIT, least_scale, round_safely
 from toolchain.quantize.plan import Plan, make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import Recipe
-from toolchain.quantize.weights import (
-    LIMIT,
-    QuantizedWeight,
-    channel_rows,
-    minmax_scale,
-    round_weight,
-    safe_scale,
-)
+from toolchain.quantize.weights import QuantizedWeight, along, outputs_first, safe_scale
 
 _OTHER_FORMATS = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
 _WIDE = (np.dtype(np.int16), np.dtype(np.uint16))
@@ -84,7 +79,7 @@ def canonicalize(model: onnx.ModelProto, *, name: str | None = None) -> Quantize
     written = write_qdq(sr, plan, quantizations, weights, biases)
     changes = (*sr.changes, *_changes(found, pixels, changed, len(weights)))
     tensors = describe(plan, quantizations, {}, weights, biases, source="file")
-    recipe = Recipe(model=sr.name, settings={}, tensors=tensors, changes=changes)
+    recipe = Recipe(model=sr.name, settings={}, tensors=tensors, changes=changes, warnings=_unsafe(written))
     return QuantizedModel(written, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo)
 
 
@@ -95,6 +90,18 @@ def _changes(found: _Findings, pixels: Quantization, changed: int, weights: int)
     if changed:
         notes.append(f"the weights of {changed} of {weights} convolutions were rounded again")
     return tuple(notes)
+
+
+def _unsafe(written: onnx.ModelProto) -> tuple[str, ...]:
+    """That other runtimes may saturate, where they may."""
+    found = find_bounds(written).accumulators
+    unsafe = sum(one.pair >= PAIR_LIMIT for one in found)
+    if not unsafe:
+        return ()
+    return (
+        f"the weights of {unsafe} of {len(found)} convolutions are too large in pairs for 16 bits: on x86 without "
+        "VNNI onnxruntime and OpenVINO give another picture than the bundle; deploying the float model avoids it",
+    )
 
 
 def _take_off(model: onnx.ModelProto) -> tuple[onnx.ModelProto, _Findings]:
@@ -193,7 +200,7 @@ def _constant(node: onnx.NodeProto, value: Array, scale: Array, zero: Array, fou
     if value.ndim >= 3:
         for channels in (0, 1):
             wide = np.moveaxis(np.broadcast_to(scales, value.shape), channels, 0).reshape(value.shape[channels], -1)
-            for row, own in zip(channel_rows(real, channels), wide, strict=True):
+            for row, own in zip(outputs_first(real, channels), wide, strict=True):
                 if (own == own[0]).all():
                     found.scales[row.tobytes()] = float(own[0])
     return real
@@ -244,20 +251,25 @@ def _weights(
     changed = 0
     for output, site in plan.convolutions.items():
         weight = view.constants[site.weight].astype(np.float32)
-        rows = channel_rows(weight, site.axis)
-        # The file's scale makes the file's codes again; without one (or with codes beyond -127) the rows' own extremes
-        # do.
-        known = np.array([found.scales.get(np.ascontiguousarray(row).tobytes(), 0.0) for row in rows])
-        least = minmax_scale(rows.astype(np.float64))
-        fits = (known > 0) & (np.rint(least * LIMIT / np.where(known > 0, known, 1.0)) <= LIMIT)
+        rows = outputs_first(weight, site.axis)
+        # The file's scale makes the file's codes again, pairs that other processors saturate among them. A channel
+        # without one (or with codes beyond -127) is rounded like our own.
+        known = np.array([found.scales.get(row.tobytes(), 0.0) for row in rows])
+        largest = np.abs(rows).max(axis=(1, 2, 3), initial=0.0).astype(np.float64)
+        fits = (known > 0) & (np.rint(largest / np.where(known > 0, known, 1.0)) <= LIMIT)
         changed += int(not fits.all())
-        scale = np.where(fits, known, least)
+        scale = np.where(fits, known, least_scale(rows.astype(np.float64)))
         bias = (
             view.constants[site.bias].astype(np.float32) if site.bias else np.zeros(_outputs(view, output), np.float32)
         )
         folded = np.abs(bias).reshape(-1, len(scale)).max(axis=0)
         safe = safe_scale(scale, folded, quantizations[plan.group[site.source]].scale)
-        weights[output] = round_weight(weight, safe, site.axis, "file")
+        steps = rows / along(safe.astype(np.float64), 0, rows.ndim)
+        kept = np.clip(np.rint(steps), -LIMIT, LIMIT).astype(np.int8)
+        codes = np.where(along(fits, 0, rows.ndim), kept, round_safely(steps))
+        weights[output] = QuantizedWeight(
+            np.ascontiguousarray(np.moveaxis(codes, 0, site.axis)), safe, site.axis, "file"
+        )
         biases[output] = bias
     return weights, biases, changed
 

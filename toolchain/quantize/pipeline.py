@@ -28,7 +28,7 @@ from toolchain.quantize.recipe import BudgetRecipe, ImageRecipe, Recipe, Represe
 from toolchain.quantize.reconstruct import reconstruct
 from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import Settings
-from toolchain.quantize.weights import OUTPUT, QuantizedWeight, channel_rows, round_weight, safe_scale, scale_by
+from toolchain.quantize.weights import OUTPUT, QuantizedWeight, outputs_first, round_weight, safe_scale, scale_by
 from toolchain.quantize.widen import choose_wide, keep_gains
 from toolchain.report.metrics import decibels
 
@@ -215,7 +215,7 @@ def round_weights(
     for output, site in plan.convolutions.items():
         weight = constants[site.weight]
         # A transposed convolution's output channels repeat along its axis 1 for every group; they share a scale.
-        scale = scale_by(estimator)(channel_rows(weight.astype(np.float64), site.axis))
+        scale = scale_by(estimator)(outputs_first(weight.astype(np.float64), site.axis))
         outputs = len(constants[site.bias]) if site.bias else len(scale)
         bias = constants[site.bias].astype(np.float32) if site.bias else np.zeros(outputs, np.float32)
         source = quantizations[plan.group[site.source]].scale

@@ -2,8 +2,7 @@
 
 For each convolution in turn: the inputs are what the integer network before it really gives, rounding and saturation
 included; the target is what the float network's convolution gives. Least squares finds the weights that come nearest,
-and they are rounded one input after another, each error spread over the weights still to come (optimal brain
-quantization with a fixed order; Frantar et al., "GPTQ", ICLR 2023). The bias takes up the mean. No labels are needed.
+and they are rounded together, see ``rounding``. The bias takes up the mean. No labels are needed.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from toolchain.quantize.plan import Plan
 from toolchain.quantize.program import ConvStep, parse
 from toolchain.quantize.qdq import float_end
 from toolchain.quantize.reference import last_use, run_step
-from toolchain.quantize.weights import LIMIT, QuantizedWeight, make_room_for_bias, round_bias
+from toolchain.quantize.rounding import round_together
+from toolchain.quantize.weights import QuantizedWeight, make_room_for_bias, round_bias
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _SAMPLES = 1 << 14  # output pixels looked at in all: some hundred for every unknown
 _PICTURES = 28
 _RIDGE = 1e-4  # of the mean input power: keeps weights where the pictures say nothing about them
-_SHRINKINGS = np.linspace(1.0, 0.72, 8)
 
 
 @dataclass(frozen=True)
@@ -191,47 +190,10 @@ def _solve(
         ridge = _RIDGE * max(float(np.trace(power)) / taps, 1e-12)
         power[np.diag_indices(taps)] += ridge
         best = np.linalg.solve(power, ((wanted - level[:, None]) @ given.T + ridge * rows[own]).T).T
-        codes[own], scale[own] = round_together(best, power, fixed.scale[own] if fixed else None)
+        found, scale[own] = round_together(
+            best.reshape(outputs, *weight.shape[1:]), power, fixed.scale[own] if fixed else None
+        )
+        codes[own] = found.reshape(outputs, taps)
         bias[own] = level - (codes[own] * scale[own, None].astype(np.float64)) @ mean
     name = fixed.estimator if fixed else "reconstructed"
     return QuantizedWeight(codes.reshape(weight.shape), scale, 0, name), bias.astype(np.float32)
-
-
-def round_together(
-    rows: NDArray[np.float64], power: NDArray[np.float64], fixed: NDArray[np.float32] | None = None
-) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Round ``rows`` (O, K) to int8 so that the error weighed by ``power`` (K, K) is small; codes and scales (O,).
-
-    For every row, each of several scales is tried, or the ``fixed`` one (O,) alone; and weights rounded each for itself
-    too, which seldom is better. The least ``error @ power @ error`` is kept.
-    """
-    order = np.argsort(-np.diag(power), kind="stable")
-    sorted_power = power[np.ix_(order, order)]
-    upper = np.linalg.cholesky(np.linalg.inv(sorted_power)).T
-    full = np.maximum(np.abs(rows).max(axis=1, initial=0.0) / LIMIT, np.finfo(np.float32).tiny * 2.0**24)
-    tried = [(full * factor).astype(np.float32) for factor in _SHRINKINGS] if fixed is None else [fixed]
-    codes, scales = np.zeros(rows.shape, np.int8), tried[0].copy()
-    least = np.full(len(rows), np.inf)
-    for scale in tried:
-        real = scale.astype(np.float64)
-        alone = np.clip(np.rint(rows[:, order] / real[:, None]), -LIMIT, LIMIT).astype(np.int8)
-        for found in (_round_in_order(rows[:, order], upper, real), alone):
-            error = rows[:, order] - found * real[:, None]
-            loss = np.einsum("ok,kl,ol->o", error, sorted_power, error, optimize=True)
-            chosen = loss < least
-            least[chosen], scales[chosen] = loss[chosen], scale[chosen]
-            codes[np.ix_(chosen, order)] = found[chosen]
-    return codes, scales
-
-
-def _round_in_order(
-    rows: NDArray[np.float64], upper: NDArray[np.float64], scale: NDArray[np.float64]
-) -> NDArray[np.int8]:
-    left = rows.copy()
-    codes = np.empty(rows.shape, np.int8)
-    for k in range(rows.shape[1]):
-        code = np.clip(np.rint(left[:, k] / scale), -LIMIT, LIMIT)
-        codes[:, k] = code
-        error = (left[:, k] - code * scale) / upper[k, k]
-        left[:, k + 1 :] -= error[:, None] * upper[k, k + 1 :]
-    return codes

@@ -1,4 +1,4 @@
-"""Weights and biases as integers: int8 in [-127, 127] per output channel, int32 biases."""
+"""Weights and biases as integers: int8 per output channel, within the limits of ``pairs``; int32 biases."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from toolchain.errors import CalibrationError
 from toolchain.quantize.estimators.percentile import Percentile
 from toolchain.quantize.graph import Array
+from toolchain.quantize.pairs import least_scale, round_safely
 
-LIMIT: Final = 127
 OUTPUT: Final = "output"
 _BIAS_LIMIT: Final = 2**30
 
@@ -37,43 +37,37 @@ def along(values: Array, axis: int, rank: int) -> Array:
     return values.reshape([-1 if index == axis else 1 for index in range(rank)])
 
 
-def channel_rows(weight: Array, axis: int) -> Array:
-    """The weights as (channels along ``axis``, everything else)."""
-    return np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
+def outputs_first(weight: Array, axis: int) -> Array:
+    """A convolution's weights as (O, I, kh, kw); ``axis``: where its output channels are."""
+    return np.moveaxis(weight, axis, 0)
 
 
-def minmax_scale(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The smallest scale that saturates no weight. ``rows`` (channels, n) -> (channels,)."""
-    scale: NDArray[np.float64] = np.abs(rows).max(axis=1, initial=0.0) / LIMIT
-    return scale
+def mse_scale(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Per channel, the scale among 81 shrinkings of the least safe one (1.0 to 0.6) with the least squared error.
 
-
-def mse_scale(rows: NDArray[np.float64], importance: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """Per channel, the scale among 81 shrinkings of the largest weight (1.0 to 0.6) with the least squared error.
-
-    ``importance`` (n,) or (channels, n) weighs the errors, for instance by the mean square of the input that meets each
-    weight.
+    ``weights`` (O, I, kh, kw) -> (O,).
     """
-    full = minmax_scale(rows)
-    weighs = np.ones(()) if importance is None else importance
-    best, least = full.copy(), np.full(len(rows), np.inf)
+    full = least_scale(weights)
+    best, least = full.copy(), np.full(len(weights), np.inf)
     for factor in np.linspace(1.0, 0.6, 81):
-        scale = np.where(full > 0, full * factor, 1.0)[:, None]
-        error = rows - np.clip(np.rint(rows / scale), -LIMIT, LIMIT) * scale
-        loss = (error**2 * weighs).sum(axis=1)
+        scale = along(np.where(full > 0, full * factor, 1.0), 0, weights.ndim)
+        loss = ((weights - round_safely(weights / scale) * scale) ** 2).sum(axis=(1, 2, 3))
         better = loss < least
         best[better], least[better] = (full * factor)[better], loss[better]
     return best
 
 
-def percentile_scale(rows: NDArray[np.float64], percent: float) -> NDArray[np.float64]:
-    """Per channel, the scale at which ``percent`` of the weights do not saturate: outliers of merged branches do."""
-    scale: NDArray[np.float64] = np.percentile(np.abs(rows), percent, axis=1, method="higher") / LIMIT
-    return scale
+def percentile_scale(weights: NDArray[np.float64], percent: float) -> NDArray[np.float64]:
+    """Per channel, the scale at which ``percent`` of the weights do not saturate: outliers of merged branches do.
+
+    ``weights`` (O, I, kh, kw) -> (O,).
+    """
+    most = np.percentile(np.abs(weights), percent, axis=(1, 2, 3), method="higher", keepdims=True)
+    return least_scale(np.clip(weights, -most, most))
 
 
 def scale_by(name: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """The function from weights (channels, n) to scales (channels,) called "minmax", "mse", "output" or "percentile:P".
+    """The function from weights (O, I, kh, kw) to scales (O,) called "minmax", "mse", "output" or "percentile:P".
 
     "output" is "mse", to begin with: reconstruction then tries several scales on the calibration images.
     Entropy and averages over pictures are for activations: a channel has a few hundred weights, all known.
@@ -86,14 +80,14 @@ def scale_by(name: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     kind, _, argument = name.partition(":")
     if kind == "percentile":
         percent = Percentile.parse(argument)
-        return lambda rows: percentile_scale(rows, percent)
+        return lambda weights: percentile_scale(weights, percent)
     raise CalibrationError(
         f"there is no weight estimator '{name}'", hint=f"choose one of {', '.join(sorted(_SCALES))}, percentile:P"
     )
 
 
 _SCALES: Final[dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
-    "minmax": minmax_scale,
+    "minmax": least_scale,
     "mse": mse_scale,
     OUTPUT: mse_scale,
 }
@@ -115,9 +109,10 @@ def make_room_for_bias(weight: QuantizedWeight, bias: Array, source_scale: float
 
 
 def round_weight(weight: Array, scale: NDArray[np.float32], axis: int, estimator: str) -> QuantizedWeight:
-    """Round each weight to its nearest code."""
-    steps = np.rint(weight.astype(np.float64) / along(scale.astype(np.float64), axis, weight.ndim))
-    return QuantizedWeight(np.clip(steps, -LIMIT, LIMIT).astype(np.int8), scale, axis, estimator)
+    """Round each weight to its nearest code that leaves all pairs safe."""
+    steps = outputs_first(weight.astype(np.float64), axis) / along(scale.astype(np.float64), 0, weight.ndim)
+    codes = np.ascontiguousarray(np.moveaxis(round_safely(steps), 0, axis))
+    return QuantizedWeight(codes, scale, axis, estimator)
 
 
 def bias_scale(source_scale: float, weight_scale: NDArray[np.float32]) -> NDArray[np.float32]:
