@@ -19,6 +19,7 @@ struct Aligned {  // memory for a tensor, as vector instructions like it
 
 int main(int count, char** words) try {
   if (count != 4) throw std::runtime_error("usage: upscale BUNDLE INPUT.ppm OUTPUT.ppm");
+  setenv("TVM_THREAD_POOL_SPIN_COUNT", "200", 0);  // idle threads sleep soon, else this waits for them when it ends
 
   std::ifstream input(words[2], std::ios::binary);
   std::string kind;
