@@ -33,11 +33,11 @@ from toolchain.report.network import describe_network
 from toolchain.zoo.demo_photos import photographs_for
 from toolchain.zoo.embedded import PREFIX, list_models, resolve
 
-MAKING = ("toolchain/frontend", "toolchain/quantize", "toolchain/images.py", "benchmarks/ways.py",
+MAKING = ("toolchain/frontend", "toolchain/quantize", "toolchain/images", "benchmarks/ways.py",
           "benchmarks/subject.py", "benchmarks/networks.py")  # fmt: skip
 SHOWING = ("toolchain/quantize/arithmetic.py", "toolchain/quantize/convolve.py", "toolchain/quantize/program.py",
            "toolchain/quantize/reference.py", "toolchain/evaluate.py", "toolchain/report/metrics.py",
-           "toolchain/runtime/photo.py", "toolchain/images.py", "benchmarks/ways.py", "benchmarks/subject.py",
+           "toolchain/runtime/photo.py", "toolchain/images", "benchmarks/ways.py", "benchmarks/subject.py",
            "benchmarks/quality.py")  # fmt: skip
 """The files that decide what a network becomes, and how a given one is measured."""
 

@@ -18,8 +18,7 @@ from toolchain.bundle import open_bundle
 from toolchain.demo import side_by_side
 from toolchain.deploy import Request, deploy
 from toolchain.evaluate import enlarge, quality, shrink
-from toolchain.images import Photo
-from toolchain.runtime.photo import write_photo
+from toolchain.images import Photo, write_photo
 from toolchain.zoo.demo_photos import demo_photographs
 from toolchain.zoo.embedded import resolve
 

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 
 from toolchain.errors import CalibrationError
 from toolchain.evaluate import Quality, enlarge, quality, shrink
-from toolchain.images import Photo, read_photo
-from toolchain.runtime.photo import upscale_photo, write_photo
+from toolchain.images import Photo, read_photo, write_photo
+from toolchain.runtime.photo import upscale_photo
 
 Pixels = npt.NDArray[np.uint8]
 

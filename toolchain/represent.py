@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from toolchain.atomic import atomic_folder, check_replaceable, check_writable
 from toolchain.errors import CalibrationError, InputError
-from toolchain.images import ImageSet, Photo, Skipped, read_images
+from toolchain.images import ImageSet, Photo, Skipped, read_images, write_photo
 from toolchain.quantize.crops import usable
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.representative import Coverage, Reading, RepresentativeSet, TamedImage, represent
 from toolchain.report.contact_sheet import Pair, contact_sheet, marked
-from toolchain.runtime.photo import write_photo
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel

@@ -239,14 +239,13 @@ def test_tiles_give_the_same_file(bundle: Path, photo: Path, tmp_path: Path):
 
 def test_a_large_picture_runs_in_tiles_that_fit(bundle: Path, tmp_path: Path, capsys):
     path = tmp_path / "large.png"
-    Image.fromarray(photograph(160, 170, 1)).save(path)
-    assert main(["run", str(bundle), str(path), "--memory", "1", "--json"]) == 0
-    side = document(capsys)["pictures"][0]["tile"]
-    manifest = open_bundle(bundle).manifest
-    assert side is None or (side + 2 * manifest.halo) ** 2 * manifest.workspace_per_pixel <= 1e6
-    assert 160 * 170 * manifest.workspace_per_pixel > 1e6
-    assert side is not None
-    assert (tmp_path / "large_x2.png").is_file()
+    Image.fromarray(photograph(600, 300, 1)).save(path)
+    assert main(["run", str(bundle), str(path), "--memory", "45", "--json"]) == 0
+    entry = document(capsys)["pictures"][0]
+    assert entry["tile"]["rows"] < 600
+    assert entry["memory"] <= 45e6
+    assert main(["run", str(bundle), str(path), "-o", str(tmp_path / "whole.png"), "--tile", "off"]) == 0
+    assert np.array_equal(read_photo(tmp_path / "large_x2.png").pixels, read_photo(tmp_path / "whole.png").pixels)
 
 
 def test_several_photos_of_all_kinds_into_a_folder(bundle: Path, tmp_path: Path):
@@ -257,7 +256,7 @@ def test_several_photos_of_all_kinds_into_a_folder(bundle: Path, tmp_path: Path)
     photos = [str(tmp_path / name) for name in ("grey.png", "alpha.png", "deep.png")]
     assert main(["run", str(bundle), *photos, "-o", str(tmp_path / "big")]) == 0
     modes = {path.name: opened(path)[0] for path in (tmp_path / "big").iterdir()}
-    assert modes == {"grey_x2.png": "L", "alpha_x2.png": "RGBA", "deep_x2.png": "L"}
+    assert modes == {"grey_x2.png": "L", "alpha_x2.png": "RGBA", "deep_x2.png": "I;16"}
 
 
 @pytest.mark.parametrize(
@@ -290,7 +289,9 @@ def test_several_photos_of_all_kinds_into_a_folder(bundle: Path, tmp_path: Path)
         (["run", "BUNDLE", "PHOTO", "-o", "big.onnx"], 2, "does not end as a picture does"),
         (["run", "BUNDLE", "PHOTO", "--tile", "many"], 2, "--tile many is not understood"),
         (["run", "BUNDLE", "PHOTO", "-o", "PHOTO"], 2, "would be written over itself"),
-        (["run", "BUNDLE", "PHOTO", "PHOTO"], 2, "two of the photos have the same name"),
+        (["run", "BUNDLE", "PHOTOS"], 2, "its results need one of their own; name it with -o"),
+        (["run", "BUNDLE", "PHOTO", "--format", "ico"], 2, "there is no --format ico"),
+        (["run", "BUNDLE", "PHOTO", "--memory", "1"], 2, "--memory allows 1; allow --memory"),
         (["bench", "BUNDLE", "--size", "big"], 2, "--size big is not understood"),
         (["evaluate", "BUNDLE", "--hr", "EMPTY"], 4, "has no usable picture"),
         (["targets", "show", "x86-avx22"], 5, "did you mean x86-avx2?"),
@@ -392,7 +393,7 @@ def test_whatever_happens_in_a_command(bundle, photo, monkeypatch, capsys, error
     def fail(*args: object, **kwargs: object) -> None:
         raise error
 
-    monkeypatch.setattr("toolchain.runtime.photo.upscale_photo", fail)
+    monkeypatch.setattr("toolchain.runtime.batch.upscale_photo", fail)
     words = ["run", str(bundle), str(photo), "-o", str(photo.with_name("big.png"))]
     assert main(words) == code
     captured = capsys.readouterr()
@@ -407,7 +408,7 @@ def test_a_full_disk_while_a_picture_is_written(bundle: Path, photo: Path, monke
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr("toolchain.images.writing.png_parts", full)
     before = sorted(photo.parent.iterdir())
     assert main(["run", str(bundle), str(photo), "-o", str(photo.with_name("big.png"))]) == 8
     assert "No space left on device" in capsys.readouterr().err
@@ -449,7 +450,7 @@ def test_json_has_no_numbers_that_json_does_not_know():
 
 
 def test_a_picture_too_large_for_the_memory(bundle: Path, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys):
-    monkeypatch.setattr("toolchain.runtime.measure.free_memory", lambda: 1000)
+    monkeypatch.setattr("toolchain.runtime.batch.free_memory", lambda: 1000)
     assert main(["run", str(bundle), str(photo), "-o", str(photo.with_name("big.png"))]) == 2
     assert "GB are free; cut the picture into parts" in capsys.readouterr().err
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from toolchain.errors import InputError, OutputError
-from toolchain.images import Photo, read_photo
-from toolchain.runtime.photo import bicubic, check_memory, check_output, upscale_photo, write_photo
+from toolchain.images import Metadata, Photo
+from toolchain.images.samples import join_16_bit, split_16_bit
+from toolchain.runtime.photo import bicubic, bicubic_remainder, upscale_photo
 
 RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (8, 6, 3), dtype=np.uint8)
@@ -47,44 +46,34 @@ def test_luma_network_with_colour_photo():
     assert np.array_equal(big.pixels, np.asarray(expected))
 
 
-def test_alpha_is_enlarged_by_itself(tmp_path: Path):
+def test_alpha_is_enlarged_by_itself():
     alpha = RNG.integers(0, 256, (8, 6), dtype=np.uint8)
-    big = upscale_photo(Photo(RGB, alpha, b"profile"), doubled, channels=3, scale=2)
-    write_photo(tmp_path / "a.png", big)
-    back = read_photo(tmp_path / "a.png")
-    assert np.array_equal(back.alpha, bicubic(alpha, 2))
-    assert np.array_equal(back.pixels, doubled(RGB))
-    assert back.icc_profile == b"profile"
+    metadata = Metadata(xmp=b"packet")
+    big = upscale_photo(Photo(RGB, alpha, metadata=metadata), doubled, channels=3, scale=2)
+    assert np.array_equal(big.alpha, bicubic(alpha, 2))
+    assert np.array_equal(big.pixels, doubled(RGB))
+    assert big.metadata == metadata
 
 
-def test_jpeg_holds_no_transparency(tmp_path: Path):
-    alpha = np.full((8, 6), 255, np.uint8)
-    write_photo(tmp_path / "a.jpg", Photo(RGB, alpha))
-    alpha[0, 0] = 7
-    with pytest.raises(InputError, match=r"b.jpg cannot hold transparency; write a \.png"):
-        write_photo(tmp_path / "b.jpg", Photo(RGB, alpha))
-    assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
+def test_what_8_bits_leave_over_is_enlarged_and_added():
+    ramp = np.tile(np.arange(30000, 30000 + 40 * 64, 40, dtype=np.uint16)[None, :, None], (6, 1, 3))
+    pixels, remainder = split_16_bit(ramp)
+    big = upscale_photo(Photo(pixels, None, remainder), doubled, channels=3, scale=2)
+    assert np.array_equal(big.pixels, doubled(pixels))
+    assert big.remainder is not None
+    deep = join_16_bit(big.pixels, big.remainder).astype(np.int64)
+    truth = 30000 - 10 + 20 * np.arange(128)  # the ramp at the places of the new pixels
+    inner = slice(8, -8)
+    assert abs(deep[3, inner, 0] - truth[inner]).max() < 150  # 8 bits have steps of 257
+    rounded = 257 * big.pixels[3, inner, 0].astype(np.int64)
+    assert abs(deep[3, inner, 0] - truth[inner]).mean() < abs(rounded - truth[inner]).mean() / 2
 
 
-@pytest.mark.parametrize("name", ["big", "big.onnx", "big.txt"])
-def test_a_name_that_is_no_picture(name: str):
-    with pytest.raises(InputError, match="does not end as a picture does"):
-        check_output(Path(name))
-
-
-def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(self: Image.Image, file: object, *args: object, **options: object) -> None:
-        file.write(b"half of it")  # type: ignore[attr-defined]
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(OutputError, match="No space left on device"):
-        write_photo(tmp_path / "a.png", Photo(RGB))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_more_than_the_memory_is_refused():
-    check_memory(100, 100, scale=3, available=8 * 90_000)
-    check_memory(10**6, 10**6, scale=3, available=None)
-    with pytest.raises(InputError, match=r"36000 x 30000 pixels need 8\.6 GB of memory, 4\.0 GB are free"):
-        check_memory(10_000, 12_000, scale=3, available=4 * 10**9)
+@given(height=st.integers(1, 9), width=st.integers(1, 9), scale=st.integers(1, 4), seed=st.integers(0, 99))
+def test_a_constant_remainder_stays_and_bands_equal_the_whole(height: int, width: int, scale: int, seed: int):
+    flat = np.full((height, width, 2), seed - 50, np.int16)
+    assert (bicubic_remainder(flat, scale) == seed - 50).all()
+    values = np.random.default_rng(seed).integers(-128, 129, (height + 7, width, 1)).astype(np.int16)
+    whole = bicubic_remainder(values, scale)
+    band = bicubic_remainder(values[1:8], scale)
+    assert np.array_equal(band[3 * scale : 4 * scale], whole[4 * scale : 5 * scale])

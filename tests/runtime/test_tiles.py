@@ -35,7 +35,7 @@ def test_the_plan_covers_every_pixel_once_and_stays_inside(height: int, width: i
 
 def test_a_halo_one_too_small_shows():
     network = FakeNetwork(layers=2)
-    pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8)
     wrong = upscale_tiled(network.upscale, pixels, scale=2, halo=network.halo - 1, tile=10)
     assert not np.array_equal(wrong, network.upscale(pixels))
 

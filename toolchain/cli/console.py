@@ -67,15 +67,19 @@ class Console:
             print(json.dumps(plain(values), indent=1))
 
     @contextmanager
-    def progress(self, total: int) -> Iterator[Callable[[str, int], None]]:
+    def progress(self, total: float, *, eta: bool = False) -> Iterator[Callable[[str, float], None]]:
         """Yield ``tell(text, done)``: a bar on a terminal, otherwise a line for each text that is not empty.
 
         ``tell`` raises KeyboardInterrupt where a signal came and the work went on.
+
+        Args:
+            total: what ``done`` ends at.
+            eta: show on the bar how long it will still take.
         """
         if not sys.stderr.isatty():
             seen: set[str] = set()
 
-            def line(text: str, done: int) -> None:
+            def line(text: str, done: float) -> None:
                 check_interrupted()
                 if text and text not in seen:
                     seen.add(text)
@@ -84,13 +88,14 @@ class Console:
             yield line
             return
         from rich.console import Console as Terminal
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = (BarColumn(_BAR), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        time = TimeRemainingColumn() if eta else TimeElapsedColumn()
+        columns = (BarColumn(_BAR), TextColumn("{task.description}", markup=False), time)
         with Progress(*columns, console=Terminal(stderr=True), transient=True) as bars:
             task = bars.add_task("", total=total)
 
-            def draw(text: str, done: int) -> None:
+            def draw(text: str, done: float) -> None:
                 check_interrupted()
                 bars.update(task, completed=done, description=text or None)
 

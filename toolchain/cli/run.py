@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolchain.cli.console import Console, Json, Threads
+from toolchain.cli.console import Console, Json, Threads, duration
 from toolchain.cli.places import Device, machine_for
 from toolchain.errors import InputError
 
 if TYPE_CHECKING:
     from toolchain.bundle import Manifest
+    from toolchain.runtime.batch import Outcome
     from toolchain.runtime.tiles import Tiling
 
 Bundle = Annotated[Path, typer.Argument(help="A folder made by `clipfree deploy`.")]
@@ -20,48 +22,116 @@ Bundle = Annotated[Path, typer.Argument(help="A folder made by `clipfree deploy`
 
 def run(
     bundle: Bundle,
-    photos: Annotated[list[Path], typer.Argument(help="Pictures of any size: grey, RGB, RGBA, 8 or 16 bit.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="A picture, or a folder for several.")] = None,
+    photos: Annotated[
+        list[Path], typer.Argument(help="Pictures of any size and kind, or folders of them; - for standard input.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="A picture, or a folder for several; - for standard output.")
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("-r", "--recursive", help="Of folders also what lies in their folders, which are kept.")
+    ] = False,
+    format_name: Annotated[str | None, typer.Option("--format", help="png, jpg, webp or tiff.")] = None,
+    quality: Annotated[int, typer.Option("--quality", min=1, max=100, help="Of JPEG and WebP.")] = 95,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave out pictures whose result is there.")
+    ] = False,
     tile: Annotated[str, typer.Option("--tile", help="auto, off, or a side in pixels.")] = "auto",
-    memory: Annotated[int, typer.Option("--memory", min=1, help="Megabytes that --tile auto keeps to.")] = 512,
+    memory: Annotated[
+        int | None,
+        typer.Option("--memory", min=1, help="Megabytes that no picture may exceed, the program's own not counted. "
+                     "Default: 512, more where a picture needs it."),
+    ] = None,
     threads: Threads = None,
     device: Device = None,
     as_json: Json = False,
-) -> None:
+) -> None:  # fmt: skip
     """Upscale photographs. Tiles give the same bytes as the whole picture."""
     import time
 
-    from toolchain.images import read_photo
-    from toolchain.precision import TITLES
-    from toolchain.runtime.measure import free_memory
-    from toolchain.runtime.photo import check_memory, check_output, upscale_photo, write_photo
+    from toolchain.runtime.batch import Settings, run_batch
+    from toolchain.runtime.jobs import STANDARD, plan_jobs
 
     console = Console(as_json=as_json)
     side = parse_tile(tile)
+    outcomes: list[Outcome] = []
     with machine_for(bundle, None, wait=0.0, threads=threads, device=device) as (opened, machine):
         manifest = opened.manifest
-        tiles = tiling(manifest, side=side, megabytes=memory if tile == "auto" else None)
-        outputs = output_paths(photos, out, manifest.scale)
-        for path in outputs:
-            check_output(path)
-        upscale = tiles.over(machine.upscale)
-        results = []
-        with console.progress(len(photos)) as tell:
-            for index, (photo_path, output) in enumerate(zip(photos, outputs, strict=True)):
-                photo = read_photo(photo_path)
-                height, width = photo.pixels.shape[:2]
-                check_memory(height, width, scale=manifest.scale, available=free_memory())
-                begin = time.perf_counter()
-                big = upscale_photo(photo, upscale, channels=manifest.channels, scale=manifest.scale)
-                seconds = time.perf_counter() - begin
-                write_photo(output, big)
-                size = (width * manifest.scale, height * manifest.scale)
-                tell(f"{photo_path.name}: {width} x {height} to {size[0]} x {size[1]} in {seconds:.2f} s, "
-                     f"{TITLES[manifest.precision]}", index + 1)  # fmt: skip
-                console.say(str(output))
-                results.append({"photo": photo_path, "output": output, "width": size[0], "height": size[1],
-                                "tile": tiles.side_for(height, width), "seconds": seconds})  # fmt: skip
-    console.result(command="run", bundle=bundle, precision=manifest.precision, pictures=results)
+        jobs = plan_jobs(photos, out, scale=manifest.scale, recursive=recursive, format_name=format_name)
+        to_stdout = jobs[0].output == STANDARD
+        if to_stdout and (as_json or sys.stdout.isatty()):
+            raise InputError("standard output is taken", hint="name a file with -o")
+        tiles = tiling(manifest, side=side, megabytes=(memory or 512) if tile == "auto" else None)
+        settings = Settings(
+            tiles, manifest.channels, quality=quality, budget=None if memory is None else memory * 10**6,
+            skip_existing=skip_existing,
+        )  # fmt: skip
+        begin, share = time.perf_counter(), [0.0]
+        with console.progress(1.0, eta=True) as tell:
+
+            def progress(done: float) -> None:
+                share[0] = done
+                tell("", done)
+
+            for outcome in run_batch(jobs, machine.upscale, settings, progress):
+                outcomes.append(outcome)
+                if outcome.error is not None and len(jobs) == 1:
+                    raise outcome.error
+                left = (time.perf_counter() - begin) * (1.0 / max(share[0], 1e-9) - 1.0)
+                for line in _lines(outcome, manifest):
+                    ahead = f"[{len(outcomes)}/{len(jobs)}] " if len(jobs) > 1 else ""
+                    behind = f"; about {duration(left)} left" if len(outcomes) < len(jobs) and share[0] < 1.0 else ""
+                    tell(ahead + line + behind, share[0])
+                if outcome.header is not None and not to_stdout:
+                    console.say(str(outcome.job.output))
+    console.result(
+        command="run", bundle=bundle, precision=manifest.precision, pictures=[_entry(outcome) for outcome in outcomes]
+    )
+    _summarize(console, outcomes)
+
+
+def _lines(outcome: Outcome, manifest: Manifest) -> list[str]:
+    """What is said of a picture; with its notes, on one line."""
+    from toolchain.precision import TITLES
+
+    name = outcome.job.source.name
+    if outcome.error is not None:
+        return [f"left out: {outcome.error}"]
+    if outcome.picture is None or outcome.header is None:
+        return [f"{name}: {outcome.job.output} is there"]
+    picture, header = outcome.picture, outcome.header
+    notes = "".join(f"; {note}" for note in outcome.notes)
+    return [f"{name}: {picture.width} x {picture.height} to {header.width} x {header.height} in "
+            f"{outcome.seconds:.2f} s, {TITLES[manifest.precision]}{notes}"]  # fmt: skip
+
+
+def _entry(outcome: Outcome) -> dict[str, Any]:
+    """A picture in the JSON document."""
+    entry: dict[str, Any] = {"photo": outcome.job.source, "output": outcome.job.output, "skipped": outcome.skipped}
+    if outcome.error is not None:
+        return {**entry, "error": {"message": outcome.error.message, "hint": outcome.error.hint}}
+    if outcome.header is None or outcome.cut is None:
+        return entry
+    cut, header = outcome.cut, outcome.header
+    tile = None if outcome.picture is None or (cut.columns is None and cut.rows >= outcome.picture.height) else {
+        "rows": cut.rows, "columns": cut.columns or header.width
+    }  # fmt: skip
+    return {**entry, "width": header.width, "height": header.height, "bits": 16 if header.deep else 8,
+            "frames": len(header.durations), "tile": tile, "memory": cut.bytes, "seconds": outcome.seconds,
+            "notes": outcome.notes}  # fmt: skip
+
+
+def _summarize(console: Console, outcomes: list[Outcome]) -> None:
+    """Say how many there were; ends the command where some could not be done."""
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    there = sum(outcome.skipped for outcome in outcomes)
+    if len(outcomes) > 1:
+        parts = [f"{len(outcomes) - len(failed) - there} of {len(outcomes)} pictures done"]
+        parts += [f"{there} left as they are"] if there else []
+        parts += [f"{len(failed)} could not be: {', '.join(str(one.job.source) for one in failed)}"] if failed else []
+        console.note("; ".join(parts))
+    if failed:
+        raise typer.Exit(InputError.exit_code)
 
 
 def parse_tile(tile: str) -> int | None:
@@ -90,23 +160,3 @@ def tiling(manifest: Manifest, *, side: int | None = None, megabytes: int | None
         raise InputError("this network looks at the whole picture at once and cannot run in tiles", hint="--tile off")
     budget = None if megabytes is None else megabytes * 10**6
     return Tiling(manifest.scale, manifest.halo, manifest.workspace_per_pixel, side, budget, UNBOUNDED_HALO)
-
-
-def output_paths(photos: list[Path], out: Path | None, scale: int) -> list[Path]:
-    """Where the results go: ``out`` itself, or a name made from the photo's in ``out`` or beside the photo.
-
-    Raises:
-        InputError: several photos for one file, two of them with the same name, or a result over its own photo.
-    """
-    if out is not None and out.suffix and not out.is_dir():
-        if len(photos) > 1:
-            raise InputError(f"{out} cannot hold {len(photos)} pictures", hint="give a folder with -o")
-        paths = [out]
-    else:
-        paths = [(out or photo.parent) / f"{photo.stem}_x{scale}.png" for photo in photos]
-    if len(set(paths)) < len(paths):
-        raise InputError("two of the photos have the same name", hint="run them one by one with -o")
-    for photo, path in zip(photos, paths, strict=True):
-        if photo.resolve() == path.resolve():
-            raise InputError(f"{path} would be written over itself", hint="choose another name with -o")
-    return paths

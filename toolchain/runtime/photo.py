@@ -1,25 +1,28 @@
-"""From a photograph to a larger one: grey, RGB, transparency, and networks that only know luma."""
+"""From a photograph to a larger one: grey, RGB, transparency, 16 bits, and networks that only know luma."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from toolchain.atomic import atomic_write
-from toolchain.errors import InputError
 from toolchain.images import Photo, to_channels
 
 Pixels = npt.NDArray[np.uint8]
+
+MARGIN = 3
+"""Rows around a band of a picture that enlarging it bicubically looks at."""
+
+_ONE = 1 << 10  # of the fixed-point weights
 
 
 def upscale_photo(photo: Photo, upscale: Callable[[Pixels], Pixels], *, channels: int, scale: int) -> Photo:
     """Upscale a photograph with a network of ``channels`` 1 (luma) or 3 (RGB); grey stays grey.
 
     A luma network gets Y of YCbCr (JPEG's, full range), chroma is enlarged bicubically. Alpha is enlarged bicubically.
+    Of 16 bits the network gets the upper 8, rounded; what that leaves over is enlarged bicubically and added.
 
     Args:
         photo: what ``read_photo`` gives.
@@ -32,7 +35,8 @@ def upscale_photo(photo: Photo, upscale: Callable[[Pixels], Pixels], *, channels
     else:
         pixels = to_channels(upscale(to_channels(photo.pixels, channels)), photo.pixels.shape[2])
     alpha = None if photo.alpha is None else bicubic(photo.alpha, scale)
-    return Photo(pixels, alpha, photo.icc_profile)
+    remainder = None if photo.remainder is None else bicubic_remainder(photo.remainder, scale)
+    return Photo(pixels, alpha, remainder, photo.metadata)
 
 
 def bicubic(plane: Pixels, scale: int) -> Pixels:
@@ -41,69 +45,35 @@ def bicubic(plane: Pixels, scale: int) -> Pixels:
     return np.asarray(Image.fromarray(plane).resize((width * scale, height * scale), Image.Resampling.BICUBIC))
 
 
-def check_memory(height: int, width: int, *, scale: int, available: int | None) -> None:
-    """Refuse a picture whose enlargement does not fit into memory, before the system ends the process for it.
-
-    Args:
-        height: of the picture in pixels.
-        width: of the picture in pixels.
-        scale: of the network.
-        available: bytes of free memory; None where the system does not tell.
-
-    Raises:
-        InputError: the enlarged picture, with the copy that its file is made from, needs more.
-    """
-    needed = 2 * 4 * height * width * scale * scale
-    if available is not None and needed > available:
-        raise InputError(
-            f"{width * scale} x {height * scale} pixels need {needed / 1e9:.1f} GB of memory, "
-            f"{available / 1e9:.1f} GB are free",
-            hint="cut the picture into parts",
-        )
+def bicubic_remainder(values: npt.NDArray[np.int16], scale: int) -> npt.NDArray[np.int16]:
+    """Enlarge i16 (h, w, C) of -128..128 by ``scale``, bicubically (a = -0.5), in integers: bands equal the whole."""
+    wide = _enlarged(_enlarged(values.astype(np.int32), scale, axis=0), scale, axis=1)
+    return ((wide + _ONE * _ONE // 2) // (_ONE * _ONE)).astype(np.int16)
 
 
-def check_output(path: Path) -> None:
-    """Refuse a file name whose suffix is no picture format, before any work is done.
-
-    Raises:
-        InputError: no suffix, or one that Pillow cannot write.
-    """
-    _format(path)
-
-
-def write_photo(path: Path, photo: Photo) -> None:
-    """Write a photograph in the format of ``path``'s suffix (JPEG at quality 95), wholly or not at all.
-
-    Raises:
-        InputError: the format cannot hold this picture.
-        OutputError: the file cannot be written.
-    """
-    kind = _format(path)
-    planes = [photo.pixels] if photo.alpha is None else [photo.pixels, photo.alpha[:, :, None]]
-    if photo.alpha is not None and kind in ("JPEG", "BMP", "PPM"):
-        if photo.alpha.min() < 255:
-            raise InputError(f"{path.name} cannot hold transparency", hint="write a .png")
-        planes.pop()
-    pixels = np.concatenate(planes, axis=2)
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
-    options: dict[str, object] = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
-    if photo.icc_profile and kind in ("PNG", "JPEG", "WEBP", "TIFF"):
-        options["icc_profile"] = photo.icc_profile
-    with atomic_write(path) as file:
-        try:
-            image.save(file, kind, **options)
-        except (ValueError, KeyError) as error:
-            raise InputError(f"{path.name} cannot hold this picture: {error}", hint="write a .png") from error
+def _enlarged(values: npt.NDArray[np.int32], scale: int, *, axis: int) -> npt.NDArray[np.int32]:
+    """Along one axis, times ``_ONE``; beyond the edges the outermost values go on."""
+    values = np.moveaxis(values, axis, 0)
+    size = len(values)
+    result = np.empty((size * scale, *values.shape[1:]), np.int32)
+    places = np.arange(size)
+    for phase in range(scale):
+        shift = (phase + 0.5) / scale - 0.5
+        first = int(np.floor(shift)) - 1
+        weights = [round(_cubic(first + tap - shift) * _ONE) for tap in range(4)]
+        weights[int(np.argmax(weights))] += _ONE - sum(weights)
+        total = np.zeros_like(values)
+        for tap, weight in enumerate(weights):
+            total += weight * values[np.clip(places + first + tap, 0, size - 1)]
+        result[phase::scale] = total
+    return np.moveaxis(result, 0, axis)
 
 
-def _format(path: Path) -> str:
-    kinds = Image.registered_extensions()
-    kind = kinds.get(path.suffix.lower())
-    if kind is None or kind not in Image.SAVE:
-        raise InputError(
-            f"{path.name or path} does not end as a picture does", hint="write a .png, .jpg, .webp or .tiff"
-        )
-    return kind
+def _cubic(distance: float) -> float:
+    x = abs(distance)
+    if x < 1.0:
+        return (1.5 * x - 2.5) * x * x + 1.0
+    return ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0 if x < 2.0 else 0.0
 
 
 def _luma_only(pixels: Pixels, upscale: Callable[[Pixels], Pixels], scale: int) -> Pixels:

@@ -40,6 +40,7 @@ class Runner:
 
         self.channels, self.scale, self.threads = channels, scale, threads
         self._tvm = tvm
+        self._shape: tuple[int, ...] = ()
         self._device = tvm.cpu(0)
         try:
             # An absolute path: dlopen searches the system's folders for a bare file name.
@@ -84,6 +85,10 @@ class Runner:
         if self.threads is not None:
             # The pool belongs to the calling thread, not to this runner; 1 is the mode "fastest cores first".
             self._tvm.get_global_func("runtime.config_threadpool")(1, self.threads)
+        if pixels.shape != self._shape:
+            # The machine keeps the memory of every size it has met, and pictures come in many.
+            self._tvm.get_global_func("vm.builtin.memory_manager.clear")()
+            self._shape = pixels.shape
         tensor = self._tvm.runtime.tensor(np.ascontiguousarray(pixels), self._device)
         return lambda: self._entry(tensor)
 

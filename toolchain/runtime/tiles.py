@@ -36,6 +36,16 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Span:
+    """The same in one direction."""
+
+    begin: int
+    end: int
+    source_begin: int
+    source_end: int
+
+
+@dataclass(frozen=True)
 class Tiling:
     """Decides for each picture whether it runs in tiles, and runs it so.
 
@@ -75,8 +85,15 @@ class Tiling:
         return tiled
 
 
-def plan_tiles(height: int, width: int, tile: int, halo: int) -> tuple[Tile, ...]:
+def plan_tiles(height: int, width: int, tile: int, halo: int, rows: int | None = None) -> tuple[Tile, ...]:
     """Cut a picture into tiles of at most ``tile`` x ``tile``, in rows from the top left, sides as equal as possible.
+
+    Args:
+        height: of the picture in pixels.
+        width: of the picture in pixels.
+        tile: side of the largest tile.
+        halo: pixels around it.
+        rows: height of the largest tile, where that is not ``tile``.
 
     Raises:
         ValueError: ``tile`` is below 1 or ``halo`` below 0.
@@ -84,11 +101,26 @@ def plan_tiles(height: int, width: int, tile: int, halo: int) -> tuple[Tile, ...
     if tile < 1 or halo < 0:
         raise ValueError(f"no plan with tiles of {tile} and a halo of {halo} pixels")
     return tuple(
-        Tile(top, bottom, left, right,
-             max(0, top - halo), min(height, bottom + halo), max(0, left - halo), min(width, right + halo))
-        for top, bottom in _cuts(height, tile)
-        for left, right in _cuts(width, tile)
+        Tile(down.begin, down.end, across.begin, across.end,
+             down.source_begin, down.source_end, across.source_begin, across.source_end)
+        for down in plan_spans(height, rows or tile, halo)
+        for across in plan_spans(width, tile, halo)
     )  # fmt: skip
+
+
+def plan_spans(length: int, longest: int, halo: int) -> tuple[Span, ...]:
+    """Cut a length into spans of at most ``longest``, as equal as possible.
+
+    All sources are of one length, so that the network's memory, which is kept for each size, is that of one.
+    """
+    count = max(1, -(-length // longest))
+    edges = [length * index // count for index in range(count + 1)]
+    source = min(length, -(-length // count) + 2 * halo)
+    spans = []
+    for begin, end in itertools.pairwise(edges):
+        first = min(max(0, begin - halo), length - source)
+        spans.append(Span(begin, end, first, first + source))
+    return tuple(spans)
 
 
 def upscale_tiled(
@@ -98,6 +130,7 @@ def upscale_tiled(
     scale: int,
     halo: int,
     tile: int,
+    rows: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pixels:
     """Upscale u8 (h, w, C) tile by tile to u8 (h*scale, w*scale, C), byte-equal to ``upscale(pixels)``.
@@ -108,18 +141,19 @@ def upscale_tiled(
         scale: output pixels per input pixel and direction.
         halo: receptive-field radius of the network in input pixels.
         tile: largest side of a tile without its halo, in input pixels.
+        rows: largest height of one, where that is not ``tile``.
         progress: called with (tiles done, tiles in all) after each tile.
     """
     height, width = pixels.shape[:2]
-    plan = plan_tiles(height, width, tile, halo)
+    plan = plan_tiles(height, width, tile, halo, rows)
     result = np.empty((height * scale, width * scale, pixels.shape[2]), np.uint8)
     for done, part in enumerate(plan, start=1):
         source = pixels[part.source_top : part.source_bottom, part.source_left : part.source_right]
         big = upscale(np.ascontiguousarray(source))
         top, left = (part.top - part.source_top) * scale, (part.left - part.source_left) * scale
-        rows, columns = (part.bottom - part.top) * scale, (part.right - part.left) * scale
+        tall, wide = (part.bottom - part.top) * scale, (part.right - part.left) * scale
         result[part.top * scale : part.bottom * scale, part.left * scale : part.right * scale] = big[
-            top : top + rows, left : left + columns
+            top : top + tall, left : left + wide
         ]
         if progress is not None:
             progress(done, len(plan))
@@ -140,9 +174,3 @@ def choose_tile(height: int, width: int, *, halo: int, bytes_per_pixel: float, b
         return None
     side = math.isqrt(int(budget / bytes_per_pixel)) - 2 * halo
     return max(SMALLEST, side)
-
-
-def _cuts(length: int, tile: int) -> list[tuple[int, int]]:
-    count = max(1, -(-length // tile))
-    edges = [length * index // count for index in range(count + 1)]
-    return list(itertools.pairwise(edges))

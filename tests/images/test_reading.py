@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import os
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import pyvips
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, TiffImagePlugin
 
+from tests.images import profiles
 from toolchain import images
 from toolchain.errors import CalibrationError, InputError
-from toolchain.images import read_images, read_photo, to_channels
+from toolchain.images import open_picture, picture_files, read_images, read_photo, to_channels
+from toolchain.images.samples import join_16_bit
 
 RGB = np.random.default_rng(5).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -96,16 +103,6 @@ def test_exif_orientation(tmp_path: Path, orientation: int):
     assert np.array_equal(read_photo(tmp_path / "b.png").pixels[:, :, 0], upright[:, :, 0])
 
 
-def test_cmyk_jpeg(tmp_path: Path):
-    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
-    assert read_photo(tmp_path / "a.jpg").pixels.shape == (8, 8, 3)
-
-
-def test_colour_profile_is_carried(tmp_path: Path):
-    save(tmp_path / "a.png", RGB, icc_profile=b"profile")
-    assert read_photo(tmp_path / "a.png").icc_profile == b"profile"
-
-
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [(b"hello", "is not a picture"), (b"", "is not a picture"), (None, "there is no file"), ("cut", "is damaged")],
@@ -138,10 +135,118 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path: Path, side: int):
         read_photo(path)
 
 
-def test_floating_point_is_refused(tmp_path: Path):
-    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "a.tiff")
-    with pytest.raises(InputError, match="floating-point"):
-        read_photo(tmp_path / "a.tiff")
+def tiff(path: Path, samples: np.ndarray) -> Path:
+    """A TIFF of any number format, by libvips."""
+    pyvips.Image.new_from_array(samples).tiffsave(str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("samples", "black", "white", "deep"),
+    [
+        (np.array([[0, 100, 255]], np.int32), 0, 255, False),
+        (np.array([[0, 256, 65535]], np.uint32), 0, 65535, True),
+        (np.array([[-500, 0, 99_500]], np.int32), -500, 99_500, True),
+        (np.array([[0.0, 0.25, 0.5]], np.float32), 0, 1, True),
+        (np.array([[0.0, 0.25, 3.0]], np.float32), 0, 3, True),
+        (np.array([[-1.0, 0.0, 1.0]], np.float32), -1, 1, True),
+    ],
+)
+def test_samples_of_32_bits_by_their_range(tmp_path: Path, samples: np.ndarray, black: float, white: float, deep: bool):
+    path = tiff(tmp_path / "a.tif", samples)
+    assert open_picture(path).deep == deep
+    photo = read_photo(path)
+    expected = np.rint((samples.astype(np.float64) - black) / (white - black) * (65535 if deep else 255))
+    found = photo.pixels[:, :, 0] if photo.remainder is None else join_16_bit(photo.pixels, photo.remainder)[:, :, 0]
+    assert np.array_equal(found, expected)
+    said = [note for note in open_picture(path).notes if "black" in note]
+    assert said == ([] if (black, white) in ((0, 1), (0, 65535)) else
+                    [f"its samples are taken as {black:g} for black and {white:g} for white"])  # fmt: skip
+
+
+def test_samples_that_are_no_numbers(tmp_path: Path):
+    path = tiff(tmp_path / "a.tif", np.array([[0.0, np.nan]], np.float32))
+    with pytest.raises(InputError, match=r"a\.tif has samples that are no finite numbers"):
+        read_photo(path)
+
+
+def test_a_kind_of_tiff_that_is_not_read(tmp_path: Path):
+    path = tiff(tmp_path / "a.tif", np.array([[0.0, 1.0]], np.float64))
+    with pytest.raises(InputError, match=r"a\.tif is damaged, or of a kind of TIFF that is not read; save it with 8"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "gif", "ppm", "tga", "webp", "jp2", "pcx"])
+def test_other_formats_are_what_pillow_reads(tmp_path: Path, suffix: str):
+    path = save(tmp_path / f"a.{suffix}", RGB)
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB"))
+    assert np.array_equal(read_photo(path).pixels, expected)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "CMYK"])
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate"])
+def test_tiff_is_what_pillow_reads(tmp_path: Path, mode: str, compression: str):
+    path = tmp_path / "a.tif"
+    image = Image.fromarray(RGB).convert(mode)
+    image.save(path, compression=compression)
+    photo = read_photo(path)
+    if mode != "CMYK":
+        assert np.array_equal(
+            photo.pixels, np.asarray(image.convert("RGB" if mode == "RGB" else "L")).reshape(6, 9, -1)
+        )
+    assert photo.pixels.shape == (6, 9, 3 if mode in ("RGB", "CMYK") else 1)
+
+
+def test_jpeg_is_what_pillow_reads(tmp_path: Path):
+    path = save(tmp_path / "a.jpg", np.tile(RGB, (5, 5, 1)), quality=80)
+    with Image.open(path) as image:
+        assert np.array_equal(read_photo(path).pixels, np.asarray(image))
+
+
+def test_pictures_in_memory():
+    file = io.BytesIO()
+    Image.fromarray(RGB).save(file, "PNG")
+    assert np.array_equal(read_photo(file.getvalue()).pixels, RGB)
+    with pytest.raises(InputError, match="the picture is not a picture"):
+        read_photo(b"hello")
+
+
+def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    for name, sentence in (("pipe.png", "is no file but a pipe"), ("loop.png", "cannot be read: Too many levels")):
+        with pytest.raises(InputError, match=sentence):
+            read_photo(tmp_path / name)
+    with pytest.raises(InputError, match="no such name"):
+        read_photo(Path("a\0b.png"))
+
+
+def test_raw_files_of_cameras_are_not_their_thumbnails(tmp_path: Path):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[50706] = b"\1\4\0\0"  # DNGVersion
+    save(tmp_path / "a.dng", RGB, format="TIFF", tiffinfo=tags)
+    with pytest.raises(InputError, match=r"a\.dng is a camera's raw file; develop it to a TIFF first"):
+        read_photo(tmp_path / "a.dng")
+
+
+@settings(max_examples=150)
+@given(kind=st.sampled_from(["PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP"]), data=st.data())
+def test_damage_of_any_kind_is_a_sentence_or_a_picture(kind: str, data: st.DataObject):
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[271], exif[274] = "camera", 6
+    image = Image.fromarray(np.tile(RGB, (3, 3, 1)))
+    options = {"exif": exif, "icc_profile": profiles.rgb()} if kind not in ("GIF", "BMP") else {}
+    image.save(file, kind, **options)
+    content = bytearray(file.getvalue())
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.integers(1, len(content)))] if data.draw(st.booleans()) else content
+    try:
+        assert read_photo(bytes(content)).pixels.dtype == np.uint8
+    except InputError as error:
+        assert error.message.startswith("the picture ")  # noqa: PT017
 
 
 def test_a_folder_in_the_order_of_names_with_bad_ones_named(tmp_path: Path):
@@ -203,3 +308,14 @@ def test_luma_of_a_colour_picture():
     assert to_channels(RGB, 1).shape == (6, 9, 1)
     assert np.array_equal(to_channels(np.repeat(RGB[:, :, :1], 3, 2), 1), RGB[:, :, :1])
     assert images.MAX_PIXELS > 100_000_000
+
+
+def test_folders_in_folders_are_walked_but_links_to_folders_are_not(tmp_path: Path):
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    (tmp_path / "b" / "round").symlink_to(tmp_path)
+    for name in ("z.png", "b/a.jpg", "b/c/x.tif", ".hidden.png"):
+        save(tmp_path / name, RGB)
+    assert [path.name for path in picture_files(tmp_path)] == ["z.png"]
+    assert [str(path.relative_to(tmp_path)) for path in picture_files(tmp_path, recursive=True)] == [
+        "z.png", "b/a.jpg", "b/c/x.tif",
+    ]  # fmt: skip

@@ -1,0 +1,55 @@
+"""What a picture takes is known before it is enlarged, and kept to where that is possible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from toolchain.errors import InputError
+from toolchain.images import format_of, header_for, open_picture
+from toolchain.runtime.memory import check_free, plan_cut
+from toolchain.runtime.tiles import Tiling
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("wide") / "a.png"
+    Image.new("RGB", (8000, 3000)).save(path)
+    return path
+
+
+@given(megabytes=st.integers(150, 2000), per_pixel=st.floats(10, 60), halo=st.integers(1, 20))
+def test_a_format_that_streams_keeps_to_the_budget(wide: Path, megabytes: int, per_pixel: float, halo: int):
+    picture, kind = open_picture(wide), format_of(Path("x.png"))
+    header, _ = header_for(picture, 3, kind)
+    tiling = Tiling(3, halo, per_pixel, None, megabytes * 10**6)
+    cut = plan_cut(picture, header, kind, tiling, channels=3, budget=megabytes * 10**6)
+    assert cut.bytes <= megabytes * 10**6
+    assert 1 <= cut.rows <= 3000
+
+
+def test_a_format_that_does_not_says_what_it_takes(wide: Path):
+    picture, kind = open_picture(wide), format_of(Path("x.webp"))
+    header, _ = header_for(picture, 2, kind)
+    tiling = Tiling(2, 5, 30.0, None, 200 * 10**6)
+    with pytest.raises(InputError, match=r"takes \d+ MB of memory to become 16000 x 6000 pixels, --memory allows 200"):
+        plan_cut(picture, header, kind, tiling, channels=3, budget=200 * 10**6)
+    cut = plan_cut(picture, header, kind, tiling, channels=3)
+    assert cut.bytes > 16000 * 6000 * 8
+    with pytest.raises(InputError, match="GB are free; cut the picture into parts"):
+        check_free(picture, cut, header, 500 * 10**6)
+    check_free(picture, cut, header, None)
+
+
+def test_what_is_asked_for_is_kept_to(wide: Path):
+    picture, kind = open_picture(wide), format_of(Path("x.png"))
+    header, _ = header_for(picture, 3, kind)
+    assert plan_cut(picture, header, kind, Tiling(3, 5, 30.0), channels=3).rows == 3000
+    cut = plan_cut(picture, header, kind, Tiling(3, 5, 30.0, 64), channels=3)
+    assert (cut.rows, cut.columns) == (64, 64)
+    whole = plan_cut(picture, header, kind, Tiling(3, 1 << 20, 30.0, None, 10**6), channels=3)
+    assert (whole.rows, whole.columns) == (3000, None)
