@@ -34,10 +34,12 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Make the folder that a board needs to serve: copy it there and start clipfree-board, no Python needed."""
+    from toolchain.atomic import check_writable
     from toolchain.board.pack import SERVER, build_pack
     from toolchain.targets import find_target
 
     console = Console(as_json=as_json)
+    check_writable(out, folder=True)
     files = build_pack(find_target(target).triple, out, libraries)
     for path in files:
         console.say(f"{path.stat().st_size / 1e6:8.2f} MB  {path}")
@@ -53,10 +55,12 @@ def pack(
     as_json: Json = False,
 ) -> None:
     """Make a folder that checks and times a bundle on a device by itself: no TVM, no Python, no server."""
+    from toolchain.atomic import check_writable
     from toolchain.board.standalone import PROGRAM, build_standalone
     from toolchain.bundle import open_bundle
 
     console = Console(as_json=as_json)
+    check_writable(out, folder=True)
     files = build_standalone(open_bundle(bundle, for_this_machine=False), out)
     for path in files:
         console.say(f"{path.stat().st_size / 1e6:8.2f} MB  {path}")
