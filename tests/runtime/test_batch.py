@@ -56,6 +56,20 @@ def test_damaged_ones_are_named_and_the_rest_is_done(tmp_path: Path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0_x2.png", "3_x2.png"]
 
 
+@pytest.mark.parametrize("size", [(7, 9), (12, 9), (9, 7), (9, 12)])
+def test_frames_of_other_sizes_are_an_error_not_silence(tmp_path: Path, size: tuple[int, int]):
+    path = tmp_path / "a.gif"
+    frames = [Image.new("L", (9, 9), 3), Image.new("L", (9, 9), 200)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    data = bytearray(path.read_bytes())
+    data[6:10] = size[0].to_bytes(2, "little") + size[1].to_bytes(2, "little")  # the screen's size, not the frames'
+    path.write_bytes(data)
+    (outcome,) = run([path], tmp_path / "out")
+    written = sorted((tmp_path / "out").glob("*"))
+    assert (outcome.error is None) == bool(written)
+    assert (outcome.header is None) == (not written)
+
+
 def test_what_is_there_is_left(tmp_path: Path):
     paths = photos(tmp_path)
     (tmp_path / "out").mkdir()

@@ -97,9 +97,14 @@ class Picture:
             InputError: the file turns out to be damaged; what came before is good.
         """
         decoded = _decoded(self._frames[frame], count)
+        left = self.height
         while True:
             with _sentences(self.name):
                 samples = next(decoded, None)
+            left -= 0 if samples is None else len(samples)
+            wrong = samples is not None and samples.shape[1:] != (self.width, self.channels + self.alpha)
+            if wrong or left < 0 or (samples is None and left):
+                raise InputError(f"{self.name} is damaged: its frames are not of one size")
             if samples is None:
                 return
             yield _photo(samples, self._range, self.metadata)
