@@ -85,5 +85,5 @@ def environment() -> dict[str, str]:
     device()
     found = drivers_of_pip()
     if not found:
-        pytest.skip("the OpenCL here is not that of pip")
+        pytest.skip("PoCL was not installed by pip here")
     return {**os.environ, **found}

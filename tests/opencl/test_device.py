@@ -29,8 +29,13 @@ def machine(*devices: Any) -> Any:
     )  # fmt: skip
 
 
-CPU = SimpleNamespace(name="a processor", type=2, single_fp_config=63)
-CRUDE = SimpleNamespace(name="a crude thing ", type=4, single_fp_config=8)
+def fake(name: str, kind: int, rounding: int, driver: str) -> Any:
+    return SimpleNamespace(name=name, type=kind, single_fp_config=rounding, platform=SimpleNamespace(name=driver))
+
+
+CPU = fake("a processor", 2, 63, "Some Driver")
+OTHER = fake("llvmpipe", 2, 6, "rusticl")
+CRUDE = fake("a crude thing ", 4, 8, "Some Driver")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +45,8 @@ CRUDE = SimpleNamespace(name="a crude thing ", type=4, single_fp_config=8)
         ((CPU,), "opencl-gpu", "OpenCL finds no GPU on this machine"),
         ((CPU, CRUDE), "opencl-gpu", "a crude thing does not round float32 to nearest"),
         ((CPU,), "cuda", "--device cuda is not known; give opencl-cpu or opencl-gpu"),
+        ((CPU,), "cuda:rusticl", "--device cuda:rusticl is not known; give opencl-cpu or opencl-gpu"),
+        ((CPU, OTHER), "opencl-cpu:mali", r"no CPU called 'mali' .*; there are: a processor \(Some Driver\), llvmpipe"),
     ],
 )
 def test_what_is_missing_is_told(devices: tuple[Any, ...], name: str, sentence: str, monkeypatch: pytest.MonkeyPatch):
@@ -51,3 +58,10 @@ def test_what_is_missing_is_told(devices: tuple[Any, ...], name: str, sentence: 
 def test_the_device_of_the_kind_is_found(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("toolchain.opencl.device.import_pyopencl", lambda: machine(CRUDE, CPU))
     assert find_device("opencl-cpu") is CPU
+
+
+def test_one_of_several_is_named_by_a_part_of_its_name_or_its_driver_s(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("toolchain.opencl.device.import_pyopencl", lambda: machine(CPU, OTHER))
+    assert find_device("opencl-cpu") is CPU
+    assert find_device("opencl-cpu:Rusticl") is OTHER
+    assert find_device("opencl-cpu:some driver") is CPU

@@ -79,6 +79,8 @@ def test_on_a_board(board: Running, bundle: Bundle, capsys: pytest.CaptureFixtur
             there.load_opencl(bundle, "opencl-gpu")
         with pytest.raises(TargetError, match="--device cuda is not known"):
             there.load_opencl(bundle, "cuda")
+        with pytest.raises(TargetError, match="start it with CLIPFREE_OPENCL_DEVICE=pocl in its environment"):
+            there.load_opencl(bundle, "opencl-cpu:pocl")
     on = [str(bundle.path), "--rpc", str(board.address)]
     assert main(["verify", *on, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["equal"] is True
@@ -177,8 +179,6 @@ def limited(folder: Path, drivers: Mapping[str, str], **limits: int) -> dict[str
 @pytest.mark.parametrize(
     ("limits", "sentence"),
     [
-        ({"GROUP": 4}, "runs at most 4 work-items of conv0_5x5_3to8 together, not 128; deploy for a target with"),
-        ({"ITEMS": 2}, "runs at most 2 work-items together along x, conv0_5x5_3to8 wants 16; deploy for a target"),
         ({"LARGEST": 17}, "cannot hold a tensor of 0 MB; use smaller tiles"),
         ({"CRUDE": 1}, "does not round float32 to nearest, which the kernels rely on"),
     ],
@@ -188,6 +188,29 @@ def test_limits_of_a_device(
 ):
     app = program(tmp_path, bundle.path / "model.so", bundle.path / "opencl" / "host")
     assert sentence in said([str(app)], tmp_path, limited(tmp_path, drivers, **limits))
+
+
+@pytest.mark.parametrize("limits", [{"GROUP": 4}, {"GROUP": 1}, {"ITEMS": 2}, {"GROUP": 3, "ITEMS": 5}])
+def test_work_groups_follow_the_device(
+    limits: dict[str, int], bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path
+):
+    app = program(tmp_path, bundle.path / "model.so", bundle.path / "opencl" / "host")
+    picture, expected = bundle.golden()
+    Image.fromarray(picture).save(tmp_path / "small.ppm")
+    subprocess.run([app, tmp_path / "small.ppm", tmp_path / "large.ppm"], check=True, timeout=60,
+                   env=limited(tmp_path, drivers, **limits))    # fmt: skip
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "large.ppm")), expected)
+
+
+def test_one_of_several_devices(bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path):
+    app = program(tmp_path, bundle.path / "model.so", bundle.path / "opencl" / "host")
+    Image.fromarray(bundle.golden()[0]).save(tmp_path / "small.ppm")
+    named = {**drivers, "CLIPFREE_OPENCL_DEVICE": "PORTABLE computing"}
+    words = [app, tmp_path / "small.ppm", tmp_path / "large.ppm"]
+    done = subprocess.run(words, env=named, capture_output=True, text=True, timeout=60)
+    assert "(Portable Computing Language)" in done.stdout
+    absent = {**drivers, "CLIPFREE_OPENCL_DEVICE": "mali"}
+    assert "OpenCL finds no processor called 'mali' on this device" in said([str(app)], tmp_path, absent)
 
 
 def test_a_gpu_without_float16(bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from toolchain.errors import BundleError
-from toolchain.opencl.plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, lay_out, parse_plan
+from toolchain.opencl.plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, fitting, lay_out, parse_plan
 
 LAUNCH = Launch("conv0", ("conv0.weights", PICTURE, "tensor0", RESULT, "height", "pitch", "width"),
                 (Extent("width", 4), Extent("height"), Extent("one", 1, 7)), (8, 4, 2))  # fmt: skip
@@ -33,6 +33,27 @@ def test_sizes_follow_what_is_read():
     assert larger.sizes(5, 33) == (24, 12, 8)    # 17 work-items of 4 pixels, 10 rows, 7 parts
     assert PLAN.scalars(larger, 5, 33) == {"height": 10, "pitch": 104, "width": 66}
     assert PLAN.shape(buffer, 5, 33) == (12, 2, 104)
+
+
+@pytest.mark.parametrize(
+    ("group", "most", "along", "expected"),
+    [
+        ((32, 8, 1), 256, (1024, 1024, 64), (32, 8, 1)),
+        ((32, 8, 1), 32, (1024, 1024, 64), (32, 1, 1)),
+        ((16, 4, 4), 32, (1024, 1024, 64), (16, 2, 1)),
+        ((64, 1, 1), 4, (1024, 1024, 64), (4, 1, 1)),
+        ((16, 8, 1), 256, (2, 1024, 64), (2, 8, 1)),
+        ((7, 5, 3), 6, (1024, 1024, 64), (3, 1, 1)),
+        ((8, 4, 2), 1, (1, 1, 1), (1, 1, 1)),
+    ],
+)
+def test_work_groups_fit_the_device(
+    group: tuple[int, int, int], most: int, along: tuple[int, int, int], expected: tuple[int, int, int]
+):
+    assert fitting(group, most, along) == expected
+    for size, local, extent in zip(LAUNCH.sizes(5, 33, expected), expected, LAUNCH.work, strict=True):
+        assert size % local == 0
+        assert size >= extent.count(5, 33)
 
 
 def test_constants_lie_where_the_plan_says():

@@ -41,6 +41,8 @@ def evaluate(
     if compare is None and value_range is not None:
         raise InputError("--range is of the float model", hint="name that with --compare, or leave --range away")
     with machine_for(bundle, None, wait=0.0, threads=threads, device=device) as (opened, machine):
+        if device is not None:
+            console.note(f"on {machine.cpu.name}")
         manifest = opened.manifest
         compared = None
         if compare is not None:

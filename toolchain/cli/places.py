@@ -28,8 +28,9 @@ Wait = Annotated[float, typer.Option("--wait", min=0.0, max=86400.0, help="Secon
 
 Device = Annotated[
     str | None,
-    typer.Option("--device", help="opencl-cpu or opencl-gpu, for OpenCL kernels; on a board not needed."),
-]
+    typer.Option("--device", help="opencl-cpu or opencl-gpu, for OpenCL kernels; on a board not needed. Of several, "
+                 "one is named by a part of its name or its driver's: opencl-cpu:rusticl."),
+]  # fmt: skip
 
 
 @contextmanager

@@ -56,6 +56,8 @@ def run(
     side = parse_tile(tile)
     outcomes: list[Outcome] = []
     with machine_for(bundle, None, wait=0.0, threads=threads, device=device) as (opened, machine):
+        if device is not None:
+            console.note(f"on {machine.cpu.name}")
         manifest = opened.manifest
         jobs = plan_jobs(photos, out, scale=manifest.scale, recursive=recursive, format_name=format_name)
         to_stdout = jobs[0].output == STANDARD

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from math import prod
 from typing import Any
 
 from toolchain.errors import TargetError
-from toolchain.opencl.device import import_pyopencl
-
-
-def device_name(device: Any) -> str:
-    """What a device and its driver call themselves."""
-    return f"{device.name.strip()} ({device.platform.name.strip()})"
+from toolchain.opencl.device import device_name, import_pyopencl
+from toolchain.opencl.plan import fitting
 
 
 def stores_halves(device: Any) -> bool:
@@ -46,23 +41,23 @@ class Driver:
         if not self.halves:
             self._options.append("-DFLOAT32_TENSORS")
 
-    def build(self, name: str, source: str, group: tuple[int, int, int]) -> Any:
-        """The kernel ``name`` of ``source``, to be launched in work-groups of ``group``.
+    def build(self, name: str, source: str) -> Any:
+        """The kernel ``name`` of ``source``.
 
         Raises:
-            TargetError: the driver cannot build it, or its work-groups are too large for the device.
+            TargetError: the driver cannot build it.
         """
         cl = self._cl
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")    # compilers talk; what they say matters when they fail
             try:
-                kernel = cl.Kernel(cl.Program(self.context, source).build(self._options), name)
+                return cl.Kernel(cl.Program(self.context, source).build(self._options), name)
             except cl.Error as error:
                 said = [line.strip() for line in str(error).splitlines() if "error" in line.lower()]
                 raise TargetError(f"{self.name} cannot build the kernel {name}: {said[0] if said else error}",
                                   hint="please report it") from error
-        most = kernel.get_work_group_info(cl.kernel_work_group_info.WORK_GROUP_SIZE, self.device)
-        if prod(group) > most:
-            raise TargetError(f"{self.name} runs at most {most} work-items of {name} together, not {prod(group)}",
-                              hint="deploy for a target with a smaller largest_group")
-        return kernel
+
+    def group(self, kernel: Any, planned: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The work-group that a kernel runs in, where ``planned`` may be more than the device can: see `fitting`."""
+        most = kernel.get_work_group_info(self._cl.kernel_work_group_info.WORK_GROUP_SIZE, self.device)
+        return fitting(planned, most, self.device.max_work_item_sizes)

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from toolchain.bundle import LIBRARY
+from toolchain.errors import TargetError
 from toolchain.kernels.layout import SIDE
 from toolchain.link import Linker
-from toolchain.opencl.device import KINDS, check_name
+from toolchain.opencl.device import parse_wish
 from toolchain.opencl.plan import PICTURE, RESULT, SCALARS, Launch, Plan
 
 _NATIVE = Path(__file__).with_name("native")
@@ -99,9 +100,12 @@ def kind_of(device: str | None) -> int:
     """``enum clipfree_kind`` of what the user calls a device; None: whatever there is.
 
     Raises:
-        TargetError: devices are not called so.
+        TargetError: devices are not called so, or one is named: the board chooses among those of a kind.
     """
     if device is None:
         return 0
-    check_name(device)
-    return {"GPU": 1, "CPU": 2}[KINDS[device]]
+    kind, part = parse_wish(device)
+    if part:
+        raise TargetError(f"which {kind} of a board is used is said where its server starts",
+                          hint=f"start it with CLIPFREE_OPENCL_DEVICE={part} in its environment")  # fmt: skip
+    return {"GPU": 1, "CPU": 2}[kind]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -85,10 +86,10 @@ class Launch:
     group: tuple[int, int, int]
     scale: int = 1
 
-    def sizes(self, height: int, width: int) -> tuple[int, int, int]:
-        """The global size for an input of ``height`` x ``width`` pixels."""
+    def sizes(self, height: int, width: int, group: tuple[int, int, int] | None = None) -> tuple[int, int, int]:
+        """The global size for an input of ``height`` x ``width`` pixels; ``group``: in place of the planned one."""
         x, y, z = (-(-extent.count(height * self.scale, width * self.scale) // local) * local
-                   for extent, local in zip(self.work, self.group, strict=True))
+                   for extent, local in zip(self.work, group or self.group, strict=True))
         return x, y, z
 
 
@@ -150,6 +151,24 @@ class Plan:
         """The plan as a document, with the layout of packed tensors in words."""
         body = {"format": FORMAT, "format_version": VERSION, "side": SIDE, **dataclasses.asdict(self)}
         return json.dumps(body, indent=1, sort_keys=True) + "\n"
+
+
+def fitting(group: tuple[int, int, int], most: int, along: Sequence[int]) -> tuple[int, int, int]:
+    """The work-group that a device runs in place of ``group``: no kernel asks for its place in one.
+
+    Halved along z, then y, then x: neighbours along x share cache lines.
+
+    Args:
+        group: work-items along x, y and z, as planned.
+        most: work-items that the device runs together of this kernel.
+        along: the same along each axis.
+    """
+    sizes = [min(size, limit) for size, limit in zip(group, along, strict=True)]
+    while prod(sizes) > most and max(sizes) > 1:
+        axis = max(axis for axis in range(3) if sizes[axis] > 1)
+        sizes[axis] //= 2
+    x, y, z = sizes
+    return x, y, z
 
 
 def parse_plan(text: str | bytes, where: str) -> Plan:

@@ -29,7 +29,7 @@ class OpenClRunner:
         name: of the device, and what it lacks.
 
     Raises:
-        TargetError: the driver cannot build a kernel, or its work-groups are too large for the device.
+        TargetError: the driver cannot build a kernel.
     """
 
     def __init__(self, plan: Plan, sources: Mapping[str, str], constants: bytes, device: Any) -> None:
@@ -39,7 +39,9 @@ class OpenClRunner:
         if plan.stores_halves and not driver.halves:
             self.plan, self.name = plan.in_float32(), f"{driver.name}, without cl_khr_fp16: tensors are float32"
         self._context, self._queue = driver.context, driver.queue
-        self._kernels = [driver.build(launch.kernel, sources[launch.kernel], launch.group) for launch in plan.launches]
+        self._kernels = [driver.build(launch.kernel, sources[launch.kernel]) for launch in plan.launches]
+        self._groups = [driver.group(kernel, launch.group)
+                        for launch, kernel in zip(plan.launches, self._kernels, strict=True)]
         flags = self._cl.mem_flags
         self._constants = {
             c.name: self._cl.Buffer(self._context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=np.frombuffer(
@@ -99,12 +101,12 @@ class OpenClRunner:
     def _enqueue(self, height: int, width: int) -> list[Any]:
         memory = {**self._constants, **self._buffers}
         events = []
-        for launch, kernel in zip(self.plan.launches, self._kernels, strict=True):
+        for launch, kernel, group in zip(self.plan.launches, self._kernels, self._groups, strict=True):
             scalars = self.plan.scalars(launch, height, width)
             kernel.set_args(*(np.int32(scalars[name]) if name in SCALARS else memory[name]
                               for name in launch.arguments))
-            events.append(self._cl.enqueue_nd_range_kernel(self._queue, kernel, launch.sizes(height, width),
-                                                           launch.group))
+            sizes = launch.sizes(height, width, group)
+            events.append(self._cl.enqueue_nd_range_kernel(self._queue, kernel, sizes, group))
         return events
 
     def _allocate(self, height: int, width: int) -> None:

@@ -22,7 +22,7 @@ from toolchain.errors import BoardError
 from toolchain.kernels.spec import Conv
 from toolchain.opencl.choose import task_of
 from toolchain.opencl.cut import Cut
-from toolchain.opencl.driver import device_name
+from toolchain.opencl.device import device_name
 from toolchain.targets import find_target
 from toolchain.tune.database import find_log
 from toolchain.tune.opencl.candidate import Written, generated

@@ -17,7 +17,8 @@ enum clipfree_kind { CLIPFREE_ANY, CLIPFREE_GPU, CLIPFREE_CPU };  // ANY: a GPU 
 struct clipfree;
 
 // Find the driver and a device, and build the kernels. `driver`: the file of the driver's library; NULL for the one
-// that the environment variable CLIPFREE_OPENCL names, else for where it usually is.
+// that the environment variable CLIPFREE_OPENCL names, else for where it usually is. Where CLIPFREE_OPENCL_DEVICE is set,
+// the device's name or its platform's must contain it.
 struct clipfree *clipfree_open(const char *driver, enum clipfree_kind kind, char message[CLIPFREE_MESSAGE]);
 
 // The device's name and its platform's, and what it lacks.

@@ -52,14 +52,34 @@ int clipfree_load_driver(struct driver *cl, const char *file, char message[CLIPF
   return 1;
 }
 
-static cl_device_id first_device(const struct driver *cl, int64_t type, cl_platform_id *platform) {
+static char lower(char letter) { return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter; }
+
+// Whether `text` contains `part`, in letters of any case.
+static int contains(const char *text, const char *part) {
+  for (;; ++text) {
+    size_t same = 0;
+    while (part[same] && lower(text[same]) == lower(part[same])) ++same;
+    if (!part[same]) return 1;
+    if (!*text) return 0;
+  }
+}
+
+// The first device of a type, or the first whose name or platform's name contains `wanted`; its name too.
+static cl_device_id first_device(const struct driver *cl, int64_t type, const char *wanted, char name[320]) {
   cl_platform_id platforms[16];
   uint32_t count = 0;
   if (cl->clGetPlatformIDs(16, platforms, &count)) return NULL;
   for (uint32_t at = 0; at < count && at < 16; ++at) {
-    cl_device_id device = NULL;
-    *platform = platforms[at];
-    if (!cl->clGetDeviceIDs(platforms[at], (uint64_t)type & 0xFFFFFFFF, 1, &device, NULL) && device) return device;
+    cl_device_id devices[16];
+    uint32_t found = 0;
+    if (cl->clGetDeviceIDs(platforms[at], (uint64_t)type & 0xFFFFFFFF, 16, devices, &found)) continue;
+    for (uint32_t each = 0; each < found && each < 16; ++each) {
+      char own[160] = "", maker[128] = "";
+      cl->clGetPlatformInfo(platforms[at], CL_PLATFORM_NAME, sizeof maker, maker, NULL);
+      cl->clGetDeviceInfo(devices[each], CL_DEVICE_NAME, sizeof own, own, NULL);
+      snprintf(name, 320, "%s (%s)", own, maker);
+      if (!wanted || contains(name, wanted)) return devices[each];
+    }
   }
   return NULL;
 }
@@ -78,21 +98,18 @@ static int stores_halves(const struct driver *cl, cl_device_id device) {
 
 int clipfree_find_device(const struct driver *cl, enum clipfree_kind kind, struct device *device,
                          char message[CLIPFREE_MESSAGE]) {
-  cl_platform_id platform = NULL;
-  device->id = first_device(cl, kind == CLIPFREE_CPU ? CL_TYPE_CPU : CL_TYPE_GPU, &platform);
-  if (!device->id && kind == CLIPFREE_ANY) device->id = first_device(cl, CL_TYPE_ALL, &platform);
-  if (!device->id)
-    return clipfree_say(message, "OpenCL finds no %s on this device",
-                        kind == CLIPFREE_ANY ? "processor" : kind == CLIPFREE_GPU ? "GPU" : "CPU");
-  char name[128] = "", maker[96] = "", version[96] = "";
+  const char *wanted = getenv("CLIPFREE_OPENCL_DEVICE");
+  const char *kinds = kind == CLIPFREE_ANY ? "processor" : kind == CLIPFREE_GPU ? "GPU" : "CPU";
+  device->id = first_device(cl, kind == CLIPFREE_CPU ? CL_TYPE_CPU : CL_TYPE_GPU, wanted, device->name);
+  if (!device->id && kind == CLIPFREE_ANY) device->id = first_device(cl, CL_TYPE_ALL, wanted, device->name);
+  if (!device->id && wanted) return clipfree_say(message, "OpenCL finds no %s called '%s' on this device", kinds, wanted);
+  if (!device->id) return clipfree_say(message, "OpenCL finds no %s on this device", kinds);
+  char version[96] = "";
   uint64_t rounding = 0;
-  cl->clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof maker, maker, NULL);
-  cl->clGetDeviceInfo(device->id, CL_DEVICE_NAME, sizeof name, name, NULL);
   cl->clGetDeviceInfo(device->id, CL_DEVICE_VERSION, sizeof version, version, NULL);
   cl->clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof rounding, &rounding, NULL);
   cl->clGetDeviceInfo(device->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof device->largest, &device->largest, NULL);
   cl->clGetDeviceInfo(device->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof device->items, device->items, NULL);
-  snprintf(device->name, sizeof device->name, "%s (%s)", name, maker);
   device->halves = stores_halves(cl, device->id);
   device->version = version[7] - '0';  // "OpenCL 3.0 ..."
   if (!(rounding & CL_FP_ROUND_TO_NEAREST))

@@ -58,7 +58,10 @@ class DeviceRig:
         """The candidate of a file, compiled by the driver."""
         assert self._driver is not None
         written = read(library)
-        kernel = self._driver.build(NAME, written.source, written.cut.group)
+        kernel = self._driver.build(NAME, written.source)
+        fitting = self._driver.group(kernel, written.cut.group)
+        if fitting != written.cut.group:  # what would be timed is another cut
+            raise TargetError(f"{self._driver.name} runs work-groups of {fitting} at most, not {written.cut.group}")
         weights = self._constants(written)
 
         def seconds(number: int) -> float:

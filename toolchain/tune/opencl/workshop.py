@@ -13,8 +13,7 @@ from toolchain.errors import InputError, TargetError
 from toolchain.link import find_c_compiler
 from toolchain.opencl.choose import job_of, task_of
 from toolchain.opencl.cut import Cut
-from toolchain.opencl.device import find_device
-from toolchain.opencl.driver import device_name
+from toolchain.opencl.device import device_name, find_device
 from toolchain.opencl.estimate import cuts
 from toolchain.opencl.gpu import Gpu
 from toolchain.opencl.lower import jobs
