@@ -37,8 +37,8 @@ MAKING = ("toolchain/frontend", "toolchain/quantize", "toolchain/images", "bench
           "benchmarks/subject.py", "benchmarks/networks.py")  # fmt: skip
 SHOWING = ("toolchain/quantize/arithmetic.py", "toolchain/quantize/convolve.py", "toolchain/quantize/program.py",
            "toolchain/quantize/reference.py", "toolchain/evaluate.py", "toolchain/report/metrics.py",
-           "toolchain/runtime/photo.py", "toolchain/images", "benchmarks/ways.py", "benchmarks/subject.py",
-           "benchmarks/quality.py")  # fmt: skip
+           "toolchain/runtime/photo.py", "toolchain/images", "benchmarks/ways.py", "benchmarks/runtimes.py",
+           "benchmarks/subject.py", "benchmarks/quality.py")  # fmt: skip
 """The files that decide what a network becomes, and how a given one is measured."""
 
 FIGURES = ("psnr_rgb", "psnr_y", "ssim", "fp32_rgb", "fp32_y")

@@ -66,10 +66,13 @@ ROWS = (
         "the same with `--budget 10`: those tensors at 16 bits that gain most for up to 10 % more multiply-accumulates",
         MIXED, ways.shown_codes),
     Row("ort_clip", "onnxruntime INT8, clip",
-        "its static quantization (QDQ, min/max, weights per channel) of the network with its clip", ONNXRUNTIME,
-        ways.shown_saturated, portable=False),
+        "its static quantization (QDQ, min/max, int8 weights per channel) of the network with its clip, run so that no "
+        "product saturates", ONNXRUNTIME, ways.shown_exactly, portable=False),
     Row("ort_cfqp", "onnxruntime INT8, tamed",
-        "the same without the clip, on the tamed photographs, the input pinned", ONNXRUNTIME_CFQP, ways.shown_saturated,
+        "the same without the clip, on the tamed photographs, the input pinned", ONNXRUNTIME_CFQP, ways.shown_exactly,
         portable=False),
+    Row("ort_avx2", "onnxruntime INT8, tamed, no VNNI",
+        "that file with onnxruntime's default options on a processor with AVX2 and no VNNI (Haswell, emulated), where "
+        "it adds products in 16 bits that saturate", ONNXRUNTIME_CFQP, ways.shown_without_vnni, portable=False),
 )  # fmt: skip
 """In the order of the claims: float, INT8 with its clip and without, CFQP, and what else one can do."""

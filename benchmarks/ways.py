@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx
 
 from networks import static_int8, with_clip
+from runtimes import picture_of
 from subject import Pixels, Subject
 from toolchain.evaluate import Picture, float_upscale, upscaled
 from toolchain.quantize import IntegerReference, Settings, quantize
@@ -71,6 +72,26 @@ def images_of(subject: Subject, settings: Settled) -> Iterable[Pixels]:
 def shown_saturated(model: onnx.ModelProto, subject: Subject) -> Show:
     """A float network; what it gives beyond the pixels saturates, as a clip and any screen do."""
     return _enlarging(float_upscale(model, subject.sr.value_range, threads=1), subject)
+
+
+def shown_exactly(model: onnx.ModelProto, subject: Subject) -> Show:
+    """A QDQ network in onnxruntime, in arithmetic that saturates on no processor."""
+    return _in_onnxruntime(model, subject, "onnxruntime, exact", old=False)
+
+
+def shown_without_vnni(model: onnx.ModelProto, subject: Subject) -> Show:
+    """The same by default on an emulated processor with AVX2 and no VNNI, as many users have it."""
+    return _in_onnxruntime(model, subject, "onnxruntime", old=True)
+
+
+def _in_onnxruntime(model: onnx.ModelProto, subject: Subject, runtime: str, *, old: bool) -> Show:
+    def upscale(pixels: Pixels) -> Pixels:
+        with tempfile.TemporaryDirectory() as name:
+            path = Path(name, "model.onnx")
+            onnx.save(model, path)
+            return picture_of(runtime, path, pixels, subject.step, old=old)
+
+    return _enlarging(upscale, subject)
 
 
 def shown_as_is(model: onnx.ModelProto, subject: Subject) -> Show:
