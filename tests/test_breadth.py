@@ -18,6 +18,7 @@ from toolchain.bundle import open_bundle
 from toolchain.deploy import Deployment, Request, deploy
 from toolchain.errors import ModelError
 from toolchain.quantize import IntegerReference, Settings
+from toolchain.runtime.tiles import upscale_tiled
 from toolchain.verify import FLOAT_TOLERANCE
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
@@ -49,6 +50,10 @@ def attention(b: Builder) -> None:
     shuffled(b, b.node("Mul", x, b.node("Sigmoid", b.conv(b.node("GlobalAveragePool", x), 8, 8, 1))))
 
 
+def averaged(b: Builder) -> None:
+    shuffled(b, b.node("AveragePool", features(b), kernel_shape=[3, 3], pads=[1] * 4))
+
+
 def split(b: Builder) -> None:
     x, parts = features(b), [b.fresh("part"), b.fresh("part")]
     b.nodes.append(helper.make_node("Split", [x, b.const([4, 4], np.int64)], parts, axis=1, name="split"))
@@ -65,9 +70,9 @@ def upscaled_skip(mode: str) -> Callable[[Builder], None]:
 
 @pytest.mark.parametrize(
     ("build", "stays"),
-    [(gated, {"sigmoid", "multiply"}), (attention, {"mean", "sigmoid", "multiply"}), (split, {"split"}),
-     (upscaled_skip("linear"), {"resize2d", "add"}), (upscaled_skip("cubic"), {"resize2d", "add"})],
-    ids=["gate", "attention", "split", "bilinear skip", "bicubic skip"],
+    [(gated, {"sigmoid", "multiply"}), (attention, {"mean", "sigmoid", "multiply"}), (averaged, {"avg_pool2d"}),
+     (upscaled_skip("linear"), {"resize", "add"}), (upscaled_skip("cubic"), {"resize", "add"})],
+    ids=["gate", "attention", "pooling", "bilinear skip", "bicubic skip"],
 )  # fmt: skip
 def test_what_has_no_integer_kernel_stays_float_and_is_named(
     build: Callable[[Builder], None], stays: set[str], tmp_path: Path, photo_folder: Path
@@ -97,6 +102,52 @@ def test_convolutions_after_a_pixel_shuffle_are_integer_too(tmp_path: Path, phot
     assert [case.difference for case in done.verified] == [0] * 10
 
 
+def reflected(b: Builder) -> None:
+    x = b.node("Pad", features(b), b.const([0, 0, 1, 1, 0, 0, 1, 1], np.int64), mode="reflect")
+    w = b.const(b.rng.normal(0, 0.1, (12, 8, 3, 3)))
+    b.depth_to_space(b.node("Conv", x, w, b.const(np.full(12, 0.4))), 2, out="output")
+
+
+def brightened(b: Builder) -> None:
+    """The picture's mean is taken off, and its channels are swapped."""
+    x = b.node("Gather", b.node("Sub", "input", b.const(0.5)), b.const([2, 1, 0], np.int64), axis=1)
+    b.depth_to_space(b.node("Add", b.conv(x, 3, 12, identity=3, repeat=4), b.const(0.5)), 2, out="output")
+
+
+def cropped(b: Builder) -> None:
+    x = b.node("Pad", features(b), b.const([0, 0, 2, 2, 0, 0, 2, 2], np.int64), mode="edge")
+    shuffled(b, b.node("Pad", b.conv(x, 8, 8, identity=8), b.const([0, 0, -2, -2, 0, 0, -2, -2], np.int64)))
+
+
+@pytest.mark.parametrize("build", [split, brightened, cropped, reflected], ids=lambda build: build.__name__)
+def test_what_gives_codes_other_places_is_integer_and_runs_in_tiles(
+    build: Callable[[Builder], None], tmp_path: Path, photo_folder: Path
+):
+    b = Builder(1)
+    build(b)
+    done = made(b.model(3, 2), tmp_path, photo_folder)
+    assert (done.manifest.coverage.share, done.manifest.coverage.float_operators) == (1.0, ())
+    assert [case.difference for case in done.verified] == [0] * 10
+    upscale = open_bundle(done.path).load().upscale
+    pixels = photograph(61, 83, 5)
+    tiled = upscale_tiled(upscale, pixels, scale=2, halo=done.manifest.halo, tile=20)
+    np.testing.assert_array_equal(tiled, upscale(pixels))
+
+
+def normed(b: Builder) -> None:
+    """A float operator, and codes that are moved before they are read."""
+    x = b.node("MaxPool", b.node("Sigmoid", features(b)), kernel_shape=[3, 3], pads=[1] * 4)
+    shuffled(b, x)
+
+
+def test_what_a_float_operator_makes_may_be_moved(tmp_path: Path, photo_folder: Path):
+    b = Builder(1)
+    normed(b)
+    done = made(b.model(3, 2), tmp_path, photo_folder)
+    assert set(done.manifest.coverage.float_operators) == {"sigmoid", "max_pool2d"}
+    assert max(case.difference for case in done.verified) <= FLOAT_TOLERANCE
+
+
 @pytest.mark.parametrize("target", ["x86-avx512vnni", "x86-avx2", "x86-sse4"])
 def test_a_transposed_convolution_is_integer(tmp_path: Path, photo_folder: Path, target: str):
     done = made(fsrcnn(3, features=8, shrunk=4, maps=1), tmp_path, photo_folder, target=target)
@@ -115,12 +166,6 @@ def test_branches_are_merged_before_they_are_quantized(tmp_path: Path, photo_fol
     assert [case.difference for case in done.verified] == [0] * 10
 
 
-def reflected(b: Builder) -> None:
-    x = b.node("Pad", features(b), b.const([0, 0, 1, 1, 0, 0, 1, 1], np.int64), mode="reflect")
-    w = b.const(b.rng.normal(0, 0.1, (12, 8, 3, 3)))
-    b.depth_to_space(b.node("Conv", x, w, b.const(np.full(12, 0.4))), 2, out="output")
-
-
 def strided(b: Builder) -> None:
     w = b.const(b.rng.normal(0, 0.2, (8, 3, 3, 3)))
     x = b.node("Conv", "input", w, strides=[2, 2], pads=[1] * 4)
@@ -136,7 +181,7 @@ def sized(b: Builder) -> None:
 
 @pytest.mark.parametrize(
     ("build", "reason"),
-    [(reflected, "pads by reflection"), (strided, "takes pictures of 32x48, but not of 23x17 pixels"),
+    [(strided, "takes pictures of 32x48, but not of 23x17 pixels"),
      (sized, "cannot import the operator 'Resize'")],
 )  # fmt: skip
 def test_what_cannot_be_deployed_is_refused_with_the_reason(

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from toolchain.errors import InputError
+from toolchain.errors import InputError, ModelError
 from toolchain.frontend.session import Session
 from toolchain.images import ImageSet, Photo
+from toolchain.quantize.evaluator import evaluator
 from toolchain.report.metrics import luma, psnr, shaved, ssim
 from toolchain.runtime.photo import upscale_photo
 
@@ -122,7 +123,10 @@ def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, t
 
     def upscale(pixels: Pixels) -> Pixels:
         planes = pixels.transpose(2, 0, 1)[None].astype(np.float32) * step + np.float32(low)
-        (result,) = session.run(["output"], planes)
+        try:
+            (result,) = session.run(["output"], planes)
+        except ModelError:  # onnxruntime does not mirror a picture that is smaller than its frame; NumPy does
+            result = evaluator(model).run(["output"], {"input": planes})[0]
         codes = np.clip(np.rint((result[0] - np.float32(low)) / step), 0, 255).astype(np.uint8)
         return np.ascontiguousarray(codes.transpose(1, 2, 0))
 

@@ -102,5 +102,7 @@ def test_a_range_that_contradicts_the_clip_is_refused() -> None:
 
 
 def test_an_unknown_range_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"--range 0\.\.1 or --range 0\.\.255"):
-        normalize(xlsr(), value_range="-1..1")
+    for word in ("-2..2", "0..1:", "0..1:0..1:0..1"):
+        with pytest.raises(ModelError, match="is not a value range") as caught:
+            normalize(xlsr(), value_range=word)
+        assert "--range -1..1" in caught.value.hint

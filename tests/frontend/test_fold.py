@@ -83,7 +83,7 @@ def test_mean_per_channel_behind_the_shuffle(mode: str) -> None:
     agree(model, sr)
 
 
-def test_scaling_before_a_padded_convolution_is_folded_but_an_offset_is_not() -> None:
+def test_scalings_before_a_padded_convolution_are_folded_and_one_offset_is_what_is_padded() -> None:
     b = Builder(2)
     scaled = b.node("Mul", "input", b.const(np.reshape([0.5, 2.0, 3.0], (1, 3, 1, 1))))
     tail(b, scaled, 3)
@@ -96,7 +96,39 @@ def test_scaling_before_a_padded_convolution_is_folded_but_an_offset_is_not() ->
     tail(b, b.node("Sub", "input", b.const(0.5)), 3)
     model = b.model(3, 2)
     sr = normalize(model, value_range="0..1")
-    assert operators(sr) == ["Sub", "Conv", "DepthToSpace"], "a padded zero is not offset"
+    assert operators(sr) == ["Pad", "Conv", "DepthToSpace"], "a padded zero is not offset"
+    agree(model, sr)
+
+    b = Builder(2)
+    tail(b, b.node("Sub", "input", b.const(np.reshape([0.5, 0.4, 0.3], (1, 3, 1, 1)))), 3)
+    model = b.model(3, 2)
+    sr = normalize(model, value_range="0..1")
+    assert operators(sr) == ["Sub", "Conv", "DepthToSpace"], "a Pad knows one number"
+    agree(model, sr)
+
+
+def test_what_several_convolutions_read_is_padded_once_for_each_padding() -> None:
+    b = Builder(2)
+    x = b.node("Add", b.node("Tanh", b.conv("input", 3, 4)), b.const(0.3))
+    joined = b.node("Concat", b.conv(x, 4, 4), b.conv(x, 4, 4), b.conv(x, 4, 4, 1), b.conv(x, 4, 4, 5), axis=1)
+    tail(b, joined, 16)
+    model = b.model(3, 2)
+    sr = normalize(model, value_range="0..1")
+    assert operators(sr).count("Pad") == 2
+    assert "Add" not in operators(sr)
+    agree(model, sr)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "edge"])
+def test_means_are_folded_past_a_border_that_is_continued(mode: str) -> None:
+    b = Builder(2)
+    x = b.node("Sub", "input", b.const(np.reshape([0.5, 0.4, 0.3], (1, 3, 1, 1))))
+    x = b.node("Pad", x, b.const([0, 0, 1, 1, 0, 0, 1, 1], np.int64), mode=mode)
+    x = b.node("Conv", x, b.const(b.rng.normal(0, 0.2, (12, 3, 3, 3))))
+    b.depth_to_space(x, 2, out="output")
+    model = b.model(3, 2)
+    sr = normalize(model, value_range="0..1")
+    assert operators(sr) == ["Pad", "Conv", "DepthToSpace"]
     agree(model, sr)
 
 

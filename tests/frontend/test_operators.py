@@ -62,7 +62,7 @@ def test_split(opset: int) -> None:
     options = {"num_outputs": 2} if opset >= 18 else {}
     b.nodes.append(helper.make_node("Split", [b.conv("input", 3, 24)], ["p", "q"], axis=1, **options))
     shuffled(b, b.node("Add", "p", b.node("Relu", "q")))
-    assert built(b, ["Conv", "Split", "Relu", "Add", "DepthToSpace"]) == 1
+    assert built(b, ["Conv", "Gather", "Gather", "Relu", "Add", "DepthToSpace"]) == 1
 
 
 @pytest.mark.parametrize("opset", [13, 17, 18, 23])

@@ -76,7 +76,7 @@ def test_random_networks(model: object) -> None:
     check_canonical(sr)
     assert sr.clip is not None
     nodes = [n.op_type for n in sr.model.graph.node]
-    assert set(nodes) <= {"Conv", "Relu", "PRelu", "LeakyRelu", "Add", "Concat", "DepthToSpace", "Mul"}
+    assert set(nodes) <= {"Conv", "Relu", "PRelu", "LeakyRelu", "Add", "Concat", "DepthToSpace", "Mul", "Pad"}
     agree(model, sr)
 
 

@@ -86,8 +86,9 @@ class Net:
         steps = (np.float64(x.scale) * scale.astype(np.float64)).astype(np.float32)
         offset = self.node("DequantizeLinear", self.const(bias, np.int32), self.const(steps), axis=0)
         reach = (k - 1) * dilation
+        pads = [reach // 2] * 2 + [reach - reach // 2] * 2 if pads is None else pads
         return self.node("Conv", x.name, kernel, offset, kernel_shape=[k, k], group=groups, dilations=[dilation] * 2,
-                         strides=[stride] * 2, pads=pads or [reach // 2] * 2 + [reach - reach // 2] * 2)
+                         strides=[stride] * 2, pads=pads)
 
     def conv(self, x: Tensor, channels: int, k: int = 3, *, act: Act | None = None, residual: Tensor | None = None,
              swapped: bool = False, after: Act | None = None, scale: float = PIXEL, zero: int = 0,
@@ -110,6 +111,23 @@ class Net:
         """Depth-to-space, with the quantization that ``x`` has."""
         value = self.node("DepthToSpace", x.name, blocksize=scale, mode=mode)
         return self.quantized(value, x.channels // scale**2, x.scale, x.zero)
+
+    def selected(self, x: Tensor, *channels: int) -> Tensor:
+        """Some channels, with the quantization that ``x`` has."""
+        value = self.node("Gather", x.name, self.const(channels, np.int64), axis=1)
+        return self.quantized(value, len(channels), x.scale, x.zero)
+
+    def windowed(self, x: Tensor, top: int, left: int, bottom: int, right: int, mode: str = "constant",
+                 value: float = 0.0) -> Tensor:
+        """Pixels added at the borders, or cut where all numbers are negative, with the quantization that ``x`` has."""
+        if min(top, left, bottom, right) < 0:
+            ends = [end or np.iinfo(np.int64).max for end in (bottom, right)]
+            numbers = (self.const(values, np.int64) for values in ([-top, -left], ends, [2, 3]))
+            node = self.node("Slice", x.name, *numbers)
+        else:
+            pads = self.const([0, 0, top, left, 0, 0, bottom, right], np.int64)
+            node = self.node("Pad", x.name, pads, self.const(value), mode=mode)
+        return self.quantized(node, x.channels, x.scale, x.zero)
 
     def model(self, x: Tensor, scale: int = 1, mode: str = "CRD") -> onnx.ModelProto:
         """End the network in ``x``, shuffled."""

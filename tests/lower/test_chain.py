@@ -102,8 +102,6 @@ def test_concatenation():
 
 @pytest.mark.parametrize("options", [
     {"stride": 2},
-    {"pads": [0, 0, 0, 0]},
-    {"pads": [1, 1, 1, 0]},
     {"weight_zero": 3},
     {"residual": True, "after": Act("PRelu")},
 ], ids=str)

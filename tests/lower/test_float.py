@@ -138,6 +138,15 @@ def picked(b: Builder) -> None:
     ended(b, x)
 
 
+def framed(b: Builder) -> None:
+    """Borders mirrored, and cut again; channels reordered."""
+    x = b.node("Pad", b.node("Relu", b.conv("input", 3, 8, identity=3)), b.const([0, 0, 2, 1, 0, 0, 1, 2], np.int64),
+               mode="reflect")
+    x = b.node("Pad", b.conv(x, 8, 12, identity=3, repeat=4), b.const([0, 0, -2, -1, 0, 0, -1, -2], np.int64))
+    x = b.node("Concat", b.node("Gather", x, b.const([3, 1, 2], np.int64), axis=1), x, axis=1)
+    b.depth_to_space(b.conv(x, 15, 12, source=3, identity=3, repeat=4), 2, out="output")
+
+
 def two_steps(b: Builder) -> None:
     """A shuffle in the middle: kernels at two sizes."""
     x = b.depth_to_space(b.conv("input", 3, 12, identity=3, repeat=4), 2)
@@ -145,8 +154,8 @@ def two_steps(b: Builder) -> None:
 
 
 @pytest.mark.parametrize(("write", "operators", "scale"), [
-    (gated, {"sigmoid", "multiply"}, 2), (interpolated, {"resize2d"}, 2), (pooled, {"sigmoid"}, 2),
-    (two_steps, set(), 4), (picked, {"take"}, 2),
+    (gated, {"sigmoid", "multiply"}, 2), (interpolated, {"resize"}, 2), (pooled, {"sigmoid"}, 2),
+    (two_steps, set(), 4), (picked, {"take"}, 2), (framed, {"pad", "crop", "take"}, 2),
 ])  # fmt: skip
 def test_other_operators_are_the_compilers(write: Callable[[Builder], None], operators: set[str], scale: int):
     model = built(write, scale=scale)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from toolchain.quantize import Settings
 
 Model = Annotated[str, typer.Argument(help="An .onnx file, float or QDQ, or zoo:NAME for an embedded model.")]
-Range = Annotated[str | None, typer.Option("--range", help='What the model\'s numbers mean: "0..1" or "0..255".')]
+Range = Annotated[
+    str | None, typer.Option("--range", help='What its numbers mean: "0..1", "0..255", "-1..1", or INPUT:OUTPUT.')
+]
 Calib = Annotated[Path | None, typer.Option("--calib", help="A folder of photographs.")]
 Estimators = Annotated[
     list[str] | None,

@@ -7,6 +7,7 @@ import onnx
 from toolchain.frontend.graph import Graph, attributes
 from toolchain.frontend.model import UNBOUNDED_HALO
 from toolchain.frontend.probe import shapes
+from toolchain.frontend.window import read_window
 
 _POINTWISE = {"Relu", "PRelu", "LeakyRelu", "Clip", "Add", "Sub", "Mul", "Div", "Min", "Max", "Sigmoid", "Tanh", "Abs",
               "Neg", "Elu", "Selu", "Exp", "Log", "Sqrt", "Pow", "HardSigmoid", "HardSwish", "Softplus", "Softsign",
@@ -51,7 +52,7 @@ def _back(node: onnx.NodeProto, span: Interval, axis: int, graph: Graph,
     op = node.op_type
     if op in _POINTWISE:
         return span
-    if op in ("Concat", "Split") and values.get("axis", 0) in (1, -3):
+    if op in ("Concat", "Split", "Gather") and values.get("axis", 0) in (1, -3):
         return span
     if op == "DepthToSpace":
         return low // values["blocksize"], high // values["blocksize"]
@@ -70,12 +71,10 @@ def _back(node: onnx.NodeProto, span: Interval, axis: int, graph: Graph,
         reach = values["dilations"][axis] * (graph.constants[node.input[1]].shape[2 + axis] - 1)
         begin = values["pads"][axis]
         return -((reach - begin - low) // stride), (high + begin) // stride
-    if op == "Pad":
-        pads = graph.operand(node, 1)
-        if pads is None or pads.size != 8:
-            return None
-        begin = int(pads.ravel()[2 + axis])
-        return low - begin, high - begin
+    if op in ("Pad", "Slice"):
+        window = read_window(node, graph.constant)
+        # A picture that is mirrored, or goes on with the pixel at its border, looks no farther than it would inside.
+        return None if window is None else (low - window.pads[axis], high - window.pads[axis])
     if op == "Resize":
         shape, out = sizes.get(node.input[0]), sizes.get(node.output[0])
         if shape is None or out is None or out[2 + axis] % shape[2 + axis]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -22,6 +23,7 @@ from toolchain.frontend.passes import (
     batch,
     biases,
     border_fill,
+    channels,
     clips,
     collapse,
     constants,
@@ -42,6 +44,7 @@ from toolchain.frontend.passes import (
     shuffle,
     sizes,
     transposed,
+    windows,
 )
 from toolchain.frontend.probe import run
 from toolchain.frontend.source import Source
@@ -66,7 +69,8 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
 
     Args:
         model: any float super-resolution network; not changed.
-        value_range: "0..1", "0..255", or None to find it out.
+        value_range: "0..1", "0..255" or "-1..1" of the output at least, or two with a colon between for input and
+            output, or None to find it out.
         name: what to call it; by default the graph's own name.
 
     Raises:
@@ -90,23 +94,58 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
     # 3. Opset 17.
     model, said = opset.apply(model)
     changes.append(said)
-    graph, clip, pixels, merges = _rewrite(model, interface, changes)
+    found = _rewritten(model, interface, None)
+    errors = {} if _told(value_range, found) else ranges.follow(found.plain, interface.channels, found.scale)
+    ends = ranges.choose(value_range, found.limits, found.pixels.value_range, errors)
+    if not ends.alike:
+        found = _rewritten(model, interface, ends)
+    bounds = ends.input if ends.alike else ranges.UNIT
+    tolerance = NARROW_TOLERANCE if narrow else TOLERANCE
+    _compare(source, found, bounds[1], tolerance)
+    return SRModel(model=found.plain, name=_file_name(name or found.name), channels=interface.channels,
+                   scale=found.scale, value_range=bounds, clip=found.clip, halo=found.halo,
+                   changes=tuple(dict.fromkeys(c for c in (*changes, *found.changes) if c)), merges=found.merges)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rewritten:
+    """A model in the canonical form, and what was found on the way, as `SRModel` has it.
+
+    ``limits``: of the clip that it ends in, whatever they are. ``pixels``: what its ends were.
+    """
+
+    plain: onnx.ModelProto
+    name: str
+    scale: int
+    halo: int
+    clip: Clip | None
+    limits: tuple[float, float] | None
+    pixels: pixel_scale.PixelScale
+    merges: tuple[Merge, ...]
+    changes: tuple[str, ...]
+
+
+def _told(value_range: str | None, found: _Rewritten) -> bool:
+    """Whether nobody need ask how the model behaves: what its input takes is said only where nothing is negative."""
+    if value_range is not None:
+        return value_range in ("0..1", "0..255") or ":" in value_range
+    return found.clip is not None or found.pixels.value_range is not None
+
+
+def _rewritten(model: onnx.ModelProto, interface: Interface, ends: ranges.Ends | None) -> _Rewritten:
+    """All that is done to the graph, with ``ends`` made 0..1 if they are given."""
+    changes: list[str] = []
+    graph, clip, limits, pixels, merges = _rewrite(model, interface, ends, changes)
     # 19. The ends are called "input" and "output", every node has a name.
     names.apply(graph)
     plain = _model(graph, interface.channels)
     scale = _scale(plain, interface.channels)
-    known = clip is not None or value_range is not None or pixels.value_range is not None
-    errors = {} if known else ranges.follow(plain, interface.channels, scale)
-    bounds = ranges.choose(value_range, clip, pixels.value_range, errors)
-    tolerance = NARROW_TOLERANCE if narrow else TOLERANCE
-    _compare(source, plain, clip, pixels, bounds[1], tolerance)
-    return SRModel(model=plain, name=_file_name(name or graph.name), channels=interface.channels, scale=scale,
-                   value_range=bounds, clip=clip, halo=receptive_field.halo(graph, scale),
-                   changes=tuple(dict.fromkeys(c for c in changes if c)), merges=merges)
+    return _Rewritten(plain, graph.name, scale, receptive_field.halo(graph, scale), clip, limits, pixels, merges,
+                      tuple(changes))
 
 
-def _rewrite(model: onnx.ModelProto, interface: Interface,
-             changes: list[str]) -> tuple[Graph, Clip | None, pixel_scale.PixelScale, tuple[Merge, ...]]:
+def _rewrite(model: onnx.ModelProto, interface: Interface, ends: ranges.Ends | None, changes: list[str]) -> tuple[
+        Graph, Clip | None, tuple[float, float] | None, pixel_scale.PixelScale, tuple[Merge, ...]]:
     """Steps 4 to 18, on the graph opened for editing."""
     graph = Graph(model, interface.shape)
     # 4. Constants are computed now; 5. operators without effect go; borders that are written by index are recognized.
@@ -115,10 +154,13 @@ def _rewrite(model: onnx.ModelProto, interface: Interface,
     #    recognized in any spelling.
     changes.append(layout.open_ends(graph, input_last=interface.channels_last, channels=interface.channels))
     changes += [layout.apply(graph), shuffle.apply(graph), layout.apply(graph), noops.apply(graph)]
-    # 9. Paddings are explicit, sizes that were baked in or computed become factors.
-    changes += [pads.apply(graph), sizes.apply(graph)]
+    # 9. Paddings are explicit, sizes that were baked in or computed become factors; choices of channels and crops
+    #    get one spelling.
+    changes += [pads.apply(graph), sizes.apply(graph), channels.apply(graph)]
+    changes.append(windows.apply(graph, fixed=interface.fixed))
     # 10. Both ends have one value range; every convolution has a bias.
-    pixels = pixel_scale.apply(graph, pixels=interface.integer_input and interface.integer_output)
+    limits = final_clip.limits(graph)
+    pixels = pixel_scale.apply(graph, pixels=interface.integer_input and interface.integer_output, ends=ends)
     changes += [pixels.said, biases.apply(graph)]
     # 11. Scalings, offsets and batch normalization are folded into convolutions.
     changes.append(affine.apply(graph))
@@ -138,7 +180,7 @@ def _rewrite(model: onnx.ModelProto, interface: Interface,
     changes.append(parallel.apply(graph))
     if interface.fixed:
         changes.append("freed the picture's size, which was fixed to {}x{}".format(*interface.declared))
-    return graph, clip, pixels, merges
+    return graph, clip, limits, pixels, merges
 
 
 def _model(graph: Graph, channels: int) -> onnx.ModelProto:
@@ -194,15 +236,14 @@ def _factors(model: onnx.ModelProto, channels: int, height: int, width: int) -> 
     return {shape[2] // height, shape[3] // width}
 
 
-def _compare(source: Source, plain: onnx.ModelProto, clip: Clip | None, pixels: pixel_scale.PixelScale, peak: float,
-             tolerance: float) -> None:
+def _compare(source: Source, found: _Rewritten, peak: float, tolerance: float) -> None:
     """Both models on one picture of a size that the source accepts."""
-    interface = source.interface
+    interface, pixels, clip = source.interface, found.pixels, found.clip
     x = random_picture(interface.shape, peak)
     if interface.integer_input:  # whole numbers are what it takes
         x = np.rint(x * np.float32(pixels.input_factor)) / np.float32(pixels.input_factor)
-    want = source.run(x * np.float32(pixels.input_factor)) * np.float32(pixels.output_factor)
-    got = run(plain, x.transpose(0, 3, 1, 2) if interface.channels_last else x)
+    want = pixels.from_source(source.run(pixels.to_source(x)))
+    got = run(found.plain, x.transpose(0, 3, 1, 2) if interface.channels_last else x)
     if clip is not None:
         got = np.clip(got, np.float32(clip.low), np.float32(clip.high))
     if want.shape != got.shape:

@@ -1,16 +1,20 @@
-"""What black and white are for a network: 0..1 or 0..255."""
+"""What black and white are for a network, at either end: 0..1, 0..255 or -1..1."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
 from toolchain.errors import ModelError
 from toolchain.frontend.graph import Array
-from toolchain.frontend.model import Clip
 from toolchain.frontend.probe import session
 
-RANGES = {"0..1": (0.0, 1.0), "0..255": (0.0, 255.0)}
+UNIT, BYTES, SIGNED = (0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)
+RANGES = {"0..1": UNIT, "0..255": BYTES, "-1..1": SIGNED}
+
+_SAY = "say --range 0..1, --range 0..255 or --range -1..1, or INPUT:OUTPUT such as --range 0..1:-1..1"
 
 _FAITHFUL = 0.06
 """Largest deviation (RMS, of the range) of the output's local mean from the input that still counts as upscaling."""
@@ -19,47 +23,91 @@ _SIZE = 40
 _BORDER = 8
 
 
-def choose(given: str | None, clip: Clip | None, scaled: str | None, errors: dict[str, float]) -> tuple[float, float]:
-    """The value range: as the final clip says, or the scalings, or the user, or the model's behaviour.
+@dataclass(frozen=True)
+class Ends:
+    """Black and white at the input and at the output."""
+
+    input: tuple[float, float]
+    output: tuple[float, float]
+
+    @property
+    def alike(self) -> bool:
+        """Whether the network works on one range from zero on; otherwise its ends have to be rewritten to 0..1."""
+        return self.input == self.output and self.input[0] == 0
+
+    def __str__(self) -> str:
+        words = {bounds: name for name, bounds in RANGES.items()}
+        return f"{words[self.input]}:{words[self.output]}"
+
+
+CANDIDATES = (Ends(UNIT, UNIT), Ends(BYTES, BYTES), Ends(SIGNED, SIGNED), Ends(UNIT, SIGNED))
+"""What networks are made for; the last by some that were trained adversarially."""
+
+
+def choose(given: str | None, limits: tuple[float, float] | None, scaled: str | None,
+           errors: dict[Ends, float]) -> Ends:
+    """The value ranges: as the final clip says, or the scalings, or the user, or the model's behaviour.
 
     Args:
-        given: "0..1" or "0..255" as the user said it, or None.
-        clip: the final clip, if the model has one.
+        given: one of `RANGES` as the user said it, of the output at least, or two with a colon between, or None.
+        limits: of the final clip, if the model has one.
         scaled: "0..1" or "0..255" if scalings in the graph say so.
-        errors: from ``follow``; only looked at where none of the above says it.
+        errors: from ``follow``, for `CANDIDATES`.
 
     Raises:
         ModelError: an unknown range is given, it contradicts the graph, or nothing tells.
     """
-    if given is not None and given not in RANGES:
-        raise ModelError(f"'{given}' is not a value range", hint="say --range 0..1 or --range 0..255")
-    if clip is not None:
-        found = (0.0, clip.high)
-        if given is not None and RANGES[given] != found:
-            limits = f"{clip.low:g}..{clip.high:g}"
-            raise ModelError(f"the value range {given} contradicts the model's final clip to {limits}",
+    wanted = _read(given)
+    known = RANGES[scaled] if scaled is not None else None
+    if limits is not None and known is None:
+        known = next((bounds for bounds in RANGES.values() if np.allclose(limits, bounds, rtol=1e-4, atol=1e-6)), None)
+    if known is not None and wanted is not None and wanted[1] != known:
+        if limits is not None:
+            low, high = limits
+            raise ModelError(f"the value range {given} contradicts the model's final clip to {low:g}..{high:g}",
                              hint="leave --range away")
-        return found
-    if scaled is not None:
-        if given not in (None, scaled):
-            raise ModelError(f"the value range {given} contradicts the scalings in the model, which end in {scaled}",
-                             hint="leave --range away")
-        return RANGES[scaled]
-    if given is not None:
-        return RANGES[given]
-    small, large = errors["0..1"], errors["0..255"]
+        raise ModelError(f"the value range {given} contradicts the scalings in the model, which end in {scaled}",
+                         hint="leave --range away")
+    output = wanted[1] if wanted is not None else known
+    if wanted is not None and wanted[0] is not None:
+        return Ends(wanted[0], output or wanted[1])
+    if output == SIGNED:
+        return min((ends for ends in CANDIDATES if ends.output == SIGNED), key=lambda ends: errors[ends])
+    if output is not None:
+        return Ends(output, output)
+    return _by_behaviour(errors)
+
+
+def _read(given: str | None) -> tuple[tuple[float, float] | None, tuple[float, float]] | None:
+    """Input (None: to be found out) and output that the user names."""
+    if given is None:
+        return None
+    words = given.split(":")
+    if len(words) > 2 or any(word not in RANGES for word in words):
+        raise ModelError(f"'{given}' is not a value range", hint=_SAY)
+    bounds = [RANGES[word] for word in words]
+    if len(bounds) == 2:
+        return bounds[0], bounds[1]
+    return (None if bounds[0] == SIGNED else bounds[0]), bounds[0]
+
+
+def _by_behaviour(errors: dict[Ends, float]) -> Ends:
+    unit, large = CANDIDATES[:2]
     # Networks without large offsets treat both alike, and then the common convention is right. One made for 0..255 has
     # offsets that drown a picture of 0..1.
-    if small <= _FAITHFUL and (small <= _FAITHFUL / 4 or small <= 10 * large):
-        return RANGES["0..1"]
-    if large <= _FAITHFUL < small:
-        return RANGES["0..255"]
-    raise ModelError(f"cannot tell whether the model works on 0..1 or 0..255 (the output deviates from the input by "
-                     f"{small:.0%} and {large:.0%})", hint="say --range 0..1 or --range 0..255")
+    if errors[unit] <= _FAITHFUL and (errors[unit] <= _FAITHFUL / 4 or errors[unit] <= 10 * errors[large]):
+        return unit
+    if errors[large] <= _FAITHFUL < errors[unit]:
+        return large
+    signed = min(errors[ends] for ends in CANDIDATES[2:])
+    # Linear networks follow pictures around zero better than others whatever they are made for.
+    hint = "say --range -1..1" if min(errors[unit], errors[large]) > 3 * _FAITHFUL > signed else _SAY
+    raise ModelError(f"cannot tell whether the model works on 0..1, 0..255 or -1..1 (the output deviates from the "
+                     f"input by {errors[unit]:.0%}, {errors[large]:.0%} and {signed:.0%})", hint=hint)
 
 
-def follow(model: onnx.ModelProto, channels: int, scale: int) -> dict[str, float]:
-    """For each range, how far the output is from the input: RMS of local means, as a part of the range.
+def follow(model: onnx.ModelProto, channels: int, scale: int) -> dict[Ends, float]:
+    """For each of `CANDIDATES`, how far the output is from the input: RMS of local means, as a part of the range.
 
     The pictures are mid-grey and a gradient through all levels; the border is left out.
     """
@@ -67,15 +115,16 @@ def follow(model: onnx.ModelProto, channels: int, scale: int) -> dict[str, float
     ramp = np.linspace(0.0, 1.0, _SIZE)
     gradient = 0.5 * (ramp[:, None] + ramp[None, ::-1])
     errors = {}
-    for name, (_, peak) in RANGES.items():
+    for ends in CANDIDATES:
+        (low, high), (black, white) = ends.input, ends.output
         squares: list[Array] = []
         for picture in (np.full((_SIZE, _SIZE), 0.5), gradient):
             x = np.broadcast_to(picture, (1, channels, _SIZE, _SIZE)).astype(np.float32)
-            y = ready.run(None, x * np.float32(peak))[0].astype(np.float64) / peak
+            y = ready.run(None, x * np.float32(high - low) + np.float32(low))[0].astype(np.float64)
             inner = slice(_BORDER, -_BORDER)
             with np.errstate(all="ignore"):  # a broken network may well give infinities
-                local = y.reshape(1, channels, _SIZE, scale, _SIZE, scale).mean((3, 5))
+                local = ((y - black) / (white - black)).reshape(1, channels, _SIZE, scale, _SIZE, scale).mean((3, 5))
                 squares.append((local - x)[..., inner, inner] ** 2)
         with np.errstate(all="ignore"):
-            errors[name] = float(np.sqrt(np.mean(squares)))
+            errors[ends] = float(np.nan_to_num(np.sqrt(np.mean(squares)), nan=np.inf))
     return errors

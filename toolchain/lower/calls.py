@@ -107,11 +107,13 @@ class Calls:
         self.launches.append(Launch(Call(symbol.name_hint, step, (), None), (), result, operation, self._scale(given)))
         return var
 
-    def call(self, name: str, function: Any, inputs: Sequence[Any], result: Any, extent: Extent) -> Any:
-        """Call a function ``(inputs..., height, tiles, width, result)`` that is no kernel on windows of rows."""
+    def call(self, name: str, function: Any, inputs: Sequence[Any], result: Any, *extents: Extent) -> Any:
+        """Call a function ``(inputs..., height, tiles, width, result)`` that is no kernel on windows of rows; each of
+        several extents is handed on so.
+        """
         self.integer = False
-        return self.builder.emit(relax.call_tir(self.add(name, function),
-                                                relax.Tuple([*inputs, *self._scalars(extent)]), result))
+        sizes = [size for extent in extents for size in self._scalars(extent)]
+        return self.builder.emit(relax.call_tir(self.add(name, function), relax.Tuple([*inputs, *sizes]), result))
 
     def add(self, name: str, function: Any) -> Any:
         """Add a function to the module; a number makes its name one of its own."""

@@ -13,8 +13,10 @@ import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
+from toolchain.frontend.window import Window
 from toolchain.kernels.spec import Pixels
 from toolchain.lower.bindings import Activation, Bindings, channels_of
+from toolchain.lower.importer import window_of
 from toolchain.lower.movement import pixel_table, trace
 
 
@@ -30,6 +32,11 @@ class Quantization:
     def most(self) -> int:
         """The largest code."""
         return 65535 if self.wide else 255
+
+    def code(self, value: float) -> int:
+        """The code of a number: float32 division, rounded half to even, saturated."""
+        steps = np.rint(np.float32(value) / np.float32(self.scale)) + np.float32(self.zero_point)
+        return int(np.clip(steps, 0, self.most))
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class ConvChain:
         weight_scale: float32 (channels,).
         bias: int32 (channels,).
         groups, pads, dilation: of the convolution; pads are (top, left).
+        growth: rows and columns that its result has more than its input.
         before: activation before the residual (or the only one, where there is no residual).
         residual: the added tensor, or None.
         after: activation after the residual.
@@ -70,6 +78,7 @@ class ConvChain:
     residual: Term | None
     after: Activation | None
     output: Quantization
+    growth: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +116,26 @@ class ShuffleChain:
     output: Quantization
 
 
-Chain = ConvChain | SumChain | ConcatChain | InputChain | ShuffleChain
+@dataclass(frozen=True, eq=False)
+class SelectChain:
+    """Some channels of a quantized tensor, whose quantization stays."""
+
+    source: Term
+    channels: tuple[int, ...]
+    output: Quantization
+
+
+@dataclass(frozen=True, eq=False)
+class WindowChain:
+    """A quantized tensor cut or continued at its borders; ``fill`` is the code of added pixels if they are constant."""
+
+    source: Term
+    window: Window
+    fill: int
+    output: Quantization
+
+
+Chain = ConvChain | SumChain | ConcatChain | InputChain | ShuffleChain | SelectChain | WindowChain
 
 
 class Matcher(Bindings):
@@ -122,9 +150,9 @@ class Matcher(Bindings):
         value, channels = call.args[0], channels_of(var)
         if value.same_as(self.parameter):
             return InputChain(channels, output)
-        shuffle = self._shuffle(value, output)
-        if shuffle is not None:
-            return shuffle
+        moved = self._shuffle(value, output) or self._placed(value, output)
+        if moved is not None:
+            return moved
         after, value = self.activation(value)
         if self.is_call(value, "relax.concat") and after is None and int(self.definitions[value].attrs.axis) == 1:
             terms = [self._term(part) for part in self.definitions[value].args[0].fields]
@@ -160,6 +188,24 @@ class Matcher(Bindings):
         pixels = pixel_table(moves, source.var.ty.shape, *self.parameter.ty.shape.values[2:])
         return None if pixels is None else ShuffleChain(source, pixels, output)
 
+    def _placed(self, value: Any, output: Quantization) -> SelectChain | WindowChain | None:
+        """The choice of channels, or the cut or continued picture, that ``value`` is."""
+        for name in ("relax.take", "relax.nn.pad"):
+            if not self.is_call(value, name):
+                continue
+            call = self.definitions[value]
+            source = self._term(call.args[0])
+            if source is None or source.quantization != output:
+                return None
+            if name == "relax.take":
+                indices = call.args[1]
+                if call.attrs.axis is None or int(call.attrs.axis) != 1 or not isinstance(indices, GenericConst):
+                    return None
+                return SelectChain(source, tuple(int(i) for i in indices.value.numpy()), output)
+            window = window_of(call)
+            return None if window is None else WindowChain(source, window, output.code(window.value), output)
+        return None
+
     def _conv(self, value: Any, before: Activation | None, residual: Term | None, after: Activation | None,
               output: Quantization) -> ConvChain | None:
         """A convolution with bias that ends in ``value``; None unless an integer kernel covers it."""
@@ -177,13 +223,13 @@ class Matcher(Bindings):
         attrs = call.attrs
         kernel, dilation = codes.shape[2:], [int(d) for d in attrs.dilation]
         top, left, bottom, right = (int(p) for p in attrs.padding)
-        kept = (top + bottom == (kernel[0] - 1) * dilation[0]) and (left + right == (kernel[1] - 1) * dilation[1])
-        if [int(s) for s in attrs.strides] != [1, 1] or not kept or codes.dtype != np.int8 or np.any(zero):
+        growth = (top + bottom - (kernel[0] - 1) * dilation[0], left + right - (kernel[1] - 1) * dilation[1])
+        if [int(s) for s in attrs.strides] != [1, 1] or codes.dtype != np.int8 or np.any(zero):
             return None
         if offsets[0].dtype != np.int32:
             return None
         return ConvChain(conv, source, codes, np.broadcast_to(scale, codes.shape[:1]), offsets[0], int(attrs.groups),
-                         (top, left), (dilation[0], dilation[1]), before, residual, after, output)
+                         (top, left), (dilation[0], dilation[1]), before, residual, after, output, growth)
 
     def _term(self, value: Any) -> Term | None:
         """``value`` as R.dequantize of a quantized activation."""

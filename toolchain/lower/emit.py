@@ -10,9 +10,10 @@ import numpy as np
 from tvm import relax
 
 from toolchain.errors import ModelError
+from toolchain.frontend.window import Window
 from toolchain.kernels import conv as conv_kernel
 from toolchain.kernels import elementwise, ends
-from toolchain.kernels.driver import Picture, Tensor
+from toolchain.kernels.driver import Picture
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, Geometry, blocks_of
 from toolchain.kernels.spec import Conv, Draw, Elementwise, Operand, Operation, Pack, Pixels, Requantize, Shuffle, View
@@ -25,34 +26,19 @@ from toolchain.lower.chain import (
     InputChain,
     Matcher,
     Quantization,
+    SelectChain,
     ShuffleChain,
     SumChain,
     Term,
+    WindowChain,
     per_tensor,
 )
 from toolchain.lower.lowered import Kernel
 from toolchain.lower.movement import pattern
 from toolchain.lower.operators import Operators
+from toolchain.lower.packed import Packed, filled, moved, tensor
+from toolchain.lower.reading import Reading, read
 from toolchain.lower.weights import arrange, fits, pad
-
-
-@dataclass(frozen=True, eq=False)
-class Packed:
-    """A quantized tensor in packed form: logical channel c lies in slot ``slots[c]`` of ``view`` of ``var``."""
-
-    var: Any
-    view: View
-    slots: tuple[int, ...]
-    quantization: Quantization
-
-    def source(self, above: int = 0, below: int = 0) -> Source:
-        """As a kernel's operand, of which rows above and below are read too."""
-        return Source(self.var, tensor(self.view, self.quantization), above, below)
-
-
-def tensor(view: View, quantization: Quantization) -> Tensor:
-    """The buffer that ``view`` is a part of."""
-    return Tensor(view.total, quantization.zero_point, wide=view.wide)
 
 
 @dataclass(frozen=True)
@@ -107,6 +93,11 @@ class Emitter:
             return self._sum(var, chain)
         if isinstance(chain, ShuffleChain):
             return self._shuffle(var, chain)
+        if isinstance(chain, SelectChain):
+            return self.packed(chain.source.var).select(chain.channels)
+        if isinstance(chain, WindowChain):
+            return self._moved(self.packed(chain.source.var), chain.window, chain.fill,
+                               (self._extent(chain.source.var), self._extent(var)))
         if isinstance(chain, InputChain):
             view = self.target(var, chain.channels, chain.output)
             kernel = ends.pack_pixels(chain.channels, view, self.geometry)
@@ -116,11 +107,28 @@ class Emitter:
         return self._quantize(var)
 
     def _conv(self, var: Any, chain: ConvChain) -> Packed:
-        channels = chain.weight.shape[0]
+        channels, reading = chain.weight.shape[0], self.reading(chain)
+        if any(reading.cut):
+            whole, view = self._read_extent(chain), View.whole(blocks_of(channels), wide=chain.output.wide)
+            name, function, sources, constants = self._convolution(chain, view, None)
+            computed = self.calls.launch(name, function, sources, constants, view, tensor(view, chain.output), whole,
+                                         operation=self.kernels[-1].conv)
+            made = Packed(computed, view, tuple(range(channels)), chain.output)
+            return self._moved(made, Window((0, 0, -reading.cut[0], -reading.cut[1])), 0, (whole, self._extent(var)))
         view = self.target(var, channels, chain.output)
         name, function, sources, constants = self._convolution(chain, view, None)
         return self._write(var, name, function, sources, constants, view, channels, chain.output,
                            self.kernels[-1].conv)
+
+    def reading(self, chain: ConvChain) -> Reading:
+        """How the kernel of ``chain`` reads its input."""
+        return read(chain, self.chains)
+
+    def _read_extent(self, chain: ConvChain) -> Extent:
+        """Height and width of what the kernel of ``chain`` computes, rows and columns that are cut off included."""
+        rows, columns = self._extent(chain.conv)
+        cut = self.reading(chain).cut
+        return rows + cut[0], columns + cut[1]
 
     def draw(self, chain: ConvChain, pixels: Pixels) -> Any:
         """Emit the kernel of ``chain`` that ends the network; returns the variable of the picture."""
@@ -133,15 +141,19 @@ class Emitter:
                      pixels: Pixels | None) -> tuple[str, Any, list[Source], list[np.ndarray]]:
         """The kernel of ``chain``, into ``view`` or into ``pixels``: its name, function, operands, constants."""
         channels = chain.weight.shape[0]
-        source = self.packed(chain.source.var)
-        if len(set(source.slots)) < len(source.slots):
-            source = self._in_order(chain.source.var)    # weights of a channel read twice could add up beyond int8
+        reading = self.reading(chain)
+        source = self._surrounded(reading, chain)
         residual = None if chain.residual is None else self._operand(chain.residual, channels, chain.output)
+        if residual is not None and any(reading.cut):
+            grown = Window((0, 0, *reading.cut))
+            extents = self._extent(chain.conv), self._read_extent(chain)
+            other = self._moved(residual[1], grown, residual[1].quantization.zero_point, extents)
+            residual = replace(residual[0], view=other.view), other
         requantize, slopes = self._requantize(chain.before, chain.after, chain.output,
                                               None if residual is None else residual[0])
         constants = arrange(chain, source.slots, source.view.count, self.dot, slopes)
         requantize = replace(requantize, fits=fits(constants, requantize))
-        conv = Conv(source.view, blocks_of(channels) * PACK, constants.groups, chain.weight.shape[2:], chain.pads,
+        conv = Conv(source.view, blocks_of(channels) * PACK, constants.groups, chain.weight.shape[2:], reading.pads,
                     chain.dilation, requantize, view, pixels, symmetric=bool(chain.weight.min(initial=0) > -128))
         arrays = [constants.weights, constants.bias, constants.multiplier]
         if constants.slopes is not None:
@@ -155,6 +167,28 @@ class Emitter:
         enlarged = self.calls.enlarged(self._extent(chain.conv))
         self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape), enlarged))
         return name, function, sources, arrays
+
+    def _surrounded(self, reading: Reading, chain: ConvChain) -> Packed:
+        """What a convolution reads, with its surroundings."""
+        var = reading.source.var
+        source, quantization = self.packed(var), reading.source.quantization
+        if len(set(source.slots)) < len(source.slots):
+            source = self._in_order(var)    # weights of a channel read twice could add up beyond int8
+        if reading.added is not None:
+            return self._moved(source, reading.added, quantization.zero_point,
+                               (self._extent(var), self._read_extent(chain)))
+        border = reading.border
+        if border is None:
+            return source
+        if border.mode == "constant":
+            code = quantization.code(border.value)
+            return filled(self.calls, self.geometry, source, code, self._extent(var))
+        extent = self._extent(var)
+        return self._moved(source, Window((0, 0, 0, 0), border.mode), 0, (extent, extent), reading.margin)
+
+    def _moved(self, source: Packed, window: Window, fill: int, extents: tuple[Extent, Extent],
+               border: int = 0) -> Packed:
+        return moved(self.calls, self.geometry, source, window, fill, extents, border)
 
     def _sum(self, var: Any, chain: SumChain) -> Packed:
         view = self.target(var, chain.channels, chain.output)
@@ -170,7 +204,7 @@ class Emitter:
     def _shuffle(self, var: Any, chain: ShuffleChain) -> Packed:
         source, channels = self.packed(chain.source.var), chain.pixels.channels
         view = View.whole(blocks_of(channels), wide=chain.output.wide)
-        operation = Shuffle(source.view, _moved(chain.pixels, source), view, chain.output.zero_point)
+        operation = Shuffle(source.view, source.table(chain.pixels), view, chain.output.zero_point)
         written = self.calls.shuffle("depth_to_space", ends.shuffle(operation, self.geometry), source.source(),
                                      tensor(view, chain.output), (self._extent(chain.source.var), self._extent(var)),
                                      operation)
@@ -307,6 +341,7 @@ class Emitter:
             for term in chain.terms:
                 producer = self.chains.get(term.var)
                 writes = isinstance(producer, ConvChain | SumChain | InputChain)
+                writes &= not (isinstance(producer, ConvChain) and any(self.reading(producer).cut))
                 if writes and term.quantization == chain.output and term.var not in places:
                     places[term.var] = Place(var, block)
                 block += blocks_of(term.channels)
@@ -355,12 +390,7 @@ class Emitter:
 
     def store(self, source: Packed, pixels: Pixels, codes: Any) -> Any:
         """Emit the kernel that turns the packed form of the variable ``codes`` into the picture."""
-        operation = Draw(source.view, _moved(pixels, source))
+        operation = Draw(source.view, source.table(pixels))
         kernel = ends.store_pixels(source.view, self.geometry, operation.pixels)
         return self.calls.draw("store_pixels", kernel, [source.source()], [], Picture(pixels.channels, pixels.scale),
                                self._extent(codes), operation)
-
-
-def _moved(pixels: Pixels, source: Packed) -> Pixels:
-    """A depth-to-space of channels as one of ``source``'s slots."""
-    return replace(pixels, table=tuple(source.slots[channel] for channel in pixels.table))

@@ -11,16 +11,17 @@ import onnx
 import tvm
 from tvm import relax
 
-from toolchain.errors import ModelError, last_line
+from toolchain.errors import ModelError
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Conv
 from toolchain.lower.chain import Chain, ConvChain, Matcher
 from toolchain.lower.emit import Emitter
+from toolchain.lower.importer import import_onnx
 from toolchain.lower.lowered import Lowered
 from toolchain.lower.main import write_main
 from toolchain.lower.movement import pixel_table, trace
-from toolchain.lower.sizes import whole_sizes
+from toolchain.lower.reading import read
 from toolchain.lower.stream import stream
 from toolchain.targets import CACHE
 
@@ -31,17 +32,15 @@ def import_qdq(model: onnx.ModelProto) -> Any:
     Raises:
         ModelError: TVM cannot import an operator of the model.
     """
-    from tvm.relax.frontend.onnx import from_onnx
-
     said = io.StringIO()  # the importer prints which operator it fails on
     try:
         with contextlib.redirect_stdout(said):
-            module = from_onnx(model, keep_params_in_input=False)
+            module = import_onnx(model)
     except Exception as error:  # its operators raise what they please
         named = re.search(r"Error converting operator (\w+)", said.getvalue())
-        what = f"operator '{named[1]}' as it is used in this model" if named else f"model: {last_line(error)}"
+        what = f"operator '{named[1]}' as it is used in this model" if named else "model"
         raise ModelError(f"the compiler cannot import the {what}", hint="replace it in the float model") from error
-    return whole_sizes(module)
+    return module
 
 
 def geometry_for(module: Any, dot: Dot) -> Geometry:
@@ -50,12 +49,8 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
     Raises:
         ModelError: a convolution's padding is wider than rows are apart in memory.
     """
-    matcher = Matcher(module["main"])
-    margin = 1
-    for chain in _chains(matcher).values():
-        if isinstance(chain, ConvChain):
-            reach = [(k - 1) * d for k, d in zip(chain.weight.shape[2:], chain.dilation, strict=True)]
-            margin = max(margin, *chain.pads, reach[0] - chain.pads[0], reach[1] - chain.pads[1])
+    chains = _chains(Matcher(module["main"]))
+    margin = max([1, *(read(chain, chains).margin for chain in chains.values() if isinstance(chain, ConvChain))])
     if margin > SIDE:
         raise ModelError(f"a convolution pads by {margin} pixels; {SIDE} is the most the kernels can",
                          hint="use smaller kernels or dilations")
@@ -110,7 +105,7 @@ def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered[Conv]:
     chain = chains[codes]
 
     def draw(emitter: Emitter) -> Any:
-        if isinstance(chain, ConvChain):
+        if isinstance(chain, ConvChain) and not any(emitter.reading(chain).cut):
             return emitter.draw(chain, table)
         return emitter.store(emitter.packed(codes), table, codes)
 

@@ -9,8 +9,10 @@ from tvm import relax
 from tvm.ir import GlobalVar
 
 from toolchain.errors import ModelError
-from toolchain.lower.bindings import Bindings
+from toolchain.kernels.window import pad_floats
+from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.calls import Calls
+from toolchain.lower.importer import AGAIN, window_of
 from toolchain.lower.movement import MOVES
 
 
@@ -53,12 +55,17 @@ class Operators:
         if not isinstance(call, relax.Call) or not hasattr(call.op, "name"):
             raise ModelError("a part of the network has neither a kernel nor an operator of the compiler",
                              hint="replace uncommon operators by convolutions and activations")
-        if call.op.name == "relax.call_tir" and call.args[0].name_hint == "mirror_pad":
-            # TVM reads beyond pictures that are smaller than the padding.
-            raise ModelError("the network pads by reflection, for which there is no kernel", hint="pad with zeros")
+        window = window_of(call) if call.op.name == "relax.nn.pad" else None
+        if window is not None:
+            # TVM reads beyond pictures that are smaller than what is mirrored.
+            self.names.append("pad" if window.grows else "crop")
+            (height, width), (rows, columns) = (var.ty.shape.values[2:] for var in (call.args[0], value))
+            symbol = self.calls.add("pad", pad_floats(channels_of(value), window))
+            sizes = [height, width, rows, columns]
+            return builder.emit(relax.call_tir(symbol, relax.Tuple([self.value(call.args[0]), *sizes]), value.ty))
         arguments = [self._argument(argument) for argument in call.args]
         name = call.args[0].name_hint if call.op.name == "relax.call_tir" else call.op.name.split(".")[-1]
-        if call.op.name not in MOVES and getattr(value.ty, "ndim", -1) != 0:
+        if call.op.name not in MOVES and getattr(value.ty, "ndim", -1) != 0 and name != AGAIN:
             self.names.append(name)
         return builder.emit(relax.Call(call.op, arguments, call.attrs, call.ty_args))
 

@@ -29,7 +29,18 @@ from toolchain.quantize.arithmetic import (
     scaled,
 )
 from toolchain.quantize.pairs import largest_pairs
-from toolchain.quantize.program import Codes, ConcatStep, ConvStep, InputStep, ShuffleStep, Step, SumStep, parse
+from toolchain.quantize.program import (
+    Codes,
+    ConcatStep,
+    ConvStep,
+    InputStep,
+    SelectStep,
+    ShuffleStep,
+    Step,
+    SumStep,
+    WindowStep,
+    parse,
+)
 
 LIMIT = 2**31
 PAIR_LIMIT = 2**15
@@ -195,6 +206,11 @@ def _moved(step: Step, codes: Mapping[str, Interval], channels: int) -> Interval
         return _together([_requantized(codes[part.name], part, step.out) for part in step.parts])
     if isinstance(step, ShuffleStep):
         return _shuffled(codes[step.source.name], step.block**2, step.mode)
+    if isinstance(step, SelectStep):
+        given = codes[step.source.name]
+        return given if given.uniform else Interval(given.low[list(step.channels)], given.high[list(step.channels)])
+    if isinstance(step, WindowStep):
+        return _widened(codes[step.source.name], step)
     out = step.out.quantization
     everything = np.array([QMIN, out.most], out.dtype).reshape(2, 1, 1, 1)
     return Interval(everything[0], everything[1], uniform=True)
@@ -269,6 +285,14 @@ def _together(parts: list[Interval]) -> Interval:
     if any(part.uniform for part in parts):
         return Interval(low.min(axis=0, keepdims=True), high.max(axis=0, keepdims=True), uniform=True)
     return Interval(low, high)
+
+
+def _widened(found: Interval, step: WindowStep) -> Interval:
+    """With the code of added pixels."""
+    if step.window.mode != "constant" or max(step.window.pads) <= 0:
+        return found
+    fill = np.asarray(step.fill, found.low.dtype)
+    return Interval(np.minimum(found.low, fill), np.maximum(found.high, fill), found.uniform)
 
 
 def _shuffled(found: Interval, positions: int, mode: str) -> Interval:

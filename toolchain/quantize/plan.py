@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from toolchain.frontend.window import read_window
 from toolchain.quantize.graph import GraphView, attributes
-from toolchain.quantize.program import ACTIVATIONS, read_activation
+from toolchain.quantize.program import ACTIVATIONS, read_activation, read_selection
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -74,14 +75,7 @@ def make_plan(sr: SRModel, *, pin_output: bool = True) -> Plan:
     ``pin_output``: the output holds pixels. False leaves its range to be observed like any other tensor's, as a
     toolchain does that knows nothing of pixels; clipped or not, its codes are then not the picture.
     """
-    return _Planner(GraphView(sr.model)).plan(pin_output)
-
-
-def _moves(node: onnx.NodeProto) -> bool:
-    """Whether values of the first input come out as they are, or as weighted means."""
-    if node.op_type == "Resize":
-        return bool(attributes(node).get("mode", "nearest") in ("nearest", "linear"))
-    return node.op_type in _MOVES and bool(node.input)
+    return _Planner(GraphView(sr.model), sr.value_range[1]).plan(pin_output)
 
 
 def _averages(node: onnx.NodeProto) -> bool:
@@ -90,8 +84,8 @@ def _averages(node: onnx.NodeProto) -> bool:
 
 
 class _Planner:
-    def __init__(self, view: GraphView) -> None:
-        self.view = view
+    def __init__(self, view: GraphView, white: float) -> None:
+        self.view, self.white = view, white
         self.inside: set[str] = set()  # tensors within a kernel, never rounded
         self.ends: dict[str, str] = {}  # a kernel's result -> the kind of its last node
         self.joined: set[str] = set()  # outputs of the Adds that are part of a convolution's kernel
@@ -116,6 +110,8 @@ class _Planner:
                 integer.add(node.output[0])
             elif node.op_type in ACTIVATIONS and node.input[0] in integer and read_activation(node, self.view):
                 integer.add(node.output[0])  # of a tensor that others read too
+            elif self._places(node):
+                integer.add(node.output[0])
         points = self._points(nodes, integer)
         shown = self._only_shown(nodes, integer) if pin_output else frozenset()
         groups = self._groups(nodes, set(points), integer, shown)
@@ -123,7 +119,9 @@ class _Planner:
         pinned = frozenset(groups[name] for name in ends)
         movers = {n.output[0] for n in nodes if n.op_type == "DepthToSpace"}
         floats = tuple(node.op_type for node in nodes if node.output[0] not in integer and node.output[0] not in movers)
-        observed = tuple(p for p in points if groups[p] not in pinned and not self._shown_elsewhere(p, groups))
+        observed = tuple(
+            p for p in points if groups[p] not in pinned and not self._shown_elsewhere(p, groups, set(points))
+        )
         return Plan(points, groups, pinned, self._bounds(points), sites, floats, observed)
 
     def _floating(self, node: onnx.NodeProto) -> bool:
@@ -137,6 +135,34 @@ class _Planner:
             maker is not None and maker.op_type == "Resize" and self.view.sole_reader(maker.output[0]) is node
             for maker in makers
         )
+
+    def _places(self, node: onnx.NodeProto) -> bool:
+        """Whether codes of a tensor only get other places: channels chosen or reordered, borders added or cut."""
+        if read_selection(node, self.view) is not None:
+            return not self.view.is_constant(node.input[0])
+        return read_window(node, self.view.constants.get) is not None and self._moves(node)
+
+    def _moves(self, node: onnx.NodeProto) -> bool:
+        """Whether values of the first input come out as they are, or as weighted means."""
+        if node.op_type == "Resize":
+            return bool(attributes(node).get("mode", "nearest") in ("nearest", "linear"))
+        window = read_window(node, self.view.constants.get) if node.op_type == "Pad" else None
+        if window is not None:
+            return window.mode != "constant" or 0 <= window.value <= self.white or not self._pixels(node.input[0])
+        return node.op_type in _MOVES and bool(node.input)
+
+    def _pixels(self, tensor: str) -> bool:
+        """Whether a tensor holds the network's input and nothing else: its range cannot be widened."""
+        maker = self.view.producers.get(tensor)
+        while maker is not None and self._moves(maker):
+            tensor = maker.input[0]
+            maker = self.view.producers.get(tensor)
+        return tensor == self.view.input
+
+    def _adds(self, node: onnx.NodeProto) -> bool:
+        """Whether a node that moves values adds a number of its own, which their range has to hold."""
+        window = read_window(node, self.view.constants.get) if node.op_type == "Pad" else None
+        return window is not None and window.mode == "constant" and window.value != 0
 
     def _constant_operand(self, node: onnx.NodeProto) -> bool:
         return any(self.view.is_constant(name) for name in node.input)
@@ -234,7 +260,7 @@ class _Planner:
         found = {self.view.output}
         for node in reversed(nodes):
             joins = node.op_type == "Concat" and node.output[0] in integer
-            if (joins or (_moves(node) and not _averages(node))) and found.issuperset(node.output):
+            if (joins or (self._moves(node) and not _averages(node))) and found.issuperset(node.output):
                 found.update(n for n in node.input if self.view.sole_reader(n) is node and not self.view.is_constant(n))
         return frozenset(found)
 
@@ -249,18 +275,24 @@ class _Planner:
                 for name in names:
                     if not (mixed and self._root(name) == self.view.input):
                         self._join(node.output[0], name, shown)
-            elif _moves(node) and not self.view.is_constant(node.input[0]):
+            elif self._moves(node) and not self.view.is_constant(node.input[0]):
                 for name in node.output:
                     self._join(name, node.input[0], shown)
         return {name: self._root(name) for name in [*points, *self.parent]}
 
-    def _shown_elsewhere(self, point: str, groups: dict[str, str]) -> bool:
-        """Whether a Concat of the same group holds this tensor, or it is moved from a tensor of the same group."""
+    def _shown_elsewhere(self, point: str, groups: dict[str, str], points: set[str]) -> bool:
+        """Whether a Concat of the same group holds this tensor, or it is moved from a point of the same group."""
         joins = [n for n in self.view.consumers.get(point, ()) if n.op_type == "Concat"]
         if any(groups.get(n.output[0]) == groups[point] for n in joins):
             return True
         maker = self.view.producers.get(point)
-        return maker is not None and _moves(maker) and groups.get(maker.input[0]) == groups[point]
+        while maker is not None and self._moves(maker) and groups.get(maker.input[0]) == groups[point]:
+            if self._adds(maker):
+                return False
+            if maker.input[0] in points:
+                return True
+            maker = self.view.producers.get(maker.input[0])
+        return False
 
     def _root(self, name: str) -> str:
         while self.parent.get(name, name) != name:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from toolchain.errors import ModelError
+from toolchain.frontend.window import Window, read_window
 from toolchain.quantize.arithmetic import BITS, Activation, Quantization
 from toolchain.quantize.convolve import Convolution
+from toolchain.quantize.evaluator import evaluator
 from toolchain.quantize.graph import GraphView, attributes
 
 ACTIVATIONS = ("Relu", "PRelu", "LeakyRelu", "Clip")
@@ -82,6 +84,27 @@ class ShuffleStep:
 
 
 @dataclass(frozen=True)
+class SelectStep:
+    """Some channels of a code tensor, in any order: codes as they are."""
+
+    out: Codes
+    source: Codes
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class WindowStep:
+    """Codes cut, or continued, at the picture's borders: codes as they are. ``fill``: the code of added pixels where
+    the window's mode is "constant".
+    """
+
+    out: Codes
+    source: Codes
+    window: Window
+    fill: int
+
+
+@dataclass(frozen=True)
 class FloatStep:
     """Operators without an integer form, run in float32 between dequantize and quantize."""
 
@@ -91,7 +114,7 @@ class FloatStep:
     operators: tuple[str, ...]
 
 
-Step: TypeAlias = InputStep | ConvStep | SumStep | ConcatStep | ShuffleStep | FloatStep
+Step: TypeAlias = InputStep | ConvStep | SumStep | ConcatStep | ShuffleStep | SelectStep | WindowStep | FloatStep
 
 
 @dataclass(frozen=True)
@@ -152,7 +175,20 @@ class _Parser:
             and all(n in self.codes for n in maker.input)
         ):
             return ConcatStep(out, tuple(self.codes[name] for name in maker.input))
-        return self._chain(out, tensor) or self._float(out, tensor)
+        return self._placed(out, maker) or self._chain(out, tensor) or self._float(out, tensor)
+
+    def _placed(self, out: Codes, node: onnx.NodeProto) -> SelectStep | WindowStep | None:
+        """Match what leaves codes as they are and gives them other places."""
+        source = self.codes.get(node.input[0])
+        if source is None or source.quantization != out.quantization:
+            return None
+        channels = read_selection(node, self.view)
+        if channels is not None:
+            return SelectStep(out, source, channels)
+        window = read_window(node, self.view.constants.get)
+        if window is None:
+            return None
+        return WindowStep(out, source, window, int(out.quantization.quantize(np.asarray(window.value))))
 
     def _chain(self, out: Codes, tensor: str) -> ConvStep | SumStep | None:
         """Match Conv -> [activation] -> [Add] -> [Relu | Clip], Add -> [activation] or activation, from the end on."""
@@ -256,7 +292,15 @@ class _Parser:
         )
         model = onnx.helper.make_model(graph, opset_imports=self.view.model.opset_import)
         kinds = tuple(node.op_type for node in unique if node.op_type != "DequantizeLinear")
-        return FloatStep(out, tuple(sources.items()), ReferenceEvaluator(model), kinds)
+        return FloatStep(out, tuple(sources.items()), evaluator(model), kinds)
+
+
+def read_selection(node: onnx.NodeProto, view: GraphView) -> tuple[int, ...] | None:
+    """The channels that ``node`` takes of its input, if that is all it does."""
+    indices = view.constants.get(node.input[1]) if node.op_type == "Gather" else None
+    if indices is None or indices.ndim != 1 or attributes(node).get("axis", 0) != 1 or (indices < 0).any():
+        return None
+    return tuple(int(index) for index in indices)
 
 
 def read_activation(node: onnx.NodeProto, view: GraphView) -> Activation | None:

@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from toolchain.errors import InputError
+from toolchain.frontend.window import Window
 from toolchain.quantize.arithmetic import CodeArray, activate, finish, multiplier, requantize, scaled
 from toolchain.quantize.program import (
     Codes,
@@ -19,9 +20,11 @@ from toolchain.quantize.program import (
     ConvStep,
     FloatStep,
     InputStep,
+    SelectStep,
     ShuffleStep,
     Step,
     SumStep,
+    WindowStep,
     parse,
 )
 
@@ -78,6 +81,10 @@ def run_step(step: Step, values: dict[str, CodeArray], pixels: NDArray[np.uint8]
         return np.concatenate(parts)
     if isinstance(step, ShuffleStep):
         return depth_to_space(values[step.source.name], step.block, step.mode)
+    if isinstance(step, SelectStep):
+        return np.ascontiguousarray(values[step.source.name][list(step.channels)])
+    if isinstance(step, WindowStep):
+        return windowed(values[step.source.name], step.window, step.fill)
     return _float(step, values)
 
 
@@ -123,6 +130,19 @@ def depth_to_space(codes: CodeArray, block: int, mode: str) -> CodeArray:
     return np.ascontiguousarray(split).reshape(depth, height * block, width * block)
 
 
+def windowed(codes: CodeArray, window: Window, fill: int) -> CodeArray:
+    """``codes`` (C, h, w) cut and continued at the borders. Mirrored pictures that are smaller than what is added are
+    mirrored again and again, as NumPy has it.
+    """
+    top, left, bottom, right = (max(-p, 0) for p in window.pads)
+    kept = codes[:, top : codes.shape[1] - bottom, left : codes.shape[2] - right]
+    top, left, bottom, right = (max(p, 0) for p in window.pads)
+    width = ((0, 0), (top, bottom), (left, right))
+    if window.mode == "constant":
+        return np.ascontiguousarray(np.pad(kept, width, constant_values=fill))
+    return np.ascontiguousarray(np.pad(kept, width, mode=window.mode))
+
+
 def last_use(steps: tuple[Step, ...]) -> dict[int, list[str]]:
     """By index of a step, the tensors that nobody reads after it, so that memory stays bounded by what is alive."""
     last: dict[str, int] = {}
@@ -142,7 +162,7 @@ def _reads(step: Step) -> tuple[str, ...]:
         return tuple(term.name for term in step.terms)
     if isinstance(step, ConcatStep):
         return tuple(part.name for part in step.parts)
-    if isinstance(step, ShuffleStep):
+    if isinstance(step, ShuffleStep | SelectStep | WindowStep):
         return (step.source.name,)
     if isinstance(step, FloatStep):
         return tuple(codes.name for _, codes in step.sources)

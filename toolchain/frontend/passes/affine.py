@@ -1,8 +1,9 @@
 """Scalings, offsets and batch normalization per channel are folded into a neighbouring convolution.
 
 Before: biases present, pads explicit. After: no BatchNormalization; no Mul, Div, Add, Sub by a constant (one number, or
-one per channel) behind a convolution, nor before one where that is exact: scalings always, offsets only without
-padding, since a padded zero is not offset. Sums are formed in float64.
+one per channel) behind a convolution, nor before one where that is exact: scalings always, offsets without padding,
+since a padded zero is not offset; with it, one offset for all channels becomes the number that a Pad adds. Sums are
+formed in float64.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import onnx
 
 from toolchain.frontend.graph import Array, Graph, attributes, set_attribute
 from toolchain.frontend.probe import shapes
+from toolchain.frontend.window import read_window
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 
@@ -50,6 +52,8 @@ def _step(graph: Graph, node: onnx.NodeProto, sizes: dict[str, tuple[int, ...]])
     if _into_consumers(graph, node, scale, offset):
         graph.bypass(node, source)
         return kind
+    if _below(graph, node, source, scale, offset):
+        return "moved"
     if kind == "norm":
         _as_convolution(graph, node, source, scale, offset)
         return kind
@@ -117,8 +121,10 @@ def _into_consumers(graph: Graph, node: onnx.NodeProto, scale: Array, offset: Ar
             return False
         if graph.operand(user, 1) is None or graph.operand(user, 2) is None:
             return False
-        if np.any(offset) and (user.op_type != "Conv" or any(values["pads"])):
+        if np.any(offset) and (user.op_type != "Conv" or (any(values["pads"]) and not _uniform(scale, offset))):
             return False
+    if np.any(offset):
+        _pad_first(graph, node.output[0], users, float(-offset[0] / scale[0]) if scale[0] else 0.0)
     for user in users:
         weight, bias = graph.constants[user.input[1]], graph.constants[user.input[2]]
         w = weight.astype(np.float64)
@@ -135,13 +141,59 @@ def _into_consumers(graph: Graph, node: onnx.NodeProto, scale: Array, offset: Ar
     return True
 
 
+def _uniform(scale: Array, offset: Array) -> bool:
+    """One scaling, not by zero, and one offset for all channels."""
+    return bool((scale == scale[0]).all() and (offset == offset[0]).all() and scale[0] != 0)
+
+
+def _pad_first(graph: Graph, value: str, users: list[onnx.NodeProto], number: float) -> None:
+    """Convolutions that pad with zeros read what is padded with ``number`` before it is scaled to be zero."""
+    padded: dict[tuple[int, ...], str] = {}
+    for user in users:
+        pads = tuple(attributes(user)["pads"])
+        if not any(pads):
+            continue
+        if pads not in padded:
+            padded[pads] = graph.fresh(f"{value}_padded")
+            amounts = graph.add_constant([0, 0, *pads[:2], 0, 0, *pads[2:]], f"{padded[pads]}_by", np.int64)
+            graph.add("Pad", [value, amounts, graph.add_constant(number, f"{padded[pads]}_value")], padded[pads])
+        set_attribute(user, "pads", [0] * 4)
+        user.input[0] = padded[pads]
+    graph.touch()
+
+
+def _below(graph: Graph, node: onnx.NodeProto, source: str, scale: Array, offset: Array) -> bool:
+    """Move the node behind the Pad that alone reads it, if convolutions alone read that."""
+    pad = graph.sole_consumer(node.output[0])
+    window = read_window(pad, graph.constant) if pad is not None and pad.op_type == "Pad" else None
+    if pad is None or window is None or not window.grows or pad.output[0] == graph.output:
+        return False
+    users = graph.consumers(pad.output[0])
+    if not users or any(user.op_type not in _CONVOLUTIONS for user in users):
+        return False
+    if window.mode == "constant":
+        if not _uniform(scale, offset):
+            return False
+        number = (window.value - offset[0]) / scale[0]
+        del pad.input[2:]
+        pad.input.append(graph.add_constant(number, f"{pad.output[0]}_value"))
+    position = list(node.input).index(source)
+    target = graph.fresh(f"{pad.output[0]}_affine")
+    graph.redirect(pad.output[0], target)
+    pad.input[0] = source
+    node.input[position] = pad.output[0]
+    node.output[0] = target
+    graph.tidy()
+    return True
+
+
 def _above(graph: Graph, node: onnx.NodeProto, producer: onnx.NodeProto, source: str, scale: Array,
            offset: Array) -> bool:
     """Move the node before an operator with which it commutes, if a convolution stands further up."""
     if not _reaches_convolution(graph, producer):
         return False
     scaled_only = not np.any(offset) and bool((scale > 0).all())
-    uniform = scaled_only and bool((scale == scale[0]).all())
+    uniform = _uniform(scale, offset) and bool(scale[0] > 0)
     if producer.op_type == "DepthToSpace":
         values = attributes(producer)
         repeat = values["blocksize"] ** 2
@@ -152,7 +204,7 @@ def _above(graph: Graph, node: onnx.NodeProto, producer: onnx.NodeProto, source:
     elif producer.op_type in ("Clip", "Min", "Max") and uniform:
         for i, name in enumerate(producer.input):
             if name in graph.constants:
-                scaled = graph.constants[name].astype(np.float64) * scale[0]
+                scaled = graph.constants[name].astype(np.float64) * scale[0] + offset[0]
                 producer.input[i] = graph.add_constant(scaled, name)
     else:
         return False

@@ -44,27 +44,16 @@ def data_input(graph: Graph, node: onnx.NodeProto) -> str:
     return str(next(i for i in node.input if i not in graph.constants))
 
 
+def limits(graph: Graph) -> tuple[float, float] | None:
+    """The bounds of the clip that a graph ends in, if it ends in one."""
+    low, high = _together(_steps(graph)[0])
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+
+
 def apply(graph: Graph) -> tuple[Clip | None, str]:
     """Take the clip off; returns it, and what was done."""
-    steps: list[tuple[onnx.NodeProto, tuple[float, float]]] = []
-    shuffled = shuffled_at = False
-    name = graph.output
-    while True:
-        node = graph.producer(name)
-        if node is None or (name != graph.output and graph.sole_consumer(name) is None):
-            break
-        limits = bounds(graph, node)
-        if limits is not None:
-            steps.insert(0, (node, limits))
-            shuffled_at = shuffled
-        elif node.op_type == "DepthToSpace":
-            shuffled = True
-        else:
-            break
-        name = data_input(graph, node)
-    low, high = -math.inf, math.inf
-    for _, (lo, hi) in steps:
-        low, high = min(max(low, lo), hi), min(max(high, lo), hi)
+    steps, shuffled_at = _steps(graph)
+    low, high = _together(steps)
     match = next((r for r in PICTURE_RANGES if np.allclose((low, high), r, rtol=1e-4, atol=1e-6)), None)
     if match is None:
         return None, ""
@@ -75,3 +64,32 @@ def apply(graph: Graph) -> tuple[Clip | None, str]:
     spelling = "+".join(n.op_type for n, _ in steps)
     where = " before the pixel shuffle" if shuffled_at else ""
     return Clip(*match, spelling), f"took off the final clip to {match[0]:g}..{match[1]:g} ({spelling}{where})"
+
+
+def _together(steps: list[tuple[onnx.NodeProto, tuple[float, float]]]) -> tuple[float, float]:
+    """The bounds that one limit after the other comes to."""
+    low, high = -math.inf, math.inf
+    for _, (lo, hi) in steps:
+        low, high = min(max(low, lo), hi), min(max(high, lo), hi)
+    return low, high
+
+
+def _steps(graph: Graph) -> tuple[list[tuple[onnx.NodeProto, tuple[float, float]]], bool]:
+    """The limits that a graph ends in, in order, and whether the first stands before the pixel shuffle."""
+    steps: list[tuple[onnx.NodeProto, tuple[float, float]]] = []
+    shuffled = shuffled_at = False
+    name = graph.output
+    while True:
+        node = graph.producer(name)
+        if node is None or (name != graph.output and graph.sole_consumer(name) is None):
+            break
+        found = bounds(graph, node)
+        if found is not None:
+            steps.insert(0, (node, found))
+            shuffled_at = shuffled
+        elif node.op_type == "DepthToSpace":
+            shuffled = True
+        else:
+            break
+        name = data_input(graph, node)
+    return steps, shuffled_at

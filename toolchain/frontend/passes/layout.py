@@ -79,7 +79,8 @@ def _merge(graph: Graph, node: onnx.NodeProto) -> bool:
 
 def _sink(graph: Graph, node: onnx.NodeProto) -> bool:
     """op(T(x), ...) becomes T(op(x, ...))."""
-    if node.op_type in _UNARY:
+    chosen = graph.operand(node, 1) if node.op_type == "Gather" else None
+    if node.op_type in _UNARY or (chosen is not None and chosen.ndim == 1):
         moved = [0]
     elif node.op_type in _BINARY or node.op_type == "Concat":
         moved = [i for i, name in enumerate(node.input) if name not in graph.constants]
@@ -92,7 +93,7 @@ def _sink(graph: Graph, node: onnx.NodeProto) -> bool:
     constants: dict[int, Array] = {}
     for i, name in enumerate(node.input):
         value = graph.constants.get(name)
-        if i in moved or node.op_type in _UNARY or value is None:
+        if i in moved or node.op_type in _UNARY or node.op_type == "Gather" or value is None:
             continue
         if value.ndim > 4 or node.op_type == "Concat":
             return False
@@ -105,8 +106,8 @@ def _sink(graph: Graph, node: onnx.NodeProto) -> bool:
         producer = graph.producer(node.input[i])
         assert producer is not None
         node.input[i] = producer.input[0]
-    if node.op_type == "Concat":
-        axis = attributes(node)["axis"]
+    if node.op_type in ("Concat", "Gather"):
+        axis = attributes(node).get("axis", 0)
         set_attribute(node, "axis", perm[axis % 4])
     old = node.output[0]
     node.output[0] = graph.fresh(f"{old}_moved")

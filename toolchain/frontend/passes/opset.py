@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import checker, inliner, numpy_helper, version_converter
 
+from toolchain.errors import ModelError
 from toolchain.frontend.explain import refusal
 from toolchain.frontend.graph import IR_VERSION, OPSET, Array, attributes, known_constants, set_attribute
 
@@ -79,7 +80,12 @@ def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
                 full[:, places] = given.reshape(2, -1)
                 del node.input[3:]
                 node.input[1] = _stored(model, full.ravel(), f"{node.output[0]}_pads")
-        elif node.op_type == "Resize" and "axes" in attributes(node):
+        if node.op_type == "Resize" and attributes(node).get("antialias"):
+            scales = constants.get(node.input[2]) if len(node.input) > 2 else None
+            if scales is not None and scales.size and (scales < 1).any():
+                raise ModelError(f"operator Resize '{node.name}' shrinks with antialiasing", hint="shrink without it")
+            set_attribute(node, "antialias", None)  # what grows is the same with and without it
+        if node.op_type == "Resize" and "axes" in attributes(node):
             axes = [a % 4 for a in attributes(node)["axes"]]
             scales = constants.get(node.input[2]) if len(node.input) > 2 else None
             if scales is not None and scales.size == len(axes):

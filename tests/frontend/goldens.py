@@ -1,0 +1,67 @@
+"""Before and after a pass, as text: nodes one a line, their constants written out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from textwrap import dedent
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper, parser
+
+from toolchain.frontend.graph import Graph, attributes
+from toolchain.frontend.session import Session
+from toolchain.frontend.window import END
+
+SHAPE = (1, 4, 12, 10)
+Pass = Callable[[Graph], Any]
+
+
+def graph_of(text: str, shape: tuple[int, ...] = SHAPE, **constants: Any) -> Graph:
+    """A graph from ONNX's textual form: nodes between "input" and "output"; constants by name."""
+    body = f"g (float[N, C, H, W] input) => (float[N, D, E, F] output) {{\n{dedent(text)}\n}}"
+    proto = parser.parse_graph(body)
+    proto.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())
+    return Graph(helper.make_model(proto, opset_imports=[helper.make_opsetid("", 17)]), shape)
+
+
+def written(graph: Graph) -> str:
+    """Nodes as ``result = Operator(operands, attributes)``; values are numbered, small constants written out."""
+    names = {graph.input: "input", graph.output: "output"}
+    lines = []
+    for node in graph.nodes:
+        operands = [_operand(graph, names, name) for name in node.input if name]
+        words = [f"{key}={value}" for key, value in sorted(attributes(node).items())]
+        results = [names.setdefault(name, f"v{len(lines)}") for name in node.output if name]
+        lines.append(f"{', '.join(results)} = {node.op_type}({', '.join([*operands, *words])})")
+    return "\n".join(lines)
+
+
+def _operand(graph: Graph, names: dict[str, str], name: str) -> str:
+    value = graph.constants.get(name)
+    if value is None:
+        return names[name]
+    if value.size > 8:
+        return f"weights{list(value.shape)}"
+    numbers = ["end" if v == END else f"{v:g}" for v in value.ravel()]
+    return "[" + " ".join(numbers) + "]"
+
+
+def expect(apply: Pass, before: str, after: str, shape: tuple[int, ...] = SHAPE, **constants: Any) -> Graph:
+    """Run a pass on ``before`` and compare with ``after``; a second run changes nothing. Returns the graph."""
+    graph = graph_of(before, shape, **constants)
+    apply(graph)
+    assert written(graph) == dedent(after).strip(), written(graph)
+    apply(graph)
+    assert written(graph) == dedent(after).strip(), "twice is not once"
+    return graph
+
+
+def agrees(graph: Graph, before: str, shape: tuple[int, ...] = SHAPE, **constants: Any) -> None:
+    """Both give the same numbers."""
+    x = np.random.default_rng(0).random(shape, np.float32)
+    models: list[onnx.ModelProto] = [g.to_model(input_shape=shape, output_shape=None)
+                                     for g in (graph_of(before, shape, **constants), graph)]
+    want, got = (Session(model).run(None, x)[0] for model in models)
+    np.testing.assert_allclose(got, want, atol=1e-5)

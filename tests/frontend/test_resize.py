@@ -1,0 +1,88 @@
+"""Interpolation against onnxruntime: all ways to place pixels, by whole and broken factors, at the borders too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tvm
+from onnx import helper, numpy_helper
+from tvm import relax
+
+from tests.frontend.spellings import agree
+from tests.sr_models import Builder
+from toolchain.errors import ModelError
+from toolchain.frontend import normalize
+from toolchain.frontend.resize import COORDINATES, NEAREST
+from toolchain.frontend.session import Session
+from toolchain.lower import import_qdq
+from toolchain.quantize.evaluator import evaluator
+
+FACTORS = ((2.0, 2.0), (3.0, 4.0), (1.5, 2.5), (1.3, 1.7), (0.5, 0.75))
+SIZES = ((7, 9), (1, 5), (2, 1))
+"""Of a size that stays what it was by rounding, onnxruntime copies the picture: broken factors get larger ones."""
+
+
+def network(factors: tuple[float, float], **attributes: Any) -> onnx.ModelProto:
+    """A Resize alone."""
+    node = helper.make_node("Resize", ["input", "", "scales"], ["output"], **attributes)
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph([node], "g", [info("input", 1, [1, 2, "h", "w"])], [info("output", 1, [1, 2, "H", "W"])],
+                              [numpy_helper.from_array(np.array([1, 1, *factors], np.float32), "scales")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)])
+    model.ir_version = 9
+    return model
+
+
+def compare(model: onnx.ModelProto, tolerance: float) -> None:
+    """NumPy's and TVM's against onnxruntime's."""
+    wanted, reference = Session(model), evaluator(model)
+    machine = relax.VirtualMachine(tvm.compile(import_qdq(model), "llvm"), tvm.cpu())
+    factors = numpy_helper.to_array(model.graph.initializer[0])
+    whole = (factors == np.rint(factors)).all()
+    for seed, (height, width) in enumerate(SIZES if whole else [(7, 9), (6, 5)]):
+        x = np.random.default_rng(seed).random((1, 2, height, width), np.float32)
+        (want,) = wanted.run(None, x)
+        np.testing.assert_allclose(reference.run(None, {"input": x})[0], want, atol=tolerance)
+        np.testing.assert_allclose(machine["main"](tvm.runtime.tensor(x)).numpy(), want, atol=tolerance)
+
+
+@pytest.mark.parametrize("coordinates", [c for c in COORDINATES if c != "tf_half_pixel_for_nn"])
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_interpolation(mode: str, coordinates: str):
+    for factors in FACTORS:
+        compare(network(factors, mode=mode, coordinate_transformation_mode=coordinates), 1e-5)
+
+
+@pytest.mark.parametrize("coordinates", ["half_pixel", "align_corners", "asymmetric"])
+def test_the_cubic_kernel(coordinates: str):
+    for alpha, exclude in ((-0.5, 0), (-0.75, 1), (-0.5, 1)):
+        compare(network((2.0, 1.5), mode="cubic", coordinate_transformation_mode=coordinates, cubic_coeff_a=alpha,
+                        exclude_outside=exclude), 1e-5)
+
+
+@pytest.mark.parametrize("rounding", NEAREST)
+@pytest.mark.parametrize("coordinates", ["half_pixel", "align_corners", "asymmetric"])
+def test_the_nearest_pixel(coordinates: str, rounding: str):
+    for factors in ((2.0, 3.0), (1.5, 2.5)):
+        compare(network(factors, mode="nearest", coordinate_transformation_mode=coordinates, nearest_mode=rounding),
+                1e-6)
+
+
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_antialiasing_does_nothing_to_what_grows(mode: str):
+    b = Builder(1, 18)
+    up = b.node("Resize", "input", "", b.const([1, 1, 2, 2]), mode=mode, antialias=1)
+    b.node("Add", b.depth_to_space(b.conv("input", 3, 12), 2), up, out="output")
+    model = b.model(3, 2)
+    agree(model, normalize(model, value_range="0..1"))
+
+
+def test_antialiasing_of_what_shrinks_is_refused():
+    b = Builder(1, 18)
+    x = b.depth_to_space(b.conv("input", 3, 48), 4)
+    b.node("Resize", x, "", b.const([1, 1, 0.5, 0.5]), mode="linear", antialias=1, out="output")
+    with pytest.raises(ModelError, match="Resize 'node_output' shrinks with antialiasing"):
+        normalize(b.model(3, 2), value_range="0..1")

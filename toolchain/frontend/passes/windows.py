@@ -1,0 +1,107 @@
+"""Pixels added and cut at the borders get one spelling: Pad adds, Slice cuts, by constants.
+
+Before: channels have their own spelling, sizes are factors. After: no Pad cuts, and none wraps around; a Slice of rows
+and columns says from both ends how much it cuts, where it cut a constant amount. The first so many rows of a picture
+of any size are no crop, and stay as they are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from toolchain.frontend.graph import Graph, attributes
+from toolchain.frontend.probe import operands, shapes
+from toolchain.frontend.window import END, read_window
+
+
+def apply(graph: Graph, *, fixed: bool) -> str:
+    """Rewrite; returns what was done. ``fixed``: the model knows one size of pictures, and its numbers are of that."""
+    done = [_cutting_pad(graph, node) or _wrapping_pad(graph, node) for node in list(graph.nodes)
+            if node.op_type == "Pad"]
+    graph.tidy()
+    done += _cuts(graph, fixed=fixed)
+    graph.tidy()
+    return ", ".join(dict.fromkeys(said for said in done if said))
+
+
+def _cutting_pad(graph: Graph, node: onnx.NodeProto) -> str:
+    """What a Pad cuts is cut by a Slice before it, as ONNX has it."""
+    window = read_window(node, graph.constant)
+    if window is None or window.grows:
+        return ""
+    source, target = node.input[0], node.output[0]
+    grown = [max(p, 0) for p in window.pads]
+    graph.remove([node])
+    cut = graph.fresh(f"{target}_cut") if any(grown) else target
+    _add_slice(graph, source, cut, *(max(-p, 0) for p in window.pads))
+    if any(grown):
+        pads = graph.add_constant([0, 0, *grown[:2], 0, 0, *grown[2:]], f"{target}_pads", np.int64)
+        added = graph.add("Pad", [cut, pads, *node.input[2:3]], target)
+        added.attribute.extend(node.attribute)
+    return "spelled negative padding as a crop"
+
+
+def _add_slice(graph: Graph, source: str, target: str, top: int, left: int, bottom: int, right: int) -> None:
+    ends = [-bottom if bottom else END, -right if right else END]
+    numbers = {"starts": [top, left], "ends": ends, "axes": [2, 3]}
+    names = [graph.add_constant(value, f"{target}_{what}", np.int64) for what, value in numbers.items()]
+    graph.add("Slice", [source, *names], target)
+
+
+def _wrapping_pad(graph: Graph, node: onnx.NodeProto) -> str:
+    """A picture that goes on at its other end: parts of it, side by side."""
+    pads = graph.operand(node, 1)
+    if attributes(node).get("mode") != "wrap" or pads is None or pads.size != 8:
+        return ""
+    amounts = pads.reshape(2, 4)
+    if amounts[:, :2].any() or (amounts < 0).any():
+        return ""
+    value, target = node.input[0], node.output[0]
+    graph.remove([node])
+    for axis in (2, 3):
+        before, behind = int(amounts[0, axis]), int(amounts[1, axis])
+        parts = [value]
+        for size, first in ((before, True), (behind, False)):
+            if size:
+                part = graph.fresh(f"{target}_{'before' if first else 'behind'}{axis}")
+                ends = [[-size], [END]] if first else [[0], [size]]
+                names = [graph.add_constant(v, f"{part}_{i}", np.int64) for i, v in enumerate((*ends, [axis]))]
+                graph.add("Slice", [value, *names], part)
+                parts = [part, *parts] if first else [*parts, part]
+        last = axis == 3
+        name = target if last else graph.fresh(f"{target}_rows")
+        graph.add("Concat" if len(parts) > 1 else "Identity", parts, name,
+                  **({"axis": axis} if len(parts) > 1 else {}))
+        value = name
+    return "spelled padding that wraps around as parts of the picture"
+
+
+def _cuts(graph: Graph, *, fixed: bool) -> list[str]:
+    """Slices of rows and columns, whatever their numbers are computed from."""
+    nodes = [n for n in graph.nodes if n.op_type == "Slice" and read_window(n, graph.constant) is None
+             and (fixed or graph.operand(n, 2) is None)]
+    if not nodes:
+        return []
+    sizes = shapes(graph)
+    given = operands(graph, [name for n in nodes for name in n.input[1:]])
+    done = []
+    for node in nodes:
+        shape, out = sizes.get(node.input[0]), sizes.get(node.output[0])
+        values = [given[name] if name else None for name in node.input[1:]]
+        starts, _, axes, steps = (*values, None, None)[:4] if len(values) < 4 else values[:4]
+        if shape is None or out is None or len(shape) != 4 or shape[:2] != out[:2] or starts is None:
+            continue
+        if steps is not None and (steps != 1).any():
+            continue
+        places = range(starts.size) if axes is None else [int(a) % 4 for a in axes.ravel()]
+        if (starts < 0).any() and any(a in (2, 3) for a in places):
+            continue  # so many rows from the end: no crop
+        first = dict(zip(places, (int(v) for v in starts.ravel()), strict=True))
+        top, left = first.get(2, 0), first.get(3, 0)
+        source, target = node.input[0], node.output[0]
+        graph.remove([node])
+        _add_slice(graph, source, target, top, left, shape[2] - out[2] - top, shape[3] - out[3] - left)
+        done.append("wrote a crop as what it cuts")
+    return done
+

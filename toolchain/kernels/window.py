@@ -1,0 +1,104 @@
+"""Pictures cut, or continued at their borders: packed tensors whole, with what surrounds the picture, and plain floats.
+
+Pixels move, codes stay what they are. Where a picture is mirrored and is smaller than what is added, it is mirrored
+again and again, as NumPy has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.frontend.window import Mode, Window
+from toolchain.kernels.epilogue import outside_word
+from toolchain.kernels.function import declare, function
+from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.kernels.spec import View
+
+
+@dataclass(frozen=True)
+class Move:
+    """A packed tensor made of another: pixel (y, x) is the source's (y - top, x - left).
+
+    Attributes:
+        source: the blocks that are read.
+        target: as many blocks that are written.
+        window: how much is added or cut; where nothing is, ``border`` says how far the picture goes on around itself.
+        fill: the code of added pixels where the window's mode is "constant".
+        zero_point: what surrounds the picture, but for the border.
+        border: rows and columns around the picture that are continued too, in the window's mode.
+    """
+
+    source: View
+    target: View
+    window: Window
+    fill: int
+    zero_point: int
+    border: int = 0
+
+
+def move(operation: Move, geometry: Geometry) -> tirx.PrimFunc:
+    """The function of ``operation``: ``(input, height, tiles, width, rows, across, columns, result)``, where the first
+    three are the input's size and the last three the result's.
+    """
+    names = ("height", "tiles", "width", "rows", "across", "columns")
+    height, tiles, width, rows, across, columns = (tirx.Var(name, "int64") for name in names)
+    source, target, border, mode = operation.source, operation.target, operation.border, operation.window.mode
+    top, left = operation.window.pads[:2]
+    margin = geometry.margin
+    pitch = across * geometry.columns + 2 * SIDE
+    with IRBuilder() as builder, function("move"):
+        x = T.arg("x", T.Buffer(geometry.shape(source.total, height, tiles), "uint32"))
+        declare(height, tiles, width, rows, across, columns)
+        y = T.arg("y", T.Buffer(geometry.shape(target.total, rows, across), "uint32"))
+        planes = zip(source.planes(0), target.planes(operation.zero_point), target.planes(operation.fill), strict=True)
+        for plane, ((read, _), (written, zero), (_, code)) in enumerate(planes):
+            outside, fill = outside_word(zero, geometry.offset), outside_word(code, geometry.offset)
+            with (T.parallel(0, rows + 2 * margin) as i, T.serial(0, target.count) as k, T.serial(0, pitch) as j,
+                  T.sblock(f"plane{plane}")):
+                row, block, column = T.axis.remap("SSS", [i, k, j])
+                h, v = row - margin, column - SIDE
+                near = tirx.all(h >= -border, h < rows + border, v >= -border, v < columns + border)
+                word = _read(lambda a, b, at=read, k=block: x[a + margin, at + k, b + SIDE], h - top, v - left,
+                             height, width, mode, fill)
+                T.buffer_store(y, tirx.if_then_else(near, word, outside), [row, written + block, column])
+    return builder.get()
+
+
+def pad_floats(channels: int, window: Window) -> tirx.PrimFunc:
+    """Float32 ``(1, channels, height, width)`` to ``(1, channels, rows, columns)``: ``(input, height, width, rows,
+    columns, result)``.
+    """
+    height, width, rows, columns = (tirx.Var(name, "int64") for name in ("height", "width", "rows", "columns"))
+    top, left = window.pads[:2]
+    with IRBuilder() as builder, function("pad"):
+        x = T.arg("x", T.Buffer((1, channels, height, width), "float32"))
+        declare(height, width, rows, columns)
+        y = T.arg("y", T.Buffer((1, channels, rows, columns), "float32"))
+        with (T.parallel(0, rows) as i, T.serial(0, channels) as k, T.serial(0, columns) as j, T.sblock("pixels")):
+            h, c, v = T.axis.remap("SSS", [i, k, j])
+            value = _read(lambda a, b: x[0, c, a, b], h - top, v - left, height, width, window.mode,
+                          tirx.const(window.value, "float32"))
+            T.buffer_store(y, value, [0, c, h, v])
+    return builder.get()
+
+
+def _read(read: Any, row: Any, column: Any, height: Any, width: Any, mode: Mode, fill: Any) -> Any:
+    """What stands at a place inside or outside of a picture of ``height`` x ``width``; ``read`` reads inside."""
+    if mode == "constant":
+        inside = tirx.all(row >= 0, row < height, column >= 0, column < width)
+        return tirx.if_then_else(inside, read(row, column), fill)
+    return read(_inside(row, height, mode), _inside(column, width, mode))
+
+
+def _inside(place: Any, size: Any, mode: Mode) -> Any:
+    one = tirx.const(1, "int64")
+    if mode == "edge":
+        return tirx.max(tirx.min(place, size - one), tirx.const(0, "int64"))
+    period = tirx.max(2 * (size - one), one)
+    within = tirx.floormod(place, period)
+    return tirx.Select(within < size, within, period - within)

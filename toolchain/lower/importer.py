@@ -1,0 +1,115 @@
+"""TVM's ONNX importer, with operators of ours where its own lose what we need to know.
+
+Borders: TVM writes padding and crops as loops over min and max of sizes; here both are ``relax.nn.pad``, of negative
+widths where rows and columns are cut. Channels: choosing some is ``relax.take`` by a constant. Interpolation: TVM knows
+neither all of ONNX's ways to place pixels, nor the factor of a Resize, but its size only, a product of floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+from tvm import relax, tirx
+from tvm.ir import GenericConst
+from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
+
+from toolchain.frontend.resize import fraction, read_sampling
+from toolchain.frontend.window import Mode, Window, pad_window, slice_window
+from toolchain.kernels.resize import resize_axis
+
+_MODES: dict[Mode, str] = {"constant": "constant", "edge": "replicate", "reflect": "reflect"}
+"""What TVM calls the modes of windows."""
+
+
+def import_onnx(model: onnx.ModelProto) -> Any:
+    """Relax module of an ONNX model, its weights constants of it.
+
+    Raises:
+        Exception: an operator that cannot be imported; TVM's operators raise what they please.
+    """
+    importer = _Importer({}, "float32")
+    return importer.from_onnx(model.graph, model.opset_import[0].version)
+
+
+def pad_call(value: Any, window: Window) -> Any:
+    """``value`` cut or continued at the borders, as a Relax expression."""
+    top, left, bottom, right = window.pads
+    widths = [0, 0, 0, 0, top, bottom, left, right]
+    return relax.op.nn.pad(value, widths, _MODES[window.mode], float(window.value))
+
+
+def window_of(call: Any) -> Window | None:
+    """The window of a call of ``relax.nn.pad`` that `pad_call` makes."""
+    attrs = call.attrs
+    *others, top, bottom, left, right = (int(width) for width in attrs.pad_width)
+    mode = next((ours for ours, theirs in _MODES.items() if theirs == str(attrs.pad_mode)), None)
+    if any(others) or mode is None:
+        return None
+    return Window((top, left, bottom, right), mode, float(attrs.pad_value))
+
+
+class _Importer(ONNXGraphImporter):  # type: ignore[misc]
+    def _convert_operator(self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int) -> Any:
+        convert = _OWN.get(op_name)
+        made = convert(self.bb, inputs, attrs) if convert else None
+        return super()._convert_operator(op_name, inputs, attrs, opset) if made is None else self.bb.normalize(made)
+
+
+def _array(value: Any) -> np.ndarray | None:
+    return value.value.numpy() if isinstance(value, GenericConst) else None
+
+
+def _operands(inputs: Any) -> list[np.ndarray | None] | None:
+    """What stands behind the tensor; None if any of it is computed."""
+    given = [inputs[index] for index in range(1, len(inputs))]
+    arrays = [_array(value) for value in given]
+    computed = any(value is not None and array is None for value, array in zip(given, arrays, strict=True))
+    return None if computed or not isinstance(inputs[0], relax.Expr) or inputs[0].ty.ndim != 4 else arrays
+
+
+def _pad(_builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
+    operands = _operands(inputs)
+    window = pad_window(operands, attrs.get("mode", b"constant").decode()) if operands else None
+    return None if window is None else pad_call(inputs[0], window)
+
+
+def _slice(_builder: Any, inputs: Any, _attrs: dict[str, Any]) -> Any:
+    operands = _operands(inputs)
+    window = slice_window(operands) if operands else None
+    return None if window is None else pad_call(inputs[0], window)
+
+
+def _gather(_builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
+    operands = _operands(inputs)
+    indices = operands[0] if operands else None
+    if indices is None or indices.ndim != 1 or attrs.get("axis", 0) != 1 or (indices < 0).any():
+        return None
+    return relax.op.take(inputs[0], relax.const(indices.astype(np.int64), "int64"), axis=1)
+
+
+def _resize(builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
+    value = inputs[0]
+    words = {key: item.decode() if isinstance(item, bytes) else item for key, item in attrs.items()}
+    sampling, scales = read_sampling(words), _array(inputs[2]) if len(inputs) > 2 else None
+    if sampling is None or scales is None or scales.shape != (4,) or (scales[:2] != 1).any() or len(inputs) > 3:
+        raise ValueError("this Resize is not known")  # answered by a sentence, see `import_qdq`
+    for axis in (1, 0):  # the narrower picture first
+        factor = fraction(scales[2 + axis])
+        if factor == 1:
+            continue
+        shape = list(value.ty.shape.values)
+        shape[2 + axis] = tirx.floordiv(shape[2 + axis] * factor.numerator, factor.denominator)
+        function = resize_axis(sampling, int(shape[1]), axis, factor)
+        symbol = builder.add_func(function, "resize" if axis else AGAIN)
+        value = builder.emit(relax.call_tir(symbol, relax.Tuple([value]), relax.TensorType(shape, "float32")))
+    return value
+
+
+AGAIN = "resize_rows"
+"""The second half of a Resize."""
+
+_OWN: dict[str, Callable[[Any, Any, dict[str, Any]], Any]] = {
+    "Pad": _pad, "Slice": _slice, "Gather": _gather, "Resize": _resize}  # fmt: skip
