@@ -30,12 +30,12 @@ import numpy.typing as npt
 sys.path.append(str(Path(__file__).parents[1]))  # the tests' way to run a library without TVM
 
 from tests import arm
-from toolchain.atomic import atomic_write
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.bundle.store import QDQ
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.lower import lower_model
 from toolchain.lower.stream import ENTRY
+from toolchain.support.files import atomic_write
 
 Pixels = npt.NDArray[np.uint8]
 MORE = 3

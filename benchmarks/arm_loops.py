@@ -21,19 +21,19 @@ from pathlib import Path
 import tvm
 
 import loops
-from toolchain.atomic import atomic_write
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.tile import Tile, default_tile
-from toolchain.llvm import tvm_target
+from toolchain.schedules.database import log_path, write_log
+from toolchain.schedules.records import STATIC, Best, Header
+from toolchain.schedules.task import Task, describe, tasks_of
+from toolchain.support.files import atomic_write
 from toolchain.targets import Target, find_target
-from toolchain.tune.database import log_path, write_log
+from toolchain.targets.llvm import tvm_target
 from toolchain.tune.kernel import standalone
 from toolchain.tune.network import kernels_of
-from toolchain.tune.records import STATIC, Best, Header
 from toolchain.tune.space import tiles
-from toolchain.tune.task import Task, describe, tasks_of
 from toolchain.zoo.embedded import list_models, resolve
 
 SIZE = (360, 640)

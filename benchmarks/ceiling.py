@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from contestants.base import Ready, UnsupportedError
 from networks import Network, Pixels
-from toolchain.cpu import this_cpu
+from toolchain.support.cpu import this_cpu
 
 GMAC = 200_000 * 20 * 16 * 4 / 1e9
 """What one call computes: steps x accumulators x lanes x channels."""

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from toolchain.atomic import atomic_write
+from toolchain.support.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("numpy", "onnx", "onnxruntime", "pillow")

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from toolchain.frontend import load_model, normalize
 from toolchain.images import read_images
-from toolchain.report.network import describe_network
+from toolchain.reference.network import describe_network
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -11,7 +11,7 @@ Each network is compiled three times from the same QDQ graph, by the same compil
   tool quantizes the convolution's output as it comes and runs the clip by itself. The pixels are shuffled behind it.
 
 All three give the pixels of their own integer reference. Launches and bytes follow from the plan and the estimate of
-`toolchain/opencl/estimate.py` for phones; PoCL's times say nothing about phones.
+`toolchain/backends/opencl/estimate.py` for phones; PoCL's times say nothing about phones.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from toolchain.atomic import atomic_write
-from toolchain.errors import ClipfreeError
-from toolchain.opencl.build import CompiledKernels, compile_opencl
-from toolchain.opencl.device import find_device
-from toolchain.opencl.runner import OpenClRunner
+from toolchain.backends.opencl.build import CompiledKernels, compile_opencl
 from toolchain.quantize import IntegerReference, QuantizedModel
+from toolchain.runtime.opencl.device import find_device
+from toolchain.runtime.opencl.runner import OpenClRunner
+from toolchain.schedules.select import Tuning
+from toolchain.support.errors import ClipfreeError
+from toolchain.support.files import atomic_write
 from toolchain.targets import find_target
-from toolchain.tune.choose import Tuning
 from toolchain.tune.network import hurried
 from toolchain.zoo.embedded import resolve
 

@@ -23,20 +23,20 @@ from cells import Cells, digest, of_files, of_source, versions
 from quality_table import markdown
 from rows import OURS, ROWS, Network, Row
 from subject import Case, Photographs, Subject
-from toolchain.atomic import atomic_write
-from toolchain.cpu import this_cpu
-from toolchain.errors import ClipfreeError, InputError
-from toolchain.evaluate import compare
 from toolchain.images import ImageSet, read_images
-from toolchain.report.metrics import psnr, shaved
-from toolchain.report.network import describe_network
+from toolchain.images.metrics import psnr, shaved
+from toolchain.reference.network import describe_network
+from toolchain.support.cpu import this_cpu
+from toolchain.support.errors import ClipfreeError, InputError
+from toolchain.support.files import atomic_write
+from toolchain.workflows.evaluate import compare
 from toolchain.zoo.demo_photos import photographs_for
 from toolchain.zoo.embedded import PREFIX, list_models, resolve
 
 MAKING = ("toolchain/frontend", "toolchain/quantize", "toolchain/images", "benchmarks/ways.py",
           "benchmarks/subject.py", "benchmarks/networks.py")  # fmt: skip
-SHOWING = ("toolchain/quantize/arithmetic.py", "toolchain/quantize/convolve.py", "toolchain/quantize/program.py",
-           "toolchain/quantize/reference.py", "toolchain/evaluate.py", "toolchain/report/metrics.py",
+SHOWING = ("toolchain/reference/arithmetic.py", "toolchain/reference/convolution.py", "toolchain/reference/program.py",
+           "toolchain/reference/interpreter.py", "toolchain/workflows/evaluate.py", "toolchain/images/metrics.py",
            "toolchain/runtime/photo.py", "toolchain/images", "benchmarks/ways.py", "benchmarks/runtimes.py",
            "benchmarks/subject.py", "benchmarks/quality.py")  # fmt: skip
 """The files that decide what a network becomes, and how a given one is measured."""

@@ -28,12 +28,12 @@ import ceiling
 from contestants import UnsupportedError
 from lines import Panel, draw
 from timing import PAUSE
-from toolchain.atomic import atomic_write
 from toolchain.bundle import Bundle, open_bundle
-from toolchain.cpu import this_cpu
-from toolchain.deploy import Deployment, Request, deploy
-from toolchain.errors import ClipfreeError
 from toolchain.quantize import Settings
+from toolchain.support.cpu import this_cpu
+from toolchain.support.errors import ClipfreeError
+from toolchain.support.files import atomic_write
+from toolchain.workflows.deploy import Deployment, Request, deploy
 
 SIZES = ((180, 320), (270, 480), (360, 640), (540, 960), (720, 1280), (1080, 1920))
 FEATURES = (8, 12, 16, 24, 28, 32, 48, 64)

@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cells import digest, of_files
-from toolchain.evaluate import Picture, float_upscale, shrink, upscaled
 from toolchain.frontend import UNBOUNDED_HALO, SRModel, load_model, normalize
 from toolchain.images import ImageSet, read_calibration
+from toolchain.images.metrics import luma
 from toolchain.quantize.crops import cut_crops
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import Settings
-from toolchain.report.metrics import luma
+from toolchain.workflows.evaluate import Picture, float_upscale, shrink, upscaled
 
 Pixels = npt.NDArray[np.uint8]
 

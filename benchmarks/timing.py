@@ -17,7 +17,7 @@ import numpy as np
 
 from contestants.base import Prepare, UnsupportedError
 from networks import Network, Pixels
-from toolchain.report.metrics import psnr
+from toolchain.images.metrics import psnr
 
 PAUSE = 0.1
 """Seconds before each call: the threads of the one before may still spin, waiting for work, and would keep a core."""

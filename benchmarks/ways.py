@@ -14,16 +14,16 @@ import onnx
 from networks import static_int8, with_clip
 from runtimes import picture_of
 from subject import Pixels, Subject
-from toolchain.evaluate import Picture, float_upscale, upscaled
+from toolchain.images.metrics import luma
 from toolchain.quantize import IntegerReference, Settings, quantize
-from toolchain.quantize.arithmetic import Quantization
 from toolchain.quantize.calibrate import measure_ranges
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.pipeline import round_weights
 from toolchain.quantize.plan import make_plan
-from toolchain.quantize.program import parse
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
-from toolchain.report.metrics import luma
+from toolchain.reference.arithmetic import Quantization
+from toolchain.reference.program import parse
+from toolchain.workflows.evaluate import Picture, float_upscale, upscaled
 
 Settled = Mapping[str, Any]
 Show = Callable[[Pixels], Picture]

@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from toolchain.bundle import open_bundle
-from toolchain.demo import side_by_side
-from toolchain.deploy import Request, deploy
-from toolchain.evaluate import enlarge, quality, shrink
 from toolchain.images import Photo, write_photo
+from toolchain.workflows.demo import side_by_side
+from toolchain.workflows.deploy import Request, deploy
+from toolchain.workflows.evaluate import enlarge, quality, shrink
 from toolchain.zoo.demo_photos import demo_photographs
 from toolchain.zoo.embedded import resolve
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toolchain.link import find_linker
 from toolchain.targets import Target, architecture
+from toolchain.targets.linker import find_linker
 
 _RUNNER = Path(__file__).with_name("kernel_runner.c")
 _PREFIX = {"aarch64": "aarch64-linux-gnu", "armv7a": "arm-linux-gnueabihf"}

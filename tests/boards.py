@@ -18,8 +18,8 @@ from tests.bundle.fakes import write
 from toolchain.board.pack import SERVER
 from toolchain.board.place import Address
 from toolchain.bundle import Bundle, open_bundle
-from toolchain.link import find_linker
 from toolchain.targets import find_target
+from toolchain.targets.linker import find_linker
 
 
 @dataclass(frozen=True)

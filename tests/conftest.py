@@ -54,14 +54,14 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """The integer reference in place of compiled libraries, for everything that is called in this process."""
-    monkeypatch.setattr("toolchain.deploy.line.real_stages", stages)
+    monkeypatch.setattr("toolchain.workflows.deploy.line.real_stages", stages)
     monkeypatch.setattr("toolchain.runtime.runner.Runner", ReferenceRunner)
 
 
 @pytest.fixture(scope="session")
 def stand_in_bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path, photo_folder: Path) -> Path:
     """A bundle of the small XLSR whose library only ``without_compiler`` can load. Copy it before changing it."""
-    from toolchain.deploy import Request, deploy
+    from toolchain.workflows.deploy import Request, deploy
 
     out = tmp_path_factory.mktemp("bundles")
     return deploy(Request(model_file, out, photo_folder), stages=stages()).path
@@ -82,7 +82,7 @@ def real_bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path, phot
     """A small XLSR, compiled for this machine."""
     if not boards.have_compiler:
         pytest.skip("there is no C++ compiler here")
-    from toolchain.deploy import Request, deploy
+    from toolchain.workflows.deploy import Request, deploy
 
     out = tmp_path_factory.mktemp("bundle")
     return open_bundle(deploy(Request(model_file, out, photo_folder, settings=QUICK)).path)

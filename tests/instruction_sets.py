@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.emulated import emulated
-from toolchain.cpu import this_cpu
+from toolchain.support.cpu import this_cpu
 from toolchain.targets import Target, find_target
 
 PORTABLE = Target("portable", "no intrinsics", "x86_64-linux-gnu", "x86-64", (), "portable", (), 2)

@@ -17,12 +17,12 @@ import onnx
 
 from tests import elves
 from toolchain.bundle import TunedCoverage
-from toolchain.cpu import this_cpu
-from toolchain.elf import read_library
 from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quantize
-from toolchain.report.network import describe_network
+from toolchain.reference.network import describe_network
+from toolchain.schedules.select import Choice
 from toolchain.stages import Stages, real_stages
-from toolchain.tune.choose import Choice
+from toolchain.support.cpu import this_cpu
+from toolchain.targets.elf import read_library
 
 QUICK = Settings(crop=32, crops_per_image=1, equalize=False, reconstruct=False, correct_bias=False)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import exchange
-from toolchain.atomic import atomic_folder, atomic_write, check_writable, scratch_folder
-from toolchain.errors import OutputError
+from toolchain.support import exchange
+from toolchain.support.errors import OutputError
+from toolchain.support.files import atomic_folder, atomic_write, check_writable, scratch_folder
 
 WAYS = {
     "exchanged": exchange.system_exchange,
@@ -143,7 +143,7 @@ def test_two_writers_of_one_folder(tmp_path: Path, way: str):
 KILLED = """
 import sys, time
 from pathlib import Path
-from toolchain.atomic import atomic_folder, atomic_write
+from toolchain.support.files import atomic_folder, atomic_write
 with atomic_folder(Path("it")) as folder, atomic_write(Path("file")) as file:
     (folder / "content").write_text("half")
     file.write(b"half")
@@ -189,7 +189,7 @@ def test_a_signal_waits_until_a_scratch_folder_is_gone(monkeypatch: pytest.Monke
         rmtree.append(path)
         os.rmdir(path)
 
-    monkeypatch.setattr("toolchain.atomic.shutil.rmtree", interrupted)
+    monkeypatch.setattr("toolchain.support.files.shutil.rmtree", interrupted)
     with pytest.raises(KeyboardInterrupt), scratch_folder() as folder:
         pass
     assert rmtree == [folder]
@@ -245,7 +245,7 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.Mo
     def refused(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("toolchain.atomic.tempfile.TemporaryFile", refused)
+    monkeypatch.setattr("toolchain.support.files.tempfile.TemporaryFile", refused)
     with pytest.raises(OutputError, match="Permission denied; choose another place with -o"):
         check_writable(tmp_path / "x")
 
@@ -254,7 +254,7 @@ def test_a_disk_without_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def full(**_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("toolchain.atomic.tempfile.TemporaryFile", full)
+    monkeypatch.setattr("toolchain.support.files.tempfile.TemporaryFile", full)
     with pytest.raises(OutputError, match="No space left on device; free some space, or choose another place"):
         check_writable(tmp_path / "x")
 

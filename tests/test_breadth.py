@@ -15,11 +15,11 @@ from tests.conftest import photograph
 from tests.expanded import network
 from tests.sr_models import Builder, fsrcnn
 from toolchain.bundle import open_bundle
-from toolchain.deploy import Deployment, Request, deploy
-from toolchain.errors import ModelError
 from toolchain.quantize import IntegerReference, Settings
 from toolchain.runtime.tiles import upscale_tiled
-from toolchain.verify import FLOAT_TOLERANCE
+from toolchain.runtime.verify import FLOAT_TOLERANCE
+from toolchain.support.errors import ModelError
+from toolchain.workflows.deploy import Deployment, Request, deploy
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 

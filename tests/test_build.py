@@ -9,9 +9,9 @@ import pytest
 
 from tests.lower.compiled import compiled
 from tests.lower.nets import Net
-from toolchain.link import find_linker
-from toolchain.llvm import tvm_target
 from toolchain.targets import find_target
+from toolchain.targets.linker import find_linker
+from toolchain.targets.llvm import tvm_target
 
 
 def library(path: Path) -> bytes:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.cores import Core, big, choose, ranges, these_cores
-from toolchain.errors import InputError
+from toolchain.support.cores import Core, big, choose, ranges, these_cores
+from toolchain.support.errors import InputError
 
 ALIKE = tuple(Core(number) for number in range(4))
 # As a phone of 2021 tells them: four small cores, three large ones, one larger still.
@@ -79,7 +79,7 @@ def test_speeds_are_read_where_linux_tells_them(tmp_path: Path):
 @pytest.mark.skipif(len(these_cores()) < 2, reason="needs two cores")
 def test_pinned_threads_stay_there():
     number = these_cores()[-1].number
-    code = ("import os, threading; from toolchain.cores import pin\n"
+    code = ("import os, threading; from toolchain.support.cores import pin\n"
             "begin, done = threading.Event(), threading.Event()\n"
             "old = threading.Thread(target=lambda: (begin.wait(), print(os.sched_getaffinity(0))))\n"
             f"old.start(); pin([{number}]); begin.set(); old.join()\n"

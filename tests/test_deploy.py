@@ -13,9 +13,9 @@ from tests import sr_models
 from tests.conftest import photograph
 from tests.standin import StandIn, stages
 from toolchain.bundle import GOLDEN, LIBRARY, QDQ, RECIPE, REPORT, open_bundle
-from toolchain.deploy import STEPS, Event, Request, bundle_path, deploy
-from toolchain.errors import CalibrationError, OutputError, TargetError, VerificationError
 from toolchain.quantize import IntegerReference
+from toolchain.support.errors import CalibrationError, OutputError, TargetError, VerificationError
+from toolchain.workflows.deploy import STEPS, Event, Request, bundle_path, deploy
 
 
 def test_the_bundle_holds_everything(stand_in_bundle: Path):
@@ -95,7 +95,7 @@ def test_target_and_linker_are_looked_for_before_the_work(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setattr("toolchain.link.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("toolchain.targets.linker.importlib.util.find_spec", lambda name: None)
     with pytest.raises(TargetError, match="there is no linker"):
         deploy(Request(missing, tmp_path, photo_folder), stages=stages())
 

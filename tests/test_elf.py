@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests import elves
-from toolchain.elf import check_library, read_elf, read_library
-from toolchain.errors import TargetError
+from toolchain.support.errors import TargetError
+from toolchain.targets.elf import check_library, read_elf, read_library
 
 
 def header(machine: int, bits: int = 64, kind: int = 3, flags: int = 0, order: int = 1) -> bytes:

@@ -10,11 +10,11 @@ from PIL import Image
 
 from tests import sr_models
 from tests.conftest import photograph
-from toolchain.errors import InputError
-from toolchain.evaluate import enlarge, evaluate, float_upscale, shrink
 from toolchain.frontend import normalize
 from toolchain.images import ImageSet
-from toolchain.report.metrics import psnr
+from toolchain.images.metrics import psnr
+from toolchain.support.errors import InputError
+from toolchain.workflows.evaluate import enlarge, evaluate, float_upscale, shrink
 
 PICTURES = ImageSet(tuple(photograph(61, 50, seed) for seed in (1, 2)), ("a.png", "b.png"), ())
 

@@ -16,8 +16,8 @@ from PIL import Image
 from tests.standin import QUICK
 from toolchain.cli import main
 from toolchain.cli.console import plain
-from toolchain.fidelity import Fidelity, Request, measure_fidelity
-from toolchain.report.fidelity_page import render
+from toolchain.workflows.fidelity import Fidelity, Request, measure_fidelity
+from toolchain.workflows.report.fidelity_page import render
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from PIL import Image
 from tests.conftest import photograph
 from toolchain.bundle import FLOAT, GOLDEN, LIBRARY, QDQ, REPORT, open_bundle
 from toolchain.cli import main
-from toolchain.deploy import Request, deploy
-from toolchain.errors import CalibrationError, ModelError, TargetError, TuningError
-from toolchain.evaluate import float_upscale
 from toolchain.frontend import normalize
 from toolchain.images import read_photo
 from toolchain.quantize import Settings
+from toolchain.support.errors import CalibrationError, ModelError, TargetError, TuningError
+from toolchain.workflows.deploy import Request, deploy
+from toolchain.workflows.evaluate import float_upscale
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import link
-from toolchain.errors import TargetError
-from toolchain.link import Linker, find_linker
+from toolchain.support.errors import TargetError
 from toolchain.targets import Target, find_target, list_targets
+from toolchain.targets import linker as link
+from toolchain.targets.linker import Linker, find_linker
 
 TRIPLE = "x86_64-linux-gnu"
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")

@@ -12,11 +12,11 @@ import onnx
 import pytest
 from PIL import Image
 
-from toolchain.errors import CalibrationError, InputError, OutputError
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.representative import Reading
-from toolchain.report.contact_sheet import marked
-from toolchain.represent import Request, make_representative_set
+from toolchain.support.errors import CalibrationError, InputError, OutputError
+from toolchain.workflows.report.contact_sheet import marked
+from toolchain.workflows.represent import Request, make_representative_set
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

@@ -11,9 +11,9 @@ import pytest
 
 from runtimes import QEMU, picture_of
 from tests.quantize.helpers import picture, psnr
-from toolchain.evaluate import shrink
 from toolchain.frontend import load_model, normalize
 from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quantize
+from toolchain.workflows.evaluate import shrink
 from toolchain.zoo.embedded import list_models
 
 RUNTIMES = ("onnxruntime", "openvino")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.cpu import Cpu, configure_tvm_threads, this_cpu
-from toolchain.errors import TargetError
-from toolchain.features import requirements
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.llvm import check_target, features, required
-from toolchain.opencl.gpu import Core, Gpu
+from toolchain.support.cpu import Cpu, configure_tvm_threads, this_cpu
+from toolchain.support.errors import TargetError
 from toolchain.targets import CACHE, Target, find_target, list_targets, target_folder
+from toolchain.targets.features import requirements
+from toolchain.targets.gpu import Core, Gpu
+from toolchain.targets.llvm import check_target, features, required
 
 GOOD = """
 description = "a board"

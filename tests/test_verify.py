@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolchain.errors import VerificationError
-from toolchain.verify import compare, make_cases, verify
+from toolchain.runtime.verify import compare, make_cases, verify
+from toolchain.support.errors import VerificationError
 
 
 def doubled(pixels: np.ndarray) -> np.ndarray:

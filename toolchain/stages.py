@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from toolchain.bundle import TunedCoverage
     from toolchain.frontend import SRModel
-    from toolchain.link import Linker
     from toolchain.quantize import QuantizedModel, Settings
+    from toolchain.schedules.select import Tuning
     from toolchain.targets import Target
-    from toolchain.tune.choose import Tuning
+    from toolchain.targets.linker import Linker
 
 Pixels = npt.NDArray[np.uint8]
 Upscale = Callable[[Pixels], Pixels]
@@ -90,9 +90,9 @@ class Stages:
 
 def real_stages() -> Stages:
     """The stages of this toolchain; imports them, but not yet TVM."""
-    from toolchain.evaluate import float_upscale
     from toolchain.frontend import is_quantized, load_model, normalize
     from toolchain.quantize import IntegerReference, quantize
+    from toolchain.workflows.evaluate import float_upscale
 
     def canonicalize(model: onnx.ModelProto) -> QuantizedModel:
         from toolchain.quantize.foreign import canonicalize as read
@@ -100,8 +100,8 @@ def real_stages() -> Stages:
         return read(model)
 
     def compile_model(model: QuantizedModel, target: Target, tuning: Tuning) -> Compiled:
-        from toolchain.build import compile_model as build
-        from toolchain.opencl.build import compile_opencl
+        from toolchain.backends.cpu.build import compile_model as build
+        from toolchain.backends.opencl.build import compile_opencl
 
         if target.gpu is not None:
             return compile_opencl(model, target.gpu, tuning)
@@ -109,7 +109,7 @@ def real_stages() -> Stages:
         return compiled
 
     def compile_layers(model: QuantizedModel, target: Target, tuning: Tuning) -> Compiled:
-        from toolchain.build import compile_model as build
+        from toolchain.backends.cpu.build import compile_model as build
         from toolchain.lower import lower_layers
 
         if target.gpu is not None:    # which runs one kernel after the other anyway
@@ -118,8 +118,8 @@ def real_stages() -> Stages:
         return compiled
 
     def compile_float(model: SRModel, target: Target, precision: str) -> Compiled:
-        from toolchain.float_build import compile_float_model
-        from toolchain.opencl.build import compile_opencl_floats
+        from toolchain.backends.cpu.float_build import compile_float_model
+        from toolchain.backends.opencl.build import compile_opencl_floats
 
         if target.gpu is not None:
             return compile_opencl_floats(model, target, target.gpu, precision)
@@ -128,7 +128,7 @@ def real_stages() -> Stages:
 
     def run(library: Path, channels: int, scale: int) -> Upscale:
         if library.suffix == ".json":
-            from toolchain.opencl.files import load_runner
+            from toolchain.runtime.opencl.files import load_runner
 
             return load_runner(library, "opencl-cpu").upscale
         from toolchain.runtime.runner import Runner

@@ -20,7 +20,7 @@ def fp32(network: Network, pixels: Pixels, threads: int) -> Ready:
 
 def _ready(network: Network, pixels: Pixels, threads: int, precision: str) -> Ready:
     from toolchain.bundle import open_bundle
-    from toolchain.deploy import Request, deploy
+    from toolchain.workflows.deploy import Request, deploy
 
     folder = network.once(
         f"deployed-{precision}",

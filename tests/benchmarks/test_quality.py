@@ -18,7 +18,7 @@ from rows import OURS, ROWS, Row
 from runtimes import QEMU
 from subject import Subject
 from tests.benchmarks import fakes
-from toolchain.errors import InputError
+from toolchain.support.errors import InputError
 from ways import Settled
 
 

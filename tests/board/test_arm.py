@@ -20,10 +20,10 @@ from toolchain.board.pack import build_pack, compile_program
 from toolchain.board.place import Place
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.cli import main
-from toolchain.errors import BoardError, BundleError, InputError
+from toolchain.schedules.database import find_log
+from toolchain.schedules.records import Trial
+from toolchain.support.errors import BoardError, BundleError, InputError
 from toolchain.targets import find_target
-from toolchain.tune.database import find_log
-from toolchain.tune.records import Trial
 
 TARGET = find_target("cortex-a76")
 
@@ -47,7 +47,7 @@ def arm_bundle(
     tmp_path_factory: pytest.TempPathFactory, model_file: Path, photo_folder: Path, arm_pack: Path
 ) -> Bundle:
     """A small XLSR for a Cortex-A76."""
-    from toolchain.deploy import Request, deploy
+    from toolchain.workflows.deploy import Request, deploy
 
     out = tmp_path_factory.mktemp("bundle")
     made = deploy(Request(model_file, out, photo_folder, target=TARGET.name, settings=QUICK))

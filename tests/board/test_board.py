@@ -22,10 +22,10 @@ from toolchain.board.board import Board
 from toolchain.board.pack import SERVER
 from toolchain.board.place import Address, Place
 from toolchain.bundle import LIBRARY, Bundle, Versions, open_bundle
-from toolchain.cores import these_cores
-from toolchain.cpu import this_cpu
-from toolchain.errors import BoardError, BundleError, InputError
 from toolchain.runtime.measure import Plan
+from toolchain.support.cores import these_cores
+from toolchain.support.cpu import this_cpu
+from toolchain.support.errors import BoardError, BundleError, InputError
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from tests.boards import Running
 from toolchain.bundle import GOLDEN, Bundle, open_bundle, seal
 from toolchain.bundle.manifest import parse_manifest
 from toolchain.cli import main
-from toolchain.cores import these_cores
-from toolchain.cpu import this_cpu
+from toolchain.support.cores import these_cores
+from toolchain.support.cpu import this_cpu
 from toolchain.targets import find_target
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from toolchain.board.describe import Description
 from toolchain.bundle import Versions
-from toolchain.errors import BoardError
+from toolchain.support.errors import BoardError
 from toolchain.targets import find_target
 
 TOLD: dict[str, Any] = {

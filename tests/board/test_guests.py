@@ -16,7 +16,7 @@ from tests.boards import Running, until
 from toolchain.board.board import Board
 from toolchain.board.place import Place
 from toolchain.bundle import Bundle
-from toolchain.errors import BoardError
+from toolchain.support.errors import BoardError
 
 WELCOME, BUSY, MISMATCH = 0xFF271, 0xFF272, 0xFF273
 

@@ -12,7 +12,7 @@ from tests.boards import listening
 from toolchain.board.board import Board
 from toolchain.board.pack import LIBRARIES, SERVER, build_pack, find_compiler
 from toolchain.board.place import Place
-from toolchain.errors import InputError, TargetError
+from toolchain.support.errors import InputError, TargetError
 from toolchain.targets import find_target
 
 

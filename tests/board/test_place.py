@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toolchain.board.place import Address, Place, parse_address, parse_place
-from toolchain.errors import InputError
+from toolchain.support.errors import InputError
 
 
 @pytest.mark.parametrize(

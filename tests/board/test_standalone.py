@@ -23,10 +23,10 @@ from toolchain.board.needs import _listed, check_needs
 from toolchain.board.standalone import PROGRAM, build_standalone
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.cli import main
-from toolchain.elf import read_library
-from toolchain.errors import BundleError, InputError, TargetError
+from toolchain.runtime.verify import FLOAT_TOLERANCE
+from toolchain.support.errors import BundleError, InputError, TargetError
 from toolchain.targets import find_target
-from toolchain.verify import FLOAT_TOLERANCE
+from toolchain.targets.elf import read_library
 
 
 def run(folder: Path, *words: str, emulator: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
@@ -80,7 +80,7 @@ def arm_bundle(
     tmp_path_factory: pytest.TempPathFactory, model_file: Path, photo_folder: Path
 ) -> Callable[[str], Bundle]:
     """A small XLSR for a target."""
-    from toolchain.deploy import Request, deploy
+    from toolchain.workflows.deploy import Request, deploy
 
     def make(target: str) -> Bundle:
         out = tmp_path_factory.mktemp("bundle")
@@ -166,7 +166,7 @@ def test_words_that_cannot_be_meant(words: list[str], sentence: str, folder: Pat
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Bundle:
     """A network of which a part is float: its channels are split, and enlarged by a bilinear Resize."""
-    from toolchain.deploy import Request, deploy
+    from toolchain.workflows.deploy import Request, deploy
 
     out, rng = tmp_path_factory.mktemp("mixed"), np.random.default_rng(0)
     nodes = [

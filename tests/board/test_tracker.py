@@ -21,7 +21,7 @@ from toolchain.board.board import Board
 from toolchain.board.place import Address, Place
 from toolchain.board.tracker import Tracker, entries
 from toolchain.cli import main
-from toolchain.errors import BoardError
+from toolchain.support.errors import BoardError
 
 
 def test_a_board_is_found_and_seen_busy(tracker: Running, registered: Running):

@@ -23,7 +23,7 @@ from toolchain.board.place import Address, Place
 from toolchain.board.tunnel import tunnel
 from toolchain.bundle import Bundle
 from toolchain.cli import main
-from toolchain.errors import BoardError, InputError
+from toolchain.support.errors import BoardError, InputError
 
 # Understands `ssh ... -L near:port:far:port login`.
 SSH = f"""#!{sys.executable}

@@ -9,8 +9,8 @@ import numpy as np
 
 from tests import elves
 from toolchain.bundle import GOLDEN, LIBRARY, IntegerCoverage, Manifest, TunedCoverage, Versions, new_bundle, seal
-from toolchain.cpu import Cpu
-from toolchain.report.network import QuantizedTensor
+from toolchain.reference.network import QuantizedTensor
+from toolchain.support.cpu import Cpu
 from toolchain.targets import Target
 
 CPU = Cpu("test", "x86_64", frozenset({"avx2", "fma"}), 2)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.bundle.fakes import CPU, TARGET, manifest, write
 from toolchain.bundle import GOLDEN, LIBRARY, Versions, new_bundle, open_bundle
 from toolchain.bundle.manifest import FORMAT_VERSION, _checksum, _dump, parse_manifest
-from toolchain.errors import BundleError, OutputError
+from toolchain.support.errors import BundleError, OutputError
 
 
 @pytest.fixture

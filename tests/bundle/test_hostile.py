@@ -24,7 +24,7 @@ from tests.bundle.fakes import manifest
 from toolchain.bundle import GOLDEN, LIBRARY, QDQ, REPORT, Bundle, seal
 from toolchain.bundle.manifest import FileRecord, parse_manifest
 from toolchain.cli import main
-from toolchain.errors import BundleError
+from toolchain.support.errors import BundleError
 
 VALUES: list[Any] = [None, -1, 0, 1.5, 2**63, 10**30, 10**400, float("nan"), float("inf"), "x", "", [], {}, [1], True,
                      "\ud800", [[]], {"a": 1}, [None, None], "inf", "a" * 100_000]  # fmt: skip

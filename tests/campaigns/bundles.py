@@ -58,9 +58,9 @@ def trial(seed: int, folder: Path) -> Outcome:
 @functools.cache
 def _sound(target: str) -> Path | None:
     """A bundle for ``target``, made once in a process; None where it cannot run here."""
-    from toolchain.deploy import Request, deploy
-    from toolchain.obstacle import obstacle
+    from toolchain.backends.obstacle import obstacle
     from toolchain.targets import find_target
+    from toolchain.workflows.deploy import Request, deploy
 
     if obstacle(find_target(target)) is not None:
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from toolchain.errors import ClipfreeError, VerificationError
+from toolchain.support.errors import ClipfreeError, VerificationError
 
 Verdict = Literal["passed", "refused", "skipped", "failed"]
 

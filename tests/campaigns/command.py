@@ -92,7 +92,7 @@ def judge(answer: Answer, *, may_disagree: bool = False) -> Outcome:
 def without_compiler() -> Iterator[None]:
     """The integer reference in place of compiled libraries, as in the tests of the command line."""
     with (
-        mock.patch("toolchain.deploy.line.real_stages", stages),
+        mock.patch("toolchain.workflows.deploy.line.real_stages", stages),
         mock.patch("toolchain.runtime.runner.Runner", ReferenceRunner),
     ):
         yield

@@ -18,17 +18,17 @@ from tests.campaigns.campaign import Campaign, Fault, Outcome
 from tests.campaigns.random_graph import RandomGraph, float_output, random_graph
 from tests.conftest import photograph
 from tests.instruction_sets import TARGETS as X86
+from toolchain.backends.obstacle import obstacle
 from toolchain.bundle import Bundle, open_bundle
-from toolchain.cpu import this_cpu
-from toolchain.deploy import Deployment, Request, deploy
-from toolchain.errors import ModelError
 from toolchain.frontend import UNBOUNDED_HALO
-from toolchain.obstacle import obstacle
 from toolchain.quantize import IntegerReference, Settings
 from toolchain.runtime.tiles import upscale_tiled
+from toolchain.runtime.verify import compare, standard_for
+from toolchain.schedules.select import Tuning
+from toolchain.support.cpu import this_cpu
+from toolchain.support.errors import ModelError
 from toolchain.targets import Target, find_target
-from toolchain.tune.choose import Tuning
-from toolchain.verify import compare, standard_for
+from toolchain.workflows.deploy import Deployment, Request, deploy
 
 _CLOSE = 40.0
 """PSNR in dB that onnxruntime on the quantized model must have against the reference: its float sums are rounded
@@ -113,7 +113,7 @@ def _on_x86(model: SimpleNamespace, target: Target, pixels: np.ndarray) -> np.nd
     import tvm
     from tvm import relax
 
-    from toolchain.build import compile_model
+    from toolchain.backends.cpu.build import compile_model
 
     machine = relax.VirtualMachine(compile_model(model, target).executable, tvm.cpu())  # type: ignore[arg-type]
     return np.asarray(machine["main"](tvm.runtime.tensor(pixels)).numpy())
@@ -121,8 +121,8 @@ def _on_x86(model: SimpleNamespace, target: Target, pixels: np.ndarray) -> np.nd
 
 def _on_opencl(model: SimpleNamespace, target: Target, folder: Path, pixels: np.ndarray) -> np.ndarray | None:
     """None: some of its operators have no kernel in OpenCL."""
-    from toolchain.opencl.build import compile_opencl
-    from toolchain.opencl.files import load_runner
+    from toolchain.backends.opencl.build import compile_opencl
+    from toolchain.runtime.opencl.files import load_runner
 
     try:
         compiled = compile_opencl(model, target.gpu, Tuning())  # type: ignore[arg-type]
@@ -134,7 +134,7 @@ def _on_opencl(model: SimpleNamespace, target: Target, folder: Path, pixels: np.
 
 
 def _on_arm(model: SimpleNamespace, target: Target, pixels: np.ndarray, expected: np.ndarray) -> np.ndarray | None:
-    from toolchain.build import compile_model
+    from toolchain.backends.cpu.build import compile_model
     from toolchain.kernels.intrinsics import dot_product
     from toolchain.lower import lower_model
     from toolchain.lower.stream import ENTRY

@@ -14,9 +14,9 @@ from tests.campaigns.campaign import Campaign, Fault, Outcome
 from tests.campaigns.command import clipfree, judge
 from tests.campaigns.damage import change, spoil
 from tests.conftest import photograph
+from toolchain.schedules.database import log_folder
+from toolchain.schedules.records import Header, encode
 from toolchain.targets import find_target
-from toolchain.tune.database import log_folder
-from toolchain.tune.records import Header, encode
 
 
 def trial(seed: int, folder: Path) -> Outcome:

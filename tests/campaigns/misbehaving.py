@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.campaigns.campaign import Campaign, Fault, Outcome
-from toolchain.errors import ModelError, VerificationError
+from toolchain.support.errors import ModelError, VerificationError
 
 
 def _writes(then: Callable[[int], Outcome | None]) -> Callable[[int, Path], Outcome]:

@@ -54,7 +54,7 @@ def trial(seed: int, folder: Path) -> Outcome:
 @functools.cache
 def _bundle() -> Path:
     """A bundle that the stand-in for the compiler runs, beside its model."""
-    from toolchain.deploy import Request, deploy
+    from toolchain.workflows.deploy import Request, deploy
 
     folder = Path(tempfile.mkdtemp(prefix="clipfree-pictures-"))
     onnx.save(sr_models.xlsr(2, width=2, blocks=1), folder / "tiny.onnx")

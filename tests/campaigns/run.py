@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.campaigns.campaign import Campaign, Outcome
 from tests.campaigns.worker import CRASH
-from toolchain.process import Died, Worker
+from toolchain.support.worker import Died, Worker
 
 REGISTRY = "tests.campaigns.registry"
 REPORT = "outcome.txt"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.campaigns.misbehaving import CAMPAIGNS
 from tests.campaigns.run import REPORT, run, worker
-from toolchain.process import Worker
+from toolchain.support.worker import Worker
 
 
 @pytest.fixture(scope="module")

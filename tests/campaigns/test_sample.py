@@ -10,7 +10,7 @@ import pytest
 
 from tests.campaigns.registry import CAMPAIGNS
 from tests.campaigns.run import run, worker
-from toolchain.process import Worker
+from toolchain.support.worker import Worker
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 

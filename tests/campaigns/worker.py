@@ -1,6 +1,6 @@
 """The process in which trials happen: it may be crashed, hung, or filled with what a damaged file claims to be.
 
-``python -m tests.campaigns.worker MODULE`` answers requests, see `toolchain.process`; MODULE holds ``CAMPAIGNS``.
+``python -m tests.campaigns.worker MODULE`` answers requests, see `toolchain.support.worker`; MODULE holds ``CAMPAIGNS``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.campaigns.campaign import Campaign, Outcome, judged
-from toolchain.process import answer
+from toolchain.support.worker import answer
 
 MEMORY = 12 * 2**30
 """Bytes of address space: TVM's threads and pocl's reserve gigabytes that they never touch."""

@@ -374,7 +374,7 @@ def test_no_linker(model_file: Path, photo_folder: Path, tmp_path: Path, monkeyp
     for variable in ("CC", "CXX"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("toolchain.link.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("toolchain.targets.linker.importlib.util.find_spec", lambda name: None)
     assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path / "o")]) == 5
     assert "pip install ziglang" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()

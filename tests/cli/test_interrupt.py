@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from toolchain.cli import main
-from toolchain.signals import Interruption
+from toolchain.support.signals import Interruption
 
 # The stand-in compiler says that it has begun by making a file, then takes long.
 SLOW = """
 import signal, sys, time
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with Ctrl-C ignored
-import toolchain.deploy.line
+import toolchain.workflows.deploy.line
 from tests.standin import StandIn, stages
 from toolchain.cli import start
 
@@ -31,18 +31,18 @@ class Slow(StandIn):
         begun.touch()
         time.sleep(60)
 
-toolchain.deploy.line.real_stages = lambda: stages(compile=lambda *given: Slow(given[0]))
+toolchain.workflows.deploy.line.real_stages = lambda: stages(compile=lambda *given: Slow(given[0]))
 begun = Path(sys.argv.pop(1))
 start()
 """
 
 QUICK = """
 import sys
-import toolchain.deploy.line
+import toolchain.workflows.deploy.line
 from tests.standin import stages
 from toolchain.cli import start
 
-toolchain.deploy.line.real_stages = stages
+toolchain.workflows.deploy.line.real_stages = stages
 start()
 """
 

@@ -126,9 +126,9 @@ def test_it_is_said_before_any_work(
     def working(*given: object, **named: object) -> None:
         raise AssertionError("it has begun to work")
 
-    monkeypatch.setattr("toolchain.deploy.prepare.read_calibration", working)
-    monkeypatch.setattr("toolchain.fidelity.quantize", working)
-    monkeypatch.setattr("toolchain.represent.represent", working)
+    monkeypatch.setattr("toolchain.workflows.deploy.prepare.read_calibration", working)
+    monkeypatch.setattr("toolchain.workflows.fidelity.quantize", working)
+    monkeypatch.setattr("toolchain.workflows.represent.represent", working)
     before = kept(folder)
     assert fails(words, capsys)[0] == code
     assert sentence in fails(words, capsys)[1]

@@ -10,8 +10,8 @@ from tests.expanded import filled, mask, valid
 from tests.frontend.spellings import agree, operators
 from tests.frontend.test_normalize import check_canonical
 from tests.sr_models import Builder
-from toolchain.errors import ModelError
 from toolchain.frontend import normalize
+from toolchain.support.errors import ModelError
 
 SIZE = (9, 11)
 

@@ -5,9 +5,9 @@ import pytest
 
 from tests.frontend.spellings import CLIPS, add_clip, agree, operators
 from tests.sr_models import Builder, abpn, espcn, xlsr
-from toolchain.errors import ModelError
 from toolchain.frontend import normalize
 from toolchain.frontend.probe import run
+from toolchain.support.errors import ModelError
 
 
 def clipped_net(spelling: str, high: float, *, before: bool = False, opset: int = 17) -> object:

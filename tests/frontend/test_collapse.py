@@ -18,7 +18,7 @@ from toolchain.frontend.graph import Graph
 from toolchain.frontend.model import Merge
 from toolchain.frontend.passes import affine, biases, collapse, constants, pads
 from toolchain.frontend.probe import run
-from toolchain.report.network import describe_network
+from toolchain.reference.network import describe_network
 
 
 def opened(b: Builder, channels: int = 4) -> tuple[onnx.ModelProto, Graph]:

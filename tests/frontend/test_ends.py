@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.frontend.spellings import agree
 from tests.sr_models import Builder, espcn, fsrcnn, xlsr
-from toolchain.errors import ModelError
 from toolchain.frontend import interface, load_model, normalize
 from toolchain.frontend.session import Session
+from toolchain.support.errors import ModelError
 
 
 def reloaded(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:

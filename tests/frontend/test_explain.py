@@ -11,9 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from toolchain.errors import ModelError
 from toolchain.frontend import load_model, normalize
 from toolchain.frontend.explain import explain
+from toolchain.support.errors import ModelError
 
 _FOREIGN = ("onnxruntime", "/core/", "ONNXRuntimeError", "Status Message", "ShapeInference", "schema", "Context:", "::")
 

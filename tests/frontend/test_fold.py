@@ -5,9 +5,9 @@ import pytest
 
 from tests.frontend.spellings import agree, operators
 from tests.sr_models import Builder
-from toolchain.errors import ModelError
 from toolchain.frontend import SRModel, normalize
 from toolchain.frontend.probe import run
+from toolchain.support.errors import ModelError
 
 
 def batch_norm(b: Builder, x: str, channels: int) -> str:

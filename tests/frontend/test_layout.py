@@ -7,8 +7,8 @@ from onnx import TensorProto, helper
 
 from tests.frontend.spellings import add_clip, agree, operators
 from tests.sr_models import Builder
-from toolchain.errors import ModelError
 from toolchain.frontend import normalize
+from toolchain.support.errors import ModelError
 
 LAST, FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 

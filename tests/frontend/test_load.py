@@ -10,9 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import convert_model_to_external_data
 
 from tests.sr_models import Builder, espcn, fsrcnn, xlsr
-from toolchain.errors import ModelError
 from toolchain.frontend import is_quantized, load, load_model, normalize
 from toolchain.quantize.floats import FloatModel
+from toolchain.support.errors import ModelError
 
 
 def saved(model: onnx.ModelProto, path: Path) -> Path:

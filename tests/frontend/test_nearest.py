@@ -10,8 +10,8 @@ import pytest
 from tests.frontend.spellings import agree, operators
 from tests.sr_models import Builder
 from tests.standin import QUICK
-from toolchain.deploy import Request, deploy
 from toolchain.frontend import normalize
+from toolchain.workflows.deploy import Request, deploy
 
 
 def network(scale: int = 2, **sampling: str) -> onnx.ModelProto:

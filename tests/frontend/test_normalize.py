@@ -9,9 +9,9 @@ from onnx import TensorProto, checker, helper, numpy_helper
 
 from tests.frontend.spellings import agree, operators
 from tests.sr_models import Builder, abpn, espcn, fsrcnn, sesr, xlsr
-from toolchain.errors import ModelError
 from toolchain.frontend import SRModel, load, normalize
 from toolchain.frontend.probe import run
+from toolchain.support.errors import ModelError
 
 NETS = {"xlsr": xlsr, "abpn": abpn, "espcn": espcn, "fsrcnn": fsrcnn, "sesr": sesr}
 PADDED = {"Conv", "ConvTranspose"}

@@ -8,8 +8,8 @@ from onnx import helper
 
 from tests.frontend.spellings import agree, operators
 from tests.sr_models import Builder
-from toolchain.errors import ModelError
 from toolchain.frontend import UNBOUNDED_HALO, normalize
+from toolchain.support.errors import ModelError
 
 
 def shuffled(b: Builder, x: str, out: str = "output") -> str:

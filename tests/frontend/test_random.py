@@ -16,8 +16,8 @@ from tests.frontend.spellings import CLIPS, SHUFFLES, add_clip, add_shuffle, agr
 from tests.frontend.test_activations import SPELLINGS, spelled
 from tests.frontend.test_normalize import check_canonical
 from tests.sr_models import Builder, abpn, espcn, xlsr
-from toolchain.errors import ModelError
 from toolchain.frontend import load_model, normalize
+from toolchain.support.errors import ModelError
 
 
 @st.composite

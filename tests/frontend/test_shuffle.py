@@ -6,10 +6,10 @@ import pytest
 
 from tests.frontend.spellings import SHUFFLES, add_shuffle, agree, operators
 from tests.sr_models import Builder
-from toolchain.errors import ModelError
 from toolchain.frontend import normalize
 from toolchain.frontend.passes.shuffle import depth_to_space
 from toolchain.frontend.probe import run
+from toolchain.support.errors import ModelError
 
 
 def shuffled_net(spelling: str, channels: int, scale: int, *, fixed: bool, size: tuple[int, int]) -> onnx.ModelProto:

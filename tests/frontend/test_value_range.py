@@ -5,9 +5,9 @@ import onnx
 import pytest
 
 from tests.sr_models import Builder, abpn, espcn, fsrcnn, sesr, xlsr
-from toolchain.errors import ModelError
 from toolchain.frontend import SRModel, normalize
 from toolchain.frontend.session import Session
+from toolchain.support.errors import ModelError
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -17,9 +17,9 @@ from PIL import Image, TiffImagePlugin
 
 from tests.images import profiles
 from toolchain import images
-from toolchain.errors import CalibrationError, InputError
 from toolchain.images import open_picture, picture_files, read_images, read_photo, to_channels
 from toolchain.images.samples import join_16_bit
+from toolchain.support.errors import CalibrationError, InputError
 
 RGB = np.random.default_rng(5).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 

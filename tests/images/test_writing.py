@@ -9,9 +9,9 @@ import pytest
 import tifffile
 from PIL import Image, ImageSequence
 
-from toolchain.errors import InputError, OutputError
 from toolchain.images import Header, Photo, format_of, header_for, open_picture, read_photo, write_frames, write_photo
 from toolchain.images.samples import join_16_bit, split_16_bit
+from toolchain.support.errors import InputError, OutputError
 
 RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (8, 6, 3), dtype=np.uint8)

@@ -17,9 +17,9 @@ from toolchain.kernels.float_tile import FloatTile, choose_tile
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Pixels, View
 from toolchain.kernels.vectors import Vectors
-from toolchain.link import is_native
-from toolchain.llvm import tvm_target
 from toolchain.targets import Target
+from toolchain.targets.linker import is_native
+from toolchain.targets.llvm import tvm_target
 
 FOREIGN = 1234.0
 """What lies in channels that a kernel must not touch."""

@@ -14,9 +14,9 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
 from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
 from toolchain.kernels.tile import Tile, default_tile
-from toolchain.link import is_native
-from toolchain.llvm import tvm_target
 from toolchain.targets import Target
+from toolchain.targets.linker import is_native
+from toolchain.targets.llvm import tvm_target
 from toolchain.tune.kernel import ENTRY, standalone
 
 

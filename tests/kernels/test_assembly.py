@@ -11,15 +11,15 @@ from tests.instruction_sets import TARGETS
 from tests.kernels.harness import Case, geometry, spec
 from tests.lower.compiled import compiled as compiled_network
 from tests.lower.nets import Net
-from toolchain import build
+from toolchain.backends.cpu import build
 from toolchain.kernels import conv, elementwise, epilogue
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Elementwise, Operand, Requantize, View
 from toolchain.kernels.tile import default_tile
-from toolchain.llvm import tvm_target
 from toolchain.lower import lowering
 from toolchain.targets import Target, find_target
+from toolchain.targets.llvm import tvm_target
 from toolchain.tune.kernel import standalone
 
 VNNI, AVX2 = TARGETS[:2]

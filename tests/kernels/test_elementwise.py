@@ -16,9 +16,9 @@ from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
 from toolchain.kernels.spec import Elementwise, Operand, Pixels, Requantize, View
-from toolchain.llvm import tvm_target
-from toolchain.quantize.arithmetic import Quantization, finish, scaled
+from toolchain.reference.arithmetic import Quantization, finish, scaled
 from toolchain.targets import find_target
+from toolchain.targets.llvm import tvm_target
 
 UNTOUCHED = 0xDEADBEEF
 GEOMETRY = Geometry(2, 16)

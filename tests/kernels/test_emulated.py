@@ -10,9 +10,9 @@ from tests.emulated import emulated
 from tests.instruction_sets import AVXVNNI, PORTABLE
 from tests.kernels.harness import check
 from tests.kernels.test_conv import CASES, Case
-from toolchain.cpu import this_cpu
 from toolchain.kernels.intrinsics import REGISTRY, dot_product
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
+from toolchain.support.cpu import this_cpu
 from toolchain.targets import Target, find_target
 
 AVX512VNNI = find_target("x86-avx512vnni")

@@ -13,13 +13,13 @@ from tests.instruction_sets import ARM, EVERY, PORTABLE, TARGETS
 from tests.kernels.float_harness import check_conv
 from tests.kernels.test_assembly import assembly
 from tests.kernels.test_conv import crd, dcr
-from toolchain.errors import TargetError
 from toolchain.kernels import float_conv
 from toolchain.kernels.float_spec import FloatActivation, FloatConv, FloatOperand
 from toolchain.kernels.float_tile import FloatTile, choose_tile
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import View
 from toolchain.kernels.vectors import vectors_for
+from toolchain.support.errors import TargetError
 from toolchain.targets import Target, find_target
 
 RELU, BENT = FloatActivation(low=0.0), FloatActivation(slopes=True)

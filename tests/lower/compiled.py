@@ -10,7 +10,7 @@ import onnx
 import tvm
 from tvm import relax
 
-from toolchain.build import Compiled, compile_model
+from toolchain.backends.cpu.build import Compiled, compile_model
 from toolchain.quantize import IntegerReference
 from toolchain.targets import Target, find_target
 

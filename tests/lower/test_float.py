@@ -17,17 +17,17 @@ from tests.frontend.test_random import network
 from tests.instruction_sets import EVERY
 from tests.lower.test_models import NETS
 from tests.sr_models import Builder
-from toolchain.build import finish, plan
-from toolchain.errors import ModelError
-from toolchain.evaluate import float_upscale
-from toolchain.float_build import compile_float_model
+from toolchain.backends.cpu.build import finish, plan
+from toolchain.backends.cpu.float_build import compile_float_model
 from toolchain.frontend import SRModel, normalize
 from toolchain.kernels.vectors import vectors_for
-from toolchain.llvm import tvm_target
 from toolchain.lower.float_lowering import lower_float_model
 from toolchain.runtime.tiles import Tiling
+from toolchain.runtime.verify import standard_for
+from toolchain.support.errors import ModelError
 from toolchain.targets import Target, find_target
-from toolchain.verify import standard_for
+from toolchain.targets.llvm import tvm_target
+from toolchain.workflows.evaluate import float_upscale
 
 SIZES = ((1, 1), (5, 7), (17, 81))
 HOST = find_target("host")

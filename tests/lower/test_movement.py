@@ -11,7 +11,7 @@ from tvm import relax, tirx
 from toolchain.kernels.spec import Pixels
 from toolchain.lower import import_qdq
 from toolchain.lower.movement import evaluate, pixel_table, trace
-from toolchain.quantize.reference import depth_to_space
+from toolchain.reference.interpreter import depth_to_space
 
 
 def imported(nodes: list[onnx.NodeProto], channels: int, *constants: onnx.TensorProto) -> relax.Function:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.lower.compiled import assert_equal, compiled
 from tests.lower.nets import FINE, PIXEL, Act, Net, Tensor
-from toolchain.errors import ModelError
 from toolchain.lower.memory import storages
+from toolchain.support.errors import ModelError
 from toolchain.targets import find_target
 
 Ending = Callable[[Net], Tensor]

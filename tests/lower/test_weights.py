@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.errors import ModelError
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import PACK, blocks_of
 from toolchain.lower.chain import ConvChain, Quantization, Term
 from toolchain.lower.weights import Constants, arrange, densify, pad
-from toolchain.quantize.arithmetic import multiplier
+from toolchain.reference.arithmetic import multiplier
+from toolchain.support.errors import ModelError
 
 PLAIN, PAIRED = dot_product("portable"), dot_product("sse4")
 

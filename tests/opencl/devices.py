@@ -10,18 +10,18 @@ import onnx
 import pytest
 
 from tests.lower.compiled import picture
-from toolchain.errors import TargetError
+from toolchain.backends.opencl.choose import Choose, always, by_estimate
+from toolchain.backends.opencl.job import Job
+from toolchain.backends.opencl.launches import Program
+from toolchain.backends.opencl.lower import program
+from toolchain.backends.opencl.prelude import prelude
 from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.launch import Cut
 from toolchain.lower import lower_model
-from toolchain.opencl.choose import Choose, always, by_estimate
-from toolchain.opencl.cut import Cut
-from toolchain.opencl.device import drivers_of_pip, find_device
-from toolchain.opencl.job import Job
-from toolchain.opencl.launches import Program
-from toolchain.opencl.lower import program
-from toolchain.opencl.prelude import prelude
-from toolchain.opencl.runner import OpenClRunner
 from toolchain.quantize import IntegerReference
+from toolchain.runtime.opencl.device import drivers_of_pip, find_device
+from toolchain.runtime.opencl.runner import OpenClRunner
+from toolchain.support.errors import TargetError
 from toolchain.targets import find_target
 
 GPU = find_target("mali-g78").gpu

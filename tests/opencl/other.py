@@ -15,10 +15,10 @@ from tests.lower.compiled import picture
 from tests.lower.nets import Net
 from tests.opencl import devices
 from tests.opencl.test_networks import two_stages
-from toolchain.opencl.device import device_name, find_device, import_pyopencl
-from toolchain.opencl.prelude import prelude
-from toolchain.opencl.runner import OpenClRunner
+from toolchain.backends.opencl.prelude import prelude
 from toolchain.quantize import IntegerReference
+from toolchain.runtime.opencl.device import device_name, find_device, import_pyopencl
+from toolchain.runtime.opencl.runner import OpenClRunner
 
 SIZES = ((1, 1), (4, 11), (9, 35))
 

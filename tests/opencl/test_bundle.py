@@ -15,8 +15,8 @@ from tests.opencl.devices import device
 from tests.standin import QUICK
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.cli import main
-from toolchain.deploy import Request, deploy
-from toolchain.errors import BundleError, TargetError
+from toolchain.support.errors import BundleError, TargetError
+from toolchain.workflows.deploy import Request, deploy
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tests.lower.nets import Act, Net
 from tests.opencl.devices import CHOICES, GPU, SIZE, assert_equal
 from tests.tune.specs import conv
+from toolchain.backends.opencl.choose import always
+from toolchain.backends.opencl.estimate import cuts, estimate, fits, registers
+from toolchain.backends.opencl.job import Job
+from toolchain.kernels.launch import PIXELS, VECTORS, Cut, pieces
 from toolchain.kernels.spec import Pixels
-from toolchain.opencl.choose import always
-from toolchain.opencl.cut import PIXELS, VECTORS, Cut, pieces
-from toolchain.opencl.estimate import cuts, estimate, fits, registers
-from toolchain.opencl.job import Job
 from toolchain.targets import find_target, list_targets
 
 GPUS = [target.gpu for target in list_targets() if target.gpu is not None]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from toolchain.errors import TargetError
-from toolchain.opencl.device import find_device
+from toolchain.runtime.opencl.device import find_device
+from toolchain.support.errors import TargetError
 
 
 class NoPlatform(Exception):
@@ -50,18 +50,18 @@ CRUDE = fake("a crude thing ", 4, 8, "Some Driver")
     ],
 )
 def test_what_is_missing_is_told(devices: tuple[Any, ...], name: str, sentence: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("toolchain.opencl.device.import_pyopencl", lambda: machine(*devices))
+    monkeypatch.setattr("toolchain.runtime.opencl.device.import_pyopencl", lambda: machine(*devices))
     with pytest.raises(TargetError, match=sentence):
         find_device(name)
 
 
 def test_the_device_of_the_kind_is_found(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("toolchain.opencl.device.import_pyopencl", lambda: machine(CRUDE, CPU))
+    monkeypatch.setattr("toolchain.runtime.opencl.device.import_pyopencl", lambda: machine(CRUDE, CPU))
     assert find_device("opencl-cpu") is CPU
 
 
 def test_one_of_several_is_named_by_a_part_of_its_name_or_its_driver_s(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("toolchain.opencl.device.import_pyopencl", lambda: machine(CPU, OTHER))
+    monkeypatch.setattr("toolchain.runtime.opencl.device.import_pyopencl", lambda: machine(CPU, OTHER))
     assert find_device("opencl-cpu") is CPU
     assert find_device("opencl-cpu:Rusticl") is OTHER
     assert find_device("opencl-cpu:some driver") is CPU

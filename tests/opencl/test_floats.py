@@ -17,16 +17,16 @@ from tests.lower.compiled import picture
 from tests.lower.test_float import built, dense, mixed, two_steps
 from tests.opencl.devices import SMALL, device
 from tests.sr_models import Builder
+from toolchain.backends.opencl.build import compile_opencl_floats
 from toolchain.bundle import open_bundle
+from toolchain.bundle.launch_plan import parse_plan
 from toolchain.cli import main
-from toolchain.deploy import Deployment, Request, deploy
-from toolchain.errors import ModelError
-from toolchain.evaluate import float_upscale
-from toolchain.opencl.build import compile_opencl_floats
-from toolchain.opencl.driver import stores_halves
-from toolchain.opencl.plan import parse_plan
-from toolchain.opencl.runner import OpenClRunner
+from toolchain.runtime.opencl.driver import stores_halves
+from toolchain.runtime.opencl.runner import OpenClRunner
+from toolchain.support.errors import ModelError
 from toolchain.targets import find_target
+from toolchain.workflows.deploy import Deployment, Request, deploy
+from toolchain.workflows.evaluate import float_upscale
 
 Capture: TypeAlias = pytest.CaptureFixture[str]
 
@@ -90,7 +90,7 @@ def test_a_gpu_without_float16_keeps_tensors_in_float32(
 ):
     device()
     done = deployed(sr_models.espcn(2, 3, width=8), tmp_path, "float16", "0..1")
-    monkeypatch.setattr("toolchain.opencl.driver.stores_halves", lambda device: False)
+    monkeypatch.setattr("toolchain.runtime.opencl.driver.stores_halves", lambda device: False)
     bundle = open_bundle(done.path, for_this_machine=False)
     runner = bundle.load_on("opencl-cpu")
     assert runner.name.endswith("without cl_khr_fp16: tensors are float32")

@@ -22,19 +22,19 @@ from tests.lower.nets import Net
 from tests.opencl.devices import environment, made
 from tests.opencl.test_networks import two_stages
 from tests.standin import QUICK
+from toolchain.backends.opencl.host import compile_sources, write_sources
+from toolchain.backends.opencl.prelude import prelude
 from toolchain.board.board import Board
 from toolchain.board.place import Place
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.cli import main
-from toolchain.deploy import Request, deploy
-from toolchain.elf import check_library
-from toolchain.errors import BoardError, BundleError, TargetError
-from toolchain.link import find_c_compiler
-from toolchain.opencl.host import compile_sources, write_sources
-from toolchain.opencl.prelude import prelude
 from toolchain.quantize import IntegerReference
 from toolchain.runtime.measure import Plan
+from toolchain.support.errors import BoardError, BundleError, TargetError
 from toolchain.targets import find_target
+from toolchain.targets.elf import check_library
+from toolchain.targets.linker import find_c_compiler
+from toolchain.workflows.deploy import Request, deploy
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "upscale_opencl.c"
 HERE, ARM = "x86_64-linux-gnu", "aarch64-linux-gnu"

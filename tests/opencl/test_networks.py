@@ -10,8 +10,8 @@ from tests.lower.nets import FINE, PIXEL, Act, Net, Tensor
 from tests.lower.test_models import quantized
 from tests.lower.test_networks import networks
 from tests.opencl.devices import assert_equal, made
-from toolchain.errors import ModelError
-from toolchain.opencl.plan import PICTURE, RESULT
+from toolchain.bundle.launch_plan import PICTURE, RESULT
+from toolchain.support.errors import ModelError
 
 DOT_PRODUCT = """
 #define __opencl_c_integer_dot_product_input_4x8bit_packed 1

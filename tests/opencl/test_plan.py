@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toolchain.errors import BundleError
-from toolchain.opencl.plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, fitting, lay_out, parse_plan
+from toolchain.bundle.launch_plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, fitting, lay_out, parse_plan
+from toolchain.support.errors import BundleError
 
 LAUNCH = Launch("conv0", ("conv0.weights", PICTURE, "tensor0", RESULT, "height", "pitch", "width"),
                 (Extent("width", 4), Extent("height"), Extent("one", 1, 7)), (8, 4, 2))  # fmt: skip

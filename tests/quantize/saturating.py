@@ -10,9 +10,9 @@ import onnx
 from numpy.typing import NDArray
 
 from toolchain.quantize import IntegerReference
-from toolchain.quantize.arithmetic import CodeArray
-from toolchain.quantize.convolve import Convolution
-from toolchain.quantize.program import ConvStep
+from toolchain.reference.arithmetic import CodeArray
+from toolchain.reference.convolution import Convolution
+from toolchain.reference.program import ConvStep
 
 PAIRINGS = ("channels", "blocks of four channels", "from the second channel", "taps along columns")
 

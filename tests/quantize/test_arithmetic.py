@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.quantize.arithmetic import (
+from toolchain.reference.arithmetic import (
     Activation,
     Quantization,
     activate,

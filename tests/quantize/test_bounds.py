@@ -12,9 +12,9 @@ from onnx import helper, numpy_helper
 
 from tests.quantize.helpers import QUICK, picture, quantized, small_model
 from toolchain.quantize import IntegerReference, quantize
-from toolchain.quantize.arithmetic import Quantization
-from toolchain.quantize.bounds import LIMIT, AccumulatorBounds, Bounds, Proof, find_bounds, prove
-from toolchain.quantize.program import ConvStep
+from toolchain.reference.arithmetic import Quantization
+from toolchain.reference.bounds import LIMIT, AccumulatorBounds, Bounds, Proof, find_bounds, prove
+from toolchain.reference.program import ConvStep
 
 ALL = ["xlsr", "abpn", "espcn", "fsrcnn", "sesr", "sesr_prelu_rgb"]
 

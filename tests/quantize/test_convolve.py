@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from toolchain.errors import ModelError
-from toolchain.quantize import convolve
-from toolchain.quantize.convolve import Convolution
+from toolchain.reference import convolution as convolve
+from toolchain.reference.convolution import Convolution
+from toolchain.support.errors import ModelError
 
 
 def slow(convolution: Convolution, codes: NDArray[np.uint8], zero: int) -> NDArray[np.int64]:

@@ -19,9 +19,9 @@ from toolchain.quantize.equalize import (
     widening,
 )
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.pairs import least_scale
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.rounding import round_together
+from toolchain.reference.pairs import least_scale
 
 SITES = {"xlsr": 6, "abpn": 3, "espcn": 2, "fsrcnn": 4, "sesr": 0, "sesr_prelu_rgb": 0}
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from toolchain.errors import CalibrationError
-from toolchain.quantize.arithmetic import Quantization
 from toolchain.quantize.estimators import ESTIMATORS, Estimator, make_estimator
+from toolchain.reference.arithmetic import Quantization
+from toolchain.support.errors import CalibrationError
 
 values = hnp.arrays(np.float32, st.integers(0, 60), elements=st.floats(-1000, 1000, width=32))
 

@@ -13,10 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests import sr_models
 from tests.quantize.helpers import picture, psnr
-from toolchain.errors import ModelError
 from toolchain.frontend import normalize
 from toolchain.quantize import IntegerReference, canonicalize
 from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.support.errors import ModelError
 
 
 class Reader:

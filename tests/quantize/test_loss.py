@@ -7,12 +7,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.quantize.helpers import QUICK, network, picture, quantized, small_model
+from toolchain.images.metrics import decibels
 from toolchain.quantize import IntegerReference, quantize
 from toolchain.quantize.crops import HeldOut, cut_crops
 from toolchain.quantize.fidelity import find_culprits
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.loss import measure_loss
-from toolchain.report.metrics import decibels
 
 
 def held_out(channels: int, count: int = 3) -> list[HeldOut]:

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from tests.quantize.helpers import QUICK, network, pictures, psnr, quantized
-from toolchain.errors import CalibrationError
 from toolchain.quantize import IntegerReference, Settings, quantize
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.graph import GraphView
 from toolchain.quantize.overrides import choose_estimators
-from toolchain.quantize.pairs import LIMIT, PAIR, least_scale
 from toolchain.quantize.plan import Plan, make_plan
 from toolchain.quantize.weights import scale_by
+from toolchain.reference.graph import GraphView
+from toolchain.reference.pairs import LIMIT, PAIR, least_scale
+from toolchain.support.errors import CalibrationError
 
 
 def plan_of(groups: dict[str, str], pinned: str = "input") -> Plan:

@@ -15,9 +15,9 @@ from onnx import numpy_helper
 from tests.quantize.helpers import NETS, QUICK, network, picture, pictures, psnr, quantized
 from tests.quantize.saturating import PAIRINGS, saturating
 from toolchain.quantize import IntegerReference, canonicalize, quantize
-from toolchain.quantize.bounds import prove
-from toolchain.quantize.pairs import code_limits, largest_pairs, least_scale, round_safely, single_limits
 from toolchain.quantize.rounding import round_together
+from toolchain.reference.bounds import prove
+from toolchain.reference.pairs import code_limits, largest_pairs, least_scale, round_safely, single_limits
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(1, 4))
 STEPS = st.sampled_from([0.0, 0.5, -0.5, 63.5, 64.0, 64.5, 127.0, -127.0, 127.5, 1e6, -1e6]) | st.floats(-200, 200)

@@ -11,7 +11,7 @@ from tests.quantize.helpers import NETS, network, picture, psnr, quantized, smal
 from toolchain.quantize import IntegerReference, Settings, quantize
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.plan import make_plan
-from toolchain.quantize.program import ConcatStep, ConvStep, FloatStep, SumStep, parse
+from toolchain.reference.program import ConcatStep, ConvStep, FloatStep, SumStep, parse
 
 
 def codes_of_onnxruntime(model: onnx.ModelProto, pixels: np.ndarray, peak: float) -> dict[str, np.ndarray]:

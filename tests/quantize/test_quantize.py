@@ -9,10 +9,10 @@ import pytest
 from onnx import helper
 
 from tests.quantize.helpers import QUICK, network, picture, pictures, psnr, quantized, small_model
-from toolchain.errors import CalibrationError, InputError
-from toolchain.evaluate import float_upscale
 from toolchain.quantize import IntegerReference, Recipe, Settings, quantize
 from toolchain.quantize.crops import stress
+from toolchain.support.errors import CalibrationError, InputError
+from toolchain.workflows.evaluate import float_upscale
 
 
 @pytest.mark.parametrize("name", ["xlsr", "abpn"])

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.quantize.helpers import network, picture
-from toolchain.errors import CalibrationError
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.representative import Reading, contract, represent
+from toolchain.support.errors import CalibrationError
 
 Pixels = NDArray[np.uint8]
 

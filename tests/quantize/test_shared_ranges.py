@@ -10,11 +10,11 @@ import pytest
 from onnx import helper
 
 from tests.quantize.helpers import picture, psnr, small_model
-from toolchain.evaluate import float_upscale
 from toolchain.frontend import SRModel
 from toolchain.quantize import IntegerReference, Settings, quantize
 from toolchain.quantize.equalize import equalize, find_sites, measure_channels, share_ranges
 from toolchain.quantize.plan import make_plan
+from toolchain.workflows.evaluate import float_upscale
 
 PLAIN = Settings(crop=40, crops_per_image=2, equalize=False)
 BALANCED = replace(PLAIN, equalize=True)

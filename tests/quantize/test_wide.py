@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from tests.quantize.helpers import QUICK, network, picture, pictures, psnr, quantized, small_model
-from toolchain.errors import CalibrationError, ModelError
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quantize
-from toolchain.quantize.arithmetic import Quantization
-from toolchain.quantize.bounds import find_bounds
-from toolchain.quantize.convolve import Convolution
 from toolchain.quantize.fidelity import compare_tensors, list_parts, write_variant
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.foreign import canonicalize
 from toolchain.quantize.overrides import choose_bits
 from toolchain.quantize.plan import make_plan
-from toolchain.quantize.program import ConvStep, parse
-from toolchain.report.network import describe_network
+from toolchain.reference.arithmetic import Quantization
+from toolchain.reference.bounds import find_bounds
+from toolchain.reference.convolution import Convolution
+from toolchain.reference.network import describe_network
+from toolchain.reference.program import ConvStep, parse
+from toolchain.support.errors import CalibrationError, ModelError
 
 
 @cache

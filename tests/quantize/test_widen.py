@@ -13,8 +13,8 @@ from onnx import helper, numpy_helper
 
 from tests.quantize.helpers import QUICK, network, picture, pictures, quantized, small_model
 from tests.sr_models import Builder
-from toolchain.errors import CalibrationError
 from toolchain.frontend import SRModel, normalize
+from toolchain.images.metrics import decibels
 from toolchain.quantize import QuantizedModel, Settings, quantize
 from toolchain.quantize.fidelity import OutputError, list_parts
 from toolchain.quantize.loss import Comparison
@@ -22,8 +22,8 @@ from toolchain.quantize.pipeline import calibration_crops
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.recipe import BudgetRecipe, Recipe, WideRecipe
 from toolchain.quantize.widen import choose_wide, keep_gains
-from toolchain.report.metrics import decibels
-from toolchain.report.network import describe_network
+from toolchain.reference.network import describe_network
+from toolchain.support.errors import CalibrationError
 
 
 @cache

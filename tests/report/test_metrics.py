@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from toolchain.report.metrics import luma, psnr, shaved, ssim
+from toolchain.images.metrics import luma, psnr, shaved, ssim
 
 RNG = np.random.default_rng(7)
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from toolchain.report.network import describe_network
+from toolchain.reference.network import describe_network
 
 
 def conv_net(*, transposed: bool = False, groups: int = 1) -> onnx.ModelProto:

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from tests.runtime.fakes import FakeNetwork
-from toolchain.errors import OutputError
 from toolchain.images import read_photo
 from toolchain.runtime.batch import Outcome, Settings, run_batch
 from toolchain.runtime.channel import Channel, Stopped
 from toolchain.runtime.jobs import plan_jobs
 from toolchain.runtime.tiles import Tiling
+from toolchain.support.errors import OutputError
 
 NETWORK = FakeNetwork(channels=3, scale=2)
 SETTINGS = Settings(Tiling(2, NETWORK.halo, 50.0, 8), 3)

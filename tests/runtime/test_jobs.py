@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from toolchain.errors import InputError
 from toolchain.runtime.jobs import STANDARD, plan_jobs
+from toolchain.support.errors import InputError
 
 
 @pytest.fixture

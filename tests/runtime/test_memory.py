@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from toolchain.errors import InputError
 from toolchain.images import format_of, header_for, open_picture
 from toolchain.runtime.memory import check_free, plan_cut
 from toolchain.runtime.tiles import Tiling
+from toolchain.support.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolchain.cpu import usable_cores
-from toolchain.errors import BundleError, InputError
-from toolchain.link import find_linker
 from toolchain.runtime.runner import Runner
+from toolchain.support.cpu import usable_cores
+from toolchain.support.errors import BundleError, InputError
+from toolchain.targets.linker import find_linker
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 

@@ -6,8 +6,8 @@ from toolchain.kernels.layout import blocks_of
 from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
 from toolchain.kernels.tile import Tile
 from toolchain.lower import Kernel
-from toolchain.tune.records import Best, Header, Trial
-from toolchain.tune.task import Task, normal
+from toolchain.schedules.records import Best, Header, Trial
+from toolchain.schedules.task import Task, normal
 
 HEADER = Header("x86-sse4", "x86_64-linux-gnu", "x86-64-v2", (), "sse4", "0.27.0.post1")
 CPU = "A processor"

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.tune.specs import HEADER, best, conv, kernel, task
-from toolchain.errors import TuningError
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.tile import Tile, default_tile
+from toolchain.schedules.database import log_path, open_log
+from toolchain.schedules.records import Header
+from toolchain.schedules.select import Tuning, coverage, read_tuning
+from toolchain.support.errors import TuningError
 from toolchain.targets import find_target
-from toolchain.tune.choose import Tuning, coverage, read_tuning
-from toolchain.tune.database import log_path, open_log
-from toolchain.tune.records import Header
 
 DOT = dot_product("sse4")
 A, B, C, D = Tile(1, 4), Tile(2, 8), Tile(1, 8), Tile(2, 4, "channels")

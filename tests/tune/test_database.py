@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.tune.specs import HEADER, best, task, trial
-from toolchain.errors import OutputError, TuningError
 from toolchain.kernels.tile import Tile
+from toolchain.schedules.database import Log, find_log, log_path, merge, need_log, open_log, read_log, write_log
+from toolchain.schedules.records import Record, encode
+from toolchain.support.errors import OutputError, TuningError
 from toolchain.targets import find_target
-from toolchain.tune.database import Log, find_log, log_path, merge, need_log, open_log, read_log, write_log
-from toolchain.tune.records import Record, encode
 
 SMALL, LARGE = task(20, 30), task(40, 60)
 RECORDS = (trial(SMALL), best(SMALL), trial(LARGE, Tile(2, 4)), best(LARGE), trial(SMALL, Tile(2, 8)),
@@ -84,7 +84,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from tests.tune.specs import HEADER, task, trial
-from toolchain.tune.database import open_log
+from toolchain.schedules.database import open_log
 
 with open_log(Path(sys.argv[1]), HEADER) as writer:
     for number in range(1, 10**9):

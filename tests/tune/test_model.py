@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from tests.tune.specs import task
-from toolchain.errors import TuningError
 from toolchain.kernels.intrinsics import dot_product
+from toolchain.support.errors import TuningError
 from toolchain.targets import find_target
 from toolchain.tune.features import TileFeatures
 from toolchain.tune.model import XGBoostModel

@@ -12,7 +12,7 @@ import pytest
 
 from tests.tune.specs import TILE, task
 from toolchain.kernels.tile import Tile
-from toolchain.process import Died, Worker
+from toolchain.support.worker import Died, Worker
 from toolchain.targets import find_target
 from toolchain.tune.builder import LocalBuilder
 from toolchain.tune.runner import LocalRunner

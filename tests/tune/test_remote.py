@@ -20,16 +20,16 @@ from tests.tune.specs import conv, task
 from toolchain.board.place import Place
 from toolchain.board.tracker import entries
 from toolchain.cli import main
-from toolchain.cpu import this_cpu
-from toolchain.errors import BoardError, TargetError
 from toolchain.kernels.tile import Tile
+from toolchain.schedules.database import find_log
+from toolchain.schedules.records import Trial
+from toolchain.schedules.task import Task, normal
+from toolchain.support.cpu import this_cpu
+from toolchain.support.errors import BoardError, TargetError
 from toolchain.targets import find_target
 from toolchain.tune.builder import LocalBuilder
-from toolchain.tune.database import find_log
-from toolchain.tune.records import Trial
 from toolchain.tune.remote import BoardRunner, BoardsRunner, open_boards
 from toolchain.tune.runner import Timed
-from toolchain.tune.task import Task, normal
 
 SSE4 = find_target("x86-sse4")
 TASK = Task(normal(conv(8, 8)), 12, 40, 1)

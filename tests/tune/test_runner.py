@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from tests.tune.specs import conv, task
-from toolchain.cpu import this_cpu
 from toolchain.kernels.spec import Pixels
 from toolchain.kernels.tile import Tile
+from toolchain.schedules.task import Task, normal
+from toolchain.support.cpu import this_cpu
 from toolchain.targets import find_target
 from toolchain.tune.builder import LocalBuilder
 from toolchain.tune.runner import LocalRunner, Timed
 from toolchain.tune.sample import make_sample
-from toolchain.tune.task import Task, normal
 
 SSE4 = find_target("x86-sse4")
 needs_sse4 = pytest.mark.skipif(bool(SSE4.missing_on(this_cpu())), reason="this CPU has no SSE4")

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from tests.tune.specs import CPU, best, task
-from toolchain.errors import OutputError, TuningError
 from toolchain.kernels.tile import Tile
+from toolchain.schedules.records import Best, Record, Trial
+from toolchain.schedules.task import Demand, Task
+from toolchain.support.errors import OutputError, TuningError
 from toolchain.tune.builder import Built
-from toolchain.tune.records import Best, Record, Trial
 from toolchain.tune.runner import Timed
 from toolchain.tune.search import PATIENCE, Search
 from toolchain.tune.session import BATCH, Budget, Point, Session, Tools, relative, resume
-from toolchain.tune.task import Demand, Task
 
 SPACE = tuple(Tile(vectors, channels, outer, "taps", unroll) for vectors, channels, outer, unroll in itertools.product(
     (1, 2), (4, 8, 16), ("columns", "channels"), (False, True)))  # fmt: skip

@@ -9,10 +9,10 @@ import pytest
 from tests.instruction_sets import TARGETS
 from tests.kernels.harness import Case, check, geometry, spec
 from tests.kernels.test_conv import dcr
-from toolchain.cpu import this_cpu
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile, default_tile
+from toolchain.support.cpu import this_cpu
 from toolchain.targets import Target
 from toolchain.tune.space import tiles
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.tune.specs import conv, kernel
 from toolchain.kernels.spec import Conv, Pixels, View
-from toolchain.tune.task import Demand, Task, describe, normal, tasks_of
+from toolchain.schedules.task import Demand, Task, describe, normal, tasks_of
 
 
 def crd(scale: int) -> Pixels:

@@ -13,10 +13,10 @@ import pytest
 from tests.tune.specs import HEADER, best, task
 from toolchain.bundle import LIBRARY, open_bundle
 from toolchain.cli import main
-from toolchain.cpu import this_cpu
+from toolchain.schedules.database import find_log, log_path, open_log, read_log
+from toolchain.schedules.records import Header, Trial
+from toolchain.support.cpu import this_cpu
 from toolchain.targets import find_target
-from toolchain.tune.database import find_log, log_path, open_log, read_log
-from toolchain.tune.records import Header, Trial
 
 SSE4 = find_target("x86-sse4")
 needs_sse4 = pytest.mark.skipif(

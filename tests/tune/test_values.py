@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.tune.specs import conv
 from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
 from toolchain.kernels.tile import Tile
-from toolchain.tune.values import from_plain, to_plain
+from toolchain.support.serialization import from_plain, to_plain
 
 counts = st.integers(0, 2**40)
 views = st.builds(View, counts, counts, counts)

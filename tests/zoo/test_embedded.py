@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.errors import CalibrationError, InputError
+from toolchain.support.errors import CalibrationError, InputError
 from toolchain.zoo import demo_photos
 from toolchain.zoo.demo_photos import demo_photographs
 from toolchain.zoo.embedded import list_models, resolve

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import photograph
-from toolchain.errors import InputError
+from toolchain.support.errors import InputError
 from toolchain.zoo.photos import Pair, batches, downscale, load_pairs
 
 

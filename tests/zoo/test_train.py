@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 
 torch = pytest.importorskip("torch", reason="the trainer needs the extra `train`")
 
-from toolchain.errors import InputError, OutputError  # noqa: E402
+from toolchain.support.errors import InputError, OutputError  # noqa: E402
 from toolchain.zoo import export  # noqa: E402
 from toolchain.zoo import train as trainer  # noqa: E402
 from toolchain.zoo.nets import NETWORKS  # noqa: E402

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.atomic import scratch_folder
+from toolchain.backends.opencl.host import kind_of
 from toolchain.board.connect import connect
 from toolchain.board.place import Place
 from toolchain.board.session import ENDED, MEMORY
 from toolchain.bundle import Bundle
-from toolchain.cores import choose
-from toolchain.cpu import Cpu
-from toolchain.errors import BoardError
-from toolchain.opencl.files import read_plan
-from toolchain.opencl.host import kind_of
-from toolchain.process import Died, Worker
 from toolchain.runtime.measure import Plan
+from toolchain.runtime.opencl.files import read_plan
+from toolchain.support.cores import choose
+from toolchain.support.cpu import Cpu
+from toolchain.support.errors import BoardError
+from toolchain.support.files import scratch_folder
+from toolchain.support.worker import Died, Worker
 from toolchain.targets import best_target
 
 Pixels = npt.NDArray[np.uint8]
@@ -47,7 +47,7 @@ class Board:
         place: where it is.
         wait: seconds to wait if it is busy.
         threads: of ``upscale``; None for one on each core.
-        cpus: which of its cores threads run on, see `toolchain.cores.choose`.
+        cpus: which of its cores threads run on, see `toolchain.support.cores.choose`.
         command: of the process that talks to it.
 
     Attributes:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from toolchain.board.describe import Description
 from toolchain.board.place import Address, Place
 from toolchain.board.tracker import reason
-from toolchain.errors import BoardError
-from toolchain.process import Died, Worker
+from toolchain.support.errors import BoardError
+from toolchain.support.worker import Died, Worker
 
 _START = 20.0
 """Seconds for the process to start and to import TVM, and for the board to answer."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolchain.bundle import Versions
-from toolchain.cores import Core
-from toolchain.cpu import Cpu, parse_cpuinfo
-from toolchain.errors import BoardError
-from toolchain.tune.values import from_plain, parse_json
+from toolchain.support.cores import Core
+from toolchain.support.cpu import Cpu, parse_cpuinfo
+from toolchain.support.errors import BoardError
+from toolchain.support.serialization import from_plain, parse_json
 
 PROTOCOL = 2
 """Of the functions that the server offers beside TVM's own."""

@@ -11,9 +11,9 @@ import re
 import struct
 from pathlib import Path
 
-from toolchain.elf import Library
-from toolchain.errors import BundleError
+from toolchain.support.errors import BundleError
 from toolchain.targets import architecture
+from toolchain.targets.elf import Library
 
 _PROVIDES = Path(__file__).with_name("lite") / "provides.h"
 _CARRIED, _KERNEL, _BUILTIN = "__tvm_ffi__library_bin", "__tvm_ffi_", "vm.builtin."

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.board.session import Session
-from toolchain.errors import BoardError, last_line
+from toolchain.support.errors import BoardError, last_line
 
 _ENTRY = "main"
 
@@ -67,12 +67,12 @@ class OnCpu:
 
 
 class OnOpenCl:
-    """A network for OpenCL devices: the host part of `toolchain.opencl.host`.
+    """A network for OpenCL devices: the host part of `toolchain.backends.opencl.host`.
 
     Args:
         session: with the board.
         library: loaded there.
-        kind: of device, see `toolchain.opencl.host.kind_of`.
+        kind: of device, see `toolchain.backends.opencl.host.kind_of`.
         scale: of the network.
         kernels: the names of its launches, in order.
 

@@ -15,11 +15,11 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolchain.atomic import atomic_folder
 from toolchain.bundle import Versions
-from toolchain.errors import InputError, TargetError
-from toolchain.link import gnu, is_native, made_for
+from toolchain.support.errors import InputError, TargetError
+from toolchain.support.files import atomic_folder
 from toolchain.targets import architecture
+from toolchain.targets.linker import gnu, is_native, made_for
 
 SERVER = "clipfree-board"
 LIBRARIES = ("libtvm_runtime.so", "libtvm_ffi.so")

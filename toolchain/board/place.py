@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-from toolchain.errors import InputError
+from toolchain.support.errors import InputError
 
 PORT, TRACKER_PORT = 9090, 9190
 

@@ -19,9 +19,9 @@ from toolchain.board.describe import Description
 from toolchain.board.place import Address, Place
 from toolchain.board.tracker import LIMIT, Tracker
 from toolchain.bundle import Versions
-from toolchain.cores import choose
-from toolchain.elf import read_elf
-from toolchain.errors import BoardError, last_line
+from toolchain.support.cores import choose
+from toolchain.support.errors import BoardError, last_line
+from toolchain.targets.elf import read_elf
 
 ENDED = "the session on the board ended"
 """What a process says that ends for it."""

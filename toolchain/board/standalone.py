@@ -10,15 +10,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from toolchain.atomic import atomic_folder
 from toolchain.board.needs import check_needs
 from toolchain.board.pack import run_compiler
 from toolchain.bundle import LIBRARY, Bundle
-from toolchain.errors import BundleError, InputError
 from toolchain.images import Pixels
-from toolchain.link import find_c_compiler
+from toolchain.runtime.verify import standard_for
+from toolchain.support.errors import BundleError, InputError
+from toolchain.support.files import atomic_folder
 from toolchain.targets import architecture
-from toolchain.verify import standard_for
+from toolchain.targets.linker import find_c_compiler
 
 PROGRAM = "clipfree-bench"
 _SOURCES = Path(__file__).with_name("lite")

@@ -19,8 +19,8 @@ from typing import Any
 
 from toolchain.board.describe import Description
 from toolchain.board.place import Address, Place
-from toolchain.errors import BoardError, InputError
-from toolchain.tune.values import from_plain
+from toolchain.support.errors import BoardError, InputError
+from toolchain.support.serialization import from_plain
 
 LIMIT = 5.0
 """Seconds for an answer."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from toolchain.board.place import Address
-from toolchain.errors import BoardError, InputError
+from toolchain.support.errors import BoardError, InputError
 
 LIMIT = 20.0
 """Seconds for ssh to get there."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from toolchain.board.networks import Network, OnCpu, OnOpenCl
 from toolchain.board.session import Session
-from toolchain.process import answer
+from toolchain.support.worker import answer
 
 
 class Talk:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolchain import __version__
-from toolchain.errors import BundleError
-from toolchain.precision import INT8, TITLES
-from toolchain.report.metrics import Loss
-from toolchain.report.network import QuantizedTensor
+from toolchain.images.metrics import Loss
+from toolchain.reference.network import QuantizedTensor
+from toolchain.support.errors import BundleError
+from toolchain.support.serialization import from_plain, parse_json
 from toolchain.targets import ARCHITECTURES, Target, architecture
-from toolchain.tune.values import from_plain, parse_json
+from toolchain.targets.precision import INT8, TITLES
 
 FORMAT = "clipfree-bundle"
 FORMAT_VERSION = 2

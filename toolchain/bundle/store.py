@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.atomic import atomic_folder, check_writable
+from toolchain.bundle.launches import Launches
 from toolchain.bundle.manifest import FileRecord, Manifest, Versions, parse_manifest
-from toolchain.cpu import Cpu, this_cpu
-from toolchain.elf import Library, check_library, read_library
-from toolchain.errors import BundleError, ModelError, OutputError, TargetError
-from toolchain.precision import INT8
-from toolchain.report.launches import Launches
+from toolchain.support.cpu import Cpu, this_cpu
+from toolchain.support.errors import BundleError, ModelError, OutputError, TargetError
+from toolchain.support.files import atomic_folder, check_writable
+from toolchain.support.serialization import parse_json
 from toolchain.targets import Target, architecture, machines
-from toolchain.tune.values import parse_json
+from toolchain.targets.elf import Library, check_library, read_library
+from toolchain.targets.precision import INT8
 
 if TYPE_CHECKING:
     import onnx
 
-    from toolchain.opencl.runner import OpenClRunner
+    from toolchain.runtime.opencl.runner import OpenClRunner
     from toolchain.runtime.runner import Runner
 
 SUFFIX = ".clipfree"
@@ -114,7 +114,7 @@ class Bundle:
             BundleError: the bundle holds a library for a CPU, or a file of it is garbled.
             TargetError: there is no such device, or it cannot run the kernels.
         """
-        from toolchain.opencl.files import load_runner
+        from toolchain.runtime.opencl.files import load_runner
 
         self._check_opencl()
         return load_runner(self.path / self.manifest.library, device)

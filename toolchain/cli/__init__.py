@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from toolchain.cli.failure import explain
 from toolchain.cli.streams import Streams, open_streams
-from toolchain.signals import Interruption
+from toolchain.support.signals import Interruption
 
 _INTERRUPTED = 130
 

@@ -11,7 +11,7 @@ import typer
 from toolchain.cli.console import Console, Json, guarded
 from toolchain.cli.places import Rpc, Ssh, Tracker, Wait, reach
 from toolchain.cli.run import Bundle
-from toolchain.errors import BoardError, InputError
+from toolchain.support.errors import BoardError, InputError
 
 if TYPE_CHECKING:
     from toolchain.board.describe import Description
@@ -34,8 +34,8 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Make the folder that a board needs to serve: copy it there and start clipfree-board, no Python needed."""
-    from toolchain.atomic import check_writable
     from toolchain.board.pack import SERVER, build_pack
+    from toolchain.support.files import check_writable
     from toolchain.targets import find_target
 
     console = Console(as_json=as_json)
@@ -55,9 +55,9 @@ def pack(
     as_json: Json = False,
 ) -> None:
     """Make a folder that checks and times a bundle on a device by itself: no TVM, no Python, no server."""
-    from toolchain.atomic import check_writable
     from toolchain.board.standalone import PROGRAM, build_standalone
     from toolchain.bundle import open_bundle
+    from toolchain.support.files import check_writable
 
     console = Console(as_json=as_json)
     check_writable(out, folder=True)
@@ -84,7 +84,7 @@ def serve(
     """Let this machine be a board, until interrupted."""
     from toolchain.board.pack import SERVER, cached_pack
     from toolchain.board.place import TRACKER_PORT, parse_address
-    from toolchain.opencl.device import drivers_of_pip
+    from toolchain.runtime.opencl.device import drivers_of_pip
 
     if (tracker is None) != (key is None):
         raise InputError("--tracker and --key belong together")

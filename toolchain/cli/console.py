@@ -15,7 +15,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from toolchain.cli.failure import Interrupted
-from toolchain.signals import check_interrupted
+from toolchain.support.signals import check_interrupted
 
 P = ParamSpec("P")
 T = TypeVar("T")

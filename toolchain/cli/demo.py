@@ -19,8 +19,8 @@ def demo(
 ) -> None:
     """Deploy an embedded model with the photographs of scikit-image, and upscale one of them."""
     from toolchain.bundle import open_bundle
-    from toolchain.demo import make_demo
-    from toolchain.deploy import Request
+    from toolchain.workflows.demo import make_demo
+    from toolchain.workflows.deploy import Request
     from toolchain.zoo.demo_photos import demo_photographs
     from toolchain.zoo.embedded import resolve
 

@@ -10,11 +10,11 @@ import typer
 
 from toolchain.cli.console import Console, Json, quantity
 from toolchain.cli.inputs import check_pictures
-from toolchain.errors import InputError
+from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
-    from toolchain.deploy import Deployment, Event, Request
     from toolchain.quantize import Settings
+    from toolchain.workflows.deploy import Deployment, Event, Request
 
 Model = Annotated[str, typer.Argument(help="An .onnx file, float or QDQ, or zoo:NAME for an embedded model.")]
 Range = Annotated[
@@ -66,9 +66,9 @@ def deploy(
 ) -> None:
     """Turn an ONNX super-resolution model into a verified bundle, in INT8 or in float."""
     from toolchain.cli.bench import parse_size
-    from toolchain.deploy import Request
-    from toolchain.precision import INT8, read_precision
     from toolchain.targets import find_target
+    from toolchain.targets.precision import INT8, read_precision
+    from toolchain.workflows.deploy import Request
     from toolchain.zoo.demo_photos import demo_photographs
     from toolchain.zoo.embedded import PREFIX, resolve
 
@@ -132,7 +132,7 @@ def parse_settings(
 
 def run_steps(request: Request, console: Console) -> Deployment:
     """Deploy with progress on the console."""
-    from toolchain.deploy import STEPS, deploy
+    from toolchain.workflows.deploy import STEPS, deploy
 
     with console.progress(len(STEPS)) as tell:
 
@@ -150,8 +150,8 @@ def run_steps(request: Request, console: Console) -> Deployment:
 
 def summarize(done: Deployment, console: Console) -> None:
     """Say what came out, in a few lines."""
-    from toolchain.precision import INT8
-    from toolchain.verify import standard_for, verdict
+    from toolchain.runtime.verify import standard_for, verdict
+    from toolchain.targets.precision import INT8
 
     manifest, model = done.manifest, done.report["model"]
     clip = model["clip"]

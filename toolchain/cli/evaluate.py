@@ -11,10 +11,10 @@ from toolchain.cli.console import Console, Json, Threads, decibel
 from toolchain.cli.inputs import check_pictures
 from toolchain.cli.places import Device, machine_for
 from toolchain.cli.run import Bundle, tiling
-from toolchain.errors import InputError
+from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
-    from toolchain.evaluate import Quality
+    from toolchain.workflows.evaluate import Quality
 
 
 def evaluate(
@@ -30,10 +30,10 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure quality: shrink pictures (bicubic), upscale them and compare with the originals."""
-    from toolchain.evaluate import evaluate, float_upscale
     from toolchain.frontend import load_model, normalize
     from toolchain.images import read_images
-    from toolchain.precision import TITLES
+    from toolchain.targets.precision import TITLES
+    from toolchain.workflows.evaluate import evaluate, float_upscale
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from toolchain.errors import ClipfreeError, OutputError
+from toolchain.support.errors import ClipfreeError, OutputError
 
 _USAGE, _OUT_OF_MEMORY, _UNKNOWN = 2, 9, 70
 _SIGNALLED = 128  # as shells have it, the number of the signal is added

@@ -13,7 +13,7 @@ from toolchain.cli.deploy import Bits, Budget, Calib, Estimators, Range, Weights
 from toolchain.cli.inputs import check_pictures
 
 if TYPE_CHECKING:
-    from toolchain.fidelity import Fidelity
+    from toolchain.workflows.fidelity import Fidelity
 
 _LISTED = 8
 
@@ -34,9 +34,9 @@ def fidelity(
     as_json: Json = False,
 ) -> None:
     """Quantize a model and report what each tensor and each convolution costs."""
-    from toolchain.atomic import atomic_write, check_writable
-    from toolchain.fidelity import Request, measure_fidelity
-    from toolchain.report.fidelity_page import render
+    from toolchain.support.files import atomic_write, check_writable
+    from toolchain.workflows.fidelity import Request, measure_fidelity
+    from toolchain.workflows.report.fidelity_page import render
     from toolchain.zoo.demo_photos import photographs_for
     from toolchain.zoo.embedded import resolve
 

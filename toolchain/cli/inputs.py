@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from toolchain.errors import InputError
+from toolchain.support.errors import InputError
 
 
 def check_pictures(path: Path | None, option: str) -> None:

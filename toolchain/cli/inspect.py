@@ -10,7 +10,7 @@ import typer
 from toolchain.cli.console import Console, Json, quantity
 
 if TYPE_CHECKING:
-    from toolchain.report.inspection import Collapse
+    from toolchain.workflows.report.inspection import Collapse
 
 Subject = Annotated[str, typer.Argument(help="An .onnx file, zoo:NAME, or a bundle.")]
 
@@ -32,10 +32,10 @@ def inspect(
 
 
 def _model(path: Path, value_range: str | None, console: Console) -> None:
-    from toolchain.cpu import this_cpu
-    from toolchain.link import is_native
-    from toolchain.report.inspection import inspect_model
+    from toolchain.support.cpu import this_cpu
     from toolchain.targets import list_targets
+    from toolchain.targets.linker import is_native
+    from toolchain.workflows.report.inspection import inspect_model
 
     found = inspect_model(path, value_range=value_range)
     low, high = found.value_range
@@ -88,10 +88,10 @@ def _collapse(collapse: Collapse, console: Console) -> None:
 
 def _bundle(path: Path, console: Console) -> None:
     from toolchain.bundle import open_bundle
-    from toolchain.errors import BundleError
-    from toolchain.precision import INT8, TITLES
-    from toolchain.quantize.bounds import prove
-    from toolchain.report.network import describe_network
+    from toolchain.reference.bounds import prove
+    from toolchain.reference.network import describe_network
+    from toolchain.support.errors import BundleError
+    from toolchain.targets.precision import INT8, TITLES
 
     bundle = open_bundle(path, for_this_machine=False)
     manifest = bundle.manifest

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, guarded
-from toolchain.errors import TuningError
+from toolchain.support.errors import TuningError
 
 app = typer.Typer(help="The logs that tuning keeps, and deploy reads.", no_args_is_help=True)
 Places = Annotated[list[Path] | None, typer.Argument(help="Logs or folders of logs; default: the package's own.")]
@@ -18,7 +18,7 @@ Out = Annotated[Path, typer.Option("-o", "--out", help="The folder to write to."
 
 def check(places: Places = None, as_json: Json = False) -> None:
     """Read every log to its end, and say which are of use here; fails if one is damaged."""
-    from toolchain.tune.database import log_folder
+    from toolchain.schedules.database import log_folder
     from toolchain.tune.logs import check as look
     from toolchain.tune.logs import find_logs
 
@@ -39,7 +39,7 @@ def check(places: Places = None, as_json: Json = False) -> None:
 
 def show(places: Places = None, as_json: Json = False) -> None:
     """List the best tile of every kernel, size and number of threads."""
-    from toolchain.tune.database import log_folder, read_log
+    from toolchain.schedules.database import log_folder, read_log
     from toolchain.tune.logs import find_logs
 
     console = Console(as_json=as_json)
@@ -65,7 +65,7 @@ def merge(sources: Sources, out: Out, as_json: Json = False) -> None:
 
 
 def _collect(sources: list[Path], out: Path, command: str, *, only_best: bool, as_json: bool) -> None:
-    from toolchain.tune.database import read_log
+    from toolchain.schedules.database import read_log
     from toolchain.tune.logs import collect, find_logs
 
     console = Console(as_json=as_json)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolchain.errors import InputError
+from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
     from toolchain.board.place import Place

@@ -12,7 +12,7 @@ from toolchain.cli.deploy import Calib, Range
 from toolchain.cli.inputs import check_pictures
 
 if TYPE_CHECKING:
-    from toolchain.represent import Proof
+    from toolchain.workflows.represent import Proof
 
 
 def represent(
@@ -36,7 +36,7 @@ def represent(
 ) -> None:
     """Make representative images whose outputs need no clip, for calibrators that record extremes."""
     from toolchain.quantize.representative import Reading
-    from toolchain.represent import Request, make_representative_set
+    from toolchain.workflows.represent import Request, make_representative_set
     from toolchain.zoo.demo_photos import photographs_for
     from toolchain.zoo.embedded import resolve
 

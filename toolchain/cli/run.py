@@ -10,7 +10,7 @@ import typer
 
 from toolchain.cli.console import Console, Json, Threads, duration
 from toolchain.cli.places import Device, machine_for
-from toolchain.errors import InputError
+from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
     from toolchain.bundle import Manifest
@@ -94,7 +94,7 @@ def run(
 
 def _lines(outcome: Outcome, manifest: Manifest) -> list[str]:
     """What is said of a picture; with its notes, on one line."""
-    from toolchain.precision import TITLES
+    from toolchain.targets.precision import TITLES
 
     name = outcome.job.source.name
     if outcome.error is not None:

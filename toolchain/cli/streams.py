@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from toolchain.errors import OutputError
+from toolchain.support.errors import OutputError
 
 
 class Sink(io.FileIO):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, guarded
-from toolchain.errors import TargetError
+from toolchain.support.errors import TargetError
 
 app = typer.Typer(help="The devices that can be compiled for.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A target's name, or host.")]
@@ -15,9 +15,9 @@ Name = Annotated[str, typer.Argument(help="A target's name, or host.")]
 
 def list_(as_json: Json = False) -> None:
     """Name every target, and say which of them this machine can run."""
-    from toolchain.cpu import this_cpu
-    from toolchain.link import is_native
+    from toolchain.support.cpu import this_cpu
     from toolchain.targets import find_target, list_targets
+    from toolchain.targets.linker import is_native
 
     console = Console(as_json=as_json)
     cpu = this_cpu()
@@ -37,9 +37,9 @@ def list_(as_json: Json = False) -> None:
 
 def show(name: Name, as_json: Json = False) -> None:
     """Show one target in full, with what LLVM really enables for it."""
-    from toolchain.cpu import this_cpu
-    from toolchain.llvm import features
+    from toolchain.support.cpu import this_cpu
     from toolchain.targets import find_target
+    from toolchain.targets.llvm import features
 
     console = Console(as_json=as_json)
     target = find_target(name)
@@ -66,10 +66,10 @@ def show(name: Name, as_json: Json = False) -> None:
 
 def doctor(name: Annotated[str, typer.Argument(help="A target's name.")] = "host", as_json: Json = False) -> None:
     """Find a linker for a target and try it, or an OpenCL device; say what to install if there is none."""
-    from toolchain.cpu import this_cpu
-    from toolchain.link import find_c_compiler, find_linker, is_native
-    from toolchain.obstacle import obstacle
+    from toolchain.backends.obstacle import obstacle
+    from toolchain.support.cpu import this_cpu
     from toolchain.targets import find_target
+    from toolchain.targets.linker import find_c_compiler, find_linker, is_native
 
     console = Console(as_json=as_json)
     target = find_target(name)

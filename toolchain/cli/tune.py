@@ -10,7 +10,7 @@ import typer
 from toolchain.cli.console import MOST_THREADS, Console, Json, duration
 from toolchain.cli.inputs import check_pictures
 from toolchain.cli.places import Key, Rpc, Ssh, Tracker, Wait, reach
-from toolchain.errors import InputError
+from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
     from toolchain.tune.request import Request
@@ -45,8 +45,8 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Find the fastest tiles for the kernels of some models, and keep them in a log that `deploy --logs` reads."""
-    from toolchain.atomic import check_writable
     from toolchain.cli.bench import parse_size
+    from toolchain.support.files import check_writable
     from toolchain.tune.request import Request
     from toolchain.tune.session import Budget
     from toolchain.zoo.embedded import resolve
@@ -96,8 +96,8 @@ def run(request: Request, console: Console) -> Summary:
 
 def summarize(done: Summary, console: Console) -> None:
     """Say what came out, picture by picture."""
+    from toolchain.schedules.task import describe, threads
     from toolchain.tune.session import relative
-    from toolchain.tune.task import describe, threads
 
     points = done.outcome.curve
     pictures: dict[tuple[int, int, int], list[Search]] = {}
@@ -121,7 +121,7 @@ def summarize(done: Summary, console: Console) -> None:
 
 
 def _draw(done: Summary, path: Path) -> None:
-    from toolchain.atomic import atomic_write
+    from toolchain.support.files import atomic_write
     from toolchain.zoo.curve import draw_curve
 
     points = [[float(point.trials), point.relative] for point in done.outcome.curve]

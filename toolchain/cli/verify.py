@@ -33,10 +33,10 @@ def verify(
     A float bundle is compared with its float model in onnxruntime, within a bound that is stated.
     """
     from toolchain.images import read_photo, to_channels
-    from toolchain.precision import INT8
-    from toolchain.quantize.bounds import prove
+    from toolchain.reference.bounds import prove
+    from toolchain.runtime.verify import compare, make_cases, standard_for, verdict, verify
     from toolchain.stages import real_stages
-    from toolchain.verify import compare, make_cases, standard_for, verdict, verify
+    from toolchain.targets.precision import INT8
 
     console = Console(as_json=as_json)
     with (

@@ -43,7 +43,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Copy an embedded network to an ONNX file of your own."""
-    from toolchain.atomic import atomic_write
+    from toolchain.support.files import atomic_write
     from toolchain.zoo.embedded import find
 
     console = Console(as_json=as_json)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from toolchain.errors import ModelError
+from toolchain.support.errors import ModelError
 
 _NODES = (
     re.compile(r"running (?P<op>\w+) node\. Name:'(?P<name>[^']*)'"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from toolchain.errors import ModelError
+from toolchain.support.errors import ModelError
 
 _HINT = "external data must lie in the model's own folder"
 

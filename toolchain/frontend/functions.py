@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from toolchain.errors import ModelError
+from toolchain.support.errors import ModelError
 
 MAX_NODES = 100_000
 """Of a model without functions. The largest super-resolution networks have some thousands."""

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from toolchain.errors import ModelError
 from toolchain.frontend.graph import Array
+from toolchain.support.errors import ModelError
 
 PROBE_SIZE = (23, 18)
 """Height and width used where a model leaves them free: small, different, not a multiple of usual strides."""

@@ -14,13 +14,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from toolchain.errors import ModelError
 from toolchain.frontend.explain import refusal
 from toolchain.frontend.external import read_external
 from toolchain.frontend.functions import check_size
 from toolchain.frontend.graph import known_constants
 from toolchain.frontend.kinds import folder_kind, kind_of
 from toolchain.frontend.repair import repair
+from toolchain.support.errors import ModelError
 
 MAX_BYTES = 512 << 20
 """Largest model file, and largest sum of external data. Mobile super-resolution networks have some 100 KB."""

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 from onnx import checker
 
-from toolchain.errors import ModelError
 from toolchain.frontend import halo as receptive_field
 from toolchain.frontend import value_range as ranges
 from toolchain.frontend.explain import refusal
@@ -48,6 +47,7 @@ from toolchain.frontend.passes import (
 )
 from toolchain.frontend.probe import run
 from toolchain.frontend.source import Source
+from toolchain.support.errors import ModelError
 
 TOLERANCE = 1e-4
 """Largest deviation of the normalized model from its source, as a part of the value range."""

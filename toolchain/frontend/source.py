@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from toolchain.errors import ModelError
 from toolchain.frontend.graph import Array
 from toolchain.frontend.interface import Interface
 from toolchain.frontend.session import Session
+from toolchain.support.errors import ModelError
 
 _TYPES = {"tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from toolchain.errors import ModelError
 from toolchain.frontend.graph import Array
 from toolchain.frontend.probe import session
+from toolchain.support.errors import ModelError
 
 UNIT, BYTES, SIGNED = (0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)
 RANGES = {"0..1": UNIT, "0..255": BYTES, "-1..1": SIGNED}

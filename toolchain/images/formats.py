@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from toolchain.errors import InputError
 from toolchain.images.metadata import described
 from toolchain.images.opening import Picture
 from toolchain.images.photo import Metadata, Photo
+from toolchain.support.errors import InputError
 
 
 @dataclass(frozen=True)

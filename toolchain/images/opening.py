@@ -17,12 +17,12 @@ import numpy as np
 import pyvips
 from PIL import Image, UnidentifiedImageError
 
-from toolchain.errors import InputError
 from toolchain.images import colour, loading
 from toolchain.images.loading import Frame
 from toolchain.images.metadata import bare_exif, exif_of_tiff, orientation_of
 from toolchain.images.photo import Metadata, Photo
 from toolchain.images.samples import Range, Samples, find_range, split_16_bit
+from toolchain.support.errors import InputError
 
 MAX_PIXELS = 150_000_000
 """Larger pictures are refused: they are rather an attack on memory than a photograph."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.errors import InputError
 from toolchain.images.photo import Pixels
+from toolchain.support.errors import InputError
 
 Samples = npt.NDArray[Any]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from toolchain.errors import CalibrationError, InputError
 from toolchain.images.opening import open_picture, suffixes
 from toolchain.images.photo import Photo, Pixels, stacked, to_channels
+from toolchain.support.errors import CalibrationError, InputError
 
 _SIDE, _MOST = 1024, 128
 

@@ -13,11 +13,11 @@ from typing import IO, Any
 
 import pyvips
 
-from toolchain.errors import InputError
 from toolchain.images.formats import Header
 from toolchain.images.photo import Photo
 from toolchain.images.png import png_parts
 from toolchain.images.tiff_exif import append_exif
+from toolchain.support.errors import InputError
 
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _MARK = 2  # bytes that every JPEG file begins with

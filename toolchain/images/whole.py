@@ -8,10 +8,10 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from toolchain.errors import InputError
 from toolchain.images import colour
 from toolchain.images.formats import Format, Header
 from toolchain.images.photo import Photo, stacked
+from toolchain.support.errors import InputError
 
 Frames = Iterable[Iterable[Photo]]
 

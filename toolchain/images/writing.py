@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from toolchain.atomic import atomic_write
 from toolchain.images.formats import Format, Header, format_of
 from toolchain.images.photo import Photo
 from toolchain.images.png import png_parts
 from toolchain.images.streamed import write_jpeg, write_tiff
 from toolchain.images.whole import write_whole
+from toolchain.support.files import atomic_write
 
 Frames = Iterable[Iterable[Photo]]
 

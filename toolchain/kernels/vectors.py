@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvm import tirx
 
-from toolchain.errors import TargetError
+from toolchain.support.errors import TargetError
 
 if TYPE_CHECKING:
     from toolchain.targets import Target

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from toolchain.errors import ModelError
 from toolchain.frontend.window import Window
 from toolchain.kernels import conv as conv_kernel
 from toolchain.kernels import elementwise, ends
@@ -39,6 +38,7 @@ from toolchain.lower.operators import Operators
 from toolchain.lower.packed import Packed, filled, moved, tensor
 from toolchain.lower.reading import Reading, read
 from toolchain.lower.weights import arrange, fits, pad
+from toolchain.support.errors import ModelError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from toolchain.errors import ModelError
 from toolchain.kernels import float_conv, float_ends
 from toolchain.kernels.driver import Picture, Tensor
 from toolchain.kernels.float_spec import (
@@ -31,6 +30,7 @@ from toolchain.lower.float_chain import FloatConcatChain, FloatConvChain, FloatM
 from toolchain.lower.float_weights import arrange_floats
 from toolchain.lower.lowered import Kernel
 from toolchain.lower.operators import Operators
+from toolchain.support.errors import ModelError
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from toolchain.errors import ModelError
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.vectors import Vectors
@@ -15,6 +14,7 @@ from toolchain.lower.lowering import import_qdq
 from toolchain.lower.main import write_main
 from toolchain.lower.movement import pixel_table, trace
 from toolchain.lower.stream import stream
+from toolchain.support.errors import ModelError
 from toolchain.targets import CACHE
 
 if TYPE_CHECKING:

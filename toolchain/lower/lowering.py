@@ -11,7 +11,6 @@ import onnx
 import tvm
 from tvm import relax
 
-from toolchain.errors import ModelError
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Conv
@@ -23,6 +22,7 @@ from toolchain.lower.main import write_main
 from toolchain.lower.movement import pixel_table, trace
 from toolchain.lower.reading import read
 from toolchain.lower.stream import stream
+from toolchain.support.errors import ModelError
 from toolchain.targets import CACHE
 
 

@@ -7,13 +7,13 @@ from typing import Any, Protocol, TypeVar
 
 from tvm import relax
 
-from toolchain.errors import ModelError
 from toolchain.kernels.layout import Geometry
 from toolchain.lower.bindings import Bindings
 from toolchain.lower.calls import Calls
 from toolchain.lower.coverage import measure
 from toolchain.lower.lowered import Kernel, Lowered, Network
 from toolchain.lower.operators import Operators
+from toolchain.support.errors import ModelError
 
 
 class Emits(Protocol):

@@ -8,12 +8,12 @@ from typing import Any
 from tvm import relax
 from tvm.ir import GlobalVar
 
-from toolchain.errors import ModelError
 from toolchain.kernels.window import pad_floats
 from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.calls import Calls
 from toolchain.lower.importer import AGAIN, window_of
 from toolchain.lower.movement import MOVES
+from toolchain.support.errors import ModelError
 
 
 class Operators:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolchain.errors import ModelError
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, blocks_of
 from toolchain.kernels.spec import Requantize
 from toolchain.lower.chain import ConvChain
+from toolchain.support.errors import ModelError
 
 
 @dataclass(frozen=True, eq=False)

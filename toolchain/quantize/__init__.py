@@ -4,7 +4,7 @@ from toolchain.quantize.foreign import canonicalize
 from toolchain.quantize.pipeline import quantize
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import Recipe
-from toolchain.quantize.reference import IntegerReference
 from toolchain.quantize.settings import Settings
+from toolchain.reference.interpreter import IntegerReference
 
 __all__ = ["IntegerReference", "QuantizedModel", "Recipe", "Settings", "canonicalize", "quantize"]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.errors import CalibrationError
 from toolchain.quantize.estimators import Range, make_estimator
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.graph import GraphView
 from toolchain.quantize.overrides import choose_estimators
 from toolchain.quantize.plan import Plan
+from toolchain.reference.graph import GraphView
+from toolchain.support.errors import CalibrationError
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from toolchain.errors import CalibrationError
+from toolchain.support.errors import CalibrationError
 
 Item = TypeVar("Item")
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.quantize.arithmetic import Quantization
 from toolchain.quantize.estimators import Range
 from toolchain.quantize.plan import Plan
 from toolchain.quantize.qdq import name_weights
 from toolchain.quantize.recipe import TensorRecipe
 from toolchain.quantize.weights import QuantizedWeight, bias_scale
+from toolchain.reference.arithmetic import Quantization
 
 
 def describe(

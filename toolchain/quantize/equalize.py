@@ -21,8 +21,8 @@ from onnx import numpy_helper
 
 from toolchain.quantize.estimators import Range, make_estimator
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.graph import Array, GraphView, attributes
 from toolchain.quantize.plan import Plan
+from toolchain.reference.graph import Array, GraphView, attributes
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel

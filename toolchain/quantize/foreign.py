@@ -18,18 +18,18 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from toolchain.errors import ModelError
 from toolchain.frontend import normalize
-from toolchain.quantize.arithmetic import Quantization
-from toolchain.quantize.bounds import PAIR_LIMIT, find_bounds
 from toolchain.quantize.describe import describe
-from toolchain.quantize.graph import Array, GraphView, attributes
-from toolchain.quantize.pairs import LIMIT, least_scale, round_safely
 from toolchain.quantize.plan import Plan, make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import Recipe
 from toolchain.quantize.weights import QuantizedWeight, along, outputs_first, safe_scale
+from toolchain.reference.arithmetic import Quantization
+from toolchain.reference.bounds import PAIR_LIMIT, find_bounds
+from toolchain.reference.graph import Array, GraphView, attributes
+from toolchain.reference.pairs import LIMIT, least_scale, round_safely
+from toolchain.support.errors import ModelError
 
 _OTHER_FORMATS = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
 _WIDE = (np.dtype(np.int16), np.dtype(np.uint16))

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from toolchain.images.metrics import Loss, decibels
 from toolchain.quantize.crops import HeldOut, spread
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.report.metrics import Loss, decibels
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel

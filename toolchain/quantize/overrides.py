@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from toolchain.errors import CalibrationError
 from toolchain.quantize.plan import Plan
+from toolchain.support.errors import CalibrationError
 
 _HINT = "`clipfree fidelity` lists the names; * and ? stand for any letters"
 

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.errors import CalibrationError
 from toolchain.frontend.model import UNBOUNDED_HALO
-from toolchain.quantize.arithmetic import BITS, WIDE_BITS, Quantization
+from toolchain.images.metrics import decibels
 from toolchain.quantize.calibrate import measure_ranges
 from toolchain.quantize.crops import CropSet, cut_crops, stress
 from toolchain.quantize.describe import describe
 from toolchain.quantize.equalize import equalize, find_sites, measure_channels, share_ranges, widening
 from toolchain.quantize.estimators import Range
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.graph import GraphView
 from toolchain.quantize.loss import Comparison, enough
 from toolchain.quantize.overrides import choose_bits
 from toolchain.quantize.plan import Plan, make_plan
@@ -30,7 +28,9 @@ from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import Settings
 from toolchain.quantize.weights import OUTPUT, QuantizedWeight, outputs_first, round_weight, safe_scale, scale_by
 from toolchain.quantize.widen import choose_wide, keep_gains
-from toolchain.report.metrics import decibels
+from toolchain.reference.arithmetic import BITS, WIDE_BITS, Quantization
+from toolchain.reference.graph import GraphView
+from toolchain.support.errors import CalibrationError
 
 if TYPE_CHECKING:
     import onnx

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import onnx
 
 from toolchain.frontend.window import read_window
-from toolchain.quantize.graph import GraphView, attributes
-from toolchain.quantize.program import ACTIVATIONS, read_activation, read_selection
+from toolchain.reference.graph import GraphView, attributes
+from toolchain.reference.program import ACTIVATIONS, read_activation, read_selection
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel

@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, version_converter
 
-from toolchain.errors import CalibrationError
 from toolchain.frontend.explain import refusal
-from toolchain.quantize.arithmetic import BITS, Quantization
-from toolchain.quantize.graph import Array, GraphView
 from toolchain.quantize.plan import Plan
 from toolchain.quantize.weights import QuantizedWeight, bias_scale, round_bias
+from toolchain.reference.arithmetic import BITS, Quantization
+from toolchain.reference.graph import Array, GraphView
+from toolchain.support.errors import CalibrationError
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel

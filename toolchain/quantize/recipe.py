@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from toolchain.errors import CalibrationError
+from toolchain.support.errors import CalibrationError
 
 VERSION = 1
 

@@ -15,16 +15,16 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from toolchain.quantize.arithmetic import CodeArray
 from toolchain.quantize.crops import spread
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.graph import Array, GraphView
 from toolchain.quantize.plan import Plan
-from toolchain.quantize.program import ConvStep, parse
 from toolchain.quantize.qdq import float_end
-from toolchain.quantize.reference import last_use, run_step
 from toolchain.quantize.rounding import round_together
 from toolchain.quantize.weights import QuantizedWeight, make_room_for_bias, round_bias
+from toolchain.reference.arithmetic import CodeArray
+from toolchain.reference.graph import Array, GraphView
+from toolchain.reference.interpreter import last_use, run_step
+from toolchain.reference.program import ConvStep, parse
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.quantize.pairs import LIMIT, Reals, code_limits, least_scale, round_safely, single_limits
 from toolchain.quantize.weights import along
+from toolchain.reference.pairs import LIMIT, Reals, code_limits, least_scale, round_safely, single_limits
 
 _SCALES = 8  # tried for each output channel
 _SHRUNK = 0.72  # the smallest of them, of what saturates no weight taken by itself

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from toolchain.errors import CalibrationError
-from toolchain.quantize.arithmetic import BITS, WIDE_BITS
 from toolchain.quantize.estimators import make_estimator
 from toolchain.quantize.weights import OUTPUT, scale_by
+from toolchain.reference.arithmetic import BITS, WIDE_BITS
+from toolchain.support.errors import CalibrationError
 
 
 @dataclass(frozen=True)

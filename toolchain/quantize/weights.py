@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.errors import CalibrationError
 from toolchain.quantize.estimators.percentile import Percentile
-from toolchain.quantize.graph import Array
-from toolchain.quantize.pairs import least_scale, round_safely
+from toolchain.reference.graph import Array
+from toolchain.reference.pairs import least_scale, round_safely
+from toolchain.support.errors import CalibrationError
 
 OUTPUT: Final = "output"
 _BIAS_LIMIT: Final = 2**30

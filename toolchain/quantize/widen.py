@@ -13,16 +13,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.quantize.bounds import LIMIT
+from toolchain.images.metrics import decibels
 from toolchain.quantize.crops import spread
 from toolchain.quantize.fidelity import OutputError, Part, list_parts
 from toolchain.quantize.fidelity.variants import balanced
 from toolchain.quantize.plan import Plan
-from toolchain.quantize.program import ConvStep, parse
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import WideRecipe
-from toolchain.report.metrics import decibels
-from toolchain.report.network import describe_network
+from toolchain.reference.bounds import LIMIT
+from toolchain.reference.network import describe_network
+from toolchain.reference.program import ConvStep, parse
 
 Made = TypeVar("Made")
 

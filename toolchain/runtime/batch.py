@@ -22,8 +22,6 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.atomic import atomic_write
-from toolchain.errors import InputError
 from toolchain.images import Header, Photo, Picture, header_for, open_picture, write_frames
 from toolchain.runtime.bands import bands
 from toolchain.runtime.channel import Channel, Stopped
@@ -32,6 +30,8 @@ from toolchain.runtime.measure import free_memory
 from toolchain.runtime.memory import WAITING, Cut, check_free, plan_cut
 from toolchain.runtime.photo import MARGIN, upscale_photo
 from toolchain.runtime.tiles import Tiling, upscale_tiled
+from toolchain.support.errors import InputError
+from toolchain.support.files import atomic_write
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.bundle import Bundle
-from toolchain.cores import choose, pin, these_cores
-from toolchain.cpu import Cpu, this_cpu
 from toolchain.runtime.measure import Plan, Timing, measure, summarize
-from toolchain.verify import compare, standard_for
+from toolchain.runtime.verify import compare, standard_for
+from toolchain.support.cores import choose, pin, these_cores
+from toolchain.support.cpu import Cpu, this_cpu
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -53,7 +53,7 @@ class Here:
     Args:
         bundle: what it runs.
         threads: of ``upscale``; None for every core.
-        cpus: which cores are timed, see `toolchain.cores.choose`.
+        cpus: which cores are timed, see `toolchain.support.cores.choose`.
 
     Raises:
         BundleError: it cannot run the bundle.

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.errors import InputError
 from toolchain.images import Format, format_named, format_of, picture_files
+from toolchain.support.errors import InputError
 
 STANDARD = Path("-")
 """Stands for standard input and standard output."""

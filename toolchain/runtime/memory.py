@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from toolchain.errors import InputError
 from toolchain.images import Format, Header, Picture
 from toolchain.runtime.photo import MARGIN
 from toolchain.runtime.tiles import SMALLEST, Tiling
+from toolchain.support.errors import InputError
 
 _DECODING_ROWS, _ENCODING_ROWS = 600, 1000  # that libvips holds, with what they are converted from
 _PILLOW = 8  # bytes a pixel of Pillow's copy and its encoder's

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.cpu import configure_tvm_threads
-from toolchain.errors import BundleError, InputError, last_line
+from toolchain.support.cpu import configure_tvm_threads
+from toolchain.support.errors import BundleError, InputError, last_line
 
 Pixels = npt.NDArray[np.uint8]
 Upscale = Callable[[Pixels], Pixels]

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.errors import ClipfreeError
-from toolchain.tune.records import Status
-from toolchain.tune.task import Task
-from toolchain.tune.values import from_plain
+from toolchain.schedules.records import Status
+from toolchain.schedules.task import Task
+from toolchain.support.errors import ClipfreeError
+from toolchain.support.serialization import from_plain
 
 _SAMPLE_SECONDS = 1e-3
 """Calls shorter than this are timed several at once."""

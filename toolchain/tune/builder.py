@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from toolchain.process import Died, Worker
+from toolchain.schedules.records import Candidate, Status
+from toolchain.schedules.task import Task
+from toolchain.support.serialization import to_plain
+from toolchain.support.worker import Died, Worker
 from toolchain.targets import Target
 from toolchain.tune import WORKER
-from toolchain.tune.records import Candidate, Status
-from toolchain.tune.task import Task
-from toolchain.tune.values import to_plain
 
 LIMIT = 60.0
 """Seconds a candidate may take to compile."""

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.tile import Tile
+from toolchain.schedules.records import Candidate
+from toolchain.schedules.task import Task
 from toolchain.targets import Target
-from toolchain.tune.records import Candidate
-from toolchain.tune.task import Task
 
 
 class TileFeatures:

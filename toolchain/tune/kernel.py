@@ -18,10 +18,10 @@ from toolchain.kernels.layout import Geometry
 from toolchain.kernels.schedule import schedule_conv
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
-from toolchain.link import find_linker
-from toolchain.llvm import tvm_target
+from toolchain.schedules.task import Task
 from toolchain.targets import Target
-from toolchain.tune.task import Task
+from toolchain.targets.linker import find_linker
+from toolchain.targets.llvm import tvm_target
 
 ENTRY = "kernel"
 """Name of the function in a kernel's library."""

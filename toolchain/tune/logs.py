@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.errors import TargetError, TuningError
+from toolchain.schedules.database import SUFFIX, Log, log_path, merge, read_log, write_log
+from toolchain.schedules.records import Best, Header
+from toolchain.support.errors import TargetError, TuningError
 from toolchain.targets import find_target
-from toolchain.tune.database import SUFFIX, Log, log_path, merge, read_log, write_log
-from toolchain.tune.records import Best, Header
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.errors import TuningError
-from toolchain.tune.records import Candidate
-from toolchain.tune.task import Task
+from toolchain.schedules.records import Candidate
+from toolchain.schedules.task import Task
+from toolchain.support.errors import TuningError
 
 _LEAST = 8
 """Measurements before there is anything to learn from."""

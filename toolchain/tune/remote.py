@@ -13,12 +13,12 @@ from toolchain.board.connect import connect
 from toolchain.board.place import Place
 from toolchain.board.session import ENDED
 from toolchain.board.tracker import count
-from toolchain.errors import BoardError, ClipfreeError, TargetError
-from toolchain.process import Died
+from toolchain.schedules.task import Task
+from toolchain.support.errors import BoardError, ClipfreeError, TargetError
+from toolchain.support.worker import Died
 from toolchain.targets import Target, machines
 from toolchain.tune import WORKER
 from toolchain.tune.runner import LocalRunner, Timed
-from toolchain.tune.task import Task
 
 _UNKNOWN = 5e7
 """Multiply-accumulates a second below which a kernel hangs on a board whose speed is not known yet."""

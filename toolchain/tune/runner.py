@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from toolchain.process import Died, Worker
+from toolchain.schedules.records import Status
+from toolchain.schedules.task import Task
+from toolchain.support.serialization import from_plain, to_plain
+from toolchain.support.worker import Died, Worker
 from toolchain.tune import WORKER
-from toolchain.tune.records import Status
-from toolchain.tune.task import Task
-from toolchain.tune.values import from_plain, to_plain
 
 LIMIT = 30.0
 """Seconds a candidate may take beyond what its arithmetic needs."""

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, SIDE, Geometry, pack
 from toolchain.kernels.spec import Conv
-from toolchain.quantize.arithmetic import scaled
-from toolchain.quantize.convolve import Convolution
+from toolchain.reference.arithmetic import scaled
+from toolchain.reference.convolution import Convolution
 
 Codes = npt.NDArray[np.uint8]
 _ZERO, _RESIDUAL_ZERO = 7, 9

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
+from toolchain.schedules.records import Best, Candidate, Trial
+from toolchain.schedules.task import Demand, Task
 from toolchain.tune.model import CostModel
-from toolchain.tune.records import Best, Candidate, Trial
-from toolchain.tune.task import Demand, Task
 
 PATIENCE = 16
 """Trials without a better tile after which a task is done, though its space may not be exhausted."""

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.errors import TuningError
+from toolchain.schedules.records import Best, Candidate, Record, Trial
+from toolchain.schedules.task import Task
+from toolchain.support.errors import TuningError
 from toolchain.tune.builder import Builder
 from toolchain.tune.model import CostModel
-from toolchain.tune.records import Best, Candidate, Record, Trial
 from toolchain.tune.runner import Runner, Timed
 from toolchain.tune.search import PATIENCE, Search
-from toolchain.tune.task import Task
 
 BATCH = 8
 """Candidates built, checked and timed together."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.atomic import scratch_folder
-from toolchain.errors import TuningError
+from toolchain.schedules.database import open_log
+from toolchain.schedules.records import Header
+from toolchain.support.errors import TuningError
+from toolchain.support.files import scratch_folder
 from toolchain.targets import HOST, Target, find_target
-from toolchain.tune.database import open_log
 from toolchain.tune.opencl.workshop import DeviceWorkshop
-from toolchain.tune.records import Header
 from toolchain.tune.request import Request
 from toolchain.tune.search import Search
 from toolchain.tune.session import Outcome, Point, Session, Tools, resume

@@ -1,4 +1,4 @@
-"""The process that compiles and times candidates: ``python -m toolchain.tune.worker``, see `toolchain.process`."""
+"""The process that compiles and times candidates: ``python -m toolchain.tune.worker``, see `toolchain.support.worker`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 import numpy.typing as npt
 
 from toolchain.board.session import Session
-from toolchain.cpu import configure_tvm_threads
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.tile import Tile
-from toolchain.process import answer
+from toolchain.schedules.task import Task
+from toolchain.support.cpu import configure_tvm_threads
+from toolchain.support.serialization import from_plain
+from toolchain.support.worker import answer
 from toolchain.targets import Target
 from toolchain.tune.bench import Bench, Entrant, difference
 from toolchain.tune.kernel import compile_kernel
 from toolchain.tune.machine import Here, Machine, There
 from toolchain.tune.sample import Sample, make_sample
-from toolchain.tune.task import Task
-from toolchain.tune.values import from_plain
 
 
 def compile_candidate(request: dict[str, Any]) -> dict[str, Any]:

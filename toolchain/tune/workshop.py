@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 from toolchain.board.board import Board
-from toolchain.cpu import Cpu, this_cpu, usable_cores
-from toolchain.errors import InputError, TargetError
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.link import find_linker
+from toolchain.schedules.task import tasks_of
+from toolchain.support.cpu import Cpu, this_cpu, usable_cores
+from toolchain.support.errors import InputError, TargetError
 from toolchain.targets import Target, machines
+from toolchain.targets.linker import find_linker
 from toolchain.tune.builder import Builder, LocalBuilder
 from toolchain.tune.features import TileFeatures
 from toolchain.tune.model import CostModel, XGBoostModel
@@ -21,7 +22,6 @@ from toolchain.tune.request import Request
 from toolchain.tune.runner import LocalRunner, Runner
 from toolchain.tune.search import Search
 from toolchain.tune.space import tiles
-from toolchain.tune.task import tasks_of
 
 MOST_WORKERS = 8
 

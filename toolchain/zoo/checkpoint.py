@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from toolchain.atomic import atomic_write
-from toolchain.errors import InputError
+from toolchain.support.errors import InputError
+from toolchain.support.files import atomic_write
 from toolchain.zoo.optimizer import Optimizer
 
 

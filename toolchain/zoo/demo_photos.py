@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from toolchain.errors import CalibrationError
+from toolchain.support.errors import CalibrationError
 from toolchain.zoo.embedded import PREFIX
 
 _NAMES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "motorcycle_right.png", "rocket.jpg")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolchain.errors import InputError
+from toolchain.support.errors import InputError
 
 PREFIX = "zoo:"
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from toolchain.atomic import atomic_write
+from toolchain.support.files import atomic_write
 
 
 def write_onnx(net: nn.Module, path: Path) -> Path:

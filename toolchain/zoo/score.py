@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolchain.evaluate import evaluate, float_upscale
 from toolchain.frontend import load_model, normalize
 from toolchain.images import read_images
+from toolchain.workflows.evaluate import evaluate, float_upscale
 
 
 def score(model: Path, sets: Sequence[Path]) -> dict[str, float]:

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from toolchain.atomic import atomic_write
-from toolchain.errors import ClipfreeError, InputError
+from toolchain.support.errors import ClipfreeError, InputError
+from toolchain.support.files import atomic_write
 from toolchain.zoo import checkpoint, export, photos
 from toolchain.zoo.curve import draw_curve
 from toolchain.zoo.nets import NETWORKS

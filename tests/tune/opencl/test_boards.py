@@ -15,21 +15,21 @@ from tests.boards import Running, have_compiler
 from tests.opencl.devices import device, environment
 from tests.tune.opencl.test_candidates import CUT, JOBS, SIZE
 from tests.tune.test_tune import answer
+from toolchain.backends.opencl.choose import task_of
 from toolchain.board.place import Place
 from toolchain.cli import main
-from toolchain.cpu import this_cpu
-from toolchain.errors import BoardError
+from toolchain.kernels.launch import Cut
 from toolchain.kernels.spec import Conv
-from toolchain.opencl.choose import task_of
-from toolchain.opencl.cut import Cut
-from toolchain.opencl.device import device_name
+from toolchain.runtime.opencl.device import device_name
+from toolchain.schedules.database import find_log
+from toolchain.schedules.records import Trial
+from toolchain.schedules.task import Task
+from toolchain.support.cpu import this_cpu
+from toolchain.support.errors import BoardError
 from toolchain.targets import find_target
-from toolchain.tune.database import find_log
 from toolchain.tune.opencl.candidate import Written, generated
 from toolchain.tune.opencl.library import compile_candidate
 from toolchain.tune.opencl.runner import DeviceBoardRunner
-from toolchain.tune.records import Trial
-from toolchain.tune.task import Task
 
 pytestmark = pytest.mark.skipif(not have_compiler, reason="there is no C compiler here")
 

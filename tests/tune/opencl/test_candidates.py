@@ -11,13 +11,13 @@ import pytest
 
 from tests.opencl.devices import GPU, device
 from tests.tune.specs import conv
+from toolchain.backends.opencl.choose import task_of
+from toolchain.backends.opencl.job import Job
+from toolchain.kernels.launch import Cut
 from toolchain.kernels.spec import Conv, Operand, Pixels, View
-from toolchain.opencl.choose import task_of
-from toolchain.opencl.cut import Cut
-from toolchain.opencl.job import Job
+from toolchain.schedules.task import Task
 from toolchain.tune.opencl.candidate import write
 from toolchain.tune.opencl.runner import DeviceRunner
-from toolchain.tune.task import Task
 
 SIZE = 20, 40
 CUT = Cut(2, 4, (4, 2, 1), 2)

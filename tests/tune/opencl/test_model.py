@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.opencl.devices import GPU
 from tests.tune.specs import conv
-from toolchain.opencl.choose import task_of
-from toolchain.opencl.estimate import cuts
-from toolchain.opencl.job import Job
+from toolchain.backends.opencl.choose import task_of
+from toolchain.backends.opencl.estimate import cuts
+from toolchain.backends.opencl.job import Job
 from toolchain.tune.model import XGBoostModel
 from toolchain.tune.opencl.features import CutFeatures, GuessingModel
 

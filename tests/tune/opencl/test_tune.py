@@ -10,16 +10,16 @@ import pytest
 from tests.opencl.devices import GPU, device
 from tests.tune.specs import conv
 from tests.tune.test_tune import answer
+from toolchain.backends.opencl.choose import by_log, task_of
+from toolchain.backends.opencl.estimate import cuts
+from toolchain.backends.opencl.job import Job
 from toolchain.bundle import open_bundle
 from toolchain.cli import main
-from toolchain.opencl.choose import by_log, task_of
-from toolchain.opencl.cut import Cut
-from toolchain.opencl.estimate import cuts
-from toolchain.opencl.job import Job
+from toolchain.kernels.launch import Cut
+from toolchain.schedules.database import find_log
+from toolchain.schedules.records import Best, Trial
+from toolchain.schedules.select import Tuning
 from toolchain.targets import find_target
-from toolchain.tune.choose import Tuning
-from toolchain.tune.database import find_log
-from toolchain.tune.records import Best, Trial
 
 TRIALS = 4
 

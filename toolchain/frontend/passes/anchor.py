@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from toolchain.errors import ModelError
 from toolchain.frontend.graph import Graph, attributes
 from toolchain.frontend.probe import values
+from toolchain.support.errors import ModelError
 
 _MOVING = frozenset({"Cast", "Concat", "Expand", "Gather", "Identity", "Reshape", "Resize", "Slice", "Split", "Squeeze",
                      "Tile", "Transpose", "Unsqueeze", "Upsample"})  # fmt: skip

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from toolchain.errors import ModelError
 from toolchain.frontend.graph import Array, Graph, attributes
 from toolchain.frontend.probe import evaluate
+from toolchain.support.errors import ModelError
 
 _RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
 _GROWING = {"ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Pad", "OneHot", "CenterCropPad"}

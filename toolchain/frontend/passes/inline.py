@@ -9,7 +9,7 @@ from __future__ import annotations
 import onnx
 from onnx import inliner
 
-from toolchain.errors import ModelError
+from toolchain.support.errors import ModelError
 
 
 def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:

@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 from onnx import checker, inliner, numpy_helper, version_converter
 
-from toolchain.errors import ModelError
 from toolchain.frontend.explain import refusal
 from toolchain.frontend.graph import IR_VERSION, OPSET, Array, attributes, known_constants, set_attribute
+from toolchain.support.errors import ModelError
 
 _FUNCTIONS = {"Gelu", "Mish", "Swish"}
 """Newer operators that ONNX defines by older ones."""

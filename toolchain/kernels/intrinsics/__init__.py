@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 
-from toolchain.errors import TargetError
 from toolchain.kernels.intrinsics import neon, pmaddwd, portable, vnni
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
+from toolchain.support.errors import TargetError
 
 REGISTRY: dict[str, InstructionSet] = {
     found.name: found for family in (vnni, pmaddwd, neon, portable) for found in family.INSTRUCTION_SETS

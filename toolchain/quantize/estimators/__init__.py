@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from toolchain.errors import CalibrationError
 from toolchain.quantize.estimators.average import MovingAverage
 from toolchain.quantize.estimators.base import Estimator, Range
 from toolchain.quantize.estimators.entropy import Entropy
 from toolchain.quantize.estimators.minmax import MinMax
 from toolchain.quantize.estimators.mse import MeanSquaredError
 from toolchain.quantize.estimators.percentile import Percentile
+from toolchain.support.errors import CalibrationError
 
 ESTIMATORS: dict[str, type[Estimator]] = {
     kind.name: kind for kind in (MinMax, MeanSquaredError, Percentile, Entropy, MovingAverage)

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.errors import CalibrationError
 from toolchain.quantize.estimators.histogram import Histogram
+from toolchain.support.errors import CalibrationError
 
 
 @dataclass(frozen=True)

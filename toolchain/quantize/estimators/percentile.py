@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from toolchain.errors import CalibrationError
 from toolchain.quantize.estimators.base import Estimator, HistogramEstimator
 from toolchain.quantize.estimators.histogram import HALF
+from toolchain.support.errors import CalibrationError
 
 _PERCENT = 99.99
 

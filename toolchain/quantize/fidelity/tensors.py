@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.quantize.arithmetic import CodeArray, Quantization
 from toolchain.quantize.fidelity.variants import balanced
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.graph import Array, GraphView
 from toolchain.quantize.quantized import QuantizedModel
-from toolchain.quantize.reference import IntegerReference
+from toolchain.reference.arithmetic import CodeArray, Quantization
+from toolchain.reference.graph import Array, GraphView
+from toolchain.reference.interpreter import IntegerReference
 
 BINS = 64
 

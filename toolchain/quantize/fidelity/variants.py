@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from toolchain.errors import ModelError
 from toolchain.frontend import SRModel
-from toolchain.quantize.graph import Array, GraphView
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.qdq import for_bits, name_weights
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.weights import along
+from toolchain.reference.graph import Array, GraphView
+from toolchain.support.errors import ModelError
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolchain.errors import CalibrationError
 from toolchain.quantize.representative.frames import FRAMES
 from toolchain.quantize.representative.treatments import TREATMENTS
+from toolchain.support.errors import CalibrationError
 
 
 @dataclass(frozen=True)

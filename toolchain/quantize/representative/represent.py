@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from toolchain.errors import CalibrationError
 from toolchain.quantize.representative.frames import FRAMES
 from toolchain.quantize.representative.reading import Reading
 from toolchain.quantize.representative.tamed import (
@@ -22,6 +21,7 @@ from toolchain.quantize.representative.tamed import (
     inside,
 )
 from toolchain.quantize.representative.treatments import TREATMENTS, Treatment
+from toolchain.support.errors import CalibrationError
 
 
 def represent(

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from toolchain.board.session import Session
-from toolchain.errors import BoardError, last_line
-from toolchain.opencl.cut import Cut
-from toolchain.process import answer, within
+from toolchain.kernels.launch import Cut
+from toolchain.schedules.task import Task
+from toolchain.support.errors import BoardError, last_line
+from toolchain.support.serialization import from_plain
+from toolchain.support.worker import answer, within
 from toolchain.targets import Target
 from toolchain.tune.bench import Bench, Entrant, difference
 from toolchain.tune.opencl.candidate import generated
 from toolchain.tune.opencl.data import RESULT, SMALL, sample_of, tensors
 from toolchain.tune.opencl.library import TENSORS, compile_candidate, compile_probe
-from toolchain.tune.task import Task
-from toolchain.tune.values import from_plain
 
 
 def make_candidate(request: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class BoardRig:
         return told
 
     def device(self, request: dict[str, Any]) -> dict[str, Any]:
-        """``target``, ``kind``: the name of the board's device of that kind, see `toolchain.opencl.host.kind_of`."""
+        """``target``, ``kind``: the name of the board's device of that kind, see `toolchain.backends.opencl.host.kind_of`."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "probe.so"
             compile_probe(from_plain(Target, request["target"]), path)
@@ -113,7 +113,7 @@ class _Loaded:
         self._held: _Data | None = None
 
     def ask(self, function: str, *values: Any) -> Any:
-        """Call one of the library's functions, see ``toolchain/opencl/native/tvm.c``.
+        """Call one of the library's functions, see ``toolchain/backends/opencl/native/tvm.c``.
 
         Raises:
             BoardError: it failed. If the board is gone, the process ends.

@@ -6,15 +6,15 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolchain.backends.opencl import conv as template
+from toolchain.backends.opencl.choose import job_of
+from toolchain.backends.opencl.prelude import prelude
+from toolchain.backends.opencl.source import generate
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.opencl import conv as template
-from toolchain.opencl.choose import job_of
-from toolchain.opencl.cut import Cut
-from toolchain.opencl.gpu import Gpu
-from toolchain.opencl.prelude import prelude
-from toolchain.opencl.source import generate
-from toolchain.tune.task import Task
-from toolchain.tune.values import from_plain, to_plain
+from toolchain.kernels.launch import Cut
+from toolchain.schedules.task import Task
+from toolchain.support.serialization import from_plain, to_plain
+from toolchain.targets.gpu import Gpu
 
 NAME = "conv"
 """Of every candidate's kernel."""

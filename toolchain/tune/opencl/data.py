@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from toolchain.backends.opencl import conv as template
+from toolchain.backends.opencl.choose import job_of
+from toolchain.bundle.launch_plan import Extent
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.opencl import conv as template
-from toolchain.opencl.choose import job_of
-from toolchain.opencl.cut import Cut
-from toolchain.opencl.plan import Extent
+from toolchain.kernels.launch import Cut
+from toolchain.schedules.task import Task
 from toolchain.tune.sample import Sample, make_sample
-from toolchain.tune.task import Task
 
 Array = npt.NDArray[Any]
 

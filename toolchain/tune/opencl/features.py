@@ -8,13 +8,13 @@ from math import log2, prod
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.opencl.choose import job_of
-from toolchain.opencl.cut import Cut
-from toolchain.opencl.estimate import Estimate, estimate
-from toolchain.opencl.gpu import Gpu
+from toolchain.backends.opencl.choose import job_of
+from toolchain.backends.opencl.estimate import Estimate, estimate
+from toolchain.kernels.launch import Cut
+from toolchain.schedules.records import Candidate
+from toolchain.schedules.task import Task
+from toolchain.targets.gpu import Gpu
 from toolchain.tune.model import CostModel
-from toolchain.tune.records import Candidate
-from toolchain.tune.task import Task
 
 
 class CutFeatures:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolchain.atomic import scratch_folder
+from toolchain.backends.opencl.host import compile_sources, write_sources
+from toolchain.bundle.launch_plan import Buffer, Constant, Extent, Launch, Plan, lay_out
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry
-from toolchain.link import find_c_compiler
-from toolchain.opencl.host import compile_sources, write_sources
-from toolchain.opencl.plan import Buffer, Constant, Extent, Launch, Plan, lay_out
+from toolchain.schedules.task import Task
+from toolchain.support.files import scratch_folder
 from toolchain.targets import Target
+from toolchain.targets.linker import find_c_compiler
 from toolchain.tune.opencl.candidate import NAME, Written
 from toolchain.tune.opencl.data import RESIDUAL, RESULT, SMALL, SOURCE, constants, sample_of, work
-from toolchain.tune.task import Task
 
 TENSORS = (SOURCE, RESIDUAL, RESULT)
 """What the library's ``give`` and ``take`` number."""

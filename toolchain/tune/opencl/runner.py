@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from toolchain.backends.opencl.host import kind_of
 from toolchain.board.place import Place
-from toolchain.errors import BoardError, TargetError
-from toolchain.opencl.host import kind_of
-from toolchain.process import Died
+from toolchain.support.errors import BoardError, TargetError
+from toolchain.support.serialization import to_plain
+from toolchain.support.worker import Died
 from toolchain.targets import Target
 from toolchain.tune.opencl import BOARD_WORKER, WORKER
 from toolchain.tune.remote import BoardRunner
 from toolchain.tune.runner import LocalRunner
-from toolchain.tune.values import to_plain
 
 _SLOWEST = 5e7
 """Multiply-accumulates a second below which a kernel hangs: PoCL on a busy processor does a hundred times as many."""
@@ -31,7 +31,7 @@ class DeviceRunner(LocalRunner):
     """Times on one device.
 
     Args:
-        device: as the user calls it, a key of `toolchain.opencl.device.KINDS`.
+        device: as the user calls it, a key of `toolchain.runtime.opencl.device.KINDS`.
         launch: seconds that a launch may take; PoCL finishes compiling a kernel within its first one.
         command: of the process.
     """
@@ -53,7 +53,7 @@ class DeviceBoardRunner(BoardRunner):
 
     Args:
         target: of the libraries.
-        device: as the user calls it, a key of `toolchain.opencl.device.KINDS`.
+        device: as the user calls it, a key of `toolchain.runtime.opencl.device.KINDS`.
         place: of the board; one among several where it is a tracker's key.
         wait: seconds to wait for a busy board, and for one that was lost.
         launch: seconds that a launch may take.

@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.errors import TargetError
+from toolchain.bundle.launch_plan import Launch
+from toolchain.kernels.launch import Cut
 from toolchain.kernels.layout import SIDE
-from toolchain.opencl.cut import Cut
-from toolchain.opencl.device import find_device, import_pyopencl
-from toolchain.opencl.driver import Driver
-from toolchain.opencl.plan import Launch
-from toolchain.process import answer, within
+from toolchain.runtime.opencl.device import find_device, import_pyopencl
+from toolchain.runtime.opencl.driver import Driver
+from toolchain.schedules.task import Task
+from toolchain.support.errors import TargetError
+from toolchain.support.serialization import from_plain
+from toolchain.support.worker import answer, within
 from toolchain.targets import Target
 from toolchain.tune.bench import Bench, Entrant, difference
 from toolchain.tune.opencl.candidate import NAME, Written, read, write
 from toolchain.tune.opencl.data import RESULT, SMALL, constants, sample_of, tensors, work
 from toolchain.tune.sample import Sample
-from toolchain.tune.task import Task
-from toolchain.tune.values import from_plain
 
 
 def write_candidate(request: dict[str, Any]) -> dict[str, Any]:

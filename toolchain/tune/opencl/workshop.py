@@ -7,17 +7,18 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from toolchain.backends.opencl.choose import job_of, task_of
+from toolchain.backends.opencl.estimate import cuts
+from toolchain.backends.opencl.lower import jobs
 from toolchain.board.place import Place
-from toolchain.cpu import usable_cores
-from toolchain.errors import InputError, TargetError
-from toolchain.link import find_c_compiler
-from toolchain.opencl.choose import job_of, task_of
-from toolchain.opencl.cut import Cut
-from toolchain.opencl.device import device_name, find_device
-from toolchain.opencl.estimate import cuts
-from toolchain.opencl.gpu import Gpu
-from toolchain.opencl.lower import jobs
+from toolchain.kernels.launch import Cut
+from toolchain.runtime.opencl.device import device_name, find_device
+from toolchain.schedules.task import Demand, Task
+from toolchain.support.cpu import usable_cores
+from toolchain.support.errors import InputError, TargetError
 from toolchain.targets import Target
+from toolchain.targets.gpu import Gpu
+from toolchain.targets.linker import find_c_compiler
 from toolchain.tune.builder import Builder, LocalBuilder
 from toolchain.tune.model import CostModel, XGBoostModel
 from toolchain.tune.network import lowered_model
@@ -28,7 +29,6 @@ from toolchain.tune.remote import open_boards
 from toolchain.tune.request import Request
 from toolchain.tune.runner import Runner
 from toolchain.tune.search import Search
-from toolchain.tune.task import Demand, Task
 from toolchain.tune.workshop import MOST_WORKERS
 
 _MOST = 256

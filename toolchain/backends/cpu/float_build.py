@@ -1,0 +1,29 @@
+"""From a normalized float model to a compiled library: the baseline beside `toolchain.backends.cpu.build`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toolchain.backends.cpu.build import Compiled, finished
+from toolchain.bundle import TunedCoverage
+from toolchain.kernels.float_tile import choose_tile
+from toolchain.kernels.vectors import vectors_for
+from toolchain.lower.float_lowering import lower_float_model
+
+if TYPE_CHECKING:
+    from toolchain.frontend import SRModel
+    from toolchain.targets import Target
+
+
+def compile_float_model(model: SRModel, target: Target, precision: str = "float32") -> Compiled:
+    """Compile a float model for ``target``.
+
+    Raises:
+        ModelError: the model has a structure that cannot be lowered.
+        TargetError: there are no kernels of this precision for the target.
+    """
+    vectors = vectors_for(target, precision)
+    lowered = lower_float_model(model, vectors, target.cache)
+    tiles = {kernel.name: choose_tile(kernel.conv, vectors) for kernel in lowered.kernels}
+    macs = sum(kernel.macs for kernel in lowered.kernels)
+    return finished(lowered, lowered.module, target, tiles, TunedCoverage(len(tiles), 0, macs, 0))

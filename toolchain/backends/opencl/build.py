@@ -1,0 +1,115 @@
+"""From a quantized model to OpenCL kernels: what `toolchain.backends.cpu.build` is for CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolchain.backends.opencl.choose import Choice, by_estimate, by_log
+from toolchain.backends.opencl.float_lower import float_program
+from toolchain.backends.opencl.host import compile_sources, write_sources
+from toolchain.backends.opencl.launches import Program
+from toolchain.backends.opencl.lower import program
+from toolchain.backends.opencl.prelude import FLOATS, prelude
+from toolchain.bundle import LIBRARY
+from toolchain.bundle.launches import Figures
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.vectors import vectors_for
+from toolchain.lower import Coverage, Kernel, lower_model
+from toolchain.lower.float_lowering import lower_float_model
+from toolchain.runtime.opencl.files import CONSTANTS, HOST, KERNELS
+from toolchain.schedules.select import SIZE, Tuning, coverage
+
+if TYPE_CHECKING:
+    from toolchain.bundle import TunedCoverage
+    from toolchain.frontend import SRModel
+    from toolchain.quantize import QuantizedModel
+    from toolchain.targets import Target
+    from toolchain.targets.gpu import Gpu
+    from toolchain.targets.linker import Linker
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledKernels:
+    """A network as OpenCL kernels.
+
+    Attributes:
+        program: plan, kernels and constants.
+        prelude: what stands before every kernel.
+        coverage: how much of it is integer, or for a float network, is done by our kernels: all.
+        kernels: its convolution kernels, in order of execution.
+    """
+
+    program: Program
+    prelude: str
+    coverage: Coverage
+    kernels: tuple[Kernel[Any], ...]
+
+    @property
+    def choices(self) -> Mapping[str, Choice]:
+        """The cut of every convolution, and where it comes from."""
+        return self.program.choices
+
+    @property
+    def figures(self) -> tuple[Figures, ...]:
+        """What is expected of every launch."""
+        return self.program.figures
+
+    @property
+    def tuned(self) -> TunedCoverage:
+        """How much of it runs in kernels that were tuned."""
+        return coverage(self.kernels, [self.choices[kernel.name] for kernel in self.kernels])
+
+    def workspace(self, height: int, width: int) -> int:
+        """Bytes of memory on the device for an input of ``height`` x ``width`` pixels, the result included."""
+        return self.program.plan.workspace(height, width)
+
+    def line_buffers(self, width: int) -> int:
+        """None: the network runs layer by layer."""
+        return 0
+
+    def export(self, path: Path, linker: Linker | None) -> None:
+        """Write the plan to ``path``, beside it the constants, the kernels' sources and those of the host part, and
+        with a C compiler the host part itself, a library in the folder above.
+
+        Raises:
+            OSError: they cannot be written.
+            TargetError: the compiler fails.
+        """
+        folder = path.parent / KERNELS
+        folder.mkdir(parents=True)
+        path.write_text(self.program.plan.to_json(), encoding="utf-8")
+        path.with_name(CONSTANTS).write_bytes(self.program.constants)
+        kernels = {kernel.name: self.prelude + kernel.code for kernel in self.program.kernels}
+        for name, code in kernels.items():
+            (folder / f"{name}.cl").write_text(code, encoding="utf-8")
+        sources = path.with_name(HOST)
+        write_sources(sources, self.program.plan, kernels, self.program.constants)
+        if linker is not None:
+            compile_sources(sources, path.parent.parent / LIBRARY, linker)
+
+
+def compile_opencl(model: QuantizedModel, gpu: Gpu, tuning: Tuning) -> CompiledKernels:
+    """Compile a quantized model to OpenCL C, with the cuts that ``tuning`` knows, else by estimate for its size.
+
+    Raises:
+        ModelError: a part of the model has no OpenCL kernel.
+    """
+    lowered = lower_model(model.model, dot_product("opencl"))
+    made = program(lowered, model.channels, gpu, by_log(tuning, gpu), tuning.height * tuning.width)
+    return CompiledKernels(made, prelude(integer_dot=gpu.integer_dot), lowered.coverage, lowered.kernels)
+
+
+def compile_opencl_floats(model: SRModel, target: Target, gpu: Gpu, precision: str) -> CompiledKernels:
+    """Compile a float model to OpenCL C; "float16" is how tensors are stored, sums are float32.
+
+    Raises:
+        ModelError: a part of the model has no OpenCL kernel.
+        TargetError: there are no kernels of this precision.
+    """
+    lowered = lower_float_model(model, vectors_for(target, precision))
+    made = float_program(lowered, model.channels, gpu, by_estimate(gpu, *SIZE), prod(SIZE), precision)
+    return CompiledKernels(made, FLOATS, lowered.coverage, lowered.kernels)

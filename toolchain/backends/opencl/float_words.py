@@ -1,0 +1,108 @@
+"""The other float kernels for OpenCL: sums and copies, and the pictures where no convolution reads or writes them.
+
+As `toolchain.backends.opencl.words`, with one channel a block; float32 is computed with whatever is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.backends.opencl.terms import Size, bind, call, load, real, store
+from toolchain.backends.opencl.words import Group, pixelwise
+from toolchain.kernels.float_spec import INFINITY, FloatActivation, FloatDraw, FloatPack, FloatSum
+from toolchain.kernels.layout import SIDE, Geometry
+
+
+def add(operation: FloatSum, geometry: Geometry, dtype: str, pixels: int, group: Group) -> tirx.PrimFunc:
+    """The sum of one or two packed tensors, and an activation: arguments x, r, slopes, y."""
+    target, after = operation.target, operation.after
+
+    def write(size: Size) -> Callable[[Any, Any], None]:
+        inputs = [size.operand(name, operand.view.total, geometry, None, dtype=dtype)
+                  for name, operand in zip("xr", operation.operands, strict=False)]
+        slopes = T.arg("slopes", T.Buffer((target.count,), "float32")) if after and after.slopes else None
+        size.declare()
+        y = size.operand("y", target.total, geometry, None, dtype=dtype)
+
+        def body(row: Any, column: Any) -> None:
+            for channel in range(target.count):
+                terms = []
+                for x, operand in zip(inputs, operation.operands, strict=True):
+                    slot = operand.view.start + channel // operand.divide % operand.modulo
+                    terms.append(load("value", x, [row + geometry.margin, slot, column + SIDE], pixels))
+                values = terms[0] if len(terms) == 1 else [a + b for a, b in zip(*terms, strict=True)]
+                values = _activated(values, after, None if slopes is None else slopes[channel])
+                _store(y, values, [row + geometry.margin, target.start + channel, column + SIDE], column, size)
+
+        return body
+
+    return pixelwise(write, pixels, group)
+
+
+def pack(operation: FloatPack, geometry: Geometry, dtype: str, pixels: int, group: Group) -> tirx.PrimFunc:
+    """The picture as packed floats: arguments x, y."""
+    target = operation.target
+
+    def write(size: Size) -> Callable[[Any, Any], None]:
+        x = size.operand("x", 0, geometry, target.count)
+        size.declare()
+        y = size.operand("y", target.total, geometry, None, dtype=dtype)
+
+        def body(row: Any, column: Any) -> None:
+            for channel in range(target.count):
+                values = []
+                for p in range(pixels):
+                    known = column + p < size.width
+                    code = x[row, tirx.min(column + p, size.width - 1), channel]
+                    values.append(call("float32", "pixel", code, tirx.Cast("int32", known), real(operation.step)))
+                _store(y, values, [row + geometry.margin, target.start + channel, column + SIDE], column, size)
+
+        return body
+
+    return pixelwise(write, pixels, group)
+
+
+def draw(operation: FloatDraw, geometry: Geometry, dtype: str, pixels: int, group: Group) -> tirx.PrimFunc:
+    """The picture from packed floats, depth-to-space included: arguments x, y."""
+    source, picture = operation.source, operation.pixels
+
+    def write(size: Size) -> Callable[[Any, Any], None]:
+        x = size.operand("x", source.total, geometry, None, dtype=dtype)
+        size.declare()
+        y = size.operand("y", 0, geometry, picture.channels, picture.scale)
+
+        def body(row: Any, column: Any) -> None:
+            values = {slot: load("value", x, [row + geometry.margin, source.start + slot, column + SIDE], pixels)
+                      for slot in sorted(set(picture.table))}
+            for p in range(pixels):
+                with T.If(column + p < size.width), T.Then():
+                    for dy, dx, channel, slot in picture.places():
+                        code = call("uint8", "convert_uchar_sat_rte", values[slot][p] * real(operation.gain))
+                        T.buffer_store(y, code, [row * picture.scale + dy, (column + p) * picture.scale + dx, channel])
+
+        return body
+
+    return pixelwise(write, pixels, group)
+
+
+def _activated(values: list[Any], act: FloatActivation | None, slope: Any) -> list[Any]:
+    if act is None:
+        return values
+    if act.slopes:
+        return [call("float32", "prelu", value, slope) for value in values]
+    if act.low > -INFINITY:
+        values = [call("float32", "fmax", value, real(act.low)) for value in values]
+    if act.high < INFINITY:
+        values = [call("float32", "fmin", value, real(act.high)) for value in values]
+    return values
+
+
+def _store(y: Any, values: list[Any], place: list[Any], column: Any, size: Size) -> None:
+    """Neighbouring values; right of the picture, zeros."""
+    store(y, place, [bind("result", call("float32", "select", real(0.0), value,
+                                         tirx.Cast("int32", column + p < size.width)))
+                     for p, value in enumerate(values)])

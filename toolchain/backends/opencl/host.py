@@ -1,0 +1,111 @@
+"""The host part of a bundle: a small library in C that runs the launch plan through the device's own OpenCL driver.
+
+Its sources lie in ``native``; plan, kernels and constants become tables beside them (``network.c``), so that one file,
+``model.so``, is all that an app or a board needs. ``native/clipfree_opencl.h`` is for apps, ``native/tvm.c`` for the
+RPC server of `toolchain.board`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from toolchain.bundle import LIBRARY
+from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, Plan
+from toolchain.kernels.layout import SIDE
+from toolchain.runtime.opencl.device import parse_wish
+from toolchain.support.errors import TargetError
+from toolchain.targets.linker import Linker
+
+_NATIVE = Path(__file__).with_name("native")
+_TABLES = "network.c"
+# Without the C library, whose version would be written into the library: the program that loads it has one. Nobody
+# else's functions of the same names take the place of these. Programs look for the name, not where it was linked.
+_FLAGS = ("-xc", "-std=c99", "-O2", "-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{LIBRARY}")
+
+
+def write_sources(folder: Path, plan: Plan, kernels: Mapping[str, str], constants: bytes) -> None:
+    """Write all that the library is made of into ``folder``, which is made.
+
+    Args:
+        folder: of the sources.
+        plan: what to launch.
+        kernels: OpenCL C by its name.
+        constants: the bytes of all constants.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True)
+    for path in sorted(_NATIVE.glob("*.[ch]")):
+        shutil.copyfile(path, folder / path.name)
+    (folder / _TABLES).write_text("".join(_tables(plan, kernels, constants)), encoding="utf-8")
+
+
+def compile_sources(folder: Path, output: Path, linker: Linker) -> None:
+    """Compile what `write_sources` wrote to a shared library; ``linker`` is from `toolchain.targets.linker.find_c_compiler`.
+
+    Raises:
+        TargetError: the compiler fails.
+    """
+    compiler = replace(linker, flags=(*linker.flags, *_FLAGS))
+    compiler(str(output), [str(path) for path in sorted(folder.glob("*.c"))])
+
+
+def _tables(plan: Plan, kernels: Mapping[str, str], constants: bytes) -> Iterator[str]:
+    yield "// Written by clipfree: the launch plan, the kernels and the constants of a network.\n"
+    yield '#include "network.h"\n\nstatic const struct buffer buffers[] = {\n'
+    for buffer in plan.buffers:
+        size = np.dtype(buffer.dtype).itemsize
+        yield f"    {{{buffer.blocks}, {size}, {buffer.zero_point}, {buffer.scale}}},  // {buffer.name}\n"
+    yield "    {0, 0, 0, 0}};\n\nstatic const struct constant constants[] = {\n"
+    for constant in plan.constants:
+        size = constant.count * np.dtype(constant.dtype).itemsize
+        yield f"    {{{constant.offset}, {size}}},  // {constant.name}\n"
+    yield "    {0, 0}};\n\n"
+    numbers = {name: place for place, name in enumerate((*SCALARS, PICTURE, RESULT, *(b.name for b in plan.buffers),
+                                                         *(c.name for c in plan.constants)))}
+    for index, launch in enumerate(plan.launches):
+        arguments = ", ".join(str(numbers[name]) for name in launch.arguments)
+        yield f"static const int16_t arguments{index}[] = {{{arguments}}};\n\n"
+        yield f"static const char source{index}[] =\n{_literal(kernels[launch.kernel])};\n\n"
+    yield "static const struct launch launches[] = {\n"
+    yield from (_launch(index, launch) for index, launch in enumerate(plan.launches))
+    words = np.frombuffer(constants + bytes(-len(constants) % 8), "<u8").tolist()
+    yield "};\n\nstatic const uint64_t data[] = {"
+    yield from (f"{'' if place % 8 else chr(10)}{word:#x}," for place, word in enumerate(words))
+    yield ("};\n\nconst struct network clipfree_network = {"
+           f"{plan.channels}, {plan.scale}, {plan.margin}, {plan.columns}, {SIDE}, buffers, {len(plan.buffers)}, "
+           f"constants, {len(plan.constants)}, launches, {len(plan.launches)}, (const unsigned char *)data}};\n")
+
+
+def _launch(index: int, launch: Launch) -> str:
+    work = ", ".join(f"{{{extent.size.upper()}, {extent.per}, {extent.times}}}" for extent in launch.work)
+    group = ", ".join(str(size) for size in launch.group)
+    return (f'    {{"{launch.kernel}", source{index}, arguments{index}, {len(launch.arguments)}, {{{work}}}, '
+            f"{{{group}}}, {launch.scale}}},\n")
+
+
+def _literal(text: str) -> str:
+    """A text as a C literal, a line each."""
+    lines = (line.replace("\\", "\\\\").replace('"', '\\"') for line in text.splitlines())
+    return "\n".join(f'    "{line}\\n"' for line in lines)
+
+
+def kind_of(device: str | None) -> int:
+    """``enum clipfree_kind`` of what the user calls a device; None: whatever there is.
+
+    Raises:
+        TargetError: devices are not called so, or one is named: the board chooses among those of a kind.
+    """
+    if device is None:
+        return 0
+    kind, part = parse_wish(device)
+    if part:
+        raise TargetError(f"which {kind} of a board is used is said where its server starts",
+                          hint=f"start it with CLIPFREE_OPENCL_DEVICE={part} in its environment")  # fmt: skip
+    return {"GPU": 1, "CPU": 2}[kind]

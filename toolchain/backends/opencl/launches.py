@@ -1,0 +1,151 @@
+"""Launches, buffers and constants, one kernel after the other: what integer and float networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toolchain.backends.opencl.choose import Choice
+from toolchain.backends.opencl.job import Job
+from toolchain.backends.opencl.source import Source, generate
+from toolchain.bundle.launch_plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, lay_out
+from toolchain.bundle.launches import Figures
+from toolchain.kernels.driver import Picture
+from toolchain.kernels.float_spec import FloatConv, FloatPack
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import Conv, Pack
+from toolchain.lower.calls import Launch as Call
+from toolchain.lower.lowered import Lowered, Network
+from toolchain.support.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network for OpenCL: its plan, its kernels, the bytes of its constants, and what is expected of the launches."""
+
+    plan: Plan
+    kernels: tuple[Source, ...]
+    constants: bytes
+    figures: tuple[Figures, ...]
+    choices: Mapping[str, Choice]
+
+
+def network_of(lowered: Lowered[Any]) -> Network:
+    """The kernels of a network that is nothing else.
+
+    Raises:
+        ModelError: it is more than that.
+    """
+    if lowered.network is None:
+        others = ", ".join(lowered.coverage.float_operators) or "pixels that move before its end"
+        raise ModelError(f"a part of this network has no OpenCL kernel: {others}", hint="deploy it for a CPU")
+    return lowered.network
+
+
+def pictures(network: Network, pack: type[Pack | FloatPack], blocks: int, conv: type[Conv | FloatConv]) -> set[int]:
+    """Tensors that are the packed picture of so many ``blocks`` alone, and are read by nothing but convolutions."""
+    found = set()
+    for call in network.launches:
+        writes = call.call.step.writes
+        if isinstance(call.operation, pack) and call.operation.target.total == blocks and writes is not None:
+            readers = [other for other in network.launches if writes in [r.buffer for r in other.call.step.reads]]
+            if all(isinstance(reader.operation, conv) for reader in readers):
+                found.add(writes)
+    return found
+
+
+class Writer:
+    """Turns calls of the CPU's kernels into launches of OpenCL kernels.
+
+    Args:
+        network: the calls.
+        geometry: of packed tensors.
+        channels: of the picture that comes in.
+        direct: tensors that are the packed picture and nothing else: kernels read the picture itself.
+        dtype: of packed tensors.
+    """
+
+    def __init__(self, network: Network, geometry: Geometry, channels: int, direct: Collection[int],
+                 dtype: str) -> None:
+        self.network, self.geometry, self.channels = network, geometry, channels
+        self.direct, self.dtype = direct, dtype
+        self.names, self.buffers = self._buffers()
+        self.arrays: dict[str, Any] = {}
+        self.kernels: list[Source] = []
+        self.launches: list[Launch] = []
+        self.figures: list[Figures] = []
+        self.choices: dict[str, Choice] = {}
+
+    def job(self, call: Call, conv: Conv | FloatConv) -> Job:
+        """The kernel of a convolution, with the pictures that it reads itself."""
+        picture, *anchor = [self.channels if read.buffer is None or read.buffer in self.direct else None
+                            for read in call.call.step.reads]
+        return Job(conv, picture, anchor[0] if anchor else None, self.dtype, call.scale)
+
+    def conv(self, call: Call, job: Job, choice: Choice, function: Any, arrays: Mapping[str, Any], size: int) -> None:
+        """Launch a convolution; ``size`` is the pixels of the picture that it was chosen for."""
+        name, cut = call.call.kernel, choice.cut
+        self.choices[name] = choice
+        expected = choice.expected
+        self.figures.append(Figures(
+            name, str(cut), size * job.scale**2 * job.macs, expected.read, expected.written, expected.registers,
+            round(expected.occupancy, 3), expected.groups, round(expected.lines, 2)))
+        self.launch(call, function, arrays, cut.pixels, len(job.order) // cut.channels, cut.group)
+
+    def launch(self, call: Call, function: Any, arrays: Mapping[str, Any], pixels: int, depth: int,
+               group: tuple[int, int, int]) -> None:
+        """Generate a kernel with arguments x, r, y and ``arrays``, and launch it."""
+        name, step = call.call.kernel, call.call.step
+        source = generate(name, function)
+        meaning = {key: f"{name}.{key}" for key in arrays}
+        for operand, read in zip("xr", step.reads, strict=False):
+            packed = None if read.buffer is None else self.names.get(read.buffer)
+            meaning[operand] = packed or PICTURE
+        meaning["y"] = RESULT if step.writes is None else self.names[step.writes]
+        self.arrays |= {f"{name}.{key}": np.ascontiguousarray(array) for key, array in arrays.items()}
+        self.kernels.append(source)
+        work = (Extent("width", pixels), Extent("height"), Extent("one", 1, depth))
+        self.launches.append(Launch(name, tuple(meaning.get(argument, argument) for argument in source.arguments),
+                                    work, group, call.scale))
+
+    def program(self) -> Program:
+        """All that was launched."""
+        constants, data = lay_out(self.arrays)
+        result = self.network.launches[-1].result
+        assert isinstance(result, Picture)
+        scale = self.network.launches[-1].scale * result.scale
+        plan = Plan(self.channels, scale, self.geometry.margin, self.geometry.columns, self.buffers, constants,
+                    tuple(self.launches))
+        return Program(plan, tuple(self.kernels), data, tuple(self.figures), self.choices)
+
+    def _buffers(self) -> tuple[dict[int, str], tuple[Buffer, ...]]:
+        """A buffer for every tensor. Tensors of the same form share one where the first is read for the last time
+        before the next is written: what surrounds the picture stays as it was filled.
+        """
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for time, call in enumerate(self.network.launches):
+            step = call.call.step
+            for tensor in (step.writes, *(read.buffer for read in step.reads)):
+                if tensor is not None and tensor not in self.direct:
+                    first.setdefault(tensor, time)
+                    last[tensor] = time
+        names: dict[int, str] = {}
+        buffers: list[Buffer] = []
+        free_from: dict[str, int] = {}
+        for tensor in sorted(first, key=lambda t: first[t]):
+            form, scale = self.network.tensors[tensor], self.network.scales[tensor]
+            # Buffers are filled with bytes; the two of a zero point of 16 bits are equal.
+            filled = form.zero_point & 255
+            free = [b for b in buffers if (b.blocks, b.zero_point, b.scale) == (form.blocks, filled, scale)
+                    and free_from[b.name] < first[tensor]]
+            buffer = free[0] if free else Buffer(f"tensor{len(buffers)}", self.dtype, form.blocks, filled,
+                                                          scale)
+            if not free:
+                buffers.append(buffer)
+            names[tensor] = buffer.name
+            free_from[buffer.name] = last[tensor]
+        return names, tuple(buffers)

@@ -1,0 +1,221 @@
+"""The launch plan of a network on an OpenCL device: plain data, so that any host can execute it.
+
+A host allocates the buffers for a picture's size, fills each with its zero point once, copies the constants, and then,
+for every picture, enqueues the launches in order. ``docs/decisions/0012-opencl.md`` says it for those who write one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.support.errors import BundleError
+from toolchain.support.serialization import from_plain, parse_json
+
+FORMAT = "clipfree-opencl-plan"
+VERSION = 2
+PICTURE, RESULT = "picture", "result"
+SCALARS = ("height", "pitch", "width")
+"""Kernel arguments that are int32 numbers: pixels of what it reads, and as ``pitch`` the elements of a buffer's row."""
+_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)  # of a kernel, and of its file
+_DTYPES = ("uint32", "int32", "float32", "float16")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Work-items along one axis: ``ceil(size / per) * times``, rounded up to whole work-groups when launched."""
+
+    size: Literal["width", "height", "one"]
+    per: int = 1
+    times: int = 1
+
+    def count(self, height: int, width: int) -> int:
+        """For ``height`` x ``width`` pixels."""
+        return -(-{"width": width, "height": height, "one": 1}[self.size] // self.per) * self.times
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A packed tensor: ``dtype`` (height + 2 * margin, blocks, pitch), its bytes ``zero_point`` before first use;
+    ``scale`` times as high and wide as the input.
+
+    Four channels are a block of "uint32", one is a block of "float32" or "float16".
+    """
+
+    name: str
+    dtype: str
+    blocks: int
+    zero_point: int
+    scale: int = 1
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An array in the file of constants: ``count`` elements of ``dtype`` from byte ``offset`` on, little-endian."""
+
+    name: str
+    dtype: str
+    count: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel's execution.
+
+    Attributes:
+        kernel: the function's name; its file is ``kernels/NAME.cl``.
+        arguments: in the kernel's order: names of buffers, of constants, `PICTURE`, `RESULT`, or one of `SCALARS`.
+        work: work-items along x, y and z.
+        group: work-items of a work-group along x, y and z.
+        scale: what it reads is so many times as high and wide as the input; its `SCALARS` and its work are.
+    """
+
+    kernel: str
+    arguments: tuple[str, ...]
+    work: tuple[Extent, Extent, Extent]
+    group: tuple[int, int, int]
+    scale: int = 1
+
+    def sizes(self, height: int, width: int, group: tuple[int, int, int] | None = None) -> tuple[int, int, int]:
+        """The global size for an input of ``height`` x ``width`` pixels; ``group``: in place of the planned one."""
+        x, y, z = (-(-extent.count(height * self.scale, width * self.scale) // local) * local
+                   for extent, local in zip(self.work, group or self.group, strict=True))
+        return x, y, z
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network.
+
+    Attributes:
+        channels: of the pictures, u8 (height, width, channels) and (height * scale, width * scale, channels).
+        scale: output pixels per input pixel and direction.
+        margin: rows of zero point above and below a packed tensor.
+        columns: the width of packed tensors is a multiple of it; `SIDE` words lie left and right.
+        buffers: packed tensors; several may live in one, one after the other.
+        constants: weights, biases and multipliers.
+        launches: in order.
+    """
+
+    channels: int
+    scale: int
+    margin: int
+    columns: int
+    buffers: tuple[Buffer, ...]
+    constants: tuple[Constant, ...]
+    launches: tuple[Launch, ...]
+
+    def shape(self, buffer: Buffer, height: int, width: int) -> tuple[int, int, int]:
+        """Elements of a buffer for an input of ``height`` x ``width`` pixels."""
+        geometry = Geometry(self.margin, self.columns)
+        rows, blocks, pitch = geometry.shape(buffer.blocks, height * buffer.scale, geometry.tiles(width * buffer.scale))
+        return rows, blocks, pitch
+
+    def scalars(self, launch: Launch, height: int, width: int) -> dict[str, int]:
+        """The `SCALARS` of a launch for an input of ``height`` x ``width`` pixels."""
+        across = width * launch.scale
+        pitch = -(-across // self.columns) * self.columns + 2 * SIDE
+        return {"height": height * launch.scale, "pitch": pitch, "width": across}
+
+    def size(self, buffer: Buffer, height: int, width: int) -> int:
+        """Bytes of a buffer for an input of ``height`` x ``width`` pixels."""
+        return int(np.prod(self.shape(buffer, height, width))) * np.dtype(buffer.dtype).itemsize
+
+    def workspace(self, height: int, width: int) -> int:
+        """Bytes of all buffers and of the result."""
+        result = height * width * self.scale**2 * self.channels
+        return sum(self.size(buffer, height, width) for buffer in self.buffers) + result
+
+    @property
+    def stores_halves(self) -> bool:
+        """Whether packed tensors are float16."""
+        return any(buffer.dtype == "float16" for buffer in self.buffers)
+
+    def in_float32(self) -> Plan:
+        """The same with float32 for float16, for devices that lack it."""
+        wide = {"float16": "float32"}
+        buffers = (dataclasses.replace(buffer, dtype=wide.get(buffer.dtype, buffer.dtype)) for buffer in self.buffers)
+        return dataclasses.replace(self, buffers=tuple(buffers))
+
+    def to_json(self) -> str:
+        """The plan as a document, with the layout of packed tensors in words."""
+        body = {"format": FORMAT, "format_version": VERSION, "side": SIDE, **dataclasses.asdict(self)}
+        return json.dumps(body, indent=1, sort_keys=True) + "\n"
+
+
+def fitting(group: tuple[int, int, int], most: int, along: Sequence[int]) -> tuple[int, int, int]:
+    """The work-group that a device runs in place of ``group``: no kernel asks for its place in one.
+
+    Halved along z, then y, then x: neighbours along x share cache lines.
+
+    Args:
+        group: work-items along x, y and z, as planned.
+        most: work-items that the device runs together of this kernel.
+        along: the same along each axis.
+    """
+    sizes = [min(size, limit) for size, limit in zip(group, along, strict=True)]
+    while prod(sizes) > most and max(sizes) > 1:
+        axis = max(axis for axis in range(3) if sizes[axis] > 1)
+        sizes[axis] //= 2
+    x, y, z = sizes
+    return x, y, z
+
+
+def parse_plan(text: str | bytes, where: str) -> Plan:
+    """Read a plan; ``where`` names it in messages.
+
+    Raises:
+        BundleError: it is damaged, or of another version.
+    """
+    try:
+        table = parse_json(text)
+        if not isinstance(table, dict):
+            raise TypeError("it is no table")
+        marks = {key: table.pop(key, None) for key in ("format", "format_version", "side")}
+        if marks != {"format": FORMAT, "format_version": VERSION, "side": SIDE}:
+            raise BundleError(f"{where} is of another version", hint="deploy the model again")
+        plan = from_plain(Plan, table)
+    except (ValueError, TypeError) as error:
+        raise BundleError(f"{where} is damaged: it lacks or garbles a part: {error}",
+                          hint="deploy the model again") from error  # fmt: skip
+    known = {PICTURE, RESULT, *SCALARS, *(b.name for b in plan.buffers), *(c.name for c in plan.constants)}
+    unknown = [a for launch in plan.launches for a in launch.arguments if a not in known]
+    kinds = {constant.dtype for constant in plan.constants} | {buffer.dtype for buffer in plan.buffers}
+    if unknown or kinds - set(_DTYPES) or not all(_NAME.fullmatch(launch.kernel) for launch in plan.launches):
+        raise BundleError(f"{where} is damaged: it names what is not there", hint="deploy the model again")
+    if not plan.launches or not all(0 < count < 2**31 for count in _counts(plan)):
+        raise BundleError(f"{where} is damaged: a number of it cannot be true", hint="deploy the model again")
+    return plan
+
+
+def _counts(plan: Plan) -> Iterator[int]:
+    """Every number of a plan that must be positive, or one more than it where it may be 0."""
+    yield from (plan.channels, plan.scale, plan.margin + 1, plan.columns)
+    for buffer in plan.buffers:
+        yield from (buffer.blocks, buffer.scale, buffer.zero_point + 1, 256 - buffer.zero_point)
+    for constant in plan.constants:
+        yield from (constant.count, constant.offset + 1)
+    for launch in plan.launches:
+        yield from (launch.scale, *launch.group)
+        for extent in launch.work:
+            yield from (extent.per, extent.times)
+
+
+def lay_out(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[tuple[Constant, ...], bytes]:
+    """Arrays one after the other as one file, each at a multiple of 64 bytes."""
+    constants, data = [], bytearray()
+    for name, array in arrays.items():
+        data += bytes(-len(data) % 64)
+        constants.append(Constant(name, str(array.dtype), array.size, len(data)))
+        data += np.ascontiguousarray(array).tobytes()
+    return tuple(constants), bytes(data)

@@ -1,0 +1,303 @@
+"""What every integer of a quantized network can reach, for any picture: interval arithmetic over its kernels.
+
+Each channel's codes have a smallest and a largest value; each kernel carries them to those of its result. The bounds
+are sound, not tight: that two channels cannot be extreme at once is not known here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from toolchain.reference.arithmetic import (
+    BITS,
+    QMAX,
+    QMIN,
+    CodeArray,
+    Quantization,
+    activate,
+    finish,
+    multiplier,
+    requantize,
+    scaled,
+)
+from toolchain.reference.pairs import largest_pairs
+from toolchain.reference.program import (
+    Codes,
+    ConcatStep,
+    ConvStep,
+    InputStep,
+    SelectStep,
+    ShuffleStep,
+    Step,
+    SumStep,
+    WindowStep,
+    parse,
+)
+
+LIMIT = 2**31
+PAIR_LIMIT = 2**15
+_EXACT = 2**24  # integers up to here are exact in float32
+_STORED = 128  # a kernel may keep bytes as signed ones, less this
+
+Reals: TypeAlias = NDArray[np.float32]
+Values = TypeVar("Values", Reals, CodeArray)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Smallest and largest code of each channel (C, 1, 1); (1, 1, 1) where ``uniform``: of all, however many."""
+
+    low: CodeArray
+    high: CodeArray
+    uniform: bool = False
+
+
+@dataclass(frozen=True)
+class AccumulatorBounds:
+    """What a convolution's accumulators can reach, for any picture.
+
+    Attributes:
+        name: of the convolution.
+        low, high: of the finished sums, bias included, over all channels.
+        partial: no partial sum exceeds this in magnitude, in whatever order the products are added, whether codes are
+            stored as they are, less their zero point, or each byte less 128, and the difference folded into the bias;
+            of 16-bit codes, whose sums over the high bytes come first and count 256 times, too.
+        pair: no two neighbouring products of one sign exceed this together, see ``pairs``; of 16-bit codes, by bytes.
+    """
+
+    name: str
+    low: int
+    high: int
+    partial: int
+    pair: int = 0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Of a whole network: its convolutions' accumulators and the codes that leave each kernel, by name."""
+
+    accumulators: tuple[AccumulatorBounds, ...]
+    codes: Mapping[str, Interval]
+    result: Quantization
+
+    @property
+    def largest(self) -> AccumulatorBounds | None:
+        """The accumulators with the largest partial sums; None in a network without integer convolutions."""
+        return max(self.accumulators, key=lambda found: found.partial, default=None)
+
+    @property
+    def largest_pair(self) -> AccumulatorBounds | None:
+        """The accumulators with the largest pair of products; None in a network without integer convolutions."""
+        return max(self.accumulators, key=lambda found: found.pair, default=None)
+
+    @property
+    def proved(self) -> bool:
+        """Whether no partial sum of any accumulator can leave int32."""
+        return self.largest is None or self.largest.partial < LIMIT
+
+    @property
+    def pairs(self) -> bool:
+        """Whether no two neighbouring products leave int16, in which some runtimes add them up on some processors."""
+        return self.largest_pair is None or self.largest_pair.pair < PAIR_LIMIT
+
+    @property
+    def exact(self) -> bool:
+        """Whether every finished sum is exact in float32, in which it is scaled."""
+        return all(max(-found.low, found.high) <= _EXACT for found in self.accumulators)
+
+    def clips(self, low: float, high: float) -> bool:
+        """Whether saturation of the result's codes is the clip to [low, high], for every value before it.
+
+        Rounding is monotone, so it is enough that the bounds themselves are the first and the last code.
+        """
+        ends = self.result.quantize(np.array([low, high], np.float32))
+        return bool(ends[0] == QMIN and ends[1] == QMAX)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What holds for every picture whatever.
+
+    Attributes:
+        convolution: the one with the largest partial sums; empty in a network without integer convolutions.
+        partial: no partial sum of any accumulator exceeds this in magnitude, see ``AccumulatorBounds``.
+        fits: none can leave int32.
+        exact: every finished sum is exact in float32.
+        clips: saturation of the result is the clip to the picture's range.
+        pair: no two neighbouring products of one sign exceed this together, see ``AccumulatorBounds``.
+        paired: the convolution where they may reach it; empty in a network without integer convolutions.
+        pairs: no two leave int16, so that runtimes that add them in 16 bits have nothing to saturate.
+    """
+
+    convolution: str
+    partial: int
+    fits: bool
+    exact: bool
+    clips: bool
+    pair: int = 0
+    paired: str = ""
+    pairs: bool = True
+
+    def __str__(self) -> str:
+        """For people."""
+        power = f"2^{math.log2(max(1, self.partial)):.1f}"
+        sums = f"no sum exceeds {power} of 2^31" if self.fits else f"sums may reach {power}, beyond 2^31"
+        place = f" (largest in '{self.convolution}')" if self.convolution else ""
+        exact = "all are exact in float32" if self.exact else "not all are exact in float32"
+        pairs = f"no two products exceed {self.pair} of 2^15"
+        if not self.pairs:
+            pairs = (f"two products may reach {self.pair}, beyond 2^15, in '{self.paired}': on x86 without VNNI "
+                     "onnxruntime and OpenVINO saturate them and give another picture")  # fmt: skip
+        return f"{sums}{place}, {exact}; {pairs}; saturation is {'' if self.clips else 'not '}the clip"
+
+
+def prove(model: onnx.ModelProto, value_range: tuple[float, float]) -> Proof:
+    """What can be said of a canonical QDQ model of pictures in ``value_range``, for every picture.
+
+    Raises:
+        ModelError: the model is not canonical, or a convolution's sum could leave int32.
+    """
+    bounds = find_bounds(model)
+    largest = bounds.largest
+    name, partial = (largest.name, largest.partial) if largest else ("", 0)
+    pair = bounds.largest_pair
+    return Proof(name, partial, bounds.proved, bounds.exact, bounds.clips(*value_range), pair.pair if pair else 0,
+                 pair.name if pair else "", bounds.pairs)  # fmt: skip
+
+
+def find_bounds(model: onnx.ModelProto) -> Bounds:
+    """Bounds of a canonical QDQ model.
+
+    Raises:
+        ModelError: the model is not canonical, or a convolution's sum could leave int32.
+    """
+    program = parse(model)
+    channels = int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
+    codes: dict[str, Interval] = {}
+    accumulators = []
+    for step in program.steps:
+        if isinstance(step, ConvStep):
+            found, sums = _convolution(step, codes)
+            codes[step.out.name] = found
+            accumulators.append(sums)
+        else:
+            codes[step.out.name] = _moved(step, codes, channels)
+    return Bounds(tuple(accumulators), codes, program.result.quantization)
+
+
+def _moved(step: Step, codes: Mapping[str, Interval], channels: int) -> Interval:
+    if isinstance(step, InputStep):
+        return Interval(np.full((channels, 1, 1), QMIN, np.uint8), np.full((channels, 1, 1), QMAX, np.uint8))
+    if isinstance(step, SumStep):
+        terms = [codes[term.name] for term in step.terms]
+        reals = [_real(term, given, step.out) for term, given in zip(step.terms, terms, strict=True)]
+        low, high = (reduce(np.add, [real[end] for real in reals]) for end in (0, 1))
+        ends = _span(lambda values: finish(values, step.last, step.out.quantization), low, high)
+        return Interval(*ends, all(term.uniform for term in terms))
+    if isinstance(step, ConcatStep):
+        return _together([_requantized(codes[part.name], part, step.out) for part in step.parts])
+    if isinstance(step, ShuffleStep):
+        return _shuffled(codes[step.source.name], step.block**2, step.mode)
+    if isinstance(step, SelectStep):
+        given = codes[step.source.name]
+        return given if given.uniform else Interval(given.low[list(step.channels)], given.high[list(step.channels)])
+    if isinstance(step, WindowStep):
+        return _widened(codes[step.source.name], step)
+    out = step.out.quantization
+    everything = np.array([QMIN, out.most], out.dtype).reshape(2, 1, 1, 1)
+    return Interval(everything[0], everything[1], uniform=True)
+
+
+def _convolution(step: ConvStep, codes: Mapping[str, Interval]) -> tuple[Interval, AccumulatorBounds]:
+    given, out = codes[step.source.name], step.out.quantization
+    low, high, partial, pair = _sums(step, given)
+    factor = multiplier(step.source.quantization.scale, step.weight_scale, out.scale).reshape(-1, 1, 1)
+    reals = (low.astype(np.float32) * factor, high.astype(np.float32) * factor)
+    if step.first is not None:
+        first = step.first
+        reals = _span(lambda values: activate(values, first, out), *reals)
+    if step.residual is not None:
+        residual = _real(step.residual, codes[step.residual.name], step.out)
+        reals = (reals[0] + residual[0], reals[1] + residual[1])
+    ends = _span(lambda values: finish(values, step.last, out), *reals)
+    return Interval(*ends), AccumulatorBounds(step.name, int(low.min()), int(high.max()), partial, pair)
+
+
+def _sums(step: ConvStep, given: Interval) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
+    """The accumulators' ends, int64 (O, 1, 1), the largest partial sum and the largest pair of products."""
+    convolution, source = step.convolution, step.source.quantization
+    zero = source.zero
+    weight = convolution.grouped().astype(np.int64)  # (group, O / group, I / group, kh, kw)
+    group, inputs = weight.shape[0], weight.shape[2]
+    low, high = (
+        np.broadcast_to(end.reshape(-1), group * inputs).astype(np.int64).reshape(group, 1, inputs)
+        for end in (given.low, given.high)
+    )
+    if any(convolution.pads) or convolution.transposed:
+        # A tap may meet padding, which is the zero point, or (transposed) nothing, which comes to the same.
+        low, high = np.minimum(low, zero), np.maximum(high, zero)
+    positive, negative = np.maximum(weight, 0).sum(axis=(3, 4)), np.minimum(weight, 0).sum(axis=(3, 4))
+    bias = convolution.bias.astype(np.int64).reshape(group, -1)
+    smallest = bias + (positive * (low - zero) + negative * (high - zero)).sum(axis=2)
+    largest = bias + (positive * (high - zero) + negative * (low - zero)).sum(axis=2)
+    partial = 0
+    for offset in (0, zero, _STORED * source.most // QMAX):
+        folded = bias + (offset - zero) * (positive + negative).sum(axis=2)
+        # A high byte alone is up to 255 below its code.
+        reach = np.maximum(np.abs(low - offset), np.abs(high - offset)) + (0 if source.bits == BITS else QMAX)
+        partial = max(partial, int((np.abs(folded) + ((positive - negative) * reach).sum(axis=2)).max(initial=0)))
+    products = (weight * np.minimum(high, QMAX)[..., None, None]).reshape(-1, *weight.shape[2:])
+    pair = int(largest_pairs(products).max(initial=0))
+    return smallest.reshape(-1, 1, 1), largest.reshape(-1, 1, 1), partial, pair
+
+
+def _span(
+    function: Callable[[Reals], Values], low: Reals, high: Reals
+) -> tuple[Values, Values]:
+    """The ends of what a function gives between ``low`` and ``high`` that is monotone on each side of 0."""
+    nearest = np.minimum(np.maximum(low, np.float32(0)), high)
+    values = [function(at) for at in (low, high, nearest)]
+    return np.minimum.reduce(values), np.maximum.reduce(values)
+
+
+def _real(codes: Codes, found: Interval, out: Codes) -> tuple[Reals, Reals]:
+    """Codes as real numbers in steps of ``out``."""
+    given = codes.quantization
+    factor = multiplier(given.scale, 1.0, out.quantization.scale)
+    return scaled(found.low, given.zero, factor), scaled(found.high, given.zero, factor)
+
+
+def _requantized(found: Interval, given: Codes, wanted: Codes) -> Interval:
+    low, high = (requantize(end, given.quantization, wanted.quantization) for end in (found.low, found.high))
+    return Interval(low, high, found.uniform)
+
+
+def _together(parts: list[Interval]) -> Interval:
+    low, high = np.concatenate([part.low for part in parts]), np.concatenate([part.high for part in parts])
+    if any(part.uniform for part in parts):
+        return Interval(low.min(axis=0, keepdims=True), high.max(axis=0, keepdims=True), uniform=True)
+    return Interval(low, high)
+
+
+def _widened(found: Interval, step: WindowStep) -> Interval:
+    """With the code of added pixels."""
+    if step.window.mode != "constant" or max(step.window.pads) <= 0:
+        return found
+    fill = np.asarray(step.fill, found.low.dtype)
+    return Interval(np.minimum(found.low, fill), np.maximum(found.high, fill), found.uniform)
+
+
+def _shuffled(found: Interval, positions: int, mode: str) -> Interval:
+    if found.uniform:
+        return found
+    shape, axis = ((positions, -1), 0) if mode == "DCR" else ((-1, positions), 1)
+    low, high = found.low.reshape(shape).min(axis=axis), found.high.reshape(shape).max(axis=axis)
+    return Interval(low.reshape(-1, 1, 1), high.reshape(-1, 1, 1))

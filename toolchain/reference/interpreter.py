@@ -1,0 +1,169 @@
+"""The integer reference: NumPy alone says what every bit of a quantized network must be.
+
+Independent of TVM and onnxruntime. Compiled libraries are verified against it for equality, not closeness.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from toolchain.frontend.window import Window
+from toolchain.reference.arithmetic import CodeArray, activate, finish, multiplier, requantize, scaled
+from toolchain.reference.program import (
+    Codes,
+    ConcatStep,
+    ConvStep,
+    FloatStep,
+    InputStep,
+    SelectStep,
+    ShuffleStep,
+    Step,
+    SumStep,
+    WindowStep,
+    parse,
+)
+from toolchain.support.errors import InputError
+
+
+class IntegerReference:
+    """Runs a canonical QDQ model on pixels in integer arithmetic."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        """Read ``model``; ModelError where it is not a canonical QDQ graph."""
+        self.program = parse(model)
+        self._last_use = last_use(self.program.steps)
+        self._channels = int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Upscale ``pixels``, u8 (h, w, C), to u8 (h * scale, w * scale, C)."""
+        values = self._execute(pixels, keep=False)
+        return np.ascontiguousarray(values[self.program.result.name].transpose(1, 2, 0), np.uint8)
+
+    def tensors(self, pixels: NDArray[np.uint8]) -> dict[str, CodeArray]:
+        """What every QuantizeLinear gives for ``pixels``, u8 (h, w, C): codes (1, C, h, w) by its output's name."""
+        values = self._execute(pixels, keep=True)
+        return {
+            step.out.name: values[step.out.name][None]
+            for step in self.program.steps
+            if not isinstance(step, ShuffleStep)
+        }
+
+    def _execute(self, pixels: NDArray[np.uint8], *, keep: bool) -> dict[str, CodeArray]:
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != self._channels:
+            raise InputError(
+                f"the model takes uint8 pixels (height, width, {self._channels}), not {pixels.dtype} {pixels.shape}"
+            )
+        values: dict[str, CodeArray] = {}
+        for index, step in enumerate(self.program.steps):
+            values[step.out.name] = run_step(step, values, pixels)
+            if not keep:
+                for name in self._last_use.get(index, ()):
+                    if name != self.program.result.name:
+                        values.pop(name, None)
+        return values
+
+
+def run_step(step: Step, values: dict[str, CodeArray], pixels: NDArray[np.uint8]) -> CodeArray:
+    """The codes (C, h, w) that one kernel makes of ``values``, by name; ``pixels`` (h, w, C) are for the first one."""
+    if isinstance(step, InputStep):
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    if isinstance(step, ConvStep):
+        return _convolution(step, values)
+    if isinstance(step, SumStep):
+        out = step.out.quantization
+        return finish(reduce(np.add, [_operand(term, values, out.scale) for term in step.terms]), step.last, out)
+    if isinstance(step, ConcatStep):
+        parts = [requantize(values[part.name], part.quantization, step.out.quantization) for part in step.parts]
+        return np.concatenate(parts)
+    if isinstance(step, ShuffleStep):
+        return depth_to_space(values[step.source.name], step.block, step.mode)
+    if isinstance(step, SelectStep):
+        return np.ascontiguousarray(values[step.source.name][list(step.channels)])
+    if isinstance(step, WindowStep):
+        return windowed(values[step.source.name], step.window, step.fill)
+    return _float(step, values)
+
+
+def _operand(codes: Codes, values: dict[str, CodeArray], scale_out: float) -> NDArray[np.float32]:
+    factor = multiplier(codes.quantization.scale, 1.0, scale_out)
+    return scaled(values[codes.name], codes.quantization.zero, factor)
+
+
+def _convolution(step: ConvStep, values: dict[str, CodeArray]) -> CodeArray:
+    given, out = step.source.quantization, step.out.quantization
+    codes = values[step.source.name]
+    factor = multiplier(given.scale, step.weight_scale, out.scale).reshape(-1, 1, 1)
+    result = np.empty((step.convolution.outputs, *step.convolution.output_size(*codes.shape[1:])), out.dtype)
+    for rows, sums in step.convolution.bands(codes, given.zero):
+        real = sums.astype(np.float32) * factor
+        if step.first is not None:
+            real = activate(real, step.first, out)
+        if step.residual is not None:
+            read = step.residual.quantization
+            residual = values[step.residual.name]
+            part = residual[:, rows] if residual.shape[1] > 1 else residual
+            real = real + scaled(part, read.zero, multiplier(read.scale, 1.0, out.scale))
+        result[:, rows] = finish(real, step.last, out)
+    return result
+
+
+def _float(step: FloatStep, values: dict[str, CodeArray]) -> CodeArray:
+    feeds = {name: codes.quantization.dequantize(values[codes.name])[None] for name, codes in step.sources}
+    with np.errstate(all="ignore"):  # its Sigmoid computes branches that it does not take
+        values_out = np.asarray(step.evaluator.run(None, feeds)[0])
+    codes = step.out.quantization.quantize(values_out)
+    return codes.reshape(codes.shape[1:])
+
+
+def depth_to_space(codes: CodeArray, block: int, mode: str) -> CodeArray:
+    """ONNX's DepthToSpace of (C * block**2, h, w), for one image."""
+    channels, height, width = codes.shape
+    depth = channels // (block * block)
+    if mode == "DCR":
+        split = codes.reshape(block, block, depth, height, width).transpose(2, 3, 0, 4, 1)
+    else:
+        split = codes.reshape(depth, block, block, height, width).transpose(0, 3, 1, 4, 2)
+    return np.ascontiguousarray(split).reshape(depth, height * block, width * block)
+
+
+def windowed(codes: CodeArray, window: Window, fill: int) -> CodeArray:
+    """``codes`` (C, h, w) cut and continued at the borders. Mirrored pictures that are smaller than what is added are
+    mirrored again and again, as NumPy has it.
+    """
+    top, left, bottom, right = (max(-p, 0) for p in window.pads)
+    kept = codes[:, top : codes.shape[1] - bottom, left : codes.shape[2] - right]
+    top, left, bottom, right = (max(p, 0) for p in window.pads)
+    width = ((0, 0), (top, bottom), (left, right))
+    if window.mode == "constant":
+        return np.ascontiguousarray(np.pad(kept, width, constant_values=fill))
+    return np.ascontiguousarray(np.pad(kept, width, mode=window.mode))
+
+
+def last_use(steps: tuple[Step, ...]) -> dict[int, list[str]]:
+    """By index of a step, the tensors that nobody reads after it, so that memory stays bounded by what is alive."""
+    last: dict[str, int] = {}
+    for index, step in enumerate(steps):
+        for name in _reads(step):
+            last[name] = index
+    dead: dict[int, list[str]] = {}
+    for name, index in last.items():
+        dead.setdefault(index, []).append(name)
+    return dead
+
+
+def _reads(step: Step) -> tuple[str, ...]:
+    if isinstance(step, ConvStep):
+        return (step.source.name,) + ((step.residual.name,) if step.residual else ())
+    if isinstance(step, SumStep):
+        return tuple(term.name for term in step.terms)
+    if isinstance(step, ConcatStep):
+        return tuple(part.name for part in step.parts)
+    if isinstance(step, ShuffleStep | SelectStep | WindowStep):
+        return (step.source.name,)
+    if isinstance(step, FloatStep):
+        return tuple(codes.name for _, codes in step.sources)
+    return ()

@@ -1,0 +1,116 @@
+"""Choosing the tiles of a build: from the logs where they know a kernel, else the default."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from toolchain.bundle import TunedCoverage
+from toolchain.kernels.tile import Tile, default_tile
+from toolchain.schedules.database import find_log, log_folder, need_log
+from toolchain.schedules.records import Best
+from toolchain.schedules.task import normal
+from toolchain.targets import Target
+
+if TYPE_CHECKING:
+    from toolchain.kernels.intrinsics.dot import Dot
+    from toolchain.kernels.spec import Conv
+    from toolchain.lower import Kernel
+
+SIZE = (360, 640)
+"""Height and width of the picture that kernels are chosen for if the user names none."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The tile of one kernel, and why.
+
+    Attributes:
+        tile: what to build with.
+        record: where it was found; None for the default tile of a kernel that no log knows.
+    """
+
+    tile: Tile
+    record: Best | None = None
+
+    def __str__(self) -> str:
+        if self.record is None:
+            return f"{self.tile} (default)"
+        task = self.record.task
+        if not self.record.measured:
+            return f"{self.tile} (by static cost)"
+        return f"{self.tile} (tuned at {task.height}x{task.width}, threads {task.threads})"
+
+
+class Recorded(Protocol):
+    """A choice of any kind."""
+
+    @property
+    def record(self) -> Best | None:
+        """Where it was found."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What is known when a network is built.
+
+    Attributes:
+        logs: best tiles, log by log; the first that knows a kernel decides.
+        height, width: of the picture to be fast for.
+        threads: to be fast on.
+    """
+
+    logs: tuple[tuple[Best, ...], ...] = ()
+    height: int = SIZE[0]
+    width: int = SIZE[1]
+    threads: int = 1
+
+    def choose(self, kernel: Kernel[Conv], columns: int, dot: Dot) -> Choice:
+        """The tile for ``kernel``, with ``columns`` pixels in a column tile: of its records the one whose size is
+        nearest, then the one whose number of threads is.
+        """
+        conv = normal(kernel.conv)
+        best = self.nearest(lambda best: best.task.conv == conv and isinstance(best.tile, Tile)
+                            and best.tile.fits(conv, columns, dot), kernel.scale)  # fmt: skip
+        if best is None or not isinstance(best.tile, Tile):
+            return Choice(default_tile(kernel.conv, columns, dot))
+        return Choice(best.tile, best)
+
+    def nearest(self, fits: Callable[[Best], bool], scale: int = 1) -> Best | None:
+        """Of the first log that has records that ``fits``, the one of the nearest size; ``scale`` is a kernel's output
+        pixels for one of the picture, in each direction. None: no log has any.
+        """
+        for log in self.logs:
+            if known := [best for best in log if fits(best)]:
+                return min(known, key=lambda best: self._distance(best, scale))
+        return None
+
+    def _distance(self, best: Best, scale: int) -> tuple[float, float, int, int, int]:
+        task = best.task
+        pairs = ((task.height, self.height * scale), (task.width, self.width * scale))
+        size = sum(abs(math.log(there / here)) for there, here in pairs)
+        # What follows the numbers of threads only makes the choice independent of the order of records.
+        return (size, abs(math.log(max(task.threads, 1) / self.threads)), task.height, task.width, task.threads)
+
+
+def read_tuning(target: Target, folders: Iterable[Path] = (), size: tuple[int, int] = SIZE) -> Tuning:
+    """What the logs in ``folders``, and those that come with the package, know for ``target``.
+
+    Raises:
+        TuningError: one of ``folders`` has no log for the target and the installed compiler, or a log is damaged or for
+            something else than its name says.
+    """
+    found = [need_log(folder, target) for folder in folders]
+    shipped = find_log(log_folder(), target)
+    return Tuning(tuple(log.best() for log in (*found, *([shipped] if shipped else []))), *size, target.cores)
+
+
+def coverage(kernels: Sequence[Kernel[Any]], choices: Sequence[Recorded]) -> TunedCoverage:
+    """How much of ``kernels`` is tuned, given the choice for each."""
+    known = [(kernel.macs, choice.record.measured) for kernel, choice in zip(kernels, choices, strict=True)
+             if choice.record is not None]
+    return TunedCoverage(len(kernels), len(known), sum(kernel.macs for kernel in kernels),
+                         sum(macs for macs, _ in known), estimated_kernels=sum(not measured for _, measured in known))

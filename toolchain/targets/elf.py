@@ -1,0 +1,190 @@
+"""What a shared library says of itself, read from its file: nothing of it is loaded."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolchain.support.errors import TargetError
+from toolchain.targets import architecture
+
+_MACHINES = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv"}
+_EXPECTED = {"x86_64": ("x86_64", 64), "aarch64": ("aarch64", 64), "armv7a": ("arm", 32)}  # of all ARCHITECTURES
+_SHARED = 3
+_HARD_FLOAT, _SOFT_FLOAT = 0x400, 0x200
+_LOADED, _WITHOUT_BYTES, _DYNAMIC_SYMBOLS = 1, 8, 11  # kinds of segments and sections
+_WEAK = 2
+
+
+@dataclass(frozen=True)
+class Elf:
+    """The header of an ELF file.
+
+    Attributes:
+        machine: the architecture ("x86_64", "aarch64", "arm"), or the ELF number of one that is not known here.
+        bits: 32 or 64.
+        shared: whether it is a shared library.
+        float_abi: how 32-bit Arm passes floats: "hard", "soft", or "" where nothing is said.
+    """
+
+    machine: str
+    bits: int
+    shared: bool
+    float_abi: str
+
+    def __str__(self) -> str:
+        kind = "shared library" if self.shared else "no shared library"
+        floats = f", {self.float_abi} float" if self.float_abi else ""
+        return f"ELF {self.bits}-bit {self.machine} {kind}{floats}"
+
+
+@dataclass(frozen=True)
+class Library:
+    """A shared library all of whose parts lie in its file.
+
+    Attributes:
+        defines: the names that it offers to others, with their addresses.
+        needs: the names that others must offer.
+        segments: what is loaded: an address, and the bytes from there on.
+    """
+
+    defines: Mapping[str, int]
+    needs: frozenset[str]
+    segments: tuple[tuple[int, bytes], ...]
+
+    def bytes_from(self, name: str) -> bytes:
+        """The bytes from what is called ``name`` to the end of its segment; none if it defines no such name."""
+        address = self.defines.get(name, -1)
+        return next((data[address - start:] for start, data in self.segments if 0 <= address - start < len(data)), b"")
+
+
+def read_elf(path: Path) -> Elf | None:
+    """The header of ``path``; None if it is no little-endian ELF file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return _header(file.read(64))
+
+
+def read_library(path: Path) -> Library:
+    """What a shared library holds, defines and needs.
+
+    Raises:
+        TargetError: it is no shared library, or not all of it is there.
+        OSError: it cannot be read.
+    """
+    data = path.read_bytes()
+    found = _header(data)
+    if found is None or not found.shared:
+        raise TargetError(f"{path} is not a shared library (ELF)")
+    try:
+        return _Reader(data, found.bits).library()
+    except (struct.error, ValueError) as error:
+        raise TargetError(f"{path} is cut off or damaged: its headers speak of what is not there") from error
+
+
+def check_library(path: Path, triple: str) -> Elf:
+    """Demand that ``path`` is a shared library that a process of ``triple`` can load.
+
+    Raises:
+        TargetError: it is something else, in one sentence.
+    """
+    found = read_elf(path)
+    machine, bits = _EXPECTED[architecture(triple)]
+    if found is None or not found.shared:
+        raise TargetError(f"{path} is not a shared library (ELF)")
+    if (found.machine, found.bits) != (machine, bits):
+        raise TargetError(f"{path} is a library for {found.machine}, {found.bits} bits, not for {triple}")
+    if triple.endswith("hf") and found.float_abi == "soft":
+        raise TargetError(f"{path} passes floats in integer registers, {triple} in those of the float unit")
+    read_library(path)
+    return found
+
+
+def _header(head: bytes) -> Elf | None:
+    if len(head) < 52 or head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] != 1:
+        return None
+    bits = 32 * head[4]
+    kind, machine = struct.unpack_from("<HH", head, 16)
+    (flags,) = struct.unpack_from("<I", head, 36 if bits == 32 else 48)
+    name = _MACHINES.get(machine, str(machine))
+    floats = ("hard" if flags & _HARD_FLOAT else "soft" if flags & _SOFT_FLOAT else "") if name == "arm" else ""
+    return Elf(name, bits, kind == _SHARED, floats)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the fields lie that are read: formats of `struct`, with the names of their values in order."""
+
+    tables: tuple[int, str]  # of the header: offsets of segments and sections, flags, sizes and numbers of both
+    segment: tuple[str, str]
+    section: tuple[str, str]
+    symbol: tuple[str, str]
+
+
+_LAYOUTS = {
+    64: _Layout((32, "<QQIHHHHH"), ("<IIQQQQQQ", "kind flags offset address _ size memory align"),
+                ("<IIQQQQIIQQ", "name kind flags address offset size link info align each"),
+                ("<IBBHQQ", "name info other section value size")),
+    32: _Layout((28, "<IIIHHHHH"), ("<IIIIIIII", "kind offset address _ size memory flags align"),
+                ("<IIIIIIIIII", "name kind flags address offset size link info align each"),
+                ("<IIIBBH", "name value size info other section")),
+}  # fmt: skip
+
+
+class _Reader:
+    """Reads an ELF file; whatever leads out of it is a ValueError or a struct.error."""
+
+    def __init__(self, data: bytes, bits: int) -> None:
+        self.data, self.layout = data, _LAYOUTS[bits]
+
+    def library(self) -> Library:
+        offset, form = self.layout.tables
+        segments_at, sections_at, _, _, segment_size, segments, section_size, sections = (
+            struct.unpack_from(form, self.data, offset))  # fmt: skip
+        loaded = tuple((segment["address"], self.part(segment["offset"], segment["size"]))
+                       for segment in self.table(self.layout.segment, segments_at, segment_size, segments)
+                       if segment["kind"] == _LOADED)  # fmt: skip
+        parts = list(self.table(self.layout.section, sections_at, section_size, sections))
+        for part in parts:
+            if part["kind"] != _WITHOUT_BYTES:
+                self.part(part["offset"], part["size"])
+        defines: dict[str, int] = {}
+        needs: set[str] = set()
+        for part in parts:
+            if part["kind"] == _DYNAMIC_SYMBOLS:
+                self.symbols(part, parts[part["link"]] if part["link"] < len(parts) else {}, defines, needs)
+        return Library(defines, frozenset(needs), loaded)
+
+    def symbols(self, part: Mapping[str, int], names: Mapping[str, int], defines: dict[str, int],
+                needs: set[str]) -> None:
+        """Put the names of a section of symbols, whose texts are in the section ``names``, where they belong."""
+        form, _ = self.layout.symbol
+        texts = self.part(names.get("offset", -1), names.get("size", 0))
+        for symbol in self.table(self.layout.symbol, part["offset"], struct.calcsize(form),
+                                 part["size"] // struct.calcsize(form)):  # fmt: skip
+            name = texts[symbol["name"]:texts.index(b"\0", symbol["name"])].decode("ascii", "replace")
+            if symbol["section"]:
+                defines[name] = symbol["value"]
+            elif name and symbol["info"] >> 4 != _WEAK:
+                needs.add(name)
+
+    def table(self, row: tuple[str, str], offset: int, size: int, count: int) -> Iterator[dict[str, Any]]:
+        """``count`` records of ``size`` bytes each."""
+        form, names = row
+        if count and size < struct.calcsize(form):
+            raise ValueError("records that are too small")
+        self.part(offset, count * size)
+        for place in range(offset, offset + count * size, size or 1):
+            yield dict(zip(names.split(), struct.unpack_from(form, self.data, place), strict=True))
+
+    def part(self, offset: int, size: int) -> bytes:
+        """Some bytes of the file, which must be there."""
+        if offset < 0 or size < 0 or (size and offset + size > len(self.data)):
+            raise ValueError("beyond the end")
+        return self.data[offset:offset + size]

@@ -1,0 +1,180 @@
+"""Finding something that turns object files into a shared library: a C compiler, a bare linker, or zig from a pip
+package.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolchain.support.errors import TargetError
+from toolchain.support.files import scratch_folder
+from toolchain.targets import Target, architecture, machines
+from toolchain.targets.elf import Elf, check_library
+
+# No build id and no symbol table: the same objects give the same bytes, whatever the temporary files were called.
+_COMPILER = ("-shared", "-fPIC", "-Wl,--build-id=none", "-s")
+_LD = ("-shared", "--build-id=none", "-s")
+_INSTALL = "install one with `pip install ziglang` (no root needed) or `apt install gcc`"
+
+
+@dataclass(frozen=True)
+class Linker:
+    """A command that links shared libraries for one triple; callable as TVM's ``fcompile``.
+
+    Attributes:
+        command: the program and the arguments that come before all others.
+        triple: what it links for.
+        source: where it was found, for people ("$CC", "PATH", "ziglang").
+        flags: that make it write a shared library.
+    """
+
+    command: tuple[str, ...]
+    triple: str
+    source: str
+    flags: tuple[str, ...] = _COMPILER
+
+    @property
+    def compiles(self) -> bool:
+        """Whether it takes C as well as objects."""
+        return self.flags is not _LD
+
+    def __call__(
+        self, output: str, objects: str | Iterable[str], options: Iterable[str] | None = None, **_: Any
+    ) -> None:
+        """Link ``objects`` into the shared library ``output``.
+
+        Raises:
+            TargetError: the linker failed (the message carries the last line it printed), or made something else.
+        """
+        files = [objects] if isinstance(objects, str) else list(objects)
+        command = [*self.command, *self.flags, "-o", output, *files, *(options or ())]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise TargetError(f"the linker {shlex.join(self.command)} could not be run: {error}",
+                              hint=_install(self.triple)) from error  # fmt: skip
+        if done.returncode:
+            lines = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
+            if any("No space left on device" in line for line in lines):
+                raise OSError(28, "No space left on device", output)
+            raise TargetError(f"the linker {shlex.join(self.command)} failed: {lines[-1]}")
+        try:
+            check_library(Path(output), self.triple)
+        except (OSError, TargetError) as error:
+            raise TargetError(f"the linker {shlex.join(self.command)} does not make libraries for {self.triple}",
+                              hint=_install(self.triple)) from error  # fmt: skip
+
+    def check(self, target: Target) -> Elf:
+        """Link a small object that LLVM makes for ``target``, and look at what came out.
+
+        Raises:
+            TargetError: linking fails, or makes something that is no library for this triple.
+        """
+        from toolchain.targets.llvm import probe_object
+
+        with scratch_folder() as folder:
+            source, output = folder / "probe.o", folder / "probe.so"
+            probe_object(target, source)
+            self(str(output), [str(source)])
+            return check_library(output, self.triple)
+
+
+def find_linker(triple: str, *, environment: Mapping[str, str] | None = None) -> Linker:
+    """The first linker for ``triple`` out of ``$CXX``, ``$CC``, a (cross) compiler or linker on the PATH, and ziglang.
+
+    For another machine ``$CXX`` and ``$CC`` count only if they compile for it.
+
+    Raises:
+        TargetError: there is none, or ``$CC`` names a program that does not exist.
+    """
+    return _first(_linkers(triple, os.environ if environment is None else environment),
+                  f"there is no linker for {triple} on this machine", _install(triple))
+
+
+def find_c_compiler(triple: str, *, environment: Mapping[str, str] | None = None) -> Linker:
+    """The first of `find_linker`'s that compiles C too.
+
+    Raises:
+        TargetError: there is none, or ``$CC`` names a program that does not exist.
+    """
+    found = _linkers(triple, os.environ if environment is None else environment)
+    hint = _INSTALL if is_native(triple) else (
+        f"install one with `pip install ziglang` (no root needed) or `apt install gcc-{gnu(triple)}`")
+    return _first((linker for linker in found if linker.compiles),
+                  f"there is no C compiler for {triple} on this machine", hint)
+
+
+def _first(linkers: Iterator[Linker], message: str, hint: str) -> Linker:
+    for linker in linkers:
+        return linker
+    raise TargetError(message, hint=hint)
+
+
+def _linkers(triple: str, environment: Mapping[str, str]) -> Iterator[Linker]:
+    """All that could link for ``triple``, best first."""
+    path = environment.get("PATH", "")
+    native = is_native(triple)
+    for variable in ("CXX", "CC"):
+        command = tuple(shlex.split(environment.get(variable, "")))
+        if not command:
+            continue
+        if shutil.which(command[0], path=path) is None:
+            raise TargetError(
+                f"${variable} names {command[0]}, which is not on this machine", hint=f"correct or unset {variable}"
+            )
+        if native or made_for(command, triple):
+            yield Linker(command, triple, f"${variable}")
+    names = ["cc", "gcc", "clang"] if native else [f"{gnu(triple)}-gcc", f"{gnu(triple)}-g++"]
+    for name in names:
+        found = shutil.which(name, path=path)
+        if found:
+            # The libc that a compiler for GNU/Linux would name is not Android's.
+            own = ("-nostdlib",) if "android" in triple else ()
+            yield Linker((found,), triple, "PATH", (*_COMPILER, *own))
+    for name in () if native else (f"{gnu(triple)}-ld", "ld.lld"):
+        found = shutil.which(name, path=path)
+        if found:
+            yield Linker((found,), triple, "PATH", _LD)
+    if importlib.util.find_spec("ziglang") is not None:
+        # What a library needs of libc comes from the program that loads it; zig would build one first, for a minute.
+        # Divisions of 64 bits, which 32-bit Arm does by calls, need not come from there.
+        bare: tuple[str, ...] = () if native else ("-nostdlib",)
+        if architecture(triple) == "armv7a":
+            bare += ("-lcompiler_rt", "-Wl,--gc-sections")
+        command = (sys.executable, "-m", "ziglang", "cc", "-target", triple.replace("armv7a-", "arm-"))
+        yield Linker(command, triple, "ziglang", (*_COMPILER, *bare))
+
+
+def is_native(triple: str) -> bool:
+    """Whether ``triple`` names this machine's own architecture and system."""
+    return platform.machine() in machines(triple) and platform.system().lower() in triple.split("-")
+
+
+def made_for(command: tuple[str, ...], triple: str) -> bool:
+    """Whether a compiler's output is for the architecture of ``triple``, by its own word."""
+    try:
+        done = subprocess.run([*command, "-dumpmachine"], capture_output=True, text=True, check=False, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return architecture(gnu(triple)) == architecture(done.stdout.strip())
+
+
+def gnu(triple: str) -> str:
+    """How the tools of GNU that link for ``triple`` are called: as for Linux, 32-bit Arm without its version."""
+    return triple.replace("armv7a-", "arm-").replace("-android", "-gnu")
+
+
+def _install(triple: str) -> str:
+    if is_native(triple):
+        return _INSTALL
+    return f"install one with `pip install ziglang` (no root needed) or `apt install binutils-{gnu(triple)}`"

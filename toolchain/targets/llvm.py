@@ -1,0 +1,113 @@
+"""What the LLVM inside TVM makes of a target.
+
+TVM takes an unknown CPU for a generic one and leaves unknown features out, with a line on stderr at most: the library
+then runs, slowly. `check_target` asks LLVM before.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as script
+from tvm.target import codegen
+
+from toolchain.kernels.intrinsics import REGISTRY
+from toolchain.support.errors import TargetError
+from toolchain.targets import ARCHITECTURES, Target, architecture
+from toolchain.targets.features import UNTOLD, WORDS, requirements
+
+
+def tvm_target(target: Target) -> Any:
+    """TVM's form of a target."""
+    # Without being told, LLVM passes floats of 32-bit Arm in integer registers, whatever the triple's name says.
+    floats = {"mfloat-abi": "hard"} if target.triple.endswith("hf") else {}
+    return tvm.target.Target({"kind": "llvm", "mtriple": target.triple, "mcpu": target.cpu,
+                              "mattr": list(target.attributes), "num-cores": target.cores, **floats})
+
+
+def features(target: Target) -> tuple[str, ...]:
+    """What LLVM really enables for ``target``, in its own words, sorted."""
+    return tuple(sorted(map(str, codegen.llvm_get_cpu_features(tvm_target(target)))))
+
+
+def cpu_features(cpu: str, triple: str) -> frozenset[str] | None:
+    """What LLVM says that ``cpu`` has, in its own words; None if it knows no such CPU for ``triple``."""
+    bare = {"kind": "llvm", "mtriple": triple}
+    if cpu not in set(map(str, codegen.llvm_get_cpu_archlist(tvm.target.Target(bare)))):
+        return None
+    return frozenset(map(str, codegen.llvm_get_cpu_features(tvm.target.Target({**bare, "mcpu": cpu}))))
+
+
+def required(target: Target) -> tuple[str, ...]:
+    """``target.requires``, and whatever else a machine must have that runs what LLVM makes for ``target``.
+
+    Raises:
+        TargetError: Linux does not tell of some of it, so that no bundle could ask for it.
+    """
+    enabled = set(features(target))
+    untold = sorted(enabled & UNTOLD)
+    if untold:
+        raise TargetError(f"target {target.name}: Linux does not tell whether a machine has {', '.join(untold)}, so no "
+                          "bundle could be kept from one that has not", hint="switch it off: "
+                          f"attributes = [{', '.join(json.dumps('-' + name) for name in untold)}]")  # fmt: skip
+    return (*target.requires, *sorted(requirements(enabled, target.triple) - set(target.requires)))
+
+
+def check_target(target: Target) -> None:
+    """See that LLVM knows everything ``target`` names, and that its kernels' instructions are there.
+
+    Raises:
+        TargetError: unknown architecture, CPU, feature or set of kernels, or kernels whose instructions the CPU lacks.
+    """
+    if architecture(target.triple) not in ARCHITECTURES:  # LLVM would crash on a word it does not know
+        raise TargetError(f"target {target.name}: there is nothing to compile with for {target.triple}",
+                          hint=f"a triple begins with one of {', '.join(ARCHITECTURES)}")
+    bare = {"kind": "llvm", "mtriple": target.triple}
+    cpus = sorted(map(str, codegen.llvm_get_cpu_archlist(tvm.target.Target(bare))))
+    if target.cpu not in cpus:
+        raise TargetError(f"target {target.name}: LLVM knows no CPU {target.cpu!r} for {target.triple}",
+                          hint=_near(target.cpu, cpus))
+    known: set[str] = set()
+    for cpu in cpus:
+        known.update(map(str, codegen.llvm_get_cpu_features(tvm.target.Target({**bare, "mcpu": cpu}))))
+    for attribute in target.attributes:
+        name = attribute[1:]
+        if attribute[0] not in "+-" or name not in known:
+            hint = f"write +{attribute} or -{attribute}" if attribute in known else _near(name, known)
+            raise TargetError(f"target {target.name}: LLVM knows no feature {attribute!r} for {target.triple}",
+                              hint=hint)
+    if target.instruction_set not in REGISTRY:
+        raise TargetError(f"target {target.name}: there are no kernels for {target.instruction_set!r}",
+                          hint=_near(target.instruction_set, REGISTRY))
+    lacking = sorted(set(REGISTRY[target.instruction_set].needs) - set(features(target)))
+    if lacking:
+        raise TargetError(f"target {target.name}: the kernels for {target.instruction_set} need {', '.join(lacking)}, "
+                          f"which {target.cpu} has not", hint="choose other kernels or another CPU, or add "
+                          f"+{lacking[0]} to the attributes")  # fmt: skip
+    for word in target.requires:
+        meant = WORDS.get(word, (word,))
+        if word not in meant:
+            raise TargetError(f"target {target.name}: {word!r} in 'requires' is LLVM's word",
+                              hint=f"/proc/cpuinfo says {meant[0]}")
+
+
+def probe_object(target: Target, path: Path) -> None:
+    """Write an object file for ``target`` that multiplies vectors of floats."""
+    with IRBuilder() as builder, script.prim_func(s_tir=True):
+        script.func_name("probe")
+        x, y = (script.arg(name, script.Buffer((64,), "float32")) for name in "xy")
+        with script.vectorized(0, 64) as i:
+            script.buffer_store(y, x[i] * tvm.tirx.const(2.0, "float32"), [i])
+    module = tvm.IRModule({"probe": builder.get().with_attr("global_symbol", "probe")})
+    tvm.tirx.build(module, target=tvm_target(target)).write_to_file(str(path), "o")
+
+
+def _near(word: str, words: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, sorted(words), n=3, cutoff=0.5)
+    return f"close to it: {', '.join(close)}" if close else f"known: {', '.join(sorted(words))}"

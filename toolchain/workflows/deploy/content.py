@@ -1,0 +1,115 @@
+"""The files of a bundle beside its library: manifest, report, golden picture, and the network itself."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from toolchain import bundle as store
+from toolchain.bundle import IntegerCoverage, Manifest, Versions
+from toolchain.runtime.verify import Verified, make_cases
+from toolchain.targets.precision import INT8
+
+if TYPE_CHECKING:
+    from toolchain.reference.network import Network
+    from toolchain.stages import Compiled, Upscale
+    from toolchain.targets import Target
+    from toolchain.workflows.deploy.prepare import Prepared
+    from toolchain.workflows.deploy.request import Request
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def make_manifest(request: Request, prepared: Prepared, target: Target, compiled: Compiled,
+                  network: Network) -> Manifest:  # fmt: skip
+    """The manifest, before the files are sealed."""
+    model = prepared.model
+    return Manifest(
+        name=request.title,
+        versions=Versions.installed(),
+        target=target,
+        library=store.library_of(target),
+        entry="main",
+        channels=model.channels,
+        scale=model.scale,
+        value_range=model.value_range,
+        halo=model.halo,
+        macs_per_pixel=network.macs_per_pixel,
+        # At a large size, where the rounding of widths to column tiles no longer shows; the input comes on top.
+        workspace_per_pixel=compiled.workspace(1080, 1920) / (1080 * 1920) + model.channels,
+        line_buffers=compiled.line_buffers(1920),
+        precision=request.precision,
+        coverage=_coverage(compiled, request.precision),
+        tuned=compiled.tuned,
+        kernels=tuple(str(getattr(kernel, "name", kernel)) for kernel in compiled.kernels),
+        tensors=network.tensors,
+        files={},
+        loss=prepared.loss,
+    )
+
+
+def make_report(request: Request, prepared: Prepared, manifest: Manifest, compiled: Compiled, network: Network,
+                verified: tuple[Verified, ...], warnings: tuple[str, ...]) -> dict[str, Any]:  # fmt: skip
+    """What was done, with nothing in it that differs between two runs on the same files."""
+    model, photos = prepared.model, prepared.photos
+    return {
+        "model": {
+            "file": request.model.name,
+            "sha256": hashlib.sha256(request.model.read_bytes()).hexdigest(),
+            "clip": asdict(model.clip) if model.clip else None,
+            "changes": list(prepared.changes),
+        },
+        "network": {
+            "parameters": network.parameters,
+            "macs_per_pixel": network.macs_per_pixel,
+            "layers": [asdict(layer) for layer in network.layers],
+        },
+        "calibration": {
+            "photographs": list(photos.names) if photos else [],
+            "left_out": [asdict(skipped) for skipped in photos.skipped] if photos else [],
+            "representative": prepared.representative,
+            "budget": asdict(prepared.budget) if prepared.budget else None,
+            "loss": asdict(prepared.loss) if prepared.loss else None,
+        },
+        "precision": manifest.precision,
+        "coverage": {**asdict(manifest.coverage), "share": manifest.coverage.share},
+        "verification": [asdict(case) for case in verified],
+        "tuning": _tuning(compiled, request.size),
+        **({"launches": [asdict(figures) for figures in compiled.figures]} if compiled.figures else {}),
+        "warnings": list(warnings),
+    }
+
+
+def write_files(folder: Path, prepared: Prepared, reference: Upscale, picture: Pixels | None,
+                report: dict[str, Any]) -> None:  # fmt: skip
+    """Golden picture with its result, the network's files, the report."""
+    cases = make_cases(prepared.model.channels, picture)
+    golden = cases[0 if picture is None else -1].pixels
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, input=golden, output=reference(golden))
+    (folder / store.GOLDEN).write_bytes(buffer.getvalue())
+    for name, data in prepared.files.items():
+        (folder / name).write_bytes(data)
+    (folder / store.REPORT).write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _coverage(compiled: Compiled, precision: str) -> IntegerCoverage:
+    found, integer = compiled.coverage, precision == INT8
+    return IntegerCoverage(
+        int(found.convolutions), int(found.integer_convolutions) * integer, float(found.macs),
+        float(found.integer_macs) * integer, tuple(found.float_operators),
+    )  # fmt: skip
+
+
+def _tuning(compiled: Compiled, size: tuple[int, int]) -> dict[str, Any]:
+    """How much is tuned for pictures of ``size``, and the tile of every kernel."""
+    tiles = {name: str(choice) for name, choice in compiled.choices.items()}
+    share = compiled.tuned.share
+    return {**asdict(compiled.tuned), "share": share, "height": size[0], "width": size[1], "tiles": tiles}

@@ -1,0 +1,144 @@
+"""From a request to a network that is ready to be compiled: quantized, or normalized only for a float one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolchain import bundle as store
+from toolchain.images import ImageSet, read_calibration
+from toolchain.schedules.select import read_tuning
+from toolchain.support.errors import CalibrationError, ModelError, TuningError
+from toolchain.workflows.deploy.judge import judge
+from toolchain.workflows.deploy.progress import Progress
+from toolchain.workflows.deploy.request import Request
+
+if TYPE_CHECKING:
+    import onnx
+
+    from toolchain.frontend import SRModel
+    from toolchain.images.metrics import Loss
+    from toolchain.quantize import QuantizedModel
+    from toolchain.quantize.recipe import BudgetRecipe
+    from toolchain.stages import Compiled, Stages, Upscale
+    from toolchain.targets import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A network that is ready to be compiled.
+
+    Attributes:
+        model: with its facts: quantized, or normalized only.
+        photos: the user's.
+        warnings: for the user.
+        compile: to a library.
+        reference: what the library is held against.
+        files: of the bundle, by name: the network, and how it came to be.
+        changes: what normalization did.
+        representative: of the calibration, as a dictionary; None without one.
+        budget: how one for tensors of 16 bits was spent; None without one.
+        loss: of the integer network against the float one; None where the latter is not known, or there is none.
+    """
+
+    model: QuantizedModel | SRModel
+    photos: ImageSet | None
+    warnings: tuple[str, ...]
+    compile: Callable[[], Compiled]
+    reference: Callable[[], Upscale]
+    files: Mapping[str, bytes]
+    changes: tuple[str, ...]
+    representative: dict[str, Any] | None = None
+    budget: BudgetRecipe | None = None
+    loss: Loss | None = None
+
+
+def prepare_quantized(request: Request, stages: Stages, target: Target, line: Progress) -> Prepared:
+    """The integer network."""
+    # What can fail for want of something on this machine fails first, not after minutes of calibration.
+    tuning = read_tuning(target, request.logs, request.size)
+    model, photos, loss, warnings = _quantize(request, stages, line)
+    recipe = model.recipe
+    files = {store.QDQ: model.model.SerializeToString(deterministic=True), store.RECIPE: recipe.to_json().encode()}
+    compile_ = stages.compile_layers if request.layers else stages.compile
+    return Prepared(model, photos, warnings, lambda: compile_(model, target, tuning),
+                     lambda: stages.reference(model.model), files, recipe.changes,
+                     asdict(recipe.representative) if recipe.representative else None, recipe.budget,
+                     loss)  # fmt: skip
+
+
+def prepare_normalized(request: Request, stages: Stages, target: Target, line: Progress) -> Prepared:
+    """The float network."""
+    from toolchain.kernels.vectors import vectors_for
+
+    vectors_for(target, request.precision)  # fails now rather than later
+    if request.logs:
+        raise TuningError("float kernels are not tuned: no log knows them", hint="leave out --logs")
+    if request.layers:
+        raise ModelError("float networks are not built layer by layer", hint="leave out --layers")
+    if request.settings is not None:
+        raise CalibrationError("a float network has no codes: no ranges to estimate, no bits to choose",
+                               hint="leave out --estimator, --weights, --bits and --budget")
+    source = _load(request, stages, line)
+    if stages.is_quantized(source):
+        raise ModelError(f"{request.model.name} is quantized already", hint="give the float model for a float network")
+    model = _normalize(request, stages, source, line)
+    photos = None if request.calibration is None else _photos(request.calibration, model.channels, line)
+    return Prepared(model, photos, _skipped(photos), lambda: stages.compile_float(model, target, request.precision),
+                     lambda: stages.float_reference(model.model, model.value_range),
+                     {store.FLOAT: model.model.SerializeToString(deterministic=True)}, model.changes)  # fmt: skip
+
+
+def _load(request: Request, stages: Stages, line: Progress) -> onnx.ModelProto:
+    with line.step("load") as note:
+        source = stages.load(request.model)
+        note(f"{request.model.name}, {len(source.graph.node)} operators")
+    return source
+
+
+def _normalize(request: Request, stages: Stages, source: onnx.ModelProto, line: Progress) -> SRModel:
+    with line.step("normalize") as note:
+        sr = stages.normalize(source, value_range=request.value_range)
+        clip = f"clip to {sr.clip.low:g}..{sr.clip.high:g} taken off" if sr.clip else "no clip found"
+        note(f"x{sr.scale}, {'RGB' if sr.channels == 3 else 'luma'}, {clip}")
+    return sr
+
+
+def _quantize(
+    request: Request, stages: Stages, line: Progress
+) -> tuple[QuantizedModel, ImageSet | None, Loss | None, tuple[str, ...]]:
+    source = _load(request, stages, line)
+    if stages.is_quantized(source):
+        settings = request.settings
+        if settings is not None and (settings.bits or settings.budget):
+            raise CalibrationError(f"{request.model.name} is quantized already: its tensors keep their bits",
+                                   hint="give the float model, or leave out --bits and --budget")
+        photos = _photos(request.calibration, 3, line) if request.calibration is not None else None
+        with line.step("quantize") as note:
+            model = stages.canonicalize(source)
+            note("the model is quantized already: its scales are kept")
+        return model, photos, None, (*_skipped(photos), *model.recipe.warnings)
+    if request.calibration is None:
+        raise CalibrationError("no photographs to calibrate with", hint="name a folder of photographs with --calib")
+    sr = _normalize(request, stages, source, line)
+    photos = _photos(request.calibration, sr.channels, line)
+    with line.step("quantize") as note:
+        model = stages.quantize(sr, photos.images, request.settings)
+        loss, doubts = judge(sr, model, photos, request.settings)
+        note(f"{len(model.recipe.tensors)} tensors, {loss.psnr:.1f} dB against float")
+    return model, photos, loss, (*_skipped(photos), *model.recipe.warnings, *doubts)
+
+
+def _photos(source: Path | Sequence[Path], channels: int, line: Progress) -> ImageSet:
+    with line.step("calibrate") as note:
+        photos = read_calibration(source, channels)
+        for skipped in photos.skipped:
+            note(f"left out: {skipped.name} {skipped.reason}")
+        note(f"{len(photos.images)} photographs" + (f", {len(photos.skipped)} left out" if photos.skipped else ""))
+    return photos
+
+
+def _skipped(photos: ImageSet | None) -> tuple[str, ...]:
+    return tuple(f"left out: {skipped.name} {skipped.reason}" for skipped in photos.skipped) if photos else ()

@@ -1,0 +1,186 @@
+"""``fidelity`` as one function: quantize a float model and find out where quality is lost; nothing is compiled."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from toolchain.images import ImageSet, read_calibration, read_images, to_channels
+from toolchain.images.metrics import psnr
+from toolchain.quantize import IntegerReference, Settings, quantize
+from toolchain.quantize.fidelity import BlameReport, TensorFidelity, assign_blame, compare_tensors, count_runs
+from toolchain.workflows.evaluate import Evaluation, evaluate, float_upscale, shrink
+
+if TYPE_CHECKING:
+    from toolchain.frontend import SRModel
+
+Pixels = NDArray[np.uint8]
+
+_SHOWN, _SHOWN_SIDE = 3, 64  # pictures in the report, and their side in input pixels
+_STEPS = 3  # load, quantize, compare: counted beside the variants
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to look at.
+
+    Attributes:
+        model: a float ONNX file.
+        calibration: a folder of photographs, or picture files.
+        hr: a folder of high-resolution pictures to measure on; None to measure on the calibration photographs.
+        value_range: what the model's floats mean, "0..1" or "0..255"; None to find out.
+        settings: of the quantization.
+        crops: pictures that tensors and parts are compared on, at most.
+        side: of each, in input pixels.
+    """
+
+    model: Path
+    calibration: Path | Sequence[Path]
+    hr: Path | None = None
+    value_range: str | None = None
+    settings: Settings = field(default_factory=Settings)
+    crops: int = 6
+    side: int = 96
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A piece of a picture: the input, both outputs and ``amplified`` times their difference about grey, as PNG files
+    in base64; ``psnr`` of INT8 against FP32 in dB.
+    """
+
+    name: str
+    psnr: float
+    amplified: int
+    input: str
+    fp32: str
+    int8: str
+    difference: str
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """What fidelity.json holds.
+
+    Attributes:
+        model: the file's name.
+        channels, scale, value_range: of the network.
+        settings: of the quantization.
+        pictures: names of the pictures compared, each at most ``side`` input pixels wide and high.
+        side: see ``pictures``.
+        psnr: the INT8 network's output against the FP32 network's, clipped and not rounded, in dB.
+        tensors: every quantized tensor in graph order.
+        blame: every part that is quantized, alone and left out.
+        shown: the pieces of pictures that differ most.
+        quality: on whole high-resolution pictures: INT8, FP32 and bicubic against the original; None without them.
+        warnings: what the user should know.
+    """
+
+    model: str
+    channels: int
+    scale: int
+    value_range: tuple[float, float]
+    settings: Settings
+    pictures: tuple[str, ...]
+    side: int
+    psnr: float
+    tensors: tuple[TensorFidelity, ...]
+    blame: BlameReport
+    shown: tuple[Shown, ...]
+    quality: Evaluation | None
+    warnings: tuple[str, ...]
+
+
+def measure_fidelity(request: Request, *, progress: Callable[[str, int, int], None] | None = None) -> Fidelity:
+    """Quantize, compare every tensor, blame every part, and measure quality where originals are given.
+
+    Args:
+        request: what to look at.
+        progress: called with (text, steps done, steps in all) before each step.
+
+    Raises:
+        ModelError: the model cannot be used.
+        CalibrationError: the photographs cannot be used.
+        InputError: the high-resolution pictures cannot be used.
+    """
+    from toolchain.frontend import load_model, normalize
+
+    tell = progress or (lambda text, done, total: None)
+    tell("loading", 0, _STEPS)
+    sr = normalize(load_model(request.model), value_range=request.value_range)
+    photographs = read_calibration(request.calibration, sr.channels)
+    originals = read_images(request.hr) if request.hr is not None else None
+    names, pictures = _pictures(originals or photographs, sr, request.crops, request.side)
+    tell(f"quantizing, photographs: {len(photographs.images)}", 1, _STEPS)
+    model = quantize(sr, photographs.images, request.settings)
+    total = _STEPS + count_runs(model)
+    tell(f"comparing tensors on {len(pictures)} pictures", 2, total)
+    tensors = compare_tensors(model, pictures)
+    blame = assign_blame(model, pictures, progress=lambda text, done: tell(text, _STEPS + done, total))
+    integer, exact = IntegerReference(model.model).run, float_upscale(sr.model, sr.value_range)
+    quality = None
+    if originals is not None:
+        tell(f"upscaling {len(originals.images)} pictures", total, total)
+        quality = evaluate(integer, originals, channels=sr.channels, scale=sr.scale, compared=exact)
+    left_out = tuple(f"left out: {skipped.name} {skipped.reason}"
+                     for found in (photographs, originals) if found for skipped in found.skipped)  # fmt: skip
+    return Fidelity(
+        model=request.model.name,
+        channels=sr.channels,
+        scale=sr.scale,
+        value_range=sr.value_range,
+        settings=request.settings,
+        pictures=names,
+        side=request.side,
+        psnr=math.inf if blame.everything == 0 else 10 * math.log10(255**2 / blame.everything),
+        tensors=tensors,
+        blame=blame,
+        shown=_shown(names, pictures, integer, exact),
+        quality=quality,
+        warnings=left_out + model.recipe.warnings,
+    )
+
+
+def _pictures(photos: ImageSet, sr: SRModel, count: int, side: int) -> tuple[tuple[str, ...], tuple[Pixels, ...]]:
+    """The middle of at most ``count`` of the photographs, spread over the set, made small as the network's scale."""
+    chosen = range(0, len(photos.images), -(-len(photos.images) // count))
+    pictures = []
+    for index in chosen:
+        photo = to_channels(photos.images[index], sr.channels)
+        small = shrink(photo, sr.scale) if min(photo.shape[:2]) >= sr.scale * side else photo
+        top, left = (max(0, (length - side) // 2) for length in small.shape[:2])
+        pictures.append(np.ascontiguousarray(small[top : top + side, left : left + side]))
+    return tuple(photos.names[index] for index in chosen), tuple(pictures)
+
+
+def _shown(
+    names: Sequence[str], pictures: Sequence[Pixels], integer: Callable[[Pixels], Pixels],
+    exact: Callable[[Pixels], Pixels],
+) -> tuple[Shown, ...]:  # fmt: skip
+    """The pictures that differ most between both networks, worst first."""
+    found = []
+    for name, picture in zip(names, pictures, strict=True):
+        top, left = (max(0, (length - _SHOWN_SIDE) // 2) for length in picture.shape[:2])
+        piece = np.ascontiguousarray(picture[top : top + _SHOWN_SIDE, left : left + _SHOWN_SIDE])
+        int8, fp32 = integer(piece), exact(piece)
+        difference = int8.astype(np.int16) - fp32
+        # The largest power of two at which the most different values are still told apart.
+        factor = 2 ** max(0, int(math.log2(127 / max(1, int(np.abs(difference).max())))))
+        grey = np.clip(128 + factor * difference, 0, 255).astype(np.uint8)
+        found.append(Shown(name, psnr(int8, fp32), factor, *(_png(image) for image in (piece, fp32, int8, grey))))
+    return tuple(sorted(found, key=lambda shown: shown.psnr)[:_SHOWN])
+
+
+def _png(pixels: Pixels) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

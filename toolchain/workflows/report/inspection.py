@@ -1,0 +1,161 @@
+"""What can be said of a model before it is deployed: its shape, work, clip, and how much of it will run in integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolchain.bundle import IntegerCoverage
+from toolchain.reference.network import Layer, Network, describe_network
+
+if TYPE_CHECKING:
+    import onnx
+
+    from toolchain.frontend import Clip, Merge, SRModel
+    from toolchain.quantize import QuantizedModel
+    from toolchain.reference.bounds import Proof
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """What merging linear branches did to the whole network.
+
+    Attributes:
+        nodes_before, nodes_after: operators, everything else being normalized.
+        macs_before, macs_after: multiply-accumulates per input pixel.
+        merges: the convolutions that came out, with the outlier ratios of their weights.
+    """
+
+    nodes_before: int
+    nodes_after: int
+    macs_before: float
+    macs_after: float
+    merges: tuple[Merge, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A model, looked at.
+
+    Attributes:
+        name: of the graph.
+        kind: "float" or "QDQ".
+        channels: 1 (luma) or 3 (RGB).
+        scale: output pixels per input pixel and direction.
+        value_range: what its floats mean.
+        clip: the final clip found, None without one.
+        halo: receptive-field radius in input pixels.
+        parameters: weights and biases of the convolutions.
+        macs_per_pixel: multiply-accumulates per input pixel.
+        memory_per_pixel: bytes of 8-bit activations alive at once, per input pixel.
+        coverage: what will run as integer kernels.
+        layers: the convolutions.
+        operators: how often each operator stands in the normalized graph.
+        changes: one line for each normalization that changed something.
+        collapse: what merging linear branches did; None if there was nothing to merge.
+        proof: what holds of its integers for every picture; None of a float network, which has none yet.
+        wide: the tensors of 16 bits and what they cost, for people; empty without any.
+    """
+
+    name: str
+    kind: str
+    channels: int
+    scale: int
+    value_range: tuple[float, float]
+    clip: Clip | None
+    halo: int
+    parameters: int
+    macs_per_pixel: float
+    memory_per_pixel: float
+    coverage: IntegerCoverage
+    layers: tuple[Layer, ...]
+    operators: tuple[tuple[str, int], ...]
+    changes: tuple[str, ...]
+    collapse: Collapse | None
+    proof: Proof | None = None
+    wide: str = ""
+
+
+def inspect_model(path: Path, *, value_range: str | None = None) -> Inspection:
+    """Load and normalize a float model, or canonicalize a QDQ one, and describe it.
+
+    Raises:
+        ModelError: the model cannot be used.
+    """
+    from toolchain.frontend import is_quantized, load_model, normalize
+
+    model = load_model(path)
+    if is_quantized(model):
+        from toolchain.quantize.foreign import canonicalize
+
+        return _quantized(canonicalize(model))
+    return _float(normalize(model, value_range=value_range))
+
+
+def _float(sr: SRModel) -> Inspection:
+    from toolchain.quantize.plan import make_plan
+
+    plan = make_plan(sr)
+    return _inspection(sr, "float", sr.model, frozenset(plan.convolutions), plan.float_operators, sr.changes, sr.merges)
+
+
+def _quantized(model: QuantizedModel) -> Inspection:
+    from toolchain.reference.bounds import prove
+    from toolchain.reference.program import ConvStep, FloatStep, parse
+
+    steps = parse(model.model).steps
+    operators = dict.fromkeys(name for step in steps if isinstance(step, FloatStep) for name in step.operators)
+    network = describe_network(model.model)
+    count = sum(isinstance(step, ConvStep) for step in steps)
+    # Names of convolutions are not kept by the parser; a fully integer network needs none.
+    integer = frozenset(layer.name for layer in network.layers[:count])
+    found = _inspection(model, "QDQ", model.model, integer, tuple(operators), model.recipe.changes)
+    return replace(found, proof=prove(model.model, model.value_range))
+
+
+def _inspection(
+    source: SRModel | QuantizedModel,
+    kind: str,
+    model: onnx.ModelProto,
+    integer: frozenset[str],
+    float_operators: tuple[str, ...],
+    changes: tuple[str, ...],
+    merges: tuple[Merge, ...] = (),
+) -> Inspection:
+    network = describe_network(model)
+    return Inspection(
+        name=source.name,
+        kind=kind,
+        channels=source.channels,
+        scale=source.scale,
+        value_range=source.value_range,
+        clip=source.clip,
+        halo=source.halo,
+        parameters=network.parameters,
+        macs_per_pixel=network.macs_per_pixel,
+        memory_per_pixel=network.peak_values_per_pixel,
+        coverage=_coverage(network, integer, float_operators),
+        layers=network.layers,
+        operators=network.operators,
+        changes=changes,
+        collapse=_collapse(network, merges) if merges else None,
+        wide=network.describe_wide(),
+    )
+
+
+def _collapse(network: Network, merges: tuple[Merge, ...]) -> Collapse:
+    nodes = sum(count for _, count in network.operators)
+    return Collapse(
+        nodes_before=nodes + sum(merge.nodes - 1 for merge in merges),
+        nodes_after=nodes,
+        macs_before=network.macs_per_pixel + sum(merge.macs_before - merge.macs_after for merge in merges),
+        macs_after=network.macs_per_pixel,
+        merges=merges,
+    )
+
+
+def _coverage(network: Network, integer: frozenset[str], float_operators: tuple[str, ...]) -> IntegerCoverage:
+    done = [layer for layer in network.layers if layer.name in integer]
+    macs = sum(layer.macs_per_pixel for layer in done)
+    return IntegerCoverage(len(network.layers), len(done), network.macs_per_pixel, macs, float_operators)
