@@ -29,6 +29,7 @@ test: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.campaigns --minutes $(MINUTES) $(SEED:%=--seed %) $(COUNT:%=--count %) $(ONLY:%=--only %) \

@@ -28,6 +28,7 @@ import ceiling
 from contestants import UnsupportedError
 from lines import Panel, draw
 from timing import PAUSE
+from toolchain.backends.open import load
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.quantize import Settings
 from toolchain.support.cpu import this_cpu
@@ -141,7 +142,7 @@ def _points(runs: Sequence[tuple[Bundle, tuple[int, int]]], threads: int, rounds
     calls: list[Callable[[], object]] = []
     for bundle, (height, width) in runs:
         pixels = np.random.default_rng(0).integers(0, 256, (height, width, bundle.manifest.channels), dtype=np.uint8)
-        calls.append(bundle.load(threads=threads).bind(pixels))
+        calls.append(load(bundle, threads=threads).bind(pixels))
     series: list[list[float]] = [[] for _ in calls]
     try:
         limit = ceiling.dot_products()
@@ -182,7 +183,7 @@ def _memory(path: Path, size: tuple[int, int], threads: int) -> Memory:
 
 def _grow(path: Path, size: tuple[int, int], threads: int) -> tuple[int, int]:
     bundle = open_bundle(path)
-    runner = bundle.load(threads=threads)
+    runner = load(bundle, threads=threads)
     runner.upscale(np.zeros((16, 16, bundle.manifest.channels), np.uint8))
     Path("/proc/self/clear_refs").write_text("5")  # the peak is what is held now: loading TVM took more
     before = _held("VmRSS")

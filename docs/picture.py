@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from toolchain.backends.open import load
 from toolchain.bundle import open_bundle
 from toolchain.images import Photo, write_photo
 from toolchain.workflows.demo import side_by_side
@@ -68,7 +69,7 @@ def main() -> None:
             Request(resolve("zoo:xlsr_x3"), Path(folder), demo_photographs())).path
         original = scene()
         small = shrink(original, 3)
-        found = open_bundle(path).load().upscale(small)
+        found = load(open_bundle(path)).upscale(small)
     pictures = [enlarge(small, 3), found, original]
     scores = [quality(picture, original, 3).psnr_y for picture in pictures[:2]]
     captions = [f"bicubic, {scores[0]:.2f} dB (Y)", f"clipfree INT8, {scores[1]:.2f} dB (Y)", "original"]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests import boards, sr_models
 from tests.boards import Running
-from tests.standin import QUICK, ReferenceRunner, stages
+from tests.standin import QUICK, standing_in
 from toolchain.board.pack import cached_pack
 from toolchain.board.tracker import entries
 from toolchain.bundle import Bundle, open_bundle
@@ -52,10 +52,10 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_compiler() -> Iterator[None]:
     """The integer reference in place of compiled libraries, for everything that is called in this process."""
-    monkeypatch.setattr("toolchain.workflows.deploy.line.real_stages", stages)
-    monkeypatch.setattr("toolchain.runtime.runner.Runner", ReferenceRunner)
+    with standing_in():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +64,8 @@ def stand_in_bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path, 
     from toolchain.workflows.deploy import Request, deploy
 
     out = tmp_path_factory.mktemp("bundles")
-    return deploy(Request(model_file, out, photo_folder), stages=stages()).path
+    with standing_in():
+        return deploy(Request(model_file, out, photo_folder)).path
 
 
 @pytest.fixture(scope="session")

@@ -6,22 +6,25 @@ What surrounds the compiler (steps, bundle, command line, tiles) can then be tes
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import onnx
 
 from tests import elves
-from toolchain.bundle import TunedCoverage
-from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quantize
+from toolchain.backends import BACKENDS
+from toolchain.backends.cpu import CpuBackend
+from toolchain.quantize import IntegerReference, QuantizedModel, Settings
 from toolchain.reference.network import describe_network
-from toolchain.schedules.select import Choice
-from toolchain.stages import Stages, real_stages
+from toolchain.schedules.coverage import TunedCoverage
+from toolchain.schedules.select import Choice, Tuning
 from toolchain.support.cpu import this_cpu
+from toolchain.targets import Target
 from toolchain.targets.elf import read_library
 
 QUICK = Settings(crop=32, crops_per_image=1, equalize=False, reconstruct=False, correct_bias=False)
@@ -64,12 +67,29 @@ class ReferenceRunner:
         return lambda: self.upscale(pixels)
 
 
-def stages(**changes: Any) -> Stages:
-    """Real stages but for the compiler, the library and the patience of the calibration."""
-    stand_in = {
-        "compile": lambda model, target, tuning: StandIn(model),
-        "compile_layers": lambda model, target, tuning: StandIn(model),
-        "run": lambda path, channels, scale: ReferenceRunner(path, channels=channels, scale=scale).upscale,
-        "quantize": lambda sr, images, settings: quantize(sr, images, settings or QUICK),
-    }
-    return dataclasses.replace(real_stages(), **{**stand_in, **changes})
+class StandInBackend(CpuBackend):
+    """The CPU's backend without compiler and library.
+
+    Args:
+        compiled: what it makes of a quantized model.
+        runner: what it loads: called with a path, channels, scale, threads.
+    """
+
+    def __init__(
+        self, compiled: Callable[[QuantizedModel], Any] = StandIn, runner: Callable[..., Any] = ReferenceRunner
+    ) -> None:
+        self.compiled, self.runner = compiled, runner
+
+    def compile(self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False) -> Any:
+        return self.compiled(model)
+
+    def open(self, library: Path, channels: int, scale: int, threads: int | None = None) -> Any:
+        return self.runner(library, channels=channels, scale=scale, threads=threads)
+
+
+@contextmanager
+def standing_in(**changes: Any) -> Iterator[None]:
+    """Within the block, `StandInBackend` makes and runs what is for CPUs, and quantizing has little patience."""
+    with mock.patch.dict(BACKENDS, {"cpu": StandInBackend(**changes)}), mock.patch(
+            "toolchain.quantize.pipeline.DEFAULTS", QUICK):  # fmt: skip
+        yield

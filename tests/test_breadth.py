@@ -14,6 +14,7 @@ from onnx import helper
 from tests.conftest import photograph
 from tests.expanded import network
 from tests.sr_models import Builder, fsrcnn
+from toolchain.backends.open import load
 from toolchain.bundle import open_bundle
 from toolchain.quantize import IntegerReference, Settings
 from toolchain.runtime.tiles import upscale_tiled
@@ -156,7 +157,7 @@ def test_a_transposed_convolution_is_integer(tmp_path: Path, photo_folder: Path,
     if done.verified:
         bundle = open_bundle(done.path)
         pixels = photograph(23, 37, 5)[:, :, :1]
-        assert np.array_equal(bundle.load().upscale(pixels), IntegerReference(bundle.model()).run(pixels))
+        assert np.array_equal(load(bundle).upscale(pixels), IntegerReference(bundle.model()).run(pixels))
 
 
 def test_branches_are_merged_before_they_are_quantized(tmp_path: Path, photo_folder: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,11 +12,13 @@ import pytest
 
 from tests import sr_models
 from tests.conftest import photograph
-from tests.standin import StandIn, stages
+from tests.standin import ReferenceRunner, StandIn, standing_in
 from toolchain.bundle import GOLDEN, LIBRARY, QDQ, RECIPE, REPORT, open_bundle
 from toolchain.quantize import IntegerReference
 from toolchain.support.errors import CalibrationError, OutputError, TargetError, VerificationError
 from toolchain.workflows.deploy import STEPS, Event, Request, bundle_path, deploy
+
+pytestmark = pytest.mark.usefixtures("without_compiler")
 
 
 def test_the_bundle_holds_everything(stand_in_bundle: Path):
@@ -34,14 +37,14 @@ def test_the_bundle_holds_everything(stand_in_bundle: Path):
 
 
 def test_twice_gives_the_same_bytes(stand_in_bundle: Path, model_file: Path, photo_folder: Path, tmp_path: Path):
-    again = deploy(Request(model_file, tmp_path, photo_folder), stages=stages()).path
+    again = deploy(Request(model_file, tmp_path, photo_folder)).path
     for path in sorted(stand_in_bundle.iterdir(), reverse=True):  # the manifest, which knows all sums, late
         assert (again / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_events_tell_every_step_in_order(model_file: Path, photo_folder: Path, tmp_path: Path):
     events: list[Event] = []
-    done = deploy(Request(model_file, tmp_path / "b.clipfree", photo_folder), progress=events.append, stages=stages())
+    done = deploy(Request(model_file, tmp_path / "b.clipfree", photo_folder), progress=events.append)
     assert [event.step for event in events if event.seconds is not None] == list(STEPS)
     assert list(done.seconds) == list(STEPS)
     assert done.path == tmp_path / "b.clipfree"
@@ -49,18 +52,21 @@ def test_events_tell_every_step_in_order(model_file: Path, photo_folder: Path, t
 
 
 def test_a_wrong_library_is_not_delivered(model_file: Path, photo_folder: Path, tmp_path: Path):
-    def sabotaged(path: Path, channels: int, scale: int):
-        right = stages().run(path, channels, scale)
+    class Wrong(ReferenceRunner):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            right = self.upscale
 
-        def upscale(pixels: np.ndarray) -> np.ndarray:
-            result = right(pixels).copy()
-            result[-1, -1, -1] ^= 1
-            return result
+            def upscale(pixels: np.ndarray) -> np.ndarray:
+                result = right(pixels).copy()
+                result[-1, -1, -1] ^= 1
+                return result
 
-        return upscale
+            self.upscale = upscale
 
-    with pytest.raises(VerificationError, match=r"noise: .* differ in 1 of .* first at row 65, column 93, channel 2"):
-        deploy(Request(model_file, tmp_path, photo_folder), stages=stages(run=sabotaged))
+    sentence = r"noise: .* differ in 1 of .* first at row 65, column 93, channel 2"
+    with standing_in(runner=Wrong), pytest.raises(VerificationError, match=sentence):
+        deploy(Request(model_file, tmp_path, photo_folder))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -76,14 +82,14 @@ def test_nothing_is_left_of_a_deployment_that_stops(
             path.write_bytes(b"half a libr")
             raise error
 
-    with pytest.raises(expected):
-        deploy(Request(model_file, tmp_path, photo_folder), stages=stages(compile=lambda *given: Stops(given[0])))
+    with standing_in(compiled=Stops), pytest.raises(expected):
+        deploy(Request(model_file, tmp_path, photo_folder))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_photographs(model_file: Path, tmp_path: Path):
     with pytest.raises(CalibrationError, match="no photographs to calibrate with; name a folder"):
-        deploy(Request(model_file, tmp_path), stages=stages())
+        deploy(Request(model_file, tmp_path))
 
 
 def test_target_and_linker_are_looked_for_before_the_work(
@@ -91,26 +97,26 @@ def test_target_and_linker_are_looked_for_before_the_work(
 ):
     missing = tmp_path / "not_even_there.onnx"
     with pytest.raises(TargetError, match="no target called"):
-        deploy(Request(missing, tmp_path, photo_folder, target="x86-avx9"), stages=stages())
+        deploy(Request(missing, tmp_path, photo_folder, target="x86-avx9"))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setattr("toolchain.targets.linker.importlib.util.find_spec", lambda name: None)
     with pytest.raises(TargetError, match="there is no linker"):
-        deploy(Request(missing, tmp_path, photo_folder), stages=stages())
+        deploy(Request(missing, tmp_path, photo_folder))
 
 
 def test_a_target_that_cannot_run_here_is_made_but_not_verified(
     model_file: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("toolchain.targets.Target.missing_on", lambda self, cpu: ("avx512_vnni",))
-    done = deploy(Request(model_file, tmp_path, photo_folder, target="x86-avx512vnni"), stages=stages())
+    done = deploy(Request(model_file, tmp_path, photo_folder, target="x86-avx512vnni"))
     assert done.verified == ()
     assert any("not verified" in warning for warning in done.warnings)
 
 
 def test_a_quantized_model_needs_no_photographs(stand_in_bundle: Path, tmp_path: Path):
-    done = deploy(Request(stand_in_bundle / QDQ, tmp_path, name="again"), stages=stages())
+    done = deploy(Request(stand_in_bundle / QDQ, tmp_path, name="again"))
     assert done.path == tmp_path / "again.clipfree"
     first, second = open_bundle(stand_in_bundle), open_bundle(done.path)
     pixels = photograph(20, 25, 3)
@@ -120,7 +126,7 @@ def test_a_quantized_model_needs_no_photographs(stand_in_bundle: Path, tmp_path:
 
 def test_luma_networks(photo_folder: Path, tmp_path: Path):
     onnx.save(sr_models.espcn(3, 1, width=4), tmp_path / "y.onnx")
-    done = deploy(Request(tmp_path / "y.onnx", tmp_path, photo_folder), stages=stages())
+    done = deploy(Request(tmp_path / "y.onnx", tmp_path, photo_folder))
     assert done.manifest.channels == 1
     assert open_bundle(done.path).golden()[0].shape[2] == 1
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import photograph
+from toolchain.backends.open import load
 from toolchain.bundle import LIBRARY, open_bundle
 from toolchain.cli import main
 from toolchain.images import read_photo
@@ -60,7 +61,7 @@ def test_a_bundle_built_layer_by_layer_has_the_same_bytes_and_a_time_for_each_ke
 ):
     assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path), "--layers"]) == 0
     layered, pixels = tmp_path / bundle.name, photograph(45, 67, 8)
-    one, other = (open_bundle(path).load().upscale(pixels) for path in (bundle, layered))
+    one, other = (load(open_bundle(path)).upscale(pixels) for path in (bundle, layered))
     assert np.array_equal(one, other)
     words = ["--functions", "--threads", "1", "--size", "20x30", "--repeats", "3"]
     (row,) = answer(capsys, "bench", str(layered), *words)["rows"]
@@ -73,7 +74,7 @@ def test_a_bundle_built_layer_by_layer_has_the_same_bytes_and_a_time_for_each_ke
 def test_one_and_two_threads_give_the_same(bundle: Path):
     pixels = photograph(45, 67, 8)
     opened = open_bundle(bundle)
-    results = [opened.load(threads=threads).upscale(pixels) for threads in (1, 2, None)]
+    results = [load(opened, threads=threads).upscale(pixels) for threads in (1, 2, None)]
     assert all(np.array_equal(results[0], other) for other in results[1:])
 
 

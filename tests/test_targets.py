@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from toolchain.backends import backend_for
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.support.cpu import Cpu, configure_tvm_threads, this_cpu
 from toolchain.support.errors import TargetError
@@ -215,6 +216,13 @@ def test_what_llvm_enables_is_required_of_a_users_target(tmp_path: Path):
     assert target.missing_on(cpu_with(*find_target("x86-avx2").requires, "asimddp")) == ("avx512_vnni", "avx512f")
 
 
+def checked(path: Path) -> Target:
+    """The target that a file describes, as a deployment takes it."""
+    target = find_target(str(path))
+    backend_for(target).check(target)
+    return target
+
+
 @pytest.mark.parametrize(
     ("before", "after", "sentence"),
     [
@@ -228,11 +236,11 @@ def test_what_llvm_enables_is_required_of_a_users_target(tmp_path: Path):
         ("aarch64-linux-gnu", "aarch65-linux-gnu", "nothing to compile with for .*x86_64, aarch64, armv7a"),
     ],
 )
-def test_what_llvm_does_not_know_is_named(tmp_path: Path, before: str, after: str, sentence: str):
+def test_what_llvm_or_kernels_do_not_know_is_named(tmp_path: Path, before: str, after: str, sentence: str):
     path = tmp_path / "board.toml"
     path.write_text(GOOD.replace(before, after))
     with pytest.raises(TargetError, match=sentence):
-        find_target(str(path))
+        checked(path)
 
 
 def test_what_linux_does_not_tell_of_cannot_be_asked_for(tmp_path: Path):

@@ -19,6 +19,7 @@ def fp32(network: Network, pixels: Pixels, threads: int) -> Ready:
 
 
 def _ready(network: Network, pixels: Pixels, threads: int, precision: str) -> Ready:
+    from toolchain.backends.open import load
     from toolchain.bundle import open_bundle
     from toolchain.workflows.deploy import Request, deploy
 
@@ -28,7 +29,7 @@ def _ready(network: Network, pixels: Pixels, threads: int, precision: str) -> Re
     )
     (path,) = folder.iterdir()
     bundle = open_bundle(path)
-    call = bundle.load(threads=threads).bind(pixels)
+    call = load(bundle, threads=threads).bind(pixels)
     return Ready(call, lambda result: np.from_dlpack(result), f"target {bundle.manifest.target.name}")
 
 

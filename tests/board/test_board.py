@@ -21,11 +21,12 @@ from tests.bundle.fakes import TARGET, write
 from toolchain.board.board import Board
 from toolchain.board.pack import SERVER
 from toolchain.board.place import Address, Place
-from toolchain.bundle import LIBRARY, Bundle, Versions, open_bundle
+from toolchain.bundle import LIBRARY, Bundle, open_bundle
 from toolchain.runtime.measure import Plan
 from toolchain.support.cores import these_cores
 from toolchain.support.cpu import this_cpu
 from toolchain.support.errors import BoardError, BundleError, InputError
+from toolchain.support.versions import Versions
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from toolchain.board.describe import Description
-from toolchain.bundle import Versions
 from toolchain.support.errors import BoardError
+from toolchain.support.versions import Versions
 from toolchain.targets import find_target
 
 TOLD: dict[str, Any] = {

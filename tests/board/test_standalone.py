@@ -19,6 +19,7 @@ from PIL import Image
 from tests.arm import emulator
 from tests.bundle.fakes import write
 from tests.standin import QUICK
+from toolchain.backends.open import load
 from toolchain.board.needs import _listed, check_needs
 from toolchain.board.standalone import PROGRAM, build_standalone
 from toolchain.bundle import Bundle, open_bundle
@@ -64,7 +65,7 @@ def test_it_upscales_pictures_of_any_size(folder: Path, real_bundle: Bundle, tmp
     pixels = np.random.default_rng(0).integers(0, 256, (37, 53, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "in.ppm")
     assert run(folder, "--upscale", str(tmp_path / "in.ppm"), str(tmp_path / "out.ppm")).returncode == 0
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "out.ppm")), real_bundle.load().upscale(pixels))
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out.ppm")), load(real_bundle).upscale(pixels))
 
 
 def test_the_command(real_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

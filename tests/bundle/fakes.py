@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from tests import elves
-from toolchain.bundle import GOLDEN, LIBRARY, IntegerCoverage, Manifest, TunedCoverage, Versions, new_bundle, seal
+from toolchain.bundle import GOLDEN, LIBRARY, IntegerCoverage, Manifest, new_bundle, seal
 from toolchain.reference.network import QuantizedTensor
+from toolchain.schedules.coverage import TunedCoverage
 from toolchain.support.cpu import Cpu
+from toolchain.support.versions import Versions
 from toolchain.targets import Target
 
 CPU = Cpu("test", "x86_64", frozenset({"avx2", "fma"}), 2)

@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.bundle.fakes import CPU, TARGET, manifest, write
-from toolchain.bundle import GOLDEN, LIBRARY, Versions, new_bundle, open_bundle
+from toolchain.backends.open import load
+from toolchain.bundle import GOLDEN, LIBRARY, new_bundle, open_bundle
 from toolchain.bundle.manifest import FORMAT_VERSION, _checksum, _dump, parse_manifest
 from toolchain.support.errors import BundleError, OutputError
+from toolchain.support.versions import Versions
 
 
 @pytest.fixture
@@ -168,7 +170,7 @@ def test_load_checks_the_machine_even_if_opening_did_not(tmp_path: Path):
     target = dataclasses.replace(TARGET, requires=("a_feature_of_the_future",))
     opened = open_bundle(write(tmp_path / "a.clipfree", target=target), for_this_machine=False)
     with pytest.raises(BundleError, match="lacks a_feature_of_the_future"):
-        opened.load()
+        load(opened)
 
 
 @pytest.mark.parametrize("package", ["tvm", "tvm_ffi"])

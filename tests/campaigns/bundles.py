@@ -58,11 +58,11 @@ def trial(seed: int, folder: Path) -> Outcome:
 @functools.cache
 def _sound(target: str) -> Path | None:
     """A bundle for ``target``, made once in a process; None where it cannot run here."""
-    from toolchain.backends.obstacle import obstacle
+    from toolchain.backends import backend_for
     from toolchain.targets import find_target
     from toolchain.workflows.deploy import Request, deploy
 
-    if obstacle(find_target(target)) is not None:
+    if backend_for(find_target(target)).obstacle(find_target(target)) is not None:
         return None
     folder = Path(tempfile.mkdtemp(prefix="clipfree-bundles-"))
     onnx.save(sr_models.xlsr(2, width=2, blocks=1), folder / "tiny.onnx")

@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 from tests.campaigns.campaign import Fault, Outcome, refused
-from tests.standin import ReferenceRunner, stages
 from toolchain.cli import main
 
 _DISAGREED, _MEMORY, _OWN_MISTAKE = 7, 9, 70
@@ -86,16 +83,6 @@ def judge(answer: Answer, *, may_disagree: bool = False) -> Outcome:
     if outcome.verdict == "failed":
         raise Fault(f"{outcome.note} <- {command}\n{answer.said}")
     return outcome
-
-
-@contextlib.contextmanager
-def without_compiler() -> Iterator[None]:
-    """The integer reference in place of compiled libraries, as in the tests of the command line."""
-    with (
-        mock.patch("toolchain.workflows.deploy.line.real_stages", stages),
-        mock.patch("toolchain.runtime.runner.Runner", ReferenceRunner),
-    ):
-        yield
 
 
 def _harmless(warning: warnings.WarningMessage) -> bool:

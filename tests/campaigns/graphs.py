@@ -18,7 +18,8 @@ from tests.campaigns.campaign import Campaign, Fault, Outcome
 from tests.campaigns.random_graph import RandomGraph, float_output, random_graph
 from tests.conftest import photograph
 from tests.instruction_sets import TARGETS as X86
-from toolchain.backends.obstacle import obstacle
+from toolchain.backends import backend_for
+from toolchain.backends.open import load
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.frontend import UNBOUNDED_HALO
 from toolchain.quantize import IntegerReference, Settings
@@ -54,7 +55,7 @@ def trial(seed: int, folder: Path) -> Outcome:
     pixels, model = graph.picture(), bundle.model()
     expected = IntegerReference(model).run(pixels)
     standard = standard_for(done.manifest.precision, done.manifest.coverage.float_operators)
-    library = bundle.load().upscale
+    library = load(bundle).upscale
     found = library(pixels)
     compare("the library on a picture of its own", found, expected, standard)
     if done.manifest.halo < UNBOUNDED_HALO:
@@ -86,7 +87,7 @@ def _elsewhere(model: onnx.ModelProto, bundle: Bundle, rng: np.random.Generator,
     """The same bytes with the kernels of another instruction set or device that can run them; returns its name."""
     others = [target for target in X86 if _runs_here(target) and target.name != bundle.manifest.target.name]
     opencl = find_target("opencl-cpu")
-    others += [opencl] if obstacle(opencl) is None else []
+    others += [opencl] if backend_for(opencl).obstacle(opencl) is None else []
     others += [target for target in (find_target("cortex-a76"), find_target("cortex-a7")) if not arm.missing(target)]
     given = SimpleNamespace(model=model, channels=pixels.shape[2])
     standard = standard_for("int8", bundle.manifest.coverage.float_operators)

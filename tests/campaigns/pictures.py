@@ -15,10 +15,10 @@ from PIL import Image
 
 from tests import sr_models
 from tests.campaigns.campaign import Campaign, Fault, Outcome
-from tests.campaigns.command import clipfree, judge, without_compiler
+from tests.campaigns.command import clipfree, judge
 from tests.campaigns.damage import png_chunk, spoil, spoil_header
 from tests.conftest import photograph
-from tests.standin import stages
+from tests.standin import standing_in
 
 
 def trial(seed: int, folder: Path) -> Outcome:
@@ -37,7 +37,7 @@ def trial(seed: int, folder: Path) -> Outcome:
     path = folder / f"photo.{suffix}"
     path.write_bytes(data)
     out = folder / "big.png"
-    with without_compiler():
+    with standing_in():
         outcome = judge(clipfree("run", _bundle(), path, "-o", out))
         if outcome.verdict == "passed":
             Image.open(out).load()
@@ -59,7 +59,8 @@ def _bundle() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="clipfree-pictures-"))
     onnx.save(sr_models.xlsr(2, width=2, blocks=1), folder / "tiny.onnx")
     Image.fromarray(photograph(60, 70, 0)).save(folder / "photo.png")
-    return deploy(Request(folder / "tiny.onnx", folder, folder / "photo.png"), stages=stages()).path
+    with standing_in():
+        return deploy(Request(folder / "tiny.onnx", folder, folder / "photo.png")).path
 
 
 def _written(suffix: str, rng: np.random.Generator) -> bytes:

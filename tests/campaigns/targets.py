@@ -13,9 +13,10 @@ from PIL import Image
 
 from tests import sr_models
 from tests.campaigns.campaign import Campaign, Outcome
-from tests.campaigns.command import clipfree, judge, without_compiler
+from tests.campaigns.command import clipfree, judge
 from tests.campaigns.damage import change, spoil
 from tests.conftest import photograph
+from tests.standin import standing_in
 from toolchain.targets import target_folder
 
 if sys.version_info >= (3, 11):
@@ -68,7 +69,7 @@ def _deployed(path: Path, folder: Path, *, real: bool) -> Outcome:
     words = ("deploy", folder / "tiny.onnx", "--calib", folder / "photo.png", "-o", folder / "out", "--target", path)
     if real:
         return judge(clipfree(*words))
-    with without_compiler():
+    with standing_in():
         return judge(clipfree(*words))
 
 

@@ -1,6 +1,7 @@
 """The process in which trials happen: it may be crashed, hung, or filled with what a damaged file claims to be.
 
-``python -m tests.campaigns.worker MODULE`` answers requests, see `toolchain.support.worker`; MODULE holds ``CAMPAIGNS``.
+``python -m tests.campaigns.worker MODULE`` answers requests, see `toolchain.support.worker`; MODULE has
+``CAMPAIGNS``.
 """
 
 from __future__ import annotations

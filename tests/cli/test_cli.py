@@ -355,8 +355,8 @@ def test_a_damaged_bundle_is_refused_by_every_command(
     assert "model.so is truncated" in capsys.readouterr().err
 
 
-def test_a_wrong_library_is_found_by_verify_and_bench(bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys):
-    from tests.standin import ReferenceRunner
+def test_a_wrong_library_is_found_by_verify_and_bench(bundle: Path, capsys):
+    from tests.standin import ReferenceRunner, standing_in
 
     class Wrong(ReferenceRunner):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -364,9 +364,9 @@ def test_a_wrong_library_is_found_by_verify_and_bench(bundle: Path, monkeypatch:
             right = self.upscale
             self.upscale = lambda pixels: right(pixels) ^ np.uint8(1)
 
-    monkeypatch.setattr("toolchain.runtime.runner.Runner", Wrong)
     for command in ("verify", "bench"):
-        assert main([command, str(bundle)]) == 7
+        with standing_in(runner=Wrong):
+            assert main([command, str(bundle)]) == 7
         assert "differ in" in capsys.readouterr().err
 
 

@@ -21,8 +21,7 @@ SLOW = """
 import signal, sys, time
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with Ctrl-C ignored
-import toolchain.workflows.deploy.line
-from tests.standin import StandIn, stages
+from tests.standin import StandIn, standing_in
 from toolchain.cli import start
 
 class Slow(StandIn):
@@ -31,19 +30,18 @@ class Slow(StandIn):
         begun.touch()
         time.sleep(60)
 
-toolchain.workflows.deploy.line.real_stages = lambda: stages(compile=lambda *given: Slow(given[0]))
 begun = Path(sys.argv.pop(1))
-start()
+with standing_in(compiled=Slow):
+    start()
 """
 
 QUICK = """
 import sys
-import toolchain.workflows.deploy.line
-from tests.standin import stages
+from tests.standin import standing_in
 from toolchain.cli import start
 
-toolchain.workflows.deploy.line.real_stages = stages
-start()
+with standing_in():
+    start()
 """
 
 

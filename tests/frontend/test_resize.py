@@ -17,7 +17,7 @@ from toolchain.frontend import normalize
 from toolchain.frontend.resize import COORDINATES, NEAREST
 from toolchain.frontend.session import Session
 from toolchain.lower import import_qdq
-from toolchain.quantize.evaluator import evaluator
+from toolchain.reference.evaluator import evaluator
 from toolchain.support.errors import ModelError
 
 FACTORS = ((2.0, 2.0), (3.0, 4.0), (1.5, 2.5), (1.3, 1.7), (0.5, 0.75))

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.opencl.devices import device
 from tests.standin import QUICK
+from toolchain.backends.open import load_on
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.cli import main
 from toolchain.support.errors import BundleError, TargetError
@@ -54,7 +55,7 @@ def test_commands(bundle: Bundle, photo_folder: Path, tmp_path: Path, capsys: py
     assert json.loads(capsys.readouterr().out)["equal"] is True
     photo, big = photo_folder / "photo0.png", tmp_path / "big.png"
     assert main(["run", path, str(photo), "-o", str(big), *on, "--tile", "24"]) == 0
-    expected = bundle.load_on("opencl-cpu").upscale(np.asarray(Image.open(photo)))
+    expected = load_on(bundle, "opencl-cpu").upscale(np.asarray(Image.open(photo)))
     np.testing.assert_array_equal(np.asarray(Image.open(big)), expected)
     capsys.readouterr()
     assert main(["bench", path, *on, "--size", "20x30", "--repeats", "3", "--functions", "--json"]) == 0
@@ -94,7 +95,7 @@ def test_mistakes_are_sentences(
 
 def test_a_library_is_no_opencl_bundle(real_bundle: Bundle):
     with pytest.raises(BundleError, match=r"holds a library for .*, no OpenCL kernels; leave --device away"):
-        real_bundle.load_on("opencl-cpu")
+        load_on(real_bundle, "opencl-cpu")
 
 
 def test_a_kernel_that_does_not_build_is_named(bundle: Bundle, tmp_path: Path):
@@ -103,18 +104,18 @@ def test_a_kernel_that_does_not_build_is_named(bundle: Bundle, tmp_path: Path):
     kernel = bundle.manifest.kernels[1]
     (copy / "opencl" / "kernels" / f"{kernel}.cl").write_text(f"__kernel void {kernel}() {{ nonsense(); }}")
     with pytest.raises(TargetError, match=rf"cannot build the kernel {kernel}: .*nonsense"):
-        Bundle(copy, bundle.manifest).load_on("opencl-cpu")
+        load_on(Bundle(copy, bundle.manifest), "opencl-cpu")
     (copy / "opencl" / "kernels" / f"{kernel}.cl").unlink()
     with pytest.raises(BundleError, match="lacks a part"):
-        Bundle(copy, bundle.manifest).load_on("opencl-cpu")
+        load_on(Bundle(copy, bundle.manifest), "opencl-cpu")
     (copy / "opencl" / "constants.bin").write_bytes(b"few")
     shutil.copy(bundle.path / "opencl" / "kernels" / f"{kernel}.cl", copy / "opencl" / "kernels")
     with pytest.raises(BundleError, match=r"constants.bin is too short"):
-        Bundle(copy, bundle.manifest).load_on("opencl-cpu")
+        load_on(Bundle(copy, bundle.manifest), "opencl-cpu")
 
 
 def test_limits_of_a_device_are_told(bundle: Bundle, tmp_path: Path):
-    runner = bundle.load_on("opencl-cpu")
+    runner = load_on(bundle, "opencl-cpu")
     runner.device = SimpleNamespace(max_mem_alloc_size=1000)
     with pytest.raises(TargetError, match=r"cannot hold a tensor of 0 MB; use smaller tiles"):
         runner.upscale(bundle.golden()[0])
@@ -125,7 +126,7 @@ def test_limits_of_a_device_are_told(bundle: Bundle, tmp_path: Path):
     (copy / "opencl" / "plan.json").write_text(json.dumps(plan))
     kernel = plan["launches"][0]["kernel"]
     with pytest.raises(TargetError, match=rf"runs at most \d+ work-items of {kernel} together, not 1048576; deploy"):
-        Bundle(copy, bundle.manifest).load_on("opencl-cpu")
+        load_on(Bundle(copy, bundle.manifest), "opencl-cpu")
 
 
 def test_without_opencl_the_bundle_is_made_but_not_verified(

@@ -17,6 +17,7 @@ from tests.lower.compiled import picture
 from tests.lower.test_float import built, dense, mixed, two_steps
 from tests.opencl.devices import SMALL, device
 from tests.sr_models import Builder
+from toolchain.backends.open import load_on
 from toolchain.backends.opencl.build import compile_opencl_floats
 from toolchain.bundle import open_bundle
 from toolchain.bundle.launch_plan import parse_plan
@@ -92,7 +93,7 @@ def test_a_gpu_without_float16_keeps_tensors_in_float32(
     done = deployed(sr_models.espcn(2, 3, width=8), tmp_path, "float16", "0..1")
     monkeypatch.setattr("toolchain.runtime.opencl.driver.stores_halves", lambda device: False)
     bundle = open_bundle(done.path, for_this_machine=False)
-    runner = bundle.load_on("opencl-cpu")
+    runner = load_on(bundle, "opencl-cpu")
     assert runner.name.endswith("without cl_khr_fp16: tensors are float32")
     assert {buffer.dtype for buffer in runner.plan.buffers} == {"float32"}
     picture, expected = bundle.golden()

@@ -10,9 +10,10 @@ import pytest
 from tests.tune.specs import HEADER, best, conv, kernel, task
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.tile import Tile, default_tile
+from toolchain.schedules.coverage import coverage
 from toolchain.schedules.database import log_path, open_log
 from toolchain.schedules.records import Header
-from toolchain.schedules.select import Tuning, coverage, read_tuning
+from toolchain.schedules.select import Tuning, read_tuning
 from toolchain.support.errors import TuningError
 from toolchain.targets import find_target
 

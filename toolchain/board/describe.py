@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from toolchain.bundle import Versions
 from toolchain.support.cores import Core
 from toolchain.support.cpu import Cpu, parse_cpuinfo
 from toolchain.support.errors import BoardError
 from toolchain.support.serialization import from_plain, parse_json
+from toolchain.support.versions import Versions
 
 PROTOCOL = 2
 """Of the functions that the server offers beside TVM's own."""

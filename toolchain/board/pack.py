@@ -15,9 +15,9 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolchain.bundle import Versions
 from toolchain.support.errors import InputError, TargetError
 from toolchain.support.files import atomic_folder
+from toolchain.support.versions import Versions
 from toolchain.targets import architecture
 from toolchain.targets.linker import gnu, is_native, made_for
 

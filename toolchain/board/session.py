@@ -18,9 +18,9 @@ from toolchain.board.connect import unreachable
 from toolchain.board.describe import Description
 from toolchain.board.place import Address, Place
 from toolchain.board.tracker import LIMIT, Tracker
-from toolchain.bundle import Versions
 from toolchain.support.cores import choose
 from toolchain.support.errors import BoardError, last_line
+from toolchain.support.versions import Versions
 from toolchain.targets.elf import read_elf
 
 ENDED = "the session on the board ended"

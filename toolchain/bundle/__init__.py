@@ -1,6 +1,6 @@
 """Bundles: the folder that a deployment ends in, and that everything after it starts from."""
 
-from toolchain.bundle.manifest import FORMAT_VERSION, IntegerCoverage, Manifest, TunedCoverage, Versions
+from toolchain.bundle.manifest import FORMAT_VERSION, IntegerCoverage, Manifest
 from toolchain.bundle.store import (
     FLOAT,
     GOLDEN,
@@ -12,7 +12,6 @@ from toolchain.bundle.store import (
     SUFFIX,
     Bundle,
     check_place,
-    library_of,
     new_bundle,
     open_bundle,
     seal,
@@ -31,10 +30,7 @@ __all__ = [
     "Bundle",
     "IntegerCoverage",
     "Manifest",
-    "TunedCoverage",
-    "Versions",
     "check_place",
-    "library_of",
     "new_bundle",
     "open_bundle",
     "seal",

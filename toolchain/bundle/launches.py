@@ -18,7 +18,8 @@ class Figures:
         cut: how its work is cut, in words.
         macs: multiply-accumulates.
         read, written: bytes from and to memory beyond the cores' caches.
-        registers, occupancy, groups, lines: see `toolchain.backends.opencl.estimate.Estimate`; None of kernels without sums.
+        registers, occupancy, groups, lines: see `toolchain.backends.opencl.estimate.Estimate`; None of kernels without
+            sums.
     """
 
     kernel: str

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from toolchain import __version__
 from toolchain.images.metrics import Loss
 from toolchain.reference.network import QuantizedTensor
+from toolchain.schedules.coverage import TunedCoverage
 from toolchain.support.errors import BundleError
 from toolchain.support.serialization import from_plain, parse_json
+from toolchain.support.versions import Versions
 from toolchain.targets import ARCHITECTURES, Target, architecture
 from toolchain.targets.precision import INT8, TITLES
 
 FORMAT = "clipfree-bundle"
 FORMAT_VERSION = 2
 _LARGEST_SCALE, _LARGEST_COUNT = 64, 2**48
-
-
-@dataclass(frozen=True)
-class Versions:
-    """What a bundle was made with; TVM and its FFI must be the same where it runs."""
-
-    clipfree: str
-    tvm: str
-    tvm_ffi: str
-
-    @staticmethod
-    def installed() -> Versions:
-        """Those of this machine, read without importing TVM; "none" for what is not installed."""
-        return Versions(__version__, _installed("apache-tvm"), _installed("apache-tvm-ffi"))
 
 
 @dataclass(frozen=True)
@@ -56,35 +42,6 @@ class IntegerCoverage:
     def __str__(self) -> str:
         text = f"{self.integer_convolutions}/{self.convolutions} convolutions, {100 * self.share:.1f} % of MACs"
         return text + (f"; float: {', '.join(self.float_operators)}" if self.float_operators else "")
-
-
-@dataclass(frozen=True)
-class TunedCoverage:
-    """How much of a network's arithmetic runs in kernels whose tiles were found by tuning.
-
-    Attributes:
-        kernels, macs: all of it.
-        tuned_kernels, tuned_macs: in tuned kernels.
-        estimated_kernels: those of the tuned kernels that were not timed: cost models chose.
-    """
-
-    kernels: int
-    tuned_kernels: int
-    macs: float
-    tuned_macs: float
-    estimated_kernels: int = 0
-
-    @property
-    def share(self) -> float:
-        """Tuned share of all MACs, 0..1."""
-        return self.tuned_macs / self.macs if self.macs else 1.0
-
-    def __str__(self) -> str:
-        text = f"{self.tuned_kernels}/{self.kernels} kernels, {100 * self.share:.0f} % of MACs"
-        if not self.estimated_kernels:
-            return text
-        which = "" if self.estimated_kernels == self.tuned_kernels else f"{self.estimated_kernels} of them "
-        return f"{text} ({which}by static cost, not timed)"
 
 
 @dataclass(frozen=True)
@@ -245,10 +202,3 @@ def _checksum(table: Mapping[str, Any]) -> str:
 
 def _dump(table: Mapping[str, Any]) -> bytes:
     return (json.dumps(table, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
-
-
-def _installed(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"

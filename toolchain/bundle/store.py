@@ -17,20 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.bundle.launches import Launches
-from toolchain.bundle.manifest import FileRecord, Manifest, Versions, parse_manifest
+from toolchain.bundle.manifest import FileRecord, Manifest, parse_manifest
 from toolchain.support.cpu import Cpu, this_cpu
 from toolchain.support.errors import BundleError, ModelError, OutputError, TargetError
 from toolchain.support.files import atomic_folder, check_writable
 from toolchain.support.serialization import parse_json
-from toolchain.targets import Target, architecture, machines
+from toolchain.support.versions import Versions
+from toolchain.targets import architecture, machines
 from toolchain.targets.elf import Library, check_library, read_library
 from toolchain.targets.precision import INT8
 
 if TYPE_CHECKING:
     import onnx
 
-    from toolchain.runtime.opencl.runner import OpenClRunner
-    from toolchain.runtime.runner import Runner
 
 SUFFIX = ".clipfree"
 LIBRARY, MANIFEST, QDQ, FLOAT = "model.so", "manifest.json", "model.qdq.onnx", "model.onnx"
@@ -87,37 +86,13 @@ class Bundle:
         Raises:
             BundleError: the bundle has none, holds no OpenCL kernels, or the machine has another architecture.
         """
-        self._check_opencl()
+        self.check_opencl()
         self._check_architecture(cpu, name, "TARGET")
         if LIBRARY not in self.manifest.files:
             raise BundleError(f"{self.path} was made without {LIBRARY}, for want of a C compiler for "
                               f"{self.manifest.target.triple}", hint="install one and deploy the model again")
         self.check_library(LIBRARY, _HOST)
         return self.path / LIBRARY
-
-    def load(self, *, threads: int | None = None) -> Runner:
-        """Load the library, which executes code of the bundle.
-
-        Raises:
-            BundleError: this machine cannot run it, or it cannot be loaded.
-        """
-        from toolchain.runtime.runner import Runner
-
-        self.check_machine()
-        manifest = self.manifest
-        return Runner(self.path / manifest.library, channels=manifest.channels, scale=manifest.scale, threads=threads)
-
-    def load_on(self, device: str) -> OpenClRunner:
-        """Load kernels for OpenCL onto a device, as the user calls it: "opencl-cpu" or "opencl-gpu".
-
-        Raises:
-            BundleError: the bundle holds a library for a CPU, or a file of it is garbled.
-            TargetError: there is no such device, or it cannot run the kernels.
-        """
-        from toolchain.runtime.opencl.files import load_runner
-
-        self._check_opencl()
-        return load_runner(self.path / self.manifest.library, device)
 
     def model(self) -> onnx.ModelProto:
         """The network that the library is held against: quantized as QDQ ONNX, or normalized float ONNX.
@@ -200,7 +175,12 @@ class Bundle:
         """Bytes of all files but the manifest."""
         return sum(record.size for record in self.manifest.files.values())
 
-    def _check_opencl(self) -> None:
+    def check_opencl(self) -> None:
+        """See that the bundle holds OpenCL kernels.
+
+        Raises:
+            BundleError: it holds a library for a CPU.
+        """
         if self.manifest.target.gpu is None:
             raise BundleError(f"{self.path} holds a library for {self.manifest.target.name}, no OpenCL kernels",
                               hint="leave --device away, or deploy for opencl-cpu, mali-g78 or adreno-740")
@@ -337,8 +317,3 @@ def _meant(path: Path) -> str:
 
 def _again(target: str) -> str:
     return f"deploy the model again with --target {target}"
-
-
-def library_of(target: Target) -> str:
-    """The file of a bundle that is loaded to run the network: a library, or for an OpenCL device the launch plan."""
-    return LIBRARY if target.gpu is None else PLAN

@@ -12,7 +12,7 @@ from toolchain.cli.run import Bundle
 from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
-    from toolchain.runtime.bench import Row
+    from toolchain.workflows.bench import Row
 
 _NEGLIGIBLE = 0.005
 """Share of the time below which a function of the network is not shown."""
@@ -46,9 +46,9 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Time a bundle: median, 90th percentile, fastest, and the work done per second."""
-    from toolchain.runtime.bench import bench as run
     from toolchain.runtime.measure import Plan, peak_memory
     from toolchain.targets.precision import TITLES
+    from toolchain.workflows.bench import bench as run
 
     console = Console(as_json=as_json)
     height, width = parse_size(size)
@@ -80,8 +80,8 @@ def bench(
 
 def _tell(row: Row, work: float, console: Console) -> dict[str, object]:
     """Print a row; returns it for JSON."""
-    from toolchain.runtime.bench import HOT
     from toolchain.support.cores import ranges
+    from toolchain.workflows.bench import HOT
 
     timing = row.timing
     figures = "".join(f"{1e3 * value:9.2f} ms" for value in (timing.median, timing.p90, timing.minimum))

@@ -18,6 +18,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Deploy an embedded model with the photographs of scikit-image, and upscale one of them."""
+    from toolchain.backends.open import load
     from toolchain.bundle import open_bundle
     from toolchain.workflows.demo import make_demo
     from toolchain.workflows.deploy import Request
@@ -30,7 +31,7 @@ def demo(
     summarize(done, console)
     bundle = open_bundle(done.path)
     manifest = bundle.manifest
-    upscale = bundle.load().upscale
+    upscale = load(bundle).upscale
     shown = make_demo(photographs, upscale, channels=manifest.channels, scale=manifest.scale, out=out)
     console.say(f"PSNR of luma against the original: bicubic {shown.bicubic.psnr_y:.2f} dB, "
                 f"clipfree {shown.network.psnr_y:.2f} dB")  # fmt: skip

@@ -14,7 +14,7 @@ from toolchain.support.errors import InputError
 if TYPE_CHECKING:
     from toolchain.board.place import Place
     from toolchain.bundle import Bundle
-    from toolchain.runtime.bench import Machine
+    from toolchain.workflows.bench import Machine
 
 Rpc = Annotated[str | None, typer.Option("--rpc", help="HOST:PORT of a board that runs `clipfree board serve`.")]
 Tracker = Annotated[str | None, typer.Option("--tracker", help="HOST:PORT of a tracker, with --key.")]
@@ -69,7 +69,7 @@ def machine_for(
     """
     from toolchain.board.board import Board
     from toolchain.bundle import open_bundle
-    from toolchain.runtime.bench import Here, OnDevice
+    from toolchain.workflows.bench import Here, OnDevice
 
     if device is not None and threads is not None:
         raise InputError("an OpenCL device has no --threads", hint="leave them away")

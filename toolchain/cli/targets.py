@@ -37,12 +37,14 @@ def list_(as_json: Json = False) -> None:
 
 def show(name: Name, as_json: Json = False) -> None:
     """Show one target in full, with what LLVM really enables for it."""
+    from toolchain.backends import backend_for
     from toolchain.support.cpu import this_cpu
     from toolchain.targets import find_target
     from toolchain.targets.llvm import features
 
     console = Console(as_json=as_json)
     target = find_target(name)
+    backend_for(target).check(target)
     console.say(f"{target.name}: {target.description}")
     if target.gpu is not None:
         gpu = target.gpu
@@ -66,15 +68,16 @@ def show(name: Name, as_json: Json = False) -> None:
 
 def doctor(name: Annotated[str, typer.Argument(help="A target's name.")] = "host", as_json: Json = False) -> None:
     """Find a linker for a target and try it, or an OpenCL device; say what to install if there is none."""
-    from toolchain.backends.obstacle import obstacle
+    from toolchain.backends import backend_for
     from toolchain.support.cpu import this_cpu
     from toolchain.targets import find_target
     from toolchain.targets.linker import find_c_compiler, find_linker, is_native
 
     console = Console(as_json=as_json)
     target = find_target(name)
+    backend_for(target).check(target)
     if target.gpu is not None:
-        unseen, compiler = obstacle(target), None
+        unseen, compiler = backend_for(target).obstacle(target), None
         try:
             compiler = find_c_compiler(target.triple)
             host = f"with {' '.join(compiler.command)} (from {compiler.source})"

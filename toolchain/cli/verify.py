@@ -33,10 +33,11 @@ def verify(
     A float bundle is compared with its float model in onnxruntime, within a bound that is stated.
     """
     from toolchain.images import read_photo, to_channels
+    from toolchain.quantize import IntegerReference
     from toolchain.reference.bounds import prove
     from toolchain.runtime.verify import compare, make_cases, standard_for, verdict, verify
-    from toolchain.stages import real_stages
     from toolchain.targets.precision import INT8
+    from toolchain.workflows.evaluate import float_upscale
 
     console = Console(as_json=as_json)
     with (
@@ -47,9 +48,9 @@ def verify(
         channels = manifest.channels
         natural = to_channels(read_photo(photo).pixels, channels) if photo else None
         picture, expected = opened.golden()
-        stages, model = real_stages(), opened.model()
+        model = opened.model()
         integer = manifest.precision == INT8
-        reference = stages.reference(model) if integer else stages.float_reference(model, manifest.value_range)
+        reference = IntegerReference(model).run if integer else float_upscale(model, manifest.value_range)
         standard = standard_for(manifest.precision, manifest.coverage.float_operators)
         compare("golden picture", machine.upscale(picture), expected, standard)
         cases = make_cases(channels, picture if natural is None else natural, seed=seed)

@@ -25,8 +25,15 @@ from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import BudgetRecipe, ImageRecipe, Recipe, RepresentativeRecipe
 from toolchain.quantize.reconstruct import reconstruct
 from toolchain.quantize.representative import RepresentativeSet, represent
-from toolchain.quantize.settings import Settings
-from toolchain.quantize.weights import OUTPUT, QuantizedWeight, outputs_first, round_weight, safe_scale, scale_by
+from toolchain.quantize.settings import DEFAULTS, Settings
+from toolchain.quantize.weights import (
+    OUTPUT,
+    QuantizedWeight,
+    outputs_first,
+    round_weight,
+    safe_scale,
+    scale_by,
+)
 from toolchain.quantize.widen import choose_wide, keep_gains
 from toolchain.reference.arithmetic import BITS, WIDE_BITS, Quantization
 from toolchain.reference.graph import GraphView
@@ -54,7 +61,7 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
             tensors that it does not have.
         ModelError: the sums of a convolution that reads a tensor of 16 bits could overflow.
     """
-    settings = settings or Settings()
+    settings = settings or DEFAULTS
     crops = calibration_crops(sr, images, settings)
     tamed = _tamed(sr, crops, settings)
     varied = crops.crops + (stress(crops.crops, settings.seed) if settings.augment else ())

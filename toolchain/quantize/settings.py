@@ -63,3 +63,7 @@ class Settings:
             )
         if self.crop < 1 or self.crops_per_image < 1 or self.seed < 0:
             raise CalibrationError("crop and crops_per_image must be at least 1, seed at least 0")
+
+
+DEFAULTS = Settings()
+"""What is taken where the user asks for nothing else."""

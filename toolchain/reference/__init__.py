@@ -1,0 +1,1 @@
+"""The integer reference: quantized arithmetic, QDQ graphs as lists of integer kernels, a NumPy interpreter, bounds."""

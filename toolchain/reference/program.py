@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from toolchain.frontend.window import Window, read_window
-from toolchain.quantize.evaluator import evaluator
 from toolchain.reference.arithmetic import BITS, Activation, Quantization
 from toolchain.reference.convolution import Convolution
+from toolchain.reference.evaluator import evaluator
 from toolchain.reference.graph import GraphView, attributes
 from toolchain.support.errors import ModelError
 

@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from toolchain.bundle import Versions
 from toolchain.kernels.launch import Cut
 from toolchain.kernels.tile import Tile
 from toolchain.schedules.task import Task
 from toolchain.support.serialization import from_plain, parse_json, to_plain
+from toolchain.support.versions import Versions
 from toolchain.targets import Target
 
 FORMAT = "clipfree-tuning"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from toolchain.bundle import TunedCoverage
 from toolchain.kernels.tile import Tile, default_tile
 from toolchain.schedules.database import find_log, log_folder, need_log
 from toolchain.schedules.records import Best
@@ -43,14 +42,6 @@ class Choice:
         if not self.record.measured:
             return f"{self.tile} (by static cost)"
         return f"{self.tile} (tuned at {task.height}x{task.width}, threads {task.threads})"
-
-
-class Recorded(Protocol):
-    """A choice of any kind."""
-
-    @property
-    def record(self) -> Best | None:
-        """Where it was found."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +97,3 @@ def read_tuning(target: Target, folders: Iterable[Path] = (), size: tuple[int, i
     found = [need_log(folder, target) for folder in folders]
     shipped = find_log(log_folder(), target)
     return Tuning(tuple(log.best() for log in (*found, *([shipped] if shipped else []))), *size, target.cores)
-
-
-def coverage(kernels: Sequence[Kernel[Any]], choices: Sequence[Recorded]) -> TunedCoverage:
-    """How much of ``kernels`` is tuned, given the choice for each."""
-    known = [(kernel.macs, choice.record.measured) for kernel, choice in zip(kernels, choices, strict=True)
-             if choice.record is not None]
-    return TunedCoverage(len(kernels), len(known), sum(kernel.macs for kernel in kernels),
-                         sum(macs for macs, _ in known), estimated_kernels=sum(not measured for _, measured in known))

@@ -17,7 +17,6 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as script
 from tvm.target import codegen
 
-from toolchain.kernels.intrinsics import REGISTRY
 from toolchain.support.errors import TargetError
 from toolchain.targets import ARCHITECTURES, Target, architecture
 from toolchain.targets.features import UNTOLD, WORDS, requirements
@@ -60,10 +59,10 @@ def required(target: Target) -> tuple[str, ...]:
 
 
 def check_target(target: Target) -> None:
-    """See that LLVM knows everything ``target`` names, and that its kernels' instructions are there.
+    """See that LLVM knows everything ``target`` names.
 
     Raises:
-        TargetError: unknown architecture, CPU, feature or set of kernels, or kernels whose instructions the CPU lacks.
+        TargetError: unknown architecture, CPU or feature.
     """
     if architecture(target.triple) not in ARCHITECTURES:  # LLVM would crash on a word it does not know
         raise TargetError(f"target {target.name}: there is nothing to compile with for {target.triple}",
@@ -72,24 +71,16 @@ def check_target(target: Target) -> None:
     cpus = sorted(map(str, codegen.llvm_get_cpu_archlist(tvm.target.Target(bare))))
     if target.cpu not in cpus:
         raise TargetError(f"target {target.name}: LLVM knows no CPU {target.cpu!r} for {target.triple}",
-                          hint=_near(target.cpu, cpus))
+                          hint=near(target.cpu, cpus))
     known: set[str] = set()
     for cpu in cpus:
         known.update(map(str, codegen.llvm_get_cpu_features(tvm.target.Target({**bare, "mcpu": cpu}))))
     for attribute in target.attributes:
         name = attribute[1:]
         if attribute[0] not in "+-" or name not in known:
-            hint = f"write +{attribute} or -{attribute}" if attribute in known else _near(name, known)
+            hint = f"write +{attribute} or -{attribute}" if attribute in known else near(name, known)
             raise TargetError(f"target {target.name}: LLVM knows no feature {attribute!r} for {target.triple}",
                               hint=hint)
-    if target.instruction_set not in REGISTRY:
-        raise TargetError(f"target {target.name}: there are no kernels for {target.instruction_set!r}",
-                          hint=_near(target.instruction_set, REGISTRY))
-    lacking = sorted(set(REGISTRY[target.instruction_set].needs) - set(features(target)))
-    if lacking:
-        raise TargetError(f"target {target.name}: the kernels for {target.instruction_set} need {', '.join(lacking)}, "
-                          f"which {target.cpu} has not", hint="choose other kernels or another CPU, or add "
-                          f"+{lacking[0]} to the attributes")  # fmt: skip
     for word in target.requires:
         meant = WORDS.get(word, (word,))
         if word not in meant:
@@ -108,6 +99,7 @@ def probe_object(target: Target, path: Path) -> None:
     tvm.tirx.build(module, target=tvm_target(target)).write_to_file(str(path), "o")
 
 
-def _near(word: str, words: Iterable[str]) -> str:
+def near(word: str, words: Iterable[str]) -> str:
+    """Say which of ``words`` are close to ``word``, or all of them."""
     close = difflib.get_close_matches(word, sorted(words), n=3, cutoff=0.5)
     return f"close to it: {', '.join(close)}" if close else f"known: {', '.join(sorted(words))}"

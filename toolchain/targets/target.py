@@ -60,6 +60,11 @@ class Target:
     gpu: Gpu | None = None
     cache: int = CACHE
 
+    @property
+    def backend(self) -> str:
+        """Name of what compiles for it, in `toolchain.backends.BACKENDS`."""
+        return "cpu" if self.gpu is None else "opencl"
+
     def missing_on(self, cpu: Cpu) -> tuple[str, ...]:
         """The required features that ``cpu`` lacks; empty when code for this target runs there."""
         return tuple(feature for feature in self.requires if feature not in cpu.features)

@@ -1,4 +1,4 @@
-"""The process that compiles and times candidates: ``python -m toolchain.tune.worker``, see `toolchain.support.worker`."""
+"""The process that compiles and times candidates, ``python -m toolchain.tune.worker``."""
 
 from __future__ import annotations
 

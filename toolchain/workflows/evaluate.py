@@ -13,7 +13,7 @@ from PIL import Image
 from toolchain.frontend.session import Session
 from toolchain.images import ImageSet, Photo
 from toolchain.images.metrics import luma, psnr, shaved, ssim
-from toolchain.quantize.evaluator import evaluator
+from toolchain.reference.evaluator import evaluator
 from toolchain.runtime.photo import upscale_photo
 from toolchain.support.errors import InputError, ModelError
 

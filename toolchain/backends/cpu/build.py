@@ -21,12 +21,13 @@ from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 from toolchain.lower import Coverage, Kernel, Lowered, lower_model
 from toolchain.lower.memory import storages
-from toolchain.schedules.select import Tuning, coverage
+from toolchain.schedules.coverage import coverage
+from toolchain.schedules.select import Tuning
 from toolchain.targets.llvm import tvm_target
 
 if TYPE_CHECKING:
-    from toolchain.bundle import TunedCoverage
     from toolchain.quantize import QuantizedModel
+    from toolchain.schedules.coverage import TunedCoverage
     from toolchain.targets import Target
     from toolchain.targets.linker import Linker
 

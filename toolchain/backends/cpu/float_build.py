@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolchain.backends.cpu.build import Compiled, finished
-from toolchain.bundle import TunedCoverage
 from toolchain.kernels.float_tile import choose_tile
 from toolchain.kernels.vectors import vectors_for
 from toolchain.lower.float_lowering import lower_float_model
+from toolchain.schedules.coverage import TunedCoverage
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel

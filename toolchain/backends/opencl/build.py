@@ -21,12 +21,13 @@ from toolchain.kernels.vectors import vectors_for
 from toolchain.lower import Coverage, Kernel, lower_model
 from toolchain.lower.float_lowering import lower_float_model
 from toolchain.runtime.opencl.files import CONSTANTS, HOST, KERNELS
-from toolchain.schedules.select import SIZE, Tuning, coverage
+from toolchain.schedules.coverage import coverage
+from toolchain.schedules.select import SIZE, Tuning
 
 if TYPE_CHECKING:
-    from toolchain.bundle import TunedCoverage
     from toolchain.frontend import SRModel
     from toolchain.quantize import QuantizedModel
+    from toolchain.schedules.coverage import TunedCoverage
     from toolchain.targets import Target
     from toolchain.targets.gpu import Gpu
     from toolchain.targets.linker import Linker

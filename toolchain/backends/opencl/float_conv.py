@@ -1,8 +1,8 @@
 """The float convolution template for OpenCL: float32 sums, tensors stored as float32 or float16.
 
-As `toolchain.backends.opencl.conv`, one launch a convolution, pictures read and written included. Packed tensors have one
-channel a block and zeros around the picture. Float16 is only how tensors are stored (``vload_half``, which every OpenCL
-has); no kernel computes with it, so none needs an extension.
+As `toolchain.backends.opencl.conv`, one launch a convolution, pictures read and written included. Packed tensors have
+one channel a block and zeros around the picture. Float16 is only how tensors are stored (``vload_half``, which every
+OpenCL has); no kernel computes with it, so none needs an extension.
 """
 
 from __future__ import annotations

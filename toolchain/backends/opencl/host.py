@@ -47,7 +47,8 @@ def write_sources(folder: Path, plan: Plan, kernels: Mapping[str, str], constant
 
 
 def compile_sources(folder: Path, output: Path, linker: Linker) -> None:
-    """Compile what `write_sources` wrote to a shared library; ``linker`` is from `toolchain.targets.linker.find_c_compiler`.
+    """Compile what `write_sources` wrote to a shared library, with a linker that compiles C, see
+    `toolchain.targets.linker.find_c_compiler`.
 
     Raises:
         TargetError: the compiler fails.

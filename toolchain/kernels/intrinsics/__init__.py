@@ -8,6 +8,8 @@ from toolchain.kernels.intrinsics import neon, pmaddwd, portable, vnni
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.support.errors import TargetError
+from toolchain.targets import Target
+from toolchain.targets.llvm import features, near
 
 REGISTRY: dict[str, InstructionSet] = {
     found.name: found for family in (vnni, pmaddwd, neon, portable) for found in family.INSTRUCTION_SETS
@@ -26,3 +28,19 @@ def dot_product(instruction_set: str) -> Dot:
         raise TargetError(f"there are no kernels for the instruction set {instruction_set!r}",
                           hint="known: " + ", ".join(REGISTRY))
     return REGISTRY[instruction_set].make()
+
+
+def check_instruction_set(target: Target) -> None:
+    """See that there are kernels for the target's instruction set, and that its CPU has those instructions.
+
+    Raises:
+        TargetError: there are no such kernels, or the CPU lacks what they need.
+    """
+    name = target.instruction_set
+    if name not in REGISTRY:
+        raise TargetError(f"target {target.name}: there are no kernels for {name!r}", hint=near(name, REGISTRY))
+    lacking = sorted(set(REGISTRY[name].needs) - set(features(target)))
+    if lacking:
+        raise TargetError(f"target {target.name}: the kernels for {name} need {', '.join(lacking)}, which {target.cpu} "
+                          f"has not", hint="choose other kernels or another CPU, or add "
+                          f"+{lacking[0]} to the attributes")  # fmt: skip

@@ -14,7 +14,7 @@ def make() -> Dot:
 
 
 def make_opencl() -> Dot:
-    """The same arithmetic, order of weights and layout, from which `toolchain.backends.opencl` makes its own kernels."""
+    """The same arithmetic, order of weights and layout, of which `toolchain.backends.opencl` makes its own kernels."""
     return dataclasses.replace(make(), name="opencl")
 
 

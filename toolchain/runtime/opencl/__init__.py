@@ -1,0 +1,1 @@
+"""Running a launch plan with pyopencl on an OpenCL device of this machine."""

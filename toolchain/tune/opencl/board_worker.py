@@ -44,7 +44,9 @@ class BoardRig:
         return told
 
     def device(self, request: dict[str, Any]) -> dict[str, Any]:
-        """``target``, ``kind``: the name of the board's device of that kind, see `toolchain.backends.opencl.host.kind_of`."""
+        """``target``, ``kind``: the name of the board's device of that kind, see
+        `toolchain.backends.opencl.host.kind_of`.
+        """
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "probe.so"
             compile_probe(from_plain(Target, request["target"]), path)

@@ -13,13 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain import bundle as store
-from toolchain.bundle import IntegerCoverage, Manifest, Versions
+from toolchain.backends import backend_for
+from toolchain.bundle import IntegerCoverage, Manifest
 from toolchain.runtime.verify import Verified, make_cases
+from toolchain.support.versions import Versions
 from toolchain.targets.precision import INT8
 
 if TYPE_CHECKING:
+    from toolchain.backends.base import Compiled
     from toolchain.reference.network import Network
-    from toolchain.stages import Compiled, Upscale
+    from toolchain.runtime.runner import Upscale
     from toolchain.targets import Target
     from toolchain.workflows.deploy.prepare import Prepared
     from toolchain.workflows.deploy.request import Request
@@ -35,7 +38,7 @@ def make_manifest(request: Request, prepared: Prepared, target: Target, compiled
         name=request.title,
         versions=Versions.installed(),
         target=target,
-        library=store.library_of(target),
+        library=backend_for(target).library,
         entry="main",
         channels=model.channels,
         scale=model.scale,

@@ -26,12 +26,12 @@ def judge(
         photos: that it was calibrated on; crops that chose nothing are taken.
         settings: of the quantization.
     """
-    from toolchain.quantize import Settings
     from toolchain.quantize.fidelity import find_culprits
     from toolchain.quantize.loss import measure_loss
     from toolchain.quantize.pipeline import calibration_crops
+    from toolchain.quantize.settings import DEFAULTS
 
-    held_out = calibration_crops(sr, photos.images, settings or Settings()).held_out
+    held_out = calibration_crops(sr, photos.images, settings or DEFAULTS).held_out
     loss, worst = measure_loss(sr, model.model, held_out, photos.names)
     if loss.worst >= ENOUGH:
         return loss, ()

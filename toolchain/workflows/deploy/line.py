@@ -11,16 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain import bundle as store
-from toolchain.backends.obstacle import obstacle
+from toolchain.backends import backend_for
 from toolchain.bundle import Manifest
 from toolchain.images import ImageSet
 from toolchain.reference.network import Network, describe_network
 from toolchain.runtime.verify import Verified, make_cases, standard_for, verdict, verify
-from toolchain.stages import Stages, real_stages
 from toolchain.support.cpu import configure_tvm_threads
-from toolchain.support.errors import TargetError
-from toolchain.targets import Target, find_target
-from toolchain.targets.linker import Linker, find_c_compiler, find_linker
+from toolchain.targets import find_target
+from toolchain.targets.linker import Linker
 from toolchain.targets.precision import INT8, read_precision
 from toolchain.workflows.deploy.content import make_manifest, make_report, write_files
 from toolchain.workflows.deploy.prepare import prepare_normalized, prepare_quantized
@@ -58,9 +56,7 @@ class Deployment:
     budget: BudgetRecipe | None = None
 
 
-def deploy(
-    request: Request, *, progress: Callable[[Event], None] | None = None, stages: Stages | None = None
-) -> Deployment:
+def deploy(request: Request, *, progress: Callable[[Event], None] | None = None) -> Deployment:
     """Load, normalize, quantize, compile, verify and write a bundle; on any error nothing is left behind.
 
     Raises:
@@ -77,12 +73,13 @@ def deploy(
     path = bundle_path(request.out, request.title)
     store.check_place(path)
     target = find_target(request.target)
-    linker, lacking = _linker_for(target)
-    stages = stages or real_stages()
+    backend = backend_for(target)
+    backend.check(target)
+    linker, lacking = backend.linker(target)
     prepare = prepare_quantized if read_precision(request.precision) == INT8 else prepare_normalized
-    prepared = prepare(request, stages, target, line)
+    prepared = prepare(request, target, line)
     model, warnings = prepared.model, (*prepared.warnings, *lacking)
-    unseen = obstacle(target)
+    unseen = backend.obstacle(target)
     with store.new_bundle(path) as folder:
         with line.step("compile") as note:
             compiled = prepared.compile()
@@ -90,7 +87,7 @@ def deploy(
             manifest = make_manifest(request, prepared, target, compiled, network)
             note(manifest.arithmetic)
         with line.step("link") as note:
-            library = folder / store.library_of(target)
+            library = folder / backend.library
             compiled.export(library, linker)
             note(_linked(folder / store.LIBRARY, linker) if linker else "no library, for want of a C compiler")
         with line.step("verify") as note:
@@ -98,7 +95,7 @@ def deploy(
             reference = prepared.reference()
             verified: tuple[Verified, ...] = ()
             if unseen is None:
-                upscale = stages.run(library, model.channels, model.scale)
+                upscale = backend.open(library, model.channels, model.scale).upscale
                 standard = standard_for(request.precision, manifest.coverage.float_operators)
                 verified = verify(upscale, reference, make_cases(model.channels, picture), standard, progress=note)
                 note(f"{verdict(verified, standard)} in {len(verified)} pictures")
@@ -112,16 +109,6 @@ def deploy(
             store.open_bundle(folder, for_this_machine=False)
             note(str(path))
     return Deployment(path, manifest, network, report, verified, warnings, line.seconds, prepared.budget)
-
-
-def _linker_for(target: Target) -> tuple[Linker | None, tuple[str, ...]]:
-    """What makes the library for ``target``, or a warning: kernels for OpenCL are of use without one."""
-    if target.gpu is None:
-        return find_linker(target.triple), ()
-    try:
-        return find_c_compiler(target.triple), ()
-    except TargetError as error:
-        return None, (f"made without {store.LIBRARY}, which boards and apps use: {error.message}; {error.hint}",)
 
 
 def _linked(library: Path, linker: Linker) -> str:

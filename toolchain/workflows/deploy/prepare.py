@@ -8,21 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolchain import bundle as store
+from toolchain.backends import backend_for
+from toolchain.frontend import is_quantized, load_model, normalize
 from toolchain.images import ImageSet, read_calibration
+from toolchain.quantize import IntegerReference, quantize
+from toolchain.quantize.foreign import canonicalize
 from toolchain.schedules.select import read_tuning
 from toolchain.support.errors import CalibrationError, ModelError, TuningError
 from toolchain.workflows.deploy.judge import judge
 from toolchain.workflows.deploy.progress import Progress
 from toolchain.workflows.deploy.request import Request
+from toolchain.workflows.evaluate import float_upscale
 
 if TYPE_CHECKING:
     import onnx
 
+    from toolchain.backends.base import Compiled
     from toolchain.frontend import SRModel
     from toolchain.images.metrics import Loss
     from toolchain.quantize import QuantizedModel
     from toolchain.quantize.recipe import BudgetRecipe
-    from toolchain.stages import Compiled, Stages, Upscale
+    from toolchain.runtime.runner import Upscale
     from toolchain.targets import Target
 
 
@@ -55,21 +61,21 @@ class Prepared:
     loss: Loss | None = None
 
 
-def prepare_quantized(request: Request, stages: Stages, target: Target, line: Progress) -> Prepared:
+def prepare_quantized(request: Request, target: Target, line: Progress) -> Prepared:
     """The integer network."""
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
     tuning = read_tuning(target, request.logs, request.size)
-    model, photos, loss, warnings = _quantize(request, stages, line)
+    model, photos, loss, warnings = _quantize(request, line)
     recipe = model.recipe
     files = {store.QDQ: model.model.SerializeToString(deterministic=True), store.RECIPE: recipe.to_json().encode()}
-    compile_ = stages.compile_layers if request.layers else stages.compile
-    return Prepared(model, photos, warnings, lambda: compile_(model, target, tuning),
-                     lambda: stages.reference(model.model), files, recipe.changes,
+    backend = backend_for(target)
+    return Prepared(model, photos, warnings, lambda: backend.compile(model, target, tuning, layers=request.layers),
+                     lambda: IntegerReference(model.model).run, files, recipe.changes,
                      asdict(recipe.representative) if recipe.representative else None, recipe.budget,
                      loss)  # fmt: skip
 
 
-def prepare_normalized(request: Request, stages: Stages, target: Target, line: Progress) -> Prepared:
+def prepare_normalized(request: Request, target: Target, line: Progress) -> Prepared:
     """The float network."""
     from toolchain.kernels.vectors import vectors_for
 
@@ -81,51 +87,53 @@ def prepare_normalized(request: Request, stages: Stages, target: Target, line: P
     if request.settings is not None:
         raise CalibrationError("a float network has no codes: no ranges to estimate, no bits to choose",
                                hint="leave out --estimator, --weights, --bits and --budget")
-    source = _load(request, stages, line)
-    if stages.is_quantized(source):
+    source = _load(request, line)
+    if is_quantized(source):
         raise ModelError(f"{request.model.name} is quantized already", hint="give the float model for a float network")
-    model = _normalize(request, stages, source, line)
+    model = _normalize(request, source, line)
     photos = None if request.calibration is None else _photos(request.calibration, model.channels, line)
-    return Prepared(model, photos, _skipped(photos), lambda: stages.compile_float(model, target, request.precision),
-                     lambda: stages.float_reference(model.model, model.value_range),
+    backend = backend_for(target)
+    return Prepared(model, photos, _skipped(photos),
+                     lambda: backend.compile_floats(model, target, request.precision),
+                     lambda: float_upscale(model.model, model.value_range),
                      {store.FLOAT: model.model.SerializeToString(deterministic=True)}, model.changes)  # fmt: skip
 
 
-def _load(request: Request, stages: Stages, line: Progress) -> onnx.ModelProto:
+def _load(request: Request, line: Progress) -> onnx.ModelProto:
     with line.step("load") as note:
-        source = stages.load(request.model)
+        source = load_model(request.model)
         note(f"{request.model.name}, {len(source.graph.node)} operators")
     return source
 
 
-def _normalize(request: Request, stages: Stages, source: onnx.ModelProto, line: Progress) -> SRModel:
+def _normalize(request: Request, source: onnx.ModelProto, line: Progress) -> SRModel:
     with line.step("normalize") as note:
-        sr = stages.normalize(source, value_range=request.value_range)
+        sr = normalize(source, value_range=request.value_range)
         clip = f"clip to {sr.clip.low:g}..{sr.clip.high:g} taken off" if sr.clip else "no clip found"
         note(f"x{sr.scale}, {'RGB' if sr.channels == 3 else 'luma'}, {clip}")
     return sr
 
 
 def _quantize(
-    request: Request, stages: Stages, line: Progress
+    request: Request, line: Progress
 ) -> tuple[QuantizedModel, ImageSet | None, Loss | None, tuple[str, ...]]:
-    source = _load(request, stages, line)
-    if stages.is_quantized(source):
+    source = _load(request, line)
+    if is_quantized(source):
         settings = request.settings
         if settings is not None and (settings.bits or settings.budget):
             raise CalibrationError(f"{request.model.name} is quantized already: its tensors keep their bits",
                                    hint="give the float model, or leave out --bits and --budget")
         photos = _photos(request.calibration, 3, line) if request.calibration is not None else None
         with line.step("quantize") as note:
-            model = stages.canonicalize(source)
+            model = canonicalize(source)
             note("the model is quantized already: its scales are kept")
         return model, photos, None, (*_skipped(photos), *model.recipe.warnings)
     if request.calibration is None:
         raise CalibrationError("no photographs to calibrate with", hint="name a folder of photographs with --calib")
-    sr = _normalize(request, stages, source, line)
+    sr = _normalize(request, source, line)
     photos = _photos(request.calibration, sr.channels, line)
     with line.step("quantize") as note:
-        model = stages.quantize(sr, photos.images, request.settings)
+        model = quantize(sr, photos.images, request.settings)
         loss, doubts = judge(sr, model, photos, request.settings)
         note(f"{len(model.recipe.tensors)} tensors, {loss.psnr:.1f} dB against float")
     return model, photos, loss, (*_skipped(photos), *model.recipe.warnings, *doubts)

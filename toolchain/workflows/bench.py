@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from toolchain.backends.open import load, load_on
 from toolchain.bundle import Bundle
 from toolchain.runtime.measure import Plan, Timing, measure, summarize
 from toolchain.runtime.verify import compare, standard_for
@@ -64,7 +65,7 @@ class Here:
         self._bundle, self._cpus, self._cores = bundle, cpus, these_cores()
         self.cpu = this_cpu()
         self.threads = len(self.cores(1)) or self.cpu.cores
-        self.upscale = bundle.load(threads=threads).upscale
+        self.upscale = load(bundle, threads=threads).upscale
 
     def cores(self, threads: int) -> tuple[int, ...]:
         """Numbers of the cores that so many threads run on; empty: wherever the system puts them."""
@@ -73,12 +74,12 @@ class Here:
     def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:
         """Seconds of each repeat on u8 (h, w, C)."""
         pin(self.cores(threads))
-        return measure(self._bundle.load(threads=threads).bind(pixels), plan)
+        return measure(load(self._bundle, threads=threads).bind(pixels), plan)
 
     def functions(self, pixels: Pixels, threads: int, repeats: int) -> dict[str, float]:
         """Seconds that each function of the network takes of a picture u8 (h, w, C)."""
         pin(self.cores(threads))
-        return self._bundle.load(threads=threads).functions(pixels, repeats)
+        return load(self._bundle, threads=threads).functions(pixels, repeats)
 
 
 class OnDevice:
@@ -95,7 +96,7 @@ class OnDevice:
     threads = 1
 
     def __init__(self, bundle: Bundle, device: str) -> None:
-        self._runner = bundle.load_on(device)
+        self._runner = load_on(bundle, device)
         self.cpu = replace(this_cpu(), name=self._runner.name, cores=1)
         self.upscale = self._runner.upscale
 

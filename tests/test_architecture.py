@@ -1,0 +1,62 @@
+"""The layers hold, the picture of them is up to date, and what can be added is added in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.standin import QUICK, StandInBackend
+from toolchain.backends import BACKENDS, backend_for
+from toolchain.backends.open import load
+from toolchain.bundle import RECIPE, open_bundle
+from toolchain.quantize.estimators import ESTIMATORS, make_estimator
+from toolchain.quantize.estimators.minmax import MinMax
+from toolchain.targets import Target, find_target, list_targets
+from toolchain.workflows.deploy import Request, deploy
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_picture_is_drawn_from_todays_code() -> None:
+    code = "import sys; sys.path.insert(0, 'docs'); import architecture; sys.stdout.write(architecture.draw())"
+    drawn = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert drawn == (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8"), "run python docs/architecture.py"
+
+
+def test_a_target_is_a_file(tmp_path: Path) -> None:
+    text = (ROOT / "targets" / "cortex-a76.toml").read_text(encoding="utf-8")
+    (tmp_path / "my-board.toml").write_text(text, encoding="utf-8")
+    assert [target.name for target in list_targets(tmp_path)] == ["my-board"]
+    assert find_target("my-board", folder=tmp_path).cpu == find_target("cortex-a76").cpu
+
+
+def test_a_backend_is_an_entry(
+    monkeypatch: pytest.MonkeyPatch, model_file: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    mine = StandInBackend()
+    monkeypatch.setitem(BACKENDS, "mine", mine)
+    monkeypatch.setattr(Target, "backend", "mine")
+    assert backend_for(find_target("host")) is mine
+    path = deploy(Request(model_file, tmp_path, photo_folder, settings=QUICK)).path
+    bundle = open_bundle(path)
+    picture, expected = bundle.golden()
+    assert (load(bundle).upscale(picture) == expected).all()
+
+
+def test_an_estimator_is_an_entry(
+    monkeypatch: pytest.MonkeyPatch, model_file: Path, photo_folder: Path, tmp_path: Path, without_compiler: None
+) -> None:
+    class Doubled(MinMax):
+        """Twice the range that was seen."""
+
+        name = "doubled"
+
+    monkeypatch.setitem(ESTIMATORS, "doubled", Doubled)
+    assert isinstance(make_estimator("doubled"), Doubled)
+    settings = dataclasses.replace(QUICK, activations="doubled")
+    path = deploy(Request(model_file, tmp_path, photo_folder, settings=settings)).path
+    assert "doubled" in (path / RECIPE).read_text(encoding="utf-8")

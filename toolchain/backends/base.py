@@ -1,0 +1,117 @@
+"""What a backend is: it makes a network's library for one kind of target, and runs it where it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from toolchain.frontend import SRModel
+    from toolchain.quantize import QuantizedModel
+    from toolchain.schedules.coverage import TunedCoverage
+    from toolchain.schedules.select import Tuning
+    from toolchain.targets import Target
+    from toolchain.targets.linker import Linker
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Compiled(Protocol):
+    """What a backend makes: a library that can be written, and how much of the network runs in integers."""
+
+    @property
+    def coverage(self) -> Any: ...  # noqa: D102
+
+    @property
+    def kernels(self) -> Sequence[Any]: ...  # noqa: D102
+
+    @property
+    def choices(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+    @property
+    def figures(self) -> Sequence[Any]: ...  # noqa: D102
+
+    @property
+    def tuned(self) -> TunedCoverage: ...  # noqa: D102
+
+    def workspace(self, height: int, width: int) -> int: ...  # noqa: D102
+
+    def line_buffers(self, width: int) -> int: ...  # noqa: D102
+
+    def export(self, path: Path, linker: Linker | None) -> object: ...  # noqa: D102
+
+
+class Runner(Protocol):
+    """A library that is loaded."""
+
+    @property
+    def upscale(self) -> Callable[[Pixels], Pixels]:
+        """u8 (h, w, C) to u8 (h*scale, w*scale, C)."""
+
+    def bind(self, pixels: Pixels) -> Callable[[], Any]:
+        """Prepare a call that upscales ``pixels``, u8 (h, w, C): what is timed."""
+
+    def functions(self, pixels: Pixels, repeats: int) -> dict[str, float]:
+        """Time each function of the network on u8 (h, w, C): seconds, mean of ``repeats`` calls."""
+
+
+class Backend(Protocol):
+    """One kind of target.
+
+    Attributes:
+        library: the file of a bundle that is loaded to run the network.
+    """
+
+    @property
+    def library(self) -> str: ...  # noqa: D102
+
+    def check(self, target: Target) -> None:
+        """See that the backend has kernels for ``target``.
+
+        Raises:
+            TargetError: it has none.
+        """
+
+    def linker(self, target: Target) -> tuple[Linker | None, tuple[str, ...]]:
+        """Find what links for ``target``; where the backend can do without, None and a warning.
+
+        Raises:
+            TargetError: there is no linker, and none can be done without.
+        """
+
+    def obstacle(self, target: Target) -> str | None:
+        """Say why this machine cannot run what is made for ``target``, and what does; None if it can."""
+
+    def compile(self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False) -> Compiled:
+        """Compile an integer network with the schedules that ``tuning`` knows.
+
+        Args:
+            model: canonical QDQ.
+            target: to compile for.
+            tuning: schedules of kernels.
+            layers: run one kernel after the other on whole tensors, so that each can be timed.
+
+        Raises:
+            ModelError: a part of the network has no kernel.
+            TargetError: there are no kernels for the target.
+        """
+
+    def compile_floats(self, model: SRModel, target: Target, precision: str) -> Compiled:
+        """Compile a float network of ``precision`` "float32" or "float16".
+
+        Raises:
+            ModelError: a part of the network has no kernel.
+            TargetError: there are no kernels of this precision for the target.
+        """
+
+    def open(self, library: Path, channels: int, scale: int, threads: int | None = None) -> Runner:
+        """Load the file ``library`` of a bundle, which executes its code.
+
+        Raises:
+            BundleError: it cannot be loaded.
+            TargetError: there is no device that runs it.
+        """

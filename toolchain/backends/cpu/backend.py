@@ -1,0 +1,72 @@
+"""The backend for CPUs. TVM is imported when it is needed: many commands end before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolchain.bundle import LIBRARY
+from toolchain.support.cpu import this_cpu
+from toolchain.targets import Target, architecture
+from toolchain.targets.linker import Linker, find_linker, is_native
+
+if TYPE_CHECKING:
+    from toolchain.backends.base import Compiled, Runner
+    from toolchain.frontend import SRModel
+    from toolchain.quantize import QuantizedModel
+    from toolchain.schedules.select import Tuning
+
+
+class CpuBackend:
+    """Shared libraries that TVM's virtual machine runs."""
+
+    library = LIBRARY
+
+    def check(self, target: Target) -> None:
+        """See that there are kernels for the target's instruction set, and that its CPU has those instructions.
+
+        Raises:
+            TargetError: there are none, or it has not.
+        """
+        from toolchain.kernels.intrinsics import check_instruction_set
+
+        check_instruction_set(target)
+
+    def linker(self, target: Target) -> tuple[Linker, tuple[str, ...]]:
+        """Find what links for ``target``.
+
+        Raises:
+            TargetError: there is no linker.
+        """
+        return find_linker(target.triple), ()
+
+    def obstacle(self, target: Target) -> str | None:
+        """Say why this machine cannot run what is made for ``target``, and what does; None if it can."""
+        if not is_native(target.triple):
+            return (f"made for {architecture(target.triple)}, not run here; "
+                    "`clipfree verify --rpc` checks it on the board")
+        missing = target.missing_on(this_cpu())
+        return f"this CPU lacks {', '.join(missing)}; `clipfree verify` does it where it runs" if missing else None
+
+    def compile(self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False) -> Compiled:
+        """Compile an integer network, see `toolchain.backends.cpu.build.compile_model`."""
+        from toolchain.backends.cpu.build import compile_model
+        from toolchain.lower import lower_layers
+
+        return compile_model(model, target, tuning, lower_layers if layers else None)
+
+    def compile_floats(self, model: SRModel, target: Target, precision: str) -> Compiled:
+        """Compile a float network, see `toolchain.backends.cpu.float_build.compile_float_model`."""
+        from toolchain.backends.cpu.float_build import compile_float_model
+
+        return compile_float_model(model, target, precision)
+
+    def open(self, library: Path, channels: int, scale: int, threads: int | None = None) -> Runner:
+        """Load a library, which executes its code.
+
+        Raises:
+            BundleError: it cannot be loaded.
+        """
+        from toolchain.runtime.runner import Runner as Library
+
+        return Library(library, channels=channels, scale=scale, threads=threads)

@@ -1,0 +1,37 @@
+"""Load what a bundle holds, after it was checked: loading executes its code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toolchain.backends import backend_for
+
+if TYPE_CHECKING:
+    from toolchain.backends.base import Runner
+    from toolchain.bundle import Bundle
+    from toolchain.runtime.opencl.runner import OpenClRunner
+
+
+def load(bundle: Bundle, *, threads: int | None = None) -> Runner:
+    """Load a bundle's library on this machine's CPU; ``threads``: how many a call may use, None for all cores.
+
+    Raises:
+        BundleError: this machine cannot run it, or it cannot be loaded.
+    """
+    bundle.check_machine()
+    manifest = bundle.manifest
+    library = bundle.path / manifest.library
+    return backend_for(manifest.target).open(library, manifest.channels, manifest.scale, threads)
+
+
+def load_on(bundle: Bundle, device: str) -> OpenClRunner:
+    """Load a bundle's kernels onto an OpenCL device, as the user calls it: "opencl-cpu" or "opencl-gpu".
+
+    Raises:
+        BundleError: the bundle holds a library for a CPU, or a file of it is garbled.
+        TargetError: there is no such device, or it cannot run the kernels.
+    """
+    from toolchain.runtime.opencl.files import load_runner
+
+    bundle.check_opencl()
+    return load_runner(bundle.path / bundle.manifest.library, device)

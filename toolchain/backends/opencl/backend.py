@@ -1,0 +1,71 @@
+"""The backend for OpenCL devices. TVM is imported when it is needed: many commands end before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolchain.bundle import LIBRARY, PLAN
+from toolchain.support.errors import TargetError
+from toolchain.targets import Target
+from toolchain.targets.linker import Linker, find_c_compiler
+
+if TYPE_CHECKING:
+    from toolchain.backends.base import Compiled, Runner
+    from toolchain.frontend import SRModel
+    from toolchain.quantize import QuantizedModel
+    from toolchain.schedules.select import Tuning
+
+DEVICE = "opencl-cpu"
+"""Where what is made is checked on this machine."""
+
+
+class OpenClBackend:
+    """Kernels in OpenCL C with a launch plan, and a host part in C."""
+
+    library = PLAN
+
+    def check(self, target: Target) -> None:
+        """Kernels in OpenCL C need nothing but OpenCL."""
+
+    def linker(self, target: Target) -> tuple[Linker | None, tuple[str, ...]]:
+        """Find a C compiler for the host part; kernels are of use without one."""
+        try:
+            return find_c_compiler(target.triple), ()
+        except TargetError as error:
+            return None, (f"made without {LIBRARY}, which boards and apps use: {error.message}; {error.hint}",)
+
+    def obstacle(self, target: Target) -> str | None:
+        """Say why this machine cannot run what is made for ``target``, and what does; None if it can."""
+        from toolchain.runtime.opencl.device import find_device
+
+        try:
+            find_device(DEVICE)
+        except TargetError as error:
+            return f"{error.message}; {error.hint}"
+        return None
+
+    def compile(self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False) -> Compiled:
+        """Compile an integer network, which runs one kernel after the other in any case."""
+        from toolchain.backends.opencl.build import compile_opencl
+
+        assert target.gpu is not None
+        return compile_opencl(model, target.gpu, tuning)
+
+    def compile_floats(self, model: SRModel, target: Target, precision: str) -> Compiled:
+        """Compile a float network, see `toolchain.backends.opencl.build.compile_opencl_floats`."""
+        from toolchain.backends.opencl.build import compile_opencl_floats
+
+        assert target.gpu is not None
+        return compile_opencl_floats(model, target, target.gpu, precision)
+
+    def open(self, library: Path, channels: int, scale: int, threads: int | None = None) -> Runner:
+        """Load a launch plan with its kernels onto a CPU's OpenCL, where they are checked.
+
+        Raises:
+            BundleError: a file is missing or damaged.
+            TargetError: there is no such device, or it cannot run the kernels.
+        """
+        from toolchain.runtime.opencl.files import load_runner
+
+        return load_runner(library, DEVICE)

@@ -1,0 +1,56 @@
+"""How much of a network runs in kernels whose tiles were found by tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from toolchain.lower import Kernel
+    from toolchain.schedules.records import Best
+
+
+@dataclass(frozen=True)
+class TunedCoverage:
+    """How much of a network's arithmetic runs in kernels whose tiles were found by tuning.
+
+    Attributes:
+        kernels, macs: all of it.
+        tuned_kernels, tuned_macs: in tuned kernels.
+        estimated_kernels: those of the tuned kernels that were not timed: cost models chose.
+    """
+
+    kernels: int
+    tuned_kernels: int
+    macs: float
+    tuned_macs: float
+    estimated_kernels: int = 0
+
+    @property
+    def share(self) -> float:
+        """Tuned share of all MACs, 0..1."""
+        return self.tuned_macs / self.macs if self.macs else 1.0
+
+    def __str__(self) -> str:
+        text = f"{self.tuned_kernels}/{self.kernels} kernels, {100 * self.share:.0f} % of MACs"
+        if not self.estimated_kernels:
+            return text
+        which = "" if self.estimated_kernels == self.tuned_kernels else f"{self.estimated_kernels} of them "
+        return f"{text} ({which}by static cost, not timed)"
+
+
+class Recorded(Protocol):
+    """A choice of any kind."""
+
+    @property
+    def record(self) -> Best | None:
+        """Where it was found."""
+
+
+def coverage(kernels: Sequence[Kernel[Any]], choices: Sequence[Recorded]) -> TunedCoverage:
+    """How much of ``kernels`` is tuned, given the choice for each."""
+    known = [(kernel.macs, choice.record.measured) for kernel, choice in zip(kernels, choices, strict=True)
+             if choice.record is not None]
+    return TunedCoverage(len(kernels), len(known), sum(kernel.macs for kernel in kernels),
+                         sum(macs for macs, _ in known), estimated_kernels=sum(not measured for _, measured in known))
