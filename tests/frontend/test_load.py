@@ -224,6 +224,16 @@ def test_bad_weights(tmp_path: Path, dtype: type, value: float) -> None:
         load_model(saved(model, tmp_path / "m.onnx"))
 
 
+def test_weights_whose_products_overflow(tmp_path: Path) -> None:
+    model = espcn()
+    tensor = next(t for t in model.graph.initializer if t.name.startswith("weight"))
+    array = numpy_helper.to_array(tensor).copy()
+    array.flat[3] = -1e30
+    tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    with pytest.raises(ModelError, match=r"holds values of 1.0e\+30; training diverged"):
+        load_model(saved(model, tmp_path / "m.onnx"))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_bad_bias_of_one_channel(tmp_path: Path, value: float) -> None:
     model = fsrcnn()

@@ -22,6 +22,11 @@ from toolchain.frontend.kinds import folder_kind, kind_of
 from toolchain.frontend.repair import repair
 from toolchain.support.errors import ModelError
 
+LARGEST_WEIGHT = 1e18
+"""Of a tensor with more than one axis: two such numbers multiplied still fit into float32."""
+
+_DIVERGED = "training diverged, or the file is damaged"
+
 MAX_BYTES = 512 << 20
 """Largest model file, and largest sum of external data. Mobile super-resolution networks have some 100 KB."""
 
@@ -181,7 +186,10 @@ def _check_values(path: Path, tensor: onnx.TensorProto) -> None:
     bad = int((np.isnan(wide) if wide.ndim == 0 else ~np.isfinite(wide)).sum())
     if bad:
         raise ModelError(f"{path}: weight '{tensor.name}' holds {bad} NaN or infinite value{'s' * (bad != 1)}",
-                         hint="training diverged, or the file is damaged")
+                         hint=_DIVERGED)
+    # Bounds of a Clip may be as large as float32 goes; what is multiplied may not, or products overflow.
+    if wide.ndim > 1 and np.abs(wide).max(initial=0.0) > LARGEST_WEIGHT:
+        raise ModelError(f"{path}: weight '{tensor.name}' holds values of {np.abs(wide).max():.1e}", hint=_DIVERGED)
 
 
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Plan
 from toolchain.runtime.opencl.device import import_pyopencl
 from toolchain.runtime.opencl.driver import Driver
-from toolchain.support.errors import InputError, TargetError
+from toolchain.support.errors import BundleError, InputError, TargetError
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -29,6 +29,7 @@ class OpenClRunner:
         name: of the device, and what it lacks.
 
     Raises:
+        BundleError: the plan does not fit the kernels.
         TargetError: the driver cannot build a kernel.
     """
 
@@ -40,6 +41,10 @@ class OpenClRunner:
             self.plan, self.name = plan.in_float32(), f"{driver.name}, without cl_khr_fp16: tensors are float32"
         self._context, self._queue = driver.context, driver.queue
         self._kernels = [driver.build(launch.kernel, sources[launch.kernel]) for launch in plan.launches]
+        for launch, kernel in zip(plan.launches, self._kernels, strict=True):
+            if kernel.num_args != len(launch.arguments):
+                raise BundleError(f"the launch plan gives kernel {launch.kernel} {len(launch.arguments)} arguments, it "
+                                  f"takes {kernel.num_args}", hint="deploy the model again")
         self._groups = [driver.group(kernel, launch.group)
                         for launch, kernel in zip(plan.launches, self._kernels, strict=True)]
         flags = self._cl.mem_flags
