@@ -14,10 +14,12 @@ PORTABLE = Target("portable", "no intrinsics", "x86_64-linux-gnu", "x86-64", (),
 # The same instruction as AVX-VNNI's, in AVX-512's encoding: more processors have that.
 AVXVNNI = Target("avxvnni", "dot products of 256 bits", "x86_64-linux-gnu", "icelake-server", (), "avxvnni",
                  find_target("x86-avx512vnni").requires, 2)
-TARGETS = (*(find_target(f"x86-{name}") for name in ("avx512vnni", "avx2", "sse4")), AVXVNNI, PORTABLE)
+AVX2, SSE4 = find_target("x86-avx2"), find_target("x86-sse4")
+TARGETS = (find_target("x86-avx512vnni"), AVX2, SSE4, AVXVNNI, PORTABLE)
 
 
-def _param(target: Target) -> Any:
+def param(target: Target) -> Any:
+    """``target`` as a test's parameter, which skips where this CPU cannot run it."""
     cpu = this_cpu()
     missing = target.missing_on(cpu)
     if missing and target.instruction_set in ("avx512vnni", "avxvnni"):
@@ -28,7 +30,7 @@ def _param(target: Target) -> Any:
     return pytest.param(target, id=target.instruction_set, marks=marks)
 
 
-EVERY = pytest.mark.parametrize("target", [_param(target) for target in TARGETS])
+EVERY = pytest.mark.parametrize("target", [param(target) for target in TARGETS])
 
 ARM_TARGETS = tuple(find_target(name) for name in ("cortex-a53", "cortex-a76", "neoverse-n2", "cortex-a7"))
 ARM = pytest.mark.parametrize("target", ARM_TARGETS, ids=lambda target: target.instruction_set)

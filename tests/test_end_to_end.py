@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,13 @@ def test_a_bundle_built_layer_by_layer_has_the_same_bytes_and_a_time_for_each_ke
     assert manifest.line_buffers == 0
     for kernel in manifest.kernels:
         assert row["functions_s"][f"run_{kernel}"] > 0
+
+
+def test_inspect_says_which_kernel_each_layer_takes(bundle: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["inspect", str(bundle)]) == 0
+    out = capsys.readouterr().out
+    for kernel in open_bundle(bundle).manifest.kernels:
+        assert re.search(rf"  {kernel} +.*\d vectors x \d+ channels.* \((default|tuned at|by static cost)", out)
 
 
 def test_one_and_two_threads_give_the_same(bundle: Path):

@@ -224,6 +224,13 @@ def test_a_report_that_is_none(content: bytes, copied: Bundle):
         copied.launches()
 
 
+@pytest.mark.parametrize("content", [b"[]", b'{"tuning": {"tiles": 1}}', b'{"tuning": {"tiles": {"conv": 2}}}'])
+def test_tiles_that_are_none(content: bytes, copied: Bundle):
+    (copied.path / REPORT).write_bytes(content)
+    with pytest.raises(BundleError, match=r"holds no readable report\.json"):
+        copied.tiles()
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -10,10 +10,12 @@ import numpy as np
 import tvm
 
 from tests import arm
+from toolchain.kernels import algorithms
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
+from toolchain.kernels.parameters import Parameters
 from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
-from toolchain.kernels.tile import Tile, default_tile
+from toolchain.kernels.tile import WINOGRAD, Tile, default_tile
 from toolchain.targets import Target
 from toolchain.targets.linker import is_native
 from toolchain.targets.llvm import tvm_target
@@ -120,7 +122,8 @@ def spec(case: Case) -> Conv:
              for what, count, start in zip(("in", "out"), counts, case.around, strict=True)]
     return Conv(views[0], views[1].count * PACK, case.groups, (case.kernel,) * 2, case.pads or (reach // 2,) * 2,
                 (case.dilation,) * 2, requantize, views[1], case.pixels,
-                symmetric=case.fill is None or case.fill[1] > -128)
+                symmetric=case.fill is None or case.fill[1] > -128,
+                algorithms=(WINOGRAD,) if case.tile and case.tile.algorithm == WINOGRAD else ())
 
 
 def expected(case: Case, data: Data) -> np.ndarray:
@@ -166,13 +169,21 @@ def geometry(case: Case, target: Target) -> Geometry:
 
 def compiled(case: Case, target: Target) -> Any:
     """The kernel alone, scheduled by the case's tile or the default one."""
-    return _compiled(spec(case), geometry(case, target), target, case.tile)
+    return _compiled(spec(case), geometry(case, target), target, tile_of(case, target))
+
+
+def tile_of(case: Case, target: Target) -> Tile:
+    """The case's tile or the default one."""
+    return case.tile or default_tile(spec(case), geometry(case, target).columns, dot_product(target.instruction_set))
+
+
+def parameters(case: Case, data: Data) -> Parameters:
+    return Parameters(data.weights, data.bias, case.zero_in, data.multiplier, data.slopes if case.slopes else None)
 
 
 @functools.cache
-def _compiled(conv: Conv, shape: Geometry, target: Target, tile: Tile | None) -> Any:
-    dot = dot_product(target.instruction_set)
-    module = standalone(conv, shape, dot, tile or default_tile(conv, shape.columns, dot))
+def _compiled(conv: Conv, shape: Geometry, target: Target, tile: Tile) -> Any:
+    module = standalone(conv, shape, dot_product(target.instruction_set), tile)
     return tvm.compile(module, target=tvm_target(target))
 
 
@@ -183,9 +194,7 @@ def run(case: Case, data: Data, target: Target) -> np.ndarray:
     words = np.full(shape.shape(conv.source.total, case.height, tiles), 0xDEADBEEF, np.uint32)
     words[:, blocks(conv.source)] = pack(data.codes, shape, case.zero_in)
     arrays = [words] + ([] if data.residual is None else [pack(data.residual, shape, RESIDUAL_ZERO)])
-    start = dot.folded(data.bias, data.weights, case.zero_in, wide=conv.source.wide)
-    arrays += [dot.stored(data.weights), start, data.multiplier]
-    arrays += [data.slopes] if case.slopes else []
+    arrays += algorithms.arrays(parameters(case, data), conv, dot, tile_of(case, target))
     if conv.pixels is None:
         result = np.full(shape.shape(conv.target.total, case.height, tiles), 0xDEADBEEF, np.uint32)
     else:
@@ -201,7 +210,12 @@ def run(case: Case, data: Data, target: Target) -> np.ndarray:
 
 def check(case: Case, target: Target) -> np.ndarray:
     """Assert that the kernel equals `expected`, what lies outside the picture included; returns the expected codes."""
-    data, conv, shape = make_data(case), spec(case), geometry(case, target)
+    return check_data(case, make_data(case), target)
+
+
+def check_data(case: Case, data: Data, target: Target) -> np.ndarray:
+    """`check` of other data than the case's own."""
+    conv, shape = spec(case), geometry(case, target)
     got, wanted = run(case, data, target), expected(case, data)
     if conv.pixels is not None:
         np.testing.assert_array_equal(got, shuffled(wanted, conv.pixels))

@@ -7,8 +7,8 @@ import re
 import pytest
 import tvm
 
-from tests.instruction_sets import TARGETS
-from tests.kernels.harness import Case, geometry, spec
+from tests.instruction_sets import AVX2, SSE4, TARGETS
+from tests.kernels.harness import Case, geometry, spec, tile_of
 from tests.lower.compiled import compiled as compiled_network
 from tests.lower.nets import Net
 from toolchain.backends.cpu import build
@@ -16,13 +16,13 @@ from toolchain.kernels import conv, elementwise, epilogue
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Elementwise, Operand, Requantize, View
-from toolchain.kernels.tile import default_tile
+from toolchain.kernels.tile import WINOGRAD, Tile, default_tile
 from toolchain.lower import lowering
 from toolchain.targets import Target, find_target
 from toolchain.targets.llvm import tvm_target
 from toolchain.tune.kernel import standalone
 
-VNNI, AVX2 = TARGETS[:2]
+VNNI = TARGETS[0]
 FUSED = re.compile(r"\bvfn?m(?:add|sub)\w*")
 
 
@@ -74,6 +74,22 @@ def stored_at_once(text: str) -> float:
             stored += any(store.match(after) for after in lines[index + 1:index + 4])
     assert found > 50
     return stored / found
+
+
+@pytest.mark.parametrize(("target", "instruction"), [(AVX2, "vpmaddwd"), (SSE4, "pmaddwd")])
+@pytest.mark.parametrize("channels", [28, 64])
+def test_the_products_of_winograd_are_one_loop_that_touches_no_other_memory(channels: int, target: Target,
+                                                                            instruction: str):
+    case = Case(channels, 28, tile=Tile(2, 4, algorithm=WINOGRAD))
+    dot, shape = dot_product(target.instruction_set), geometry(case, target)
+    module = standalone(spec(case), shape, dot, tile_of(case, target))
+    text = str(tvm.compile(module, target=tvm_target(target)).mod.inspect_source("asm"))
+    lines = [line.strip() for line in text.splitlines() if line.startswith("\t") and not line.startswith("\t.")]
+    found = [index for index, line in enumerate(lines) if line.split()[0] == instruction]
+    loop = lines[found[0]:found[-1] + 1]
+    assert not [line for line in loop if re.search(r"%[xy]mm\d+, \S*\(", line)], "sums are kept in memory"
+    assert len(found) == 8
+    assert len(loop) < 8 + 8 + 2 * 4 + 8    # products, sums, factors, and moves where operands are overwritten
 
 
 @pytest.mark.parametrize("kernel", [1, 3])

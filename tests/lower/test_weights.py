@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import PACK, blocks_of
 from toolchain.lower.chain import ConvChain, Quantization, Term
-from toolchain.lower.weights import Constants, arrange, densify, pad
+from toolchain.lower.weights import Arranged, arrange, densify, pad
 from toolchain.reference.arithmetic import multiplier
 from toolchain.support.errors import ModelError
 
@@ -28,12 +28,12 @@ def chain(inputs: int, outputs: int, k: int = 1, *, groups: int = 1, zero: int =
         (k // 2, k // 2), (1, 1), None, None, None, Quantization(0.03, 0))
 
 
-def accumulate(constants: Constants, words: np.ndarray, paired: bool) -> np.ndarray:
-    """What a 1x1 kernel computes of codes ``words`` (blocks, 4) with these arrays."""
-    weights = constants.weights[:, :, 0, 0].astype(np.int64)
+def accumulate(arranged: Arranged, words: np.ndarray, paired: bool) -> np.ndarray:
+    """What a 1x1 kernel computes of codes ``words`` (blocks, 4) with the arrays that it is given."""
+    dot, given, groups = PAIRED if paired else PLAIN, arranged.parameters, arranged.groups
+    weights = dot.stored(given.weights)[:, :, 0, 0].astype(np.int64)
     weights = weights[..., [0, 2, 1, 3]] if paired else weights    # the order is its own inverse
-    groups = constants.groups
-    sums = constants.bias.astype(np.int64).copy()
+    sums = dot.folded(given.bias, given.weights, given.zero_point).astype(np.int64)
     per_in, per_out = len(words) // groups, len(weights) // groups
     for channel in range(len(weights)):
         first = channel // per_out * per_in
@@ -55,7 +55,7 @@ def problems(draw: st.DrawFn) -> tuple[ConvChain, tuple[int, ...], int]:
 @given(problems(), st.booleans(), st.integers(0, 99))
 def test_the_sums_are_those_of_the_model(problem: tuple[ConvChain, tuple[int, ...], int], paired: bool, seed: int):
     found, slots, blocks = problem
-    constants = arrange(found, slots, blocks, PAIRED if paired else PLAIN, None)
+    arranged = arrange(found, slots, blocks, None)
     rng = np.random.default_rng(seed)
     words = rng.integers(0, 256, (blocks, PACK))    # unused slots hold anything: nobody may read them
     codes = words.reshape(-1)[list(slots)] - found.source.quantization.zero_point
@@ -64,12 +64,11 @@ def test_the_sums_are_those_of_the_model(problem: tuple[ConvChain, tuple[int, ..
     for channel in range(outputs):
         first = channel // (outputs // found.groups) * inputs
         wanted[channel] += (found.weight[channel, :, 0, 0].astype(np.int64) * codes[first:first + inputs]).sum()
-    got = accumulate(constants, words, paired)
+    got, given = accumulate(arranged, words, paired), arranged.parameters
     np.testing.assert_array_equal(got[:outputs], wanted)
-    assert (constants.weights[outputs:] == 0).all()
+    assert (given.weights[outputs:] == 0).all()
     assert (got[outputs:] == 0).all()
-    assert constants.weights.dtype == (np.int16 if paired else np.int8)
-    assert len(constants.bias) == len(constants.multiplier) == len(constants.weights) == blocks_of(outputs) * PACK
+    assert len(given.bias) == len(given.multiplier) == len(given.weights) == blocks_of(outputs) * PACK
 
 
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 4))
@@ -85,28 +84,27 @@ def test_densify(groups: int, inputs: int, outputs: int):
 
 
 def test_groups_stay_where_they_fall_on_whole_words():
-    assert arrange(chain(16, 32, groups=4), tuple(range(16)), 4, PLAIN, None).groups == 4
-    assert arrange(chain(16, 32, groups=4), tuple(range(16)), 5, PLAIN, None).groups == 1
-    assert arrange(chain(16, 24, groups=4), tuple(range(16)), 4, PLAIN, None).groups == 1
-    assert arrange(chain(8, 32, groups=4), tuple(range(8)), 2, PLAIN, None).groups == 1
+    assert arrange(chain(16, 32, groups=4), tuple(range(16)), 4, None).groups == 4
+    assert arrange(chain(16, 32, groups=4), tuple(range(16)), 5, None).groups == 1
+    assert arrange(chain(16, 24, groups=4), tuple(range(16)), 4, None).groups == 1
+    assert arrange(chain(8, 32, groups=4), tuple(range(8)), 2, None).groups == 1
 
 
 def test_multipliers_are_those_of_the_reference():
     found = chain(4, 7)
-    constants = arrange(found, (0, 1, 2, 3), 1, PLAIN, np.arange(7, dtype=np.float32))
-    np.testing.assert_array_equal(constants.multiplier[:7], multiplier(0.02, found.weight_scale, 0.03))
-    np.testing.assert_array_equal(constants.slopes, [0, 1, 2, 3, 4, 5, 6, 0])
-    assert constants.multiplier[7] == 0
+    given = arrange(found, (0, 1, 2, 3), 1, np.arange(7, dtype=np.float32)).parameters
+    np.testing.assert_array_equal(given.multiplier[:7], multiplier(0.02, found.weight_scale, 0.03))
+    np.testing.assert_array_equal(given.slopes, [0, 1, 2, 3, 4, 5, 6, 0])
+    assert given.multiplier[7] == 0
 
 
 def test_weights_of_a_slot_that_is_read_twice_are_added():
     found = chain(4, 4)
     found.weight[:] = 50
-    constants = arrange(found, (0, 1, 0, 1), 1, PLAIN, None)
-    assert constants.weights[0, 0, 0, 0].tolist() == [100, 100, 0, 0]
+    assert arrange(found, (0, 1, 0, 1), 1, None).parameters.weights[0, :, 0, 0].tolist() == [100, 100, 0, 0]
     found.weight[:] = 100
     with pytest.raises(ModelError, match="add up beyond int8"):
-        arrange(found, (0, 1, 0, 1), 1, PLAIN, None)
+        arrange(found, (0, 1, 0, 1), 1, None)
 
 
 def test_an_accumulator_that_could_overflow_is_refused():
@@ -120,10 +118,13 @@ def test_an_accumulator_that_could_overflow_is_refused():
         biases[1] = bias
         changed = dataclasses.replace(found, bias=biases)
         if fits:
-            assert arrange(changed, (0, 1, 2, 3), 1, PLAIN, None).bias[1] == limit
+            given = arrange(changed, (0, 1, 2, 3), 1, None).parameters
+            assert given.bias[1] == folded
+            assert PLAIN.folded(given.bias, given.weights, given.zero_point)[1] == limit
+            assert given.largest(255)[1] < 2**31
         else:
             with pytest.raises(ModelError, match="accumulator could overflow"):
-                arrange(changed, (0, 1, 2, 3), 1, PLAIN, None)
+                arrange(changed, (0, 1, 2, 3), 1, None)
 
 
 def test_pad():

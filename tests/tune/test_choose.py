@@ -9,11 +9,12 @@ import pytest
 
 from tests.tune.specs import HEADER, best, conv, kernel, task
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.tile import Tile, default_tile
+from toolchain.kernels.tile import WINOGRAD, Tile, default_tile
 from toolchain.schedules.coverage import coverage
 from toolchain.schedules.database import log_path, open_log
 from toolchain.schedules.records import Header
 from toolchain.schedules.select import Tuning, read_tuning
+from toolchain.schedules.task import Task, normal
 from toolchain.support.errors import TuningError
 from toolchain.targets import find_target
 
@@ -55,7 +56,19 @@ def test_without_a_log_or_with_a_tile_that_does_not_fit_the_default_is_taken():
     for tuning in (Tuning(), Tuning(((best(task(360, 640), Tile(3, 4)),),)), Tuning(((best(task(outputs=12)),),))):
         choice = tuning.choose(kernel(conv()), DOT.columns, DOT)
         assert (choice.tile, choice.record) == (default, None)
-        assert str(choice).endswith("(default)")
+        assert str(choice).endswith("(default; sums too large for Winograd)")
+
+
+def test_a_tile_of_another_algorithm_is_taken_where_it_is_admitted():
+    winograd, admitted = Tile(1, 8, algorithm=WINOGRAD), dataclasses.replace(conv(), algorithms=(WINOGRAD,))
+    default = Tuning().choose(kernel(admitted), DOT.columns, DOT)
+    assert str(default) == "Winograd F(4x4,3x3), 2 vectors x 4 channels (default)"
+    # What was found before the algorithm was there, or for large sums, says nothing of it.
+    assert Tuning((LOG,)).choose(kernel(admitted), DOT.columns, DOT) == default
+    found = Task(normal(admitted), 360, 640, 1)
+    tuning = Tuning((LOG, (best(found, winograd),)))
+    assert tuning.choose(kernel(admitted), DOT.columns, DOT).tile == winograd
+    assert tuning.choose(kernel(conv()), DOT.columns, DOT).tile == chosen(Tuning((LOG,)))
 
 
 def test_what_is_said():
@@ -63,14 +76,17 @@ def test_what_is_said():
     choices = [Tuning((LOG,)).choose(one, DOT.columns, DOT) for one in (tuned, untuned)]
     found = coverage((tuned, untuned), choices)
     assert str(found) == "1/2 kernels, 75 % of MACs"
-    assert str(choices[0]) == ("2 vectors x 8 channels, columns outside, taps first (tuned at 360x640, threads 1)")
+    assert str(choices[0]) == ("2 vectors x 8 channels, columns outside, taps first (tuned at 360x640, threads 1; "
+                               "sums too large for Winograd)")
+    plain = Tuning((LOG,)).choose(kernel(dataclasses.replace(conv(), dilation=(2, 2))), DOT.columns, DOT)
+    assert str(plain) == "2 vectors x 4 channels, columns outside, taps first (default)"
 
 
 def test_a_tile_by_static_cost_is_taken_and_counted_as_such():
     record = dataclasses.replace(best(task(360, 640), B), cpu="llvm-mca, cortex-a55 at 1 GHz")
     choice = Tuning(((record,),)).choose(kernel(conv()), DOT.columns, DOT)
     assert choice.tile == B
-    assert str(choice).endswith("(by static cost)")
+    assert "(by static cost;" in str(choice)
     found = coverage([kernel(conv())], [choice])
     assert str(found) == "1/1 kernels, 100 % of MACs (by static cost, not timed)"
     timed = Tuning((LOG,)).choose(kernel(conv()), DOT.columns, DOT)

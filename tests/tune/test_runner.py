@@ -12,7 +12,7 @@ import pytest
 
 from tests.tune.specs import conv, task
 from toolchain.kernels.spec import Pixels
-from toolchain.kernels.tile import Tile
+from toolchain.kernels.tile import WINOGRAD, Tile
 from toolchain.schedules.task import Task, normal
 from toolchain.support.cpu import this_cpu
 from toolchain.targets import find_target
@@ -44,6 +44,7 @@ KERNELS = {
     "slopes": conv(4, 8, 1, slopes=True),
     "pixels": conv(4, 12, pixels=Pixels(2, 3, tuple(range(12)))),
     "dilation": dataclasses.replace(conv(4, 4), dilation=(2, 2)),
+    "Winograd": dataclasses.replace(conv(8, 8, residual=True), algorithms=(WINOGRAD,)),
 }
 
 
@@ -55,7 +56,8 @@ def test_right_kernels_are_timed_and_wrong_ones_are_not(name: str, builder: Loca
     # The same kernel but for one bound: what a wrong schedule might do to a few pixels.
     requantize = dataclasses.replace(spec.requantize, high=spec.requantize.high - 100)
     wrong = dataclasses.replace(right, conv=dataclasses.replace(spec, requantize=requantize))
-    libraries = [builder.build(one, [Tile(2, 4)])[0].library for one in (right, wrong)]
+    tile = Tile(2, 4, algorithm=WINOGRAD if spec.algorithms else "direct")
+    libraries = [builder.build(one, [tile])[0].library for one in (right, wrong)]
     assert None not in libraries
     good, bad = runner.time(right, [library for library in libraries if library is not None], 4)
     assert (good.status, len(good.seconds)) == ("ok", 4)

@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 
-from tests.instruction_sets import TARGETS
+from tests.instruction_sets import AVX2, SSE4, TARGETS
 from tests.kernels.harness import Case, check, geometry, spec
 from tests.kernels.test_conv import dcr
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.spec import Conv
-from toolchain.kernels.tile import Tile, default_tile
+from toolchain.kernels.tile import WINOGRAD, Tile, default_tile
 from toolchain.support.cpu import this_cpu
 from toolchain.targets import Target
 from toolchain.tune.space import tiles
@@ -21,6 +21,7 @@ SPECS = {
     "1x1": Case(12, 8, 1, height=3),
     "groups": Case(8, 8, groups=2, height=2, residual=(8, 1, 8), zero_out=60),
     "pixels": Case(8, 12, height=2, pixels=dcr(2, 3)),
+    "Winograd": Case(8, 8, height=6, tile=Tile(2, 4, algorithm=WINOGRAD)),
 }
 
 
@@ -40,15 +41,25 @@ def test_the_default_comes_first_and_all_fit(name: str, target: Target):
     assert all(tile.vectors * tile.channels <= dot.registers for tile in found)
 
 
+def test_winograd_comes_first_where_it_is_admitted():
+    conv = spec(SPECS["Winograd"])
+    for target in TARGETS:
+        found = [tile.algorithm for tile in space(conv, target)]
+        if dot_product(target.instruction_set).pairs is None:
+            assert set(found) == {"direct"}
+        else:
+            assert found[0] == WINOGRAD
+            assert found[1] == "direct"
+            assert found.count(WINOGRAD) > 3
+    assert all(tile.algorithm == "direct" for tile in space(dataclasses.replace(conv, algorithms=()), AVX2))
+
+
 def test_choices_that_make_no_difference_are_left_out():
     target = TARGETS[0]
     for tile in space(spec(Case(4, 4, 1)), target):  # a single block, tap and group of channels: there is no order
         assert (tile.outer, tile.reduce, tile.unroll) == ("columns", "taps", False)
     assert {tile.reduce for tile in space(spec(Case(8, 8, 1)), target)} == {"taps"}
     assert {tile.reduce for tile in space(spec(Case(8, 8)), target)} == {"taps", "blocks"}
-
-
-SSE4 = next(target for target in TARGETS if target.instruction_set == "sse4")
 
 
 @pytest.mark.skipif(bool(SSE4.missing_on(this_cpu())), reason="this CPU has no SSE4")

@@ -8,10 +8,10 @@ import io
 import os
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ _LARGEST_MANIFEST, _LARGEST_GOLDEN = 16 * 2**20, 2**28
 _NETWORK, _HOST = "__tvm_ffi__library_bin", "__tvm_ffi_main"  # what libraries for CPUs define, and host parts
 
 Pixels = npt.NDArray[np.uint8]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -143,11 +144,23 @@ class Bundle:
         Raises:
             BundleError: the report is not there, or garbled.
         """
+        return self._reported(Launches.of)
+
+    def tiles(self) -> dict[str, str]:
+        """What the report says of the tile of each kernel; nothing where kernels have none.
+
+        Raises:
+            BundleError: the report is not there, or garbled.
+        """
+        return self._reported(_tiles)
+
+    def _reported(self, of: Callable[[dict[str, Any]], T]) -> T:
+        """What ``of`` takes from the report; it raises TypeError or ValueError where that is garbled."""
         try:
             report = parse_json(self._read(REPORT))
             if not isinstance(report, dict) or not isinstance(report.get("tuning", {}), dict):
                 raise TypeError("it is no table")
-            return Launches.of(report)
+            return of(report)
         except (TypeError, ValueError) as error:
             raise BundleError(f"{self.path} holds no readable {REPORT}", hint="deploy the model again") from error
 
@@ -317,3 +330,10 @@ def _meant(path: Path) -> str:
 
 def _again(target: str) -> str:
     return f"deploy the model again with --target {target}"
+
+
+def _tiles(report: Mapping[str, Any]) -> dict[str, str]:
+    found = report.get("tuning", {}).get("tiles", {})
+    if not isinstance(found, dict) or not all(isinstance(tile, str) for tile in found.values()):
+        raise TypeError("tiles are texts by name")
+    return found

@@ -123,6 +123,9 @@ def _bundle(path: Path, console: Console) -> None:
     launches = bundle.launches()
     for line in launches.lines():
         console.say(f"  {line}")
+    tiles = {} if launches.figures else bundle.tiles()
+    for name, tile in tiles.items():
+        console.say(f"  {name:24}{tile}")
     versions = manifest.versions
     console.say(
         f"  made with clipfree {versions.clipfree}, apache-tvm {versions.tvm}, apache-tvm-ffi {versions.tvm_ffi}"
@@ -132,4 +135,4 @@ def _bundle(path: Path, console: Console) -> None:
         console.say(f"  {name:20}{record.size:>10} bytes  sha256 {record.sha256[:16]}...")
     console.say(f"  here: {obstacle or 'runs'}")
     console.result(command="inspect", kind="bundle", bundle=path, manifest=manifest, runs_here=obstacle is None,
-                   obstacle=obstacle, proof=proof, launches=launches.figures)  # fmt: skip
+                   obstacle=obstacle, proof=proof, launches=launches.figures, tiles=tiles)  # fmt: skip

@@ -11,20 +11,21 @@ tiles, the true width, the output. Its blocks are called ``acc`` (the integer su
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import activate, code_at, extract, flipped, outside_word, pack_words
+from toolchain.kernels.epilogue import activate, extract, flipped, outside_word, pack_words, residual_code
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.intrinsics.dot import Dot, byte_of
 from toolchain.kernels.intrinsics.matrix import MatrixDot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.matrix import matrix_sums
-from toolchain.kernels.spec import Conv, Operand
+from toolchain.kernels.spec import Conv
 
 
 def constants(conv: Conv, dot: Dot) -> tuple[tuple[tuple[int, ...], str], ...]:
@@ -35,23 +36,44 @@ def constants(conv: Conv, dot: Dot) -> tuple[tuple[tuple[int, ...], str], ...]:
             *[(vector, "float32")] * conv.requantize.slopes)
 
 
+@dataclass(frozen=True, eq=False)
+class Arguments:
+    """A kernel's arguments as TVM's buffers and variables; ``residual`` is None where nothing is added."""
+
+    x: Any
+    residual: Any
+    constants: tuple[Any, ...]
+    height: Any
+    tiles: Any
+    width: Any
+    y: Any
+
+
+def arguments(conv: Conv, geometry: Geometry, constants: Sequence[tuple[tuple[int, ...], str]]) -> Arguments:
+    """Declare the arguments of the function that is being written, of which ``constants`` are the arrays."""
+    height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
+    residual = conv.requantize.residual
+    x = _buffer("x", geometry.window(conv.source.total, height + conv.reach[0], tiles), "uint32")
+    r = residual and _buffer("r", geometry.window(residual.view.total, height, tiles), "uint32")
+    arrays = tuple(_buffer(f"c{index}", shape, dtype) for index, (shape, dtype) in enumerate(constants))
+    declare(height, tiles, width)
+    if conv.pixels is None:
+        y = _buffer("y", geometry.window(conv.target.total, height, tiles), "uint32")
+    else:
+        scale = conv.pixels.scale
+        y = _buffer("y", (height * scale, width * scale, conv.pixels.channels), "uint8")
+    return Arguments(x, r, arrays, height, tiles, width, y)
+
+
 def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
     """The unscheduled function of ``conv``."""
     requantize, residual = conv.requantize, conv.requantize.residual
     blocks = conv.channels // PACK
-    height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
-    columns, vectors = tiles * geometry.columns, tiles * (geometry.columns // dot.lanes)
     with IRBuilder() as builder, function("conv"):
-        x = _buffer("x", geometry.window(conv.source.total, height + conv.reach[0], tiles), "uint32")
-        r = residual and _buffer("r", geometry.window(residual.view.total, height, tiles), "uint32")
-        w, bias, multiplier, *slopes = (_buffer(f"c{index}", shape, dtype)
-                                        for index, (shape, dtype) in enumerate(constants(conv, dot)))
-        declare(height, tiles, width)
-        if conv.pixels is None:
-            y = _buffer("y", geometry.window(conv.target.total, height, tiles), "uint32")
-        else:
-            scale = conv.pixels.scale
-            y = _buffer("y", (height * scale, width * scale, conv.pixels.channels), "uint8")
+        given = arguments(conv, geometry, constants(conv, dot))
+        x, r, (w, bias, multiplier, *slopes) = given.x, given.residual, given.constants
+        y, height, width = given.y, given.height, given.width
+        columns, vectors = given.tiles * geometry.columns, given.tiles * (geometry.columns // dot.lanes)
         if isinstance(dot, MatrixDot):
             sums = matrix_sums(conv, dot, x, w, bias, height, vectors)
         else:
@@ -62,11 +84,14 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
         def codes(h: Any, b: Any, u: Any) -> tuple[Any, ...]:
             """The words of vector u of pixels, for each plane of the result."""
             v = u * dot.lanes
+
+            def read(block: Any) -> Any:
+                return flipped(r.vload([h, block, v + SIDE], f"uint32{vector}"), geometry.offset)
+
             values = []
             for p, value in enumerate(sums(h, b, u)):
                 c = b * PACK + p
-                other = None if residual is None else _residual_code(r, residual, blocks, h, b, p, v,
-                                                                     f"uint32{vector}", geometry.offset)
+                other = None if residual is None else residual_code(read, residual, blocks, b, p)
                 bend = slopes[0][c] if slopes else None
                 values.append(activate(value, multiplier[c], bend, other, requantize))
             return pack_words(values, requantize, conv.target, dot.pack)
@@ -151,20 +176,6 @@ def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors
             for dy, dx, channel, slot in conv.pixels.places():
                 code = extract(rows[h, slot // PACK, v // lanes, v % lanes], slot % PACK)
                 T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
-
-
-def _residual_code(r: Any, residual: Operand, blocks: int, h: Any, b: Any, p: int, v: Any, dtype: str,
-                   offset: int) -> Any:
-    """The residual's codes for output channel 4*b + p, of ``blocks`` blocks, at row h, from column v on."""
-    column = v + SIDE
-
-    def read(block: Any) -> Any:
-        return flipped(r.vload([h, block, column], dtype), offset)
-
-    if residual.divide == 1 and residual.modulo == residual.view.count * PACK == blocks * PACK:
-        return code_at(read, residual.view, b, p)
-    slot = (b * PACK + p) // residual.divide % residual.modulo
-    return code_at(read, residual.view, slot // PACK, slot % PACK)
 
 
 def _buffer(name: str, shape: tuple[Any, ...], dtype: str) -> Any:

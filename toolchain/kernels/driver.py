@@ -7,7 +7,8 @@ functions here cut the picture among the threads, and know where windows lie. Wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -60,6 +61,28 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a kernel wants of those who call it.
+
+    Attributes:
+        rows: it computes so many rows at a time: other numbers of rows waste some.
+        workspace: bytes of memory that a call takes for itself.
+    """
+
+    rows: int = 1
+    workspace: int = 0
+
+    @staticmethod
+    def all(several: Iterable[Needs]) -> Needs:
+        """What kernels want that run one after the other."""
+        found = list(several)
+        return Needs(math.lcm(*(one.rows for one in found)), max((one.workspace for one in found), default=0))
+
+
+NOTHING = Needs()
+
+
+@dataclass(frozen=True)
 class Call:
     """A kernel with what it is given.
 
@@ -87,6 +110,7 @@ class Stream:
         result: the picture that goes out.
         geometry: of the tensors, of which there are line buffers only, without a margin of rows.
         cache: bytes of line buffers that a thread aims at.
+        needs: what the kernels want.
     """
 
     calls: tuple[Call, ...]
@@ -95,17 +119,25 @@ class Stream:
     result: Picture
     geometry: Geometry
     cache: int = CACHE
+    needs: Needs = NOTHING
 
     def plan(self) -> Bands:
         """Which rows are computed when."""
         return plan_bands([call.step for call in self.calls], len(self.tensors))
 
     def workspace(self, width: int) -> int:
-        """Bytes that every thread needs for its line buffers, for a picture of ``width`` pixels."""
+        """Bytes that every thread needs for line buffers, and its kernels beside, for a picture of ``width`` pixels."""
         pitch: int = self.geometry.window(1, 1, self.geometry.tiles(width))[2]
         row, kept = self.bytes(self.plan())
-        rows = max(min((self.cache - pitch * kept) // (pitch * row), MOST), FEWEST)
-        return pitch * (row * rows + kept)
+        fewest, most = self.rows
+        fitting = (self.cache - pitch * kept) // (pitch * row) // self.needs.rows * self.needs.rows
+        return pitch * (row * max(min(fitting, most), fewest) + kept) + self.needs.workspace
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Rows of a band, at least and at most: multiples of what the kernels compute at a time."""
+        step = self.needs.rows
+        return max(FEWEST, step), max(MOST // step, 1) * step
 
     def bytes(self, plan: Bands) -> tuple[int, int]:
         """Bytes a column of all line buffers per row of a band, and of all the rows that are kept between bands."""
@@ -161,8 +193,11 @@ def stream(network: Stream) -> tirx.PrimFunc:
         constants = [_constants(call, f"c{index}_") for index, call in enumerate(network.calls)]
         sizes.declare()
         y = sizes.argument("y", network.result)
+        fewest, most = map(_number, network.rows)
         fitting = (_number(network.cache) - sizes.pitch * kept_bytes) // (sizes.pitch * row_bytes)
-        rows = T.bind(tirx.max(tirx.min(fitting, _number(MOST)), _number(FEWEST)))
+        if network.needs.rows > 1:
+            fitting = fitting // network.needs.rows * network.needs.rows
+        rows = T.bind(tirx.max(tirx.min(fitting, most), fewest))
         threads = sizes.threads()
         with T.parallel(0, threads) as thread:
             cut = sizes.cut(thread, threads)

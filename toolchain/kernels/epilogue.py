@@ -8,7 +8,8 @@ from typing import Any
 import tvm
 from tvm import tirx
 
-from toolchain.kernels.spec import Requantize, View
+from toolchain.kernels.layout import PACK
+from toolchain.kernels.spec import Operand, Requantize, View
 
 MAGIC = 12582912.0
 """1.5 * 2**23: adding it to a float32 of small magnitude rounds half to even and leaves the integer in the low bits."""
@@ -119,6 +120,16 @@ def code_at(read: Callable[[Any], Any], view: View, block: Any, position: Any) -
     """
     code = extract(read(view.start + block), position)
     return code * tirx.const(256, "int32") + extract(read(view.low + block), position) if view.wide else code
+
+
+def residual_code(read: Callable[[Any], Any], residual: Operand, blocks: int, b: Any, p: int) -> Any:
+    """The residual's codes as int32 for output channel 4*b + p, of ``blocks`` blocks, where ``read`` gives the words of
+    a block of its buffer.
+    """
+    if residual.divide == 1 and residual.modulo == residual.view.count * PACK == blocks * PACK:
+        return code_at(read, residual.view, b, p)
+    slot = (b * PACK + p) // residual.divide % residual.modulo
+    return code_at(read, residual.view, 0 if residual.view.count == 1 else slot // PACK, slot % PACK)
 
 
 def pack_wide(values: list[Any], requantize: Requantize) -> tuple[Any, Any]:

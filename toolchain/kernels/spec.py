@@ -142,6 +142,7 @@ class Conv:
         target: blocks the output is written to; `channels` / 4 of them.
         pixels: not None: the output is a picture, and ``target`` is not used.
         symmetric: no weight is -128, which some instruction sets have faster instructions for.
+        algorithms: those beyond the direct one that are proved to give its bits, see `toolchain.kernels.algorithms`.
     """
 
     source: View
@@ -154,6 +155,7 @@ class Conv:
     target: View
     pixels: Pixels | None = None
     symmetric: bool = False
+    algorithms: tuple[str, ...] = ()
 
     @property
     def reach(self) -> tuple[int, int]:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from toolchain.kernels.spec import Conv
 
 
+WINOGRAD: Literal["winograd4x4"] = "winograd4x4"
+
+
 @dataclass(frozen=True)
 class Tile:
     """The order in which a convolution does its work. Every tile gives the same bits.
@@ -23,6 +26,7 @@ class Tile:
             "channels" does the whole row for some channels before the next ones.
         reduce: outer loop of a sum: the kernel's "taps", or the input's "blocks" of four channels.
         unroll: unroll the innermost loop of a sum.
+        algorithm: how sums are made, see `toolchain.kernels.algorithms`; the order of loops is the direct one's only.
     """
 
     vectors: int
@@ -30,21 +34,38 @@ class Tile:
     outer: Literal["columns", "channels"] = "columns"
     reduce: Literal["taps", "blocks"] = "taps"
     unroll: bool = False
+    algorithm: Literal["direct", "winograd4x4"] = "direct"
 
     def fits(self, conv: Conv, columns: int, dot: Dot) -> bool:
         """Whether the template can be scheduled by this tile, with ``columns`` pixels in a column tile."""
         vectors, channels = self.vectors, self.channels
         if vectors < 1 or channels < PACK or channels % PACK:
             return False
-        return columns % (vectors * dot.lanes) == 0 and conv.channels // conv.groups % channels == 0
+        if conv.channels // conv.groups % channels:
+            return False
+        if self.algorithm == WINOGRAD:    # strips of more vectors than a row has overlap
+            possible = dot.pairs is not None and WINOGRAD in conv.algorithms
+            return possible and columns % (PACK * dot.lanes) == 0
+        return columns % (vectors * dot.lanes) == 0
 
     def __str__(self) -> str:
-        words = [f"{self.vectors} vectors x {self.channels} channels", f"{self.outer} outside", f"{self.reduce} first"]
+        size = f"{self.vectors} vectors x {self.channels} channels"
+        if self.algorithm == WINOGRAD:
+            return f"Winograd F(4x4,3x3), {size}"
+        words = [size, f"{self.outer} outside", f"{self.reduce} first"]
         return ", ".join(words + ["unrolled"] * self.unroll)
 
 
 def default_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
-    """The tile an untuned build takes: the instruction set's own, reduced until it divides columns and channels."""
+    """The tile an untuned build takes: Winograd's where that can be, else the instruction set's own, reduced until it
+    divides columns and channels.
+    """
+    winograd = Tile(2, PACK, algorithm=WINOGRAD)
+    return winograd if winograd.fits(conv, columns, dot) else direct_tile(conv, columns, dot)
+
+
+def direct_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
+    """The same among tiles of the direct algorithm."""
     vectors = max(v for v in range(1, dot.vectors + 1) if columns % (v * dot.lanes) == 0)
     group = conv.channels // conv.groups
     channels = max(c for c in range(PACK, max(dot.channels, PACK) + 1, PACK) if group % c == 0)

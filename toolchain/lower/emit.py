@@ -10,8 +10,7 @@ import numpy as np
 from tvm import relax
 
 from toolchain.frontend.window import Window
-from toolchain.kernels import conv as conv_kernel
-from toolchain.kernels import elementwise, ends
+from toolchain.kernels import algorithms, elementwise, ends
 from toolchain.kernels.driver import Picture
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, Geometry, blocks_of
@@ -32,7 +31,7 @@ from toolchain.lower.chain import (
     WindowChain,
     per_tensor,
 )
-from toolchain.lower.lowered import Kernel
+from toolchain.lower.lowered import Choose, Kernel
 from toolchain.lower.movement import pattern
 from toolchain.lower.operators import Operators
 from toolchain.lower.packed import Packed, filled, moved, tensor
@@ -60,12 +59,13 @@ class Emitter:
         pixels: the new parameter, uint8 (height, width, channels).
         geometry: of the packed tensors.
         dot: the instruction set's dot product.
+        choose: the tiles of its convolutions.
     """
 
     def __init__(self, matcher: Matcher, chains: dict[Any, Chain | None], functions: Any, builder: relax.BlockBuilder,
-                 pixels: Any, geometry: Geometry, dot: Dot) -> None:
+                 pixels: Any, geometry: Geometry, dot: Dot, choose: Choose) -> None:
         self.matcher, self.chains, self.builder, self.pixels = matcher, chains, builder, pixels
-        self.geometry, self.dot = geometry, dot
+        self.geometry, self.dot, self.choose = geometry, dot, choose
         self.calls = Calls(builder, pixels, geometry)
         self.operators = Operators(matcher, functions, self.calls, self._known)
         self.kernels: list[Kernel[Conv]] = []
@@ -151,22 +151,22 @@ class Emitter:
             residual = replace(residual[0], view=other.view), other
         requantize, slopes = self._requantize(chain.before, chain.after, chain.output,
                                               None if residual is None else residual[0])
-        constants = arrange(chain, source.slots, source.view.count, self.dot, slopes)
-        requantize = replace(requantize, fits=fits(constants, requantize))
-        conv = Conv(source.view, blocks_of(channels) * PACK, constants.groups, chain.weight.shape[2:], reading.pads,
+        arranged = arrange(chain, source.slots, source.view.count, slopes)
+        parameters = arranged.parameters
+        requantize = replace(requantize, fits=fits(parameters, source.view.most, requantize))
+        conv = Conv(source.view, blocks_of(channels) * PACK, arranged.groups, chain.weight.shape[2:], reading.pads,
                     chain.dilation, requantize, view, pixels, symmetric=bool(chain.weight.min(initial=0) > -128))
-        arrays = [constants.weights, constants.bias, constants.multiplier]
-        if constants.slopes is not None:
-            arrays.append(constants.slopes)
+        conv = replace(conv, algorithms=algorithms.admitted(conv, self.dot, parameters))
         sources = [source.source(conv.pads[0], conv.reach[0] - conv.pads[0]),
                    *([] if residual is None else [residual[1].source()])]
         kh, kw = chain.weight.shape[2:]
         name = f"conv{len(self.kernels)}_{kh}x{kw}_{chain.weight.shape[1] * chain.groups}to{channels}"
-        function = conv_kernel.build(conv, self.geometry, self.dot)
         self.covered.add(chain.conv)
-        enlarged = self.calls.enlarged(self._extent(chain.conv))
-        self.kernels.append(Kernel(name, conv, math.prod(chain.weight.shape), enlarged))
-        return name, function, sources, arrays
+        kernel = Kernel(name, conv, math.prod(chain.weight.shape), self.calls.enlarged(self._extent(chain.conv)))
+        tile = self.choose(kernel, self.geometry.columns)
+        self.kernels.append(replace(kernel, needs=algorithms.needs(conv, self.dot, tile)))
+        function = algorithms.build(conv, self.geometry, self.dot, tile)
+        return name, function, sources, algorithms.arrays(parameters, conv, self.dot, tile)
 
     def _surrounded(self, reading: Reading, chain: ConvChain) -> Packed:
         """What a convolution reads, with its surroundings."""

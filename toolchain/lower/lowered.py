@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
-from toolchain.kernels.driver import Stream, Tensor
+from toolchain.kernels.driver import NOTHING, Needs, Stream, Tensor
 from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import Conv
+from toolchain.kernels.tile import Tile
 from toolchain.lower.calls import Launch
 
 Spec = TypeVar("Spec")
@@ -23,12 +26,14 @@ class Kernel(Generic[Spec]):
         conv: what it computes.
         work: true multiply-accumulates per pixel of its output (padding channels not counted).
         enlarged: pixels of its output for one pixel of the picture.
+        needs: what it wants of those who call it.
     """
 
     name: str
     conv: Spec
     work: int
     enlarged: int
+    needs: Needs = NOTHING
 
     @property
     def macs(self) -> int:
@@ -39,6 +44,10 @@ class Kernel(Generic[Spec]):
     def scale(self) -> int:
         """Pixels of its output for one pixel of the picture, in each direction."""
         return math.isqrt(self.enlarged)
+
+
+Choose: TypeAlias = Callable[[Kernel[Conv], int], Tile]
+"""The tile of a kernel, with so many pixels in a column tile."""
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from tvm import relax
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Conv
+from toolchain.kernels.tile import Tile, default_tile
 from toolchain.lower.chain import Chain, ConvChain, Matcher
 from toolchain.lower.emit import Emitter
 from toolchain.lower.importer import import_onnx
-from toolchain.lower.lowered import Lowered
+from toolchain.lower.lowered import Choose, Kernel, Lowered
 from toolchain.lower.main import write_main
 from toolchain.lower.movement import pixel_table, trace
 from toolchain.lower.reading import read
@@ -57,27 +58,27 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
     return Geometry(margin, dot.columns, dot.offset)
 
 
-def lower_model(model: onnx.ModelProto, dot: Dot, cache: int = CACHE) -> Lowered[Conv]:
+def lower_model(model: onnx.ModelProto, dot: Dot, choose: Choose | None = None, cache: int = CACHE) -> Lowered[Conv]:
     """`lower_layers`, streamed where that can be, with ``cache`` bytes of line buffers a thread."""
-    return stream(lower_layers(model, dot), cache)
+    return stream(lower_layers(model, dot, choose), cache)
 
 
-def lower_layers(model: onnx.ModelProto, dot: Dot) -> Lowered[Conv]:
+def lower_layers(model: onnx.ModelProto, dot: Dot, choose: Choose | None = None) -> Lowered[Conv]:
     """`lower` of a canonical QDQ model, with the geometry that it needs: kernels run on whole tensors.
 
     Raises:
         ModelError: as `import_qdq`, `geometry_for` and `lower` do.
     """
     module = import_qdq(model)
-    return lower(module, geometry_for(module, dot), dot)
+    return lower(module, geometry_for(module, dot), dot, choose)
 
 
-def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered[Conv]:
+def lower(module: Any, geometry: Geometry, dot: Dot, choose: Choose | None = None) -> Lowered[Conv]:
     """Turn an imported QDQ module into integer kernels on packed tensors.
 
     The new ``main`` takes uint8 ``(height, width, channels)`` and returns uint8 ``(height*scale, width*scale,
     channels)``. Operators without an integer kernel stay float Relax operators between an unpacking and a
-    quantizing kernel.
+    quantizing kernel. ``choose`` names the tiles of its convolutions, by default the default ones.
 
     Raises:
         ModelError: the end of the network is not a quantized picture, or a structure is not covered.
@@ -109,8 +110,13 @@ def lower(module: Any, geometry: Geometry, dot: Dot) -> Lowered[Conv]:
             return emitter.draw(chain, table)
         return emitter.store(emitter.packed(codes), table, codes)
 
-    return write_main(matcher, lambda builder, pixels: Emitter(matcher, chains, module, builder, pixels, geometry, dot),
-                      draw)
+    def default(kernel: Kernel[Conv], columns: int) -> Tile:
+        return default_tile(kernel.conv, columns, dot)
+
+    def emitter(builder: relax.BlockBuilder, pixels: Any) -> Emitter:
+        return Emitter(matcher, chains, module, builder, pixels, geometry, dot, choose or default)
+
+    return write_main(matcher, emitter, draw)
 
 
 def _chains(matcher: Matcher) -> dict[Any, Chain | None]:

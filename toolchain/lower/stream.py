@@ -8,7 +8,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from toolchain.kernels import driver
-from toolchain.kernels.driver import Picture, Stream
+from toolchain.kernels.driver import Needs, Picture, Stream
 from toolchain.lower.calls import scalars
 from toolchain.lower.lowered import Lowered, Spec
 from toolchain.targets import CACHE
@@ -31,7 +31,7 @@ def stream(lowered: Lowered[Spec], cache: int = CACHE) -> Lowered[Spec]:
     picture = network.launches[-1].result
     assert isinstance(picture, Picture)
     plan = Stream(tuple(launch.call for launch in network.launches), network.tensors, Picture(int(channels)), picture,
-                  geometry, cache)
+                  geometry, cache, Needs.all(kernel.needs for kernel in lowered.kernels))
     kernels = {module.get_global_var(call.kernel): module[call.kernel] for call in plan.calls}
     builder = relax.BlockBuilder(IRModule(kernels))
     pixels = relax.Var("pixels", given.ty)

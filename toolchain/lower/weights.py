@@ -1,4 +1,4 @@
-"""Lay a convolution's constants out for a kernel: blocks of four channels, padding, groups, folded zero points."""
+"""Lay a convolution's parameters out for a kernel: blocks of four channels, padding, groups."""
 
 from __future__ import annotations
 
@@ -6,36 +6,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, blocks_of
+from toolchain.kernels.parameters import Parameters
 from toolchain.kernels.spec import Requantize
 from toolchain.lower.chain import ConvChain
 from toolchain.support.errors import ModelError
 
 
 @dataclass(frozen=True, eq=False)
-class Constants:
-    """A kernel's arrays.
+class Arranged:
+    """A convolution as a kernel can compute it.
 
     Attributes:
         groups: groups the kernel works with; 1 where the model's groups do not fall on whole blocks.
-        weights: as the instruction set stores them, see `Dot.stored`.
-        bias: int32 (channels,), the input's zero point folded in, see `Dot.folded`.
-        multiplier: float32 (channels,).
-        slopes: float32 (channels,) or None.
-        largest: int64 (channels,), what no sum's magnitude can exceed, whatever the input's codes.
+        parameters: of the kernel's channels.
     """
 
     groups: int
-    weights: np.ndarray
-    bias: np.ndarray
-    multiplier: np.ndarray
-    slopes: np.ndarray | None
-    largest: np.ndarray
+    parameters: Parameters
 
 
-def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, dot: Dot, slopes: np.ndarray | None) -> Constants:
-    """Constants of ``chain`` for an input of ``blocks`` blocks in which channel c lies in slot ``slots[c]``.
+def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, slopes: np.ndarray | None) -> Arranged:
+    """``chain`` for an input of ``blocks`` blocks in which channel c lies in slot ``slots[c]``.
 
     Output channels are padded to a multiple of four with zero weights.
 
@@ -67,9 +59,8 @@ def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, dot: Dot, slo
     multiplier = np.zeros(padded, np.float32)
     multiplier[:channels] = (np.float64(chain.source.quantization.scale) * chain.weight_scale.astype(np.float64)
                              / np.float64(chain.output.scale)).astype(np.float32)
-    start = dot.folded(bias, laid, source.zero_point, wide=source.wide)
-    return Constants(groups, dot.stored(laid), start, multiplier,
-                     None if slopes is None else pad(slopes, padded), largest)
+    return Arranged(groups, Parameters(laid, bias, source.zero_point, multiplier,
+                                       None if slopes is None else pad(slopes, padded)))
 
 
 def densify(weight: np.ndarray, groups: int) -> np.ndarray:
@@ -82,10 +73,10 @@ def densify(weight: np.ndarray, groups: int) -> np.ndarray:
     return dense
 
 
-def fits(constants: Constants, requantize: Requantize) -> bool:
-    """Whether no value before the clamp can leave int32, whatever the input's codes."""
-    steep = 1.0 if constants.slopes is None else np.maximum(1.0, np.abs(constants.slopes))
-    largest = (constants.largest * constants.multiplier * steep).max(initial=0)
+def fits(given: Parameters, most: int, requantize: Requantize) -> bool:
+    """Whether no value before the clamp can leave int32, whatever the input's codes from 0 to ``most`` are."""
+    steep = 1.0 if given.slopes is None else np.maximum(1.0, np.abs(given.slopes))
+    largest = (given.largest(most) * given.multiplier * steep).max(initial=0)
     if requantize.inner is not None:
         largest = max(largest, *(abs(bound) for bound in requantize.inner if np.isfinite(bound)))
     if requantize.residual is not None:

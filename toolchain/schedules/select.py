@@ -30,18 +30,24 @@ class Choice:
     Attributes:
         tile: what to build with.
         record: where it was found; None for the default tile of a kernel that no log knows.
+        note: why it is none of a faster algorithm, where the weights are the reason.
     """
 
     tile: Tile
     record: Best | None = None
+    note: str = ""
 
     def __str__(self) -> str:
+        return f"{self.tile} ({self._source}{'; ' * bool(self.note)}{self.note})"
+
+    @property
+    def _source(self) -> str:
         if self.record is None:
-            return f"{self.tile} (default)"
+            return "default"
         task = self.record.task
         if not self.record.measured:
-            return f"{self.tile} (by static cost)"
-        return f"{self.tile} (tuned at {task.height}x{task.width}, threads {task.threads})"
+            return "by static cost"
+        return f"tuned at {task.height}x{task.width}, threads {task.threads}"
 
 
 @dataclass(frozen=True)
@@ -63,12 +69,14 @@ class Tuning:
         """The tile for ``kernel``, with ``columns`` pixels in a column tile: of its records the one whose size is
         nearest, then the one whose number of threads is.
         """
-        conv = normal(kernel.conv)
+        from toolchain.kernels.algorithms import refused  # which needs TVM, as nothing else here does
+
+        conv, note = normal(kernel.conv), refused(kernel.conv, dot)
         best = self.nearest(lambda best: best.task.conv == conv and isinstance(best.tile, Tile)
                             and best.tile.fits(conv, columns, dot), kernel.scale)  # fmt: skip
         if best is None or not isinstance(best.tile, Tile):
-            return Choice(default_tile(kernel.conv, columns, dot))
-        return Choice(best.tile, best)
+            return Choice(default_tile(kernel.conv, columns, dot), note=note)
+        return Choice(best.tile, best, note)
 
     def nearest(self, fits: Callable[[Best], bool], scale: int = 1) -> Best | None:
         """Of the first log that has records that ``fits``, the one of the nearest size; ``scale`` is a kernel's output

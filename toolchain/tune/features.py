@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.tile import Tile
+from toolchain.kernels.tile import WINOGRAD, Tile
+from toolchain.kernels.winograd import transforms
 from toolchain.schedules.records import Candidate
 from toolchain.schedules.task import Task
 from toolchain.targets import Target
@@ -30,11 +31,12 @@ class TileFeatures:
         conv, dot = task.conv, self._dot
         steps = dot.steps(conv.source.count // conv.groups, conv.kernel)
         outputs, accumulators = conv.channels // conv.groups, tile.vectors * tile.channels
-        extents = (*steps, prod(steps), outputs, conv.groups, max(conv.dilation), task.height, task.width,
+        products = prod(steps) / (transforms.SAVING if tile.algorithm == WINOGRAD else 1)
+        extents = (*steps, products, outputs, conv.groups, max(conv.dilation), task.height, task.width,
                    max(task.threads, 1), tile.vectors, tile.channels, accumulators, outputs / tile.channels)
         return [*map(log2, extents),
                 accumulators / dot.registers,
                 1 / tile.vectors + 1 / tile.channels,    # loads a product: of weights, and of pixels
-                tile.outer == "channels", tile.reduce == "blocks", tile.unroll,
+                tile.outer == "channels", tile.reduce == "blocks", tile.unroll, tile.algorithm == WINOGRAD,
                 conv.requantize.slopes, conv.requantize.residual is not None,
                 conv.pixels.scale if conv.pixels else 0]  # fmt: skip

@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import tvm
-from tvm import tirx
 from tvm.s_tir import Schedule
 
-from toolchain.kernels import conv as template
+from toolchain.kernels import algorithms
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.schedule import schedule_conv
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 from toolchain.schedules.task import Task
@@ -34,9 +32,9 @@ def standalone(conv: Conv, geometry: Geometry, dot: Dot, tile: Tile) -> Any:
     """A module with ``conv`` scheduled by ``tile``, and the function `ENTRY` that runs it on whole tensors of any size:
     ``(input, residual if any, constants..., height, tiles, width, output)``.
     """
-    kernel = template.build(conv, geometry, dot).with_attr("global_symbol", ROWS)
+    kernel = algorithms.build(conv, geometry, dot, tile).with_attr("global_symbol", ROWS)
     sch = Schedule(tvm.IRModule({ROWS: kernel}))
-    schedule_conv(sch, conv, tile, dot, function=ROWS)
+    algorithms.schedule(sch, conv, tile, dot, function=ROWS)
     residual, pixels = conv.requantize.residual, conv.pixels
     operands = [Tensor(conv.source.total, 0, wide=conv.source.wide)]
     reads = [Read(0, conv.pads[0], conv.reach[0] - conv.pads[0])]
@@ -47,7 +45,7 @@ def standalone(conv: Conv, geometry: Geometry, dot: Dot, tile: Tile) -> Any:
     result: Tensor | Picture = Tensor(target.total, conv.requantize.zero_point, wide=target.wide)
     if pixels is not None:
         result = Picture(pixels.channels, pixels.scale)
-    call = Call(ROWS, Step(tuple(reads), None if pixels else 2), template.constants(conv, dot),
+    call = Call(ROWS, Step(tuple(reads), None if pixels else 2), algorithms.shapes(conv, dot, tile),
                 None if pixels else conv.target)
     module = sch.mod
     module[ENTRY] = whole(call, operands, result, geometry).with_attr("global_symbol", ENTRY)
@@ -64,16 +62,3 @@ def compile_kernel(task: Task, tile: Tile, target: Target, path: Path) -> None:
     module = standalone(task.conv, task.geometry(dot), dot, tile)
     executable: Any = tvm.compile(module, target=tvm_target(target))
     executable.export_library(str(path), fcompile=find_linker(target.triple))
-
-
-def instance(task: Task, target: Target) -> Any:
-    """The unscheduled kernel at the task's size, as a module whose function is called ``main``: every loop has a known
-    extent, which the cost model's features need.
-    """
-    dot = dot_product(target.instruction_set)
-    geometry = task.geometry(dot)
-    function = template.build(task.conv, geometry, dot)
-    sizes = {"height": task.height, "tiles": geometry.tiles(task.width), "width": task.width}
-    fixed = {parameter: tirx.const(sizes[parameter.name], "int64") for parameter in function.params
-             if parameter.name in sizes}  # fmt: skip
-    return tvm.IRModule({"main": function.specialize(fixed).with_attr("global_symbol", "main")})

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from toolchain.kernels import algorithms
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, SIDE, Geometry, pack
+from toolchain.kernels.parameters import Parameters
 from toolchain.kernels.spec import Conv
+from toolchain.kernels.tile import Tile
 from toolchain.reference.arithmetic import scaled
 from toolchain.reference.convolution import Convolution
 
@@ -46,16 +50,21 @@ class Sample:
         """Height and width of the input."""
         return self.codes.shape[1], self.codes.shape[2]
 
-    def inputs(self, dot: Dot) -> list[npt.NDArray[np.generic]]:
-        """The arrays a kernel takes before height, tiles and width, in order."""
-        conv, residual = self.conv, self.conv.requantize.residual
-        source = conv.source
+    @property
+    def tensors(self) -> list[npt.NDArray[np.generic]]:
+        """The packed tensors that a kernel reads, in the order of its arguments."""
+        source, residual = self.conv.source, self.conv.requantize.residual
         arrays: list[npt.NDArray[np.generic]] = [
             self._packed(self.codes, source.total, source.start, self.zero_point)]
         if residual is not None and self.residual is not None:
             arrays.append(self._packed(self.residual, residual.view.total, residual.view.start, residual.zero_point))
-        arrays += [dot.stored(self.weights), dot.folded(self.bias, self.weights, self.zero_point), self.multiplier]
-        return arrays + [self.slopes] * conv.requantize.slopes
+        return arrays
+
+    def constants(self, dot: Dot, tile: Tile) -> list[npt.NDArray[Any]]:
+        """The arrays that a kernel made by ``tile`` takes then, in order."""
+        slopes = self.slopes if self.conv.requantize.slopes else None
+        parameters = Parameters(self.weights, self.bias, self.zero_point, self.multiplier, slopes)
+        return list(algorithms.arrays(parameters, self.conv, dot, tile))
 
     def output(self) -> npt.NDArray[np.generic]:
         """An array for the result, filled with what no kernel would write."""

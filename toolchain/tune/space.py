@@ -6,11 +6,15 @@ import itertools
 from typing import TYPE_CHECKING
 
 from toolchain.kernels.layout import PACK
-from toolchain.kernels.tile import Tile, default_tile
+from toolchain.kernels.tile import WINOGRAD, Tile, default_tile, direct_tile
 
 if TYPE_CHECKING:
     from toolchain.kernels.intrinsics.dot import Dot
     from toolchain.kernels.spec import Conv
+
+
+_STRIP = 3
+"""Vectors of tiles in a strip, at most: narrow pictures fill no more, and wide ones gain nothing by them."""
 
 
 def tiles(conv: Conv, columns: int, dot: Dot) -> tuple[Tile, ...]:
@@ -25,7 +29,7 @@ def tiles(conv: Conv, columns: int, dot: Dot) -> tuple[Tile, ...]:
     blocks, rows, taps = dot.steps(conv.source.count // conv.groups, conv.kernel)
     vectors = [v for v in range(1, columns // dot.lanes + 1) if columns % (v * dot.lanes) == 0]
     channels = [c for c in range(PACK, group + 1, PACK) if group % c == 0]
-    found = [default_tile(conv, columns, dot)]
+    found = [default_tile(conv, columns, dot), direct_tile(conv, columns, dot)]
     for v, c in itertools.product(vectors, channels):
         if v * c > dot.registers:
             continue
@@ -34,4 +38,11 @@ def tiles(conv: Conv, columns: int, dot: Dot) -> tuple[Tile, ...]:
                 found.append(Tile(v, c, outer, reduce))
                 if blocks > 1 if reduce == "taps" else taps > 1 and not dot.whole_taps:  # the innermost loop of a sum
                     found.append(Tile(v, c, outer, reduce, unroll=True))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys([*found, *_winograd(conv, columns, dot, channels)]))
+
+
+def _winograd(conv: Conv, columns: int, dot: Dot, channels: list[int]) -> list[Tile]:
+    """Winograd's tiles, of which sums, inputs and a vector of weights fit into the registers."""
+    found = [Tile(v, c, algorithm=WINOGRAD) for v, c in itertools.product(range(1, _STRIP + 1), channels)
+             if v * (c + 1) < dot.registers]
+    return [tile for tile in found if tile.fits(conv, columns, dot)]

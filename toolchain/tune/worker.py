@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,10 @@ import numpy.typing as npt
 
 from toolchain.board.session import Session
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.tile import Tile
 from toolchain.schedules.task import Task
 from toolchain.support.cpu import configure_tvm_threads
-from toolchain.support.serialization import from_plain
+from toolchain.support.serialization import from_plain, to_plain
 from toolchain.support.worker import answer
 from toolchain.targets import Target
 from toolchain.tune.bench import Bench, Entrant, difference
@@ -24,9 +24,10 @@ from toolchain.tune.sample import Sample, make_sample
 
 
 def compile_candidate(request: dict[str, Any]) -> dict[str, Any]:
-    """``task``, ``tile``, ``target``, ``path``: write a library."""
-    task, tile = from_plain(Task, request["task"]), from_plain(Tile, request["tile"])
-    compile_kernel(task, tile, from_plain(Target, request["target"]), Path(request["path"]))
+    """``task``, ``tile``, ``target``, ``path``: write a library, and the tile beside it: weights are in its order."""
+    task, tile, path = from_plain(Task, request["task"]), from_plain(Tile, request["tile"]), Path(request["path"])
+    compile_kernel(task, tile, from_plain(Target, request["target"]), path)
+    _beside(path).write_text(json.dumps(to_plain(tile)), encoding="utf-8")
     return {"status": "ok"}
 
 
@@ -51,35 +52,41 @@ class CpuRig:
         """Make the data of ``task``, for kernels of the request's ``instruction_set``."""
         if task == self.task:
             return
-        dot = dot_product(request["instruction_set"])
-        geometry = task.geometry(dot)
+        self.dot = dot_product(request["instruction_set"])
+        geometry = task.geometry(self.dot)
         # Two column tiles, the second hardly begun, and some rows for each thread.
         small = make_sample(task.conv, geometry, 2 * task.threads + 3, geometry.columns + 3)
         self.small, self.expected = small, small.used(small.expected())
-        self.small_arguments = self._arguments(small, dot)
         timed = make_sample(task.conv, geometry, task.height, task.width)
-        self.arguments = [*self._arguments(timed, dot), self.machine.tensor(timed.output())]
+        self.tensors = {sample: [self.machine.tensor(array) for array in sample.tensors] for sample in (small, timed)}
+        self.timed, self.timed_output = timed, self.machine.tensor(timed.output())
         self.machine.threads(task.threads)
         self.task = task
 
     def load(self, library: Path) -> Entrant:
         """The kernel of a library."""
         kernel = self.machine.load(library)
+        tile = from_plain(Tile, json.loads(_beside(library).read_bytes()))
+        # Those of the small sample serve both: values do not touch speed.
+        constants = [self.machine.tensor(array) for array in self.small.constants(self.dot, tile)]
+
+        def arguments(sample: Sample, output: Any) -> list[Any]:
+            height, width = sample.size
+            return [*self.tensors[sample], *constants, height, sample.geometry.tiles(width), width, output]
 
         def result() -> npt.NDArray[Any]:
             output = self.machine.tensor(self.small.output())
-            kernel.call(*self.small_arguments, output)
+            kernel.call(*arguments(self.small, output))
             used: npt.NDArray[Any] = self.small.used(output.numpy())
             return used
 
-        return Entrant(lambda: difference(result(), self.expected),
-                       lambda number: kernel.seconds(self.arguments, number))
+        timed = arguments(self.timed, self.timed_output)
+        return Entrant(lambda: difference(result(), self.expected), lambda number: kernel.seconds(timed, number))
 
-    def _arguments(self, sample: Sample, dot: Dot) -> list[Any]:
-        """A kernel's arguments but the last, the output."""
-        height, width = sample.size
-        arrays = [self.machine.tensor(array) for array in sample.inputs(dot)]
-        return [*arrays, height, sample.geometry.tiles(width), width]
+
+def _beside(library: Path) -> Path:
+    """The file that holds the tile of a candidate's library."""
+    return library.with_suffix(".tile")
 
 
 def main() -> None:

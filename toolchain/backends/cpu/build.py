@@ -13,16 +13,16 @@ from tvm import relax, tirx
 from tvm.relax import transform
 from tvm.s_tir import Schedule
 
-from toolchain.kernels.driver import Stream
+from toolchain.kernels import algorithms
+from toolchain.kernels.driver import Needs, Stream
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
-from toolchain.kernels.schedule import schedule_conv
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
-from toolchain.lower import Coverage, Kernel, Lowered, lower_model
+from toolchain.lower import Choose, Coverage, Kernel, Lowered, lower_model
 from toolchain.lower.memory import storages
 from toolchain.schedules.coverage import coverage
-from toolchain.schedules.select import Tuning
+from toolchain.schedules.select import Choice, Tuning
 from toolchain.targets.llvm import tvm_target
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Compiled:
         tuned: how much of it runs in kernels that were tuned.
         planned: the Relax module after memory planning: what is allocated, and as what.
         stream: how pictures stream through it in bands of rows; None: it runs layer by layer.
+        scratch: bytes that kernels take for themselves, on all threads, where the network runs layer by layer.
         figures: of launches on a device, of which there are none.
     """
 
@@ -54,13 +55,14 @@ class Compiled:
     tuned: TunedCoverage
     planned: Any
     stream: Stream | None
+    scratch: int = 0
     figures: tuple[()] = ()
 
     def workspace(self, height: int, width: int) -> int:
         """Bytes of memory a call allocates for an input of ``height`` x ``width`` pixels, its result included; the line
         buffers of threads come on top.
         """
-        return sum(storage.size for storage in storages(self.planned, height, width))
+        return self.scratch + sum(storage.size for storage in storages(self.planned, height, width))
 
     def line_buffers(self, width: int) -> int:
         """Bytes that every thread needs for its line buffers; 0 where the network runs layer by layer."""
@@ -76,7 +78,7 @@ class Compiled:
 
 
 def compile_model(model: QuantizedModel, target: Target, tuning: Tuning | None = None,
-                  lower: Callable[[onnx.ModelProto, Dot], Lowered[Conv]] | None = None) -> Compiled:
+                  lower: Callable[[onnx.ModelProto, Dot, Choose], Lowered[Conv]] | None = None) -> Compiled:
     """Compile a quantized model for ``target``, with the tiles that ``tuning`` knows, else with default ones.
 
     ``lower`` is `lower_layers` for a network whose kernels can be timed one by one.
@@ -86,9 +88,14 @@ def compile_model(model: QuantizedModel, target: Target, tuning: Tuning | None =
         TargetError: there are no kernels for the target's instruction set.
     """
     dot = dot_product(target.instruction_set)
-    lowered = lower(model.model, dot) if lower else lower_model(model.model, dot, target.cache)
-    tuning, columns = tuning or Tuning(), lowered.geometry.columns
-    choices = {kernel.name: tuning.choose(kernel, columns, dot) for kernel in lowered.kernels}
+    tuning = tuning or Tuning()
+    choices: dict[str, Choice] = {}
+
+    def choose(kernel: Kernel[Conv], columns: int) -> Tile:
+        choices[kernel.name] = tuning.choose(kernel, columns, dot)
+        return choices[kernel.name].tile
+
+    lowered = lower(model.model, dot, choose) if lower else lower_model(model.model, dot, choose, target.cache)
     scheduled = schedule(lowered, {name: choice.tile for name, choice in choices.items()}, dot)
     return finished(lowered, scheduled, target, choices, coverage(lowered.kernels, tuple(choices.values())))
 
@@ -98,7 +105,9 @@ def finished(lowered: Lowered[Any], scheduled: Any, target: Target, choices: Map
     """Compile a lowered network whose kernels are scheduled."""
     planned = plan(scheduled)
     executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish())
-    return Compiled(executable, lowered.coverage, lowered.kernels, choices, tuned, planned, lowered.stream)
+    needs = Needs.all(kernel.needs for kernel in lowered.kernels)
+    return Compiled(executable, lowered.coverage, lowered.kernels, choices, tuned, planned, lowered.stream,
+                    0 if lowered.stream else needs.workspace * target.cores)
 
 
 def schedule(lowered: Lowered[Conv], tiles: Mapping[str, Tile], dot: Dot) -> Any:
@@ -107,7 +116,7 @@ def schedule(lowered: Lowered[Conv], tiles: Mapping[str, Tile], dot: Dot) -> Any
     for kernel in lowered.kernels:
         symbol = module.get_global_var(kernel.name)
         sch = Schedule(tvm.IRModule({"main": module[symbol]}))
-        schedule_conv(sch, kernel.conv, tiles[kernel.name], dot)
+        algorithms.schedule(sch, kernel.conv, tiles[kernel.name], dot)
         module.update_func(symbol, sch.mod["main"])
     return module
 

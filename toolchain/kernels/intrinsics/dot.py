@@ -42,6 +42,8 @@ class Dot:
         offset: codes are stored less this number: 128 where the instruction wants signed bytes, else 0.
         depth: codes of a pixel that it multiplies at once.
         whole_taps: loops over taps are unrolled whatever the tile says.
+        pairs: sums uint32 (lanes,) plus the products of neighbours of int16 (2 * lanes,) and int16 (2 * lanes,), as TVM
+            expressions; None where `toolchain.kernels.winograd` has nothing to gain.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Dot:
     symmetric: str | None = None
     depth: int = PACK
     whole_taps: bool = False
+    pairs: Callable[[Any, Any, Any], Any] | None = None
 
     def stored(self, weights: Integers) -> Integers:
         """Weights (channels, channels in / groups, kh, kw) as kernels take them: (channels / together, blocks in /

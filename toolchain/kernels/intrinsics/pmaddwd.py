@@ -8,7 +8,9 @@ which the compiler shares between the output channels of a register tile; each p
 from __future__ import annotations
 
 import functools
+from typing import Any
 
+from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
@@ -49,8 +51,12 @@ def _make(name: str, instructions: Instructions, instruction: str) -> Dot:
 
     intrinsic = f"clipfree.dot.{name}"
     TensorIntrin.register(intrinsic, dot_function(lanes, "int16", paired=True), dot, override=True)
-    return Dot(name, lanes, "int16", True, intrinsic, vectors=2, channels=4, columns=2 * lanes, registers=16,
-               pack=packer(instructions))
+    def pairs(sums: Any, left: Any, right: Any) -> Any:
+        products = tirx.call_llvm_pure_intrin(f"int32x{lanes}", instruction, left, right)
+        return sums + tirx.reinterpret(f"uint32x{lanes}", products)
+
+    return Dot(name, lanes, "int16", True, intrinsic, vectors=2, channels=4, columns=4 * lanes, registers=16,
+               pack=packer(instructions), pairs=pairs)
 
 
 INSTRUCTION_SETS = (

@@ -12,6 +12,7 @@ from toolchain.backends.opencl.choose import job_of
 from toolchain.bundle.launch_plan import Extent
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.launch import Cut
+from toolchain.kernels.tile import default_tile
 from toolchain.schedules.task import Task
 from toolchain.tune.sample import Sample, make_sample
 
@@ -32,7 +33,7 @@ def sample_of(task: Task, height: int, width: int) -> Sample:
 
 def tensors(task: Task, sample: Sample) -> dict[str, Array]:
     """What is read, and the result before the kernel ran, by name: packed uint32, or u8 pictures."""
-    x, *others = sample.inputs(dot_product("opencl"))
+    x, *others = sample.tensors
     result = sample.output()
     if task.conv.pixels is None:    # kernels write inside of the picture only
         result[:] = task.conv.requantize.zero_point * 0x01010101
@@ -44,7 +45,8 @@ def tensors(task: Task, sample: Sample) -> dict[str, Array]:
 
 def constants(task: Task, cut: Cut, sample: Sample) -> dict[str, Array]:
     """A sample's weights and what goes with them, by name, in the order of ``cut``."""
-    arrays = sample.inputs(dot_product("opencl"))[2 if sample.residual is not None else 1:]
+    dot = dot_product("opencl")
+    arrays = sample.constants(dot, default_tile(task.conv, dot.columns, dot))
     return template.arrange(job_of(task), cut, *arrays)
 
 

@@ -1,0 +1,72 @@
+"""The algorithms that a convolution may be computed by, all with the same bits; which one, its tile says.
+
+"direct" sums up all products (`toolchain.kernels.conv`), of any convolution. "winograd4x4" needs a quarter of them
+(`toolchain.kernels.winograd`), where it is admitted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from tvm import tirx
+from tvm.s_tir import Schedule
+
+from toolchain.kernels import conv as direct
+from toolchain.kernels import winograd
+from toolchain.kernels.driver import Needs
+from toolchain.kernels.intrinsics.dot import Dot
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.parameters import Parameters
+from toolchain.kernels.schedule import schedule_conv
+from toolchain.kernels.spec import Conv
+from toolchain.kernels.tile import WINOGRAD, Tile
+
+Shapes = tuple[tuple[tuple[int, ...], str], ...]
+"""Shape and element type of arrays."""
+
+
+def admitted(conv: Conv, dot: Dot, parameters: Parameters) -> tuple[str, ...]:
+    """The algorithms beyond the direct one that give the bits of ``conv``, with these weights, whatever its input."""
+    exact = winograd.exact(parameters.largest(conv.source.most), parameters.multiplier)
+    return (WINOGRAD,) if winograd.possible(conv, dot) and exact else ()
+
+
+def refused(conv: Conv, dot: Dot) -> str:
+    """Why ``conv`` is computed directly, where its weights alone are the reason; else nothing."""
+    if winograd.possible(conv, dot) and WINOGRAD not in conv.algorithms:
+        return "sums too large for Winograd"
+    return ""
+
+
+def build(conv: Conv, geometry: Geometry, dot: Dot, tile: Tile) -> tirx.PrimFunc:
+    """The function of ``conv`` by the algorithm of ``tile``, before `schedule`.
+
+    Its arguments: the packed input, from the first row that the first output row needs on (and the packed residual),
+    what `arrays` makes, the rows to compute, the number of column tiles, the true width, the output.
+    """
+    if tile.algorithm == WINOGRAD:
+        return winograd.build(conv, geometry, dot, tile)
+    return direct.build(conv, geometry, dot)
+
+
+def schedule(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: str = "main") -> None:
+    """Apply ``tile``, which must fit, to the function that `build` made for it."""
+    if tile.algorithm != WINOGRAD:    # of which every loop is written as it runs
+        schedule_conv(sch, conv, tile, dot, function=function)
+
+
+def shapes(conv: Conv, dot: Dot, tile: Tile) -> Shapes:
+    """Shape and element type of each of the kernel's arrays, in the order of its arguments."""
+    return winograd.constants(conv, tile) if tile.algorithm == WINOGRAD else direct.constants(conv, dot)
+
+
+def arrays(parameters: Parameters, conv: Conv, dot: Dot, tile: Tile) -> list[np.ndarray]:
+    """A kernel's arrays, in the order of its arguments."""
+    start = dot.folded(parameters.bias, parameters.weights, parameters.zero_point, wide=conv.source.wide)
+    if tile.algorithm == WINOGRAD:
+        return winograd.arrays(parameters, start, tile)
+    return [dot.stored(parameters.weights), start, parameters.multiplier, *parameters.rest]
+
+
+def needs(conv: Conv, dot: Dot, tile: Tile) -> Needs:
+    """What the kernel wants of those who call it."""
+    return Needs(winograd.ROWS, winograd.workspace(conv, dot, tile)) if tile.algorithm == WINOGRAD else Needs()
