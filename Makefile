@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Processes that run tests side by side; 0 runs them in one, for a debugger.
+JOBS ?= auto
 MINUTES ?= 10
 
 # What the shipped tuning logs are made of; `make tuning-logs TUNED="zoo:xlsr_x3"` for some of it.
@@ -15,7 +17,7 @@ TUNED_SIZES ?= 180x320 270x480 360x640 540x960
 help:
 	@echo "make demo    deploy the embedded model and upscale a real photograph into out/demo"
 	@echo "make test    run the tests (ARGS='-k tiles' for some of them)"
-	@echo "make check   ruff and mypy"
+	@echo "make check   ruff, mypy and the contract between layers"
 	@echo "make fuzz    random networks, damaged files, signals (MINUTES=10, or SEED=, COUNT=, ONLY=graphs): docs/campaigns.md"
 	@echo "make tuning-logs  tune every embedded network on this machine, which must be idle; goes on where it was stopped"
 	@echo "make clean   remove $(VENV) and out"
@@ -24,7 +26,7 @@ demo: $(VENV)/.demo
 	$(BIN)/clipfree demo -o out/demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
