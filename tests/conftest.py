@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,13 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index, (height, width) in enumerate([(60, 70), (64, 48), (51, 63)]):
         Image.fromarray(photograph(height, width, index)).save(folder / f"photo{index}.png")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hears_ctrl_c() -> None:
+    """Shells start background jobs with Ctrl-C ignored, and some tests send it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

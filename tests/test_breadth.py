@@ -129,7 +129,7 @@ def test_what_gives_codes_other_places_is_integer_and_runs_in_tiles(
     done = made(b.model(3, 2), tmp_path, photo_folder)
     assert (done.manifest.coverage.share, done.manifest.coverage.float_operators) == (1.0, ())
     assert [case.difference for case in done.verified] == [0] * 10
-    upscale = open_bundle(done.path).load().upscale
+    upscale = load(open_bundle(done.path)).upscale
     pixels = photograph(61, 83, 5)
     tiled = upscale_tiled(upscale, pixels, scale=2, halo=done.manifest.halo, tile=20)
     np.testing.assert_array_equal(tiled, upscale(pixels))

@@ -146,15 +146,16 @@ def test_an_interrupt_that_is_hard_to_hear(
     happens: Callable[[], None], interruption: Interruption, stand_in_bundle: Path, photo_folder: Path, tmp_path: Path,
     without_compiler: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ):  # fmt: skip
-    from toolchain.runtime import photo
+    from toolchain.images import Photo
+    from toolchain.runtime import batch
 
-    upscale = photo.upscale_photo
+    upscale = batch.upscale_photo
 
-    def interrupted(*given: object, **named: object) -> photo.Photo:
+    def interrupted(*given: object, **named: object) -> Photo:
         happens()
         return upscale(*given, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(photo, "upscale_photo", interrupted)
+    monkeypatch.setattr(batch, "upscale_photo", interrupted)
     words = ["run", str(stand_in_bundle), str(photo_folder / "photo0.png"), str(photo_folder / "photo1.png")]
     code = main([*words, "-o", str(tmp_path / "out")], interruption=interruption)
     assert code == 128 + signal.SIGTERM

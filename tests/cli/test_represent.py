@@ -68,7 +68,7 @@ def test_a_value_range_that_cannot_be_told_is_asked_for(
     onnx.save(model, tmp_path / "odd.onnx")
     words = ["represent", str(tmp_path / "odd.onnx"), "--calib", str(photo_folder), "-o", str(tmp_path / "set")]
     assert main(words) == 3
-    assert "say --range 0..1 or --range 0..255" in capsys.readouterr().err
+    assert "cannot tell whether the model works on 0..1, 0..255 or -1..1" in capsys.readouterr().err
     assert main([*words, "--range", "0..1"]) == 0
     assert "not touched" in capsys.readouterr().out
 
