@@ -17,7 +17,7 @@ TUNED_SIZES ?= 180x320 270x480 360x640 540x960
 help:
 	@echo "make demo    deploy the embedded model and upscale a real photograph into out/demo"
 	@echo "make test    run the tests (ARGS='-k tiles' for some of them)"
-	@echo "make check   ruff, mypy and the contract between layers"
+	@echo "make check   ruff (rules and format), mypy and the contract between layers"
 	@echo "make fuzz    random networks, damaged files, signals (MINUTES=10, or SEED=, COUNT=, ONLY=graphs): docs/campaigns.md"
 	@echo "make tuning-logs  tune every embedded network on this machine, which must be idle; goes on where it was stopped"
 	@echo "make clean   remove $(VENV) and out"
@@ -30,6 +30,7 @@ test: $(VENV)/.dev
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 

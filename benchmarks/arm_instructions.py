@@ -89,7 +89,8 @@ def main(words: Sequence[str] | None = None) -> int:
             cpu = arm.emulator(bundle.manifest.target)[-1]
             command = [qemu, "-plugin", str(plugin), "-cpu", cpu]
             runs: dict[str, Callable[[int], str]] = {
-                "clipfree": partial(clipfree, bundle, pixels, [*command, "-L", "/usr/aarch64-linux-gnu"])}
+                "clipfree": partial(clipfree, bundle, pixels, [*command, "-L", "/usr/aarch64-linux-gnu"])
+            }
             if options.python:
                 runs["onnxruntime"] = partial(onnxruntime, bundle, pixels, command, options.python)
             for runtime, run in runs.items():
@@ -97,8 +98,11 @@ def main(words: Sequence[str] | None = None) -> int:
                 instructions, macs = (more - one) // MORE, bundle.manifest.macs_per_pixel * height * width
                 found = Count(bundle.manifest.name, runtime, cpu, height, width, instructions, instructions / macs)
                 counts.append(found)
-                print(f"{found.network} {runtime}: {instructions / 1e6:.1f} million instructions, "
-                      f"{found.per_mac:.3f} for a multiply-accumulate", flush=True)
+                print(
+                    f"{found.network} {runtime}: {instructions / 1e6:.1f} million instructions, "
+                    f"{found.per_mac:.3f} for a multiply-accumulate",
+                    flush=True,
+                )
     if options.out:
         with atomic_write(options.out) as file:
             file.write((json.dumps([asdict(count) for count in counts], indent=1) + "\n").encode())
@@ -117,8 +121,15 @@ def clipfree(bundle: Bundle, pixels: Pixels, command: Sequence[str], times: int)
     height, width, channels = pixels.shape
     sizes = [height, -(-width // dot.columns), width]
     result = np.zeros((height * manifest.scale, width * manifest.scale, channels), np.uint8)
-    picture, said = arm.call_library(bundle.path / manifest.library, command, manifest.target,
-                                     [pixels, *constants, *sizes, result], name=ENTRY, threads=1, times=times)
+    picture, said = arm.call_library(
+        bundle.path / manifest.library,
+        command,
+        manifest.target,
+        [pixels, *constants, *sizes, result],
+        name=ENTRY,
+        threads=1,
+        times=times,
+    )
     np.testing.assert_array_equal(picture, IntegerReference(model).run(pixels))
     return said
 
@@ -132,8 +143,17 @@ def onnxruntime(bundle: Bundle, pixels: Pixels, command: Sequence[str], root: Pa
         np.save(planes, values.astype(np.float32))
         script.write_text(_SESSION)
         surroundings = (f"PYTHONPATH={root / 'site'}", "PYTHONHASHSEED=0", "HOME=/")
-        words = [*command, "-L", str(root), *(word for value in surroundings for word in ("-E", value)),
-                 str(root / "usr/bin/python3.11"), str(script), str(bundle.path / QDQ), str(planes), str(times)]
+        words = [
+            *command,
+            "-L",
+            str(root),
+            *(word for value in surroundings for word in ("-E", value)),
+            str(root / "usr/bin/python3.11"),
+            str(script),
+            str(bundle.path / QDQ),
+            str(planes),
+            str(times),
+        ]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"onnxruntime failed: {done.stderr.strip().splitlines()[-1:]}")

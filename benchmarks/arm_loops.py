@@ -86,8 +86,11 @@ def main(words: Sequence[str] | None = None) -> int:
             target = replace(target, instruction_set=core.instruction_set or target.instruction_set)
             found = []
             for layer, best in search(core, target, names, mca):
-                print(f"{layer.core} {layer.kernel}: default {layer.default_loop:.2f} {layer.default_whole:.2f}, "
-                      f"best {layer.loop:.2f} {layer.whole:.2f} of {layer.peak}: {layer.tile}", flush=True)
+                print(
+                    f"{layer.core} {layer.kernel}: default {layer.default_loop:.2f} {layer.default_whole:.2f}, "
+                    f"best {layer.loop:.2f} {layer.whole:.2f} of {layer.peak}: {layer.tile}",
+                    flush=True,
+                )
                 found.append((layer, best))
             if options.logs and core.instruction_set is None:
                 for name in (core.target, *core.alike):
@@ -102,8 +105,11 @@ def _write(path: Path, mca: str, layers: Sequence[Layer]) -> None:
     """Put the layers of one core in the place of those that the file holds of it."""
     kept = json.loads(path.read_text())["layers"] if path.exists() else []
     kept = [layer for layer in kept if layer["core"] != layers[0].core]
-    done = {"mca": Path(mca).name, "unit": "multiply-accumulates a cycle",
-            "layers": kept + [asdict(layer) for layer in layers]}  # fmt: skip
+    done = {
+        "mca": Path(mca).name,
+        "unit": "multiply-accumulates a cycle",
+        "layers": kept + [asdict(layer) for layer in layers],
+    }
     with atomic_write(path) as file:
         file.write((json.dumps(done, indent=1) + "\n").encode())
 
@@ -115,15 +121,35 @@ def search(core: loops.Core, target: Target, networks: Sequence[str], mca: str) 
     for task in tasks_of(kernels, [SIZE], [1]):
         geometry = task.geometry(dot)
         default = default_tile(task.conv, geometry.columns, dot)
-        space = [tile for tile in tiles(task.conv, geometry.columns, dot)
-                 if tile == default or (tile.outer == default.outer and _promising(tile, dot))]
+        space = [
+            tile
+            for tile in tiles(task.conv, geometry.columns, dot)
+            if tile == default or (tile.outer == default.outer and _promising(tile, dot))
+        ]
         costs = {tile: estimate(core, target, task, tile, mca) for tile in space}
         best = max(costs, key=lambda tile: costs[tile].whole * (GAIN if tile == default else 1))
         own, first = costs[best], costs[default]
-        yield (Layer(core.name, describe(task.conv), core.peak, first.loop, first.whole, str(best), own.loop, own.whole,
-                     len(space)),
-               Best(task, best, f"{STATIC}, {core.model} at 1 GHz", seconds=task.macs / own.whole / 1e9,
-                    relative=first.whole / own.whole, trials=len(space)))
+        yield (
+            Layer(
+                core.name,
+                describe(task.conv),
+                core.peak,
+                first.loop,
+                first.whole,
+                str(best),
+                own.loop,
+                own.whole,
+                len(space),
+            ),
+            Best(
+                task,
+                best,
+                f"{STATIC}, {core.model} at 1 GHz",
+                seconds=task.macs / own.whole / 1e9,
+                relative=first.whole / own.whole,
+                trials=len(space),
+            ),
+        )
 
 
 def _promising(tile: Tile, dot: Dot) -> bool:

@@ -52,8 +52,13 @@ def make(checkout: Path, out: Path, networks: Sequence[str], targets: Sequence[s
             if not (bundle / MANIFEST).is_file():
                 command = [sys.executable, "-m", "toolchain.cli", "deploy", source]
                 environment = {**os.environ, "PYTHONPATH": str(checkout)}
-                subprocess.run([*command, "--target", target, "-o", str(bundle)], check=True, cwd=checkout,
-                               stdout=subprocess.DEVNULL, env=environment)
+                subprocess.run(
+                    [*command, "--target", target, "-o", str(bundle)],
+                    check=True,
+                    cwd=checkout,
+                    stdout=subprocess.DEVNULL,
+                    env=environment,
+                )
             source = str(out / targets[0] / f"{network}.clipfree" / QDQ)
 
 
@@ -63,8 +68,14 @@ def compare(old: Path, new: Path, networks: Sequence[str], targets: Sequence[str
     for network in networks:
         for target in targets:
             one, other = (folder / target / f"{network}.clipfree" for folder in (old, new))
-            names = sorted({path.relative_to(bundle).as_posix() for bundle in (one, other)
-                            for path in bundle.rglob("*") if path.is_file()})
+            names = sorted(
+                {
+                    path.relative_to(bundle).as_posix()
+                    for bundle in (one, other)
+                    for path in bundle.rglob("*")
+                    if path.is_file()
+                }
+            )
             different = tuple(name for name in names if _content(one / name) != _content(other / name))
             rows.append(Row(network, target, len(names), different))
     return rows

@@ -1,6 +1,6 @@
 """How many multiply-accumulates a second one core can do at most: dot products on registers, and nothing else.
 
-    python benchmarks/ceiling.py
+python benchmarks/ceiling.py
 """
 
 from __future__ import annotations

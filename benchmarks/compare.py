@@ -89,13 +89,30 @@ def compare(options: argparse.Namespace, contestants: Sequence[Contestant] = CON
             figures += summarize(series, threads)
             costs += clip_costs(series, threads)
     cpu = this_cpu()
-    return Result(options.model.name, (height, width), network.macs_per_pixel * height * width / 1e9, cpu.name,
-                  cpu.cores, (load, os.getloadavg()[0]), options.rounds, PAUSE, contestants[0].name,
-                  tuple(standings.values()), tuple(figures), tuple(costs), max(peaks, default=None))
+    return Result(
+        options.model.name,
+        (height, width),
+        network.macs_per_pixel * height * width / 1e9,
+        cpu.name,
+        cpu.cores,
+        (load, os.getloadavg()[0]),
+        options.rounds,
+        PAUSE,
+        contestants[0].name,
+        tuple(standings.values()),
+        tuple(figures),
+        tuple(costs),
+        max(peaks, default=None),
+    )
 
 
-def enter(contestants: Sequence[Contestant], race: Race, threads: int, standings: dict[str, Standing],
-          stack: contextlib.ExitStack) -> dict[str, Worker]:
+def enter(
+    contestants: Sequence[Contestant],
+    race: Race,
+    threads: int,
+    standings: dict[str, Standing],
+    stack: contextlib.ExitStack,
+) -> dict[str, Worker]:
     """Start everybody, one after the other; returns those that can be timed, and writes down how each fared."""
     workers = {}
     for contestant in contestants:
@@ -111,11 +128,21 @@ def enter(contestants: Sequence[Contestant], race: Race, threads: int, standings
 
 def admit(contestant: Contestant, clip: bool, race: Race, threads: int) -> tuple[Standing, Worker | None]:
     """Start one contestant; no worker if it is not installed, cannot take part, or its picture is too far off."""
-    expected, against, least = ((race.enlarged, "a bicubic enlargement", PLAUSIBLE_FOREIGN) if contestant.foreign else
-                                (race.expected, "the float network's result", PLAUSIBLE))
+    expected, against, least = (
+        (race.enlarged, "a bicubic enlargement", PLAUSIBLE_FOREIGN)
+        if contestant.foreign
+        else (race.expected, "the float network's result", PLAUSIBLE)
+    )
     title = contestant.title(clip)
-    standing = Standing(title, contestant.package, contestant.version(), contestant.setting, NOT_INSTALLED,
-                        integer=contestant.integer and not contestant.foreign, against=against)  # fmt: skip
+    standing = Standing(
+        title,
+        contestant.package,
+        contestant.version(),
+        contestant.setting,
+        NOT_INSTALLED,
+        integer=contestant.integer and not contestant.foreign,
+        against=against,
+    )
     if standing.version is None:
         return standing, None
     log = race.folder / f"{title}, {threads}.log"
@@ -184,8 +211,10 @@ def main() -> int:
         return getattr(error, "exit_code", 1)
     print(table(result))
     if options.output:
-        for path, text in ((options.output, json.dumps(result.to_json(), indent=1) + "\n"),
-                           (options.output.with_suffix(".svg"), draw(result))):  # fmt: skip
+        for path, text in (
+            (options.output, json.dumps(result.to_json(), indent=1) + "\n"),
+            (options.output.with_suffix(".svg"), draw(result)),
+        ):
             with atomic_write(path) as file:
                 file.write(text.encode())
     return 0

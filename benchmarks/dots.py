@@ -19,9 +19,12 @@ def dots(x: T.Buffer((16,), "uint32"), w: T.Buffer((16,), "int32"), y: T.Buffer(
         for _ in T.serial(0, 200_000):
             for c in T.unroll(0, 20):
                 y[c, T.ramp(T.int32(0), 1, 16)] = T.call_llvm_pure_intrin(
-                    T.llvm_lookup_intrinsic_id("llvm.x86.avx512.vpdpbusd.512"), y.vload([c, 0], dtype="int32x16"),
+                    T.llvm_lookup_intrinsic_id("llvm.x86.avx512.vpdpbusd.512"),
+                    y.vload([c, 0], dtype="int32x16"),
                     T.reinterpret(x.vload([0], dtype="uint32x16"), dtype="uint8x64"),
-                    T.reinterpret(w.vload([0], dtype="int32x16"), dtype="int8x64"), dtype="int32x16")
+                    T.reinterpret(w.vload([0], dtype="int32x16"), dtype="int8x64"),
+                    dtype="int32x16",
+                )
 
 
 def compiled_dots() -> Callable[[], object]:

@@ -31,8 +31,10 @@ class Panel:
 def draw(panels: Sequence[Panel]) -> str:
     """The panels as one picture."""
     body = "".join(f'<g transform="translate({index * _WIDTH} 0)">{_panel(p)}</g>' for index, p in enumerate(panels))
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {len(panels) * _WIDTH} {_HEIGHT}" '
-            f'font-family="sans-serif"><rect width="100%" height="100%" fill="white"/>{body}</svg>\n')  # fmt: skip
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {len(panels) * _WIDTH} {_HEIGHT}" '
+        f'font-family="sans-serif"><rect width="100%" height="100%" fill="white"/>{body}</svg>\n'
+    )
 
 
 def _panel(panel: Panel) -> str:
@@ -43,8 +45,10 @@ def _panel(panel: Panel) -> str:
     for step in range(5):
         value = highest * step / 4
         y = _place(value, highest)
-        parts += [f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - 16}" y2="{y:.1f}" stroke="{_FAINT}"/>',
-                  _text(_LEFT - 6, y + 4, f"{value:g}", anchor="end")]
+        parts += [
+            f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - 16}" y2="{y:.1f}" stroke="{_FAINT}"/>',
+            _text(_LEFT - 6, y + 4, f"{value:g}", anchor="end"),
+        ]
     parts += [_text(x, floor + 16, label, anchor="middle") for x, label in zip(across, panel.labels, strict=True)]
     parts.append(_text(_LEFT + wide / 2, floor + 36, panel.across, anchor="middle"))
     for index, (name, values) in enumerate(panel.lines.items()):
@@ -72,5 +76,6 @@ def _round_up(value: float) -> float:
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", colour: str = _INK, size: int = 11) -> str:
-    return (f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}">'
-            f"{escape(text)}</text>")  # fmt: skip
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+    )

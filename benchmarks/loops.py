@@ -17,12 +17,23 @@ _PAIR = re.compile(r"^(\s+)v(ld|st)mia\s+(\w+), \{([d\d, ]+)\}$")
 """Cortex-A9's model has no cost for these; they take as long as ``vld1`` and ``vst1`` of as much."""
 _ROUNDS = 100
 
-PRODUCTS = {"sdot": 16, "usdot": 16, "usmmla": 32, "smull": 8, "smull2": 8, "smlal": 8, "smlal2": 8, "vmull.s8": 8,
-            "vmlal.s8": 8}  # fmt: skip
+PRODUCTS = {
+    "sdot": 16,
+    "usdot": 16,
+    "usmmla": 32,
+    "smull": 8,
+    "smull2": 8,
+    "smlal": 8,
+    "smlal2": 8,
+    "vmull.s8": 8,
+    "vmlal.s8": 8,
+}
 """Products that an instruction makes in a register of 128 bits."""
 _EPILOGUE = ("scvtf", "vcvt.f32.s32")
-_OPTIONS = {"aarch64": ("-mattr=+dotprod,+i8mm,+fullfp16",),
-            "armv7a": ("-mattr=+neon", "-skip-unsupported-instructions=lack-sched")}  # fmt: skip
+_OPTIONS = {
+    "aarch64": ("-mattr=+dotprod,+i8mm,+fullfp16",),
+    "armv7a": ("-mattr=+neon", "-skip-unsupported-instructions=lack-sched"),
+}
 """Cortex-A9's model does not know what ``ldm`` and ``stm`` cost: addresses that are kept on the stack."""
 
 
@@ -111,12 +122,27 @@ def cost(assembly: str, core: Core, products: int, wanted: int, mca: str) -> Cos
 
 def cycles(lines: list[str], core: Core, mca: str) -> float:
     """Cycles that a piece of code takes when it is run again and again."""
-    text = "\n".join(_PAIR.sub(r"\1v\g<2>1.32 {\4}, [\3]", line) for line in lines
-                     if not _BRANCH.match(line) and not _LEAVE.match(line))
+    text = "\n".join(
+        _PAIR.sub(r"\1v\g<2>1.32 {\4}, [\3]", line)
+        for line in lines
+        if not _BRANCH.match(line) and not _LEAVE.match(line)
+    )
     kind = architecture(find_target(core.target).triple)
-    done = subprocess.run([mca, f"-mtriple={kind}", f"-mcpu={core.model}", *_OPTIONS[kind],
-                           f"-iterations={_ROUNDS}", "-instruction-info=0", "-resource-pressure=0"],
-                          input=text, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [
+            mca,
+            f"-mtriple={kind}",
+            f"-mcpu={core.model}",
+            *_OPTIONS[kind],
+            f"-iterations={_ROUNDS}",
+            "-instruction-info=0",
+            "-resource-pressure=0",
+        ],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     total = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
     assert total is not None
     return int(total[1]) / _ROUNDS
@@ -151,7 +177,7 @@ def _around(blocks: list[tuple[str, list[str]]], hot: int) -> list[int]:
         for line in lines:
             found = _BRANCH.match(line)
             first = labels.get(found[1], len(blocks)) if found else len(blocks)
-            inside = [line.split()[0] for block in blocks[first:last + 1] for line in block[1]]
+            inside = [line.split()[0] for block in blocks[first : last + 1] for line in block[1]]
             if first <= hot <= last and any(name in _EPILOGUE for name in inside):
                 loops.append((last - first, first, last))
     if not loops:

@@ -90,8 +90,20 @@ def read_networks(source: Path, calibration: Path, folder: Path, tflite: Path | 
     for clip, model in ((True, with_clip(sr.model, low, high)), (False, sr.model)):
         place = folder / ("clip" if clip else "no-clip")
         place.mkdir(parents=True)
-        network = Network(source, clip, place / "float.onnx", place / "qdq.onnx", sr.channels, sr.scale,
-                          (high - low) / 255.0, macs, calibration, images, place, tflite)
+        network = Network(
+            source,
+            clip,
+            place / "float.onnx",
+            place / "qdq.onnx",
+            sr.channels,
+            sr.scale,
+            (high - low) / 255.0,
+            macs,
+            calibration,
+            images,
+            place,
+            tflite,
+        )
         onnx.save(model, network.fp32)
         static_int8(network.fp32, network.qdq, map(network.planes, images))
         networks[clip] = network
@@ -119,8 +131,16 @@ def static_int8(source: Path, result: Path, feeds: Iterable[npt.NDArray[np.float
 
     prepared = result.with_name("prepared.onnx")  # as onnxruntime advises
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
-    quantize_static(prepared, result, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-                    activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, extra_options=options)
+    quantize_static(
+        prepared,
+        result,
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        extra_options=options,
+    )
 
 
 def picture(calibration: Path, channels: int, height: int, width: int) -> Pixels:
@@ -138,8 +158,9 @@ def with_clip(model: onnx.ModelProto, low: float, high: float) -> onnx.ModelProt
         for index, name in enumerate(node.output):
             if name == output:
                 node.output[index] = "unclipped"
-    clipped.graph.initializer.extend([numpy_helper.from_array(np.float32(low), "clip_low"),
-                                      numpy_helper.from_array(np.float32(high), "clip_high")])
+    clipped.graph.initializer.extend(
+        [numpy_helper.from_array(np.float32(low), "clip_low"), numpy_helper.from_array(np.float32(high), "clip_high")]
+    )
     clipped.graph.node.append(helper.make_node("Clip", ["unclipped", "clip_low", "clip_high"], [output]))
     return clipped
 
@@ -153,19 +174,28 @@ def with_pixel_ends(path: Path, shape: Sequence[int], scale: int, pixel_scale: f
     model = _copy(onnx.load(path))
     graph = model.graph
     source, result = graph.input[0].name, graph.output[0].name
-    graph.initializer.extend([numpy_helper.from_array(np.float32(pixel_scale), "pixel_scale"),
-                              numpy_helper.from_array(np.uint8(0), "pixel_zero")])
-    nodes = [helper.make_node("Transpose", ["pixels"], ["pixel_planes"], perm=[0, 3, 1, 2]),
-             helper.make_node("DequantizeLinear", ["pixel_planes", "pixel_scale", "pixel_zero"], [source]),
-             *graph.node,
-             helper.make_node("QuantizeLinear", [result, "pixel_scale", "pixel_zero"], ["result_planes"]),
-             helper.make_node("Transpose", ["result_planes"], ["result"], perm=[0, 2, 3, 1])]
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.float32(pixel_scale), "pixel_scale"),
+            numpy_helper.from_array(np.uint8(0), "pixel_zero"),
+        ]
+    )
+    nodes = [
+        helper.make_node("Transpose", ["pixels"], ["pixel_planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("DequantizeLinear", ["pixel_planes", "pixel_scale", "pixel_zero"], [source]),
+        *graph.node,
+        helper.make_node("QuantizeLinear", [result, "pixel_scale", "pixel_zero"], ["result_planes"]),
+        helper.make_node("Transpose", ["result_planes"], ["result"], perm=[0, 2, 3, 1]),
+    ]
     height, width, channels = shape
     for field, new in (
-        (graph.node, nodes), (graph.value_info, []),
+        (graph.node, nodes),
+        (graph.value_info, []),
         (graph.input, [helper.make_tensor_value_info("pixels", TensorProto.UINT8, [1, height, width, channels])]),
-        (graph.output, [helper.make_tensor_value_info("result", TensorProto.UINT8,
-                                                      [1, height * scale, width * scale, channels])]),
+        (
+            graph.output,
+            [helper.make_tensor_value_info("result", TensorProto.UINT8, [1, height * scale, width * scale, channels])],
+        ),
     ):
         kept = list(new)
         del field[:]

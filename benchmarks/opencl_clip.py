@@ -81,7 +81,10 @@ def by_itself(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 VARIANTS: Mapping[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
-    "folded": lambda model: model, "fused": fused, "pass": by_itself}  # fmt: skip
+    "folded": lambda model: model,
+    "fused": fused,
+    "pass": by_itself,
+}
 
 
 def _copy(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
@@ -111,9 +114,13 @@ def compiled(model: QuantizedModel, target: str, size: tuple[int, int]) -> Compi
 def expected(made: CompiledKernels) -> dict[str, Any]:
     """Launches and bytes of one picture; and of these, the bytes from the last convolution on."""
     read, written = (sum(getattr(figures, key) for figures in made.figures) for key in ("read", "written"))
-    return {"launches": len(made.figures), "read": read, "written": written,
-            "end_moved": sum(figures.read + figures.written for figures in made.figures[end_of(made):]),
-            "kernels": [figures.kernel for figures in made.figures]}  # fmt: skip
+    return {
+        "launches": len(made.figures),
+        "read": read,
+        "written": written,
+        "end_moved": sum(figures.read + figures.written for figures in made.figures[end_of(made) :]),
+        "kernels": [figures.kernel for figures in made.figures],
+    }
 
 
 def end_of(made: CompiledKernels) -> int:
@@ -134,8 +141,9 @@ def equal(machine: OpenClRunner, model: QuantizedModel) -> bool:
     return bool(np.array_equal(machine.upscale(pixels), IntegerReference(model.model).run(pixels)))
 
 
-def timed(machines: Mapping[str, OpenClRunner], end: int, size: tuple[int, int], channels: int, rounds: int
-          ) -> dict[str, dict[str, float]]:
+def timed(
+    machines: Mapping[str, OpenClRunner], end: int, size: tuple[int, int], channels: int, rounds: int
+) -> dict[str, dict[str, float]]:
     """Milliseconds of every variant by the device's clock, run in turn: of all kernels, and of those from launch
     ``end`` on; means of the fastest third, for other programs only ever add time.
     """
@@ -145,14 +153,14 @@ def timed(machines: Mapping[str, OpenClRunner], end: int, size: tuple[int, int],
     for turn in range(rounds + 1):
         for name, machine in machines.items():
             seconds = list(machine.functions(pixels, 1).values())
-            if turn:    # the first warms up
+            if turn:  # the first warms up
                 whole[name].append(1e3 * sum(seconds))
                 ends[name].append(1e3 * sum(seconds[end:]))
     return {name: {"ms": _fastest(whole[name]), "end_ms": _fastest(ends[name])} for name in machines}
 
 
 def _fastest(times: list[float]) -> float:
-    return round(statistics.mean(sorted(times)[:-(-len(times) // 3)]), 2)
+    return round(statistics.mean(sorted(times)[: -(-len(times) // 3)]), 2)
 
 
 def measure(network: str, size: tuple[int, int], rounds: int) -> dict[str, Any]:
@@ -166,8 +174,11 @@ def measure(network: str, size: tuple[int, int], rounds: int) -> dict[str, Any]:
     if wrong:
         raise SystemExit(f"{network}: {', '.join(wrong)} differs from its reference")
     times = timed(machines, end_of(here["folded"]), size, model.channels, rounds)
-    return {"network": network, "estimated": phones,
-            HERE: {name: {**expected(made), **times[name]} for name, made in here.items()}}  # fmt: skip
+    return {
+        "network": network,
+        "estimated": phones,
+        HERE: {name: {**expected(made), **times[name]} for name, made in here.items()},
+    }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -178,8 +189,10 @@ def table(rows: list[dict[str, Any]]) -> str:
             for name, found in variants.items():
                 moved = (found["read"] + found["written"]) / 1e6
                 took = f"{found['ms']:9.1f} ms, {found['end_ms']:.1f} at the end" if "ms" in found else ""
-                lines.append(f"{row['network']:14}{device:12}{name:8}{found['launches']:3} launches{moved:8.1f} MB, "
-                             f"{found['end_moved'] / 1e6:.1f} at the end{took}")
+                lines.append(
+                    f"{row['network']:14}{device:12}{name:8}{found['launches']:3} launches{moved:8.1f} MB, "
+                    f"{found['end_moved'] / 1e6:.1f} at the end{took}"
+                )
     return "\n".join(lines)
 
 
@@ -199,8 +212,14 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(str(error))
     print(table(rows))
     if given.out is not None:
-        result = {"size": list(size), "rounds": given.rounds, "device": f"{device.name} ({device.platform.name})",
-                  "cores": os.cpu_count(), "load": [round(before, 2), round(os.getloadavg()[0], 2)], "networks": rows}
+        result = {
+            "size": list(size),
+            "rounds": given.rounds,
+            "device": f"{device.name} ({device.platform.name})",
+            "cores": os.cpu_count(),
+            "load": [round(before, 2), round(os.getloadavg()[0], 2)],
+            "networks": rows,
+        }
         with atomic_write(given.out) as file:
             file.write((json.dumps(result, indent=1) + "\n").encode())
 

@@ -33,12 +33,28 @@ from toolchain.workflows.evaluate import compare
 from toolchain.zoo.demo_photos import photographs_for
 from toolchain.zoo.embedded import PREFIX, list_models, resolve
 
-MAKING = ("toolchain/frontend", "toolchain/quantize", "toolchain/images", "benchmarks/ways.py",
-          "benchmarks/subject.py", "benchmarks/networks.py")  # fmt: skip
-SHOWING = ("toolchain/reference/arithmetic.py", "toolchain/reference/convolution.py", "toolchain/reference/program.py",
-           "toolchain/reference/interpreter.py", "toolchain/workflows/evaluate.py", "toolchain/images/metrics.py",
-           "toolchain/runtime/photo.py", "toolchain/images", "benchmarks/ways.py", "benchmarks/runtimes.py",
-           "benchmarks/subject.py", "benchmarks/quality.py")  # fmt: skip
+MAKING = (
+    "toolchain/frontend",
+    "toolchain/quantize",
+    "toolchain/images",
+    "benchmarks/ways.py",
+    "benchmarks/subject.py",
+    "benchmarks/networks.py",
+)
+SHOWING = (
+    "toolchain/reference/arithmetic.py",
+    "toolchain/reference/convolution.py",
+    "toolchain/reference/program.py",
+    "toolchain/reference/interpreter.py",
+    "toolchain/workflows/evaluate.py",
+    "toolchain/images/metrics.py",
+    "toolchain/runtime/photo.py",
+    "toolchain/images",
+    "benchmarks/ways.py",
+    "benchmarks/runtimes.py",
+    "benchmarks/subject.py",
+    "benchmarks/quality.py",
+)
 """The files that decide what a network becomes, and how a given one is measured."""
 
 FIGURES = ("psnr_rgb", "psnr_y", "ssim", "fp32_rgb", "fp32_y")
@@ -93,7 +109,7 @@ class Table:
 
     def cell(
         self, subject: Subject, row: Row, model: bytes, group: Set, cases: dict[str, list[Case]]
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         """Mean figures of one row on one set."""
 
         def measure() -> dict[str, Any]:
@@ -102,8 +118,14 @@ class Table:
             return measured(row, onnx.load_from_string(model), subject, cases[group.name])
 
         real = digest(subject.sr.model.SerializeToString(deterministic=True))
-        key = {"shown": row.show.__name__, "model": digest(model), "float": real, "set": self.digests[group.name],
-               "code": self.showing, "versions": self.versions}  # fmt: skip
+        key = {
+            "shown": row.show.__name__,
+            "model": digest(model),
+            "float": real,
+            "set": self.digests[group.name],
+            "code": self.showing,
+            "versions": self.versions,
+        }
         return self.cells.document(key, measure)
 
     def facts(self, subject: Subject) -> dict[str, Any]:
@@ -113,24 +135,36 @@ class Table:
             made = subject.representative
             coverage = made.coverage
             before = [image.before for image in made.images if image.kind in ("natural", "contracted")]
-            return {"before": [min(low for low, _ in before), max(high for _, high in before)],
-                    "after": [coverage.low, coverage.high], "proved": coverage.proved}  # fmt: skip
+            return {
+                "before": [min(low for low, _ in before), max(high for _, high in before)],
+                "after": [coverage.low, coverage.high],
+                "proved": coverage.proved,
+            }
 
         sr = subject.sr
         integer = onnx.load_from_string(self.made(subject, OURS))
         written, clip = values_written(integer), sr.channels * sr.scale**2
         return {
-            "name": subject.name, "sha256": subject.sha256, "scale": sr.scale, "channels": sr.channels,
-            "value_range": sr.value_range, "clip": asdict(sr.clip) if sr.clip else None,
+            "name": subject.name,
+            "sha256": subject.sha256,
+            "scale": sr.scale,
+            "channels": sr.channels,
+            "value_range": sr.value_range,
+            "clip": asdict(sr.clip) if sr.clip else None,
             "macs_per_pixel": describe_network(sr.model).macs_per_pixel,
             "outputs": self.cells.document({"proof": 1, **self.basis(subject)}, proof),
             "values_written_per_pixel": {"network": written, "clip": clip},
-        }  # fmt: skip
+        }
 
     def basis(self, subject: Subject) -> dict[str, Any]:
         """What decides everything that is made of a subject."""
-        return {"model": subject.sha256, "range": subject.sr.value_range, "photographs": subject.photographs.sha256,
-                "code": self.making, "versions": self.versions}  # fmt: skip
+        return {
+            "model": subject.sha256,
+            "range": subject.sr.value_range,
+            "photographs": subject.photographs.sha256,
+            "code": self.making,
+            "versions": self.versions,
+        }
 
 
 def measured(row: Row, model: onnx.ModelProto, subject: Subject, cases: Sequence[Case]) -> dict[str, Any]:
@@ -154,8 +188,10 @@ def values_written(quantized: onnx.ModelProto) -> float:
         dim.Clear()
         dim.dim_value = side
     fixed.graph.output[0].type.tensor_type.ClearField("shape")
-    shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-              for value in onnx.shape_inference.infer_shapes(fixed).graph.value_info}  # fmt: skip
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in onnx.shape_inference.infer_shapes(fixed).graph.value_info
+    }
     codes = [node.output[0] for node in quantized.graph.node if node.op_type == "QuantizeLinear"][1:]
     return sum(float(np.prod(shapes[name])) for name in codes) / side**2
 
@@ -175,9 +211,12 @@ def timings(model: Path, calib: Path | Sequence[Path]) -> dict[str, Any]:
         result = race(options, [one for one in CONTESTANTS if one.name.startswith(("clipfree", "onnxruntime"))])
     except GoneError as error:
         raise ClipfreeError(str(error)) from error
-    return {"milliseconds": {figures.name: figures.fastest for figures in result.figures},
-            "clip_costs": {cost.name: [cost.ratio, *cost.ratio_quartiles] for cost in result.clip_costs},
-            "load": result.load, "not_timed": [standing.sentence() for standing in result.not_timed]}  # fmt: skip
+    return {
+        "milliseconds": {figures.name: figures.fastest for figures in result.figures},
+        "clip_costs": {cost.name: [cost.ratio, *cost.ratio_quartiles] for cost in result.clip_costs},
+        "load": result.load,
+        "not_timed": [standing.sentence() for standing in result.not_timed],
+    }
 
 
 def read_models(words: Sequence[str]) -> Iterator[tuple[str, Path]]:
@@ -212,8 +251,13 @@ def run(options: argparse.Namespace, tell: Callable[[str], None]) -> dict[str, A
         networks.append(table.network(Subject(path, given, options.range)))
         if options.time:
             tell(f"{path.stem}: time")
-            key = {"time": [*SIZE, ROUNDS], "cpu": this_cpu().name, "model": of_files([path]),
-                   "code": of_source("toolchain"), "versions": table.versions}  # fmt: skip
+            key = {
+                "time": [*SIZE, ROUNDS],
+                "cpu": this_cpu().name,
+                "model": of_files([path]),
+                "code": of_source("toolchain"),
+                "versions": table.versions,
+            }
             networks[-1]["time"] = cells.document(key, lambda path=path, source=source: timings(path, source))
     tell(f"{cells.made} results computed, {cells.kept} were there")
     return {
@@ -246,8 +290,10 @@ def main() -> int:
     text = markdown(document)
     print(text)
     if options.output:
-        for path, content in ((options.output, json.dumps(document, indent=1) + "\n"),
-                              (options.output.with_suffix(".md"), text)):  # fmt: skip
+        for path, content in (
+            (options.output, json.dumps(document, indent=1) + "\n"),
+            (options.output.with_suffix(".md"), text),
+        ):
             with atomic_write(path) as file:
                 file.write(content.encode())
     return 0

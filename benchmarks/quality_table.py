@@ -47,11 +47,16 @@ def _clip(document: Document) -> list[str]:
         outputs, written = network["outputs"], network["values_written_per_pixel"]
         clip = network["clip"]
         share = written["clip"] / (written["network"] + written["clip"])
-        rows.append([
-            network["name"],
-            f"{clip['low']:g}..{clip['high']:g}" if clip else "none",
-            _span(outputs["before"]), _span(outputs["after"]), "yes" if outputs["proved"] else "no", f"{share:.1%}",
-        ])  # fmt: skip
+        rows.append(
+            [
+                network["name"],
+                f"{clip['low']:g}..{clip['high']:g}" if clip else "none",
+                _span(outputs["before"]),
+                _span(outputs["after"]),
+                "yes" if outputs["proved"] else "no",
+                f"{share:.1%}",
+            ]
+        )
     titles = ["network", "clip", "FP32 outputs", "tamed", "proved", "written by the clip"]
     return [
         "## The clip is removed",
@@ -70,10 +75,12 @@ def _quality(document: Document) -> list[str]:
     titles = [row["title"] for row in document["rows"]]
     for group in document["sets"]:
         rows = [
-            [network["name"], *(_number(_figure(network, row["name"], group["name"], "psnr_y"), 2)
-                                for row in document["rows"])]
+            [
+                network["name"],
+                *(_number(_figure(network, row["name"], group["name"], "psnr_y"), 2) for row in document["rows"]),
+            ]
             for network in document["networks"]
-        ]  # fmt: skip
+        ]
         lines += [f"PSNR of luma on {group['name']}, dB:", "", *_grid(["network", *titles], rows), ""]
     for network in document["networks"]:
         for row in document["rows"]:
@@ -87,16 +94,27 @@ def _quality(document: Document) -> list[str]:
 
 def _everything(document: Document) -> list[str]:
     """Every figure of every cell."""
-    figures = (("psnr_rgb", "RGB", 2), ("psnr_y", "Y", 2), ("ssim", "SSIM", 4), ("fp32_rgb", "RGB to FP32", 2),
-               ("fp32_y", "Y to FP32", 2))  # fmt: skip
+    figures = (
+        ("psnr_rgb", "RGB", 2),
+        ("psnr_y", "Y", 2),
+        ("ssim", "SSIM", 4),
+        ("fp32_rgb", "RGB to FP32", 2),
+        ("fp32_y", "Y to FP32", 2),
+    )
     titles = ["", *(f"{group['name']}: {title}" for group in document["sets"] for _, title, _ in figures)]
     lines = ["### All figures", ""]
     for network in document["networks"]:
         rows = [
-            [row["title"], *(_number(_figure(network, row["name"], group["name"], key), digits)
-                             for group in document["sets"] for key, _, digits in figures)]
+            [
+                row["title"],
+                *(
+                    _number(_figure(network, row["name"], group["name"], key), digits)
+                    for group in document["sets"]
+                    for key, _, digits in figures
+                ),
+            ]
             for row in document["rows"]
-        ]  # fmt: skip
+        ]
         lines += [f"**{network['name']}**", "", *_grid(titles, rows), ""]
     return lines
 
@@ -106,10 +124,18 @@ def _time(document: Document) -> list[str]:
     if not timed:
         return []
     titles = sorted({title for network in timed for title in network["time"]["milliseconds"]})
-    rows = [[network["name"], *(_number(network["time"]["milliseconds"].get(title), 1) for title in titles)]
-            for network in timed]  # fmt: skip
-    return ["## Time is saved", "", "Milliseconds for 360x640, one thread, fastest of the rounds:", "",
-            *_grid(["network", *titles], rows), ""]  # fmt: skip
+    rows = [
+        [network["name"], *(_number(network["time"]["milliseconds"].get(title), 1) for title in titles)]
+        for network in timed
+    ]
+    return [
+        "## Time is saved",
+        "",
+        "Milliseconds for 360x640, one thread, fastest of the rounds:",
+        "",
+        *_grid(["network", *titles], rows),
+        "",
+    ]
 
 
 def _figure(network: Document, row: str, group: str, key: str) -> float | None:

@@ -8,8 +8,12 @@ from typing import Any
 from timing import Figures
 
 TIMED, NOT_INSTALLED, UNSUPPORTED, FAILED, IMPLAUSIBLE = (
-    "timed", "not installed", "unsupported", "failed", "implausible",
-)  # fmt: skip
+    "timed",
+    "not installed",
+    "unsupported",
+    "failed",
+    "implausible",
+)
 
 
 @dataclass(frozen=True)
@@ -130,8 +134,10 @@ def table(result: Result) -> str:
     lines += [standing.sentence() for standing in result.not_timed]
     for cost in result.clip_costs:
         lower, upper = (ratio - 1 for ratio in cost.ratio_quartiles)
-        lines.append(f"the clip costs {cost.name} {cost.ratio - 1:+.1%} ({lower:+.1%} to {upper:+.1%}) "
-                     f"on {_threads(cost.threads)}")  # fmt: skip
+        lines.append(
+            f"the clip costs {cost.name} {cost.ratio - 1:+.1%} ({lower:+.1%} to {upper:+.1%}) "
+            f"on {_threads(cost.threads)}"
+        )
     if result.ceiling is not None:
         lines.append(f"ceiling: {result.ceiling:.0f} GMAC/s a core")
     return "\n".join(lines)

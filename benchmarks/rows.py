@@ -54,25 +54,61 @@ ONNXRUNTIME_CFQP = Network(ways.by_onnxruntime, {"images": "tamed", "clip": Fals
 ROWS = (
     Row("fp32_clip", "FP32, clip", "the float network and its clip; rounded to 8 bits", FLOAT, ways.shown_saturated),
     Row("fp32", "FP32", "without the clip: rounded, but what leaves 0..255 is left there", FLOAT, ways.shown_as_is),
-    Row("int8_clip", "INT8, clip",
+    Row(
+        "int8_clip",
+        "INT8, clip",
         "min/max on the photographs for every tensor, the output before the clip among them; then the clip as an "
-        "operator of its own, which requantizes to pixels", EXTREMES, ways.shown_through_a_clip),
-    Row("int8_naive", "INT8, no clip",
-        "the same with the clip deleted: the codes that come out are taken as pixels", EXTREMES, ways.shown_codes),
-    Row("int8_cfqp", "INT8 CFQP",
-        "min/max on the tamed photographs, nothing else; no clip, the codes are the pixels", CFQP, ways.shown_codes),
+        "operator of its own, which requantizes to pixels",
+        EXTREMES,
+        ways.shown_through_a_clip,
+    ),
+    Row(
+        "int8_naive",
+        "INT8, no clip",
+        "the same with the clip deleted: the codes that come out are taken as pixels",
+        EXTREMES,
+        ways.shown_codes,
+    ),
+    Row(
+        "int8_cfqp",
+        "INT8 CFQP",
+        "min/max on the tamed photographs, nothing else; no clip, the codes are the pixels",
+        CFQP,
+        ways.shown_codes,
+    ),
     Row("int8_ours", "INT8 clipfree", "what `clipfree deploy` makes by default", OURS, ways.shown_codes),
-    Row("int8_mixed", "clipfree +10 %",
+    Row(
+        "int8_mixed",
+        "clipfree +10 %",
         "the same with `--budget 10`: those tensors at 16 bits that gain most for up to 10 % more multiply-accumulates",
-        MIXED, ways.shown_codes),
-    Row("ort_clip", "onnxruntime INT8, clip",
+        MIXED,
+        ways.shown_codes,
+    ),
+    Row(
+        "ort_clip",
+        "onnxruntime INT8, clip",
         "its static quantization (QDQ, min/max, int8 weights per channel) of the network with its clip, run so that no "
-        "product saturates", ONNXRUNTIME, ways.shown_exactly, portable=False),
-    Row("ort_cfqp", "onnxruntime INT8, tamed",
-        "the same without the clip, on the tamed photographs, the input pinned", ONNXRUNTIME_CFQP, ways.shown_exactly,
-        portable=False),
-    Row("ort_avx2", "onnxruntime INT8, tamed, no VNNI",
+        "product saturates",
+        ONNXRUNTIME,
+        ways.shown_exactly,
+        portable=False,
+    ),
+    Row(
+        "ort_cfqp",
+        "onnxruntime INT8, tamed",
+        "the same without the clip, on the tamed photographs, the input pinned",
+        ONNXRUNTIME_CFQP,
+        ways.shown_exactly,
+        portable=False,
+    ),
+    Row(
+        "ort_avx2",
+        "onnxruntime INT8, tamed, no VNNI",
         "that file with onnxruntime's default options on a processor with AVX2 and no VNNI (Haswell, emulated), where "
-        "it adds products in 16 bits that saturate", ONNXRUNTIME_CFQP, ways.shown_without_vnni, portable=False),
-)  # fmt: skip
+        "it adds products in 16 bits that saturate",
+        ONNXRUNTIME_CFQP,
+        ways.shown_without_vnni,
+        portable=False,
+    ),
+)
 """In the order of the claims: float, INT8 with its clip and without, CFQP, and what else one can do."""

@@ -107,10 +107,20 @@ def scaling(model: Path, calibration: Path, threads: Sequence[int], rounds: int)
         memory = tuple(_memory(deployed.path, size, max(threads)) for size in SIZES)
     limit = max(peaks, default=None)
     cpu = this_cpu()
-    return Scaling(model.name, cpu.name, cpu.cores, rounds, limit, deployed.seconds,
-                   tuple(_shared(p, limit, bundle.manifest.macs_per_pixel) for p in sizes),
-                   tuple(_shared(p, limit, network.manifest.macs_per_pixel)
-                         for p, network in zip(widths, plain * len(threads), strict=True)), memory)  # fmt: skip
+    return Scaling(
+        model.name,
+        cpu.name,
+        cpu.cores,
+        rounds,
+        limit,
+        deployed.seconds,
+        tuple(_shared(p, limit, bundle.manifest.macs_per_pixel) for p in sizes),
+        tuple(
+            _shared(p, limit, network.manifest.macs_per_pixel)
+            for p, network in zip(widths, plain * len(threads), strict=True)
+        ),
+        memory,
+    )
 
 
 def plain_network(features: int) -> onnx.ModelProto:
@@ -120,15 +130,21 @@ def plain_network(features: int) -> onnx.ModelProto:
     channels = [3, *[features] * (LAYERS + 1), 12]
     for index, (before, after) in enumerate(itertools.pairwise(channels)):
         weights = rng.normal(0, (2 / (9 * before)) ** 0.5, (after, before, 3, 3)).astype(np.float32)
-        constants += [numpy_helper.from_array(weights, f"w{index}"),
-                      numpy_helper.from_array(np.zeros(after, np.float32), f"b{index}")]
+        constants += [
+            numpy_helper.from_array(weights, f"w{index}"),
+            numpy_helper.from_array(np.zeros(after, np.float32), f"b{index}"),
+        ]
         nodes.append(helper.make_node("Conv", [x, f"w{index}", f"b{index}"], [f"c{index}"], pads=[1] * 4))
         nodes.append(helper.make_node("Relu", [f"c{index}"], [f"r{index}"]))
         x = f"r{index}"
     nodes[-1] = helper.make_node("DepthToSpace", [f"c{len(channels) - 2}"], ["output"], blocksize=2, mode="CRD")
     graph = helper.make_graph(
-        nodes, "plain", [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, "h", "w"])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 3, "H", "W"])], constants)  # fmt: skip
+        nodes,
+        "plain",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, "h", "w"])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 3, "H", "W"])],
+        constants,
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
@@ -136,8 +152,9 @@ def _quick(model: Path, folder: Path, calibration: Path) -> Deployment:
     return deploy(Request(model, folder, calibration, value_range="0..1", settings=HURRY))
 
 
-def _points(runs: Sequence[tuple[Bundle, tuple[int, int]]], threads: int, rounds: int,
-            peaks: list[float]) -> list[Point]:
+def _points(
+    runs: Sequence[tuple[Bundle, tuple[int, int]]], threads: int, rounds: int, peaks: list[float]
+) -> list[Point]:
     """Time every bundle at its size, in turn; the ceiling too, into ``peaks`` (GMAC/s)."""
     calls: list[Callable[[], object]] = []
     for bundle, (height, width) in runs:
@@ -153,8 +170,10 @@ def _points(runs: Sequence[tuple[Bundle, tuple[int, int]]], threads: int, rounds
             times.append(_once(call))
         if limit is not None:
             peaks.append(ceiling.GMAC / (_once(limit) / 1e3))
-    return [Point(bundle.manifest.name, *size, threads, min(times), float(np.median(times)), None)
-            for (bundle, size), times in zip(runs, series, strict=True)]
+    return [
+        Point(bundle.manifest.name, *size, threads, min(times), float(np.median(times)), None)
+        for (bundle, size), times in zip(runs, series, strict=True)
+    ]
 
 
 def _once(call: Callable[[], object]) -> float:
@@ -204,16 +223,32 @@ def panels(found: Scaling) -> list[Panel]:
     labels = tuple(str(height) for height, _ in SIZES)
 
     def lines(points: Sequence[Point], value: Callable[[Point], float]) -> dict[str, tuple[float, ...]]:
-        return {f"{count} thread{'s' * (count > 1)}": tuple(value(p) for p in points if p.threads == count)
-                for count in counts}
+        return {
+            f"{count} thread{'s' * (count > 1)}": tuple(value(p) for p in points if p.threads == count)
+            for count in counts
+        }
 
     memory = {"grown": tuple(m.grown for m in found.memory), "pictures": tuple(m.pictures for m in found.memory)}
-    result = [Panel("time for a megapixel of input", "rows of the input", "ms", labels,
-                    lines(found.sizes, lambda p: p.fastest * 1e6 / (p.height * p.width))),
-              Panel("memory", "rows of the input", "MB", labels, memory)]
+    result = [
+        Panel(
+            "time for a megapixel of input",
+            "rows of the input",
+            "ms",
+            labels,
+            lines(found.sizes, lambda p: p.fastest * 1e6 / (p.height * p.width)),
+        ),
+        Panel("memory", "rows of the input", "MB", labels, memory),
+    ]
     if found.ceiling is not None:
-        result.append(Panel("of the dot product's ceiling, 3x3", "channels", "%", tuple(map(str, FEATURES)),
-                            lines(found.features, lambda p: 100 * (p.share or 0))))
+        result.append(
+            Panel(
+                "of the dot product's ceiling, 3x3",
+                "channels",
+                "%",
+                tuple(map(str, FEATURES)),
+                lines(found.features, lambda p: 100 * (p.share or 0)),
+            )
+        )
     return result
 
 
@@ -249,8 +284,10 @@ def main() -> int:
         return error.exit_code
     print(table(found))
     if options.output:
-        for path, text in ((options.output, json.dumps(asdict(found), indent=1) + "\n"),
-                           (options.output.with_suffix(".svg"), draw(panels(found)))):  # fmt: skip
+        for path, text in (
+            (options.output, json.dumps(asdict(found), indent=1) + "\n"),
+            (options.output.with_suffix(".svg"), draw(panels(found))),
+        ):
             with atomic_write(path) as file:
                 file.write(text.encode())
     return 0

@@ -85,8 +85,9 @@ class Subject:
     def representative(self) -> RepresentativeSet:
         """The same crops, tamed."""
         model = FloatModel(self.sr.model)
-        return represent(lambda pixels: model.run(to_float(pixels, self.sr.value_range)), self.natural,
-                         self.sr.value_range)  # fmt: skip
+        return represent(
+            lambda pixels: model.run(to_float(pixels, self.sr.value_range)), self.natural, self.sr.value_range
+        )
 
     def cases(self, pictures: ImageSet) -> list[Case]:
         """The pictures cropped to multiples of the scale."""

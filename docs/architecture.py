@@ -37,30 +37,38 @@ def draw() -> str:
     rows = []
     for index, name in enumerate(names):
         package = f"toolchain.{name}"
-        below = [other for other in names[index + 1:] if _direct(graph, package, f"toolchain.{other}")]
+        below = [other for other in names[index + 1 :] if _direct(graph, package, f"toolchain.{other}")]
         sentence = (importlib.import_module(package).__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
         rows.append(_row(index, name, sentence.split(". ")[0].rstrip(".").replace("`", ""), below))
     height = 2 * GAP + len(names) * (HEIGHT + GAP)
-    style = ("text{font-family:system-ui,sans-serif;font-size:12px;fill:#222}.name{font-weight:600;font-size:14px}"
-             ".uses{fill:#666;font-size:11px}rect{fill:#f2f5f9;stroke:#9ab}")
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-            f'aria-label="The layers of clipfree">\n<style>{style}</style>\n' + "\n".join(rows) + "\n</svg>\n")
+    style = (
+        "text{font-family:system-ui,sans-serif;font-size:12px;fill:#222}.name{font-weight:600;font-size:14px}"
+        ".uses{fill:#666;font-size:11px}rect{fill:#f2f5f9;stroke:#9ab}"
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'aria-label="The layers of clipfree">\n<style>{style}</style>\n' + "\n".join(rows) + "\n</svg>\n"
+    )
 
 
 def _direct(graph: grimp.ImportGraph, package: str, other: str) -> bool:
-    return bool(graph.find_matching_direct_imports(import_expression=f"{package}.** -> {other}.**")
-                or graph.find_matching_direct_imports(import_expression=f"{package} -> {other}.**")
-                or graph.find_matching_direct_imports(import_expression=f"{package}.** -> {other}")
-                or graph.find_matching_direct_imports(import_expression=f"{package} -> {other}"))
+    return bool(
+        graph.find_matching_direct_imports(import_expression=f"{package}.** -> {other}.**")
+        or graph.find_matching_direct_imports(import_expression=f"{package} -> {other}.**")
+        or graph.find_matching_direct_imports(import_expression=f"{package}.** -> {other}")
+        or graph.find_matching_direct_imports(import_expression=f"{package} -> {other}")
+    )
 
 
 def _row(index: int, name: str, sentence: str, below: list[str]) -> str:
     top = GAP + index * (HEIGHT + GAP)
     uses = "uses " + ", ".join(below) if below else "uses nothing of the others"
-    return (f'<rect x="{LEFT}" y="{top}" width="{WIDTH - 2 * LEFT}" height="{HEIGHT}" rx="5"/>'
-            f'<text class="name" x="{LEFT + 12}" y="{top + 25}">{escape(name)}</text>'
-            f'<text x="{LEFT + 120}" y="{top + 17}">{escape(sentence)}</text>'
-            f'<text class="uses" x="{LEFT + 120}" y="{top + 33}">{escape(uses)}</text>')
+    return (
+        f'<rect x="{LEFT}" y="{top}" width="{WIDTH - 2 * LEFT}" height="{HEIGHT}" rx="5"/>'
+        f'<text class="name" x="{LEFT + 12}" y="{top + 25}">{escape(name)}</text>'
+        f'<text x="{LEFT + 120}" y="{top + 17}">{escape(sentence)}</text>'
+        f'<text class="uses" x="{LEFT + 120}" y="{top + 33}">{escape(uses)}</text>'
+    )
 
 
 if __name__ == "__main__":

@@ -65,8 +65,11 @@ def scene(seed: int = 7) -> np.ndarray:
 def main() -> None:
     """Deploy if need be, upscale, write the sheet."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(sys.argv[1]) if len(sys.argv) > 1 else deploy(
-            Request(resolve("zoo:xlsr_x3"), Path(folder), demo_photographs())).path
+        path = (
+            Path(sys.argv[1])
+            if len(sys.argv) > 1
+            else deploy(Request(resolve("zoo:xlsr_x3"), Path(folder), demo_photographs())).path
+        )
         original = scene()
         small = shrink(original, 3)
         found = load(open_bundle(path)).upscale(small)

@@ -56,16 +56,31 @@ def call(executable: Any, target: Target, arguments: Sequence[np.ndarray | int],
         return call_library(library, emulator(target), target, arguments, name=name)[0]
 
 
-def call_library(library: Path, command: Sequence[str], target: Target, arguments: Sequence[np.ndarray | int], *,
-                 name: str, threads: int = 2, times: int = 1) -> tuple[np.ndarray, str]:
+def call_library(
+    library: Path,
+    command: Sequence[str],
+    target: Target,
+    arguments: Sequence[np.ndarray | int],
+    *,
+    name: str,
+    threads: int = 2,
+    times: int = 1,
+) -> tuple[np.ndarray, str]:
     """Call ``name`` of a library under the emulator ``command``, as if there were ``threads``.
 
     Returns what became of the last argument, and what the emulator said.
     """
-    words = [*command, str(_program(architecture(target.triple))), str(library), f"__tvm_ffi_{name}", str(threads),
-             str(times)]
-    done = subprocess.run(words, input=b"".join(map(_argument, arguments)), capture_output=True, timeout=300,
-                          check=False)
+    words = [
+        *command,
+        str(_program(architecture(target.triple))),
+        str(library),
+        f"__tvm_ffi_{name}",
+        str(threads),
+        str(times),
+    ]
+    done = subprocess.run(
+        words, input=b"".join(map(_argument, arguments)), capture_output=True, timeout=300, check=False
+    )
     said = done.stderr.decode(errors="replace")
     assert done.returncode == 0, f"exit {done.returncode}: {said}"
     last = arguments[-1]

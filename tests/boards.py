@@ -99,8 +99,7 @@ def bad_library(path: Path, code: str) -> Path:
     source = path.with_suffix(".c")
     # What TVM reads of a library: its size, and a tree of modules with nothing in it but the library itself.
     carried = "const unsigned long long __tvm_ffi__library_bin[7] = {44, 2, 0, 0, 0, 4, 0x62696c5f};"
-    source.write_text(f"#include <unistd.h>\n{carried}\n"
-                      f"__attribute__((constructor)) void run(void) {{ {code} }}\n")    # fmt: skip
+    source.write_text(f"#include <unistd.h>\n{carried}\n__attribute__((constructor)) void run(void) {{ {code} }}\n")
     find_linker(find_target("host").triple)(str(path), [str(source)])
     return path
 

@@ -13,8 +13,12 @@ NETWORK = "__tvm_ffi__library_bin"
 _MACHINES = {"x86_64": (62, 64), "aarch64": (183, 64), "armv7a": (40, 32)}
 
 
-def library(triple: str = "x86_64-linux-gnu", defines: Iterable[str] = (NETWORK,),
-            needs: Iterable[str] = (), content: bytes = b"") -> bytes:  # fmt: skip
+def library(
+    triple: str = "x86_64-linux-gnu",
+    defines: Iterable[str] = (NETWORK,),
+    needs: Iterable[str] = (),
+    content: bytes = b"",
+) -> bytes:
     """A library for ``triple`` whose names all stand at the address of ``content``, in a segment of its own."""
     machine, bits = _MACHINES[architecture(triple)]
     wide = bits == 64
@@ -24,8 +28,12 @@ def library(triple: str = "x86_64-linux-gnu", defines: Iterable[str] = (NETWORK,
         symbols.append((len(texts), place))
         texts += name.encode() + b"\0"
     address = 0x1000
-    rows = b"".join(struct.pack("<IBBHQQ", name, 0x10, 0, place, address * place, 0) if wide else
-                    struct.pack("<IIIBBH", name, address * place, 0, 0x10, 0, place) for name, place in symbols)
+    rows = b"".join(
+        struct.pack("<IBBHQQ", name, 0x10, 0, place, address * place, 0)
+        if wide
+        else struct.pack("<IIIBBH", name, address * place, 0, 0x10, 0, place)
+        for name, place in symbols
+    )
     at_rows = header + segment
     at_texts, at_content = at_rows + len(rows), at_rows + len(rows) + len(texts)
     at_sections = at_content + len(content)

@@ -12,8 +12,11 @@ import onnx
 from tests.sr_models import Builder
 
 SOBEL_X = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]], np.float64)
-MASKS = {"sobel x": SOBEL_X, "sobel y": SOBEL_X.T,
-         "laplacian": np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float64)}  # fmt: skip
+MASKS = {
+    "sobel x": SOBEL_X,
+    "sobel y": SOBEL_X.T,
+    "laplacian": np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float64),
+}
 
 
 def add(b: Builder, parts: list[str], out: str = "") -> str:
@@ -78,9 +81,18 @@ def repvgg_block(b: Builder, x: str, channels: int, *, groups: int = 1) -> str:
     return add(b, [*parts, batch_norm(b, x, channels)])
 
 
-def network(kind: str, *, merged: bool, scale: int = 2, features: int = 8, blocks: int = 2, seed: int = 0,
-            exact: bool = True, groups: int = 1) -> onnx.ModelProto:
-    """"ecb", "sesr" or "repvgg" on Y, 0..1, expanded or (``merged``) with a single convolution for each block."""
+def network(
+    kind: str,
+    *,
+    merged: bool,
+    scale: int = 2,
+    features: int = 8,
+    blocks: int = 2,
+    seed: int = 0,
+    exact: bool = True,
+    groups: int = 1,
+) -> onnx.ModelProto:
+    """ "ecb", "sesr" or "repvgg" on Y, 0..1, expanded or (``merged``) with a single convolution for each block."""
     b = Builder(seed)
     out = scale * scale
 

@@ -12,8 +12,16 @@ from toolchain.targets import Target, find_target
 
 PORTABLE = Target("portable", "no intrinsics", "x86_64-linux-gnu", "x86-64", (), "portable", (), 2)
 # The same instruction as AVX-VNNI's, in AVX-512's encoding: more processors have that.
-AVXVNNI = Target("avxvnni", "dot products of 256 bits", "x86_64-linux-gnu", "icelake-server", (), "avxvnni",
-                 find_target("x86-avx512vnni").requires, 2)
+AVXVNNI = Target(
+    "avxvnni",
+    "dot products of 256 bits",
+    "x86_64-linux-gnu",
+    "icelake-server",
+    (),
+    "avxvnni",
+    find_target("x86-avx512vnni").requires,
+    2,
+)
 AVX2, SSE4 = find_target("x86-avx2"), find_target("x86-sse4")
 TARGETS = (find_target("x86-avx512vnni"), AVX2, SSE4, AVXVNNI, PORTABLE)
 

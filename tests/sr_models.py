@@ -38,8 +38,22 @@ class Builder:
         self.nodes.append(helper.make_node(op, list(inputs), [name], name=f"node_{name}", domain=domain, **attributes))
         return name
 
-    def conv(self, x: str, cin: int, cout: int, k: int = 3, *, groups: int = 1, identity: int = 0, source: int = 0,
-             repeat: int = 1, order: str = "CRD", noise: float = 0.2, bias: float = 0.005, out: str = "") -> str:
+    def conv(
+        self,
+        x: str,
+        cin: int,
+        cout: int,
+        k: int = 3,
+        *,
+        groups: int = 1,
+        identity: int = 0,
+        source: int = 0,
+        repeat: int = 1,
+        order: str = "CRD",
+        noise: float = 0.2,
+        bias: float = 0.005,
+        out: str = "",
+    ) -> str:
         """Convolution with random weights; channels source..source+identity pass to the first identity*repeat outputs.
 
         ``order`` says how the repeated channels lie: CRD c*repeat + r, DCR r*identity + c. ``bias``: standard deviation
@@ -73,14 +87,26 @@ class Builder:
             return self.node("DepthToSpace", x, out=out, blocksize=scale)
         return self.node("DepthToSpace", x, out=out, blocksize=scale, mode=mode)
 
-    def model(self, channels: int, scale: int, *, size: tuple[int, int] | None = None, name: str = "net",
-              source: str = "input", target: str = "output") -> onnx.ModelProto:
+    def model(
+        self,
+        channels: int,
+        scale: int,
+        *,
+        size: tuple[int, int] | None = None,
+        name: str = "net",
+        source: str = "input",
+        target: str = "output",
+    ) -> onnx.ModelProto:
         ends: tuple[list[Any], list[Any]] = ([1, channels, "h", "w"], [1, channels, "out_h", "out_w"])
         if size:
             ends = ([1, channels, *size], [1, channels, size[0] * scale, size[1] * scale])
         graph = helper.make_graph(
-            self.nodes, name, [helper.make_tensor_value_info(source, TensorProto.FLOAT, ends[0])],
-            [helper.make_tensor_value_info(target, TensorProto.FLOAT, ends[1])], self.initializers)
+            self.nodes,
+            name,
+            [helper.make_tensor_value_info(source, TensorProto.FLOAT, ends[0])],
+            [helper.make_tensor_value_info(target, TensorProto.FLOAT, ends[1])],
+            self.initializers,
+        )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
         model.ir_version = 4 if self.opset < 11 else 8 if self.opset < 19 else 10
         onnx.checker.check_model(model, full_check=True)
@@ -91,8 +117,17 @@ def _mode(b: Builder) -> str:
     return "DCR" if b.opset < 11 else "CRD"
 
 
-def xlsr(scale: int = 3, *, width: int = 8, blocks: int = 3, clipped: bool = True, merged: bool = False, seed: int = 0,
-         opset: int = 17, size: tuple[int, int] | None = None) -> onnx.ModelProto:
+def xlsr(
+    scale: int = 3,
+    *,
+    width: int = 8,
+    blocks: int = 3,
+    clipped: bool = True,
+    merged: bool = False,
+    seed: int = 0,
+    opset: int = 17,
+    size: tuple[int, int] | None = None,
+) -> onnx.ModelProto:
     """XLSR on RGB 0..1: four parallel 3 -> width convolutions (or one, ``merged``), grouped blocks, concat, clip."""
     b = Builder(seed, opset)
     full = 4 * width
@@ -114,8 +149,16 @@ def xlsr(scale: int = 3, *, width: int = 8, blocks: int = 3, clipped: bool = Tru
     return b.model(3, scale, size=size, name="xlsr")
 
 
-def abpn(scale: int = 3, *, features: int = 28, blocks: int = 4, clipped: bool = True, seed: int = 0, opset: int = 17,
-         size: tuple[int, int] | None = None) -> onnx.ModelProto:
+def abpn(
+    scale: int = 3,
+    *,
+    features: int = 28,
+    blocks: int = 4,
+    clipped: bool = True,
+    seed: int = 0,
+    opset: int = 17,
+    size: tuple[int, int] | None = None,
+) -> onnx.ModelProto:
     """ABPN on RGB 0..255: plain 3x3 convolutions, the input repeated and added (anchor), DCR shuffle, clip 0..255."""
     b = Builder(seed, opset)
     out = 3 * scale * scale
@@ -131,8 +174,16 @@ def abpn(scale: int = 3, *, features: int = 28, blocks: int = 4, clipped: bool =
     return b.model(3, scale, size=size, name="abpn")
 
 
-def espcn(scale: int = 3, channels: int = 1, *, width: int = 16, clipped: bool = False, seed: int = 0, opset: int = 17,
-          size: tuple[int, int] | None = None) -> onnx.ModelProto:
+def espcn(
+    scale: int = 3,
+    channels: int = 1,
+    *,
+    width: int = 16,
+    clipped: bool = False,
+    seed: int = 0,
+    opset: int = 17,
+    size: tuple[int, int] | None = None,
+) -> onnx.ModelProto:
     """ESPCN-like, 0..1: 5x5 and 3x3 convolutions with ReLU, shuffle; unclipped unless asked."""
     b = Builder(seed, opset)
     x = b.node("Relu", b.conv("input", channels, width, 5, identity=channels))
@@ -144,9 +195,19 @@ def espcn(scale: int = 3, channels: int = 1, *, width: int = 16, clipped: bool =
     return b.model(channels, scale, size=size, name="espcn")
 
 
-def fsrcnn(scale: int = 3, channels: int = 1, *, features: int = 16, shrunk: int = 6, maps: int = 2, kernel: int = 9,
-           clipped: bool = False, seed: int = 0, opset: int = 17,
-           size: tuple[int, int] | None = None) -> onnx.ModelProto:
+def fsrcnn(
+    scale: int = 3,
+    channels: int = 1,
+    *,
+    features: int = 16,
+    shrunk: int = 6,
+    maps: int = 2,
+    kernel: int = 9,
+    clipped: bool = False,
+    seed: int = 0,
+    opset: int = 17,
+    size: tuple[int, int] | None = None,
+) -> onnx.ModelProto:
     """FSRCNN with PReLU and a real transposed convolution (9x9, stride ``scale``) at the end, 0..1."""
     b = Builder(seed, opset)
     x = b.prelu(b.conv("input", channels, features, 5, identity=channels), features)
@@ -163,17 +224,34 @@ def fsrcnn(scale: int = 3, channels: int = 1, *, features: int = 16, shrunk: int
     # Output size is scale * input: (h - 1) * scale + kernel - pads + output_padding.
     excess = kernel - scale
     pad, extra = (excess + 1) // 2, (excess + 1) // 2 * 2 - excess
-    x = b.node("ConvTranspose", x, b.const(w, stem="weight"), b.const(b.rng.normal(0, 0.005, channels), stem="bias"),
-               kernel_shape=[kernel] * 2, strides=[scale] * 2, pads=[pad] * 4, output_padding=[extra] * 2,
-               out="" if clipped else "output")
+    x = b.node(
+        "ConvTranspose",
+        x,
+        b.const(w, stem="weight"),
+        b.const(b.rng.normal(0, 0.005, channels), stem="bias"),
+        kernel_shape=[kernel] * 2,
+        strides=[scale] * 2,
+        pads=[pad] * 4,
+        output_padding=[extra] * 2,
+        out="" if clipped else "output",
+    )
     if clipped:
         b.clip(x, 0.0, 1.0, out="output")
     return b.model(channels, scale, size=size, name="fsrcnn")
 
 
-def sesr(scale: int = 2, channels: int = 1, *, features: int = 16, blocks: int = 3, prelu: bool = False,
-         clipped: bool = True, seed: int = 0, opset: int = 17,
-         size: tuple[int, int] | None = None) -> onnx.ModelProto:
+def sesr(
+    scale: int = 2,
+    channels: int = 1,
+    *,
+    features: int = 16,
+    blocks: int = 3,
+    prelu: bool = False,
+    clipped: bool = True,
+    seed: int = 0,
+    opset: int = 17,
+    size: tuple[int, int] | None = None,
+) -> onnx.ModelProto:
     """SESR, collapsed, 0..1: 5x5, 3x3 blocks with a long skip, 5x5; the input added to every map (broadcast on Y)."""
     b = Builder(seed, opset)
     out = channels * scale * scale

@@ -90,6 +90,8 @@ class StandInBackend(CpuBackend):
 @contextmanager
 def standing_in(**changes: Any) -> Iterator[None]:
     """Within the block, `StandInBackend` makes and runs what is for CPUs, and quantizing has little patience."""
-    with mock.patch.dict(BACKENDS, {"cpu": StandInBackend(**changes)}), mock.patch(
-            "toolchain.quantize.pipeline.DEFAULTS", QUICK):  # fmt: skip
+    with (
+        mock.patch.dict(BACKENDS, {"cpu": StandInBackend(**changes)}),
+        mock.patch("toolchain.quantize.pipeline.DEFAULTS", QUICK),
+    ):
         yield

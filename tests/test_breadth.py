@@ -71,10 +71,15 @@ def upscaled_skip(mode: str) -> Callable[[Builder], None]:
 
 @pytest.mark.parametrize(
     ("build", "stays"),
-    [(gated, {"sigmoid", "multiply"}), (attention, {"mean", "sigmoid", "multiply"}), (averaged, {"avg_pool2d"}),
-     (upscaled_skip("linear"), {"resize", "add"}), (upscaled_skip("cubic"), {"resize", "add"})],
+    [
+        (gated, {"sigmoid", "multiply"}),
+        (attention, {"mean", "sigmoid", "multiply"}),
+        (averaged, {"avg_pool2d"}),
+        (upscaled_skip("linear"), {"resize", "add"}),
+        (upscaled_skip("cubic"), {"resize", "add"}),
+    ],
     ids=["gate", "attention", "pooling", "bilinear skip", "bicubic skip"],
-)  # fmt: skip
+)
 def test_what_has_no_integer_kernel_stays_float_and_is_named(
     build: Callable[[Builder], None], stays: set[str], tmp_path: Path, photo_folder: Path
 ):
@@ -182,9 +187,8 @@ def sized(b: Builder) -> None:
 
 @pytest.mark.parametrize(
     ("build", "reason"),
-    [(strided, "takes pictures of 32x48, but not of 23x17 pixels"),
-     (sized, "cannot import the operator 'Resize'")],
-)  # fmt: skip
+    [(strided, "takes pictures of 32x48, but not of 23x17 pixels"), (sized, "cannot import the operator 'Resize'")],
+)
 def test_what_cannot_be_deployed_is_refused_with_the_reason(
     build: Callable[[Builder], None], reason: str, tmp_path: Path, photo_folder: Path
 ):

@@ -45,11 +45,13 @@ def test_cores_are_chosen(cores: tuple[Core, ...], wish: str | None, threads: in
         (ALIKE, None, 5, "5 threads need as many cores, the board has 4"),
         (PHONE, "big", 5, "5 threads need as many cores, --cpus big names 4"),
         (ALIKE, "7-4", 1, "names no core; give the smaller number first"),
-        *[(ALIKE, wish, 1, "is not understood; give big, little, or numbers such as 4-7")
-          for wish in ("", "fast", "1-", "-1", "1,,2", "1-2-3", "0-999999999", "²")],
+        *[
+            (ALIKE, wish, 1, "is not understood; give big, little, or numbers such as 4-7")
+            for wish in ("", "fast", "1-", "-1", "1,,2", "1-2-3", "0-999999999", "²")
+        ],
         ((), "0", 1, "the system of the board lets no program choose cores"),
     ],
-)  # fmt: skip
+)
 def test_cores_that_there_are_not(cores: tuple[Core, ...], wish: str | None, threads: int, sentence: str):
     with pytest.raises(InputError) as error:
         choose(cores, wish, threads, "the board")
@@ -79,11 +81,13 @@ def test_speeds_are_read_where_linux_tells_them(tmp_path: Path):
 @pytest.mark.skipif(len(these_cores()) < 2, reason="needs two cores")
 def test_pinned_threads_stay_there():
     number = these_cores()[-1].number
-    code = ("import os, threading; from toolchain.support.cores import pin\n"
-            "begin, done = threading.Event(), threading.Event()\n"
-            "old = threading.Thread(target=lambda: (begin.wait(), print(os.sched_getaffinity(0))))\n"
-            f"old.start(); pin([{number}]); begin.set(); old.join()\n"
-            "new = threading.Thread(target=lambda: print(os.sched_getaffinity(0)))\n"
-            "new.start(); new.join()")  # fmt: skip
+    code = (
+        "import os, threading; from toolchain.support.cores import pin\n"
+        "begin, done = threading.Event(), threading.Event()\n"
+        "old = threading.Thread(target=lambda: (begin.wait(), print(os.sched_getaffinity(0))))\n"
+        f"old.start(); pin([{number}]); begin.set(); old.join()\n"
+        "new = threading.Thread(target=lambda: print(os.sched_getaffinity(0)))\n"
+        "new.start(); new.join()"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == [f"{{{number}}}"] * 2

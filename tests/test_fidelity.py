@@ -60,8 +60,9 @@ def test_what_is_measured(found: Fidelity) -> None:
     assert found.psnr > 25
     assert found.quality is not None
     assert [row.name for row in found.quality.rows] == ["photo0.png", "photo1.png", "photo2.png"]
-    assert {tensor.name for tensor in found.tensors} == {name for blame in found.blame.blames
-                                                        for name in blame.part.tensors}  # fmt: skip
+    assert {tensor.name for tensor in found.tensors} == {
+        name for blame in found.blame.blames for name in blame.part.tensors
+    }
 
 
 def test_the_pictures_show_both_networks_and_their_difference(found: Fidelity) -> None:
@@ -96,9 +97,12 @@ def test_names_are_text_and_figures_may_be_missing(document: Any) -> None:
 
 
 def test_the_command(
-    model_file: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    model_file: Path,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+):
     words = ["fidelity", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path / "report"), "--crops", "1"]
     assert main([*words, "--estimator", "minmax"]) == 0
     out = capsys.readouterr().out
@@ -119,9 +123,15 @@ def test_the_command(
     ],
 )
 def test_mistakes(
-    words: list[str], code: int, sentence: str, model_file: Path, photo_folder: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+    words: list[str],
+    code: int,
+    sentence: str,
+    model_file: Path,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
     monkeypatch.chdir(tmp_path)
     assert main(["fidelity", str(model_file), "--calib", str(photo_folder), *words]) == code
     assert sentence in capsys.readouterr().err

@@ -49,9 +49,12 @@ def test_the_bundle_holds_the_float_model(bundle: Path):
 def test_what_commands_say(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     Image.fromarray(photograph(60, 50, 1)).save(tmp_path / "photo.png")
     found = {}
-    for words in (["inspect", str(bundle)], ["bench", str(bundle), "--size", "20x30", "--repeats", "2"],
-                  ["verify", str(bundle), "--photo", str(tmp_path / "photo.png")],
-                  ["run", str(bundle), str(tmp_path / "photo.png"), "-o", str(tmp_path / "big.png")]):  # fmt: skip
+    for words in (
+        ["inspect", str(bundle)],
+        ["bench", str(bundle), "--size", "20x30", "--repeats", "2"],
+        ["verify", str(bundle), "--photo", str(tmp_path / "photo.png")],
+        ["run", str(bundle), str(tmp_path / "photo.png"), "-o", str(tmp_path / "big.png")],
+    ):
         assert main(words) == 0
         said = capsys.readouterr()
         found[words[0]] = said.out + said.err
@@ -62,8 +65,9 @@ def test_what_commands_say(bundle: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "FP32" in found["run"]
 
 
-def test_results_are_the_float_models(bundle: Path, model_file: Path, tmp_path: Path,
-                                      capsys: pytest.CaptureFixture[str]):  # fmt: skip
+def test_results_are_the_float_models(
+    bundle: Path, model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     assert answer(capsys, "verify", str(bundle), "--seed", "3")["tolerance"] == 1
     sr = normalize(onnx.load(model_file))
     pixels = photograph(61, 83, 5)

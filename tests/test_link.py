@@ -40,8 +40,11 @@ def test_none_says_the_line_to_install(tmp_path: Path):
 
 @pytest.mark.usefixtures("no_zig")
 def test_none_for_a_board_says_the_cross_compiler(tmp_path: Path):
-    for triple, package in (("aarch64-linux-gnu", "aarch64-linux-gnu"), ("aarch64-linux-android", "aarch64-linux-gnu"),
-                            ("armv7a-linux-gnueabihf", "arm-linux-gnueabihf")):
+    for triple, package in (
+        ("aarch64-linux-gnu", "aarch64-linux-gnu"),
+        ("aarch64-linux-android", "aarch64-linux-gnu"),
+        ("armv7a-linux-gnueabihf", "arm-linux-gnueabihf"),
+    ):
         with pytest.raises(TargetError, match=f"no linker for {triple}.*apt install binutils-{package}`"):
             find_linker(triple, environment={"PATH": str(tmp_path)})
 

@@ -55,8 +55,9 @@ def test_every_file_of_the_set_agrees_with_the_proof(made: Path) -> None:
 
 def test_equal_photographs_give_equal_files(made: Path, tmp_path: Path, model_file: Path, photo_folder: Path) -> None:
     make_representative_set(Request(model_file, photo_folder, tmp_path / "again"))
-    first, again = ({p.relative_to(d): p.read_bytes() for p in d.rglob("*") if p.is_file()}
-                    for d in (made, tmp_path / "again"))  # fmt: skip
+    first, again = (
+        {p.relative_to(d): p.read_bytes() for p in d.rglob("*") if p.is_file()} for d in (made, tmp_path / "again")
+    )
     assert first == again
 
 

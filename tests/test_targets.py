@@ -210,8 +210,12 @@ def test_what_llvm_enables_is_required_of_a_users_target(tmp_path: Path):
     assert {"sha512", "asimddp", "asimdhp", "fphp", "i8mm", "lrcpc"} <= set(find_target(str(path)).requires)
     path.write_text(GOOD.replace('requires = ["asimddp"]\n', ""))
     assert {"asimddp", "asimdhp"} <= set(find_target(str(path)).requires)
-    path.write_text(GOOD.replace("aarch64-linux-gnu", "x86_64-linux-gnu").replace("cortex-a76", "x86-64-v3")
-                    .replace("neon-dotprod", "avx2").replace("+dotprod", "+avx512vnni"))  # fmt: skip
+    path.write_text(
+        GOOD.replace("aarch64-linux-gnu", "x86_64-linux-gnu")
+        .replace("cortex-a76", "x86-64-v3")
+        .replace("neon-dotprod", "avx2")
+        .replace("+dotprod", "+avx512vnni")
+    )
     target = find_target(str(path))
     assert target.missing_on(cpu_with(*find_target("x86-avx2").requires, "asimddp")) == ("avx512_vnni", "avx512f")
 
@@ -245,8 +249,12 @@ def test_what_llvm_or_kernels_do_not_know_is_named(tmp_path: Path, before: str, 
 
 def test_what_linux_does_not_tell_of_cannot_be_asked_for(tmp_path: Path):
     path = tmp_path / "server.toml"
-    path.write_text(GOOD.replace("aarch64-linux-gnu", "x86_64-linux-gnu").replace("cortex-a76", "sierraforest")
-                    .replace("neon-dotprod", "avx2").replace("+dotprod", "+avx2"))  # fmt: skip
+    path.write_text(
+        GOOD.replace("aarch64-linux-gnu", "x86_64-linux-gnu")
+        .replace("cortex-a76", "sierraforest")
+        .replace("neon-dotprod", "avx2")
+        .replace("+dotprod", "+avx2")
+    )
     untold = "avxifma, avxneconvert, avxvnniint8"
     with pytest.raises(TargetError, match=f"a machine has {untold}.*attributes = ..-avxifma., .-avxneconvert"):
         find_target(str(path))
@@ -279,8 +287,10 @@ def test_who_names_no_target_learns_which_to_take(name: str, advice: str):
         find_target(name)
 
 
-@pytest.mark.parametrize(("machine", "features_", "name"), [
-    ("aarch64", "asimd", "aarch64"), ("aarch64", "asimd crc32", "cortex-a72"), ("armv7l", "neon", None)])
+@pytest.mark.parametrize(
+    ("machine", "features_", "name"),
+    [("aarch64", "asimd", "aarch64"), ("aarch64", "asimd crc32", "cortex-a72"), ("armv7l", "neon", None)],
+)
 def test_host_of_an_arm_board(machine: str, features_: str, name: str | None):
     cpu = cpu_with(*features_.split(), machine=machine)
     if name is None:

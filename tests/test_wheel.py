@@ -21,8 +21,9 @@ ROOT = Path(__file__).parent.parent
 def build(project: Path, kind: str, out: Path) -> Path:
     """What ``pip`` would make of ``project``: "wheel" or "sdist"."""
     code = f"import hatchling.build as b, sys; print(b.build_{kind}(sys.argv[1]))"
-    done = subprocess.run([sys.executable, "-c", code, str(out)], cwd=project, capture_output=True, text=True,
-                          check=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(out)], cwd=project, capture_output=True, text=True, check=True
+    )
     return out / done.stdout.strip().splitlines()[-1]
 
 
@@ -40,8 +41,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def clipfree(installed: Path, *arguments: str, cwd: Path) -> str:
     """Standard output of a command of the installed package."""
-    done = subprocess.run([sys.executable, "-m", "toolchain.cli", *arguments], cwd=cwd, capture_output=True,
-                          text=True, env={**os.environ, "PYTHONPATH": str(installed)})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "toolchain.cli", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -59,7 +65,8 @@ def test_it_brings_targets_logs_and_networks(installed: Path, tmp_path: Path) ->
     targets = json.loads(clipfree(installed, "targets", "list", "--json", cwd=tmp_path))
     assert {path.stem for path in (ROOT / "targets").glob("*.toml")} <= {t["name"] for t in targets["targets"]}
     assert {path.name for path in (ROOT / "tuning_logs").iterdir()} == {
-        path.name for path in (installed / "toolchain" / "_data" / "tuning_logs").iterdir()}
+        path.name for path in (installed / "toolchain" / "_data" / "tuning_logs").iterdir()
+    }
     networks = json.loads(clipfree(installed, "zoo", "list", "--json", cwd=tmp_path))
     assert "xlsr_x3" in json.dumps(networks)
 

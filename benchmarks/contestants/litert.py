@@ -21,11 +21,19 @@ def int8(network: Network, pixels: Pixels, threads: int) -> Ready:
     interpreter.resize_tensor_input(source["index"], [1, *pixels.shape])
     interpreter.allocate_tensors()
     interpreter.set_tensor(source["index"], pixels[None])
-    return Ready(interpreter.invoke, lambda _: interpreter.get_tensor(result["index"])[0],
-                 f"another network's weights: {network.tflite.name}")  # fmt: skip
+    return Ready(
+        interpreter.invoke,
+        lambda _: interpreter.get_tensor(result["index"])[0],
+        f"another network's weights: {network.tflite.name}",
+    )
 
 
 INT8 = Contestant(
-    "LiteRT INT8", "ai-edge-litert", "XNNPACK, as the interpreter sets it up by itself; u8 pixels in, u8 pixels out",
-    int8, integer=True, clips=(True,), foreign=True,
-)  # fmt: skip
+    "LiteRT INT8",
+    "ai-edge-litert",
+    "XNNPACK, as the interpreter sets it up by itself; u8 pixels in, u8 pixels out",
+    int8,
+    integer=True,
+    clips=(True,),
+    foreign=True,
+)

@@ -30,8 +30,9 @@ def int8(network: Network, pixels: Pixels, threads: int) -> Ready:
 def _convert(source: Path, path: Path) -> None:
     import _tools
 
-    _tools.mnnconvert(["mnnconvert", "-f", "ONNX", "--modelFile", str(source), "--MNNModel", str(path),
-                       "--bizCode", "benchmark"])  # fmt: skip
+    _tools.mnnconvert(
+        ["mnnconvert", "-f", "ONNX", "--modelFile", str(source), "--MNNModel", str(path), "--bizCode", "benchmark"]
+    )
 
 
 def _quantize(network: Network, path: Path) -> None:
@@ -44,16 +45,29 @@ def _quantize(network: Network, path: Path) -> None:
     # The tool wants a fixed size, to which it brings the pictures; what it writes runs at any size.
     height, width = network.images[0].shape[:2]
     fixed, source = path.with_name("fixed.onnx"), path.with_name("fixed.mnn")
-    small, large = [1, network.channels, height, width], [1, network.channels, height * network.scale,
-                                                          width * network.scale]  # fmt: skip
+    small, large = (
+        [1, network.channels, height, width],
+        [1, network.channels, height * network.scale, width * network.scale],
+    )
     onnx.save(update_inputs_outputs_dims(onnx.load(network.fp32), {"input": small}, {"output": large}), fixed)
     _convert(fixed, source)
-    settings.write_text(json.dumps({
-        "input_type": "image", "path": f"{folder}/", "used_image_num": len(network.images),
-        "format": "RGB" if network.channels == 3 else "GRAY", "mean": [0.0] * 3, "normal": [network.pixel_scale] * 3,
-        "height": height, "width": width,
-        "feature_quantize_method": "EMA", "weight_quantize_method": "MAX_ABS",
-    }), encoding="utf-8")  # fmt: skip
+    settings.write_text(
+        json.dumps(
+            {
+                "input_type": "image",
+                "path": f"{folder}/",
+                "used_image_num": len(network.images),
+                "format": "RGB" if network.channels == 3 else "GRAY",
+                "mean": [0.0] * 3,
+                "normal": [network.pixel_scale] * 3,
+                "height": height,
+                "width": width,
+                "feature_quantize_method": "EMA",
+                "weight_quantize_method": "MAX_ABS",
+            }
+        ),
+        encoding="utf-8",
+    )
     _tools.mnnquant(["mnnquant", str(source), str(path), str(settings)])
 
 
@@ -72,4 +86,4 @@ _ENDS = "precision normal; float planes in and out: the conversion of pixels is 
 FP32 = Contestant("MNN FP32", "MNN", f"converted by its own tool; {_ENDS}", fp32)
 INT8 = Contestant(
     "MNN INT8", "MNN", f"quantized by its own tool (activations EMA, weights MAX_ABS); {_ENDS}", int8, integer=True
-)  # fmt: skip
+)

@@ -72,6 +72,9 @@ def _ready(folder: Path, network: Network, pixels: Pixels, threads: int) -> Read
 _ENDS = "default options; float planes in and out: the conversion of pixels is not timed, to its favour"
 FP32 = Contestant("ncnn FP32", "ncnn", _ENDS, fp32)
 INT8 = Contestant(
-    "ncnn INT8", "ncnn", f"8-bit convolutions, symmetric, weights per channel, largest values; {_ENDS}", int8,
+    "ncnn INT8",
+    "ncnn",
+    f"8-bit convolutions, symmetric, weights per channel, largest values; {_ENDS}",
+    int8,
     integer=True,
-)  # fmt: skip
+)

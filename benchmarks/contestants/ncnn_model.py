@@ -124,8 +124,10 @@ def _convolution(writer: _Writer, node: onnx.NodeProto, attributes: dict[str, ob
     after = writer.readers.get(output, [])
     if len(after) == 1 and after[0].op_type == "Relu":
         output, activation = after[0].output[0], " 9=1"
-    parameters = (f"0={weight.shape[0]} 1={weight.shape[3]} 11={weight.shape[2]} 4={left} 14={top} 15={right} "
-                  f"16={bottom} 5=1 6={weight.size}")  # fmt: skip
+    parameters = (
+        f"0={weight.shape[0]} 1={weight.shape[3]} 11={weight.shape[2]} 4={left} 14={top} 15={right} "
+        f"16={bottom} 5=1 6={weight.size}"
+    )
     if groups > 1:
         parameters += f" 7={groups}"
     data = np.zeros(1, "<u4").tobytes() + weight.astype("<f4").tobytes() + bias.astype("<f4").tobytes()
@@ -146,8 +148,14 @@ def _quantized(
     scales = _LARGEST / np.maximum(np.abs(parts).max(axis=1), 1e-9)
     codes = np.rint(parts * scales[:, None]).astype(np.int8).tobytes()
     padding = bytes(-len(codes) % 4)
-    pieces = [np.array([_INT8_TAG], "<u4").tobytes(), codes, padding, bias.astype("<f4").tobytes(),
-              scales.astype("<f4").tobytes(), _scale(writer, source)]  # fmt: skip
+    pieces = [
+        np.array([_INT8_TAG], "<u4").tobytes(),
+        codes,
+        padding,
+        bias.astype("<f4").tobytes(),
+        scales.astype("<f4").tobytes(),
+        _scale(writer, source),
+    ]
     after = writer.readers.get(output, [])
     if after and all(reader.op_type == "Conv" for reader in after):
         return 101, b"".join([*pieces, _scale(writer, output)])

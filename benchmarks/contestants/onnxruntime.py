@@ -32,7 +32,9 @@ def _ready(path: Path, network: Network, pixels: Pixels, threads: int) -> Ready:
 _ENDS = "u8 pixels in, u8 pixels out, converted by operators in the graph"
 FP32 = Contestant("onnxruntime FP32", "onnxruntime", f"CPU provider, all optimizations; {_ENDS}", fp32)
 INT8 = Contestant(
-    "onnxruntime INT8", "onnxruntime",
+    "onnxruntime INT8",
+    "onnxruntime",
     f"quantize_static: QDQ, u8 activations, s8 weights per channel, min/max; CPU provider, all optimizations; {_ENDS}",
-    int8, integer=True,
-)  # fmt: skip
+    int8,
+    integer=True,
+)

@@ -35,9 +35,7 @@ def int8(network: Network, pixels: Pixels, threads: int) -> Ready:
     return Ready(ready.call, ready.pixels, f"{integer} of {len(layers)} convolutions in 8 bits")
 
 
-def _ready(
-    path: Path, network: Network, pixels: Pixels, threads: int, options: dict[str, object]
-) -> tuple[Ready, Any]:
+def _ready(path: Path, network: Network, pixels: Pixels, threads: int, options: dict[str, object]) -> tuple[Ready, Any]:
     import openvino
 
     core = openvino.Core()
@@ -52,6 +50,4 @@ def _ready(
 _ENDS = "latency hint, one stream, static shape; u8 pixels in, u8 pixels out, converted by operators in the graph"
 FP32 = Contestant("OpenVINO FP32", "openvino", f"float32 demanded; {_ENDS}", fp32)
 BF16 = Contestant("OpenVINO BF16", "openvino", f"a float model as OpenVINO runs it by itself; {_ENDS}", bf16)
-INT8 = Contestant(
-    "OpenVINO INT8", "openvino", f"onnxruntime's QDQ model; {_ENDS}", int8, integer=True
-)  # fmt: skip
+INT8 = Contestant("OpenVINO INT8", "openvino", f"onnxruntime's QDQ model; {_ENDS}", int8, integer=True)

@@ -14,8 +14,16 @@ from timing import Figures
 SVG = "{http://www.w3.org/2000/svg}"
 
 RESULT = Result(
-    model="a<b>.onnx", size=(360, 640), gmac=4.0, cpu="A CPU", cores=2, load=(0.1, 0.2), rounds=20, pause=0.1,
-    reference="own", standings=(
+    model="a<b>.onnx",
+    size=(360, 640),
+    gmac=4.0,
+    cpu="A CPU",
+    cores=2,
+    load=(0.1, 0.2),
+    rounds=20,
+    pause=0.1,
+    reference="own",
+    standings=(
         Standing("own", "own", "1", "", "timed", integer=True, psnr=50.0),
         Standing("rival", "rival", "2", "", "timed", psnr=float("inf")),
         Standing("rival, no clip", "rival", "2", "", "timed", psnr=40.0),
@@ -28,8 +36,9 @@ RESULT = Result(
         Figures("rival, no clip", 1, 70.0, 72.0, 75.0, 1.8, (1.7, 1.9)),
         Figures("own", 2, 20.0, 20.0, 21.0, 1.0, (1.0, 1.0)),
     ),
-    clip_costs=(ClipCost("rival", 1, 1.11, (1.1, 1.12)),), ceiling=200.0,
-)  # fmt: skip
+    clip_costs=(ClipCost("rival", 1, 1.11, (1.1, 1.12)),),
+    ceiling=200.0,
+)
 
 
 def texts(svg: str) -> list[str]:
@@ -69,7 +78,10 @@ def test_without_a_ceiling() -> None:
 def test_shares_of_the_ceiling() -> None:
     # 4 GMAC in 38 ms are 105 GMAC/s, of 200; on two threads 200 of 400. Floats have no share.
     assert [RESULT.share(figures) for figures in RESULT.figures] == [
-        pytest.approx(0.526, abs=1e-3), None, None, pytest.approx(0.5)
-    ]  # fmt: skip
+        pytest.approx(0.526, abs=1e-3),
+        None,
+        None,
+        pytest.approx(0.5),
+    ]
     assert "53% of the ceiling" in table(RESULT)
     assert "the clip costs rival +11.0% (+10.0% to +12.0%) on 1 thread" in table(RESULT)

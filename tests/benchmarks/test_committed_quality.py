@@ -33,8 +33,9 @@ def test_the_figures_are_found_again(committed: dict[str, Any], tmp_path: Path) 
     calib, pictures = shared("images/calib"), shared(f"images/{SET}")
     # The rows that no other tool's kernels take part in.
     rows = [row.name for row in ROWS if row.portable and any(row.name == known["name"] for known in committed["rows"])]
-    options = argparse.Namespace(models=[f"zoo:{NETWORK}"], calib=calib, hr=[pictures], range=None, rows=rows,
-                                 cache=tmp_path, time=False)  # fmt: skip
+    options = argparse.Namespace(
+        models=[f"zoo:{NETWORK}"], calib=calib, hr=[pictures], range=None, rows=rows, cache=tmp_path, time=False
+    )
     found = quality.run(options, lambda text: None)
     (expected,) = (network for network in committed["networks"] if network["name"] == NETWORK)
     (network,) = found["networks"]

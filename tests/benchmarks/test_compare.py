@@ -82,12 +82,25 @@ def test_json_holds_everything(result: Result) -> None:
     data = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert data["size"] == [24, 40]
     assert data["reference"] == "own INT8"
-    assert {row["status"] for row in data["standings"]} == {"timed", "not installed", "unsupported", "failed",
-                                                            "implausible"}  # fmt: skip
+    assert {row["status"] for row in data["standings"]} == {
+        "timed",
+        "not installed",
+        "unsupported",
+        "failed",
+        "implausible",
+    }
     own = data["standings"][0]
     assert (own["psnr"], own["equal"], own["setting"]) == (None, True, "as it is")
-    assert set(data["figures"][0]) == {"name", "threads", "fastest", "median", "p90", "ratio", "ratio_quartiles",
-                                       "share_of_ceiling"}  # fmt: skip
+    assert set(data["figures"][0]) == {
+        "name",
+        "threads",
+        "fastest",
+        "median",
+        "p90",
+        "ratio",
+        "ratio_quartiles",
+        "share_of_ceiling",
+    }
     assert data["gmac"] > 0
 
 

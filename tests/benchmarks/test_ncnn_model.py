@@ -40,9 +40,19 @@ def written(folder: Path, **options: dict[str, float]) -> tuple[list[list[str]],
 def test_layers(tmp_path: Path) -> None:
     layers, weights = written(tmp_path)
     assert [layer[0] for layer in layers] == [
-        "Input", "Split", "Convolution", "ConvolutionDepthWise", "PReLU", "Convolution", "Concat", "Convolution",
-        "Convolution", "BinaryOp", "PixelShuffle", "Clip",
-    ]  # fmt: skip
+        "Input",
+        "Split",
+        "Convolution",
+        "ConvolutionDepthWise",
+        "PReLU",
+        "Convolution",
+        "Concat",
+        "Convolution",
+        "Convolution",
+        "BinaryOp",
+        "PixelShuffle",
+        "Clip",
+    ]
     assert layers[1][2:] == ["1", "3", "input", "input_0", "input_1", "input_2"]
     assert "9=1" in layers[2]  # the Relu behind it
     assert "7=2" in layers[3]

@@ -17,14 +17,16 @@ from toolchain.tune.network import hurried
 def test_the_forms_are_one_network(model_file: Path):
     model = hurried(model_file).model
     pixels = np.random.default_rng(0).integers(0, 256, (12, 17, 3), dtype=np.uint8)
-    found = {name: IntegerReference(change(model)).run(pixels).astype(int)
-             for name, change in opencl_clip.VARIANTS.items()}
+    found = {
+        name: IntegerReference(change(model)).run(pixels).astype(int) for name, change in opencl_clip.VARIANTS.items()
+    }
     np.testing.assert_array_equal(found["fused"], found["folded"])
-    assert 0 < np.abs(found["pass"] - found["folded"]).max() <= 2    # it rounds twice, and in wider steps
+    assert 0 < np.abs(found["pass"] - found["folded"]).max() <= 2  # it rounds twice, and in wider steps
 
 
-def test_a_report(model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                  capsys: pytest.CaptureFixture[str]):  # fmt: skip
+def test_a_report(
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     device()
     monkeypatch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")
     out = tmp_path / "clip.json"

@@ -24,8 +24,15 @@ from ways import Settled
 
 @pytest.fixture(scope="module")
 def options(model_file: Path, photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> argparse.Namespace:
-    return argparse.Namespace(models=[str(model_file)], calib=photo_folder, hr=[photo_folder], range=None, rows=None,
-                              cache=tmp_path_factory.mktemp("cache"), time=False)  # fmt: skip
+    return argparse.Namespace(
+        models=[str(model_file)],
+        calib=photo_folder,
+        hr=[photo_folder],
+        range=None,
+        rows=None,
+        cache=tmp_path_factory.mktemp("cache"),
+        time=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +122,7 @@ def test_a_tool_that_fails_leaves_the_others(
     def fails(subject: Subject, settings: Settled) -> onnx.ModelProto:
         raise RuntimeError("no kernel\nand a long story")
 
-    broken = [row if row.portable else replace(row, network=replace(row.network, make=fails))
-              for row in ROWS]  # fmt: skip
+    broken = [row if row.portable else replace(row, network=replace(row.network, make=fails)) for row in ROWS]
     monkeypatch.setattr(quality, "ROWS", broken)
     found, _ = again(options)
     cells = found["networks"][0]["cells"]

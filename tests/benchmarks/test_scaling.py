@@ -16,11 +16,16 @@ from toolchain.frontend import normalize
 SVG = "{http://www.w3.org/2000/svg}"
 
 FOUND = Scaling(
-    "a.onnx", "A CPU", 2, 3, 200.0, {"compile": 3.0},
+    "a.onnx",
+    "A CPU",
+    2,
+    3,
+    200.0,
+    {"compile": 3.0},
     tuple(Point("a", *size, threads, 10.0 / threads, 11.0, 0.5) for threads in (1, 2) for size in SIZES),
     tuple(Point(f"{f} channels", 360, 640, threads, 5.0, 6.0, f / 100) for threads in (1, 2) for f in FEATURES),
     tuple(Memory(*size, 2, 9.0, 8.0) for size in SIZES),
-)  # fmt: skip
+)
 
 
 def test_panels():

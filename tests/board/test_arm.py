@@ -93,8 +93,23 @@ def test_an_older_processor_refuses_before_it_would_crash(arm_pack: Path, arm_bu
 
 
 def test_tuning(arm_board: Running, model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    table = document(capsys, "tune", model_file, "--rpc", arm_board.address, "--target", TARGET.name, "--size", "8x16",
-                     "--threads", 1, "--trials", 4, "--logs", tmp_path / "logs")  # fmt: skip
+    table = document(
+        capsys,
+        "tune",
+        model_file,
+        "--rpc",
+        arm_board.address,
+        "--target",
+        TARGET.name,
+        "--size",
+        "8x16",
+        "--threads",
+        1,
+        "--trials",
+        4,
+        "--logs",
+        tmp_path / "logs",
+    )
     assert table["reason"] == "the trials are used up"
     log = find_log(tmp_path / "logs", TARGET)
     assert log is not None

@@ -110,7 +110,10 @@ def test_something_else_there():
 
 
 # The real process, but for its patience: nobody wants to wait for the real limits here.
-IMPATIENT = (sys.executable, "-c", """
+IMPATIENT = (
+    sys.executable,
+    "-c",
+    """
 import signal
 from toolchain.board import session, worker
 
@@ -121,7 +124,8 @@ class Impatient(worker.Talk):
 
 session.LIMIT, worker.Talk = 1, Impatient
 worker.main()
-""")  # fmt: skip
+""",
+)
 
 
 def test_two_clients(board: Running):
@@ -198,8 +202,9 @@ def test_no_space_on_the_board(pack: Path, bundle: Bundle, tmp_path: Path):
     sentence = r"cannot store 1-model\.so: File too large; free some space there"
     with (
         boards.board(pack, tmp_path / "board", preexec_fn=lambda: setrlimit(RLIMIT_FSIZE, limits)) as running,
-        Board(Place(running.address)) as there, pytest.raises(BoardError, match=sentence),
-    ):  # fmt: skip
+        Board(Place(running.address)) as there,
+        pytest.raises(BoardError, match=sentence),
+    ):
         there.load(bundle)
 
 
@@ -217,8 +222,10 @@ def test_the_board_goes_away(board: Running, bundle: Bundle, whom: str):
 
 
 def test_a_client_that_is_killed_leaves_the_board_free(board: Running, bundle: Bundle):
-    code = ("import time; from toolchain.board.board import Board; from toolchain.board.place import Address, Place\n"
-            f"Board(Place(Address('127.0.0.1', {board.address.port}))); print('in', flush=True); time.sleep(60)")
+    code = (
+        "import time; from toolchain.board.board import Board; from toolchain.board.place import Address, Place\n"
+        f"Board(Place(Address('127.0.0.1', {board.address.port}))); print('in', flush=True); time.sleep(60)"
+    )
     client = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
     assert client.stdout is not None
     assert client.stdout.readline() == b"in\n"

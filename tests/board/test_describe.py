@@ -13,13 +13,27 @@ from toolchain.support.versions import Versions
 from toolchain.targets import find_target
 
 TOLD: dict[str, Any] = {
-    "protocol": 2, "tvm": "0.27.0.post1", "tvm_ffi": "0.1.14.post1", "machine": "x86_64", "model": "",
+    "protocol": 2,
+    "tvm": "0.27.0.post1",
+    "tvm_ffi": "0.1.14.post1",
+    "machine": "x86_64",
+    "model": "",
     "cpuinfo": "model name\t: A processor\nflags\t\t: avx2 fma bmi1\nflags\t\t: avx2 fma\n",
-    "cores": [[0, 0], [1, 0], [4, 0], [5, 0]], "free_bytes": 1000, "millicelsius": "", "previous": "",
-}  # fmt: skip
+    "cores": [[0, 0], [1, 0], [4, 0], [5, 0]],
+    "free_bytes": 1000,
+    "millicelsius": "",
+    "previous": "",
+}
 # A Raspberry Pi 5, as its kernel has it.
-PI = {**TOLD, "machine": "aarch64", "model": "Raspberry Pi 5 Model B Rev 1.0", "cpuinfo": "", "hwcap": "1155071",
-      "hwcap2": "0", "millicelsius": "61250"}  # fmt: skip
+PI = {
+    **TOLD,
+    "machine": "aarch64",
+    "model": "Raspberry Pi 5 Model B Rev 1.0",
+    "cpuinfo": "",
+    "hwcap": "1155071",
+    "hwcap2": "0",
+    "millicelsius": "61250",
+}
 
 
 def test_features_that_every_core_has():
@@ -55,9 +69,8 @@ def test_a_server_of_another_version():
 
 @pytest.mark.parametrize(
     ("package", "versions"),
-    [("apache-tvm", Versions("", "0.26.0", "0.1.14.post1")),
-     ("apache-tvm-ffi", Versions("", "0.27.0.post1", "0.2.0"))],
-)  # fmt: skip
+    [("apache-tvm", Versions("", "0.26.0", "0.1.14.post1")), ("apache-tvm-ffi", Versions("", "0.27.0.post1", "0.2.0"))],
+)
 def test_another_tvm(package: str, versions: Versions):
     told = Description.parse(TOLD)
     told.check_versions(told.versions)

@@ -85,7 +85,7 @@ def test_a_crowd(board: Running):
         (greeting(b"client: -timeout=nan"), WELCOME),
         (greeting(b"client: -timeout=1e300 -timeout=-1e999"), WELCOME),
     ],
-)  # fmt: skip
+)
 def test_what_is_said(board: Running, said: bytes, answer: int | None):
     with guest(board) as client:
         client.sendall(said)

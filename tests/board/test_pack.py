@@ -35,8 +35,9 @@ def test_no_libraries_for_the_board(tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("triple", "name"), [("aarch64-linux-android", "Android"),
-                                              ("armv7a-linux-gnueabihf", "32-bit Arm")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("triple", "name"), [("aarch64-linux-android", "Android"), ("armv7a-linux-gnueabihf", "32-bit Arm")]
+)
 def test_no_wheels_for_the_board(triple: str, name: str, tmp_path: Path):
     with pytest.raises(InputError, match=rf"no wheels of TVM for {name}; `clipfree board pack BUNDLE` makes .*--libra"):
         build_pack(triple, tmp_path / "out")

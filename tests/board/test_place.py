@@ -39,7 +39,8 @@ def test_options_that_do_not_fit_together(options: tuple[str | None, ...]):
         parse_place(*options)
 
 
-@pytest.mark.parametrize(("host", "loopback"), [("127.0.0.1", True), ("localhost", True), ("::1", True),
-                                                ("0.0.0.0", False), ("pi", False)])
+@pytest.mark.parametrize(
+    ("host", "loopback"), [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("pi", False)]
+)
 def test_loopback(host: str, loopback: bool):
     assert Address(host, 1).is_loopback is loopback

@@ -141,7 +141,7 @@ def wrong_expectation(folder: Path) -> None:
         (lambda folder: (folder / "golden.ppm").unlink(), 1, "golden.pgm cannot be read: No such file"),
         (lambda folder: (folder / "model.so").unlink(), 1, "model.so cannot be read: No such file"),
     ],
-)  # fmt: skip
+)
 def test_what_is_damaged(change: Callable[[Path], None], code: int, sentence: str, copy: Path):
     change(copy)
     done = run(copy, "--size", "8x8")
@@ -178,9 +178,11 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Bundl
         helper.make_node("Resize", ["x", "", "scales"], ["smooth"], mode="linear"),
         helper.make_node("Add", ["large", "smooth"], ["y"]),
     ]
-    constants = [numpy_helper.from_array(rng.normal(0, 0.02, (12, 3, 3, 3)).astype(np.float32), "w"),
-                 numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"),
-                 numpy_helper.from_array(np.array([1, 2], np.int64), "parts")]    # fmt: skip
+    constants = [
+        numpy_helper.from_array(rng.normal(0, 0.02, (12, 3, 3, 3)).astype(np.float32), "w"),
+        numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"),
+        numpy_helper.from_array(np.array([1, 2], np.int64), "parts"),
+    ]
     ends = [helper.make_tensor_value_info(name, 1, [1, 3, f"h{name}", f"w{name}"]) for name in "xy"]
     graph = helper.make_graph(nodes, "mixed", ends[:1], ends[1:], constants)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), out / "net.onnx")
@@ -198,18 +200,26 @@ def test_a_network_of_which_a_part_is_float_may_be_off_by_as_much_as_elsewhere(m
         assert (run(tmp_path / "out", "--size", "8x8").returncode == 0) is fits
 
 
-@pytest.mark.parametrize("missing", [
-    {"needs": {"fopen"}}, {"defines": {"__TVMBackendRunOnce": 4096}}, {"program": (b"null_value", b"null_velue")},
-    {"program": (b"alloc_storage", b"alloc_starage")}, {"program": (b"shape_func", b"shape_fonc")},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {"needs": {"fopen"}},
+        {"defines": {"__TVMBackendRunOnce": 4096}},
+        {"program": (b"null_value", b"null_velue")},
+        {"program": (b"alloc_storage", b"alloc_starage")},
+        {"program": (b"shape_func", b"shape_fonc")},
+    ],
+)
 def test_what_only_tvm_has_is_told_before_anything_is_packed(missing: Any, real_bundle: Bundle):
     library = read_library(real_bundle.path / "model.so")
     old, new = missing.get("program", (b"", b""))
     assert old in library.bytes_from("__tvm_ffi__library_bin")
-    changed = replace(library, needs=library.needs | missing.get("needs", set()),
-                      defines={**library.defines, **missing.get("defines", {})},
-                      segments=tuple((start, data.replace(old, new) if old else data)
-                                     for start, data in library.segments))    # fmt: skip
+    changed = replace(
+        library,
+        needs=library.needs | missing.get("needs", set()),
+        defines={**library.defines, **missing.get("defines", {})},
+        segments=tuple((start, data.replace(old, new) if old else data) for start, data in library.segments),
+    )
     check_needs(library, "x86_64-linux-gnu", "model.so")
     what = r"(fopen|\w*RunOnce|vm\.builtin\.null_velue|vm\.builtin\.alloc_starage|shape_fonc)"
     with pytest.raises(BundleError, match=rf"^model\.so needs {what}, which the program without TVM does not have"):

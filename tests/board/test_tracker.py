@@ -77,8 +77,10 @@ def test_a_board_that_was_given_out_in_vain_is_offered_again(tracker: Running, r
 def test_boards_outlive_their_tracker(tracker: Running, registered: Running, tmp_path: Path):
     tracker.kill()
     until(lambda: "trying again" in registered.said())
-    command = [str(word) for word in (os.sys.executable, "-m", "toolchain.cli", "board",
-                                      "tracker", "--port", tracker.address.port)]  # fmt: skip
+    command = [
+        str(word)
+        for word in (os.sys.executable, "-m", "toolchain.cli", "board", "tracker", "--port", tracker.address.port)
+    ]
     with boards.listening(command, tmp_path / "second.log") as second:
         until(lambda: entries(second.address))
         with Board(Place(second.address, "pi")) as there:
@@ -109,8 +111,13 @@ def test_what_anybody_registers_breaks_nobody_s_list(
     with ExitStack() as stack:
         register(stack, tracker, good)
         for value in VALUES:
-            for change in ({"addr": ["127.0.0.1", value]}, {"addr": [value, 9090]}, {"key": value}, {"busy": value},
-                           {"board": value}):  # fmt: skip
+            for change in (
+                {"addr": ["127.0.0.1", value]},
+                {"addr": [value, 9090]},
+                {"key": value},
+                {"busy": value},
+                {"board": value},
+            ):
                 register(stack, tracker, {**good, **change})
         assert main(["board", "list", "--tracker", str(tracker.address)]) == 0
         said = capsys.readouterr().out
@@ -153,8 +160,19 @@ def test_a_tracker_that_answers_nonsense(answer: bytes):
         entries(address)
 
 
-@pytest.mark.parametrize("offer", [None, [], ["127.0.0.1"], ["127.0.0.1", "9090", "w"], [None, 9090, "w"],
-                                   ["127.0.0.1", 0, "w"], ["127.0.0.1", 9090, 7], [["a"], 9090, "w"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "offer",
+    [
+        None,
+        [],
+        ["127.0.0.1"],
+        ["127.0.0.1", "9090", "w"],
+        [None, 9090, "w"],
+        ["127.0.0.1", 0, "w"],
+        ["127.0.0.1", 9090, 7],
+        [["a"], 9090, "w"],
+    ],
+)
 def test_a_tracker_that_offers_nonsense(offer: Any):
     with answering(KNOWN, frame([0, offer])) as address:
         tracker = Tracker(address)

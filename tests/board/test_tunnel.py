@@ -93,13 +93,22 @@ def real_ssh(tmp_path: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = [f"HostKey={tmp_path / 'host'}", f"AuthorizedKeysFile={tmp_path / 'key.pub'}", "ListenAddress=127.0.0.1",
-                "StrictModes=no", "UsePAM=no", "PidFile=none", "PasswordAuthentication=no"]  # fmt: skip
+    settings = [
+        f"HostKey={tmp_path / 'host'}",
+        f"AuthorizedKeysFile={tmp_path / 'key.pub'}",
+        "ListenAddress=127.0.0.1",
+        "StrictModes=no",
+        "UsePAM=no",
+        "PidFile=none",
+        "PasswordAuthentication=no",
+    ]
     words = [word for setting in settings for word in ("-o", setting)]
     command = [server, "-D", "-e", "-f", "/dev/null", "-p", str(port), *words]
     with listening(command, tmp_path / "sshd.log", says=r"listening on (\S+) port (\d+)"):
-        yield (f"-p {port} -F none -o UserKnownHostsFile={tmp_path / 'known'} -o StrictHostKeyChecking=accept-new "
-               f"-o IdentitiesOnly=yes -i {tmp_path / 'key'} {getpass.getuser()}@127.0.0.1")  # fmt: skip
+        yield (
+            f"-p {port} -F none -o UserKnownHostsFile={tmp_path / 'known'} -o StrictHostKeyChecking=accept-new "
+            f"-o IdentitiesOnly=yes -i {tmp_path / 'key'} {getpass.getuser()}@127.0.0.1"
+        )
 
 
 def test_a_board_behind_real_ssh(real_ssh: str, board: Running, bundle: Bundle, capsys: pytest.CaptureFixture[str]):
@@ -114,9 +123,11 @@ def test_a_board_behind_real_ssh(real_ssh: str, board: Running, bundle: Bundle, 
 
 
 def test_ctrl_c_ends_real_ssh_too(real_ssh: str, board: Running):
-    code = (f"import time; from toolchain.board.tunnel import tunnel; from toolchain.board.place import Address\n"
-            f"with tunnel({real_ssh!r}, Address('127.0.0.1', {board.address.port})): print('in', flush=True); "
-            "time.sleep(60)")  # fmt: skip
+    code = (
+        f"import time; from toolchain.board.tunnel import tunnel; from toolchain.board.place import Address\n"
+        f"with tunnel({real_ssh!r}, Address('127.0.0.1', {board.address.port})): print('in', flush=True); "
+        "time.sleep(60)"
+    )
     client = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert client.stdout is not None
     assert client.stdout.readline() == b"in\n"

@@ -76,8 +76,9 @@ def test_manifest_that_is_not_json(bundle: Path, content: bytes):
         open_bundle(bundle, cpu=CPU)
 
 
-@pytest.mark.parametrize(("version", "sentence"), [(FORMAT_VERSION + 1, "newer.*update clipfree"),
-                                                   (0, "older.*deploy the model again")])
+@pytest.mark.parametrize(
+    ("version", "sentence"), [(FORMAT_VERSION + 1, "newer.*update clipfree"), (0, "older.*deploy the model again")]
+)
 def test_other_format_versions(bundle: Path, version: int, sentence: str):
     edit(bundle, format_version=version)
     with pytest.raises(BundleError, match=sentence):
@@ -93,9 +94,19 @@ def test_changed_manifest(bundle: Path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"scale": "2"}, {"scale": 0}, {"channels": 4}, {"target": {}}, {"library": "other.so"}, {"tensors": 3},
-     {"halo": True}, {"files": {}}, {"coverage": None}, {"value_range": [0]}],
-)  # fmt: skip
+    [
+        {"scale": "2"},
+        {"scale": 0},
+        {"channels": 4},
+        {"target": {}},
+        {"library": "other.so"},
+        {"tensors": 3},
+        {"halo": True},
+        {"files": {}},
+        {"coverage": None},
+        {"value_range": [0]},
+    ],
+)
 def test_garbled_manifest(bundle: Path, changes: dict[str, object]):
     edit(bundle, **changes)
     with pytest.raises(BundleError, match=r"manifest\.json lacks or garbles"):

@@ -26,8 +26,29 @@ from toolchain.bundle.manifest import FileRecord, parse_manifest
 from toolchain.cli import main
 from toolchain.support.errors import BundleError
 
-VALUES: list[Any] = [None, -1, 0, 1.5, 2**63, 10**30, 10**400, float("nan"), float("inf"), "x", "", [], {}, [1], True,
-                     "\ud800", [[]], {"a": 1}, [None, None], "inf", "a" * 100_000]  # fmt: skip
+VALUES: list[Any] = [
+    None,
+    -1,
+    0,
+    1.5,
+    2**63,
+    10**30,
+    10**400,
+    float("nan"),
+    float("inf"),
+    "x",
+    "",
+    [],
+    {},
+    [1],
+    True,
+    "\ud800",
+    [[]],
+    {"a": 1},
+    [None, None],
+    "inf",
+    "a" * 100_000,
+]
 ABSENT = object()
 
 
@@ -81,8 +102,11 @@ def test_any_field_may_hold_anything(place: tuple[Any, ...]):
         original = original[key]
     assert not any(isinstance(value, float) and not value < 2 for value in accepted)
     assert not any(type(value) is int and (value < 0 or value > 2**48) for value in accepted if type(original) is int)
-    assert not any(type(value) is not type(original) for value in accepted
-                   if isinstance(original, str | list | int) and value is not ABSENT)    # fmt: skip
+    assert not any(
+        type(value) is not type(original)
+        for value in accepted
+        if isinstance(original, str | list | int) and value is not ABSENT
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,9 +184,12 @@ def foreign(_library: bytes, folder: Path) -> bytes:
 )
 @pytest.mark.parametrize("command", ["run", "verify", "bench"])
 def test_a_library_is_looked_at_before_it_is_loaded(
-    change: Callable[[bytes, Path], bytes], sentence: str, command: str, copied: Bundle,
+    change: Callable[[bytes, Path], bytes],
+    sentence: str,
+    command: str,
+    copied: Bundle,
     capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+):
     library, photo = copied.path / LIBRARY, copied.path.parent / "photo.png"
     library.write_bytes(change(library.read_bytes(), copied.path.parent))
     resealed(copied)
@@ -174,8 +201,10 @@ def test_a_library_is_looked_at_before_it_is_loaded(
         raise BundleError(said[-1])
 
 
-ELSEWHERE = onnx.TensorProto(data_location=onnx.TensorProto.EXTERNAL, external_data=[
-    onnx.StringStringEntryProto(key="location", value="../../secret")])    # fmt: skip
+ELSEWHERE = onnx.TensorProto(
+    data_location=onnx.TensorProto.EXTERNAL,
+    external_data=[onnx.StringStringEntryProto(key="location", value="../../secret")],
+)
 
 
 def zipped(**members: bytes) -> bytes:
@@ -200,8 +229,14 @@ GOOD = npy(np.zeros((4, 5, 3), np.uint8))
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"PK", GOOD, zipped(), zipped(input=GOOD), zipped(input=GOOD, output=GOOD),
-        zipped(input=b"", output=b""), zipped(input=npy(np.uint8(3)), output=GOOD),
+        b"",
+        b"PK",
+        GOOD,
+        zipped(),
+        zipped(input=GOOD),
+        zipped(input=GOOD, output=GOOD),
+        zipped(input=b"", output=b""),
+        zipped(input=npy(np.uint8(3)), output=GOOD),
         zipped(input=npy(np.array([{"a": 1}], object)), output=GOOD),
         zipped(input=npy(np.zeros((4, 5, 3))), output=npy(np.zeros((8, 10, 3)))),
         zipped(input=npy(np.zeros((0, 5, 3), np.uint8)), output=npy(np.zeros((0, 10, 3), np.uint8))),
@@ -209,15 +244,26 @@ GOOD = npy(np.zeros((4, 5, 3), np.uint8))
         zipped(input=bytes(300 * 2**20), output=GOOD),
         zipped(input=GOOD, output=npy(np.zeros((8, 10, 3), np.uint8)))[:-40],
     ],
-)  # fmt: skip
+)
 def test_a_golden_picture_that_is_none(content: bytes, copied: Bundle):
     (copied.path / GOLDEN).write_bytes(content)
     with pytest.raises(BundleError, match=r"holds no readable golden\.npz|golden\.npz does not fit the network"):
         copied.golden()
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"launches": 3}', b'{"tuning": 1}', b'{"launches": [{}]}',
-                                     b'{"launches": [], "tuning": []}', b'{"launches": NaN}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"launches": 3}',
+        b'{"tuning": 1}',
+        b'{"launches": [{}]}',
+        b'{"launches": [], "tuning": []}',
+        b'{"launches": NaN}',
+    ],
+)
 def test_a_report_that_is_none(content: bytes, copied: Bundle):
     (copied.path / REPORT).write_bytes(content)
     with pytest.raises(BundleError, match=r"holds no readable report\.json"):

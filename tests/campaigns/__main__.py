@@ -15,14 +15,21 @@ from tests.campaigns.run import run, worker
 def main() -> int:
     """Run what the command line names; returns 1 if anything failed."""
     about = "\n".join(f"  {campaign.name:10} {campaign.about}" for campaign in CAMPAIGNS.values())
-    parser = argparse.ArgumentParser("python -m tests.campaigns", description=f"Campaigns:\n{about}",
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m tests.campaigns",
+        description=f"Campaigns:\n{about}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--minutes", type=float, default=10, help="of all campaigns together; default: %(default)s")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the first; default: the time")
     parser.add_argument("--count", type=int, help="so many seeds of each campaign, instead of minutes")
     parser.add_argument("--only", action="append", choices=CAMPAIGNS, help="this campaign; may be given again")
-    parser.add_argument("--out", type=Path, default=Path("out/fuzz"), help="where inputs stay with which something "
-                        "failed; default: %(default)s")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/fuzz"),
+        help="where inputs stay with which something failed; default: %(default)s",
+    )
     parser.add_argument("--verbose", action="store_true", help="tell of every trial")
     given = parser.parse_args()
     chosen = [CAMPAIGNS[name] for name in given.only or CAMPAIGNS]

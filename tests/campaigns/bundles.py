@@ -44,9 +44,11 @@ def trial(seed: int, folder: Path) -> Outcome:
     said = _spoil_file(bundle, rng) if noticed else _hostile(bundle, rng, opencl=opencl)
     device = ["--device", "opencl-cpu"] if opencl else []
     commands: list[list[str | Path]] = [
-        ["inspect", bundle], ["run", bundle, photo, "-o", folder / "out.png", *device],
-        ["verify", bundle, "--photo", photo, *device], ["evaluate", bundle, "--hr", photo, *device],
-    ]  # fmt: skip
+        ["inspect", bundle],
+        ["run", bundle, photo, "-o", folder / "out.png", *device],
+        ["verify", bundle, "--photo", photo, *device],
+        ["evaluate", bundle, "--hr", photo, *device],
+    ]
     chosen = (commands[0], commands[int(rng.integers(1, len(commands)))])
     outcomes = [judge(clipfree(*words), may_disagree=True) for words in chosen]
     if noticed and any(outcome.verdict == "passed" for outcome in outcomes):
@@ -142,8 +144,11 @@ def _content(name: str, data: bytes, rng: np.random.Generator) -> tuple[bytes, s
 def _golden(rng: np.random.Generator) -> tuple[bytes, str]:
     shapes = ((4, 5, 3), (8, 10, 3), (0, 0, 3), (4, 5), (4, 5, 1), (1, 2, 3, 4), (), (4, 0, 3))
     kinds = (np.uint8, np.uint8, np.float64, np.int64, np.bool_, np.dtype("U4"), np.complex128)
-    arrays = {name: np.zeros(shapes[rng.integers(len(shapes))], kinds[rng.integers(len(kinds))])
-              for name in ("input", "output", "other") if rng.random() < 0.9}
+    arrays = {
+        name: np.zeros(shapes[rng.integers(len(shapes))], kinds[rng.integers(len(kinds))])
+        for name in ("input", "output", "other")
+        if rng.random() < 0.9
+    }
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue(), ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in arrays.items())

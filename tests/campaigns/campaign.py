@@ -14,8 +14,20 @@ Verdict = Literal["passed", "refused", "skipped", "failed"]
 
 _OURS = ("fault of clipfree", "report it")
 """Words of the sentences by which the toolchain says that it is wrong itself."""
-_FOREIGN = ("[ONNXRuntimeError]", "onnxruntime_src", "[ShapeInferenceError]", "Traceback", "TVMError", "InternalError",
-            ".cc:", "0x7f", "==> ", "std::", "Disco", "Check failed")
+_FOREIGN = (
+    "[ONNXRuntimeError]",
+    "onnxruntime_src",
+    "[ShapeInferenceError]",
+    "Traceback",
+    "TVMError",
+    "InternalError",
+    ".cc:",
+    "0x7f",
+    "==> ",
+    "std::",
+    "Disco",
+    "Check failed",
+)
 
 
 @dataclass(frozen=True)

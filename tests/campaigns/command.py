@@ -49,8 +49,11 @@ def clipfree(*words: str | Path) -> Answer:
         warnings.simplefilter("always")
         texts = tuple(str(word) for word in words)
         code = main(["--debug", *texts])
-    noted = tuple(f"{w.category.__name__}: {w.message} ({Path(w.filename).name}, line {w.lineno})"
-                  for w in warned if not _harmless(w))
+    noted = tuple(
+        f"{w.category.__name__}: {w.message} ({Path(w.filename).name}, line {w.lineno})"
+        for w in warned
+        if not _harmless(w)
+    )
     return Answer(texts, code, out.getvalue(), "\n" + errors.getvalue(), noted)
 
 

@@ -75,15 +75,27 @@ def _request(graph: RandomGraph, folder: Path, rng: np.random.Generator) -> Requ
     for index, size in enumerate([(70, 80), (80, 75), (64, 96)]):
         Image.fromarray(photograph(*size, index)).save(photos / f"{index}.png")
     quick = Settings(crop=40, crops_per_image=1, reconstruct=False)
-    settings = [quick, quick, quick, Settings(crop=40, crops_per_image=1, activations="minmax", equalize=False),
-                Settings(crop=40, crops_per_image=1, reconstruct=False, budget=20.0),
-                Settings(crop=64, crops_per_image=2)][rng.integers(6)]
-    return Request(folder / "network.onnx", folder, photos, value_range=graph.value_range, settings=settings,
-                   layers=bool(rng.random() < 0.15))
+    settings = [
+        quick,
+        quick,
+        quick,
+        Settings(crop=40, crops_per_image=1, activations="minmax", equalize=False),
+        Settings(crop=40, crops_per_image=1, reconstruct=False, budget=20.0),
+        Settings(crop=64, crops_per_image=2),
+    ][rng.integers(6)]
+    return Request(
+        folder / "network.onnx",
+        folder,
+        photos,
+        value_range=graph.value_range,
+        settings=settings,
+        layers=bool(rng.random() < 0.15),
+    )
 
 
-def _elsewhere(model: onnx.ModelProto, bundle: Bundle, rng: np.random.Generator, pixels: np.ndarray,
-               expected: np.ndarray) -> str:
+def _elsewhere(
+    model: onnx.ModelProto, bundle: Bundle, rng: np.random.Generator, pixels: np.ndarray, expected: np.ndarray
+) -> str:
     """The same bytes with the kernels of another instruction set or device that can run them; returns its name."""
     others = [target for target in X86 if _runs_here(target) and target.name != bundle.manifest.target.name]
     opencl = find_target("opencl-cpu")
@@ -146,8 +158,12 @@ def _on_arm(model: SimpleNamespace, target: Target, pixels: np.ndarray, expected
         return None  # the emulator has no virtual machine of TVM
     constants = [array for launch in network.launches for array in launch.constants]
     height, width = pixels.shape[:2]
-    return arm.call(library.executable, target,
-                    [pixels, *constants, height, -(-width // dot.columns), width, np.zeros_like(expected)], name=ENTRY)
+    return arm.call(
+        library.executable,
+        target,
+        [pixels, *constants, height, -(-width // dot.columns), width, np.zeros_like(expected)],
+        name=ENTRY,
+    )
 
 
 def _onnxruntime(model: onnx.ModelProto, graph: RandomGraph, pixels: np.ndarray, expected: np.ndarray) -> None:
@@ -179,5 +195,11 @@ def _float(graph: RandomGraph, folder: Path) -> None:
     deploy(Request(folder / "network.onnx", folder, value_range=graph.value_range, precision="float32"))
 
 
-CAMPAIGN = Campaign("graphs", "random networks: every library gives the reference's bytes", trial, limit=400, share=10,
-                    sample=range(2, 4))
+CAMPAIGN = Campaign(
+    "graphs",
+    "random networks: every library gives the reference's bytes",
+    trial,
+    limit=400,
+    share=10,
+    sample=range(2, 4),
+)

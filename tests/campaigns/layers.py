@@ -17,13 +17,56 @@ T = TypeVar("T")
 MOODS = {"sane": 0.56, "outlier": 0.11, "dead": 0.11, "zero": 0.08, "bias": 0.08, "tiny": 0.06}
 """What weights are like: as trained; with outliers; dead channels; zero layers; large biases; denormal numbers."""
 
-_KERNELS = {(3, 3): 0.42, (1, 1): 0.14, (5, 5): 0.1, (1, 3): 0.08, (3, 1): 0.08, (1, 5): 0.04, (5, 3): 0.04,
-            (2, 2): 0.04, (7, 7): 0.03, (4, 3): 0.03}
-_WIDTHS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 4, 7: 4, 8: 8, 9: 3, 12: 6, 13: 4, 16: 8, 17: 4, 24: 4, 31: 3, 32: 5, 33: 3,
-           48: 2, 63: 2, 64: 2}
-_ACTIVATIONS = {"": 0.12, "Relu": 0.18, "PRelu": 0.14, "LeakyRelu": 0.12, "Relu6": 0.08, "Clip": 0.12, "ClipTo": 0.07,
-                "half clip": 0.05, "Sigmoid": 0.02, "Tanh": 0.02, "HardSigmoid": 0.02, "HardSwish": 0.02, "Elu": 0.02,
-                "Swish": 0.01, "Abs": 0.01}
+_KERNELS = {
+    (3, 3): 0.42,
+    (1, 1): 0.14,
+    (5, 5): 0.1,
+    (1, 3): 0.08,
+    (3, 1): 0.08,
+    (1, 5): 0.04,
+    (5, 3): 0.04,
+    (2, 2): 0.04,
+    (7, 7): 0.03,
+    (4, 3): 0.03,
+}
+_WIDTHS = {
+    1: 1,
+    2: 2,
+    3: 3,
+    4: 4,
+    5: 4,
+    7: 4,
+    8: 8,
+    9: 3,
+    12: 6,
+    13: 4,
+    16: 8,
+    17: 4,
+    24: 4,
+    31: 3,
+    32: 5,
+    33: 3,
+    48: 2,
+    63: 2,
+    64: 2,
+}
+_ACTIVATIONS = {
+    "": 0.12,
+    "Relu": 0.18,
+    "PRelu": 0.14,
+    "LeakyRelu": 0.12,
+    "Relu6": 0.08,
+    "Clip": 0.12,
+    "ClipTo": 0.07,
+    "half clip": 0.05,
+    "Sigmoid": 0.02,
+    "Tanh": 0.02,
+    "HardSigmoid": 0.02,
+    "HardSwish": 0.02,
+    "Elu": 0.02,
+    "Swish": 0.01,
+    "Abs": 0.01,
+}
 _RESIZES = {"nearest": 0.6, "linear": 0.3, "cubic": 0.1}
 
 
@@ -66,8 +109,17 @@ class Layers(Builder):
 
     # --- convolutions
 
-    def random_conv(self, x: str, cin: int, cout: int, *, kernel: tuple[int, int] | None = None, groups: int = 1,
-                    dilation: tuple[int, int] = (1, 1), plain: bool = False) -> str:
+    def random_conv(
+        self,
+        x: str,
+        cin: int,
+        cout: int,
+        *,
+        kernel: tuple[int, int] | None = None,
+        groups: int = 1,
+        dilation: tuple[int, int] = (1, 1),
+        plain: bool = False,
+    ) -> str:
         """A convolution that keeps the size, whose middle taps let the picture through."""
         kernel = kernel or self.weighted(_KERNELS)
         part = cin // groups
@@ -208,8 +260,10 @@ class Layers(Builder):
         elif way == "output_padding" and scale > 1:
             extra = int(self.rng.integers(1, scale))
             less = (excess + extra) // 2
-            attributes |= {"pads": [less, less, excess + extra - less, excess + extra - less],
-                           "output_padding": [extra, extra]}
+            attributes |= {
+                "pads": [less, less, excess + extra - less, excess + extra - less],
+                "output_padding": [extra, extra],
+            }
         elif way == "skew":
             attributes["pads"] = [0, excess, excess, 0]
         else:

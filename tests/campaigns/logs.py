@@ -59,8 +59,16 @@ def _damage(lines: list[bytes], rng: np.random.Generator) -> str:
         return "bytes"
     index = 0 if way < 0.35 else int(rng.integers(1, len(lines)))
     if way > 0.9:
-        lines[index] = [b"\n", b"null\n", b"[]\n", b"{}\n", b"[" * 5000 + b"\n", b"1" * 5000 + b"\n", b"\xff\n",
-                        b'{"kind": "trial"}\n'][rng.integers(8)]
+        lines[index] = [
+            b"\n",
+            b"null\n",
+            b"[]\n",
+            b"{}\n",
+            b"[" * 5000 + b"\n",
+            b"1" * 5000 + b"\n",
+            b"\xff\n",
+            b'{"kind": "trial"}\n',
+        ][rng.integers(8)]
         return f"line {index} {lines[index][:20]!r}"
     table, said = change(json.loads(lines[index]), rng)
     lines[index] = json.dumps(table, separators=(",", ":")).encode() + b"\n"
@@ -71,9 +79,22 @@ def _deployed(logs: Path, target: str, folder: Path) -> Outcome:
     """Built with it for real: what the log says of tiles is used, or not."""
     onnx.save(sr_models.xlsr(2, width=2, blocks=1), folder / "tiny.onnx")
     Image.fromarray(photograph(48, 48, 0)).save(folder / "photo.png")
-    return judge(clipfree("deploy", folder / "tiny.onnx", "--calib", folder / "photo.png", "-o", folder / "out",
-                          "--target", target, "--logs", logs))
+    return judge(
+        clipfree(
+            "deploy",
+            folder / "tiny.onnx",
+            "--calib",
+            folder / "photo.png",
+            "-o",
+            folder / "out",
+            "--target",
+            target,
+            "--logs",
+            logs,
+        )
+    )
 
 
-CAMPAIGN = Campaign("logs", "damaged tuning logs: used or refused by a sentence", trial, limit=120, share=2,
-                    sample=range(20))
+CAMPAIGN = Campaign(
+    "logs", "damaged tuning logs: used or refused by a sentence", trial, limit=120, share=2, sample=range(20)
+)

@@ -41,5 +41,7 @@ _TRIALS: dict[str, Callable[[int], Outcome | None]] = {
     "refusal": _raises(ModelError("the model pads by reflection", hint="pad with zeros")),
 }
 
-CAMPAIGNS = {name: Campaign(name, name, _writes(then), limit=20 if name != "hang" else 0.5, share=1, sample=range(2))
-             for name, then in _TRIALS.items()}
+CAMPAIGNS = {
+    name: Campaign(name, name, _writes(then), limit=20 if name != "hang" else 0.5, share=1, sample=range(2))
+    for name, then in _TRIALS.items()
+}

@@ -31,9 +31,39 @@ _BASES: tuple[Callable[[int], onnx.ModelProto], ...] = (
 )
 _INTEGERS = (-(2**63), -(2**31), -1, 0, 1, 2, 3, 7, 99, 2**31 - 1, 2**40, 2**63 - 1)
 _FLOATS = (float("nan"), float("inf"), -1.0, 0.0, 1e-45, 1e38, -0.0)
-_OPERATORS = ("Conv", "Relu", "PRelu", "Clip", "Add", "Mul", "Div", "Concat", "DepthToSpace", "Reshape", "Transpose",
-              "Resize", "Pad", "Slice", "Gather", "ConvTranspose", "Sigmoid", "Softmax", "MatMul", "Gemm", "Identity",
-              "Cast", "Shape", "Split", "Squeeze", "Loop", "If", "Scan", "QuantizeLinear", "NoSuchOperator", "")
+_OPERATORS = (
+    "Conv",
+    "Relu",
+    "PRelu",
+    "Clip",
+    "Add",
+    "Mul",
+    "Div",
+    "Concat",
+    "DepthToSpace",
+    "Reshape",
+    "Transpose",
+    "Resize",
+    "Pad",
+    "Slice",
+    "Gather",
+    "ConvTranspose",
+    "Sigmoid",
+    "Softmax",
+    "MatMul",
+    "Gemm",
+    "Identity",
+    "Cast",
+    "Shape",
+    "Split",
+    "Squeeze",
+    "Loop",
+    "If",
+    "Scan",
+    "QuantizeLinear",
+    "NoSuchOperator",
+    "",
+)
 
 
 def trial(seed: int, folder: Path) -> Outcome:
@@ -106,8 +136,14 @@ def _attribute(model: onnx.ModelProto, rng: np.random.Generator) -> None:
     if attribute.type == onnx.AttributeProto.FLOAT and rng.random() < 0.8:
         attribute.f = float(_FLOATS[rng.integers(len(_FLOATS))])
         return
-    values = (_number(rng), float(_FLOATS[rng.integers(len(_FLOATS))]), "x", [_number(rng)] * int(rng.integers(0, 5)),
-              b"\xff\xfe", np.zeros(2, np.float32))
+    values = (
+        _number(rng),
+        float(_FLOATS[rng.integers(len(_FLOATS))]),
+        "x",
+        [_number(rng)] * int(rng.integers(0, 5)),
+        b"\xff\xfe",
+        np.zeros(2, np.float32),
+    )
     value = values[int(rng.integers(len(values)))]
     if isinstance(value, np.ndarray):
         value = numpy_helper.from_array(value)
@@ -116,8 +152,22 @@ def _attribute(model: onnx.ModelProto, rng: np.random.Generator) -> None:
 
 
 def _new_attribute(model: onnx.ModelProto, rng: np.random.Generator) -> None:
-    names = ("axis", "group", "pads", "strides", "dilations", "kernel_shape", "auto_pad", "mode", "blocksize", "alpha",
-             "to", "perm", "domain", "unheard of")
+    names = (
+        "axis",
+        "group",
+        "pads",
+        "strides",
+        "dilations",
+        "kernel_shape",
+        "auto_pad",
+        "mode",
+        "blocksize",
+        "alpha",
+        "to",
+        "perm",
+        "domain",
+        "unheard of",
+    )
     name, node = str(names[rng.integers(len(names))]), _node(model, rng)
     if name not in [attribute.name for attribute in node.attribute]:
         values = (_number(rng), [_number(rng)] * 4, "VALID", 0.5)
@@ -131,8 +181,14 @@ def _operator(model: onnx.ModelProto, rng: np.random.Generator) -> None:
 def _wire(model: onnx.ModelProto, rng: np.random.Generator) -> None:
     """A node reads something else: another tensor, its own output, nothing, what nobody makes."""
     node = _node(model, rng)
-    names = [*(name for other in model.graph.node for name in other.output), "input", "output", "", "nobody",
-             *(tensor.name for tensor in model.graph.initializer)]
+    names = [
+        *(name for other in model.graph.node for name in other.output),
+        "input",
+        "output",
+        "",
+        "nobody",
+        *(tensor.name for tensor in model.graph.initializer),
+    ]
     name = str(names[rng.integers(len(names))])
     if node.input and rng.random() < 0.7:
         node.input[int(rng.integers(len(node.input)))] = name
@@ -197,10 +253,29 @@ def _ends(model: onnx.ModelProto, rng: np.random.Generator) -> None:
     graph = model.graph
     ends = graph.input if rng.random() < 0.5 else graph.output
     way = rng.integers(5)
-    kinds = (TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8, TensorProto.INT64, TensorProto.STRING,
-             TensorProto.BOOL, 0, 99)
-    shapes = ([1, 3], [1, 3, -1, -1], [0, 3, "h", "w"], [1, 2, "h", "w"], [1, 3, 10**9, 10**9], ["n", "c", "h", "w"],
-              [], [1, "h", "w", 3], [4, 1, 8, 8], ["h", "h", "h", "h"], None)
+    kinds = (
+        TensorProto.FLOAT16,
+        TensorProto.DOUBLE,
+        TensorProto.UINT8,
+        TensorProto.INT64,
+        TensorProto.STRING,
+        TensorProto.BOOL,
+        0,
+        99,
+    )
+    shapes = (
+        [1, 3],
+        [1, 3, -1, -1],
+        [0, 3, "h", "w"],
+        [1, 2, "h", "w"],
+        [1, 3, 10**9, 10**9],
+        ["n", "c", "h", "w"],
+        [],
+        [1, "h", "w", 3],
+        [4, 1, 8, 8],
+        ["h", "h", "h", "h"],
+        None,
+    )
     if way == 0 and ends:
         del ends[0]
     elif way == 1:
@@ -224,8 +299,9 @@ def _header(model: onnx.ModelProto, rng: np.random.Generator) -> None:
     elif way == 2:
         model.opset_import[0].domain = "elsewhere"
     else:
-        model.opset_import.append(helper.make_opsetid(str(rng.choice(["", "ai.onnx.ml", "com.microsoft", "x"])),
-                                                      int(rng.integers(1, 30))))
+        model.opset_import.append(
+            helper.make_opsetid(str(rng.choice(["", "ai.onnx.ml", "com.microsoft", "x"])), int(rng.integers(1, 30)))
+        )
 
 
 def _names(model: onnx.ModelProto, rng: np.random.Generator) -> None:
@@ -243,7 +319,21 @@ def _names(model: onnx.ModelProto, rng: np.random.Generator) -> None:
         model.graph.name = name
 
 
-_EDITS = (_attribute, _attribute, _attribute, _new_attribute, _operator, _wire, _wire, _nodes, _shape, _weights,
-          _weights, _ends, _header, _names)  # fmt: skip
+_EDITS = (
+    _attribute,
+    _attribute,
+    _attribute,
+    _new_attribute,
+    _operator,
+    _wire,
+    _wire,
+    _nodes,
+    _shape,
+    _weights,
+    _weights,
+    _ends,
+    _header,
+    _names,
+)
 
 CAMPAIGN = Campaign("models", "damaged models: a bundle or a sentence", trial, limit=120, share=5, sample=range(3, 10))

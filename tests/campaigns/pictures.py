@@ -95,18 +95,22 @@ def _animation(rng: np.random.Generator) -> dict[str, object]:
 Options = Callable[[np.random.Generator], dict[str, object]]
 _FORMATS: dict[str, tuple[tuple[str, ...], Options]] = {
     "png": (("RGB", "RGBA", "L", "LA", "P", "1", "I;16"), lambda rng: {"format": "PNG", **_metadata(rng)}),
-    "jpg": (("RGB", "L", "CMYK"),
-            lambda rng: {"format": "JPEG", **_metadata(rng), "progressive": bool(rng.integers(2))}),
+    "jpg": (
+        ("RGB", "L", "CMYK"),
+        lambda rng: {"format": "JPEG", **_metadata(rng), "progressive": bool(rng.integers(2))},
+    ),
     "webp": (("RGB", "RGBA"), lambda rng: {"format": "WEBP", **_metadata(rng), "lossless": bool(rng.integers(2))}),
-    "tiff": (("RGB", "RGBA", "L", "CMYK", "I;16", "I", "F", "LAB", "YCbCr"),
-             lambda rng: {"format": "TIFF", "compression": [None, "tiff_lzw", "tiff_adobe_deflate"][rng.integers(3)]}),
+    "tiff": (
+        ("RGB", "RGBA", "L", "CMYK", "I;16", "I", "F", "LAB", "YCbCr"),
+        lambda rng: {"format": "TIFF", "compression": [None, "tiff_lzw", "tiff_adobe_deflate"][rng.integers(3)]},
+    ),
     "gif": (("P", "L"), lambda rng: {"format": "GIF", **_animation(rng)}),
     "bmp": (("RGB", "L", "P", "1"), lambda rng: {"format": "BMP"}),
     "ppm": (("RGB", "L", "1"), lambda rng: {"format": "PPM"}),
     "tga": (("RGB", "RGBA", "L"), lambda rng: {"format": "TGA"}),
     "ico": (("RGBA",), lambda rng: {"format": "ICO"}),
     "jp2": (("RGB", "L"), lambda rng: {"format": "JPEG2000"}),
-}  # fmt: skip
+}
 
 
 def _claims(rng: np.random.Generator) -> bytes:
@@ -117,10 +121,15 @@ def _claims(rng: np.random.Generator) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, int(rng.integers(2)))
     chunks = [png_chunk(b"IHDR", header)]
     if rng.random() < 0.5:
-        chunks.append(png_chunk([b"iCCP", b"zTXt", b"iTXt", b"eXIf", b"tRNS", b"PLTE", b"acTL"][rng.integers(7)],
-                                rng.bytes(int(rng.integers(40)))))
+        chunks.append(
+            png_chunk(
+                [b"iCCP", b"zTXt", b"iTXt", b"eXIf", b"tRNS", b"PLTE", b"acTL"][rng.integers(7)],
+                rng.bytes(int(rng.integers(40))),
+            )
+        )
     return b"\x89PNG\r\n\x1a\n" + b"".join([*chunks, png_chunk(b"IDAT", rng.bytes(20)), png_chunk(b"IEND", b"")])
 
 
-CAMPAIGN = Campaign("pictures", "damaged pictures: enlarged, or a sentence", trial, limit=120, share=2,
-                    sample=range(30))
+CAMPAIGN = Campaign(
+    "pictures", "damaged pictures: enlarged, or a sentence", trial, limit=120, share=2, sample=range(30)
+)

@@ -88,11 +88,24 @@ class _Network(Layers):
         self.peak = 255.0 if self.chance(0.25) else 1.0
         self.seen: list[Value] = []
         self.steps: dict[Callable[[Value], Value], float] = {
-            self.convolved: 0.32, self.grouped: 0.06, self.depthwise: 0.07, self.dilated: 0.05, self.residual: 0.12,
-            self.concatenated: 0.1, self.sliced: 0.04, self.gathered: 0.04, self.split_and_joined: 0.05,
-            self.halved: 0.02, self.affine: 0.04, self.normed: 0.04, self.summed: 0.03, self.gated: 0.03,
-            self.shared: 0.02, self.scaled: 0.01, self.pooled: 0.01,
-        }  # fmt: skip
+            self.convolved: 0.32,
+            self.grouped: 0.06,
+            self.depthwise: 0.07,
+            self.dilated: 0.05,
+            self.residual: 0.12,
+            self.concatenated: 0.1,
+            self.sliced: 0.04,
+            self.gathered: 0.04,
+            self.split_and_joined: 0.05,
+            self.halved: 0.02,
+            self.affine: 0.04,
+            self.normed: 0.04,
+            self.summed: 0.03,
+            self.gated: 0.03,
+            self.shared: 0.02,
+            self.scaled: 0.01,
+            self.pooled: 0.01,
+        }
 
     def build(self) -> RandomGraph:
         root, back = self._input()
@@ -101,8 +114,14 @@ class _Network(Layers):
         for node in self.nodes:
             node.output[:] = ["output" if name == x else name for name in node.output]
             node.input[:] = ["output" if name == x else name for name in node.input]
-        return RandomGraph(self.model(self.channels, self.scale, name="random"), self.channels, self.scale, self.peak,
-                           self.mood, tuple(self.tags))
+        return RandomGraph(
+            self.model(self.channels, self.scale, name="random"),
+            self.channels,
+            self.scale,
+            self.peak,
+            self.mood,
+            tuple(self.tags),
+        )
 
     # --- the ends
 
@@ -260,8 +279,9 @@ class _Network(Layers):
         first = int(self.rng.integers(1, v.channels))
         one, other = self.split(v.name, [first, v.channels - first])
         one = self.activation(self.random_conv(one, first, first), first)
-        return self.convolved(Value(self.node("Concat", *self.pick((one, other), (other, one)), axis=1), v.channels,
-                                    v.factor))
+        return self.convolved(
+            Value(self.node("Concat", *self.pick((one, other), (other, one)), axis=1), v.channels, v.factor)
+        )
 
     def halved(self, v: Value) -> Value:
         """Half the size and back, by strides or by pixels that move into channels: no picture of odd size fits."""
@@ -278,8 +298,11 @@ class _Network(Layers):
         return Value(y, v.channels, v.factor)
 
     def affine(self, v: Value) -> Value:
-        y = self.node("Mul", self.random_conv(v.name, v.channels, v.channels),
-                      self.const(self.rng.uniform(0.5, 1.5, (v.channels, 1, 1))))
+        y = self.node(
+            "Mul",
+            self.random_conv(v.name, v.channels, v.channels),
+            self.const(self.rng.uniform(0.5, 1.5, (v.channels, 1, 1))),
+        )
         offsets = self.rng.normal(0, 0.1 * self.unit, (1, v.channels, 1, 1))
         return self._activated(self.node("Add", y, self.const(offsets)), v.channels, v.factor)
 
@@ -287,8 +310,11 @@ class _Network(Layers):
         width = self.width()
         gains, deviations = self.rng.uniform(0.5, 1.5, width), self.rng.uniform(0.3, 1.5, width)
         offsets, means = self.rng.normal(0, 0.1 * self.unit, (2, width))
-        y = self.node("BatchNormalization", self.random_conv(v.name, v.channels, width),
-                      *(self.const(values) for values in (gains, offsets, means, deviations)))
+        y = self.node(
+            "BatchNormalization",
+            self.random_conv(v.name, v.channels, width),
+            *(self.const(values) for values in (gains, offsets, means, deviations)),
+        )
         return self._activated(y, width, v.factor)
 
     def summed(self, v: Value) -> Value:

@@ -6,6 +6,14 @@ from tests.campaigns import bundles, graphs, logs, models, pictures, signals, ta
 
 CAMPAIGNS = {
     campaign.name: campaign
-    for campaign in (graphs.CAMPAIGN, models.CAMPAIGN, bundles.CAMPAIGN, logs.CAMPAIGN, targets.CAMPAIGN,
-                     pictures.CAMPAIGN, signals.CAMPAIGN, wire.CAMPAIGN)
-}  # fmt: skip
+    for campaign in (
+        graphs.CAMPAIGN,
+        models.CAMPAIGN,
+        bundles.CAMPAIGN,
+        logs.CAMPAIGN,
+        targets.CAMPAIGN,
+        pictures.CAMPAIGN,
+        signals.CAMPAIGN,
+        wire.CAMPAIGN,
+    )
+}

@@ -46,9 +46,16 @@ def worker(registry: str = REGISTRY) -> Iterator[Worker]:
         process.close()
 
 
-def run(campaign: Campaign, seeds: Iterable[int], process: Worker, out: Path, *, until: float | None = None,
-        tell: Callable[[str], None] = lambda line: None,
-        watch: Callable[[int, Outcome], None] = lambda seed, outcome: None) -> Tally:
+def run(
+    campaign: Campaign,
+    seeds: Iterable[int],
+    process: Worker,
+    out: Path,
+    *,
+    until: float | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+    watch: Callable[[int, Outcome], None] = lambda seed, outcome: None,
+) -> Tally:
     """Try seeds until they or the time end.
 
     Args:
@@ -87,8 +94,9 @@ def _tried(campaign: Campaign, seed: int, process: Worker, folder: Path) -> Outc
         given = process.ask(request, campaign.limit)
     except Died as died:
         stacks = folder / CRASH
-        return Outcome("failed", f"the process {died.status}: {died.note}",
-                       stacks.read_text() if stacks.is_file() else "")
+        return Outcome(
+            "failed", f"the process {died.status}: {died.note}", stacks.read_text() if stacks.is_file() else ""
+        )
     if given["verdict" if "verdict" in given else "status"] == "failed" and "verdict" not in given:
         return Outcome("failed", f"the trial itself is at fault: {given['note']}")
     return Outcome(given["verdict"], given["note"], given["details"])

@@ -39,8 +39,14 @@ def trial(seed: int, folder: Path) -> Outcome:
     number = _SIGNALS[rng.integers(len(_SIGNALS))]
     delay = float(rng.random() * _usual_seconds())
     begin = time.monotonic()
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                          preexec_fn=_as_from_a_terminal) as process:
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_as_from_a_terminal,
+    ) as process:
         time.sleep(delay)
         process.send_signal(number)
         sent = time.monotonic()
@@ -109,10 +115,22 @@ def _usual_seconds() -> float:
     """How long the deployment takes on this machine, as busy as it is."""
     source = _sources()
     begin = time.monotonic()
-    subprocess.run([*_COMMAND, "deploy", str(source / "tiny.onnx"), "--calib", str(source / "photo.png"), "-o",
-                    str(source / "usual")], check=True, capture_output=True)
+    subprocess.run(
+        [
+            *_COMMAND,
+            "deploy",
+            str(source / "tiny.onnx"),
+            "--calib",
+            str(source / "photo.png"),
+            "-o",
+            str(source / "usual"),
+        ],
+        check=True,
+        capture_output=True,
+    )
     return time.monotonic() - begin
 
 
-CAMPAIGN = Campaign("signals", "signals at any moment: nothing half-written, nothing lost", trial, limit=300, share=2,
-                    sample=range(1))
+CAMPAIGN = Campaign(
+    "signals", "signals at any moment: nothing half-written, nothing lost", trial, limit=300, share=2, sample=range(1)
+)

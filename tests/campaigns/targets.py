@@ -25,15 +25,34 @@ else:
     import tomli as tomllib
 
 _WORDS: dict[str, tuple[Any, ...]] = {
-    "triple": ("x86_64-linux-gnu", "aarch64-linux-gnu", "armv7a-linux-gnueabihf", "riscv64-linux-gnu", "wasm32",
-               "x86_64", "-", "x86_64-pc-windows-msvc"),
+    "triple": (
+        "x86_64-linux-gnu",
+        "aarch64-linux-gnu",
+        "armv7a-linux-gnueabihf",
+        "riscv64-linux-gnu",
+        "wasm32",
+        "x86_64",
+        "-",
+        "x86_64-pc-windows-msvc",
+    ),
     "cpu": ("x86-64", "x86-64-v4", "znver5", "cortex-a76", "generic", "apple-m1", "nosuchcpu", "help", "pentium"),
     "attributes": ([], ["+avx512f"], ["-sse2"], ["+neon", "-neon"], ["+nosuch"], ["avx2"], ["+"], ["+help"]),
-    "instruction_set": ("avx2", "sse4", "avx512vnni", "avxvnni", "portable", "neon", "neon-dotprod", "armv7-neon",
-                        "opencl", "nosuch"),
+    "instruction_set": (
+        "avx2",
+        "sse4",
+        "avx512vnni",
+        "avxvnni",
+        "portable",
+        "neon",
+        "neon-dotprod",
+        "armv7-neon",
+        "opencl",
+        "nosuch",
+    ),
     "requires": ([], ["avx2"], ["nosuch"], ["neon"]),
-    "cores": (1, 1024, 10**9), "cache": (1, 10**12),
-}  # fmt: skip
+    "cores": (1, 1024, 10**9),
+    "cache": (1, 10**12),
+}
 
 
 def trial(seed: int, folder: Path) -> Outcome:

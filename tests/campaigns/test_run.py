@@ -22,10 +22,17 @@ def process() -> Iterator[Worker]:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("crash", "the process crashed: SIGSEGV"), ("hang", "the process hung"), ("fills memory", "MemoryError"),
-     ("traceback", "KeyError: 'mul_19'"), ("wrong bits", "wrong bits: they differ"), ("fault", "three words more"),
-     ("blames itself", "the toolchain says that it is at fault"), ("foreign text", "another library's text")],
-)  # fmt: skip
+    [
+        ("crash", "the process crashed: SIGSEGV"),
+        ("hang", "the process hung"),
+        ("fills memory", "MemoryError"),
+        ("traceback", "KeyError: 'mul_19'"),
+        ("wrong bits", "wrong bits: they differ"),
+        ("fault", "three words more"),
+        ("blames itself", "the toolchain says that it is at fault"),
+        ("foreign text", "another library's text"),
+    ],
+)
 def test_a_failure_is_told_and_its_input_kept(name: str, says: str, process: Worker, tmp_path: Path):
     told: list[str] = []
     tally = run(CAMPAIGNS[name], range(4), process, tmp_path, tell=told.append)

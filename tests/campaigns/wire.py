@@ -183,5 +183,11 @@ def _overhear(listener: socket.socket, address: tuple[str, int], heard: list[_Se
             heard.append(_Session(bytes(said[client]), bytes(said[server])))
 
 
-CAMPAIGN = Campaign("wire", "nonsense on the network: boards, trackers and clients answer or hang up", trial, limit=180,
-                    share=2, sample=range(0, 30, 3))
+CAMPAIGN = Campaign(
+    "wire",
+    "nonsense on the network: boards, trackers and clients answer or hang up",
+    trial,
+    limit=180,
+    share=2,
+    sample=range(0, 30, 3),
+)

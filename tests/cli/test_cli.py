@@ -63,8 +63,21 @@ def test_the_module_is_the_command():
 
 
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]):
-    for words in (["deploy"], ["run"], ["evaluate"], ["bench"], ["verify"], ["inspect"], ["demo"], ["targets", "list"],
-                  ["tune"], ["logs", "show"], ["board", "build"], ["board", "list"], ["board", "check"]):
+    for words in (
+        ["deploy"],
+        ["run"],
+        ["evaluate"],
+        ["bench"],
+        ["verify"],
+        ["inspect"],
+        ["demo"],
+        ["targets", "list"],
+        ["tune"],
+        ["logs", "show"],
+        ["board", "build"],
+        ["board", "list"],
+        ["board", "check"],
+    ):
         assert main([*words, "--help"]) == 0
         out = capsys.readouterr().out
         assert "Usage: clipfree" in out
@@ -165,8 +178,14 @@ def coarse_network() -> onnx.ModelProto:
     for gain in (1000.0, 1.0):
         made = b.node("Relu", b.conv("input", 3, 6, identity=3, bias=0))
         sums.append(b.clip(b.node("Mul", made, b.const(gain)), 0.0, 10 * gain))
-    small = b.node("Slice", b.node("Concat", *sums, axis=1), b.const([3], np.int64), b.const([9], np.int64),
-                   b.const([1], np.int64), b.const([1], np.int64))  # fmt: skip
+    small = b.node(
+        "Slice",
+        b.node("Concat", *sums, axis=1),
+        b.const([3], np.int64),
+        b.const([9], np.int64),
+        b.const([1], np.int64),
+        b.const([1], np.int64),
+    )
     b.depth_to_space(b.conv(small, 6, 12, identity=3, source=3, repeat=4, bias=0), 2, out="output")
     return b.model(3, 2)
 
@@ -299,9 +318,17 @@ def test_several_photos_of_all_kinds_into_a_folder(bundle: Path, tmp_path: Path)
     ],
 )
 def test_mistakes_are_answered_by_a_sentence(
-    words: list[str], code: int, sentence: str, bundle: Path, photo: Path, photo_folder: Path, model_file: Path,
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+    words: list[str],
+    code: int,
+    sentence: str,
+    bundle: Path,
+    photo: Path,
+    photo_folder: Path,
+    model_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     places = {

@@ -143,9 +143,15 @@ def while_it_is_put_away() -> None:
 
 @pytest.mark.parametrize("happens", [turned_into_another, swallowed, in_a_destructor, while_it_is_put_away])
 def test_an_interrupt_that_is_hard_to_hear(
-    happens: Callable[[], None], interruption: Interruption, stand_in_bundle: Path, photo_folder: Path, tmp_path: Path,
-    without_compiler: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+    happens: Callable[[], None],
+    interruption: Interruption,
+    stand_in_bundle: Path,
+    photo_folder: Path,
+    tmp_path: Path,
+    without_compiler: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
     from toolchain.images import Photo
     from toolchain.runtime import batch
 

@@ -120,9 +120,13 @@ DEPLOY = "deploy tiny.onnx --calib photos"
     ],
 )
 def test_it_is_said_before_any_work(
-    words: str, code: int, sentence: str, folder: Path, monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    code: int,
+    sentence: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+):
     def working(*given: object, **named: object) -> None:
         raise AssertionError("it has begun to work")
 

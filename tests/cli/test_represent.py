@@ -84,9 +84,15 @@ def test_a_value_range_that_cannot_be_told_is_asked_for(
     ],
 )
 def test_mistakes(
-    words: list[str], code: int, sentence: str, model_file: Path, photo_folder: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+    words: list[str],
+    code: int,
+    sentence: str,
+    model_file: Path,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(photograph(9, 9, 0)).save("mine.png")
     assert main(["represent", str(model_file), "--calib", str(photo_folder), *words]) == code
@@ -96,9 +102,13 @@ def test_mistakes(
 
 @pytest.mark.parametrize("command", ["represent", "fidelity"])
 def test_only_an_embedded_model_brings_photographs(
-    command: str, model_file: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    model_file: Path,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+):
     monkeypatch.setattr("toolchain.zoo.embedded.model_folder", lambda: model_file.parent)
     monkeypatch.setattr("toolchain.zoo.demo_photos.demo_photographs", lambda: tuple(sorted(photo_folder.iterdir())))
     assert main([command, str(model_file), "-o", str(tmp_path / "out")]) == 4

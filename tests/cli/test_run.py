@@ -80,9 +80,11 @@ def test_through_pipes(bundle: Path):
     Image.fromarray(pixels).save(file, "PNG")
     for options, kind in (([], "PNG"), (["--format", "tiff"], "TIFF")):
         done = subprocess.run(
-            [sys.executable, "-c", QUICK, "run", str(bundle), "-", *options], input=file.getvalue(),
-            capture_output=True, check=True,
-        )  # fmt: skip
+            [sys.executable, "-c", QUICK, "run", str(bundle), "-", *options],
+            input=file.getvalue(),
+            capture_output=True,
+            check=True,
+        )
         with Image.open(io.BytesIO(done.stdout)) as image:
             assert (image.format, image.size) == (kind, (14, 18))
     broken = subprocess.run([sys.executable, "-c", QUICK, "run", str(bundle), "-"], input=b"no", capture_output=True)

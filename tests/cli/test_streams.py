@@ -20,8 +20,9 @@ PROGRAM = f"{shlex.quote(sys.executable)} -m toolchain.cli"
 def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A line of bash in which ``clipfree`` stands for the program; its exit code is that of the first command."""
     line = line.replace("clipfree", PROGRAM) + "; exit ${PIPESTATUS[0]}"
-    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60,
-                          env={**os.environ, **environment})  # fmt: skip
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **environment}
+    )
 
 
 def sentence(done: subprocess.CompletedProcess[str]) -> str:
@@ -78,8 +79,13 @@ def test_the_work_goes_on_when_the_reader_leaves(tmp_path: Path):
 @pytest.mark.parametrize("name", ["größer.onnx", "大.onnx", "a\udcffb.onnx"])
 def test_names_that_a_stream_cannot_show(tmp_path: Path, name: str):
     words = ["zoo", "export", "xlsr_x3", "-o", str(tmp_path / name)]
-    done = subprocess.run([sys.executable, "-m", "toolchain.cli", *words], capture_output=True, check=False, timeout=60,
-                          env={**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "toolchain.cli", *words],
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+    )
     assert done.returncode == 0
     assert done.stderr == b""
     assert done.stdout.strip().endswith(b".onnx")

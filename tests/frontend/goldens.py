@@ -61,7 +61,8 @@ def expect(apply: Pass, before: str, after: str, shape: tuple[int, ...] = SHAPE,
 def agrees(graph: Graph, before: str, shape: tuple[int, ...] = SHAPE, **constants: Any) -> None:
     """Both give the same numbers."""
     x = np.random.default_rng(0).random(shape, np.float32)
-    models: list[onnx.ModelProto] = [g.to_model(input_shape=shape, output_shape=None)
-                                     for g in (graph_of(before, shape, **constants), graph)]
+    models: list[onnx.ModelProto] = [
+        g.to_model(input_shape=shape, output_shape=None) for g in (graph_of(before, shape, **constants), graph)
+    ]
     want, got = (Session(model).run(None, x)[0] for model in models)
     np.testing.assert_allclose(got, want, atol=1e-5)

@@ -9,10 +9,28 @@ from tests.sr_models import Builder
 from toolchain.frontend import SRModel
 from toolchain.frontend.probe import run
 
-CLIPS = ("Clip", "Min+Max", "Max+Min", "Relu+Min", "Min+Relu", "Relu+Clip", "Clip+Clip", "swapped Min+Max",
-         "tensor Min")
-SHUFFLES = ("torch baked", "torch minus one", "torch dynamic", "tf baked", "tf dynamic", "squeezed", "node CRD",
-            "node DCR", "channels last")
+CLIPS = (
+    "Clip",
+    "Min+Max",
+    "Max+Min",
+    "Relu+Min",
+    "Min+Relu",
+    "Relu+Clip",
+    "Clip+Clip",
+    "swapped Min+Max",
+    "tensor Min",
+)
+SHUFFLES = (
+    "torch baked",
+    "torch minus one",
+    "torch dynamic",
+    "tf baked",
+    "tf dynamic",
+    "squeezed",
+    "node CRD",
+    "node DCR",
+    "channels last",
+)
 
 
 def add_clip(b: Builder, x: str, spelling: str, high: float, out: str) -> None:
@@ -94,8 +112,9 @@ def operators(sr: SRModel) -> list[str]:
     return [n.op_type for n in sr.model.graph.node]
 
 
-def agree(source: onnx.ModelProto, sr: SRModel, *, tolerance: float = 1e-4,
-          size: tuple[int, int] | None = None) -> None:
+def agree(
+    source: onnx.ModelProto, sr: SRModel, *, tolerance: float = 1e-4, size: tuple[int, int] | None = None
+) -> None:
     """The normalized model, clipped where a clip was recorded, equals the source on noise that leaves the range."""
     dims = [d.dim_value for d in source.graph.input[0].type.tensor_type.shape.dim]
     last = dims[3] in (1, 3) and dims[1] not in (1, 3)

@@ -39,8 +39,15 @@ def interleaved(b: Builder) -> str:
 
 
 def resized(b: Builder) -> str:
-    return b.node("Resize", "input", "", b.const([1.0, 1.0, SCALE, SCALE]), mode="nearest", nearest_mode="floor",
-                  coordinate_transformation_mode="asymmetric")
+    return b.node(
+        "Resize",
+        "input",
+        "",
+        b.const([1.0, 1.0, SCALE, SCALE]),
+        mode="nearest",
+        nearest_mode="floor",
+        coordinate_transformation_mode="asymmetric",
+    )
 
 
 def network(anchor: str, mode: str, *, behind: bool = False):
@@ -56,9 +63,17 @@ def network(anchor: str, mode: str, *, behind: bool = False):
     return b.model(3, SCALE)
 
 
-@pytest.mark.parametrize(("anchor", "mode", "behind"), [
-    ("tiled", "DCR", False), ("sliced", "CRD", False), ("gathered", "CRD", False), ("interleaved", "CRD", False),
-    ("resized", "CRD", True), ("resized", "DCR", True)])
+@pytest.mark.parametrize(
+    ("anchor", "mode", "behind"),
+    [
+        ("tiled", "DCR", False),
+        ("sliced", "CRD", False),
+        ("gathered", "CRD", False),
+        ("interleaved", "CRD", False),
+        ("resized", "CRD", True),
+        ("resized", "DCR", True),
+    ],
+)
 def test_spellings(anchor: str, mode: str, behind: bool) -> None:
     model = network(anchor, mode, behind=behind)
     sr = normalize(model, value_range="0..1")

@@ -23,8 +23,10 @@ from toolchain.reference.network import describe_network
 
 def opened(b: Builder, channels: int = 4) -> tuple[onnx.ModelProto, Graph]:
     """What was built, from "input" to "output", and the same opened in front of the pass."""
-    ends = [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, channels, "h", "w"]),
-            helper.make_tensor_value_info("output", TensorProto.FLOAT, None)]
+    ends = [
+        helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, channels, "h", "w"]),
+        helper.make_tensor_value_info("output", TensorProto.FLOAT, None),
+    ]
     graph = helper.make_graph(b.nodes, "g", ends[:1], ends[1:], b.initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     open_graph = Graph(model, (1, channels, 11, 9))
@@ -132,8 +134,15 @@ def test_an_enlarged_input_is_recognized_behind_merged_branches(block: object) -
         b = Builder(2)
         x = b.node("Relu", b.conv("input", 3, 8))
         x = b.depth_to_space(b.conv(x, 8, 12) if merged else block(b, x, 8, 12), 2)
-        up = b.node("Resize", "input", "", b.const([1.0, 1, 2, 2]), mode="nearest", nearest_mode="floor",
-                    coordinate_transformation_mode="asymmetric")
+        up = b.node(
+            "Resize",
+            "input",
+            "",
+            b.const([1.0, 1, 2, 2]),
+            mode="nearest",
+            nearest_mode="floor",
+            coordinate_transformation_mode="asymmetric",
+        )
         b.node("Add", x, up, out="output")
         return b.model(3, 2)
 
@@ -170,11 +179,17 @@ def test_what_is_said_of_a_merge(kind: str) -> None:
 def golden() -> Builder:
     """x -> (1x1, masked horizontally) + (3x3) + x, in numbers that can be followed by hand."""
     b = Builder()
-    b.initializers += [numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in {
-        "mix": np.array([[1, 2], [3, 4]]).reshape(2, 2, 1, 1), "mix_bias": [10, 20],
-        "mask": np.broadcast_to(np.array([[1, 0, -1]]), (2, 1, 1, 3)), "mask_bias": [1, 2],
-        "plain": np.full((2, 2, 1, 3), 0.5), "plain_bias": [5, 6],
-    }.items()]  # fmt: skip
+    b.initializers += [
+        numpy_helper.from_array(np.asarray(v, np.float32), n)
+        for n, v in {
+            "mix": np.array([[1, 2], [3, 4]]).reshape(2, 2, 1, 1),
+            "mix_bias": [10, 20],
+            "mask": np.broadcast_to(np.array([[1, 0, -1]]), (2, 1, 1, 3)),
+            "mask_bias": [1, 2],
+            "plain": np.full((2, 2, 1, 3), 0.5),
+            "plain_bias": [5, 6],
+        }.items()
+    ]
     b.node("Conv", "input", "mix", "mix_bias", out="mixed", pads=[0, 1, 0, 1])
     b.node("Conv", "mixed", "mask", "mask_bias", out="edges", group=2)
     b.node("Conv", "input", "plain", "plain_bias", out="even", pads=[0, 1, 0, 1])
@@ -191,15 +206,27 @@ def test_golden_merge() -> None:
         ("Conv", ["input", "all_weight", "all_bias"], ["all"]),
         ("Relu", ["all"], ["output"]),
     ]
-    np.testing.assert_array_equal(graph.constants["all_weight"].reshape(2, 2, 3), [
-        [[1.5, 1.5, -0.5], [2.5, 0.5, -1.5]],
-        [[3.5, 0.5, -2.5], [4.5, 1.5, -3.5]],
-    ])
+    np.testing.assert_array_equal(
+        graph.constants["all_weight"].reshape(2, 2, 3),
+        [
+            [[1.5, 1.5, -0.5], [2.5, 0.5, -1.5]],
+            [[3.5, 0.5, -2.5], [4.5, 1.5, -3.5]],
+        ],
+    )
     np.testing.assert_array_equal(graph.constants["all_bias"], [6.0, 8.0])
     assert graph.constants["all_weight"].dtype == np.float32
-    assert merges == (Merge(
-        result="all", sources=("mixed", "edges", "even", "sum", "all"), nodes=5, kernel=(1, 3), macs_before=22.0,
-        macs_after=12.0, outliers_before=2 / 1.5, outliers_after=2.5 / 1.5),)  # fmt: skip
+    assert merges == (
+        Merge(
+            result="all",
+            sources=("mixed", "edges", "even", "sum", "all"),
+            nodes=5,
+            kernel=(1, 3),
+            macs_before=22.0,
+            macs_after=12.0,
+            outliers_before=2 / 1.5,
+            outliers_after=2.5 / 1.5,
+        ),
+    )
     check_equal(model, graph, (5, 7), (1, 1))
 
 
@@ -217,9 +244,14 @@ def test_zeros_around_a_bias(bias: float, merged: bool) -> None:
     assert [n.op_type for n in graph.nodes] == (["Conv", "Relu"] if merged else ["Conv", "Conv", "Relu"])
     assert bool(merges) == merged
     check_equal(model, graph, (5, 7))
-    assert refusals(said) == ([] if merged else [
-        "did not merge 'conv_3' and 'conv_6': borders would change, since the zeros that pad the second are not what "
-        "the first makes outside of the picture, which is its bias"])  # fmt: skip
+    assert refusals(said) == (
+        []
+        if merged
+        else [
+            "did not merge 'conv_3' and 'conv_6': borders would change, since the zeros that pad the second are not "
+            "what the first makes outside of the picture, which is its bias"
+        ]
+    )
 
 
 @pytest.mark.parametrize(("second", "merged"), [(0, True), (1, False)])

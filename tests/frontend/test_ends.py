@@ -36,8 +36,13 @@ def pixel_network(*, rounded: bool = True, swapped: bool = True) -> onnx.ModelPr
     x = b.clip(b.node("Transpose", x, perm=[0, 2, 3, 1]), 0.0, 255.0)
     b.node("Cast", b.node("Round", x) if rounded else x, out="output", to=TensorProto.UINT8)
     info = helper.make_tensor_value_info
-    graph = helper.make_graph(b.nodes, "pixels", [info("input", TensorProto.UINT8, [1, "h", "w", 3])],
-                              [info("output", TensorProto.UINT8, [1, "H", "W", 3])], b.initializers)
+    graph = helper.make_graph(
+        b.nodes,
+        "pixels",
+        [info("input", TensorProto.UINT8, [1, "h", "w", 3])],
+        [info("output", TensorProto.UINT8, [1, "H", "W", 3])],
+        b.initializers,
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -62,8 +67,13 @@ def test_a_fixed_batch_becomes_one(tmp_path: Path):
     x = b.node("Reshape", b.conv(x, 8, 12, identity=3, repeat=4), b.const([4, 3, 2, 2, 20, 16], np.int64))
     b.node("Reshape", b.node("Transpose", x, perm=[0, 1, 4, 2, 5, 3]), b.const([4, 3, 40, 32], np.int64), out="output")
     info = helper.make_tensor_value_info
-    graph = helper.make_graph(b.nodes, "four", [info("input", TensorProto.FLOAT, [4, 3, 20, 16])],
-                              [info("output", TensorProto.FLOAT, [4, 3, 40, 32])], b.initializers)
+    graph = helper.make_graph(
+        b.nodes,
+        "four",
+        [info("input", TensorProto.FLOAT, [4, 3, 20, 16])],
+        [info("output", TensorProto.FLOAT, [4, 3, 40, 32])],
+        b.initializers,
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     sr = normalize(reloaded(model, tmp_path))
     assert sr.scale == 2
@@ -109,8 +119,13 @@ def test_other_channels_at_the_end(taken: int, given: int):
     b.depth_to_space(b.conv("input", taken, 4 * given), 2, out="output")
     model = b.model(taken, 2) if taken == given else None
     info = helper.make_tensor_value_info
-    graph = helper.make_graph(b.nodes, "g", [info("input", 1, [1, taken, "h", "w"])],
-                              [info("output", 1, [1, given, "H", "W"])], b.initializers)
+    graph = helper.make_graph(
+        b.nodes,
+        "g",
+        [info("input", 1, [1, taken, "h", "w"])],
+        [info("output", 1, [1, given, "H", "W"])],
+        b.initializers,
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     with pytest.raises(ModelError, match=f"takes pictures of {taken} channels? and gives {given}") as caught:
         normalize(model)
@@ -156,7 +171,8 @@ def test_the_third_file_format(inputs: bool, tmp_path: Path):
     model.ir_version = 3
     if inputs:
         model.graph.input.extend(
-            helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in model.graph.initializer)
+            helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in model.graph.initializer
+        )
     agree(espcn(opset=9), normalize(reloaded(model, tmp_path)))
 
 
@@ -177,8 +193,12 @@ def test_functions_that_call_functions_are_counted_first(tmp_path: Path):
     call = helper.make_node("F0", ["x"], ["y"], domain="local")
     bodies = [[helper.make_node("Relu", ["x"], ["y"])]]
     for depth in range(30):
-        bodies.append([helper.make_node(f"F{depth}", ["x"], ["m"], domain="local"),
-                       helper.make_node(f"F{depth}", ["m"], ["y"], domain="local")])
+        bodies.append(
+            [
+                helper.make_node(f"F{depth}", ["x"], ["m"], domain="local"),
+                helper.make_node(f"F{depth}", ["m"], ["y"], domain="local"),
+            ]
+        )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
     for depth, body in enumerate(bodies):
         model.functions.append(helper.make_function("local", f"F{depth}", ["x"], ["y"], body, opsets))
@@ -196,8 +216,9 @@ def test_functions_that_call_functions_are_counted_first(tmp_path: Path):
 
 def test_an_activation_of_a_newer_opset_without_its_attribute(tmp_path: Path):
     b = Builder(opset=24)
-    b.depth_to_space(b.conv(b.node("Swish", b.conv("input", 3, 8, identity=3)), 8, 12, identity=3, repeat=4), 2,
-                     out="output")
+    b.depth_to_space(
+        b.conv(b.node("Swish", b.conv("input", 3, 8, identity=3)), 8, 12, identity=3, repeat=4), 2, out="output"
+    )
     model = b.model(3, 2)
     sr = normalize(reloaded(model, tmp_path), value_range="0..1")
     agree(model, sr)

@@ -21,12 +21,18 @@ _FOREIGN = ("onnxruntime", "/core/", "ONNXRuntimeError", "Status Message", "Shap
 def network(nodes: list[onnx.NodeProto], **constants: Any) -> onnx.ModelProto:
     """``nodes`` from "input" to "x", then a convolution "up" and a pixel shuffle."""
     constants = {"w": np.zeros((12, 3, 3, 3), np.float32), **constants}
-    tail = [helper.make_node("Conv", ["x", "w"], ["c"], name="up", pads=[1] * 4),
-            helper.make_node("DepthToSpace", ["c"], ["output"], name="shuffle", blocksize=2)]
+    tail = [
+        helper.make_node("Conv", ["x", "w"], ["c"], name="up", pads=[1] * 4),
+        helper.make_node("DepthToSpace", ["c"], ["output"], name="shuffle", blocksize=2),
+    ]
     info = helper.make_tensor_value_info
-    graph = helper.make_graph([*nodes, *tail], "g", [info("input", TensorProto.FLOAT, [1, 3, "h", "w"])],
-                              [info("output", TensorProto.FLOAT, [1, 3, "H", "W"])],
-                              [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()])
+    graph = helper.make_graph(
+        [*nodes, *tail],
+        "g",
+        [info("input", TensorProto.FLOAT, [1, 3, "h", "w"])],
+        [info("output", TensorProto.FLOAT, [1, 3, "H", "W"])],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -41,19 +47,31 @@ CASES: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "too few inputs": (lambda: network([node("Conv")]), "Conv 'odd' has a wrong number of inputs"),
     "nothing makes it": (lambda: network([node("Add", "nowhere")]), "Add 'odd' reads a tensor that nothing makes"),
     "made twice": (lambda: network([node("Relu"), node("Relu")]), "makes a tensor that another one makes"),
-    "dilations": (lambda: network([node("Conv", "v", pads=[1] * 4, dilations=[1])], v=np.zeros((3, 3, 3, 3), "f4")),
-                  "Conv 'odd' has an attribute of the wrong length"),
-    "channels": (lambda: network([node("Conv", "v", pads=[1] * 4)], v=np.zeros((3, 5, 3, 3), "f4")),
-                 "Conv 'odd' has weights for another number of channels"),
+    "dilations": (
+        lambda: network([node("Conv", "v", pads=[1] * 4, dilations=[1])], v=np.zeros((3, 3, 3, 3), "f4")),
+        "Conv 'odd' has an attribute of the wrong length",
+    ),
+    "channels": (
+        lambda: network([node("Conv", "v", pads=[1] * 4)], v=np.zeros((3, 5, 3, 3), "f4")),
+        "Conv 'odd' has weights for another number of channels",
+    ),
     "types": (lambda: network([node("Add", "d")], d=np.int64(1)), "Add 'odd' is given numbers of types"),
-    "broadcast": (lambda: network([node("Add", "d")], d=np.zeros((1, 4, 1, 1), "f4")),
-                  "Add 'odd' is given tensors whose shapes do not fit"),
-    "baked size": (lambda: network([node("Reshape", "s")], s=np.array([1, 3, 24, 24])),
-                   "Reshape 'odd' is asked for a shape that its input does not fill"),
-    "slopes": (lambda: network([node("PRelu", "s")], s=np.ones(32, "f4")),
-               "PRelu 'odd' has slopes that do not lie along the channels"),
-    "concat": (lambda: network([node("Concat", "d", axis=0)], d=np.zeros((1, 3, 8, 8), "f4")),
-               "Concat 'odd' joins tensors of different sizes"),
+    "broadcast": (
+        lambda: network([node("Add", "d")], d=np.zeros((1, 4, 1, 1), "f4")),
+        "Add 'odd' is given tensors whose shapes do not fit",
+    ),
+    "baked size": (
+        lambda: network([node("Reshape", "s")], s=np.array([1, 3, 24, 24])),
+        "Reshape 'odd' is asked for a shape that its input does not fill",
+    ),
+    "slopes": (
+        lambda: network([node("PRelu", "s")], s=np.ones(32, "f4")),
+        "PRelu 'odd' has slopes that do not lie along the channels",
+    ),
+    "concat": (
+        lambda: network([node("Concat", "d", axis=0)], d=np.zeros((1, 3, 8, 8), "f4")),
+        "Concat 'odd' joins tensors of different sizes",
+    ),
 }
 
 

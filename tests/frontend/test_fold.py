@@ -14,8 +14,9 @@ def batch_norm(b: Builder, x: str, channels: int) -> str:
     def vector(low: float, high: float) -> str:
         return b.const(b.rng.uniform(low, high, channels))
 
-    return b.node("BatchNormalization", x, vector(0.5, 2), vector(-0.2, 0.2), vector(-0.2, 0.2), vector(0.3, 2),
-                  epsilon=1e-3)
+    return b.node(
+        "BatchNormalization", x, vector(0.5, 2), vector(-0.2, 0.2), vector(-0.2, 0.2), vector(0.3, 2), epsilon=1e-3
+    )
 
 
 def tail(b: Builder, x: str, cin: int = 8, out: str = "output") -> str:
@@ -173,18 +174,22 @@ def level(sr: SRModel) -> float:
     return float(run(sr.model, np.full((1, 3, 24, 24), 0.5 * peak, np.float32))[..., 12:36, 12:36].mean() / peak)
 
 
-@pytest.mark.parametrize(("divided", "multiplied", "clip", "clip_first", "high"), [
-    (True, True, None, False, 255.0),
-    (True, True, 255.0, False, 255.0),
-    (True, True, 1.0, True, 255.0),
-    (True, False, None, False, 1.0),
-    (True, False, 1.0, False, 1.0),
-    (False, True, None, False, 1.0),
-    (False, True, 255.0, False, 1.0),
-    (False, True, 1.0, True, 1.0),
-])
-def test_scalings_at_the_ends(divided: bool, multiplied: bool, clip: float | None, clip_first: bool,
-                              high: float) -> None:
+@pytest.mark.parametrize(
+    ("divided", "multiplied", "clip", "clip_first", "high"),
+    [
+        (True, True, None, False, 255.0),
+        (True, True, 255.0, False, 255.0),
+        (True, True, 1.0, True, 255.0),
+        (True, False, None, False, 1.0),
+        (True, False, 1.0, False, 1.0),
+        (False, True, None, False, 1.0),
+        (False, True, 255.0, False, 1.0),
+        (False, True, 1.0, True, 1.0),
+    ],
+)
+def test_scalings_at_the_ends(
+    divided: bool, multiplied: bool, clip: float | None, clip_first: bool, high: float
+) -> None:
     sr = normalize(pixel_net(divided=divided, multiplied=multiplied, clip=clip, clip_first=clip_first))
     assert operators(sr) == ["Conv", "Relu", "Conv", "DepthToSpace"]
     assert sr.value_range == (0.0, high)

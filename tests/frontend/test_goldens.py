@@ -32,7 +32,9 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         v1 = Relu(v0)
         v2 = Gather(input, [0 1 2], axis=1)
         output = Concat(v1, v2, axis=1)
-        """, {"sizes": np.array([3, 1])}),
+        """,
+        {"sizes": np.array([3, 1])},
+    ),
     "a slice with a negative step is an order": (
         channels.apply,
         """
@@ -42,7 +44,9 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         """
         v0 = Gather(input, [3 2 1 0], axis=1)
         output = Relu(v0)
-        """, {"a": np.array([-1]), "b": np.array([-5]), "axes": np.array([1]), "step": np.array([-1])}),
+        """,
+        {"a": np.array([-1]), "b": np.array([-5]), "axes": np.array([1]), "step": np.array([-1])},
+    ),
     "a slice of channels and rows is both": (
         channels.apply,
         """
@@ -53,7 +57,9 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         v0 = Slice(input, [2], [9], [2], [1])
         v1 = Gather(v0, [1 2], axis=1)
         output = Relu(v1)
-        """, {"a": np.array([1, 2]), "b": np.array([3, 9]), "axes": np.array([1, 2])}),
+        """,
+        {"a": np.array([1, 2]), "b": np.array([3, 9]), "axes": np.array([1, 2])},
+    ),
     "choices one after the other are one": (
         channels.apply,
         """
@@ -64,7 +70,9 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         """
         v0 = Gather(input, [3 2], axis=1)
         output = Relu(v0)
-        """, {"first": np.array([0, 2, -1]), "second": np.array([2, 1])}),
+        """,
+        {"first": np.array([0, 2, -1]), "second": np.array([2, 1])},
+    ),
     "parts put back together in order are nothing": (
         channels.apply,
         """
@@ -74,7 +82,9 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         """,
         """
         output = Relu(input)
-        """, {"sizes": np.array([1, 3])}),
+        """,
+        {"sizes": np.array([1, 3])},
+    ),
     "an order that a convolution reads is in its weights": (
         channels.apply,
         f"""
@@ -86,7 +96,8 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         v0 = Sub(input, [0.2 0.4 0.1 0.3])
         output = Conv(v0, weights[4, 4, 3, 3], {b}, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
         """.replace("{b}", "[" + " ".join(f"{v:g}" for v in B) + "]"),
-        {"order": np.array([2, 0, 3, 1]), "mean": MEAN, "w": W, "b": B}),
+        {"order": np.array([2, 0, 3, 1]), "mean": MEAN, "w": W, "b": B},
+    ),
     "a choice behind a convolution is in its weights": (
         channels.apply,
         f"""
@@ -97,7 +108,9 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         """
         v0 = Conv(input, weights[2, 4, 3, 3], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
         output = Relu(v0)
-        """, {"order": np.array([3, 1]), "w": W}),
+        """,
+        {"order": np.array([3, 1]), "w": W},
+    ),
     "a choice behind a pixel shuffle too": (
         channels.apply,
         f"""
@@ -108,7 +121,9 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         """
         v0 = Conv(input, weights[8, 4, 3, 3], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
         output = DepthToSpace(v0, blocksize=2, mode=DCR)
-        """, {"order": np.array([1, 0]), "w": np.concatenate([W, 2 * W])}),
+        """,
+        {"order": np.array([1, 0]), "w": np.concatenate([W, 2 * W])},
+    ),
     "a part that a convolution reads stays": (
         channels.apply,
         f"""
@@ -118,7 +133,9 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         """
         v0 = Gather(input, [1 2], axis=1)
         output = Conv(v0, weights[4, 2, 3, 3], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
-        """, {"part": np.array([1, 2]), "w": W2}),
+        """,
+        {"part": np.array([1, 2]), "w": W2},
+    ),
     "negative padding is a crop": (
         partial(windows.apply, fixed=True),
         """
@@ -128,7 +145,9 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         """
         v0 = Slice(input, [1 2], [-3 end], [2 3])
         output = Relu(v0)
-        """, {"pads": np.array([0, 0, -1, -2, 0, 0, -3, 0])}),
+        """,
+        {"pads": np.array([0, 0, -1, -2, 0, 0, -3, 0])},
+    ),
     "padding of both signs cuts first": (
         partial(windows.apply, fixed=True),
         """
@@ -139,7 +158,9 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         v0 = Slice(input, [1 0], [end end], [2 3])
         v1 = Pad(v0, [0 0 0 2 0 0 0 0], mode=reflect)
         output = Relu(v1)
-        """, {"pads": np.array([0, 0, -1, 2, 0, 0, 0, 0])}),
+        """,
+        {"pads": np.array([0, 0, -1, 2, 0, 0, 0, 0])},
+    ),
     "a crop says what it cuts": (
         partial(windows.apply, fixed=True),
         """
@@ -149,7 +170,9 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         """
         v0 = Slice(input, [1 0], [-2 end], [2 3])
         output = Relu(v0)
-        """, {"a": np.array([1]), "b": np.array([10]), "axes": np.array([2])}),
+        """,
+        {"a": np.array([1]), "b": np.array([10]), "axes": np.array([2])},
+    ),
     "an offset before padding is what is padded": (
         affine.apply,
         f"""
@@ -160,7 +183,8 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         v0 = Pad(input, [0 0 1 1 0 0 1 1], [0.5])
         output = Conv(v0, weights[4, 4, 3, 3], {b}, kernel_shape=[3, 3], pads=[0, 0, 0, 0])
         """.replace("{b}", "[" + " ".join(f"{v:g}" for v in B - 0.5 * W.sum((1, 2, 3))) + "]"),
-        {"half": np.float32(0.5), "w": W, "b": B}),
+        {"half": np.float32(0.5), "w": W, "b": B},
+    ),
 }
 
 
@@ -176,14 +200,19 @@ def test_padding_that_wraps_around_is_parts_of_the_picture():
         p = Pad <mode = "wrap"> (input, pads)
         output = Relu (p)
         """
-    graph = expect(partial(windows.apply, fixed=False), before, """
+    graph = expect(
+        partial(windows.apply, fixed=False),
+        before,
+        """
         v0 = Slice(input, [-2], [end], [2])
         v1 = Slice(input, [0], [1], [2])
         v2 = Concat(v0, input, v1, axis=2)
         v3 = Slice(v2, [0], [3], [3])
         v4 = Concat(v2, v3, axis=3)
         output = Relu(v4)
-        """, pads=np.array([0, 0, 2, 0, 0, 0, 1, 3]))
+        """,
+        pads=np.array([0, 0, 2, 0, 0, 0, 1, 3]),
+    )
     x = RNG.random((1, 4, 12, 10)).astype("f4")
     (got,) = Session(graph.to_model(input_shape=x.shape, output_shape=None)).run(None, x)
     np.testing.assert_array_equal(got, np.pad(x, ((0, 0), (0, 0), (2, 1), (0, 3)), mode="wrap"))

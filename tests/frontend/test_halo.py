@@ -27,9 +27,19 @@ def radius(sr: SRModel) -> int:
     return found
 
 
-@pytest.mark.parametrize(("model", "expected"), [
-    (xlsr(), 5), (abpn(), 7), (espcn(), 4), (sesr(), 7), (fsrcnn(), 5), (fsrcnn(2), 6), (fsrcnn(4), 5),
-], ids=lambda v: v.graph.name if isinstance(v, onnx.ModelProto) else str(v))
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (xlsr(), 5),
+        (abpn(), 7),
+        (espcn(), 4),
+        (sesr(), 7),
+        (fsrcnn(), 5),
+        (fsrcnn(2), 6),
+        (fsrcnn(4), 5),
+    ],
+    ids=lambda v: v.graph.name if isinstance(v, onnx.ModelProto) else str(v),
+)
 def test_networks(model: onnx.ModelProto, expected: int) -> None:
     sr = normalize(model)
     assert sr.halo == expected
@@ -43,8 +53,15 @@ def linear(b: Builder, x: str, cin: int, cout: int, kernel: int, pads: list[int]
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2), st.sampled_from([1, 2, 3, 4]), st.sampled_from(["shuffle", "deconv"]), st.integers(0, 6),
-       st.integers(0, 2), st.integers(1, 2), st.integers(0, 100))
+@given(
+    st.integers(0, 2),
+    st.sampled_from([1, 2, 3, 4]),
+    st.sampled_from(["shuffle", "deconv"]),
+    st.integers(0, 6),
+    st.integers(0, 2),
+    st.integers(1, 2),
+    st.integers(0, 100),
+)
 def test_any_network(before: int, scale: int, kind: str, extra: int, after: int, dilation: int, seed: int) -> None:
     b = Builder(seed)
     x = "input"

@@ -15,8 +15,13 @@ LAST, FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 
 def ends(b: Builder, source: list[object], target: list[object]) -> onnx.ModelProto:
     info = helper.make_tensor_value_info
-    graph = helper.make_graph(b.nodes, "net", [info("input", TensorProto.FLOAT, source)],
-                              [info("output", TensorProto.FLOAT, target)], b.initializers)
+    graph = helper.make_graph(
+        b.nodes,
+        "net",
+        [info("input", TensorProto.FLOAT, source)],
+        [info("output", TensorProto.FLOAT, target)],
+        b.initializers,
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -76,7 +81,11 @@ def test_resized_input_as_skip(declared: str) -> None:
     model = b.model(3, 2, size=(10, 12) if declared == "sizes" else None)
     sr = normalize(model)
     assert operators(sr) == ["Conv", "DepthToSpace", "Resize", "Add"] or sorted(operators(sr)) == [
-        "Add", "Conv", "DepthToSpace", "Resize"]
+        "Add",
+        "Conv",
+        "DepthToSpace",
+        "Resize",
+    ]
     resize = next(n for n in sr.model.graph.node if n.op_type == "Resize")
     assert len(resize.input) == 3, "scales instead of sizes"
     agree(model, sr)

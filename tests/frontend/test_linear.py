@@ -17,8 +17,10 @@ def computed(maps: list[Linear], x: np.ndarray) -> np.ndarray:
     """The maps one after the other, each as a convolution."""
     nodes, tensors, name = [], [], "x"
     for i, m in enumerate(maps):
-        tensors += [numpy_helper.from_array(m.weight().astype(np.float32), f"w{i}"),
-                    numpy_helper.from_array(m.bias.astype(np.float32), f"b{i}")]
+        tensors += [
+            numpy_helper.from_array(m.weight().astype(np.float32), f"w{i}"),
+            numpy_helper.from_array(m.bias.astype(np.float32), f"b{i}"),
+        ]
         nodes.append(helper.make_node("Conv", [name, f"w{i}", f"b{i}"], [f"y{i}"], pads=m.pads, group=m.group))
         name = f"y{i}"
     ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in ("x", name)]
@@ -98,8 +100,9 @@ def test_pictures_smaller_than_the_kernel(size: tuple[int, int]) -> None:
     outer = linear.convolution(rng.normal(0, 1, (2, 3, 5, 5)), np.ones(2), (0,) * 4, (1, 1), 1)
     assert linear.obstacle(outer, inner) == ""
     x = picture(2, *size)
-    np.testing.assert_allclose(computed([linear.composed(outer, inner)], x), computed([inner, outer], x), rtol=1e-5,
-                               atol=1e-4)
+    np.testing.assert_allclose(
+        computed([linear.composed(outer, inner)], x), computed([inner, outer], x), rtol=1e-5, atol=1e-4
+    )
 
 
 def test_taps_that_composing_leaves_without_effect_are_trimmed() -> None:

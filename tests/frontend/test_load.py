@@ -51,19 +51,22 @@ def test_the_newest_file_format_is_read_and_executed(tmp_path: Path) -> None:
     FloatModel(normalize(load_model(saved(model, tmp_path / "m.onnx"))).model)
 
 
-@pytest.mark.parametrize(("content", "sentence"), [
-    (b"", "is empty"),
-    (b"hello, this is not a model\n" * 20, "is not an ONNX file, it looks like text"),
-    (b"\x89PNG\r\n\x1a\n" + bytes(100), "it looks like a PNG picture"),
-    (b"PK\x03\x04" + bytes(100), "it looks like a zip archive"),
-    (b"PK\x03\x04" + b"archive/data.pkl" + bytes(100), "it looks like a PyTorch checkpoint"),
-    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(100), "it looks like a PyTorch checkpoint"),
-    (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "it looks like a Git LFS pointer"),
-    (b"\x40\x00\x00\x00\x00\x00\x00\x00" + b'{"w":{"data_offsets":[0,4]}}' + bytes(40), "safetensors"),
-    (b"\x1c\x00\x00\x00TFL3" + bytes(100), "it looks like a TensorFlow Lite model"),
-    (b"\x08\x08", "damaged or truncated"),
-    (bytes(1000), "is not an ONNX file"),
-])
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty"),
+        (b"hello, this is not a model\n" * 20, "is not an ONNX file, it looks like text"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "it looks like a PNG picture"),
+        (b"PK\x03\x04" + bytes(100), "it looks like a zip archive"),
+        (b"PK\x03\x04" + b"archive/data.pkl" + bytes(100), "it looks like a PyTorch checkpoint"),
+        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(100), "it looks like a PyTorch checkpoint"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "it looks like a Git LFS pointer"),
+        (b"\x40\x00\x00\x00\x00\x00\x00\x00" + b'{"w":{"data_offsets":[0,4]}}' + bytes(40), "safetensors"),
+        (b"\x1c\x00\x00\x00TFL3" + bytes(100), "it looks like a TensorFlow Lite model"),
+        (b"\x08\x08", "damaged or truncated"),
+        (bytes(1000), "is not an ONNX file"),
+    ],
+)
 def test_other_files(tmp_path: Path, content: bytes, sentence: str) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
@@ -84,10 +87,14 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
     assert "tf2onnx" in caught.value.hint
 
 
-@pytest.mark.parametrize(("content", "hint"), [
-    (b"PK\x03\x04" + b"archive/data.pkl", "torch.onnx.export"), (b"\x1c\x00\x00\x00TFL3", "tf2onnx.convert --tflite"),
-    (b"version https://git-lfs", "git lfs pull"),
-])
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        (b"PK\x03\x04" + b"archive/data.pkl", "torch.onnx.export"),
+        (b"\x1c\x00\x00\x00TFL3", "tf2onnx.convert --tflite"),
+        (b"version https://git-lfs", "git lfs pull"),
+    ],
+)
 def test_the_next_step_is_named(tmp_path: Path, content: bytes, hint: str) -> None:
     (tmp_path / "m.onnx").write_bytes(content + bytes(100))
     with pytest.raises(ModelError) as caught:
@@ -142,8 +149,19 @@ def test_external_data_in_a_folder_below(external: Path) -> None:
     load_model(saved(model, external))
 
 
-@pytest.mark.parametrize("location", ["../weights.bin", "data/../../weights.bin", "/etc/passwd", "C:\\weights.bin",
-                                      "..\\weights.bin", "\\\\host\\share\\weights.bin", "", "a\x00b"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "../weights.bin",
+        "data/../../weights.bin",
+        "/etc/passwd",
+        "C:\\weights.bin",
+        "..\\weights.bin",
+        "\\\\host\\share\\weights.bin",
+        "",
+        "a\x00b",
+    ],
+)
 def test_external_data_outside_the_folder(external: Path, location: str) -> None:
     (external.parent.parent / "weights.bin").write_bytes(bytes(1 << 16))
     with pytest.raises(ModelError, match=r"outside the model's folder|names no file"):
@@ -183,14 +201,17 @@ def test_external_data_missing(external: Path) -> None:
         load_model(external)
 
 
-@pytest.mark.parametrize(("entries", "sentence"), [
-    ({"offset": "999999"}, "beyond the end"),
-    ({"offset": "-4"}, "wrong offset"),
-    ({"offset": "1e3"}, "wrong offset"),
-    ({"offset": "9" * 30}, "wrong offset"),
-    ({"length": "4"}, "has 4 bytes instead of"),
-    ({"length": "x"}, "wrong length"),
-])
+@pytest.mark.parametrize(
+    ("entries", "sentence"),
+    [
+        ({"offset": "999999"}, "beyond the end"),
+        ({"offset": "-4"}, "wrong offset"),
+        ({"offset": "1e3"}, "wrong offset"),
+        ({"offset": "9" * 30}, "wrong offset"),
+        ({"length": "4"}, "has 4 bytes instead of"),
+        ({"length": "x"}, "wrong length"),
+    ],
+)
 def test_external_data_with_wrong_numbers(external: Path, entries: dict[str, str], sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
         load_model(altered(external, **entries))

@@ -26,9 +26,14 @@ def network(scale: int = 2, **sampling: str) -> onnx.ModelProto:
     return b.model(3, scale)
 
 
-@pytest.mark.parametrize(("scale", "where", "how"), [
-    (2, "asymmetric", "floor"), (3, "half_pixel", "round_prefer_floor"), (4, "pytorch_half_pixel", "round_prefer_ceil"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("scale", "where", "how"),
+    [
+        (2, "asymmetric", "floor"),
+        (3, "half_pixel", "round_prefer_floor"),
+        (4, "pytorch_half_pixel", "round_prefer_ceil"),
+    ],
+)
 def test_what_repeats_pixels_is_a_shuffle(scale: int, where: str, how: str):
     model = network(scale, coordinate_transformation_mode=where, nearest_mode=how)
     sr = normalize(model)

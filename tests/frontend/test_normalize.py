@@ -121,8 +121,12 @@ def test_float16_ends_with_float32_inside() -> None:
     x = b.conv(b.node("Cast", "input", to=TensorProto.FLOAT), 3, 12, identity=3, repeat=4)
     b.node("Cast", b.depth_to_space(x, 2), to=TensorProto.FLOAT16, out="output")
     graph = helper.make_graph(
-        b.nodes, "g", [helper.make_tensor_value_info("input", TensorProto.FLOAT16, [1, 3, "h", "w"])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT16, [1, 3, "H", "W"])], b.initializers)
+        b.nodes,
+        "g",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT16, [1, 3, "h", "w"])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT16, [1, 3, "H", "W"])],
+        b.initializers,
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     sr = normalize(model)
     assert operators(sr) == ["Conv", "DepthToSpace"]
@@ -235,8 +239,9 @@ def test_refusals() -> None:
     two = Builder()
     two.node("Add", "input", "other", out="output")
     info = helper.make_tensor_value_info
-    graph = helper.make_graph(two.nodes, "g", [info(n, 1, [1, 3, 8, 8]) for n in ("input", "other")],
-                              [info("output", 1, None)])
+    graph = helper.make_graph(
+        two.nodes, "g", [info(n, 1, [1, 3, 8, 8]) for n in ("input", "other")], [info("output", 1, None)]
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     with pytest.raises(ModelError, match="2 inputs and 1 outputs"):
         normalize(model)
@@ -252,8 +257,12 @@ def test_refusals() -> None:
         normalize(ends([1, 4, "h", "w"]))
     with pytest.raises(ModelError, match="is int32, neither float nor uint8"):
         normalize(ends([1, 3, "h", "w"], TensorProto.INT32))
-    same = helper.make_graph([helper.make_node("Relu", ["input"], ["y"])], "g",
-                             [info("input", 1, [1, 3, "h", "w"])], [info("input", 1, [1, 3, "h", "w"])])
+    same = helper.make_graph(
+        [helper.make_node("Relu", ["input"], ["y"])],
+        "g",
+        [info("input", 1, [1, 3, "h", "w"])],
+        [info("input", 1, [1, 3, "h", "w"])],
+    )
     with pytest.raises(ModelError, match="output 'input' is made by no operator"):
         normalize(helper.make_model(same, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
 
@@ -263,8 +272,9 @@ def test_a_classifier_is_refused() -> None:
     x = b.node("GlobalAveragePool", b.conv("input", 3, 10))
     b.node("Flatten", x, out="output")
     info = helper.make_tensor_value_info
-    graph = helper.make_graph(b.nodes, "g", [info("input", 1, [1, 3, 32, 32])], [info("output", 1, [1, 10])],
-                              b.initializers)
+    graph = helper.make_graph(
+        b.nodes, "g", [info("input", 1, [1, 3, 32, 32])], [info("output", 1, [1, 10])], b.initializers
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     with pytest.raises(ModelError, match=r"makes \(1, 10\) of an input"):
         normalize(model)
@@ -286,8 +296,9 @@ def test_vendor_operators_and_control_flow_are_refused() -> None:
 
 def test_local_functions_are_inlined() -> None:
     model = espcn()
-    relu = helper.make_function("local", "Act", ["x"], ["y"], [helper.make_node("Relu", ["x"], ["y"])],
-                                [helper.make_opsetid("", 17)])
+    relu = helper.make_function(
+        "local", "Act", ["x"], ["y"], [helper.make_node("Relu", ["x"], ["y"])], [helper.make_opsetid("", 17)]
+    )
     model.functions.append(relu)
     model.opset_import.add(domain="local", version=1)
     for node in model.graph.node:

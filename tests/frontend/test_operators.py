@@ -102,10 +102,14 @@ def test_norm_dropout_and_squeezing(opset: int) -> None:
     built(b, ["Conv", "DepthToSpace"])
 
 
-@pytest.mark.parametrize(("op", "opset", "want"), [
-    ("Mish", 18, ["Softplus", "Tanh", "Mul"]), ("Mish", 22, ["Softplus", "Tanh", "Mul"]),
-    ("Gelu", 20, ["Div", "Erf", "Add", "Mul", "Mul"]),
-])
+@pytest.mark.parametrize(
+    ("op", "opset", "want"),
+    [
+        ("Mish", 18, ["Softplus", "Tanh", "Mul"]),
+        ("Mish", 22, ["Softplus", "Tanh", "Mul"]),
+        ("Gelu", 20, ["Div", "Erf", "Add", "Mul", "Mul"]),
+    ],
+)
 def test_newer_activations_are_taken_apart(op: str, opset: int, want: list[str]) -> None:
     b = Builder(1, opset)
     shuffled(b, b.node(op, b.conv("input", 3, 12)))

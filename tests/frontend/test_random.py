@@ -28,8 +28,9 @@ def network(draw: st.DrawFn) -> object:
     skips: dict[int, str] = {}
     for _ in range(draw(st.integers(1, 4))):
         wide = draw(st.sampled_from([4, 6]))
-        match draw(st.sampled_from(["plain", "parallel", "grouped", "norm", "residual", "padded", "dropout",
-                                      "branches"])):
+        match draw(
+            st.sampled_from(["plain", "parallel", "grouped", "norm", "residual", "padded", "dropout", "branches"])
+        ):
             case "parallel":
                 parts = [b.node("Relu", b.conv(x, width, 2, identity=1)) for _ in range(draw(st.integers(2, 3)))]
                 x, wide = b.node("Concat", *parts, axis=1), 2 * len(parts)
@@ -84,8 +85,9 @@ _SOUND = [net.SerializeToString() for net in (xlsr(width=2, blocks=1), abpn(feat
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, len(_SOUND) - 1),
-       st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=4))
+@given(
+    st.integers(0, len(_SOUND) - 1), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=4)
+)
 def test_damaged_files_are_answered_by_sentences(sound: int, damage: list[tuple[float, int]]) -> None:
     damaged = bytearray(_SOUND[sound])
     for place, value in damage:

@@ -22,12 +22,15 @@ def loaded(name: str) -> tuple[object, SRModel]:
     return model, normalize(model)
 
 
-@pytest.mark.parametrize(("name", "channels", "scale", "halo", "clip", "want"), [
-    ("xlsr_x3_clipped", 3, 3, 5, "Clip", {"Conv": 11, "Relu": 5, "Concat": 1, "DepthToSpace": 1}),
-    ("sesr_collapse_m5_x4", 3, 4, 9, None, {"Conv": 8, "Relu": 6, "Add": 2, "DepthToSpace": 1}),
-    ("fsrcnn_x3", 1, 3, 6, None, {"Conv": 8, "PRelu": 7, "DepthToSpace": 1}),
-    ("subpixel_cnn_x3", 1, 3, 5, None, {"Conv": 4, "Relu": 3, "DepthToSpace": 1}),
-])
+@pytest.mark.parametrize(
+    ("name", "channels", "scale", "halo", "clip", "want"),
+    [
+        ("xlsr_x3_clipped", 3, 3, 5, "Clip", {"Conv": 11, "Relu": 5, "Concat": 1, "DepthToSpace": 1}),
+        ("sesr_collapse_m5_x4", 3, 4, 9, None, {"Conv": 8, "Relu": 6, "Add": 2, "DepthToSpace": 1}),
+        ("fsrcnn_x3", 1, 3, 6, None, {"Conv": 8, "PRelu": 7, "DepthToSpace": 1}),
+        ("subpixel_cnn_x3", 1, 3, 5, None, {"Conv": 4, "Relu": 3, "DepthToSpace": 1}),
+    ],
+)
 def test_real_models(name: str, channels: int, scale: int, halo: int, clip: str | None, want: dict[str, int]) -> None:
     model, sr = loaded(name)
     check_canonical(sr)

@@ -29,8 +29,13 @@ def network(factors: tuple[float, float], **attributes: Any) -> onnx.ModelProto:
     """A Resize alone."""
     node = helper.make_node("Resize", ["input", "", "scales"], ["output"], **attributes)
     info = helper.make_tensor_value_info
-    graph = helper.make_graph([node], "g", [info("input", 1, [1, 2, "h", "w"])], [info("output", 1, [1, 2, "H", "W"])],
-                              [numpy_helper.from_array(np.array([1, 1, *factors], np.float32), "scales")])
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [info("input", 1, [1, 2, "h", "w"])],
+        [info("output", 1, [1, 2, "H", "W"])],
+        [numpy_helper.from_array(np.array([1, 1, *factors], np.float32), "scales")],
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)])
     model.ir_version = 9
     return model
@@ -59,16 +64,25 @@ def test_interpolation(mode: str, coordinates: str):
 @pytest.mark.parametrize("coordinates", ["half_pixel", "align_corners", "asymmetric"])
 def test_the_cubic_kernel(coordinates: str):
     for alpha, exclude in ((-0.5, 0), (-0.75, 1), (-0.5, 1)):
-        compare(network((2.0, 1.5), mode="cubic", coordinate_transformation_mode=coordinates, cubic_coeff_a=alpha,
-                        exclude_outside=exclude), 1e-5)
+        compare(
+            network(
+                (2.0, 1.5),
+                mode="cubic",
+                coordinate_transformation_mode=coordinates,
+                cubic_coeff_a=alpha,
+                exclude_outside=exclude,
+            ),
+            1e-5,
+        )
 
 
 @pytest.mark.parametrize("rounding", NEAREST)
 @pytest.mark.parametrize("coordinates", ["half_pixel", "align_corners", "asymmetric"])
 def test_the_nearest_pixel(coordinates: str, rounding: str):
     for factors in ((2.0, 3.0), (1.5, 2.5)):
-        compare(network(factors, mode="nearest", coordinate_transformation_mode=coordinates, nearest_mode=rounding),
-                1e-6)
+        compare(
+            network(factors, mode="nearest", coordinate_transformation_mode=coordinates, nearest_mode=rounding), 1e-6
+        )
 
 
 @pytest.mark.parametrize("mode", ["linear", "cubic"])

@@ -27,15 +27,28 @@ def geometries(draw: st.DrawFn) -> dict[str, object]:
         extra = draw(st.integers(max(0, -excess), stride - 1)) if excess < 0 else draw(st.integers(0, stride - 1))
         first = draw(st.integers(0, excess + extra))
         begin, end, growth = [*begin, first], [*end, excess + extra - first], [*growth, extra]
-    return {"kernel_shape": kernel, "strides": [stride] * 2, "dilations": [dilation] * 2, "pads": begin + end,
-            "output_padding": growth}
+    return {
+        "kernel_shape": kernel,
+        "strides": [stride] * 2,
+        "dilations": [dilation] * 2,
+        "pads": begin + end,
+        "output_padding": growth,
+    }
 
 
 @settings(max_examples=60, deadline=None)
-@given(geometries(), st.integers(1, 5), st.integers(1, 4), st.sampled_from([1, 1, 2]), st.integers(1, 6),
-       st.integers(1, 6), st.integers(0, 99))
-def test_any_geometry_is_equal_to_the_border(geometry: dict, inputs: int, outputs: int, group: int, height: int,
-                                             width: int, seed: int) -> None:
+@given(
+    geometries(),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.sampled_from([1, 1, 2]),
+    st.integers(1, 6),
+    st.integers(1, 6),
+    st.integers(0, 99),
+)
+def test_any_geometry_is_equal_to_the_border(
+    geometry: dict, inputs: int, outputs: int, group: int, height: int, width: int, seed: int
+) -> None:
     b = Builder(seed)
     weight = b.const(b.rng.normal(0, 1, (inputs * group, outputs, *geometry["kernel_shape"])))
     bias = b.const(b.rng.normal(0, 1, outputs * group))
@@ -79,8 +92,9 @@ def test_two_that_are_added_become_one_sum() -> None:
     parts = []
     for _ in range(2):
         x = b.conv("input", 3, 6, identity=3)
-        parts.append(b.node("ConvTranspose", x, b.const(b.rng.normal(0, 0.3, (6, 3, 6, 6))), strides=[3, 3],
-                            pads=[2, 2, 1, 1]))
+        parts.append(
+            b.node("ConvTranspose", x, b.const(b.rng.normal(0, 0.3, (6, 3, 6, 6))), strides=[3, 3], pads=[2, 2, 1, 1])
+        )
     b.node("LeakyRelu", b.node("Add", *parts), out="output", alpha=0.2)
     model = b.model(3, 3)
     sr = normalize(model, value_range="0..1")

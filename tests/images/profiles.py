@@ -48,9 +48,18 @@ def _profile(space: bytes, connection: bytes, tags: dict[bytes, bytes], kind: by
         data += value
     white = struct.pack(">iii", 63190, 65536, 54061)
     header = (
-        bytes(4) + bytes(4) + b"\x02\x10\0\0" + kind + space + connection + struct.pack(">6H", 2026, 1, 1, 0, 0, 0)
-        + b"acsp" + bytes(28) + white + bytes(48)
-    )  # fmt: skip
+        bytes(4)
+        + bytes(4)
+        + b"\x02\x10\0\0"
+        + kind
+        + space
+        + connection
+        + struct.pack(">6H", 2026, 1, 1, 0, 0, 0)
+        + b"acsp"
+        + bytes(28)
+        + white
+        + bytes(48)
+    )
     body = header[4:128] + struct.pack(">I", len(tags)) + table + data
     return struct.pack(">I", len(body) + 4) + body
 

@@ -132,10 +132,13 @@ def test_orientation_is_applied_once(tmp_path: Path, orientation: int, suffix: s
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(RGB).save(path, exif=exif)
     picture = open_picture(path)
-    write_photo(tmp_path / f"b.{suffix}", Photo(
-        np.concatenate([photo.pixels for photo in picture.rows(0, 2)]),
-        metadata=described(picture.metadata, width=picture.width, height=picture.height),
-    ))  # fmt: skip
+    write_photo(
+        tmp_path / f"b.{suffix}",
+        Photo(
+            np.concatenate([photo.pixels for photo in picture.rows(0, 2)]),
+            metadata=described(picture.metadata, width=picture.width, height=picture.height),
+        ),
+    )
     again = open_picture(tmp_path / f"b.{suffix}")
     assert (again.height, again.width) == (picture.height, picture.width) == ((9, 6) if orientation > 4 else (6, 9))
     with Image.open(tmp_path / f"b.{suffix}") as image:

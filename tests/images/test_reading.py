@@ -160,8 +160,11 @@ def test_samples_of_32_bits_by_their_range(tmp_path: Path, samples: np.ndarray, 
     found = photo.pixels[:, :, 0] if photo.remainder is None else join_16_bit(photo.pixels, photo.remainder)[:, :, 0]
     assert np.array_equal(found, expected)
     said = [note for note in open_picture(path).notes if "black" in note]
-    assert said == ([] if (black, white) in ((0, 1), (0, 65535)) else
-                    [f"its samples are taken as {black:g} for black and {white:g} for white"])  # fmt: skip
+    assert said == (
+        []
+        if (black, white) in ((0, 1), (0, 65535))
+        else [f"its samples are taken as {black:g} for black and {white:g} for white"]
+    )
 
 
 def test_samples_that_are_no_numbers(tmp_path: Path):
@@ -317,5 +320,7 @@ def test_folders_in_folders_are_walked_but_links_to_folders_are_not(tmp_path: Pa
         save(tmp_path / name, RGB)
     assert [path.name for path in picture_files(tmp_path)] == ["z.png"]
     assert [str(path.relative_to(tmp_path)) for path in picture_files(tmp_path, recursive=True)] == [
-        "z.png", "b/a.jpg", "b/c/x.tif",
-    ]  # fmt: skip
+        "z.png",
+        "b/a.jpg",
+        "b/c/x.tif",
+    ]

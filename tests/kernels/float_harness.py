@@ -30,21 +30,40 @@ def pack(values: np.ndarray, view: View, geometry: Geometry, dtype: str, around:
     _, height, width = values.shape
     margin = geometry.margin
     packed = np.full(geometry.shape(view.total, height, geometry.tiles(width)), around, dtype)
-    packed[:, view.start:view.start + view.count] = 0
-    packed[margin:margin + height, view.start:view.start + view.count, SIDE:SIDE + width] = values.transpose(1, 0, 2)
+    packed[:, view.start : view.start + view.count] = 0
+    packed[margin : margin + height, view.start : view.start + view.count, SIDE : SIDE + width] = values.transpose(
+        1, 0, 2
+    )
     return packed
 
 
-def run(kernel: Any, target: Target, geometry: Geometry, vectors: Vectors, operands: Sequence[tuple[np.ndarray, Read]],
-        constants: Sequence[np.ndarray], view: View | Pixels, height: int, width: int) -> np.ndarray:
+def run(
+    kernel: Any,
+    target: Target,
+    geometry: Geometry,
+    vectors: Vectors,
+    operands: Sequence[tuple[np.ndarray, Read]],
+    constants: Sequence[np.ndarray],
+    view: View | Pixels,
+    height: int,
+    width: int,
+) -> np.ndarray:
     """What ``kernel`` writes: a whole packed tensor, or the picture. ``operands``: packed tensors."""
     picture = Picture(view.channels, view.scale) if isinstance(view, Pixels) else None
-    call = Call("rows", Step(tuple(read for _, read in operands), None if picture else len(operands)),
-                tuple((a.shape, str(a.dtype)) for a in constants), None if picture else view)  # type: ignore[arg-type]
+    call = Call(
+        "rows",
+        Step(tuple(read for _, read in operands), None if picture else len(operands)),
+        tuple((a.shape, str(a.dtype)) for a in constants),
+        None if picture else view,
+    )  # type: ignore[arg-type]
     tensors = [Tensor(array.shape[1], 0, vectors.dtype) for array, _ in operands]
     result = picture or Tensor(view.total, 0, vectors.dtype)  # type: ignore[union-attr]
-    module = tvm.IRModule({"rows": kernel.with_attr("global_symbol", "rows"),
-                           "main": whole(call, tensors, result, geometry).with_attr("global_symbol", "main")})
+    module = tvm.IRModule(
+        {
+            "rows": kernel.with_attr("global_symbol", "rows"),
+            "main": whole(call, tensors, result, geometry).with_attr("global_symbol", "main"),
+        }
+    )
     tiles = geometry.tiles(width)
     if picture:
         found = np.full((height * picture.scale, width * picture.scale, picture.channels), 77, np.uint8)
@@ -68,10 +87,10 @@ def convolved(x: np.ndarray, weights: np.ndarray, bias: np.ndarray, conv: FloatC
     result = np.zeros((weights.shape[0], height, width)) + bias[:, None, None]
     for group in range(conv.groups):
         rows = slice(group * len(weights) // conv.groups, (group + 1) * len(weights) // conv.groups)
-        source = padded[group * len(x) // conv.groups:(group + 1) * len(x) // conv.groups]
+        source = padded[group * len(x) // conv.groups : (group + 1) * len(x) // conv.groups]
         for i in range(kh):
             for j in range(kw):
-                window = source[:, i * dilation[0]:, j * dilation[1]:][:, :height, :width]
+                window = source[:, i * dilation[0] :, j * dilation[1] :][:, :height, :width]
                 result[rows] += np.einsum("oc,chw->ohw", weights[rows, :, i, j].astype(np.float64), window)
     return result
 
@@ -84,8 +103,9 @@ def activated(values: np.ndarray, activation: FloatActivation | None, slopes: np
     return np.clip(values, activation.low, activation.high)
 
 
-def check_conv(conv: FloatConv, target: Target, vectors: Vectors, height: int, width: int,
-               tile: FloatTile | None = None) -> None:
+def check_conv(
+    conv: FloatConv, target: Target, vectors: Vectors, height: int, width: int, tile: FloatTile | None = None
+) -> None:
     """Assert that the kernel of ``conv`` is within a bound of rounding of the definition, and zero outside."""
     rng = np.random.default_rng(1)
     reach = [(k - 1) * d for k, d in zip(conv.kernel, conv.dilation, strict=True)]
@@ -126,7 +146,7 @@ def drawn(values: np.ndarray, pixels: Pixels) -> np.ndarray:
     _, height, width = values.shape
     picture = np.zeros((height * pixels.scale, width * pixels.scale, pixels.channels))
     for dy, dx, channel, slot in pixels.places():
-        picture[dy::pixels.scale, dx::pixels.scale, channel] = values[slot]
+        picture[dy :: pixels.scale, dx :: pixels.scale, channel] = values[slot]
     return picture
 
 

@@ -91,12 +91,18 @@ def make_data(case: Case) -> Data:
     if case.fill is not None:
         codes[:], drawn[:], bias[:] = case.fill[0], case.fill[1], 0
         multiplier[:] = rng.uniform(20, 240, outputs) / (taps * 255 * 127) / (case.most("in") // 255)
-    weights[:case.outputs, :drawn.shape[1]] = drawn
+    weights[: case.outputs, : drawn.shape[1]] = drawn
     residual = None
     if case.residual is not None:
         residual = case.random(rng, "residual", case.residual[0])
-    return Data(codes, weights, bias.astype(np.int32), multiplier.astype(np.float32),
-                rng.uniform(-0.3, 0.6, outputs).astype(np.float32), residual)
+    return Data(
+        codes,
+        weights,
+        bias.astype(np.int32),
+        multiplier.astype(np.float32),
+        rng.uniform(-0.3, 0.6, outputs).astype(np.float32),
+        residual,
+    )
 
 
 RESIDUAL_ZERO = 9
@@ -115,15 +121,27 @@ def spec(case: Case) -> Conv:
         view = View.whole(count, wide="residual" in case.wide)
         residual = Operand(view, divide, modulo, RESIDUAL_ZERO, residual_factor(case))
     low = -case.zero_out if case.low is None else case.low
-    requantize = Requantize(low, case.most("out") - case.zero_out, case.zero_out, case.slopes, case.inner, residual,
-                            case.fits)
+    requantize = Requantize(
+        low, case.most("out") - case.zero_out, case.zero_out, case.slopes, case.inner, residual, case.fits
+    )
     counts = blocks_of(case.inputs), blocks_of(case.outputs)
-    views = [replace(View.whole(count + 2 * start, wide=what in case.wide), start=start, count=count)
-             for what, count, start in zip(("in", "out"), counts, case.around, strict=True)]
-    return Conv(views[0], views[1].count * PACK, case.groups, (case.kernel,) * 2, case.pads or (reach // 2,) * 2,
-                (case.dilation,) * 2, requantize, views[1], case.pixels,
-                symmetric=case.fill is None or case.fill[1] > -128,
-                algorithms=(WINOGRAD,) if case.tile and case.tile.algorithm == WINOGRAD else ())
+    views = [
+        replace(View.whole(count + 2 * start, wide=what in case.wide), start=start, count=count)
+        for what, count, start in zip(("in", "out"), counts, case.around, strict=True)
+    ]
+    return Conv(
+        views[0],
+        views[1].count * PACK,
+        case.groups,
+        (case.kernel,) * 2,
+        case.pads or (reach // 2,) * 2,
+        (case.dilation,) * 2,
+        requantize,
+        views[1],
+        case.pixels,
+        symmetric=case.fill is None or case.fill[1] > -128,
+        algorithms=(WINOGRAD,) if case.tile and case.tile.algorithm == WINOGRAD else (),
+    )
 
 
 def expected(case: Case, data: Data) -> np.ndarray:
@@ -131,7 +149,7 @@ def expected(case: Case, data: Data) -> np.ndarray:
     conv = spec(case)
     reach = (case.kernel - 1) * case.dilation
     centred = np.zeros((blocks_of(case.inputs) * PACK, case.height, case.width), np.int64)
-    centred[:case.inputs] = data.codes.astype(np.int64) - case.zero_in
+    centred[: case.inputs] = data.codes.astype(np.int64) - case.zero_in
     top, left = conv.pads
     padded = np.pad(centred, ((0, 0), (top, reach - top), (left, reach - left)))
     sums = np.zeros((conv.channels, case.height, case.width), np.int64) + data.bias[:, None, None]
@@ -142,7 +160,7 @@ def expected(case: Case, data: Data) -> np.ndarray:
         for i in range(case.kernel):
             for j in range(case.kernel):
                 y, x = i * case.dilation, j * case.dilation
-                window = padded[source, y:y + case.height, x:x + case.width]
+                window = padded[source, y : y + case.height, x : x + case.width]
                 sums[rows] += np.einsum("oc,chw->ohw", data.weights[rows, :, i, j].astype(np.int64), window)
     assert np.abs(sums).max() < 2**31
     values = sums.astype(np.int32).astype(np.float32) * data.multiplier[:, None, None]

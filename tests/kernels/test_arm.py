@@ -91,7 +91,10 @@ def test_sums_are_made_by_the_instructions_meant_for_it(target: Target):
 def test_only_taps_in_different_rows_are_interleaved():
     """Of five pairs of taps one crosses a row: two instructions for each vector, and one for each register of sums."""
     case = Case(16, 16, tile=Tile(4, 4, reduce="blocks"))
-    count = Counter(line.split()[0] for line in compiled(case, find_target("neoverse-n2")).mod.inspect_source("asm")
-                    .splitlines() if line.strip())  # fmt: skip
+    count = Counter(
+        line.split()[0]
+        for line in compiled(case, find_target("neoverse-n2")).mod.inspect_source("asm").splitlines()
+        if line.strip()
+    )
     assert count["usmmla"] == 5 * 4 * 4
     assert count["trn1"] + count["trn2"] == 2 * 4 + 4 * 4

@@ -36,8 +36,10 @@ def kernels(target: Target) -> dict[str, tvm.tirx.PrimFunc]:
     case = Case(4, 4, 1, residual=(4, 1, 4), slopes=True)
     view, dot = View(1, 0, 1), dot_product(target.instruction_set)
     terms = (Operand(view, 1, 4, 3, 0.3), Operand(view, 1, 4, 5, 0.7))
-    return {"conv": conv.build(spec(case), geometry(case, target), dot),
-            "add": elementwise.build(Elementwise(terms, Requantize(0, 255, 0), view), Geometry(1, 16))}
+    return {
+        "conv": conv.build(spec(case), geometry(case, target), dot),
+        "add": elementwise.build(Elementwise(terms, Requantize(0, 255, 0), view), Geometry(1, 16)),
+    }
 
 
 @pytest.mark.parametrize("target", [VNNI, AVX2], ids=lambda target: target.instruction_set)
@@ -71,25 +73,26 @@ def stored_at_once(text: str) -> float:
             register = line.rsplit(",", 1)[1].strip()
             store = re.compile(rf"vmov\w+\s+{re.escape(register)}, [^%]*\(")
             found += 1
-            stored += any(store.match(after) for after in lines[index + 1:index + 4])
+            stored += any(store.match(after) for after in lines[index + 1 : index + 4])
     assert found > 50
     return stored / found
 
 
 @pytest.mark.parametrize(("target", "instruction"), [(AVX2, "vpmaddwd"), (SSE4, "pmaddwd")])
 @pytest.mark.parametrize("channels", [28, 64])
-def test_the_products_of_winograd_are_one_loop_that_touches_no_other_memory(channels: int, target: Target,
-                                                                            instruction: str):
+def test_the_products_of_winograd_are_one_loop_that_touches_no_other_memory(
+    channels: int, target: Target, instruction: str
+):
     case = Case(channels, 28, tile=Tile(2, 4, algorithm=WINOGRAD))
     dot, shape = dot_product(target.instruction_set), geometry(case, target)
     module = standalone(spec(case), shape, dot, tile_of(case, target))
     text = str(tvm.compile(module, target=tvm_target(target)).mod.inspect_source("asm"))
     lines = [line.strip() for line in text.splitlines() if line.startswith("\t") and not line.startswith("\t.")]
     found = [index for index, line in enumerate(lines) if line.split()[0] == instruction]
-    loop = lines[found[0]:found[-1] + 1]
+    loop = lines[found[0] : found[-1] + 1]
     assert not [line for line in loop if re.search(r"%[xy]mm\d+, \S*\(", line)], "sums are kept in memory"
     assert len(found) == 8
-    assert len(loop) < 8 + 8 + 2 * 4 + 8    # products, sums, factors, and moves where operands are overwritten
+    assert len(loop) < 8 + 8 + 2 * 4 + 8  # products, sums, factors, and moves where operands are overwritten
 
 
 @pytest.mark.parametrize("kernel", [1, 3])

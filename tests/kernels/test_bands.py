@@ -22,8 +22,13 @@ def directly(steps: list[Step], buffers: int, height: int) -> list[object]:
     picture: list[object] = []
     for index, step in enumerate(steps):
         for y in range(height):
-            window = [[source(None if read.buffer is None else tensors[read.buffer], y + d, height, index)
-                       for d in range(-read.above, read.below + 1)] for read in step.reads]
+            window = [
+                [
+                    source(None if read.buffer is None else tensors[read.buffer], y + d, height, index)
+                    for d in range(-read.above, read.below + 1)
+                ]
+                for read in step.reads
+            ]
             value = row_of(steps, index, window)
             if step.writes is None:
                 picture.append(value)
@@ -57,10 +62,14 @@ def in_bands(steps: list[Step], plan: Bands, cut: tuple[int, int], height: int, 
                         continue
                     begin = y - top + start
                     assert begin >= 0
-                    line = lines[read.buffer][begin:begin + read.above + read.below + 1]
+                    line = lines[read.buffer][begin : begin + read.above + read.below + 1]
                     assert len(line) == read.above + read.below + 1, "a window reaches beyond its line buffer"
-                    window.append([r if isinstance(r, str) else tuple(sorted((w, v) for w, v in r.items() if w < index))
-                                   for r in line])
+                    window.append(
+                        [
+                            r if isinstance(r, str) else tuple(sorted((w, v) for w, v in r.items() if w < index))
+                            for r in line
+                        ]
+                    )
                 value = row_of(steps, index, window)
                 if step.writes is None:
                     picture[y] = value
@@ -74,7 +83,7 @@ def in_bands(steps: list[Step], plan: Bands, cut: tuple[int, int], height: int, 
                 for y in range(max(height, top), top + rows):
                     lines[step.writes][y - top + plan.offset[index]] = OUTSIDE
         for line, kept in zip(lines, plan.history, strict=True):
-            line[:kept] = line[rows:rows + kept]
+            line[:kept] = line[rows : rows + kept]
     return [picture[y] for y in range(*cut)]
 
 
@@ -84,15 +93,17 @@ def networks(draw: st.DrawFn) -> tuple[list[Step], int]:
     steps = [Step((Read(None),), 0)]
     written, buffers = [0], 1
     for _ in range(draw(st.integers(0, 7))):
-        reads = tuple(Read(draw(st.sampled_from(written)), draw(st.integers(0, 3)), draw(st.integers(0, 3)))
-                      for _ in range(draw(st.integers(1, 2))))
+        reads = tuple(
+            Read(draw(st.sampled_from(written)), draw(st.integers(0, 3)), draw(st.integers(0, 3)))
+            for _ in range(draw(st.integers(1, 2)))
+        )
         if draw(st.integers(0, 3)) == 0:
             target = draw(st.sampled_from(written))
         else:
             target, buffers = buffers, buffers + 1
             written.append(target)
         steps.append(Step(reads, target))
-    last = tuple(Read(buffer, 1, 1) for buffer in range(buffers))    # nothing is computed for nobody
+    last = tuple(Read(buffer, 1, 1) for buffer in range(buffers))  # nothing is computed for nobody
     return [*steps, Step(last, None)], buffers
 
 
@@ -107,8 +118,12 @@ def test_bands_give_what_whole_tensors_give(network: tuple[list[Step], int], hei
 
 
 def test_a_chain_keeps_two_rows_and_a_skip_more():
-    steps = [Step((Read(None),), 0), Step((Read(0, 1, 1),), 1), Step((Read(1, 1, 1),), 2),
-             Step((Read(2, 1, 1), Read(0)), None)]
+    steps = [
+        Step((Read(None),), 0),
+        Step((Read(0, 1, 1),), 1),
+        Step((Read(1, 1, 1),), 2),
+        Step((Read(2, 1, 1), Read(0)), None),
+    ]
     plan = plan_bands(steps, 3)
     assert plan.lag == (0, 1, 2, 3)
     assert plan.history == (3, 2, 2)
@@ -117,8 +132,12 @@ def test_a_chain_keeps_two_rows_and_a_skip_more():
 
 def test_a_late_branch_is_computed_late():
     """A branch with a large output from a small input waits for the other one: its input is what is kept."""
-    steps = [Step((Read(None),), 0), *[Step((Read(i, 1, 1),), i + 1) for i in range(4)], Step((Read(0, 1, 1),), 5),
-             Step((Read(4), Read(5)), None)]
+    steps = [
+        Step((Read(None),), 0),
+        *[Step((Read(i, 1, 1),), i + 1) for i in range(4)],
+        Step((Read(0, 1, 1),), 5),
+        Step((Read(4), Read(5)), None),
+    ]
     plan = plan_bands(steps, 6)
     assert plan.lag[5] == plan.lag[4] == 4
     assert plan.history[0] == 5

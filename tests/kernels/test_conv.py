@@ -18,8 +18,11 @@ from toolchain.targets import Target
 
 def crd(scale: int, channels: int) -> Pixels:
     """The table of DepthToSpace's CRD mode."""
-    return Pixels(scale, channels, tuple((c * scale + dy) * scale + dx for dy in range(scale) for dx in range(scale)
-                                         for c in range(channels)))
+    return Pixels(
+        scale,
+        channels,
+        tuple((c * scale + dy) * scale + dx for dy in range(scale) for dx in range(scale) for c in range(channels)),
+    )
 
 
 def dcr(scale: int, channels: int) -> Pixels:
@@ -74,7 +77,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_equals_the_definition(name: str, target: Target):
     wanted = check(CASES[name], target)
-    used = wanted[:CASES[name].outputs]
+    used = wanted[: CASES[name].outputs]
     assert used.size < 40 or len(np.unique(used)) > 15, "this case says nothing: its codes are all alike"
 
 
@@ -95,7 +98,7 @@ def test_values_beyond_int32_saturate(target: Target, weight: int, zero: int):
     data.multiplier[:] = 1e6
     np.testing.assert_array_equal(np.unique(expected(case, data)), [255 if weight > 0 else 0])
     conv, shape = spec(case), geometry(case, target)
-    got = unpack(run(case, data, target)[:, conv.target.start:], shape, conv.channels, case.height, case.width)
+    got = unpack(run(case, data, target)[:, conv.target.start :], shape, conv.channels, case.height, case.width)
     np.testing.assert_array_equal(got, expected(case, data))
 
 
@@ -116,8 +119,14 @@ def test_extreme_codes_and_weights_are_exact(target: Target, fill: tuple[int, in
     assert not np.isin(wanted[:, 2, 5], (0, 255)).any()
 
 
-TILES = (Tile(1, 4), Tile(2, 8), Tile(3, 4, "channels"), Tile(2, 4, reduce="blocks"), Tile(1, 8, unroll=True),
-         Tile(1, 4, "channels", "blocks", unroll=True))
+TILES = (
+    Tile(1, 4),
+    Tile(2, 8),
+    Tile(3, 4, "channels"),
+    Tile(2, 4, reduce="blocks"),
+    Tile(1, 8, unroll=True),
+    Tile(1, 4, "channels", "blocks", unroll=True),
+)
 
 
 @EVERY
@@ -129,7 +138,8 @@ def test_any_tile_gives_the_same(target: Target, tile: Tile):
 
 
 @EVERY
-@pytest.mark.parametrize("case", [Case(16, 32, groups=2), Case(12, 8, 1), Case(8, 12, pixels=dcr(2, 3))],
-                         ids=["groups", "1x1", "pixels"])
+@pytest.mark.parametrize(
+    "case", [Case(16, 32, groups=2), Case(12, 8, 1), Case(8, 12, pixels=dcr(2, 3))], ids=["groups", "1x1", "pixels"]
+)
 def test_orders_for_every_kind_of_kernel(target: Target, case: Case):
     check(dataclasses.replace(case, tile=Tile(1, 4, "channels", "blocks", unroll=True)), target)

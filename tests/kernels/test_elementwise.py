@@ -25,8 +25,13 @@ GEOMETRY = Geometry(2, 16)
 HEIGHT, WIDTH = 3, 21
 
 
-def call(function: tvm.tirx.PrimFunc, arrays: list[np.ndarray], result: np.ndarray, width: int = WIDTH,
-         **others: tvm.tirx.PrimFunc) -> np.ndarray:
+def call(
+    function: tvm.tirx.PrimFunc,
+    arrays: list[np.ndarray],
+    result: np.ndarray,
+    width: int = WIDTH,
+    **others: tvm.tirx.PrimFunc,
+) -> np.ndarray:
     functions = {"main": function, **others}
     module = tvm.IRModule({name: found.with_attr("global_symbol", name) for name, found in functions.items()})
     output = tvm.runtime.tensor(result)
@@ -35,10 +40,17 @@ def call(function: tvm.tirx.PrimFunc, arrays: list[np.ndarray], result: np.ndarr
     return output.numpy()
 
 
-def on_rows(kernel: tvm.tirx.PrimFunc, operands: list[Tensor | Picture], result: Tensor | Picture, view: View | None,
-            arrays: list[np.ndarray], output: np.ndarray, width: int = WIDTH) -> np.ndarray:
+def on_rows(
+    kernel: tvm.tirx.PrimFunc,
+    operands: list[Tensor | Picture],
+    result: Tensor | Picture,
+    view: View | None,
+    arrays: list[np.ndarray],
+    output: np.ndarray,
+    width: int = WIDTH,
+) -> np.ndarray:
     """Run a kernel that works on windows of rows as a network would; arrays behind the operands are its constants."""
-    constants = tuple((array.shape, str(array.dtype)) for array in arrays[len(operands):])
+    constants = tuple((array.shape, str(array.dtype)) for array in arrays[len(operands) :])
     step = Step(tuple(Read(index) for index in range(len(operands))), None if view is None else len(operands))
     driver = whole(Call("kernel", step, constants, view), operands, result, GEOMETRY)
     return call(driver, arrays, output, width, kernel=kernel)
@@ -93,8 +105,9 @@ def test_add(divide: int, modulo: int, channels: int, slopes: bool):
 def test_rescale_with_bounds():
     codes, operand = random_codes(4), Operand(View(1, 0, 1), 1, 4, 100, 1.37)
     kernel = elementwise.build(Elementwise((operand,), Requantize(0, 90, 60), View(1, 0, 1)), GEOMETRY)
-    got = on_rows(kernel, [Tensor(1, 100)], Tensor(1, 60), operand.view, [placed(codes, operand.view, 100)],
-                  words(operand.view))
+    got = on_rows(
+        kernel, [Tensor(1, 100)], Tensor(1, 60), operand.view, [placed(codes, operand.view, 100)], words(operand.view)
+    )
     wanted = (np.rint(np.clip(scaled(codes, 100, np.float32(1.37)), 0, 90)) + 60).astype(np.uint8)
     assert_written(got, operand.view, wanted, 60)
 
@@ -104,8 +117,9 @@ def test_reorder_by_a_table():
     codes = random_codes(9, 3)
     operand = Operand(View(4, 1, 3), 1, 1, 7, 1.0, slots)
     kernel = elementwise.build(Elementwise((operand,), Requantize(-7, 248, 7), View(3, 0, 3)), GEOMETRY)
-    got = on_rows(kernel, [Tensor(4, 7)], Tensor(3, 7), View(3, 0, 3), [placed(codes, operand.view, 7)],
-                  words(View(3, 0, 3)))
+    got = on_rows(
+        kernel, [Tensor(4, 7)], Tensor(3, 7), View(3, 0, 3), [placed(codes, operand.view, 7)], words(View(3, 0, 3))
+    )
     assert_written(got, View(3, 0, 3), codes[list(slots)], 7)
 
 
@@ -115,8 +129,14 @@ def test_rescale_any(zero_in: int, zero_out: int, factor: float, seed: int):
     codes, operand = random_codes(4, seed), Operand(View(1, 0, 1), 1, 4, zero_in, factor)
     requantize = Requantize(-zero_out, 255 - zero_out, zero_out)
     kernel = elementwise.build(Elementwise((operand,), requantize, View(1, 0, 1)), GEOMETRY)
-    got = on_rows(kernel, [Tensor(1, zero_in)], Tensor(1, zero_out), operand.view,
-                  [placed(codes, operand.view, zero_in)], words(operand.view))
+    got = on_rows(
+        kernel,
+        [Tensor(1, zero_in)],
+        Tensor(1, zero_out),
+        operand.view,
+        [placed(codes, operand.view, zero_in)],
+        words(operand.view),
+    )
     wanted = finish(scaled(codes, zero_in, np.float32(factor)), None, Quantization(1.0, zero_out))
     assert_written(got, operand.view, wanted, zero_out)
 
@@ -135,8 +155,14 @@ def test_sums_of_8_and_16_bits(given: bool, wanted: bool, slopes: bool):
     bend = np.linspace(-0.5, 0.9, 8, dtype=np.float32)
     kernel = elementwise.build(Elementwise((first, second), requantize, target), GEOMETRY)
     arrays = [placed(codes, first.view, zeros[0]), placed(other, second.view, 3), *([bend] if slopes else [])]
-    got = on_rows(kernel, [Tensor(7, zeros[0], wide=given), Tensor(2, 3)], Tensor(8, zeros[1], wide=wanted), target,
-                  arrays, words(target))
+    got = on_rows(
+        kernel,
+        [Tensor(7, zeros[0], wide=given), Tensor(2, 3)],
+        Tensor(8, zeros[1], wide=wanted),
+        target,
+        arrays,
+        words(target),
+    )
     total = scaled(codes, zeros[0], np.float32(first.multiplier)) + scaled(other, 3, np.float32(second.multiplier))
     if slopes:
         total = np.where(total < 0, total * bend[:6, None, None], total)
@@ -148,8 +174,15 @@ def test_sums_of_8_and_16_bits(given: bool, wanted: bool, slopes: bool):
 def test_pack_pixels(channels: int, width: int):
     codes, target = random_codes(channels, 1, width), View(3, 1, 1)
     pixels = np.ascontiguousarray(codes.transpose(1, 2, 0))
-    got = on_rows(ends.pack_pixels(channels, target, GEOMETRY), [Picture(channels)], Tensor(3, 0), target, [pixels],
-                  words(target, width), width)
+    got = on_rows(
+        ends.pack_pixels(channels, target, GEOMETRY),
+        [Picture(channels)],
+        Tensor(3, 0),
+        target,
+        [pixels],
+        words(target, width),
+        width,
+    )
     assert_written(got, target, codes, 0)
 
 
@@ -182,6 +215,12 @@ def test_store_pixels(scale: int, channels: int):
     pixels = Pixels(scale, channels, tuple(np.random.default_rng(1).permutation(count).tolist()))
     codes, source = random_codes(count, 6), View(blocks_of(count) + 1, 1, blocks_of(count))
     empty: Any = np.zeros((HEIGHT * scale, WIDTH * scale, channels), np.uint8)
-    got = on_rows(ends.store_pixels(source, GEOMETRY, pixels), [Tensor(source.total, 0)], Picture(channels, scale),
-                  None, [placed(codes, source, 0)], empty)
+    got = on_rows(
+        ends.store_pixels(source, GEOMETRY, pixels),
+        [Tensor(source.total, 0)],
+        Picture(channels, scale),
+        None,
+        [placed(codes, source, 0)],
+        empty,
+    )
     np.testing.assert_array_equal(got, shuffled(codes, pixels))

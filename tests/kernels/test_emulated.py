@@ -20,8 +20,11 @@ AVX512VNNI = find_target("x86-avx512vnni")
 
 @pytest.mark.skipif(bool(find_target("x86-avx2").missing_on(this_cpu())), reason="this CPU has no AVX2")
 @pytest.mark.parametrize("target", [AVX512VNNI, AVXVNNI], ids=["avx512vnni", "avxvnni"])
-@pytest.mark.parametrize("case", [Case(32, 8, fill=(255, -128), zero_in=0, zero_out=255), CASES["slopes and residual"],
-                                  CASES["16 bits everywhere"]], ids=["extreme", "residual", "16 bits"])  # fmt: skip
+@pytest.mark.parametrize(
+    "case",
+    [Case(32, 8, fill=(255, -128), zero_in=0, zero_out=255), CASES["slopes and residual"], CASES["16 bits everywhere"]],
+    ids=["extreme", "residual", "16 bits"],
+)
 def test_the_emulation_is_exact(case: Case, target: Target) -> None:
     check(case, emulated(target))
 

@@ -25,10 +25,12 @@ from toolchain.targets import Target, find_target
 RELU, BENT = FloatActivation(low=0.0), FloatActivation(slopes=True)
 
 
-def conv(inputs: int, outputs: int, kernel: int = 3, *, around: tuple[int, int] = (0, 0), dilation: int = 1,
-         **others: Any) -> FloatConv:
-    source, target = (View(count + 2 * start, start, count)
-                      for count, start in zip((inputs, outputs), around, strict=True))
+def conv(
+    inputs: int, outputs: int, kernel: int = 3, *, around: tuple[int, int] = (0, 0), dilation: int = 1, **others: Any
+) -> FloatConv:
+    source, target = (
+        View(count + 2 * start, start, count) for count, start in zip((inputs, outputs), around, strict=True)
+    )
     pads = others.pop("pads", ((kernel - 1) * dilation // 2,) * 2)
     return FloatConv(source, outputs, others.pop("groups", 1), (kernel,) * 2, pads, (dilation,) * 2, target, **others)
 
@@ -104,15 +106,21 @@ def test_float16(name: str):
     check_conv(CASES[name], target, vectors_for(target, "float16"), 3, 19)
 
 
-@pytest.mark.parametrize(("name", "precision", "wanted"), [
-    ("x86-avx512vnni", "float32", r"vfmadd\w+ps\s.*%zmm"), ("x86-avx2", "float32", r"vfmadd\w+ps\s.*%ymm"),
-    ("cortex-a53", "float32", r"fmla\s.*\.4s"), ("cortex-a76", "float16", r"fmla\s.*\.8h"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "precision", "wanted"),
+    [
+        ("x86-avx512vnni", "float32", r"vfmadd\w+ps\s.*%zmm"),
+        ("x86-avx2", "float32", r"vfmadd\w+ps\s.*%ymm"),
+        ("cortex-a53", "float32", r"fmla\s.*\.4s"),
+        ("cortex-a76", "float16", r"fmla\s.*\.8h"),
+    ],
+)
 def test_sums_are_fused_and_stay_in_registers(name: str, precision: str, wanted: str):
     target = find_target(name)
     vectors = vectors_for(target, precision)
-    kernel = float_conv.build(CASES["groups"], Geometry(1, vectors.columns), vectors,
-                              choose_tile(CASES["groups"], vectors))
+    kernel = float_conv.build(
+        CASES["groups"], Geometry(1, vectors.columns), vectors, choose_tile(CASES["groups"], vectors)
+    )
     text = assembly(kernel, target)
     inner = max(text.split(".LBB"), key=lambda block: len(re.findall(wanted, block)))
     found = len(re.findall(wanted, inner))

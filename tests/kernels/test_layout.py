@@ -22,7 +22,7 @@ def test_round_trip(channels: int, height: int, width: int, geometry: Geometry, 
     everything = np.ascontiguousarray(words).view(np.uint8).reshape(*words.shape, PACK).copy()
     for channel in range(channels):
         block, position = divmod(channel, PACK)
-        everything[geometry.margin:geometry.margin + height, block, SIDE:SIDE + width, position] = zero
+        everything[geometry.margin : geometry.margin + height, block, SIDE : SIDE + width, position] = zero
     assert (everything == zero).all()
 
 

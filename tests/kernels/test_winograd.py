@@ -24,8 +24,9 @@ from toolchain.targets import Target
 
 TILES = (Tile(2, 4, algorithm=WINOGRAD), Tile(1, 4, algorithm=WINOGRAD), Tile(3, 8, algorithm=WINOGRAD))
 WHERE = pytest.mark.parametrize("target", [param(AVX2), param(SSE4)])
-ADMITTED = {name: case for name, case in CASES.items()
-            if case.kernel == 3 and case.dilation == 1 and "in" not in case.wide}  # fmt: skip
+ADMITTED = {
+    name: case for name, case in CASES.items() if case.kernel == 3 and case.dilation == 1 and "in" not in case.wide
+}
 
 numbers = st.integers(-128, 127)
 
@@ -36,14 +37,20 @@ def test_the_transforms_are_the_convolution_times_576(weights: list[int], codes:
     u = transforms.weights(w[None, None].astype(np.int8))[0, 0].astype(np.int64)
     v = np.array(transforms.inputs(np.array(transforms.inputs(d)).T)).T
     y = np.array(transforms.outputs(np.array(transforms.outputs(u * v)).T)).T
-    wanted = [[(w * d[i:i + 3, j:j + 3]).sum() for j in range(4)] for i in range(4)]
+    wanted = [[(w * d[i : i + 3, j : j + 3]).sum() for j in range(4)] for i in range(4)]
     np.testing.assert_array_equal(y, transforms.SCALE * np.array(wanted))
 
 
 def test_transformed_numbers_fit_into_16_bits():
     """The largest ones, by the sums of the magnitudes of what each is made of."""
-    u = np.abs(np.array([transforms.weights(np.eye(9, dtype=np.int8)[k].reshape(1, 1, 3, 3))[0, 0] for k in range(9)],
-                        np.int64)).sum(axis=0) * 128  # fmt: skip
+    u = (
+        np.abs(
+            np.array(
+                [transforms.weights(np.eye(9, dtype=np.int8)[k].reshape(1, 1, 3, 3))[0, 0] for k in range(9)], np.int64
+            )
+        ).sum(axis=0)
+        * 128
+    )
     once = np.array(transforms.inputs(np.eye(6, dtype=np.int64)))
     # Of codes, which are not negative, one sign of the coefficients counts at a time.
     grid = np.einsum("ai,bj->abij", once, once)
@@ -66,8 +73,15 @@ def test_equals_the_definition(name: str, target: Target):
 
 @WHERE
 @pytest.mark.parametrize("tile", TILES, ids=str)
-@pytest.mark.parametrize("case", [Case(32, 16, residual=(16, 1, 16), zero_out=60), Case(8, 32, groups=2, slopes=True),
-                                  Case(4, 24, pixels=crd(2, 3), zero_in=0)], ids=["residual", "groups", "pixels"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(32, 16, residual=(16, 1, 16), zero_out=60),
+        Case(8, 32, groups=2, slopes=True),
+        Case(4, 24, pixels=crd(2, 3), zero_in=0),
+    ],
+    ids=["residual", "groups", "pixels"],
+)
 def test_any_tile_gives_the_same(case: Case, tile: Tile, target: Target):
     check(dataclasses.replace(case, tile=tile, height=9, width=150), target)
 
@@ -96,10 +110,16 @@ def patterns(case: Case, kind: str) -> np.ndarray:
 @WHERE
 @pytest.mark.parametrize("kind", ["white", "checkerboard", "coarse checkerboard"])
 @settings(max_examples=10)
-@given(st.sampled_from(["127", "-128", "extremes", "alternating"]), st.integers(1, 130), st.integers(1, 9),
-       st.sampled_from([0, 3, 255]), st.integers(0, 9))  # fmt: skip
-def test_extreme_weights_and_pictures(target: Target, kind: str, weights: str, width: int, height: int, zero: int,
-                                      seed: int):
+@given(
+    st.sampled_from(["127", "-128", "extremes", "alternating"]),
+    st.integers(1, 130),
+    st.integers(1, 9),
+    st.sampled_from([0, 3, 255]),
+    st.integers(0, 9),
+)
+def test_extreme_weights_and_pictures(
+    target: Target, kind: str, weights: str, width: int, height: int, zero: int, seed: int
+):
     case = Case(32, 8, tile=TILES[0], width=width, height=height, zero_in=zero, zero_out=128, seed=seed)
     data = make_data(case)
     if weights == "alternating":
@@ -151,16 +171,21 @@ def test_what_is_admitted():
 
 def test_a_tile_fits_where_it_is_admitted():
     dot, conv = dot_product("avx2"), spec(Case(8, 24, groups=2, tile=TILES[0]))
-    for tile, fits in ((Tile(2, 4, algorithm=WINOGRAD), True), (Tile(5, 12, algorithm=WINOGRAD), True),
-                       (Tile(2, 8, algorithm=WINOGRAD), False), (Tile(0, 4, algorithm=WINOGRAD), False)):
+    for tile, fits in (
+        (Tile(2, 4, algorithm=WINOGRAD), True),
+        (Tile(5, 12, algorithm=WINOGRAD), True),
+        (Tile(2, 8, algorithm=WINOGRAD), False),
+        (Tile(0, 4, algorithm=WINOGRAD), False),
+    ):
         assert tile.fits(conv, dot.columns, dot) == fits
     assert not TILES[0].fits(dataclasses.replace(conv, algorithms=()), dot.columns, dot)
     assert not TILES[0].fits(conv, dot.columns + 8, dot)
 
 
 @pytest.mark.parametrize("tile", TILES, ids=str)
-@pytest.mark.parametrize("case", [Case(28, 28), Case(32, 32, groups=4), Case(28, 24, pixels=crd(2, 3))],
-                         ids=["3x3", "groups", "pixels"])
+@pytest.mark.parametrize(
+    "case", [Case(28, 28), Case(32, 32, groups=4), Case(28, 24, pixels=crd(2, 3))], ids=["3x3", "groups", "pixels"]
+)
 def test_the_workspace_is_what_the_kernel_allocates(case: Case, tile: Tile):
     dot, conv = dot_product("avx2"), spec(dataclasses.replace(case, tile=tile))
     body: Any = algorithms.build(conv, Geometry(1, dot.columns), dot, tile).body

@@ -27,8 +27,9 @@ def picture(height: int, width: int, channels: int, seed: int = 0) -> np.ndarray
     return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
-def assert_equal(model: onnx.ModelProto, target: Target | None = None, sizes: Sequence[tuple[int, int]] = SMALL,
-                 *, spread: int = 50) -> Compiled:
+def assert_equal(
+    model: onnx.ModelProto, target: Target | None = None, sizes: Sequence[tuple[int, int]] = SMALL, *, spread: int = 50
+) -> Compiled:
     """The library gives the reference's pixels, which are not all alike. Returns what was compiled."""
     library = compiled(model, target)
     machine, reference = relax.VirtualMachine(library.executable, tvm.cpu()), IntegerReference(model)

@@ -71,8 +71,18 @@ class Net:
             return self.node("Clip", value, self.const(act.low), self.const(act.high))
         return self.node(act.kind, value)
 
-    def convolved(self, x: Tensor, channels: int, k: int = 3, *, groups: int = 1, dilation: int = 1,
-                  pads: list[int] | None = None, stride: int = 1, weight_zero: int = 0) -> str:
+    def convolved(
+        self,
+        x: Tensor,
+        channels: int,
+        k: int = 3,
+        *,
+        groups: int = 1,
+        dilation: int = 1,
+        pads: list[int] | None = None,
+        stride: int = 1,
+        weight_zero: int = 0,
+    ) -> str:
         """A convolution without its quantization: the float value."""
         inputs = x.channels // groups
         weight = self.rng.integers(-127, 128, (channels, inputs, k, k))
@@ -81,18 +91,43 @@ class Net:
         scale = self.rng.uniform(0.7, 1.3, channels) * 60 / (70 * 90 * np.sqrt(inputs * k * k)) * PIXEL / step
         scale = scale.astype(np.float32)
         bias = np.rint(self.rng.uniform(-30, 60, channels) * PIXEL / (scale * x.scale))
-        kernel = self.node("DequantizeLinear", self.const(weight, np.int8), self.const(scale),
-                           self.const(np.full(channels, weight_zero), np.int8), axis=0)
+        kernel = self.node(
+            "DequantizeLinear",
+            self.const(weight, np.int8),
+            self.const(scale),
+            self.const(np.full(channels, weight_zero), np.int8),
+            axis=0,
+        )
         steps = (np.float64(x.scale) * scale.astype(np.float64)).astype(np.float32)
         offset = self.node("DequantizeLinear", self.const(bias, np.int32), self.const(steps), axis=0)
         reach = (k - 1) * dilation
         pads = [reach // 2] * 2 + [reach - reach // 2] * 2 if pads is None else pads
-        return self.node("Conv", x.name, kernel, offset, kernel_shape=[k, k], group=groups, dilations=[dilation] * 2,
-                         strides=[stride] * 2, pads=pads)
+        return self.node(
+            "Conv",
+            x.name,
+            kernel,
+            offset,
+            kernel_shape=[k, k],
+            group=groups,
+            dilations=[dilation] * 2,
+            strides=[stride] * 2,
+            pads=pads,
+        )
 
-    def conv(self, x: Tensor, channels: int, k: int = 3, *, act: Act | None = None, residual: Tensor | None = None,
-             swapped: bool = False, after: Act | None = None, scale: float = PIXEL, zero: int = 0,
-             **options: Any) -> Tensor:
+    def conv(
+        self,
+        x: Tensor,
+        channels: int,
+        k: int = 3,
+        *,
+        act: Act | None = None,
+        residual: Tensor | None = None,
+        swapped: bool = False,
+        after: Act | None = None,
+        scale: float = PIXEL,
+        zero: int = 0,
+        **options: Any,
+    ) -> Tensor:
         value = self.activated(self.convolved(x, channels, k, **options), channels, act)
         if residual is not None:
             terms = (residual.name, value) if swapped else (value, residual.name)
@@ -117,8 +152,9 @@ class Net:
         value = self.node("Gather", x.name, self.const(channels, np.int64), axis=1)
         return self.quantized(value, len(channels), x.scale, x.zero)
 
-    def windowed(self, x: Tensor, top: int, left: int, bottom: int, right: int, mode: str = "constant",
-                 value: float = 0.0) -> Tensor:
+    def windowed(
+        self, x: Tensor, top: int, left: int, bottom: int, right: int, mode: str = "constant", value: float = 0.0
+    ) -> Tensor:
         """Pixels added at the borders, or cut where all numbers are negative, with the quantization that ``x`` has."""
         if min(top, left, bottom, right) < 0:
             ends = [end or np.iinfo(np.int64).max for end in (bottom, right)]
@@ -132,8 +168,10 @@ class Net:
     def model(self, x: Tensor, scale: int = 1, mode: str = "CRD") -> onnx.ModelProto:
         """End the network in ``x``, shuffled."""
         self.node("DepthToSpace", x.name, out="output", blocksize=scale, mode=mode)
-        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, f"{name}_h", f"{name}_w"])
-                for name, channels in (("input", self.channels), ("output", x.channels // scale**2))]
+        ends = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, f"{name}_h", f"{name}_w"])
+            for name, channels in (("input", self.channels), ("output", x.channels // scale**2))
+        ]
         graph = helper.make_graph(self.nodes, "net", ends[:1], ends[1:], self.constants)
         wide = any(constant.data_type == TensorProto.UINT16 for constant in self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21 if wide else 17)])

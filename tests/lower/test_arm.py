@@ -35,8 +35,9 @@ def wide() -> onnx.ModelProto:
     """Tensors of 16 bits: groups, a concatenation, a residual, a sum."""
     net = Net()
     x = net.conv(net.input, 16, act=Act("Relu"), scale=FINE)
-    parts = net.concat(net.conv(x, 8, groups=2, scale=FINE, zero=3000), net.conv(x, 5, 1, scale=FINE, zero=3000),
-                       scale=FINE, zero=3000)
+    parts = net.concat(
+        net.conv(x, 8, groups=2, scale=FINE, zero=3000), net.conv(x, 5, 1, scale=FINE, zero=3000), scale=FINE, zero=3000
+    )
     y = net.add(net.conv(parts, 16, residual=x, zero=128), x, scale=FINE, zero=700)
     return net.model(net.conv(y, 12, residual=net.concat(*[net.input] * 4)), 2)
 

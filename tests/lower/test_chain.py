@@ -18,20 +18,26 @@ from toolchain.lower.chain import Chain, ConcatChain, ConvChain, InputChain, Mat
 def chains(model: onnx.ModelProto) -> list[Chain | None]:
     """The chain of every quantized tensor, in order."""
     matcher = Matcher(import_qdq(model)["main"])
-    return [matcher.chain(var) for var, call in matcher.definitions.items()
-            if isinstance(call, relax.Call) and call.op.name == "relax.quantize"]
+    return [
+        matcher.chain(var)
+        for var, call in matcher.definitions.items()
+        if isinstance(call, relax.Call) and call.op.name == "relax.quantize"
+    ]
 
 
 def last(net: Net, x: Any) -> Chain | None:
     return chains(net.model(x))[-1]
 
 
-@pytest.mark.parametrize(("act", "low", "high", "slopes"), [
-    (Act("Relu"), 0.0, np.inf, None),
-    (Act("Clip", -0.25, 0.5), -0.25, 0.5, None),
-    (Act("Clip", -np.inf, 0.5), -np.inf, 0.5, None),
-    (Act("LeakyRelu"), -np.inf, np.inf, [0.2] * 5),
-])
+@pytest.mark.parametrize(
+    ("act", "low", "high", "slopes"),
+    [
+        (Act("Relu"), 0.0, np.inf, None),
+        (Act("Clip", -0.25, 0.5), -0.25, 0.5, None),
+        (Act("Clip", -np.inf, 0.5), -np.inf, 0.5, None),
+        (Act("LeakyRelu"), -np.inf, np.inf, [0.2] * 5),
+    ],
+)
 def test_activations(act: Act, low: float, high: float, slopes: list[float] | None):
     net = Net()
     chain = last(net, net.conv(net.input, 5, act=act))
@@ -63,8 +69,9 @@ def test_constants_and_geometry_of_a_convolution():
     assert (chain.output.scale, chain.output.zero_point) == (0.25, 9)
     assert (chain.source.channels, chain.source.quantization.scale) == (3, PIXEL)
     stored = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    weights, biases = (node.input for node in model.graph.node if node.op_type == "DequantizeLinear"
-                       and node.input[0] in stored)
+    weights, biases = (
+        node.input for node in model.graph.node if node.op_type == "DequantizeLinear" and node.input[0] in stored
+    )
     np.testing.assert_array_equal(chain.weight, stored[weights[0]])
     np.testing.assert_array_equal(chain.weight_scale, stored[weights[1]])
     np.testing.assert_array_equal(chain.bias, stored[biases[0]])
@@ -100,11 +107,15 @@ def test_concatenation():
     assert [term.channels for term in chain.terms] == [3, 5]
 
 
-@pytest.mark.parametrize("options", [
-    {"stride": 2},
-    {"weight_zero": 3},
-    {"residual": True, "after": Act("PRelu")},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"stride": 2},
+        {"weight_zero": 3},
+        {"residual": True, "after": Act("PRelu")},
+    ],
+    ids=str,
+)
 def test_no_integer_kernel(options: dict[str, Any]):
     net = Net()
     options = dict(options)

@@ -43,14 +43,15 @@ def upscaler(executable: object) -> Callable[[np.ndarray], np.ndarray]:
     return lambda pixels: machine["main"](tvm.runtime.tensor(np.ascontiguousarray(pixels))).numpy()
 
 
-def assert_close(model: SRModel, executable: object, tolerance: int = 1,
-                 sizes: Sequence[tuple[int, int]] = SIZES) -> float:
+def assert_close(
+    model: SRModel, executable: object, tolerance: int = 1, sizes: Sequence[tuple[int, int]] = SIZES
+) -> float:
     """Pixels within ``tolerance`` of onnxruntime's on noise and a photograph. Returns the share that differs."""
     upscale, reference = upscaler(executable), float_upscale(model.model, model.value_range, threads=1)
     values = unlike = 0
     for seed, (height, width) in enumerate(sizes):
         noise = np.random.default_rng(seed).integers(0, 256, (height, width, model.channels), dtype=np.uint8)
-        for pixels in (noise, photograph(height + 6, width + 6, seed)[:, :, :model.channels]):
+        for pixels in (noise, photograph(height + 6, width + 6, seed)[:, :, : model.channels]):
             found, expected = upscale(pixels), reference(pixels)
             distance = np.abs(found.astype(int) - expected)
             assert distance.max() <= tolerance, f"{height} x {width}"
@@ -97,7 +98,7 @@ def test_random_networks(model: onnx.ModelProto):
 def test_tiles_have_the_bytes_of_the_whole(name: str, side: int):
     model = normalized(name)
     upscale = upscaler(compile_float_model(model, HOST).executable)
-    pixels = photograph(70, 53, 3)[:, :, :model.channels]
+    pixels = photograph(70, 53, 3)[:, :, : model.channels]
     tiles = Tiling(model.scale, model.halo, 100.0, side, None)
     assert np.array_equal(tiles.over(upscale)(pixels), upscale(pixels))
 
@@ -140,8 +141,12 @@ def picked(b: Builder) -> None:
 
 def framed(b: Builder) -> None:
     """Borders mirrored, and cut again; channels reordered."""
-    x = b.node("Pad", b.node("Relu", b.conv("input", 3, 8, identity=3)), b.const([0, 0, 2, 1, 0, 0, 1, 2], np.int64),
-               mode="reflect")
+    x = b.node(
+        "Pad",
+        b.node("Relu", b.conv("input", 3, 8, identity=3)),
+        b.const([0, 0, 2, 1, 0, 0, 1, 2], np.int64),
+        mode="reflect",
+    )
     x = b.node("Pad", b.conv(x, 8, 12, identity=3, repeat=4), b.const([0, 0, -2, -1, 0, 0, -1, -2], np.int64))
     x = b.node("Concat", b.node("Gather", x, b.const([3, 1, 2], np.int64), axis=1), x, axis=1)
     b.depth_to_space(b.conv(x, 15, 12, source=3, identity=3, repeat=4), 2, out="output")
@@ -153,10 +158,17 @@ def two_steps(b: Builder) -> None:
     b.depth_to_space(b.conv(x, 3, 12, identity=3, repeat=4), 2, out="output")
 
 
-@pytest.mark.parametrize(("write", "operators", "scale"), [
-    (gated, {"sigmoid", "multiply"}, 2), (interpolated, {"resize"}, 2), (pooled, {"sigmoid"}, 2),
-    (two_steps, set(), 4), (picked, set(), 2), (framed, {"pad", "crop", "take"}, 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("write", "operators", "scale"),
+    [
+        (gated, {"sigmoid", "multiply"}, 2),
+        (interpolated, {"resize"}, 2),
+        (pooled, {"sigmoid"}, 2),
+        (two_steps, set(), 4),
+        (picked, set(), 2),
+        (framed, {"pad", "crop", "take"}, 2),
+    ],
+)
 def test_other_operators_are_the_compilers(write: Callable[[Builder], None], operators: set[str], scale: int):
     model = built(write, scale=scale)
     compiled = compile_float_model(model, HOST)

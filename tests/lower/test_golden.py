@@ -25,7 +25,7 @@ DOT = dot_product("portable")
 
 S = 0.5
 ZERO, FIVE = np.array(0, "uint8"), np.array(5, "uint8")
-FINE, WIDE = 0.001953125, np.array(771, "uint16")    # 3 * 257
+FINE, WIDE = 0.001953125, np.array(771, "uint16")  # 3 * 257
 W0 = np.arange(4 * 3 * 9, dtype="int8").reshape(4, 3, 3, 3)
 W1 = np.arange(12 * 4, dtype="int8").reshape(12, 4, 1, 1)
 W2 = np.ones((4, 8, 1, 1), "int8")
@@ -42,7 +42,7 @@ PACKED1 = W1.reshape(12, 1, 1, 1, 4)
 PACKED2 = np.ones((4, 2, 1, 1, 4), "int8")
 FOLDED4 = BIAS4 - 5 * 8
 FOLDED12 = BIAS12 - 5 * W1.astype("int32").sum(axis=(1, 2, 3), dtype="int32")
-SCALED4, SCALED12 = STEP4, STEP12    # input and output scales are the same
+SCALED4, SCALED12 = STEP4, STEP12  # input and output scales are the same
 # To 16 bits, 256 times as fine, and from there.
 FINER4, FOLDED_WIDE, COARSER4 = STEP4 * 256, BIAS4 - 771 * 4, STEP4 / 256
 W3, PACKED3 = np.ones((4, 4, 1, 1), "int8"), np.ones((4, 1, 1, 1, 4), "int8")
@@ -79,7 +79,8 @@ class ConvAnchorShuffle:
             R.output(y)
         return y
 
-@I.ir_module(check_well_formed=False)    # kernels are only names here
+
+@I.ir_module(check_well_formed=False)  # kernels are only names here
 class ConvAnchorShuffleLowered:
     """Two kernels, each with one rounding; the anchor is not copied together, and the second kernel writes pixels."""
 
@@ -111,14 +112,21 @@ class ConvAnchorShuffleLowered:
     def main(x: R.Tensor((h, w, 3), "uint8")) -> R.Tensor(("h * 2", "w * 2", 3), "uint8"):
         cls = ConvAnchorShuffleLowered
         with R.dataflow():
-            p = R.call_tir(cls.run_pack_pixels, (x, h, (w + 15) // 16, w),
-                           out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
-            c0 = R.call_tir(cls.run_conv0_3x3_3to4, (p, R.const(PACKED0), R.const(BIAS4), R.const(SCALED4),
-                                                 h, (w + 15) // 16, w),
-                            out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
-            c1 = R.call_tir(cls.run_conv1_1x1_4to12, (c0, p, R.const(PACKED1), R.const(FOLDED12), R.const(SCALED12),
-                                                  h, (w + 15) // 16, w),
-                            out_ty=R.Tensor((h * 2, w * 2, 3), "uint8"))
+            p = R.call_tir(
+                cls.run_pack_pixels,
+                (x, h, (w + 15) // 16, w),
+                out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"),
+            )
+            c0 = R.call_tir(
+                cls.run_conv0_3x3_3to4,
+                (p, R.const(PACKED0), R.const(BIAS4), R.const(SCALED4), h, (w + 15) // 16, w),
+                out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"),
+            )
+            c1 = R.call_tir(
+                cls.run_conv1_1x1_4to12,
+                (c0, p, R.const(PACKED1), R.const(FOLDED12), R.const(SCALED12), h, (w + 15) // 16, w),
+                out_ty=R.Tensor((h * 2, w * 2, 3), "uint8"),
+            )
             y: R.Tensor((h * 2, w * 2, 3), "uint8") = c1
             R.output(y)
         return y
@@ -150,7 +158,7 @@ class FloatAndConcat:
         return y
 
 
-@I.ir_module(check_well_formed=False)    # kernels are only names here
+@I.ir_module(check_well_formed=False)  # kernels are only names here
 class FloatAndConcatLowered:
     """The first convolution writes its part of the concatenation; tanh stays between unpack and quantize."""
 
@@ -198,20 +206,34 @@ class FloatAndConcatLowered:
     def main(x: R.Tensor((h, w, 3), "uint8")) -> R.Tensor((h, w, 4), "uint8"):
         cls = FloatAndConcatLowered
         with R.dataflow():
-            p = R.call_tir(cls.run_pack_pixels, (x, h, (w + 15) // 16, w),
-                           out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
-            first = R.call_tir(cls.run_conv0_3x3_3to4, (p, R.const(PACKED0), R.const(BIAS4), R.const(SCALED4),
-                                                    h, (w + 15) // 16, w),
-                               out_ty=R.Tensor((h + 2, 2, (w + 15) // 16 * 16 + 32), "uint32"))
+            p = R.call_tir(
+                cls.run_pack_pixels,
+                (x, h, (w + 15) // 16, w),
+                out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"),
+            )
+            first = R.call_tir(
+                cls.run_conv0_3x3_3to4,
+                (p, R.const(PACKED0), R.const(BIAS4), R.const(SCALED4), h, (w + 15) // 16, w),
+                out_ty=R.Tensor((h + 2, 2, (w + 15) // 16 * 16 + 32), "uint32"),
+            )
             real = R.call_tir(cls.unpack, (first, h, (w + 15) // 16, w), out_ty=R.Tensor((1, 4, h, w), "float32"))
             bent: R.Tensor((1, 4, h, w), "float32") = R.tanh(real)
-            codes = R.call_tir(cls.quantize, (bent, h, (w + 15) // 16, w),
-                               out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
-            both = R.call_tir_inplace(cls.run_rescale, (codes, h, (w + 15) // 16, w, first), inplace_indices=[4],
-                                      out_ty=R.Tensor((h + 2, 2, (w + 15) // 16 * 16 + 32), "uint32"))
-            c1 = R.call_tir(cls.run_conv1_1x1_8to4, (both, R.const(PACKED2), R.const(FOLDED4), R.const(SCALED4),
-                                                 h, (w + 15) // 16, w),
-                            out_ty=R.Tensor((h, w, 4), "uint8"))
+            codes = R.call_tir(
+                cls.quantize,
+                (bent, h, (w + 15) // 16, w),
+                out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"),
+            )
+            both = R.call_tir_inplace(
+                cls.run_rescale,
+                (codes, h, (w + 15) // 16, w, first),
+                inplace_indices=[4],
+                out_ty=R.Tensor((h + 2, 2, (w + 15) // 16 * 16 + 32), "uint32"),
+            )
+            c1 = R.call_tir(
+                cls.run_conv1_1x1_8to4,
+                (both, R.const(PACKED2), R.const(FOLDED4), R.const(SCALED4), h, (w + 15) // 16, w),
+                out_ty=R.Tensor((h, w, 4), "uint8"),
+            )
             y: R.Tensor((h, w, 4), "uint8") = c1
             R.output(y)
         return y
@@ -239,7 +261,7 @@ class Wide:
         return y
 
 
-@I.ir_module(check_well_formed=False)    # kernels are only names here
+@I.ir_module(check_well_formed=False)  # kernels are only names here
 class WideLowered:
     """Between them lie a block of high bytes and one of low bytes; weights are those of 8 bits."""
 
@@ -271,14 +293,21 @@ class WideLowered:
     def main(x: R.Tensor((h, w, 3), "uint8")) -> R.Tensor((h, w, 4), "uint8"):
         cls = WideLowered
         with R.dataflow():
-            p = R.call_tir(cls.run_pack_pixels, (x, h, (w + 15) // 16, w),
-                           out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"))
-            c0 = R.call_tir(cls.run_conv0_3x3_3to4, (p, R.const(PACKED0), R.const(BIAS4), R.const(FINER4),
-                                                 h, (w + 15) // 16, w),
-                            out_ty=R.Tensor((h + 2, 2, (w + 15) // 16 * 16 + 32), "uint32"))
-            c1 = R.call_tir(cls.run_conv1_1x1_4to4, (c0, R.const(PACKED3), R.const(FOLDED_WIDE), R.const(COARSER4),
-                                                 h, (w + 15) // 16, w),
-                            out_ty=R.Tensor((h, w, 4), "uint8"))
+            p = R.call_tir(
+                cls.run_pack_pixels,
+                (x, h, (w + 15) // 16, w),
+                out_ty=R.Tensor((h + 2, 1, (w + 15) // 16 * 16 + 32), "uint32"),
+            )
+            c0 = R.call_tir(
+                cls.run_conv0_3x3_3to4,
+                (p, R.const(PACKED0), R.const(BIAS4), R.const(FINER4), h, (w + 15) // 16, w),
+                out_ty=R.Tensor((h + 2, 2, (w + 15) // 16 * 16 + 32), "uint32"),
+            )
+            c1 = R.call_tir(
+                cls.run_conv1_1x1_4to4,
+                (c0, R.const(PACKED3), R.const(FOLDED_WIDE), R.const(COARSER4), h, (w + 15) // 16, w),
+                out_ty=R.Tensor((h, w, 4), "uint8"),
+            )
             y: R.Tensor((h, w, 4), "uint8") = c1
             R.output(y)
         return y
@@ -308,30 +337,46 @@ class ConvAnchorShuffleStreamed:
     def main(x: R.Tensor((h, w, 3), "uint8")) -> R.Tensor(("h * 2", "w * 2", 3), "uint8"):
         cls = ConvAnchorShuffleStreamed
         with R.dataflow():
-            y = R.call_tir(cls.stream, (x, R.const(PACKED0), R.const(BIAS4), R.const(SCALED4), R.const(PACKED1),
-                                        R.const(FOLDED12), R.const(SCALED12), h, (w + 15) // 16, w),
-                           out_ty=R.Tensor((h * 2, w * 2, 3), "uint8"))
+            y = R.call_tir(
+                cls.stream,
+                (
+                    x,
+                    R.const(PACKED0),
+                    R.const(BIAS4),
+                    R.const(SCALED4),
+                    R.const(PACKED1),
+                    R.const(FOLDED12),
+                    R.const(SCALED12),
+                    h,
+                    (w + 15) // 16,
+                    w,
+                ),
+                out_ty=R.Tensor((h * 2, w * 2, 3), "uint8"),
+            )
             R.output(y)
         return y
 
 
-@pytest.mark.parametrize(("before", "expected"), [(ConvAnchorShuffle, ConvAnchorShuffleLowered),
-                                                  (FloatAndConcat, FloatAndConcatLowered),
-                                                  (Wide, WideLowered)])
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [(ConvAnchorShuffle, ConvAnchorShuffleLowered), (FloatAndConcat, FloatAndConcatLowered), (Wide, WideLowered)],
+)
 def test_main(before: tvm.IRModule, expected: tvm.IRModule):
     after = LowerQuantized(GEOMETRY, DOT)(before)
     assert_structural_equal(after["main"], expected["main"], map_free_vars=True)
     assert {symbol.name_hint for symbol in after.get_global_vars()} == {
-        symbol.name_hint for symbol in expected.get_global_vars()}
-    relax.analysis.well_formed(after)    # raises
+        symbol.name_hint for symbol in expected.get_global_vars()
+    }
+    relax.analysis.well_formed(after)  # raises
 
 
 def test_streamed():
     streamed = stream(lower(ConvAnchorShuffle, GEOMETRY, DOT))
     assert_structural_equal(streamed.module["main"], ConvAnchorShuffleStreamed["main"], map_free_vars=True)
     assert {symbol.name_hint for symbol in streamed.module.get_global_vars()} == {
-        symbol.name_hint for symbol in ConvAnchorShuffleStreamed.get_global_vars()}
-    relax.analysis.well_formed(streamed.module)    # raises
+        symbol.name_hint for symbol in ConvAnchorShuffleStreamed.get_global_vars()
+    }
+    relax.analysis.well_formed(streamed.module)  # raises
 
 
 def test_a_network_with_a_float_operator_is_not_streamed():
@@ -348,8 +393,9 @@ def test_another_main_is_told_apart():
 def test_what_the_kernels_compute():
     first, second = lower(ConvAnchorShuffle, GEOMETRY, DOT).kernels
     whole = View(1, 0, 1)
-    assert first.conv == Conv(whole, 4, 1, (3, 3), (1, 1), (1, 1), Requantize(0, 250, 5, fits=True), whole,
-                              symmetric=True)
+    assert first.conv == Conv(
+        whole, 4, 1, (3, 3), (1, 1), (1, 1), Requantize(0, 250, 5, fits=True), whole, symmetric=True
+    )
     anchor = Operand(whole, 1, 3, 0, 1.0)
     last = Requantize(0, 255, 0, residual=anchor, fits=True)
     pixels = Pixels(2, 3, tuple(range(12)))

@@ -26,8 +26,10 @@ NETS: dict[str, Callable[[], onnx.ModelProto]] = {
     "sesr": lambda: sr_models.sesr(features=8, blocks=1),
     "sesr_prelu_rgb": lambda: sr_models.sesr(channels=3, features=8, blocks=1, prelu=True),
 }
-MACS = {"xlsr": 3 * 9 * 16 + 16 * 16 + 16 * 9 * 4 + 16 * 16 + 3 * 9 * 8 + 24 * 16 + 16 * 9 * 27,
-        "abpn": 9 * (3 * 10 + 10 * 10 + 10 * 27 + 27 * 27)}
+MACS = {
+    "xlsr": 3 * 9 * 16 + 16 * 16 + 16 * 9 * 4 + 16 * 16 + 3 * 9 * 8 + 24 * 16 + 16 * 9 * 27,
+    "abpn": 9 * (3 * 10 + 10 * 10 + 10 * 27 + 27 * 27),
+}
 
 
 @functools.cache

@@ -16,8 +16,10 @@ from toolchain.reference.interpreter import depth_to_space
 
 def imported(nodes: list[onnx.NodeProto], channels: int, *constants: onnx.TensorProto) -> relax.Function:
     """Float nodes from "input" to "output" as a Relax function."""
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, count, f"{name}_h", f"{name}_w"])
-            for name, count in (("input", channels), ("output", None))]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, count, f"{name}_h", f"{name}_w"])
+        for name, count in (("input", channels), ("output", None))
+    ]
     graph = helper.make_graph(nodes, "moves", ends[:1], ends[1:], list(constants))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
@@ -43,7 +45,7 @@ def apply(found: Pixels, codes: np.ndarray) -> np.ndarray:
     out = np.zeros((found.channels, height * found.scale, width * found.scale), np.uint8)
     for index, slot in enumerate(found.table):
         dy, dx, channel = np.unravel_index(index, (found.scale, found.scale, found.channels))
-        out[channel, dy::found.scale, dx::found.scale] = codes[slot]
+        out[channel, dy :: found.scale, dx :: found.scale] = codes[slot]
     return out
 
 

@@ -68,14 +68,17 @@ CONCATS: dict[str, Ending] = {
     "the same tensor twice, and the input": lambda net: net.concat(*[plain(net, 5)] * 2, net.input),
     "other scales": lambda net: net.concat(plain(net, 5, scale=PIXEL * 1.7, zero=31), net.input, zero=3),
     "nobody reads it": lambda net: (lambda a: (net.concat(a, a, net.input), a)[1])(plain(net, 4)),
-    "a part from a float operator": lambda net: (
-        lambda a: net.concat(a, net.quantized(net.node("Tanh", a.name), 4)))(plain(net, 4)),
+    "a part from a float operator": lambda net: (lambda a: net.concat(a, net.quantized(net.node("Tanh", a.name), 4)))(
+        plain(net, 4)
+    ),
     "odd parts as a residual": lambda net: (lambda c: net.conv(c, 11, 1, residual=c))(net.concat(*pair(net, 5, 6))),
     "odd parts in a sum": lambda net: (lambda c: net.add(c, net.conv(c, 11, 1)))(net.concat(*pair(net, 5, 6))),
-    "odd parts rescaled": lambda net: (lambda c: net.quantized(
-        net.activated(c.name, 11, Act("PRelu")), 11, PIXEL * 1.3, 40))(net.concat(*pair(net, 5, 6))),
-    "odd parts unpacked": lambda net: (lambda c: net.quantized(
-        net.node("Tanh", c.name), 11))(net.concat(*pair(net, 5, 6))),
+    "odd parts rescaled": lambda net: (
+        lambda c: net.quantized(net.activated(c.name, 11, Act("PRelu")), 11, PIXEL * 1.3, 40)
+    )(net.concat(*pair(net, 5, 6))),
+    "odd parts unpacked": lambda net: (lambda c: net.quantized(net.node("Tanh", c.name), 11))(
+        net.concat(*pair(net, 5, 6))
+    ),
 }
 
 SUMS: dict[str, Ending] = {
@@ -83,14 +86,16 @@ SUMS: dict[str, Ending] = {
     "sum of a broadcast": lambda net: net.add(net.conv(net.input, 1), plain(net), zero=20, scale=PIXEL * 1.5),
     "a tensor and itself": lambda net: (lambda a: net.add(a, a, scale=PIXEL * 2))(plain(net, 5)),
     "anchor": lambda net: net.conv(plain(net), 12, residual=net.concat(*[net.input] * 4)),
-    "anchor of an anchor": lambda net: (
-        lambda c: net.conv(net.concat(c, net.input), 12, residual=net.concat(c, c)))(net.concat(net.input, net.input)),
-    "four channels, repeated": lambda net: (
-        lambda a: net.conv(a, 8, 1, residual=net.concat(a, a)))(plain(net, 4)),
-    "clip, sum, clip": lambda net: net.conv(plain(net), 8, act=Act("Clip"), residual=plain(net, zero=7),
-                                            after=Act("Clip", -0.1, 0.2), zero=90),
-    "PReLU, sum, ReLU": lambda net: net.conv(plain(net, zero=50), 8, act=Act("PRelu"), residual=plain(net, zero=7),
-                                             after=Act("Relu"), zero=9),
+    "anchor of an anchor": lambda net: (lambda c: net.conv(net.concat(c, net.input), 12, residual=net.concat(c, c)))(
+        net.concat(net.input, net.input)
+    ),
+    "four channels, repeated": lambda net: (lambda a: net.conv(a, 8, 1, residual=net.concat(a, a)))(plain(net, 4)),
+    "clip, sum, clip": lambda net: net.conv(
+        plain(net), 8, act=Act("Clip"), residual=plain(net, zero=7), after=Act("Clip", -0.1, 0.2), zero=90
+    ),
+    "PReLU, sum, ReLU": lambda net: net.conv(
+        plain(net, zero=50), 8, act=Act("PRelu"), residual=plain(net, zero=7), after=Act("Relu"), zero=9
+    ),
     "sum, LeakyReLU": lambda net: net.add(plain(net), plain(net, zero=99), after=Act("LeakyRelu"), zero=30),
 }
 
@@ -101,17 +106,19 @@ OTHERS: dict[str, Ending] = {
     "groups of whole blocks": lambda net: net.conv(plain(net, 16, zero=33), 16, groups=4, zero=100),
     "dilation and uneven pads": lambda net: net.conv(plain(net, zero=77), 5, dilation=2, pads=[0, 3, 4, 1]),
     "activation of a quantized tensor": lambda net: net.quantized(
-        net.activated(plain(net, 5, zero=90).name, 5, Act("Relu")), 5, PIXEL * 1.3, 4),
+        net.activated(plain(net, 5, zero=90).name, 5, Act("Relu")), 5, PIXEL * 1.3, 4
+    ),
     "clip of codes halfway between codes": lambda net: net.quantized(
-        net.activated(plain(net, 5, zero=43, scale=PIXEL * 1.5).name, 5, Act("Clip", 0.0, 0.9)), 5, PIXEL, 1),
+        net.activated(plain(net, 5, zero=43, scale=PIXEL * 1.5).name, 5, Act("Clip", 0.0, 0.9)), 5, PIXEL, 1
+    ),
     "shuffle in between": lambda net: net.shuffled(plain(net, 16, zero=11), 2, "DCR"),
     "shuffle of odd channels": lambda net: net.shuffled(plain(net, 45, zero=11), 3, "CRD"),
     "shuffle and clip": lambda net: net.conv(net.shuffled(plain(net, 16), 2, "DCR"), 4, act=Act("Clip"), zero=5),
     "shuffle of odd parts": lambda net: net.shuffled(net.concat(*pair(net, 5, 7)), 2, "DCR"),
     "float operators": lambda net: net.quantized(
-        net.activated(net.node("Tanh", plain(net).name), 8, Act("Clip", 0.1, 0.4)), 8),
+        net.activated(net.node("Tanh", plain(net).name), 8, Act("Clip", 0.1, 0.4)), 8
+    ),
 }
-
 
 
 def wide(net: Net, channels: int = 8, **options: object) -> Tensor:
@@ -136,12 +143,14 @@ WIDE: dict[str, Ending] = {
     "sum of both": lambda net: net.add(wide(net, zero=3), plain(net, zero=7), after=Act("LeakyRelu"), zero=70),
     "sum to 16 bits": lambda net: net.add(plain(net, zero=30), plain(net), scale=FINE, zero=70),
     "odd parts in a sum": lambda net: (lambda c: net.add(c, net.conv(c, 11, 1)))(
-        net.concat(wide(net, 5), wide(net, 6), scale=FINE)),
+        net.concat(wide(net, 5), wide(net, 6), scale=FINE)
+    ),
     "odd parts unpacked": lambda net: (lambda c: net.quantized(net.node("Tanh", c.name), 11, FINE, 5))(
-        net.concat(wide(net, 5), wide(net, 6), scale=FINE)),
+        net.concat(wide(net, 5), wide(net, 6), scale=FINE)
+    ),
     "repeated": lambda net: (lambda a: net.conv(a, 8, 1, residual=net.concat(a, a, scale=FINE)))(wide(net, 4)),
     "shuffle in between": lambda net: net.shuffled(wide(net, 16, zero=11), 2, "DCR"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", WIDE)
@@ -158,7 +167,7 @@ def test_structure(name: str):
     kinds = {entry.dtype for entry in storages(found.planned, 90, 160)}
     if found.coverage.float_operators:
         assert "float32" in kinds
-    elif name.startswith("shuffle"):    # whose sizes differ: it runs layer by layer
+    elif name.startswith("shuffle"):  # whose sizes differ: it runs layer by layer
         assert kinds == {"uint32", "uint8"}
     else:
         assert kinds == {"uint8"}, "nothing but the result lies in memory"
@@ -205,7 +214,7 @@ def test_memory_of_a_plain_chain_behind_a_float_operator_is_two_tensors():
         return x
 
     plan = storages(compiled(finished(deep)).planned, 90, 160)
-    assert len([found for found in plan if found.dtype == "uint32"]) <= 3    # the input, and two that take turns
+    assert len([found for found in plan if found.dtype == "uint32"]) <= 3  # the input, and two that take turns
 
 
 def test_refusals():
@@ -252,8 +261,9 @@ def grown(draw: st.DrawFn, net: Net, start: Tensor, scales: Sequence[float]) -> 
         match draw(st.sampled_from(["conv", "conv", "concat", "concat", "add", "residual"])):
             case "conv":
                 act = draw(st.sampled_from([None, Act("Relu"), Act("PRelu"), Act("Clip", -0.1, 0.4)]))
-                tensors.append(net.conv(x, draw(channels), draw(st.sampled_from([1, 3])), act=act, scale=scale,
-                                        zero=draw(zeros)))
+                tensors.append(
+                    net.conv(x, draw(channels), draw(st.sampled_from([1, 3])), act=act, scale=scale, zero=draw(zeros))
+                )
             case "concat":
                 parts = draw(st.lists(st.sampled_from(tensors), min_size=1, max_size=4))
                 shared = draw(st.sampled_from([(part.scale, part.zero) for part in parts]))
@@ -263,15 +273,16 @@ def grown(draw: st.DrawFn, net: Net, start: Tensor, scales: Sequence[float]) -> 
                 tensors.append(net.add(x, y, scale=scale * draw(st.sampled_from([1, 2])), zero=draw(zeros)))
             case "residual":
                 y = draw(st.sampled_from(tensors))
-                tensors.append(net.conv(y, x.channels, 1, residual=x, swapped=draw(st.booleans()), scale=scale,
-                                        zero=draw(zeros)))
+                tensors.append(
+                    net.conv(y, x.channels, 1, residual=x, swapped=draw(st.booleans()), scale=scale, zero=draw(zeros))
+                )
     return tensors[-1]
 
 
 @given(networks(stages=2))
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_random_graphs_of_two_sizes(model: onnx.ModelProto):
-    found = assert_equal(model, sizes=((3, 4), (6, 83)), spread=0)    # some saturate
+    found = assert_equal(model, sizes=((3, 4), (6, 83)), spread=0)  # some saturate
     assert {entry.dtype for entry in storages(found.planned, 9, 9)} == {"uint8", "uint32"}
 
 

@@ -96,22 +96,29 @@ SURROUNDED: dict[str, Ending] = {
 }
 WINDOWS: dict[str, Ending] = {
     "a frame that is cut off later": lambda net: net.windowed(
-        net.conv(net.windowed(net.input, 2, 3, 2, 3, "reflect"), 8), -2, -3, -2, -3),
+        net.conv(net.windowed(net.input, 2, 3, 2, 3, "reflect"), 8), -2, -3, -2, -3
+    ),
     "only where the kernel fits": lambda net: net.conv(
-        net.conv(net.windowed(net.input, 3, 3, 3, 3, "edge"), 8, pads=VALID, act=Act("Relu")), 8, 5, pads=VALID),
-    "a sum where the kernel fits": lambda net: (lambda x: net.conv(
-        x, 8, pads=VALID, residual=net.windowed(x, -1, -1, -1, -1)))(net.windowed(plain(net), 1, 1, 1, 1, "edge")),
+        net.conv(net.windowed(net.input, 3, 3, 3, 3, "edge"), 8, pads=VALID, act=Act("Relu")), 8, 5, pads=VALID
+    ),
+    "a sum where the kernel fits": lambda net: (
+        lambda x: net.conv(x, 8, pads=VALID, residual=net.windowed(x, -1, -1, -1, -1))
+    )(net.windowed(plain(net), 1, 1, 1, 1, "edge")),
     "more padding than the kernel reads": lambda net: net.windowed(
-        net.conv(net.input, 8, pads=[2, 3, 1, 1]), -1, -1, 0, -1),
+        net.conv(net.input, 8, pads=[2, 3, 1, 1]), -1, -1, 0, -1
+    ),
     "one side more, the other less": lambda net: net.windowed(
-        net.conv(net.windowed(net.input, 0, 1, 0, 0, "edge"), 8, pads=[1, 0, 2, 1]), -1, 0, 0, 0),
+        net.conv(net.windowed(net.input, 0, 1, 0, 0, "edge"), 8, pads=[1, 0, 2, 1]), -1, 0, 0, 0
+    ),
     "a crop of a concat": lambda net: (lambda x: net.windowed(net.concat(x, x, zero=4), -1, -1, -1, -1))(
-        net.windowed(plain(net, 5), 1, 1, 1, 1, value=0.3)),
+        net.windowed(plain(net, 5), 1, 1, 1, 1, value=0.3)
+    ),
     "windows of 16 bits": lambda net: net.windowed(
-        net.conv(net.windowed(plain(net, scale=FINE), 1, 2, 1, 2, "reflect"), 8, scale=FINE), -1, -2, -1, -2),
-    "parts of a concat": lambda net: (lambda x: net.concat(
-        net.conv(x, 4, pads=VALID), net.windowed(x, -1, -1, -1, -1), net.input))(
-            net.windowed(net.input, 1, 1, 1, 1, "edge")),
+        net.conv(net.windowed(plain(net, scale=FINE), 1, 2, 1, 2, "reflect"), 8, scale=FINE), -1, -2, -1, -2
+    ),
+    "parts of a concat": lambda net: (
+        lambda x: net.concat(net.conv(x, 4, pads=VALID), net.windowed(x, -1, -1, -1, -1), net.input)
+    )(net.windowed(net.input, 1, 1, 1, 1, "edge")),
 }
 
 
@@ -147,8 +154,12 @@ def test_the_network_ends_in_a_crop(name: str):
     assert assert_equal(net.model(x, 1 if name == "shuffled window" else 2)).coverage.float_operators == ()
 
 
-@given(st.tuples(*[st.integers(0, 4)] * 4), st.sampled_from(["reflect", "edge", "constant"]), st.integers(1, 6),
-       st.integers(1, 20))
+@given(
+    st.tuples(*[st.integers(0, 4)] * 4),
+    st.sampled_from(["reflect", "edge", "constant"]),
+    st.integers(1, 6),
+    st.integers(1, 20),
+)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_frame_on_any_picture(pads: tuple[int, int, int, int], mode: str, height: int, width: int):
     net = Net()

@@ -22,22 +22,31 @@ PLAIN, PAIRED = dot_product("portable"), dot_product("sse4")
 def chain(inputs: int, outputs: int, k: int = 1, *, groups: int = 1, zero: int = 0, seed: int = 0) -> ConvChain:
     rng = np.random.default_rng(seed)
     return ConvChain(
-        None, Term(None, inputs, Quantization(0.02, zero)),
+        None,
+        Term(None, inputs, Quantization(0.02, zero)),
         rng.integers(-128, 128, (outputs, inputs // groups, k, k)).astype(np.int8),
-        rng.uniform(1e-3, 1e-2, outputs).astype(np.float32), rng.integers(-999, 999, outputs).astype(np.int32), groups,
-        (k // 2, k // 2), (1, 1), None, None, None, Quantization(0.03, 0))
+        rng.uniform(1e-3, 1e-2, outputs).astype(np.float32),
+        rng.integers(-999, 999, outputs).astype(np.int32),
+        groups,
+        (k // 2, k // 2),
+        (1, 1),
+        None,
+        None,
+        None,
+        Quantization(0.03, 0),
+    )
 
 
 def accumulate(arranged: Arranged, words: np.ndarray, paired: bool) -> np.ndarray:
     """What a 1x1 kernel computes of codes ``words`` (blocks, 4) with the arrays that it is given."""
     dot, given, groups = PAIRED if paired else PLAIN, arranged.parameters, arranged.groups
     weights = dot.stored(given.weights)[:, :, 0, 0].astype(np.int64)
-    weights = weights[..., [0, 2, 1, 3]] if paired else weights    # the order is its own inverse
+    weights = weights[..., [0, 2, 1, 3]] if paired else weights  # the order is its own inverse
     sums = dot.folded(given.bias, given.weights, given.zero_point).astype(np.int64)
     per_in, per_out = len(words) // groups, len(weights) // groups
     for channel in range(len(weights)):
         first = channel // per_out * per_in
-        sums[channel] += (weights[channel] * words[first:first + per_in]).sum()
+        sums[channel] += (weights[channel] * words[first : first + per_in]).sum()
     return sums
 
 
@@ -57,13 +66,13 @@ def test_the_sums_are_those_of_the_model(problem: tuple[ConvChain, tuple[int, ..
     found, slots, blocks = problem
     arranged = arrange(found, slots, blocks, None)
     rng = np.random.default_rng(seed)
-    words = rng.integers(0, 256, (blocks, PACK))    # unused slots hold anything: nobody may read them
+    words = rng.integers(0, 256, (blocks, PACK))  # unused slots hold anything: nobody may read them
     codes = words.reshape(-1)[list(slots)] - found.source.quantization.zero_point
     outputs, inputs = found.weight.shape[:2]
     wanted = found.bias.astype(np.int64)
     for channel in range(outputs):
         first = channel // (outputs // found.groups) * inputs
-        wanted[channel] += (found.weight[channel, :, 0, 0].astype(np.int64) * codes[first:first + inputs]).sum()
+        wanted[channel] += (found.weight[channel, :, 0, 0].astype(np.int64) * codes[first : first + inputs]).sum()
     got, given = accumulate(arranged, words, paired), arranged.parameters
     np.testing.assert_array_equal(got[:outputs], wanted)
     assert (given.weights[outputs:] == 0).all()

@@ -39,8 +39,12 @@ def deep(net: Net) -> Tensor:
 def test_a_deep_network_with_all_its_pieces(target: Target):
     found = assert_equal(finished(deep, scale=2), target, SIZES)
     assert {name: choice.tile.algorithm for name, choice in found.choices.items()} == {
-        "conv0_3x3_3to16": WINOGRAD, "conv1_3x3_16to16": WINOGRAD, "conv2_3x3_16to16": WINOGRAD,
-        "conv3_1x1_32to12": "direct", "conv4_3x3_12to12": WINOGRAD}  # fmt: skip
+        "conv0_3x3_3to16": WINOGRAD,
+        "conv1_3x3_16to16": WINOGRAD,
+        "conv2_3x3_16to16": WINOGRAD,
+        "conv3_1x1_32to12": "direct",
+        "conv4_3x3_12to12": WINOGRAD,
+    }
     assert found.stream is not None
     assert found.stream.needs.rows == 4
     without = dataclasses.replace(found.stream, needs=dataclasses.replace(found.stream.needs, workspace=0))
@@ -48,8 +52,17 @@ def test_a_deep_network_with_all_its_pieces(target: Target):
 
 
 @WHERE
-@pytest.mark.parametrize("name", ["parts with other readers", "one tensor in two concats", "PReLU, sum, ReLU",
-                                  "groups of odd size", "shuffle and clip", "float operators"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "parts with other readers",
+        "one tensor in two concats",
+        "PReLU, sum, ReLU",
+        "groups of odd size",
+        "shuffle and clip",
+        "float operators",
+    ],
+)
 def test_structure(name: str, target: Target):
     assert WINOGRAD in algorithms(assert_equal(finished(STRUCTURES[name]), target, SIZES[1:3]))
 
@@ -73,8 +86,11 @@ def test_layer_by_layer_kernels_take_their_workspace_on_every_thread(target: Tar
 def with_bias(value: int) -> onnx.ModelProto:
     """A network whose first convolution adds ``value`` to the sums of its third channel, and little to the others'."""
     model = finished(lambda net: net.conv(plain(net, zero=100), 4))
-    (bias,) = [constant for constant in model.graph.initializer
-               if constant.data_type == onnx.TensorProto.INT32 and constant.dims == [8]][:1]  # fmt: skip
+    (bias,) = [
+        constant
+        for constant in model.graph.initializer
+        if constant.data_type == onnx.TensorProto.INT32 and constant.dims == [8]
+    ][:1]
     array = onnx.numpy_helper.to_array(bias).copy()
     array[2] = value
     bias.CopyFrom(onnx.numpy_helper.from_array(np.asarray(array, np.int32), bias.name))

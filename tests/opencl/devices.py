@@ -40,8 +40,11 @@ def large(job: Job) -> Cut:
 
 
 CHOICES: dict[str, Choose] = {
-    **{name: by_estimate(gpu, *SIZE) for name in ("mali-g78", "mali-g52", "adreno-640", "adreno-740", "opencl-cpu")
-       if (gpu := find_target(name).gpu)},
+    **{
+        name: by_estimate(gpu, *SIZE)
+        for name in ("mali-g78", "mali-g52", "adreno-640", "adreno-740", "opencl-cpu")
+        if (gpu := find_target(name).gpu)
+    },
     "single": always(single, GPU, *SIZE),
     "large": always(large, GPU, *SIZE),
 }

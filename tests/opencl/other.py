@@ -38,7 +38,8 @@ def fill_by_writing() -> None:
     """Fill buffers from this side: Oclgrind 21.10 takes what it fills itself for uninitialized."""
     cl = import_pyopencl()
     cl.enqueue_fill_buffer = lambda queue, buffer, pattern, offset, size: cl.enqueue_copy(
-        queue, buffer, np.full(size, pattern, np.uint8))
+        queue, buffer, np.full(size, pattern, np.uint8)
+    )
 
 
 def main(wish: str, *how: str) -> None:

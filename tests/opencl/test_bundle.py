@@ -26,7 +26,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path, photo_fol
     device()
     out = tmp_path_factory.mktemp("phone")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")    # they take most of the time
+        patch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")  # they take most of the time
         done = deploy(Request(model_file, out, photo_folder, target="mali-g78", settings=QUICK))
     assert done.verified
     return open_bundle(done.path, for_this_machine=False)

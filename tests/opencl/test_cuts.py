@@ -20,9 +20,14 @@ from toolchain.kernels.spec import Pixels
 from toolchain.targets import find_target, list_targets
 
 GPUS = [target.gpu for target in list_targets() if target.gpu is not None]
-JOBS = [Job(conv()), Job(conv(3, 16), 3), Job(conv(28, 32, 1)), Job(conv(16, 16, groups=4)),
-        Job(conv(16, 27, pixels=Pixels(3, 3, tuple(range(27))))),
-        Job(conv(16, 48, 5, pixels=Pixels(4, 3, tuple(range(48))), residual=True), None, 3)]  # fmt: skip
+JOBS = [
+    Job(conv()),
+    Job(conv(3, 16), 3),
+    Job(conv(28, 32, 1)),
+    Job(conv(16, 16, groups=4)),
+    Job(conv(16, 27, pixels=Pixels(3, 3, tuple(range(27))))),
+    Job(conv(16, 48, 5, pixels=Pixels(4, 3, tuple(range(48))), residual=True), None, 3),
+]
 
 
 @given(st.integers(0, 70), st.sampled_from(VECTORS))
@@ -98,8 +103,9 @@ def test_larger_work_groups_read_less_around_them():
 def test_groups_of_channels_read_what_is_theirs():
     """Along z, work-items of a dense convolution read the same source, those of a grouped one each their own part."""
     chosen = Cut(1, 4, (16, 4, 1)), Cut(1, 4, (16, 4, 4))
-    dense, grouped = ([estimate(Job(conv(16, 16, groups=groups)), cut, GPU.core, *SIZE).read for cut in chosen]
-                      for groups in (1, 4))
+    dense, grouped = (
+        [estimate(Job(conv(16, 16, groups=groups)), cut, GPU.core, *SIZE).read for cut in chosen] for groups in (1, 4)
+    )
     assert dense[1] < dense[0] / 2
     assert grouped[1] == grouped[0] < dense[1]
 
@@ -115,9 +121,13 @@ def test_every_cut_gives_the_references_bits(monkeypatch: pytest.MonkeyPatch, da
     model = net.model(net.conv(x, 12, residual=net.concat(*[net.input] * 4)), 2)
 
     def draw(job: Job) -> Cut:
-        return Cut(data.draw(st.sampled_from(PIXELS)), data.draw(st.sampled_from(job.channels)),
-                   data.draw(st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 3))),
-                   data.draw(st.sampled_from(VECTORS)), data.draw(st.booleans()))  # fmt: skip
+        return Cut(
+            data.draw(st.sampled_from(PIXELS)),
+            data.draw(st.sampled_from(job.channels)),
+            data.draw(st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 3))),
+            data.draw(st.sampled_from(VECTORS)),
+            data.draw(st.booleans()),
+        )
 
     monkeypatch.setitem(CHOICES, "drawn", always(draw, GPU, *SIZE))
     assert_equal(model, "drawn")

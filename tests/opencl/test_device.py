@@ -24,9 +24,11 @@ def machine(*devices: Any) -> Any:
         return [SimpleNamespace(get_devices=lambda kind: [device for device in devices if device.type == kind])]
 
     return SimpleNamespace(
-        Error=NoPlatform, get_platforms=platforms, device_type=SimpleNamespace(CPU=2, GPU=4),
+        Error=NoPlatform,
+        get_platforms=platforms,
+        device_type=SimpleNamespace(CPU=2, GPU=4),
         device_fp_config=SimpleNamespace(ROUND_TO_NEAREST=4),
-    )  # fmt: skip
+    )
 
 
 def fake(name: str, kind: int, rounding: int, driver: str) -> Any:

@@ -34,12 +34,12 @@ Capture: TypeAlias = pytest.CaptureFixture[str]
 
 def deployed(model: onnx.ModelProto, out: Path, precision: str, value_range: str | None = None) -> Deployment:
     onnx.save(model, out / "net.onnx")
-    return deploy(Request(out / "net.onnx", out, target="adreno-740", precision=precision,
-                          value_range=value_range))
+    return deploy(Request(out / "net.onnx", out, target="adreno-740", precision=precision, value_range=value_range))
 
 
 @pytest.mark.parametrize(
-    ("name", "precision"), [("abpn", "float32"), ("abpn", "float16"), ("xlsr", "float16"), ("sesr", "float32")])
+    ("name", "precision"), [("abpn", "float32"), ("abpn", "float16"), ("xlsr", "float16"), ("sesr", "float32")]
+)
 def test_networks(name: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     device()
     monkeypatch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")
@@ -64,9 +64,14 @@ def drawn(b: Builder) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-@pytest.mark.parametrize(("write", "others"), [
-    (dense, {"copy"}), (mixed, {"read_pixels", "add"}), (drawn, {"add", "store_pixels"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("write", "others"),
+    [
+        (dense, {"copy"}),
+        (mixed, {"read_pixels", "add"}),
+        (drawn, {"add", "store_pixels"}),
+    ],
+)
 def test_sums_and_pictures_without_convolutions(
     write: Callable[[Builder], None], others: set[str], precision: str, monkeypatch: pytest.MonkeyPatch
 ):

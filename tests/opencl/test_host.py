@@ -73,7 +73,7 @@ def test_on_a_board(board: Running, bundle: Bundle, capsys: pytest.CaptureFixtur
         functions = there.functions(picture, 1, 2)
         assert functions.keys() == set(bundle.manifest.kernels)
         assert all(0 < seconds < 10 for seconds in functions.values())
-        there.load_opencl(bundle)    # another size, and a second time
+        there.load_opencl(bundle)  # another size, and a second time
         np.testing.assert_array_equal(there.upscale(picture[:20, :30])[:30, :50], expected[:30, :50])
         with pytest.raises(BoardError, match="OpenCL finds no GPU on this device"):
             there.load_opencl(bundle, "opencl-gpu")
@@ -91,9 +91,10 @@ def test_on_a_board(board: Running, bundle: Bundle, capsys: pytest.CaptureFixtur
 def test_a_board_without_opencl(pack: Path, bundle: Bundle, tmp_path: Path):
     nothing = {**os.environ, "CLIPFREE_OPENCL": "libabsent.so"}
     with (
-        boards.board(pack, tmp_path / "board", env=nothing) as running, Board(Place(running.address)) as there,
+        boards.board(pack, tmp_path / "board", env=nothing) as running,
+        Board(Place(running.address)) as there,
         pytest.raises(BoardError, match=r"the board at .*: the OpenCL driver libabsent\.so cannot be loaded"),
-    ):  # fmt: skip
+    ):
         there.load_opencl(bundle)
 
 
@@ -111,8 +112,20 @@ def program(folder: Path, library: Path, headers: Path, triple: str = HERE) -> P
     """The example, compiled as its comment says, beside the library."""
     path = folder / "upscale_opencl"
     (folder / "model.so").symlink_to(library)
-    command = [*find_c_compiler(triple).command, "-std=c99", "-Wall", "-Werror", str(EXAMPLE), "-I", str(headers),
-               str(library), "-ldl", "-Wl,-rpath,$ORIGIN", "-o", str(path)]    # fmt: skip
+    command = [
+        *find_c_compiler(triple).command,
+        "-std=c99",
+        "-Wall",
+        "-Werror",
+        str(EXAMPLE),
+        "-I",
+        str(headers),
+        str(library),
+        "-ldl",
+        "-Wl,-rpath,$ORIGIN",
+        "-o",
+        str(path),
+    ]
     subprocess.run(command, check=True)
     return path
 
@@ -120,8 +133,9 @@ def program(folder: Path, library: Path, headers: Path, triple: str = HERE) -> P
 def said(words: list[str], folder: Path, environment: Mapping[str, str] = os.environ) -> str:
     """What it says when it fails."""
     (folder / "in.ppm").write_bytes(b"P6\n3 2\n255\n" + bytes(18))
-    done = subprocess.run([*words, folder / "in.ppm", folder / "out.ppm"], capture_output=True, text=True, timeout=60,
-                          env=environment)
+    done = subprocess.run(
+        [*words, folder / "in.ppm", folder / "out.ppm"], capture_output=True, text=True, timeout=60, env=environment
+    )
     assert done.returncode == 1
     return done.stderr
 
@@ -170,8 +184,18 @@ def limited(folder: Path, drivers: Mapping[str, str], **limits: int) -> dict[str
     source.write_text("#define _GNU_SOURCE\n" + LIMITED)
     words = [f"-D{name}={limits.get(name, 0)}" for name in ("GROUP", "LARGEST", "ITEMS", "CRUDE", "PLAIN_GPU")]
     real = Path(drivers["CLIPFREE_OPENCL"])
-    command = ["cc", *words, "-shared", "-fPIC", "-Wl,--no-as-needed", str(source), str(real),
-               f"-Wl,-rpath,{real.parent}", "-o", str(library)]    # fmt: skip
+    command = [
+        "cc",
+        *words,
+        "-shared",
+        "-fPIC",
+        "-Wl,--no-as-needed",
+        str(source),
+        str(real),
+        f"-Wl,-rpath,{real.parent}",
+        "-o",
+        str(library),
+    ]
     subprocess.run(command, check=True)
     return {**drivers, "CLIPFREE_OPENCL": str(library)}
 
@@ -197,8 +221,12 @@ def test_work_groups_follow_the_device(
     app = program(tmp_path, bundle.path / "model.so", bundle.path / "opencl" / "host")
     picture, expected = bundle.golden()
     Image.fromarray(picture).save(tmp_path / "small.ppm")
-    subprocess.run([app, tmp_path / "small.ppm", tmp_path / "large.ppm"], check=True, timeout=60,
-                   env=limited(tmp_path, drivers, **limits))    # fmt: skip
+    subprocess.run(
+        [app, tmp_path / "small.ppm", tmp_path / "large.ppm"],
+        check=True,
+        timeout=60,
+        env=limited(tmp_path, drivers, **limits),
+    )
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "large.ppm")), expected)
 
 
@@ -214,15 +242,21 @@ def test_one_of_several_devices(bundle: Bundle, drivers: Mapping[str, str], tmp_
 
 
 def test_a_gpu_without_float16(bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path):
-    request = Request(bundle.path.parent / "net.onnx", tmp_path, target="opencl-cpu", precision="float16",
-                      value_range="0..1")
+    request = Request(
+        bundle.path.parent / "net.onnx", tmp_path, target="opencl-cpu", precision="float16", value_range="0..1"
+    )
     wide = open_bundle(deploy(request).path, for_this_machine=False)
     app = program(tmp_path, wide.path / "model.so", wide.path / "opencl" / "host")
     picture, expected = wide.golden()
     Image.fromarray(picture).save(tmp_path / "small.ppm")
     for variables, lacking in ((drivers, False), (limited(tmp_path, drivers, PLAIN_GPU=1), True)):
-        done = subprocess.run([app, tmp_path / "small.ppm", tmp_path / "large.ppm"], capture_output=True, text=True,
-                              env=variables, check=True)
+        done = subprocess.run(
+            [app, tmp_path / "small.ppm", tmp_path / "large.ppm"],
+            capture_output=True,
+            text=True,
+            env=variables,
+            check=True,
+        )
         assert ("without cl_khr_fp16: tensors are float32" in done.stdout) is lacking
         found = np.asarray(Image.open(tmp_path / "large.ppm")).astype(int)
         assert np.abs(found - expected).max() <= 1
@@ -283,15 +317,18 @@ def test_an_arm_device_without_opencl(tmp_path: Path):
 
 
 def test_without_a_compiler_the_bundle_says_so(
-    bundle: Bundle, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    bundle: Bundle,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-):    # fmt: skip
+):
     assert main(["targets", "doctor", "opencl-cpu", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["linker"]
     (tmp_path / "aarch64-linux-gnu-ld").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "aarch64-linux-gnu-ld").chmod(0o755)
     if real := shutil.which("ld"):
-        (tmp_path / "ld").symlink_to(real)    # PoCL calls it
+        (tmp_path / "ld").symlink_to(real)  # PoCL calls it
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     done = deploy(Request(bundle.path.parent / "net.onnx", tmp_path, photo_folder, target="mali-g78", settings=QUICK))
@@ -299,5 +336,8 @@ def test_without_a_compiler_the_bundle_says_so(
     assert "runs them there: left out: there is no C compiler for aarch64-linux-android" in capsys.readouterr().out
     assert not (done.path / "model.so").exists()
     assert (done.path / "opencl" / "host" / "clipfree_opencl.h").exists()
-    assert any("made without model.so, which boards and apps use: there is no C compiler for aarch64-linux-android" in w
-               and "apt install gcc-aarch64-linux-gnu" in w for w in done.warnings)
+    assert any(
+        "made without model.so, which boards and apps use: there is no C compiler for aarch64-linux-android" in w
+        and "apt install gcc-aarch64-linux-gnu" in w
+        for w in done.warnings
+    )

@@ -18,8 +18,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(words: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*words], capture_output=True, text=True, timeout=300, cwd=ROOT,
-                          env={**os.environ, "PYTHONPATH": str(ROOT), **variables})    # fmt: skip
+    return subprocess.run(
+        [*words],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+    )
 
 
 def test_rusticl():

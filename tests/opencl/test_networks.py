@@ -61,8 +61,16 @@ def every_structure(net: Net) -> Tensor:
     groups = net.conv(x, 16, groups=2, zero=100)
     single = net.conv(groups, 1, 1, zero=9)
     repeated = net.conv(groups, 8, 1, residual=single, swapped=True)
-    uneven = net.conv(net.concat(repeated, net.conv(x, 4, 1)), 8, dilation=2, pads=[0, 3, 4, 1], act=Act("Clip"),
-                      residual=repeated, after=Act("Clip", -0.1, 0.2), zero=90)
+    uneven = net.conv(
+        net.concat(repeated, net.conv(x, 4, 1)),
+        8,
+        dilation=2,
+        pads=[0, 3, 4, 1],
+        act=Act("Clip"),
+        residual=repeated,
+        after=Act("Clip", -0.1, 0.2),
+        zero=90,
+    )
     return net.conv(uneven, 12, 1, act=Act("PRelu"), residual=net.concat(*[net.input] * 4), after=Act("Relu"))
 
 

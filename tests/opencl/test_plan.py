@@ -11,8 +11,12 @@ import pytest
 from toolchain.bundle.launch_plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, fitting, lay_out, parse_plan
 from toolchain.support.errors import BundleError
 
-LAUNCH = Launch("conv0", ("conv0.weights", PICTURE, "tensor0", RESULT, "height", "pitch", "width"),
-                (Extent("width", 4), Extent("height"), Extent("one", 1, 7)), (8, 4, 2))  # fmt: skip
+LAUNCH = Launch(
+    "conv0",
+    ("conv0.weights", PICTURE, "tensor0", RESULT, "height", "pitch", "width"),
+    (Extent("width", 4), Extent("height"), Extent("one", 1, 7)),
+    (8, 4, 2),
+)
 ARRAYS = {"conv0.weights": np.arange(5, dtype=np.uint32), "conv0.bias": np.arange(3, dtype=np.int32)}
 PLAN = Plan(3, 2, 1, 8, (Buffer("tensor0", "uint32", 2, 7),), lay_out(ARRAYS)[0], (LAUNCH,))
 
@@ -22,7 +26,7 @@ def test_what_is_written_is_read():
 
 
 def test_sizes_follow_the_picture():
-    assert LAUNCH.sizes(5, 33) == (16, 8, 8)    # 9 work-items of 4 pixels, 5 rows, 7 parts: in whole work-groups
+    assert LAUNCH.sizes(5, 33) == (16, 8, 8)  # 9 work-items of 4 pixels, 5 rows, 7 parts: in whole work-groups
     assert PLAN.shape(PLAN.buffers[0], 5, 33) == (7, 2, 72)
     assert PLAN.scalars(LAUNCH, 5, 33) == {"height": 5, "pitch": 72, "width": 33}
     assert PLAN.workspace(5, 33) == 4 * 7 * 2 * 72 + 10 * 66 * 3
@@ -30,7 +34,7 @@ def test_sizes_follow_the_picture():
 
 def test_sizes_follow_what_is_read():
     larger, buffer = replace(LAUNCH, scale=2), replace(PLAN.buffers[0], scale=2)
-    assert larger.sizes(5, 33) == (24, 12, 8)    # 17 work-items of 4 pixels, 10 rows, 7 parts
+    assert larger.sizes(5, 33) == (24, 12, 8)  # 17 work-items of 4 pixels, 10 rows, 7 parts
     assert PLAN.scalars(larger, 5, 33) == {"height": 10, "pitch": 104, "width": 66}
     assert PLAN.shape(buffer, 5, 33) == (12, 2, 104)
 

@@ -30,7 +30,8 @@ class Saturating(Convolution):
         out_h, out_w = self.output_size(*codes.shape[1:])
         taps = [
             padded[:, y * self.dilations[0] :, x * self.dilations[1] :][
-                :, : (out_h - 1) * self.strides[0] + 1 : self.strides[0],
+                :,
+                : (out_h - 1) * self.strides[0] + 1 : self.strides[0],
                 : (out_w - 1) * self.strides[1] + 1 : self.strides[1],
             ]
             for y in range(kh)

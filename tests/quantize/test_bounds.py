@@ -22,8 +22,13 @@ ALL = ["xlsr", "abpn", "espcn", "fsrcnn", "sesr", "sesr_prelu_rgb"]
 def pictures(channels: int) -> list[np.ndarray]:
     rng = np.random.default_rng(1)
     noise = rng.integers(0, 256, (19, 14, channels), dtype=np.uint8)
-    return [noise, noise // 128 * np.uint8(255), picture(15, 18, channels), np.full((6, 6, channels), 255, np.uint8),
-            np.zeros((7, 5, channels), np.uint8)]  # fmt: skip
+    return [
+        noise,
+        noise // 128 * np.uint8(255),
+        picture(15, 18, channels),
+        np.full((6, 6, channels), 255, np.uint8),
+        np.zeros((7, 5, channels), np.uint8),
+    ]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -116,9 +121,11 @@ def test_what_is_proved_is_a_sentence() -> None:
         f"all are exact in float32; no two products exceed {proof.pair} of 2^15; saturation is the clip"
     )
     worse = Proof("far", 2**32, fits=False, exact=False, clips=False, pair=64770, paired="here", pairs=False)
-    assert str(worse) == "sums may reach 2^32.0, beyond 2^31 (largest in 'far'), not all are exact in float32; " \
-        "two products may reach 64770, beyond 2^15, in 'here': on x86 without VNNI onnxruntime and OpenVINO saturate " \
-        "them and give another picture; saturation is not the clip"  # fmt: skip
+    assert (
+        str(worse) == "sums may reach 2^32.0, beyond 2^31 (largest in 'far'), not all are exact in float32; "
+        "two products may reach 64770, beyond 2^15, in 'here': on x86 without VNNI onnxruntime and OpenVINO saturate "
+        "them and give another picture; saturation is not the clip"
+    )
 
 
 def test_a_pair_counts_as_much_as_the_codes_that_it_meets() -> None:

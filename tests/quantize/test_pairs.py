@@ -85,8 +85,11 @@ def test_codes_that_are_rounded_together_are_safe(weights: np.ndarray, seed: int
 def test_every_way_to_codes_keeps_the_rule(weights: str, reconstruct: bool) -> None:
     model = quantize(network("fsrcnn"), pictures(1, 1), replace(QUICK, weights=weights, reconstruct=reconstruct)).model
     constants = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
-    kinds = {node.input[1].removesuffix("_dequantized"): node.op_type for node in model.graph.node
-             if node.op_type in ("Conv", "ConvTranspose")}  # fmt: skip
+    kinds = {
+        node.input[1].removesuffix("_dequantized"): node.op_type
+        for node in model.graph.node
+        if node.op_type in ("Conv", "ConvTranspose")
+    }
     for name, kind in kinds.items():
         check(np.moveaxis(constants[f"{name}_quantized"], int(kind == "ConvTranspose"), 0))
 

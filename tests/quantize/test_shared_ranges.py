@@ -22,9 +22,16 @@ Constants = dict[str, np.ndarray]
 
 
 def conv(
-    source: str, name: str, channels: tuple[int, int], constants: Constants, *, gain: float = 1.0, offset: float = 0.0,
-    size: int = 3, pad: int = 1,
-) -> onnx.NodeProto:  # fmt: skip
+    source: str,
+    name: str,
+    channels: tuple[int, int],
+    constants: Constants,
+    *,
+    gain: float = 1.0,
+    offset: float = 0.0,
+    size: int = 3,
+    pad: int = 1,
+) -> onnx.NodeProto:
     """A convolution that passes its input's channels on, ``gain`` times as large, with some texture."""
     inputs, outputs = channels
     rng = np.random.default_rng(len(constants))
@@ -73,9 +80,7 @@ def test_a_clip_stands_where_the_network_has_it_before_or_behind_a_resize(kind: 
     nodes = [conv("input", "first", (3, 3), constants, gain=2.2, offset=-0.6)]
     if clipped:
         nodes.append(clip("first", "clipped", 0, 1, constants))
-    nodes.append(
-        helper.make_node("Resize", [nodes[-1].output[0], "", "scales"], ["output"], name="resize", mode=kind)
-    )
+    nodes.append(helper.make_node("Resize", [nodes[-1].output[0], "", "scales"], ["output"], name="resize", mode=kind))
     assert closeness(small_model(nodes, constants, scale=2)) > 44
 
 

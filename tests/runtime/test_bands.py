@@ -13,16 +13,20 @@ from toolchain.runtime.photo import upscale_photo
 
 
 @given(
-    height=st.integers(1, 40), rows=st.integers(1, 30), part=st.integers(1, 20), layers=st.integers(0, 2),
+    height=st.integers(1, 40),
+    rows=st.integers(1, 30),
+    part=st.integers(1, 20),
+    layers=st.integers(0, 2),
     seed=st.integers(0, 50),
-)  # fmt: skip
+)
 def test_enlarged_bands_are_the_enlarged_picture(height: int, rows: int, part: int, layers: int, seed: int):
     rng = np.random.default_rng(seed)
     network = FakeNetwork(channels=3, scale=2, layers=layers)
     photo = Photo(
-        rng.integers(0, 256, (height, 5, 3), dtype=np.uint8), rng.integers(0, 256, (height, 5), dtype=np.uint8),
+        rng.integers(0, 256, (height, 5, 3), dtype=np.uint8),
+        rng.integers(0, 256, (height, 5), dtype=np.uint8),
         rng.integers(-128, 129, (height, 5, 4)).astype(np.int16),
-    )  # fmt: skip
+    )
     parts = [photo.rows(top, top + part) for top in range(0, height, part)]
     found = []
     for band in bands(parts, height, rows, max(network.halo, 3)):

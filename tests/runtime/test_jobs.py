@@ -33,8 +33,11 @@ def test_folders_are_kept(photos: Path, tmp_path: Path):
     out = tmp_path / "out"
     assert names(plan_jobs([photos / "b"], out, scale=2), out) == ["x_jpg_x2.png", "x_png_x2.png"]
     assert names(plan_jobs([photos], out, scale=2, recursive=True), out) == [
-        "a/x_x2.png", "b/x_jpg_x2.png", "b/x_png_x2.png", "b/c/y_x2.png",
-    ]  # fmt: skip
+        "a/x_x2.png",
+        "b/x_jpg_x2.png",
+        "b/x_png_x2.png",
+        "b/c/y_x2.png",
+    ]
 
 
 def test_one_name_from_several_folders(photos: Path, tmp_path: Path):

@@ -51,9 +51,12 @@ def test_progress_and_tile_sizes():
 
 
 @given(
-    height=st.integers(1, 5000), width=st.integers(1, 5000), halo=st.integers(0, 20),
-    bytes_per_pixel=st.floats(3, 2000), budget=st.integers(10**6, 10**9),
-)  # fmt: skip
+    height=st.integers(1, 5000),
+    width=st.integers(1, 5000),
+    halo=st.integers(0, 20),
+    bytes_per_pixel=st.floats(3, 2000),
+    budget=st.integers(10**6, 10**9),
+)
 def test_the_chosen_tile_fits_the_memory(height: int, width: int, halo: int, bytes_per_pixel: float, budget: int):
     tile = choose_tile(height, width, halo=halo, bytes_per_pixel=bytes_per_pixel, budget=budget)
     if tile is None:

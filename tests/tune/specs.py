@@ -14,14 +14,33 @@ CPU = "A processor"
 TILE = Tile(1, 4)
 
 
-def conv(inputs: int = 8, outputs: int = 16, kernel: int = 3, groups: int = 1, *, residual: bool = False,
-         slopes: bool = False, inner: tuple[float, float] | None = None, pixels: Pixels | None = None,
-         zero_point: int = 3, start: int = 0) -> Conv:
+def conv(
+    inputs: int = 8,
+    outputs: int = 16,
+    kernel: int = 3,
+    groups: int = 1,
+    *,
+    residual: bool = False,
+    slopes: bool = False,
+    inner: tuple[float, float] | None = None,
+    pixels: Pixels | None = None,
+    zero_point: int = 3,
+    start: int = 0,
+) -> Conv:
     count, made = blocks_of(inputs), blocks_of(outputs)
     operand = Operand(View(made + start, start, made), 1, made * 4, 9, 0.37) if residual else None
     requantize = Requantize(-zero_point, 255 - zero_point, zero_point, slopes, inner, operand)
-    return Conv(View(count + start, start, count), made * 4, groups, (kernel, kernel), (kernel // 2,) * 2, (1, 1),
-                requantize, View(made, 0, made), pixels)
+    return Conv(
+        View(count + start, start, count),
+        made * 4,
+        groups,
+        (kernel, kernel),
+        (kernel // 2,) * 2,
+        (1, 1),
+        requantize,
+        View(made, 0, made),
+        pixels,
+    )
 
 
 def task(height: int = 20, width: int = 30, threads: int = 1, **spec: int) -> Task:

@@ -31,9 +31,17 @@ LOG = (best(task(180, 320), A), best(task(360, 640), B), best(task(360, 640, thr
 
 @pytest.mark.parametrize(
     ("height", "width", "threads", "tile"),
-    [(180, 320, 8, A), (100, 100, 1, A), (360, 640, 1, B), (360, 640, 2, B), (360, 640, 3, C), (300, 700, 4, C),
-     (640, 360, 1, B), (4000, 4000, 4, D)],
-)  # fmt: skip
+    [
+        (180, 320, 8, A),
+        (100, 100, 1, A),
+        (360, 640, 1, B),
+        (360, 640, 2, B),
+        (360, 640, 3, C),
+        (300, 700, 4, C),
+        (640, 360, 1, B),
+        (4000, 4000, 4, D),
+    ],
+)
 def test_the_nearest_size_then_the_nearest_number_of_threads(height: int, width: int, threads: int, tile: Tile):
     assert chosen(Tuning((LOG,), height, width, threads)) == tile
     assert chosen(Tuning((LOG[::-1],), height, width, threads)) == tile
@@ -76,8 +84,9 @@ def test_what_is_said():
     choices = [Tuning((LOG,)).choose(one, DOT.columns, DOT) for one in (tuned, untuned)]
     found = coverage((tuned, untuned), choices)
     assert str(found) == "1/2 kernels, 75 % of MACs"
-    assert str(choices[0]) == ("2 vectors x 8 channels, columns outside, taps first (tuned at 360x640, threads 1; "
-                               "sums too large for Winograd)")
+    assert str(choices[0]) == (
+        "2 vectors x 8 channels, columns outside, taps first (tuned at 360x640, threads 1; sums too large for Winograd)"
+    )
     plain = Tuning((LOG,)).choose(kernel(dataclasses.replace(conv(), dilation=(2, 2))), DOT.columns, DOT)
     assert str(plain) == "2 vectors x 4 channels, columns outside, taps first (default)"
 

@@ -23,8 +23,14 @@ from toolchain.support.errors import OutputError, TuningError
 from toolchain.targets import find_target
 
 SMALL, LARGE = task(20, 30), task(40, 60)
-RECORDS = (trial(SMALL), best(SMALL), trial(LARGE, Tile(2, 4)), best(LARGE), trial(SMALL, Tile(2, 8)),
-           best(SMALL, Tile(2, 8), 0.4))  # fmt: skip
+RECORDS = (
+    trial(SMALL),
+    best(SMALL),
+    trial(LARGE, Tile(2, 4)),
+    best(LARGE),
+    trial(SMALL, Tile(2, 8)),
+    best(SMALL, Tile(2, 8), 0.4),
+)
 
 
 def fill(folder: Path, records: tuple[Record, ...] = RECORDS) -> Path:
@@ -59,17 +65,17 @@ def test_cut_anywhere_it_goes_on(tmp_path: Path, cut: int, junk: bytes):
     path = log_path(tmp_path, HEADER)
     path.unlink(missing_ok=True)
     content = fill(tmp_path).read_bytes()
-    kept = content[:cut % len(content)]
-    whole = kept[:kept.rfind(b"\n") + 1]
+    kept = content[: cut % len(content)]
+    whole = kept[: kept.rfind(b"\n") + 1]
     path.write_bytes(kept + junk)
     if whole:
-        assert read_log(path).records == RECORDS[:whole.count(b"\n") - 1]
+        assert read_log(path).records == RECORDS[: whole.count(b"\n") - 1]
         assert read_log(path).torn == len(kept) - len(whole) + len(junk)
     with open_log(tmp_path, HEADER) as writer:
         writer.append(RECORDS[0])
     log = read_log(path)
     assert log.torn == 0
-    assert log.records == (*RECORDS[:max(0, whole.count(b"\n") - 1)], RECORDS[0])
+    assert log.records == (*RECORDS[: max(0, whole.count(b"\n") - 1)], RECORDS[0])
 
 
 def test_the_writer_says_what_it_cut(tmp_path: Path):
@@ -189,8 +195,10 @@ def test_merging_keeps_every_trial_once_and_the_better_tile():
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot write the tuning log .*; choose another folder with --logs"), \
-            open_log(tmp_path / "file", HEADER):  # fmt: skip
+    with (
+        pytest.raises(OutputError, match=r"cannot write the tuning log .*; choose another folder with --logs"),
+        open_log(tmp_path / "file", HEADER),
+    ):
         pass
     if os.geteuid() == 0:
         pytest.skip("root writes everywhere")

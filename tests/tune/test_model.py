@@ -42,7 +42,8 @@ def test_a_later_measurement_of_a_tile_counts():
     model.learn(one, {tile: 0.1 for tile in space if tile.vectors == 1})
     scores = dict(zip(space, model.scores(one, space) or [], strict=True))
     assert min(scores[tile] for tile in space if tile.vectors == 1) > max(
-        scores[tile] for tile in space if tile.vectors > 1)
+        scores[tile] for tile in space if tile.vectors > 1
+    )
 
 
 def test_without_xgboost_a_sentence(monkeypatch: pytest.MonkeyPatch):

@@ -64,7 +64,7 @@ def bad(tmp_path: Path, code: str) -> Path:
 @needs_sse4
 def test_candidates_that_crash_or_hang(
     runner: BoardRunner, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):  # fmt: skip
+):
     good, other = runner.time(TASK, [library, library], 3)
     assert (good.status, other.status) == ("ok", "ok")
     assert len(good.seconds) == len(other.seconds) == 3
@@ -80,7 +80,7 @@ def test_candidates_that_crash_or_hang(
 @needs_sse4
 def test_a_board_that_reboots_and_one_that_does_not_come_back(
     runner: BoardRunner, library: Path, board: Running, pack: Path, tmp_path: Path
-):  # fmt: skip
+):
     boards_runner = BoardsRunner([runner], lambda text: None)
     assert boards_runner.time(TASK, [library], 1)[0].status == "ok"
     board.kill()
@@ -189,14 +189,32 @@ def test_a_board_that_cannot_run_the_target(board: Running):
 
 @needs_sse4
 def test_two_boards_of_a_tracker(
-    tracker: Running, registered: Running, pack: Path, model_file: Path, tmp_path: Path,
+    tracker: Running,
+    registered: Running,
+    pack: Path,
+    model_file: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+):
     words = ["--tracker", str(tracker.address), "--key", "pi"]
     with boards.board(pack, tmp_path / "second", *words):
         boards.until(lambda: len(entries(tracker.address)) == 2)
-        command = ["tune", str(model_file), "--target", "x86-sse4", "--size", "24x40", "--threads", "1",
-                   "--trials", "8", "--logs", str(tmp_path / "logs"), *words, "--json"]  # fmt: skip
+        command = [
+            "tune",
+            str(model_file),
+            "--target",
+            "x86-sse4",
+            "--size",
+            "24x40",
+            "--threads",
+            "1",
+            "--trials",
+            "8",
+            "--logs",
+            str(tmp_path / "logs"),
+            *words,
+            "--json",
+        ]
         assert main(command) == 0
     captured = capsys.readouterr()
     table = json.loads(captured.out)

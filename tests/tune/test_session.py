@@ -20,8 +20,12 @@ from toolchain.tune.runner import Timed
 from toolchain.tune.search import PATIENCE, Search
 from toolchain.tune.session import BATCH, Budget, Point, Session, Tools, relative, resume
 
-SPACE = tuple(Tile(vectors, channels, outer, "taps", unroll) for vectors, channels, outer, unroll in itertools.product(
-    (1, 2), (4, 8, 16), ("columns", "channels"), (False, True)))  # fmt: skip
+SPACE = tuple(
+    Tile(vectors, channels, outer, "taps", unroll)
+    for vectors, channels, outer, unroll in itertools.product(
+        (1, 2), (4, 8, 16), ("columns", "channels"), (False, True)
+    )
+)
 DEFAULT, FAST = SPACE[0], SPACE[17]
 SMALL, LARGE = task(20, 30), task(200, 300)
 
@@ -44,8 +48,12 @@ class World:
 
     def build(self, _task: Task, tiles: Sequence[Tile]) -> list[Built]:
         self.now += len(tiles)
-        return [Built(None, "crashed", "SIGSEGV") if self.fates.get(tile) == "no build" else Built(
-            Path(str(SPACE.index(tile)))) for tile in tiles]  # fmt: skip
+        return [
+            Built(None, "crashed", "SIGSEGV")
+            if self.fates.get(tile) == "no build"
+            else Built(Path(str(SPACE.index(tile))))
+            for tile in tiles
+        ]
 
     def time(self, of: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
         self.now += len(libraries)
@@ -134,8 +142,12 @@ def test_bad_candidates_are_recorded_and_never_win():
     world, one = World(fates), search()
     world.run([one], Budget(trials=len(SPACE)))
     status = {trial.tile: (trial.status, trial.note) for trial in world.trials() if trial.status != "ok"}
-    assert set(status.items()) <= {(FAST, ("wrong", "bad")), (SPACE[2], ("crashed", "bad")),
-                                   (SPACE[3], ("hung", "bad")), (SPACE[4], ("crashed", "SIGSEGV"))}
+    assert set(status.items()) <= {
+        (FAST, ("wrong", "bad")),
+        (SPACE[2], ("crashed", "bad")),
+        (SPACE[3], ("hung", "bad")),
+        (SPACE[4], ("crashed", "SIGSEGV")),
+    }
     assert len(status) >= 2
     assert not set(status) & set(world.learnt)
     assert one.best is not None
@@ -185,9 +197,13 @@ def test_resuming_without_trials_keeps_the_incumbent_only():
 
 def test_trials_of_another_processor_and_unknown_tiles_do_not_count():
     one = search()
-    records = [Trial(SMALL, DEFAULT, "another", "ok", 1.0, 1.0), Trial(SMALL, Tile(7, 4), CPU, "ok", 1.0, 1.0),
-               Trial(LARGE, DEFAULT, CPU, "ok", 1.0, 1.0), best(SMALL, Tile(7, 4)),
-               Trial(SMALL, DEFAULT, CPU, "crashed")]  # without the default tile's time nothing compares
+    records = [
+        Trial(SMALL, DEFAULT, "another", "ok", 1.0, 1.0),
+        Trial(SMALL, Tile(7, 4), CPU, "ok", 1.0, 1.0),
+        Trial(LARGE, DEFAULT, CPU, "ok", 1.0, 1.0),
+        best(SMALL, Tile(7, 4)),
+        Trial(SMALL, DEFAULT, CPU, "crashed"),
+    ]  # without the default tile's time nothing compares
     resume([one], records, CPU, trials=True)
     assert (one.tried, one.best) == ({}, None)
 

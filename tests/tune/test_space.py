@@ -68,7 +68,7 @@ def test_tiles_of_the_space_give_the_reference(name: str):
     case = SPECS[name]
     found = space(spec(case), SSE4)
     # The whole space of one kernel, a handful of the others': building takes its time.
-    for tile in found if name == "groups" else found[2::max(1, len(found) // 3)]:
+    for tile in found if name == "groups" else found[2 :: max(1, len(found) // 3)]:
         check(dataclasses.replace(case, width=geometry(case, SSE4).columns + 3, tile=tile), SSE4)
 
 

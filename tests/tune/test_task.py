@@ -25,8 +25,10 @@ SAME = {
     "no zero point": (conv(), conv(zero_point=0)),
     "another place in a buffer": (conv(residual=True), conv(residual=True, start=4)),
     "other bounds of an activation": (conv(inner=(0.0, 3.0)), conv(inner=(-1.0, 99.0))),
-    "another order of the shuffle": (conv(outputs=12, pixels=crd(2)),
-                                     conv(outputs=12, pixels=Pixels(2, 3, tuple(range(12))))),
+    "another order of the shuffle": (
+        conv(outputs=12, pixels=crd(2)),
+        conv(outputs=12, pixels=Pixels(2, 3, tuple(range(12)))),
+    ),
     "weights that are known to be small": (conv(), replaced(fits=True)),
     "an activation at the end": (conv(), replaced(low=0)),
     "pads on another side": (conv(), dataclasses.replace(conv(), pads=(0, 2))),
@@ -82,5 +84,6 @@ def test_description():
     assert describe(conv(27, 27, groups=1, residual=True)) == "3x3 28->28, residual"
     assert describe(OTHER["dilation"]) == "3x3 8->16, dilation 2"
     assert str(Task(conv(outputs=12, pixels=crd(2), slopes=True), 4, 5, 2)) == (
-        "3x3 8->12, slopes, pixels x2, 4x5, 2 threads")
+        "3x3 8->12, slopes, pixels x2, 4x5, 2 threads"
+    )
     assert Task(conv(8, 16, 3, 2), 10, 20, 1).macs == 16 * 4 * 9 * 200

@@ -36,8 +36,22 @@ def answer(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
 def logs(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Path:
     """Logs of a short run."""
     folder = tmp_path_factory.mktemp("logs")
-    words = ["tune", str(model_file), "--target", "x86-sse4", "--size", "24x40", "--threads", "1",
-             "--trials", str(TRIALS), "--logs", str(folder), "--curve", str(folder / "curve.png")]  # fmt: skip
+    words = [
+        "tune",
+        str(model_file),
+        "--target",
+        "x86-sse4",
+        "--size",
+        "24x40",
+        "--threads",
+        "1",
+        "--trials",
+        str(TRIALS),
+        "--logs",
+        str(folder),
+        "--curve",
+        str(folder / "curve.png"),
+    ]
     assert main(words) == 0
     return folder
 
@@ -135,14 +149,25 @@ def test_logs_that_are_of_no_use_here(tmp_path: Path, capsys):
     ],
 )
 def test_mistakes_are_answered_by_a_sentence(
-    words: list[str], code: int, sentence: str, model_file: Path, photo_folder: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+    words: list[str],
+    code: int,
+    sentence: str,
+    model_file: Path,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
-    places = {"MODEL": model_file, "PHOTOS": photo_folder, "FILE": tmp_path / "file", "EMPTY": tmp_path / "empty",
-              "OUT": tmp_path / "out"}  # fmt: skip
+    places = {
+        "MODEL": model_file,
+        "PHOTOS": photo_folder,
+        "FILE": tmp_path / "file",
+        "EMPTY": tmp_path / "empty",
+        "OUT": tmp_path / "out",
+    }
     assert main([str(places.get(word, word)) for word in words]) == code
     captured = capsys.readouterr()
     assert sentence in captured.err

@@ -17,8 +17,15 @@ counts = st.integers(0, 2**40)
 views = st.builds(View, counts, counts, counts)
 floats = st.floats(allow_nan=False)
 operands = st.builds(Operand, views, counts, counts, counts, floats, st.lists(counts, max_size=3).map(tuple))
-requantizes = st.builds(Requantize, st.integers(), st.integers(), counts, st.booleans(),
-                        st.none() | st.tuples(floats, floats), st.none() | operands)
+requantizes = st.builds(
+    Requantize,
+    st.integers(),
+    st.integers(),
+    counts,
+    st.booleans(),
+    st.none() | st.tuples(floats, floats),
+    st.none() | operands,
+)
 pixels = st.builds(Pixels, counts, counts, st.lists(counts, max_size=9).map(tuple))
 pairs = st.tuples(counts, counts)
 convs = st.builds(Conv, views, counts, counts, pairs, pairs, pairs, requantizes, views, st.none() | pixels)

@@ -60,8 +60,10 @@ def test_batches_are_aligned():
         np.testing.assert_allclose(low, mean, atol=1.6 / 255)
         # Off by one pixel the slope would be seen: the bound above means something.
         assert np.abs(low[..., 1:] - mean[..., :-1]).max() > 1.8 / 255 / 2
-        seen |= {(float(np.sign(item[0, -1, 4] - item[0, 0, 4])), float(np.sign(item[0, 4, -1] - item[0, 4, 0])))
-                 for item in high}
+        seen |= {
+            (float(np.sign(item[0, -1, 4] - item[0, 0, 4])), float(np.sign(item[0, 4, -1] - item[0, 4, 0])))
+            for item in high
+        }
     assert seen == {(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)}, "turned four ways"
 
 

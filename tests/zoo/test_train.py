@@ -22,8 +22,14 @@ from toolchain.zoo import train as trainer  # noqa: E402
 from toolchain.zoo.nets import NETWORKS  # noqa: E402
 
 PLAN = trainer.Plan("xlsr_x2", steps=6, batch=2, patch=8, sizes=(1.0,))
-PARAMETERS = {"xlsr_x2": 17_612, "xlsr_x3": 21_947, "xlsr_x4": 28_016, "abpn_x3": 42_539, "espcn_x3": 31_131,
-              "quicksrnet_small_x2": 22_860}
+PARAMETERS = {
+    "xlsr_x2": 17_612,
+    "xlsr_x3": 21_947,
+    "xlsr_x4": 28_016,
+    "abpn_x3": 42_539,
+    "espcn_x3": 31_131,
+    "quicksrnet_small_x2": 22_860,
+}
 
 
 def weights(net: Any) -> dict[str, np.ndarray]:
@@ -70,8 +76,9 @@ def test_it_learns(name: str, photo_folder: Path, tmp_path: Path):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_interrupted_training_ends_in_the_same_network(photo_folder: Path, tmp_path: Path,
-                                                       monkeypatch: pytest.MonkeyPatch):
+def test_interrupted_training_ends_in_the_same_network(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     whole = trainer.train(PLAN, photo_folder, tmp_path / "whole", every=2)
     real, calls = trainer.charbonnier, []
 
@@ -120,8 +127,21 @@ def test_a_folder_that_cannot_be_written(photo_folder: Path, tmp_path: Path):
 
 
 def test_command_line(photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    arguments = ["xlsr_x2", "--photos", str(photo_folder), "--out", str(tmp_path), "--steps", "2", "--patch", "8",
-                 "--batch", "2", "--score", str(photo_folder)]
+    arguments = [
+        "xlsr_x2",
+        "--photos",
+        str(photo_folder),
+        "--out",
+        str(tmp_path),
+        "--steps",
+        "2",
+        "--patch",
+        "8",
+        "--batch",
+        "2",
+        "--score",
+        str(photo_folder),
+    ]
     assert trainer.main(arguments) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "xlsr_x2.onnx")
     card = json.loads((tmp_path / "xlsr_x2.json").read_text())
@@ -130,23 +150,32 @@ def test_command_line(photo_folder: Path, tmp_path: Path, capsys: pytest.Capture
     assert (tmp_path / "xlsr_x2.loss.png").exists()
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    (["--photos", "nowhere"], "there is no folder nowhere"),
-    (["--patch", "5000"], "holds no photograph of at least 10000 x 10000 pixels"),
-    (["--patch", "4"], "patches of 8 pixels"),
-    (["--steps", "0"], "at least 1 step"),
-    (["--score", "nowhere"], "there is no folder nowhere"),
-])
-def test_mistakes_get_a_sentence(change: list[str], said: str, photo_folder: Path, tmp_path: Path,
-                                 capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (["--photos", "nowhere"], "there is no folder nowhere"),
+        (["--patch", "5000"], "holds no photograph of at least 10000 x 10000 pixels"),
+        (["--patch", "4"], "patches of 8 pixels"),
+        (["--steps", "0"], "at least 1 step"),
+        (["--score", "nowhere"], "there is no folder nowhere"),
+    ],
+)
+def test_mistakes_get_a_sentence(
+    change: list[str], said: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     arguments = ["xlsr_x2", "--photos", str(photo_folder), "--out", str(tmp_path), "--steps", "1", "--patch", "8"]
     assert trainer.main([*arguments, *change]) == InputError.exit_code
     assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: ...")])
-def test_too_little_memory(error: Exception, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                           capsys: pytest.CaptureFixture[str]):
+def test_too_little_memory(
+    error: Exception,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
     def scarce(*_arguments: Any) -> Any:
         raise error
 

@@ -59,9 +59,14 @@ class Board:
     """
 
     def __init__(
-        self, place: Place, *, wait: float = WAIT, threads: int | None = None, cpus: str | None = None,
+        self,
+        place: Place,
+        *,
+        wait: float = WAIT,
+        threads: int | None = None,
+        cpus: str | None = None,
         command: Sequence[str] = WORKER,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.place, self._threads, self._cpus = place, threads, cpus
         self._worker = Worker(command)
         self._macs = 0.0
@@ -149,14 +154,25 @@ class Board:
         library = bundle.host_library(self.description.cpu, name="the board")
         plan = read_plan(bundle.path / bundle.manifest.library)
         kernels = [launch.kernel for launch in plan.launches]
-        answer = self._load("load_opencl", library, 10 + _SLOWEST_BUILD * len(kernels), kind=kind_of(device),
-                            scale=plan.scale, kernels=kernels)
+        answer = self._load(
+            "load_opencl",
+            library,
+            10 + _SLOWEST_BUILD * len(kernels),
+            kind=kind_of(device),
+            scale=plan.scale,
+            kernels=kernels,
+        )
         self._device = replace(self.description.cpu, name=answer["device"], cores=1)
         self._macs = bundle.manifest.macs_per_pixel
 
     def _load(self, operation: str, library: Path, limit: float, **values: Any) -> dict[str, Any]:
-        return self._ask(operation, limit + library.stat().st_size / _SLOWEST_LINK, "loading the library",
-                         library=str(library.resolve()), **values)
+        return self._ask(
+            operation,
+            limit + library.stat().st_size / _SLOWEST_LINK,
+            "loading the library",
+            library=str(library.resolve()),
+            **values,
+        )
 
     def upscale(self, pixels: Pixels) -> Pixels:
         """Run the loaded network on u8 (h, w, C).
@@ -175,8 +191,9 @@ class Board:
             BoardError: the library failed or crashed, or the board was lost.
         """
         once = self._once(pixels)
-        first = self._run("time", pixels, threads, (plan.warm_up + 2) * once, repeats=max(1, plan.warm_up),
-                          cool_down=0.0)
+        first = self._run(
+            "time", pixels, threads, (plan.warm_up + 2) * once, repeats=max(1, plan.warm_up), cool_down=0.0
+        )
         estimate = float(first["seconds"][-1])
         repeats = max(min(3, plan.repeats), min(plan.repeats, int(plan.seconds / max(estimate, 1e-9))))
         limit = 10 + (repeats + 2) * (20 * estimate + 0.1 + plan.cool_down)
@@ -199,16 +216,25 @@ class Board:
     def _run(self, operation: str, pixels: Pixels, threads: int, limit: float, **values: Any) -> dict[str, Any]:
         path = self._files / "input.npy"
         np.save(path, pixels)
-        return self._ask(operation, limit, "running the library", input=str(path), threads=threads,
-                         cores=self.cores(threads), **values)  # fmt: skip
+        return self._ask(
+            operation,
+            limit,
+            "running the library",
+            input=str(path),
+            threads=threads,
+            cores=self.cores(threads),
+            **values,
+        )
 
     def _ask(self, operation: str, limit: float, doing: str, **values: Any) -> dict[str, Any]:
         try:
             return self._checked(self._worker.ask({"operation": operation, **values}, limit))
         except Died as death:
             if death.status == "hung":
-                raise BoardError(f"{doing} on the board at {self.address} took more than {limit:.0f} s",
-                                 hint="is the connection good? `clipfree board check` tells") from death  # fmt: skip
+                raise BoardError(
+                    f"{doing} on the board at {self.address} took more than {limit:.0f} s",
+                    hint="is the connection good? `clipfree board check` tells",
+                ) from death
             if not death.note.endswith(ENDED):
                 raise BoardError(f"the process that talks to the board ended: {death.note}") from death
             raise self._ended(doing) from death
@@ -228,5 +254,7 @@ class Board:
             return BoardError(f"the board at {self.address} was lost while {doing}", hint="try again")
         why = again.description.previous
         other = "does it have enough memory, and is the bundle for its processor?"
-        return BoardError(f"{doing} on the board at {self.address} ended with: {why}",
-                          hint=MEMORY if why.endswith("of memory") else other)  # fmt: skip
+        return BoardError(
+            f"{doing} on the board at {self.address} ended with: {why}",
+            hint=MEMORY if why.endswith("of memory") else other,
+        )

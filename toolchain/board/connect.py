@@ -41,8 +41,9 @@ def connect(worker: Worker, place: Place, wait: float) -> Connected:
 
 def unreachable(address: Address, error: OSError) -> BoardError:
     """Nobody answers at ``address``."""
-    return BoardError(f"no board answers at {address}: {reason(error)}",
-                      hint="is it on, and is `clipfree board serve` running there?")  # fmt: skip
+    return BoardError(
+        f"no board answers at {address}: {reason(error)}", hint="is it on, and is `clipfree board serve` running there?"
+    )
 
 
 def _silent(place: Place, death: Died) -> BoardError:

@@ -72,8 +72,10 @@ class Description:
         Raises:
             BoardError: it is another.
         """
-        for package, there, here in (("apache-tvm", self.versions.tvm, installed.tvm),
-                                     ("apache-tvm-ffi", self.versions.tvm_ffi, installed.tvm_ffi)):  # fmt: skip
+        for package, there, here in (
+            ("apache-tvm", self.versions.tvm, installed.tvm),
+            ("apache-tvm-ffi", self.versions.tvm_ffi, installed.tvm_ffi),
+        ):
             if there != here:
                 raise BoardError(f"the board has {package} {there}, here is {here}", hint=_AGAIN)
 

@@ -41,8 +41,10 @@ def check_needs(library: Library, triple: str, name: str) -> None:
             if _KERNEL + function not in library.defines and (builtin == function or builtin not in known):
                 missing.append(function)
     if missing:
-        raise BundleError(f"{name} needs {', '.join(missing)}, which the program without TVM does not have",
-                          hint="run it where TVM is: `clipfree board build`")  # fmt: skip
+        raise BundleError(
+            f"{name} needs {', '.join(missing)}, which the program without TVM does not have",
+            hint="run it where TVM is: `clipfree board build`",
+        )
 
 
 def _listed(name: str) -> frozenset[str]:
@@ -57,8 +59,10 @@ def _called(library: Library, name: str) -> list[str]:
     try:
         return _Reader(library.bytes_from(_CARRIED)).functions()
     except (struct.error, ValueError) as error:
-        raise BundleError(f"the program in {name} is not understood: it is damaged, or of another version of TVM",
-                          hint="deploy the model again") from error  # fmt: skip
+        raise BundleError(
+            f"the program in {name} is not understood: it is damaged, or of another version of TVM",
+            hint="deploy the model again",
+        ) from error
 
 
 class _Reader:
@@ -96,7 +100,7 @@ class _Reader:
 
     def _text(self) -> bytes:
         size = self._number()
-        text = self._data[self._at:self._at + size]
+        text = self._data[self._at : self._at + size]
         self._skip(size)
         return text
 

@@ -54,8 +54,13 @@ class OnCpu:
 
     def times(self, repeats: int, cool_down: float) -> list[float]:
         """Seconds of each run."""
-        timer = self._machine.time_evaluator("invoke_stateful", self._session.device, number=1, repeat=repeats,
-                                             cooldown_interval_ms=round(1000 * cool_down))
+        timer = self._machine.time_evaluator(
+            "invoke_stateful",
+            self._session.device,
+            number=1,
+            repeat=repeats,
+            cooldown_interval_ms=round(1000 * cool_down),
+        )
         return list(timer(_ENTRY).results)
 
     def functions(self, repeats: int) -> dict[str, float]:
@@ -100,8 +105,9 @@ class OnOpenCl:
 
     def times(self, repeats: int, cool_down: float) -> list[float]:
         """Seconds of each run, with the transfer of the pictures to the device and back."""
-        timer = self._library.time_evaluator("main", self._session.device, number=1, repeat=repeats,
-                                             cooldown_interval_ms=round(1000 * cool_down))
+        timer = self._library.time_evaluator(
+            "main", self._session.device, number=1, repeat=repeats, cooldown_interval_ms=round(1000 * cool_down)
+        )
         return list(timer(*self._pictures).results)
 
     def functions(self, repeats: int) -> dict[str, float]:

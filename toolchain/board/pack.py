@@ -45,8 +45,11 @@ def build_pack(triple: str, out: Path, libraries: Path | None = None) -> tuple[P
         raise InputError(f"{out} holds something else than a board's server", hint="choose another place with -o")
     if libraries is None and ("android" in triple or architecture(triple) == "armv7a"):
         where = "Android" if "android" in triple else "32-bit Arm"
-        raise InputError(f"there are no wheels of TVM for {where}", hint="`clipfree board pack BUNDLE` makes a folder "
-                         "that checks and times a bundle there without TVM; if you have built TVM for it, " + _OFFLINE)
+        raise InputError(
+            f"there are no wheels of TVM for {where}",
+            hint="`clipfree board pack BUNDLE` makes a folder "
+            "that checks and times a bundle there without TVM; if you have built TVM for it, " + _OFFLINE,
+        )
     libraries = libraries or runtime_libraries(triple)
     for name in LIBRARIES:
         if not (libraries / name).is_file():
@@ -73,18 +76,32 @@ def cached_pack() -> Path:
     return folder
 
 
-def compile_program(
-    triple: str, source: Path, output: Path, libraries: Path, definitions: Sequence[str] = ()
-) -> None:  # fmt: skip
+def compile_program(triple: str, source: Path, output: Path, libraries: Path, definitions: Sequence[str] = ()) -> None:
     """Compile a C++ program against TVM's FFI, to be run beside the libraries in ``libraries``.
 
     Raises:
         TargetError: there is no C++ compiler for ``triple``, or it fails.
     """
     headers = _package("tvm_ffi") / "include"
-    run_compiler([*find_compiler(triple), "-std=c++17", "-O2", "-s", *definitions, "-isystem", str(headers),
-                  str(source), "-o", str(output), "-Wl,--no-as-needed", *(str(libraries / name) for name in LIBRARIES),
-                  "-Wl,-rpath,$ORIGIN", "-pthread"], source.name)  # fmt: skip
+    run_compiler(
+        [
+            *find_compiler(triple),
+            "-std=c++17",
+            "-O2",
+            "-s",
+            *definitions,
+            "-isystem",
+            str(headers),
+            str(source),
+            "-o",
+            str(output),
+            "-Wl,--no-as-needed",
+            *(str(libraries / name) for name in LIBRARIES),
+            "-Wl,-rpath,$ORIGIN",
+            "-pthread",
+        ],
+        source.name,
+    )
 
 
 def run_compiler(command: Sequence[str], name: str) -> None:
@@ -114,8 +131,9 @@ def find_compiler(triple: str) -> tuple[str, ...]:
     if words and shutil.which(words[0]) and (own or made_for(words, triple)):
         return words
     if android:
-        raise TargetError("there is no C++ compiler for Android on this machine",
-                          hint="set CXX to clang++ of Android's NDK")  # fmt: skip
+        raise TargetError(
+            "there is no C++ compiler for Android on this machine", hint="set CXX to clang++ of Android's NDK"
+        )
     for name in ["c++", "g++", "clang++"] if own else [f"{gnu(triple)}-g++"]:
         if shutil.which(name):
             return (name,)
@@ -123,8 +141,10 @@ def find_compiler(triple: str) -> tuple[str, ...]:
         # The oldest system that TVM's wheels run on.
         return (sys.executable, "-m", "ziglang", "c++", "-target", f"{gnu(triple)}.2.28")
     package = "g++" if own else f"g++-{gnu(triple).replace('_', '-')}"
-    raise TargetError(f"there is no C++ compiler for {triple} on this machine",
-                      hint=f"install one with `pip install ziglang` or `apt install {package}`")  # fmt: skip
+    raise TargetError(
+        f"there is no C++ compiler for {triple} on this machine",
+        hint=f"install one with `pip install ziglang` or `apt install {package}`",
+    )
 
 
 def runtime_libraries(triple: str) -> Path:
@@ -150,8 +170,22 @@ def runtime_libraries(triple: str) -> Path:
 def _download(machine: str, versions: Versions, folder: Path) -> None:
     wanted = [f"apache-tvm=={versions.tvm}", f"apache-tvm-ffi=={versions.tvm_ffi}"]
     with tempfile.TemporaryDirectory() as wheels:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--platform",
-                   f"manylinux_2_28_{machine}", "--python-version", "3.11", "--dest", wheels, *wanted]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--platform",
+            f"manylinux_2_28_{machine}",
+            "--python-version",
+            "3.11",
+            "--dest",
+            wheels,
+            *wanted,
+        ]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_DOWNLOAD_LIMIT)
         except subprocess.TimeoutExpired as error:

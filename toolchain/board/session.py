@@ -55,8 +55,10 @@ class Session:
         try:
             self._describe = self._session.get_function("clipfree.board.describe")
         except AttributeError as error:
-            raise BoardError(f"what answers at {self.address} is TVM's own server, which tells neither version nor "
-                             "processor", hint="start `clipfree board serve` there") from error  # fmt: skip
+            raise BoardError(
+                f"what answers at {self.address} is TVM's own server, which tells neither version nor processor",
+                hint="start `clipfree board serve` there",
+            ) from error
         except Exception as error:  # TVM raises many kinds, with texts of its own
             raise _refusal(self.address, "") from error
         try:
@@ -114,12 +116,16 @@ class Session:
         found, size = read_elf(library), library.stat().st_size
         there = self.description.cpu.machine
         if found is None or found.machine != ("arm" if there.startswith("armv") else there):
-            raise BoardError(f"{library.name} is {found or 'no library'}, the board at {self.address} is {there}",
-                             hint="deploy the model for a target that the board can run")  # fmt: skip
+            raise BoardError(
+                f"{library.name} is {found or 'no library'}, the board at {self.address} is {there}",
+                hint="deploy the model for a target that the board can run",
+            )
         if size > self.description.free:
-            raise BoardError(f"{library.name} needs {size / 1e6:.1f} MB on the board at {self.address}, "
-                             f"{self.description.free / 1e6:.1f} MB are free",
-                             hint=_SPACE)  # fmt: skip
+            raise BoardError(
+                f"{library.name} needs {size / 1e6:.1f} MB on the board at {self.address}, "
+                f"{self.description.free / 1e6:.1f} MB are free",
+                hint=_SPACE,
+            )
         # A name of its own: the linker there takes a file of a known name for the library it has loaded already.
         self._loaded += 1
         name = f"{self._loaded}-{library.name}"
@@ -129,8 +135,9 @@ class Session:
             message = last_line(error)
             if "cannot store" not in message:
                 raise
-            raise BoardError(f"the board at {self.address} {message[message.index('cannot store'):]}",
-                             hint=_SPACE) from error  # fmt: skip
+            raise BoardError(
+                f"the board at {self.address} {message[message.index('cannot store') :]}", hint=_SPACE
+            ) from error
         module = self._session.load_module(name)
         self._session.remove(name)
         return module
@@ -194,6 +201,7 @@ def _refusal(address: Address, said: str) -> BoardError:
     if "already have key" in said:
         return BoardError(f"the board at {address} {_BUSY}", hint="wait longer with --wait SECONDS")
     if "cannot find server" in said:
-        return BoardError(f"the board at {address} is given out by a tracker",
-                          hint="ask for it with --tracker HOST:PORT --key NAME")  # fmt: skip
+        return BoardError(
+            f"the board at {address} is given out by a tracker", hint="ask for it with --tracker HOST:PORT --key NAME"
+        )
     return BoardError(f"what answers at {address} is no board", hint="`clipfree board serve` starts a board's server")

@@ -39,8 +39,10 @@ def build_standalone(bundle: Bundle, out: Path) -> tuple[Path, ...]:
     """
     manifest = bundle.manifest
     if manifest.target.gpu is not None:
-        raise BundleError(f"{bundle.path} holds OpenCL kernels, no library for a CPU",
-                          hint="such bundles are checked with `clipfree verify`")  # fmt: skip
+        raise BundleError(
+            f"{bundle.path} holds OpenCL kernels, no library for a CPU",
+            hint="such bundles are checked with `clipfree verify`",
+        )
     check_needs(bundle.check_library(), manifest.target.triple, str(bundle.path / LIBRARY))
     if out.is_dir() and any(out.iterdir()) and not (out / PROGRAM).exists():
         raise InputError(f"{out} holds something else than {PROGRAM}", hint="choose another place with -o")
@@ -67,8 +69,23 @@ def compile_standalone(triple: str, program: Path, tolerance: int = 0) -> None:
     if compiler.source == "ziglang":  # which links statically with musl only; the target is the last word
         command = (*command[:-1], _MUSL[architecture(triple)])
     sources = sorted(map(str, _SOURCES.glob("*.c")))
-    run_compiler([*command, "-xc", "-std=gnu11", "-O2", "-s", "-static", "-pthread", f"-DTOLERANCE={tolerance}",
-                  *sources, "-lm", "-o", str(program)], PROGRAM)  # fmt: skip
+    run_compiler(
+        [
+            *command,
+            "-xc",
+            "-std=gnu11",
+            "-O2",
+            "-s",
+            "-static",
+            "-pthread",
+            f"-DTOLERANCE={tolerance}",
+            *sources,
+            "-lm",
+            "-o",
+            str(program),
+        ],
+        PROGRAM,
+    )
 
 
 def _portable(picture: Pixels) -> bytes:

@@ -138,8 +138,10 @@ class Tracker:
         return answer[1]
 
     def _nonsense(self, answer: object) -> BoardError:
-        return BoardError(f"the tracker at {self.address} answers {answer!r:.80}, which is not understood",
-                          hint="is it a tracker of TVM?")  # fmt: skip
+        return BoardError(
+            f"the tracker at {self.address} answers {answer!r:.80}, which is not understood",
+            hint="is it a tracker of TVM?",
+        )
 
     def _receive(self, size: int, end: float) -> bytes:
         data = bytearray()

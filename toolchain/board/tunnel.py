@@ -35,13 +35,28 @@ def tunnel(login: str, far: Address) -> Iterator[Address]:
     except ValueError:
         words = []
     if not words or words[-1].startswith("-"):
-        raise InputError(f"--ssh {login} is not understood",
-                         hint="give USER@HOST, or ssh's own options before it: '-p 2222 -i KEYFILE USER@HOST'")
+        raise InputError(
+            f"--ssh {login} is not understood",
+            hint="give USER@HOST, or ssh's own options before it: '-p 2222 -i KEYFILE USER@HOST'",
+        )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         near = Address("127.0.0.1", probe.getsockname()[1])
-    command = ["ssh", "-N", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-o", "ConnectTimeout=10",
-               "-o", "ServerAliveInterval=10", "-L", f"{near}:{far}", *words]  # fmt: skip
+    command = [
+        "ssh",
+        "-N",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ExitOnForwardFailure=yes",
+        "-o",
+        "ConnectTimeout=10",
+        "-o",
+        "ServerAliveInterval=10",
+        "-L",
+        f"{near}:{far}",
+        *words,
+    ]
     with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=errors, start_new_session=True)
@@ -51,16 +66,19 @@ def tunnel(login: str, far: Address) -> Iterator[Address]:
             end = time.monotonic() + LIMIT
             while not _answers(near):
                 if process.poll() is not None or time.monotonic() > end:
-                    raise BoardError(f"ssh does not get to {words[-1]}: {_said(errors)[-1]}",
-                                     hint=f"does `ssh -o BatchMode=yes {login} true` work?")  # fmt: skip
+                    raise BoardError(
+                        f"ssh does not get to {words[-1]}: {_said(errors)[-1]}",
+                        hint=f"does `ssh -o BatchMode=yes {login} true` work?",
+                    )
                 time.sleep(0.1)
             try:
                 yield near
             except BoardError as error:
                 # ssh answers itself, and hangs up when it finds nobody there.
                 if any("open failed" in line for line in _said(errors)):
-                    raise BoardError(f"no board answers at {far} on {words[-1]}",
-                                     hint="is `clipfree board serve` running there?") from error  # fmt: skip
+                    raise BoardError(
+                        f"no board answers at {far} on {words[-1]}", hint="is `clipfree board serve` running there?"
+                    ) from error
                 raise
         finally:
             if process.poll() is None:

@@ -72,8 +72,17 @@ def main() -> None:
     """Answer the requests on stdin until it ends."""
     os.environ["TVM_USE_RUNTIME_LIB"] = "1"  # the compiler, 240 MB, is not needed here
     talk = Talk()
-    answer({"connect": talk.connect, "echo": talk.echo, "load": talk.load, "load_opencl": talk.load_opencl,
-            "run": talk.run, "time": talk.time, "functions": talk.functions})  # fmt: skip
+    answer(
+        {
+            "connect": talk.connect,
+            "echo": talk.echo,
+            "load": talk.load,
+            "load_opencl": talk.load_opencl,
+            "run": talk.run,
+            "time": talk.time,
+            "functions": talk.functions,
+        }
+    )
 
 
 if __name__ == "__main__":

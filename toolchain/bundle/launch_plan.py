@@ -88,8 +88,10 @@ class Launch:
 
     def sizes(self, height: int, width: int, group: tuple[int, int, int] | None = None) -> tuple[int, int, int]:
         """The global size for an input of ``height`` x ``width`` pixels; ``group``: in place of the planned one."""
-        x, y, z = (-(-extent.count(height * self.scale, width * self.scale) // local) * local
-                   for extent, local in zip(self.work, group or self.group, strict=True))
+        x, y, z = (
+            -(-extent.count(height * self.scale, width * self.scale) // local) * local
+            for extent, local in zip(self.work, group or self.group, strict=True)
+        )
         return x, y, z
 
 
@@ -186,8 +188,9 @@ def parse_plan(text: str | bytes, where: str) -> Plan:
             raise BundleError(f"{where} is of another version", hint="deploy the model again")
         plan = from_plain(Plan, table)
     except (ValueError, TypeError) as error:
-        raise BundleError(f"{where} is damaged: it lacks or garbles a part: {error}",
-                          hint="deploy the model again") from error  # fmt: skip
+        raise BundleError(
+            f"{where} is damaged: it lacks or garbles a part: {error}", hint="deploy the model again"
+        ) from error
     known = {PICTURE, RESULT, *SCALARS, *(b.name for b in plan.buffers), *(c.name for c in plan.constants)}
     unknown = [a for launch in plan.launches for a in launch.arguments if a not in known]
     kinds = {constant.dtype for constant in plan.constants} | {buffer.dtype for buffer in plan.buffers}

@@ -62,7 +62,9 @@ class Launches:
         if not self.figures:
             return
         read, written, macs = (sum(getattr(one, key) for one in self.figures) for key in ("read", "written", "macs"))
-        yield (f"{len(self.figures)} launches; expected at {self.height}x{self.width}: {read / 1e6:.1f} MB read, "
-               f"{written / 1e6:.1f} MB written, {(read + written) / max(macs, 1):.3f} bytes a MAC")
+        yield (
+            f"{len(self.figures)} launches; expected at {self.height}x{self.width}: {read / 1e6:.1f} MB read, "
+            f"{written / 1e6:.1f} MB written, {(read + written) / max(macs, 1):.3f} bytes a MAC"
+        )
         yield f"{'kernel':24}{'registers':>10}{'occupancy':>10}{'groups':>7}{'MB read':>9}{'written':>9}  cut"
         yield from map(str, self.figures)

@@ -134,8 +134,10 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         if type(version) is not int:
             raise BundleError(f"{where} is damaged: its manifest.json tells no format", hint=hint)
         age = "newer" if version > FORMAT_VERSION else "older"
-        raise BundleError(f"{where} has format {version}, {age} than format {FORMAT_VERSION} read here",
-                          hint="update clipfree" if age == "newer" else hint)  # fmt: skip
+        raise BundleError(
+            f"{where} has format {version}, {age} than format {FORMAT_VERSION} read here",
+            hint="update clipfree" if age == "newer" else hint,
+        )
     checksum = table.pop("checksum", None)
     if checksum != _checksum(table):
         raise BundleError(f"{where} is damaged: its manifest.json was changed", hint=hint)
@@ -143,8 +145,9 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     try:
         return _checked(from_plain(Manifest, table))
     except (TypeError, ValueError) as error:
-        raise BundleError(f"{where} is damaged: its manifest.json lacks or garbles a part: {error}",
-                          hint=hint) from error  # fmt: skip
+        raise BundleError(
+            f"{where} is damaged: its manifest.json lacks or garbles a part: {error}", hint=hint
+        ) from error
 
 
 def _checked(manifest: Manifest) -> Manifest:
@@ -164,18 +167,38 @@ def _checked(manifest: Manifest) -> Manifest:
     _demand(low < high, f"pixels cannot lie between {low} and {high}")
     _demand(architecture(manifest.target.triple) in ARCHITECTURES, f"{manifest.target.triple!r:.80} is not known")
     _demand(min(manifest.target.cores, manifest.target.cache) > 0, "a target has cores and caches")
-    _demand(all(bits in (8, 16) and scale > 0 for _, _, scale, _, bits in map(dataclasses.astuple, manifest.tensors)),
-            "a tensor has 8 or 16 bits and a scale above 0")  # fmt: skip
+    _demand(
+        all(bits in (8, 16) and scale > 0 for _, _, scale, _, bits in map(dataclasses.astuple, manifest.tensors)),
+        "a tensor has 8 or 16 bits and a scale above 0",
+    )
     loss = () if manifest.loss is None else (manifest.loss,)
-    counts = (manifest.target.cores, manifest.target.cache, manifest.halo, manifest.line_buffers,
-              coverage.convolutions, coverage.integer_convolutions, tuned.kernels, tuned.tuned_kernels,
-              tuned.estimated_kernels, *(record.size for record in manifest.files.values()),
-              *(count for tensor in manifest.tensors for count in (tensor.channels, tensor.zero_point)),
-              *(found.crops for found in loss))  # fmt: skip
+    counts = (
+        manifest.target.cores,
+        manifest.target.cache,
+        manifest.halo,
+        manifest.line_buffers,
+        coverage.convolutions,
+        coverage.integer_convolutions,
+        tuned.kernels,
+        tuned.tuned_kernels,
+        tuned.estimated_kernels,
+        *(record.size for record in manifest.files.values()),
+        *(count for tensor in manifest.tensors for count in (tensor.channels, tensor.zero_point)),
+        *(found.crops for found in loss),
+    )
     _demand(all(0 <= count < _LARGEST_COUNT for count in counts), "a count is negative or too large")
-    amounts = (low, high, manifest.macs_per_pixel, manifest.workspace_per_pixel, coverage.macs, coverage.integer_macs,
-               tuned.macs, tuned.tuned_macs, *(tensor.scale for tensor in manifest.tensors),
-               *(value for found in loss for value in (found.psnr, found.worst)))  # fmt: skip
+    amounts = (
+        low,
+        high,
+        manifest.macs_per_pixel,
+        manifest.workspace_per_pixel,
+        coverage.macs,
+        coverage.integer_macs,
+        tuned.macs,
+        tuned.tuned_macs,
+        *(tensor.scale for tensor in manifest.tensors),
+        *(value for found in loss for value in (found.psnr, found.worst)),
+    )
     _demand(all(math.isfinite(amount) for amount in amounts), "a number is not finite")
     return manifest
 

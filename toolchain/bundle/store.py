@@ -50,9 +50,13 @@ class Bundle:
     manifest: Manifest
 
     def check_machine(
-        self, cpu: Cpu | None = None, versions: Versions | None = None, *, name: str = "this machine",
+        self,
+        cpu: Cpu | None = None,
+        versions: Versions | None = None,
+        *,
+        name: str = "this machine",
         target: str = "host",
-    ) -> None:  # fmt: skip
+    ) -> None:
         """See whether a machine can run the bundle, and its library is one, without loading any of its code.
 
         Args:
@@ -68,8 +72,10 @@ class Bundle:
         made, there = self.manifest.versions, versions or Versions.installed()
         wanted = self.manifest.target
         if wanted.gpu is not None:
-            raise BundleError(f"{self.path} holds OpenCL kernels, no library for a CPU",
-                              hint="run them with --device opencl-cpu or --device opencl-gpu")
+            raise BundleError(
+                f"{self.path} holds OpenCL kernels, no library for a CPU",
+                hint="run them with --device opencl-cpu or --device opencl-gpu",
+            )
         self._check_architecture(cpu, name, target)
         missing = wanted.missing_on(cpu)
         if missing:
@@ -90,8 +96,10 @@ class Bundle:
         self.check_opencl()
         self._check_architecture(cpu, name, "TARGET")
         if LIBRARY not in self.manifest.files:
-            raise BundleError(f"{self.path} was made without {LIBRARY}, for want of a C compiler for "
-                              f"{self.manifest.target.triple}", hint="install one and deploy the model again")
+            raise BundleError(
+                f"{self.path} was made without {LIBRARY}, for want of a C compiler for {self.manifest.target.triple}",
+                hint="install one and deploy the model again",
+            )
         self.check_library(LIBRARY, _HOST)
         return self.path / LIBRARY
 
@@ -132,8 +140,11 @@ class Bundle:
             raise BundleError(f"{self.path} holds no readable {GOLDEN}") from error
         scale, channels = self.manifest.scale, self.manifest.channels
         height, width = (*picture.shape[:2], 0, 0)[:2]
-        fits = (picture.size and picture.shape == (height, width, channels)
-                and expected.shape == (height * scale, width * scale, channels))  # fmt: skip
+        fits = (
+            picture.size
+            and picture.shape == (height, width, channels)
+            and expected.shape == (height * scale, width * scale, channels)
+        )
         if not fits or picture.dtype != np.uint8 or expected.dtype != np.uint8:
             raise BundleError(f"{self.path}: {GOLDEN} does not fit the network")
         return picture, expected
@@ -195,14 +206,17 @@ class Bundle:
             BundleError: it holds a library for a CPU.
         """
         if self.manifest.target.gpu is None:
-            raise BundleError(f"{self.path} holds a library for {self.manifest.target.name}, no OpenCL kernels",
-                              hint="leave --device away, or deploy for opencl-cpu, mali-g78 or adreno-740")
+            raise BundleError(
+                f"{self.path} holds a library for {self.manifest.target.name}, no OpenCL kernels",
+                hint="leave --device away, or deploy for opencl-cpu, mali-g78 or adreno-740",
+            )
 
     def _check_architecture(self, cpu: Cpu, name: str, target: str) -> None:
         triple = self.manifest.target.triple
         if cpu.machine not in machines(triple):
-            raise BundleError(f"{self.path} is for {architecture(triple)}, {name} is {cpu.machine}",
-                              hint=_again(target))
+            raise BundleError(
+                f"{self.path} is for {architecture(triple)}, {name} is {cpu.machine}", hint=_again(target)
+            )
 
     def _read(self, name: str) -> bytes:
         self._check_named(name)

@@ -35,9 +35,7 @@ def start() -> NoReturn:
     os._exit(code)
 
 
-def main(
-    arguments: Sequence[str], *, interruption: Interruption | None = None, streams: Streams | None = None
-) -> int:
+def main(arguments: Sequence[str], *, interruption: Interruption | None = None, streams: Streams | None = None) -> int:
     """Run the command line; returns the exit code. An error is one sentence on stderr, and with --json a document.
 
     Args:

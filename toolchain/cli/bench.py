@@ -63,19 +63,32 @@ def bench(
         sizes = f"{width} x {height} to {width * manifest.scale} x {height * manifest.scale}"
         title = TITLES[manifest.precision]
         console.say(f"{bundle}: {title}, {sizes} on {cpu.name}{f', {place}' if place else ''}")
-        console.say(f"{'threads':>8}{'median':>12}{'p90':>12}{'fastest':>12}{'spread':>9}{'repeats':>9}{'rate':>14}"
-                    "  cores")
+        console.say(
+            f"{'threads':>8}{'median':>12}{'p90':>12}{'fastest':>12}{'spread':>9}{'repeats':>9}{'rate':>14}  cores"
+        )
         plan = Plan(warm_up, repeats, seconds, cool_down)
-        rows = [_tell(row, work, console) for row in run(machine, opened, (height, width), threads or (), plan,
-                                                         functions=functions)]  # fmt: skip
+        rows = [
+            _tell(row, work, console)
+            for row in run(machine, opened, (height, width), threads or (), plan, functions=functions)
+        ]
     console.say(f"{work / 1e9:.2f} GMAC a picture")
     memory = {}
     if place is None:
         memory = {"peak_memory_mb": peak_memory() / 1e6}
         console.say(f"peak memory of the whole process {memory['peak_memory_mb']:.0f} MB, TVM included")
-    console.result(command="bench", bundle=bundle, precision=manifest.precision, height=height, width=width,
-                   cpu=cpu.name, cores=cpu.cores, board=place and str(place), gmac=work / 1e9, **memory,
-                   rows=rows)  # fmt: skip
+    console.result(
+        command="bench",
+        bundle=bundle,
+        precision=manifest.precision,
+        height=height,
+        width=width,
+        cpu=cpu.name,
+        cores=cpu.cores,
+        board=place and str(place),
+        gmac=work / 1e9,
+        **memory,
+        rows=rows,
+    )
 
 
 def _tell(row: Row, work: float, console: Console) -> dict[str, object]:
@@ -86,21 +99,35 @@ def _tell(row: Row, work: float, console: Console) -> dict[str, object]:
     timing = row.timing
     figures = "".join(f"{1e3 * value:9.2f} ms" for value in (timing.median, timing.p90, timing.minimum))
     rate = timing.rate(work) / 1e9
-    console.say(f"{row.threads:8}{figures}{timing.spread:8.0%} {timing.repeats:8}{rate:7.1f} GMAC/s"
-                f"  {ranges(row.cores) or 'any'}")
+    console.say(
+        f"{row.threads:8}{figures}{timing.spread:8.0%} {timing.repeats:8}{rate:7.1f} GMAC/s"
+        f"  {ranges(row.cores) or 'any'}"
+    )
     if timing.drift > HOT:
-        console.note(f"warning: the last repeats took {timing.drift - 1:.0%} longer than the first; if the machine "
-                     "grows hot, let it rest with --cool-down SECONDS")  # fmt: skip
+        console.note(
+            f"warning: the last repeats took {timing.drift - 1:.0%} longer than the first; if the machine "
+            "grows hot, let it rest with --cool-down SECONDS"
+        )
     elif timing.spread > 0.2:
         console.note("warning: timings vary by more than 20 %, other programs were running")
     whole = sum(row.functions.values())
     for name, seconds in sorted(row.functions.items(), key=lambda item: -item[1]):
         if seconds > _NEGLIGIBLE * whole:
             console.say(f"{'':8}{1e3 * seconds:9.3f} ms{seconds / whole:6.0%}  {name}")
-    return {"threads": row.threads, "cores": row.cores, "median_s": timing.median, "p90_s": timing.p90,
-            "minimum_s": timing.minimum, "spread": timing.spread, "drift": timing.drift, "repeats": timing.repeats,
-            "warm_up": timing.warm_up, "gmac_per_s": rate, "frames_per_s": 1 / timing.median,
-            "functions_s": dict(row.functions)}  # fmt: skip
+    return {
+        "threads": row.threads,
+        "cores": row.cores,
+        "median_s": timing.median,
+        "p90_s": timing.p90,
+        "minimum_s": timing.minimum,
+        "spread": timing.spread,
+        "drift": timing.drift,
+        "repeats": timing.repeats,
+        "warm_up": timing.warm_up,
+        "gmac_per_s": rate,
+        "frames_per_s": 1 / timing.median,
+        "functions_s": dict(row.functions),
+    }
 
 
 def parse_size(size: str, option: str = "--size") -> tuple[int, int]:

@@ -109,8 +109,10 @@ def tracker(
 
     console, place = Console(as_json=False), Address(listen, port)
     if not place.is_loopback:
-        console.note(f"WARNING: whoever can reach {place} can use the boards, and a board runs any code. Safer: listen "
-                     f"on this machine only, and `ssh -N -L {port}:127.0.0.1:{port}` to it")  # fmt: skip
+        console.note(
+            f"WARNING: whoever can reach {place} can use the boards, and a board runs any code. Safer: listen "
+            f"on this machine only, and `ssh -N -L {port}:127.0.0.1:{port}` to it"
+        )
     os.environ["TVM_USE_RUNTIME_LIB"] = "1"
     serve(place, lambda where: console.note(f"tracker: listening on {where}"))
 
@@ -138,9 +140,18 @@ def list_boards(
         console.say(f"{entry.key:16} {entry.address!s:22} {state:8} {about}")
     if not found:
         console.say("no boards")
-    console.result(command="board list", boards=[
-        {"key": entry.key, "address": str(entry.address), "busy": entry.busy,
-         **(_plain(entry.description) if entry.description else {})} for entry in found])  # fmt: skip
+    console.result(
+        command="board list",
+        boards=[
+            {
+                "key": entry.key,
+                "address": str(entry.address),
+                "busy": entry.busy,
+                **(_plain(entry.description) if entry.description else {}),
+            }
+            for entry in found
+        ],
+    )
 
 
 @app.command("check")
@@ -166,8 +177,11 @@ def check(
             seconds = board.round_trip()
             description, where = board.description, board.address
     cpu = description.cpu
-    fitting = [target.name for target in list_targets()
-               if cpu.machine in machines(target.triple) and not target.missing_on(cpu)]  # fmt: skip
+    fitting = [
+        target.name
+        for target in list_targets()
+        if cpu.machine in machines(target.triple) and not target.missing_on(cpu)
+    ]
     console.say(f"{where}: {cpu.name}, {cpu.cores} cores, {cpu.machine}")
     console.say(f"TVM {description.versions.tvm}, FFI {description.versions.tvm_ffi}, as here")
     console.say(f"a megabyte went there and came back whole; a call takes {1e3 * seconds:.1f} ms")
@@ -175,14 +189,22 @@ def check(
     console.say(f"{description.free / 1e6:.0f} MB free{heat}")
     best = best_target(cpu)
     console.say(f"targets it can run: {', '.join(fitting) or 'none'}; best: {best or 'none'}")
-    console.result(command="board check", address=where, call_s=seconds, targets=fitting, best=best,
-                   **_plain(description))  # fmt: skip
+    console.result(
+        command="board check", address=where, call_s=seconds, targets=fitting, best=best, **_plain(description)
+    )
     if not fitting:
         raise BoardError(f"no target fits the processor of the board at {where}", hint="see `clipfree targets list`")
 
 
 def _plain(description: Description) -> dict[str, object]:
     cpu = description.cpu
-    return {"cpu": cpu.name, "machine": cpu.machine, "cores": cpu.cores, "features": sorted(cpu.features),
-            "tvm": description.versions.tvm, "tvm_ffi": description.versions.tvm_ffi, "free_bytes": description.free,
-            "celsius": description.celsius}  # fmt: skip
+    return {
+        "cpu": cpu.name,
+        "machine": cpu.machine,
+        "cores": cpu.cores,
+        "features": sorted(cpu.features),
+        "tvm": description.versions.tvm,
+        "tvm_ffi": description.versions.tvm_ffi,
+        "free_bytes": description.free,
+        "celsius": description.celsius,
+    }

@@ -33,8 +33,10 @@ def demo(
     manifest = bundle.manifest
     upscale = load(bundle).upscale
     shown = make_demo(photographs, upscale, channels=manifest.channels, scale=manifest.scale, out=out)
-    console.say(f"PSNR of luma against the original: bicubic {shown.bicubic.psnr_y:.2f} dB, "
-                f"clipfree {shown.network.psnr_y:.2f} dB")  # fmt: skip
+    console.say(
+        f"PSNR of luma against the original: bicubic {shown.bicubic.psnr_y:.2f} dB, "
+        f"clipfree {shown.network.psnr_y:.2f} dB"
+    )
     for path in shown.files:
         console.say(str(path))
     console.result(command="demo", bundle=done.path, files=shown.files, bicubic=shown.bicubic, network=shown.network)

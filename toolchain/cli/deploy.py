@@ -81,14 +81,31 @@ def deploy(
     if estimator or weights or bits or budget is not None:
         settings = parse_settings(estimator, weights, bits, budget)
     console = Console(as_json=as_json)
-    request = Request(path, out, photographs, target, name, value_range, settings, () if logs is None else (logs,),
-                      parse_size(tuned_for, "--tuned-for"), precision, layers)  # fmt: skip
+    request = Request(
+        path,
+        out,
+        photographs,
+        target,
+        name,
+        value_range,
+        settings,
+        () if logs is None else (logs,),
+        parse_size(tuned_for, "--tuned-for"),
+        precision,
+        layers,
+    )
     done = run_steps(request, console)
     summarize(done, console)
     console.result(
-        command="deploy", bundle=done.path, target=done.manifest.target.name, seconds=done.seconds,
-        precision=precision, scale=done.manifest.scale, channels=done.manifest.channels, report=done.report,
-    )  # fmt: skip
+        command="deploy",
+        bundle=done.path,
+        target=done.manifest.target.name,
+        seconds=done.seconds,
+        precision=precision,
+        scale=done.manifest.scale,
+        channels=done.manifest.channels,
+        report=done.report,
+    )
 
 
 def parse_estimators(words: Sequence[str] | None, weights: str | None) -> dict[str, Any]:
@@ -174,8 +191,10 @@ def summarize(done: Deployment, console: Console) -> None:
     if tamed:
         before, after = (f"{low:.3g}..{high:.3g}" for low, high in (tamed["before"], tamed["after"]))
         proof = "both ends touched, none left" if tamed["proved"] else "the ends are not both touched"
-        console.say(f"  representative set: outputs {before} tamed to {after}, {tamed['contracted']} of "
-                    f"{tamed['images']} images contracted; {proof}")
+        console.say(
+            f"  representative set: outputs {before} tamed to {after}, {tamed['contracted']} of "
+            f"{tamed['images']} images contracted; {proof}"
+        )
     if done.verified:
         standard = standard_for(manifest.precision, manifest.coverage.float_operators)
         console.say(f"  {verdict(done.verified, standard)} in {len(done.verified)} pictures")

@@ -56,9 +56,14 @@ def evaluate(
         upscale = tiling(manifest).over(machine.upscale)
         with console.progress(len(pictures.images)) as tell:
             found = evaluate(
-                upscale, pictures, channels=manifest.channels, scale=manifest.scale, shave=shave, compared=compared,
+                upscale,
+                pictures,
+                channels=manifest.channels,
+                scale=manifest.scale,
+                shave=shave,
+                compared=compared,
                 progress=lambda name, index, count: tell(f"[{index + 1}/{count}] {name}", index),
-            )  # fmt: skip
+            )
     title = TITLES[manifest.precision]
     columns = ["bicubic", title, *(["FP32 model", f"{title} against it"] if compared else [])]
     console.say(f"{'PSNR RGB, PSNR Y in dB, SSIM Y':30}" + "".join(f"{name:>25}" for name in columns))
@@ -66,8 +71,15 @@ def evaluate(
         qualities = [row.bicubic, row.bundle, row.compared, row.against_float][: len(columns)]
         console.say(f"{row.name[:29]:30}" + "".join(f"{_figures(quality):>25}" for quality in qualities))
     console.say(f"border of {found.shave} pixels left out on each side; Y is BT.601 luma")
-    console.result(command="evaluate", bundle=bundle, shave=found.shave, scale=found.scale, rows=found.rows,
-                   mean=found.mean, skipped=pictures.skipped)  # fmt: skip
+    console.result(
+        command="evaluate",
+        bundle=bundle,
+        shave=found.shave,
+        scale=found.scale,
+        rows=found.rows,
+        mean=found.mean,
+        skipped=pictures.skipped,
+    )
 
 
 def _figures(quality: Quality | None) -> str:

@@ -49,8 +49,11 @@ def explain(error: BaseException, number: int | None = None) -> Failure:
         return Failure(message, "", OutputError.exit_code)
     # A mistake of ours, which the user should not have to read.
     lines = str(error).strip().splitlines() or ["no message"]
-    return Failure(f"clipfree met a mistake of its own ({type(error).__name__}: {lines[0][:200]})",
-                   "please report it, with what `clipfree --debug` prints on the same command", _UNKNOWN)
+    return Failure(
+        f"clipfree met a mistake of its own ({type(error).__name__}: {lines[0][:200]})",
+        "please report it, with what `clipfree --debug` prints on the same command",
+        _UNKNOWN,
+    )
 
 
 def _advice(error: BaseException) -> str:

@@ -62,12 +62,16 @@ def summarize(found: Fidelity, console: Console) -> None:
     console.say(f"INT8 against FP32: {found.psnr:.2f} dB on {len(found.pictures)} pictures")
     mean = found.quality.mean if found.quality else None
     if mean is not None and mean.compared is not None:
-        console.say(f"against the originals (Y): FP32 {mean.compared.psnr_y:.2f} dB, INT8 {mean.bundle.psnr_y:.2f} dB, "
-                    f"bicubic {mean.bicubic.psnr_y:.2f} dB")  # fmt: skip
+        console.say(
+            f"against the originals (Y): FP32 {mean.compared.psnr_y:.2f} dB, INT8 {mean.bundle.psnr_y:.2f} dB, "
+            f"bicubic {mean.bicubic.psnr_y:.2f} dB"
+        )
     console.say(f"{'tensor':44}{'SQNR':>8}{'own':>8}{'cosine':>9}{'saturated':>11}{'used':>6}")
     for tensor in sorted(found.tensors, key=lambda tensor: tensor.sqnr)[:_LISTED]:
-        console.say(f"{tensor.name[:43]:44}{tensor.sqnr:>8.2f}{tensor.own_sqnr:>8.2f}{tensor.cosine:>9.5f}"
-                    f"{tensor.saturated:>11.3%}{tensor.used:>6.0%}")  # fmt: skip
+        console.say(
+            f"{tensor.name[:43]:44}{tensor.sqnr:>8.2f}{tensor.own_sqnr:>8.2f}{tensor.cosine:>9.5f}"
+            f"{tensor.saturated:>11.3%}{tensor.used:>6.0%}"
+        )
     console.say(f"{'quantized part, error in grey levels squared':54}{'alone':>10}{'saved':>10}")
     for blame in sorted(found.blame.blames, key=lambda blame: -max(blame.alone, blame.gain))[:_LISTED]:
         console.say(f"{str(blame.part)[:53]:54}{blame.alone:>10.4f}{blame.gain:>10.4f}")

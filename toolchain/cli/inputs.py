@@ -22,7 +22,8 @@ def check_pictures(path: Path | None, option: str) -> None:
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last one of NUL
         raise InputError(f"there is no folder {path}", hint=f"{option} names a folder of pictures") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be reached: {error.strerror or error}",
-                         hint=f"{option} names a folder of pictures") from error
+        raise InputError(
+            f"{path} cannot be reached: {error.strerror or error}", hint=f"{option} names a folder of pictures"
+        ) from error
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise InputError(f"{path} is neither a folder nor a file", hint=f"{option} names a folder of pictures")

@@ -134,5 +134,14 @@ def _bundle(path: Path, console: Console) -> None:
     for name, record in manifest.files.items():
         console.say(f"  {name:20}{record.size:>10} bytes  sha256 {record.sha256[:16]}...")
     console.say(f"  here: {obstacle or 'runs'}")
-    console.result(command="inspect", kind="bundle", bundle=path, manifest=manifest, runs_here=obstacle is None,
-                   obstacle=obstacle, proof=proof, launches=launches.figures, tiles=tiles)  # fmt: skip
+    console.result(
+        command="inspect",
+        kind="bundle",
+        bundle=path,
+        manifest=manifest,
+        runs_here=obstacle is None,
+        obstacle=obstacle,
+        proof=proof,
+        launches=launches.figures,
+        tiles=tiles,
+    )

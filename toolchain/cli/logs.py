@@ -50,8 +50,12 @@ def show(places: Places = None, as_json: Json = False) -> None:
             console.say(f"  {best.task!s:60}{1e3 * best.seconds:9.3f} ms {best.relative:5.0%}  {best.tile}")
     if not logs:
         console.say("no logs")
-    console.result(command="logs show", logs=[{"log": log.path, "target": log.header.target, "tvm": log.header.tvm,
-                                               "best": log.best()} for log in logs])  # fmt: skip
+    console.result(
+        command="logs show",
+        logs=[
+            {"log": log.path, "target": log.header.target, "tvm": log.header.tvm, "best": log.best()} for log in logs
+        ],
+    )
 
 
 def best(sources: Sources, out: Out, as_json: Json = False) -> None:

@@ -21,16 +21,22 @@ Tracker = Annotated[str | None, typer.Option("--tracker", help="HOST:PORT of a t
 Key = Annotated[str | None, typer.Option("--key", help="Which boards of the tracker.")]
 Ssh = Annotated[
     str | None,
-    typer.Option("--ssh", help="USER@HOST: reach --rpc through ssh to there; 127.0.0.1 is then that host. Options of "
-                 "ssh may stand before it, in quotes."),
-]  # fmt: skip
+    typer.Option(
+        "--ssh",
+        help="USER@HOST: reach --rpc through ssh to there; 127.0.0.1 is then that host. Options of "
+        "ssh may stand before it, in quotes.",
+    ),
+]
 Wait = Annotated[float, typer.Option("--wait", min=0.0, max=86400.0, help="Seconds to wait for a board that is busy.")]
 
 Device = Annotated[
     str | None,
-    typer.Option("--device", help="opencl-cpu or opencl-gpu, for OpenCL kernels; on a board not needed. Of several, "
-                 "one is named by a part of its name or its driver's: opencl-cpu:rusticl."),
-]  # fmt: skip
+    typer.Option(
+        "--device",
+        help="opencl-cpu or opencl-gpu, for OpenCL kernels; on a board not needed. Of several, "
+        "one is named by a part of its name or its driver's: opencl-cpu:rusticl.",
+    ),
+]
 
 
 @contextmanager
@@ -56,9 +62,14 @@ def reach(rpc: str | None, tracker: str | None, key: str | None, ssh: str | None
 
 @contextmanager
 def machine_for(
-    path: Path, place: Place | None, *, wait: float, threads: int | None = None, cpus: str | None = None,
+    path: Path,
+    place: Place | None,
+    *,
+    wait: float,
+    threads: int | None = None,
+    cpus: str | None = None,
     device: str | None = None,
-) -> Iterator[tuple[Bundle, Machine]]:  # fmt: skip
+) -> Iterator[tuple[Bundle, Machine]]:
     """The opened bundle, and what runs it: this machine or the board at ``place``, or the OpenCL ``device`` there.
 
     Raises:

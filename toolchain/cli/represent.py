@@ -60,13 +60,19 @@ def summarize(proof: Proof, console: Console) -> None:
         console.say(f"{image.name[:33]:34}{before:>20}{after:>20}{image.factor:>10.3f}  {image.kind}")
     low, high = proof.value_range
     covered = proof.coverage
-    touched = [f"{end:g} {'touched' if there else 'not touched'} ({value:.4f})" for end, there, value in (
-        (low, covered.touches_low, covered.low), (high, covered.touches_high, covered.high))]  # fmt: skip
-    console.say(f"the set: {' and '.join(touched)}, {'none' if covered.inside else 'some'} beyond; "
-                f"before {proof.before[0]:.4f}..{proof.before[1]:.4f}")  # fmt: skip
+    touched = [
+        f"{end:g} {'touched' if there else 'not touched'} ({value:.4f})"
+        for end, there, value in ((low, covered.touches_low, covered.low), (high, covered.touches_high, covered.high))
+    ]
+    console.say(
+        f"the set: {' and '.join(touched)}, {'none' if covered.inside else 'some'} beyond; "
+        f"before {proof.before[0]:.4f}..{proof.before[1]:.4f}"
+    )
     meaning = "the pixels, so no clip is needed" if proof.proved else "not the pixels"
-    console.say(f"a calibrator that records extremes writes scale {proof.output_scale:.6g}, zero point "
-                f"{proof.output_zero_point}: {meaning}")  # fmt: skip
+    console.say(
+        f"a calibrator that records extremes writes scale {proof.output_scale:.6g}, zero point "
+        f"{proof.output_zero_point}: {meaning}"
+    )
     console.say(f"the inputs hold codes {proof.codes[0]}..{proof.codes[1]}: pin the input to 0..255 where you can")
     for left in proof.left_out[:5]:
         console.note(f"left out: {left.photograph} at {left.place[1]},{left.place[0]}")

@@ -39,13 +39,17 @@ def run(
     tile: Annotated[str, typer.Option("--tile", help="auto, off, or a side in pixels.")] = "auto",
     memory: Annotated[
         int | None,
-        typer.Option("--memory", min=1, help="Megabytes that no picture may exceed, the program's own not counted. "
-                     "Default: 512, more where a picture needs it."),
+        typer.Option(
+            "--memory",
+            min=1,
+            help="Megabytes that no picture may exceed, the program's own not counted. "
+            "Default: 512, more where a picture needs it.",
+        ),
     ] = None,
     threads: Threads = None,
     device: Device = None,
     as_json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Upscale photographs. Tiles give the same bytes as the whole picture."""
     import time
 
@@ -65,9 +69,12 @@ def run(
             raise InputError("standard output is taken", hint="name a file with -o")
         tiles = tiling(manifest, side=side, megabytes=(memory or 512) if tile == "auto" else None)
         settings = Settings(
-            tiles, manifest.channels, quality=quality, budget=None if memory is None else memory * 10**6,
+            tiles,
+            manifest.channels,
+            quality=quality,
+            budget=None if memory is None else memory * 10**6,
             skip_existing=skip_existing,
-        )  # fmt: skip
+        )
         begin, share = time.perf_counter(), [0.0]
         with console.progress(1.0, eta=True) as tell:
 
@@ -103,8 +110,10 @@ def _lines(outcome: Outcome, manifest: Manifest) -> list[str]:
         return [f"{name}: {outcome.job.output} is there"]
     picture, header = outcome.picture, outcome.header
     notes = "".join(f"; {note}" for note in outcome.notes)
-    return [f"{name}: {picture.width} x {picture.height} to {header.width} x {header.height} in "
-            f"{outcome.seconds:.2f} s, {TITLES[manifest.precision]}{notes}"]  # fmt: skip
+    return [
+        f"{name}: {picture.width} x {picture.height} to {header.width} x {header.height} in "
+        f"{outcome.seconds:.2f} s, {TITLES[manifest.precision]}{notes}"
+    ]
 
 
 def _entry(outcome: Outcome) -> dict[str, Any]:
@@ -115,12 +124,22 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
     if outcome.header is None or outcome.cut is None:
         return entry
     cut, header = outcome.cut, outcome.header
-    tile = None if outcome.picture is None or (cut.columns is None and cut.rows >= outcome.picture.height) else {
-        "rows": cut.rows, "columns": cut.columns or header.width
-    }  # fmt: skip
-    return {**entry, "width": header.width, "height": header.height, "bits": 16 if header.deep else 8,
-            "frames": len(header.durations), "tile": tile, "memory": cut.bytes, "seconds": outcome.seconds,
-            "notes": outcome.notes}  # fmt: skip
+    tile = (
+        None
+        if outcome.picture is None or (cut.columns is None and cut.rows >= outcome.picture.height)
+        else {"rows": cut.rows, "columns": cut.columns or header.width}
+    )
+    return {
+        **entry,
+        "width": header.width,
+        "height": header.height,
+        "bits": 16 if header.deep else 8,
+        "frames": len(header.durations),
+        "tile": tile,
+        "memory": cut.bytes,
+        "seconds": outcome.seconds,
+        "notes": outcome.notes,
+    }
 
 
 def _summarize(console: Console, outcomes: list[Outcome]) -> None:

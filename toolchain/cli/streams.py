@@ -52,8 +52,10 @@ class Streams:
             stream.flush()
         failure = self.output.failure
         if failure is not None and failure.errno != errno.EPIPE:
-            raise OutputError(f"cannot write to the standard output: {failure.strerror or failure}",
-                              hint="free some space; files that the command has made are complete")
+            raise OutputError(
+                f"cannot write to the standard output: {failure.strerror or failure}",
+                hint="free some space; files that the command has made are complete",
+            )
 
     def check(self, *, as_json: bool) -> None:
         """See whether a document asked for by --json can be printed.

@@ -30,8 +30,9 @@ def list_(as_json: Json = False) -> None:
         runs = target.gpu is None and is_native(target.triple) and not target.missing_on(cpu)
         mark = "host" if target.name == host else "runs here" if runs else "OpenCL" if target.gpu else ""
         console.say(f"{target.name:20} {mark:10} {target.description}")
-        rows.append({"name": target.name, "description": target.description, "runs_here": runs,
-                     "host": target.name == host})  # fmt: skip
+        rows.append(
+            {"name": target.name, "description": target.description, "runs_here": runs, "host": target.name == host}
+        )
     console.result(command="targets list", targets=rows)
 
 
@@ -51,15 +52,19 @@ def show(name: Name, as_json: Json = False) -> None:
         dots = "the driver's, if it has them" if gpu.integer_dot else "plain arithmetic"
         core = gpu.core
         console.say(f"  OpenCL work-groups of at most {gpu.largest_group} work-items, {core.warp} of them in step")
-        console.say(f"  a core holds {core.items} work-items or {core.registers} registers, "
-                    f"{core.most_registers} of a work-item at most")
+        console.say(
+            f"  a core holds {core.items} work-items or {core.registers} registers, "
+            f"{core.most_registers} of a work-item at most"
+        )
         console.say(f"  dot products: {dots}")
         console.result(command="targets show", target=target)
         return
     missing, enabled = target.missing_on(this_cpu()), features(target)
     console.say(f"  LLVM triple {target.triple}, CPU {target.cpu}, attributes {' '.join(target.attributes) or 'none'}")
-    console.say(f"  kernels {target.instruction_set}, for {target.cores} cores, line buffers of "
-                f"{target.cache / 2**20:.3g} MB a thread")
+    console.say(
+        f"  kernels {target.instruction_set}, for {target.cores} cores, line buffers of "
+        f"{target.cache / 2**20:.3g} MB a thread"
+    )
     console.say(f"  LLVM enables {' '.join(enabled)}")
     console.say(f"  needs {' '.join(target.requires)}")
     console.say(f"  lacking here: {' '.join(missing) or 'nothing'}")
@@ -86,8 +91,9 @@ def doctor(name: Annotated[str, typer.Argument(help="A target's name.")] = "host
         console.say(f"{target.name}: kernels in OpenCL C, which the device compiles")
         console.say(f"  the library that runs them there: {host}")
         console.say(f"  checked here on a CPU's OpenCL: {unseen or 'yes'}")
-        console.result(command="targets doctor", target=target.name, linker=compiler and compiler.command,
-                       runs_here=unseen is None)  # fmt: skip
+        console.result(
+            command="targets doctor", target=target.name, linker=compiler and compiler.command, runs_here=unseen is None
+        )
         return
     linker = find_linker(target.triple)
     made = linker.check(target)
@@ -101,8 +107,14 @@ def doctor(name: Annotated[str, typer.Argument(help="A target's name.")] = "host
         console.say(f"  made here, but not run here: this CPU lacks {', '.join(missing)}")
     else:
         console.say(f"  made here, but not run here: this machine is {this_cpu().machine}")
-    console.result(command="targets doctor", target=target.name, linker=linker.command, source=linker.source,
-                   elf=str(made), runs_here=runs)  # fmt: skip
+    console.result(
+        command="targets doctor",
+        target=target.name,
+        linker=linker.command,
+        source=linker.source,
+        elf=str(made),
+        runs_here=runs,
+    )
 
 
 app.command("list")(guarded(list_))

@@ -68,15 +68,33 @@ def tune(
     if curve is not None and done.outcome.curve:
         _draw(done, curve)
         console.say(f"  {curve}")
-    rows = [{"kernel": str(search.task), "height": search.task.height, "width": search.task.width,
-             "threads": search.task.threads, "trials": len(search.tried), "space": len(search.space),
-             "tile": search.best and search.best.tile, "seconds": search.best and search.best.seconds,
-             "relative": search.best and search.best.relative,
-             "rejected": [{"tile": trial.tile, "status": trial.status, "note": trial.note}
-                          for trial in search.tried.values() if trial.status != "ok"]}
-            for search in done.searches]  # fmt: skip
-    console.result(command="tune", target=done.target.name, log=done.log, reason=done.outcome.reason, kernels=rows,
-                   curve=done.outcome.curve)  # fmt: skip
+    rows = [
+        {
+            "kernel": str(search.task),
+            "height": search.task.height,
+            "width": search.task.width,
+            "threads": search.task.threads,
+            "trials": len(search.tried),
+            "space": len(search.space),
+            "tile": search.best and search.best.tile,
+            "seconds": search.best and search.best.seconds,
+            "relative": search.best and search.best.relative,
+            "rejected": [
+                {"tile": trial.tile, "status": trial.status, "note": trial.note}
+                for trial in search.tried.values()
+                if trial.status != "ok"
+            ],
+        }
+        for search in done.searches
+    ]
+    console.result(
+        command="tune",
+        target=done.target.name,
+        log=done.log,
+        reason=done.outcome.reason,
+        kernels=rows,
+        curve=done.outcome.curve,
+    )
 
 
 def run(request: Request, console: Console) -> Summary:
@@ -104,8 +122,10 @@ def summarize(done: Summary, console: Console) -> None:
     for search in done.searches:
         pictures.setdefault((search.demand.height, search.demand.width, search.task.threads), []).append(search)
     for (height, width, count), searches in pictures.items():
-        console.say(f"{done.target.name}, {height}x{width}{', ' * bool(count)}{threads(count) * bool(count)}: "
-                    f"{relative(searches):.0%} of the time with default tiles")  # fmt: skip
+        console.say(
+            f"{done.target.name}, {height}x{width}{', ' * bool(count)}{threads(count) * bool(count)}: "
+            f"{relative(searches):.0%} of the time with default tiles"
+        )
         for search in searches:
             best = search.best
             found = f"{1e3 * best.seconds:8.3f} ms {best.relative:5.0%}  {best.tile}" if best else "not measured"

@@ -59,9 +59,19 @@ def verify(
     proof = prove(model, manifest.value_range) if integer else None
     equal = not any(case.difference for case in done)
     kind = "equal" if equal else verdict(done, standard).rstrip(",")
-    console.say(f"{kind}: the golden picture and {len(done)} others, {sum(case.values for case in done)} input values"
-                + (f", on {machine.cpu.name}" if manifest.target.gpu else ""))  # fmt: skip
+    console.say(
+        f"{kind}: the golden picture and {len(done)} others, {sum(case.values for case in done)} input values"
+        + (f", on {machine.cpu.name}" if manifest.target.gpu else "")
+    )
     if proof:
         console.say(f"for any picture: {proof}")
-    console.result(command="verify", bundle=bundle, equal=equal, against=standard.name, tolerance=standard.tolerance,
-                   cases=done, proof=proof, device=machine.cpu.name if manifest.target.gpu else None)  # fmt: skip
+    console.result(
+        command="verify",
+        bundle=bundle,
+        equal=equal,
+        against=standard.name,
+        tolerance=standard.tolerance,
+        cases=done,
+        proof=proof,
+        device=machine.cpu.name if manifest.target.gpu else None,
+    )

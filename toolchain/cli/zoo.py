@@ -20,8 +20,9 @@ def list_(as_json: Json = False) -> None:
     console = Console(as_json=as_json)
     models = list_models()
     for model in models:
-        reached = ", ".join(f"{name} {value:.2f} dB" for name, value in model.card.get("psnr_y", {}).items()
-                            if name != "border")  # fmt: skip
+        reached = ", ".join(
+            f"{name} {value:.2f} dB" for name, value in model.card.get("psnr_y", {}).items() if name != "border"
+        )
         console.say(f"zoo:{model.name:20} {model.path.stat().st_size / 1e3:6.0f} kB  {reached and 'Y PSNR ' + reached}")
     console.result(command="zoo list", models=[{"name": model.name, "card": model.card} for model in models])
 

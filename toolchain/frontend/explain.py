@@ -20,12 +20,14 @@ _NODES = (
     re.compile(r"Optype \((?P<op>\w+)\).* in node \((?P<name>[^)]*)\)"),
     re.compile(r"for (?P<op>\w+)\(\d+\) node with name '(?P<name>[^']*)'"),
     re.compile(r"Node\s?\((?P<name>[^)]*)\) with schema\(\w*::(?P<op>\w+):"),
-)  # fmt: skip
+)
 """How both name an operator: its kind, and its own name."""
 
 _AGAIN = "export the network again, with another opset or exporter"
-_SIZE = ("a picture's size is baked into the model: export it with free height and width, or with the size that is "
-         "baked in declared for its input")
+_SIZE = (
+    "a picture's size is baked into the model: export it with free height and width, or with the size that is "
+    "baked in declared for its input"
+)
 
 
 @dataclass(frozen=True)
@@ -47,36 +49,72 @@ class Reason:
         return f"operator {self.operator} {self.what}" if self.operator else f"it {self.what}"
 
 
-_SLOPE = ("PRelu", re.compile(r"broadcast", re.IGNORECASE),
-          "has slopes that do not lie along the channels", "give its slopes the shape (channels, 1, 1)")
+_SLOPE = (
+    "PRelu",
+    re.compile(r"broadcast", re.IGNORECASE),
+    "has slopes that do not lie along the channels",
+    "give its slopes the shape (channels, 1, 1)",
+)
 _KNOWN: tuple[tuple[str, re.Pattern[str], str, str], ...] = (
     _SLOPE,
-    ("", re.compile(r"reshape_helper|cannot be reshaped|requested shape"),
-     "is asked for a shape that its input does not fill", _SIZE),
+    (
+        "",
+        re.compile(r"reshape_helper|cannot be reshaped|requested shape"),
+        "is asked for a shape that its input does not fill",
+        _SIZE,
+    ),
     ("Concat", re.compile(r"[Nn]on concat axis|must match"), "joins tensors of different sizes", _SIZE),
     ("", re.compile(r"broadcast", re.IGNORECASE), "is given operands of different sizes", _SIZE),
-    ("", re.compile(r"kernel channels|Input channels"),
-     "has weights for another number of channels than its input has", _AGAIN),
-    ("", re.compile(r"block_size|blocksize"), "cannot spread its channels over blocks: their number is no multiple",
-     _AGAIN),
+    (
+        "",
+        re.compile(r"kernel channels|Input channels"),
+        "has weights for another number of channels than its input has",
+        _AGAIN,
+    ),
+    (
+        "",
+        re.compile(r"block_size|blocksize"),
+        "cannot spread its channels over blocks: their number is no multiple",
+        _AGAIN,
+    ),
     ("", re.compile(r"No Op registered|not a registered function"), "is not known in the model's opset", _AGAIN),
-    ("", re.compile(r"Could not find an implementation"), "does not exist for this type of numbers",
-     "export the network in float32"),
-    ("", re.compile(r"bound to different types|inconsistent type|TypeInferenceError|Type Error"),
-     "is given numbers of types that do not fit together", "export the network in float32"),
+    (
+        "",
+        re.compile(r"Could not find an implementation"),
+        "does not exist for this type of numbers",
+        "export the network in float32",
+    ),
+    (
+        "",
+        re.compile(r"bound to different types|inconsistent type|TypeInferenceError|Type Error"),
+        "is given numbers of types that do not fit together",
+        "export the network in float32",
+    ),
     ("", re.compile(r"[Rr]equired attribute"), "lacks an attribute that it must have", _AGAIN),
     ("", re.compile(r"Unrecognized attribute"), "has an attribute that is not its own", _AGAIN),
     ("", re.compile(r"(input|output) size \d+ not in range"), "has a wrong number of inputs or outputs", _AGAIN),
     ("", re.compile(r"[Aa]ttribute \w+ has incorrect size"), "has an attribute of the wrong length", _AGAIN),
-    ("", re.compile(r"single static assignment|Duplicate definition"), "makes a tensor that another one makes too",
-     _AGAIN),
-    ("", re.compile(r"topologically sorted|not a graph input, initializer"), "reads a tensor that nothing makes",
-     _AGAIN),
+    (
+        "",
+        re.compile(r"single static assignment|Duplicate definition"),
+        "makes a tensor that another one makes too",
+        _AGAIN,
+    ),
+    (
+        "",
+        re.compile(r"topologically sorted|not a graph input, initializer"),
+        "reads a tensor that nothing makes",
+        _AGAIN,
+    ),
     ("", re.compile(r"[Aa]llocat|bad_alloc"), "asks for more memory than there is", "is it the right model?"),
     ("", re.compile(r"Field '(\w+)' of '(\w+)'.* missing"), "lacks a part that every ONNX file has", _AGAIN),
-    ("", re.compile(r"Incompatible dim|ShapeInferenceError|[Dd]imension|shape"),
-     "is given tensors whose shapes do not fit together", _SIZE),
-)  # fmt: skip
+    (
+        "",
+        re.compile(r"Incompatible dim|ShapeInferenceError|[Dd]imension|shape"),
+        "is given tensors whose shapes do not fit together",
+        _SIZE,
+    ),
+)
 """Operator (any if empty), text, what it means, what to do: the first that fits is taken."""
 
 

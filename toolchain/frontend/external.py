@@ -32,8 +32,10 @@ def read_external(tensor: onnx.TensorProto, folder: Path, budget: int) -> int:
     offset = _number(tensor.name, "offset", entries.get("offset", "0"))
     length = _number(tensor.name, "length", entries.get("length", str(expected)))
     if any(d < 0 for d in tensor.dims) or length != expected:
-        raise ModelError(f"external data of tensor '{tensor.name}' has {length} bytes instead of {expected}",
-                         hint="the model or its data file is damaged")
+        raise ModelError(
+            f"external data of tensor '{tensor.name}' has {length} bytes instead of {expected}",
+            hint="the model or its data file is damaged",
+        )
     if length > budget:
         raise ModelError("the model's external data is too large", hint="is it a super-resolution network?")
     try:
@@ -44,14 +46,17 @@ def read_external(tensor: onnx.TensorProto, folder: Path, budget: int) -> int:
             if not stat.S_ISREG(status.st_mode):
                 raise ModelError(f"external data '{path.name}' is not a regular file", hint=_HINT)
             if offset + length > status.st_size:
-                raise ModelError(f"external data of tensor '{tensor.name}' lies beyond the end of '{path.name}'",
-                                 hint="the data file is truncated or belongs to another model")
+                raise ModelError(
+                    f"external data of tensor '{tensor.name}' lies beyond the end of '{path.name}'",
+                    hint="the data file is truncated or belongs to another model",
+                )
             file.seek(offset)
             data = file.read(length)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ModelError(f"cannot read external data '{path.name}' of tensor '{tensor.name}': {reason}",
-                         hint=_HINT) from error
+        raise ModelError(
+            f"cannot read external data '{path.name}' of tensor '{tensor.name}': {reason}", hint=_HINT
+        ) from error
     tensor.raw_data = data
     tensor.data_location = TensorProto.DEFAULT
     del tensor.external_data[:]
@@ -63,21 +68,24 @@ def _contained(name: str, location: str, folder: Path) -> Path:
     if not location or "\x00" in location:
         raise ModelError(f"external data of tensor '{name}' names no file", hint=_HINT)
     if ".." in parts or parts[0] == "" or ":" in parts[0]:
-        raise ModelError(f"external data of tensor '{name}' points outside the model's folder: '{location}'",
-                         hint=_HINT)
+        raise ModelError(
+            f"external data of tensor '{name}' points outside the model's folder: '{location}'", hint=_HINT
+        )
     root = folder.resolve()
     try:
         path = (root / location).resolve()
     except (OSError, RuntimeError) as error:
         raise ModelError(f"external data of tensor '{name}' cannot be found: '{location}'", hint=_HINT) from error
     if not path.is_relative_to(root):
-        raise ModelError(f"external data of tensor '{name}' leads out of the model's folder by a link: '{location}'",
-                         hint=_HINT)
+        raise ModelError(
+            f"external data of tensor '{name}' leads out of the model's folder by a link: '{location}'", hint=_HINT
+        )
     return path
 
 
 def _number(name: str, key: str, text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", text):
-        raise ModelError(f"external data of tensor '{name}' has a wrong {key}: '{text[:40]}'",
-                         hint="the file is damaged")
+        raise ModelError(
+            f"external data of tensor '{name}' has a wrong {key}: '{text[:40]}'", hint="the file is damaged"
+        )
     return int(text)

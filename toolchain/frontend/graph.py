@@ -217,8 +217,9 @@ class Graph:
 
     # -- back to ONNX
 
-    def to_model(self, *, input_shape: Sequence[int | str],
-                 output_shape: Sequence[int | str] | None, weights: bool = True) -> onnx.ModelProto:
+    def to_model(
+        self, *, input_shape: Sequence[int | str], output_shape: Sequence[int | str] | None, weights: bool = True
+    ) -> onnx.ModelProto:
         """The graph as a model of opset 17 with float32 ends; no output shape means it is left open.
 
         Without ``weights`` larger float constants are only declared, which is enough for shape inference.
@@ -226,8 +227,12 @@ class Graph:
         inside = [helper.make_tensor_value_info(self.input, TensorProto.FLOAT, list(input_shape))]
         out = [helper.make_tensor_value_info(self.output, TensorProto.FLOAT, output_shape and list(output_shape))]
         declared = {k for k, v in self.constants.items() if not weights and v.dtype.kind == "f" and v.size > 8}
-        inside += [helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(self.constants[k].dtype),
-                                                 self.constants[k].shape) for k in sorted(declared)]
+        inside += [
+            helper.make_tensor_value_info(
+                k, helper.np_dtype_to_tensor_dtype(self.constants[k].dtype), self.constants[k].shape
+            )
+            for k in sorted(declared)
+        ]
         tensors = [numpy_helper.from_array(v, k) for k, v in self.constants.items() if k not in declared]
         graph = helper.make_graph(self.nodes, self.name, inside, out, tensors)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="clipfree")

@@ -9,9 +9,44 @@ from toolchain.frontend.model import UNBOUNDED_HALO
 from toolchain.frontend.probe import shapes
 from toolchain.frontend.window import read_window
 
-_POINTWISE = {"Relu", "PRelu", "LeakyRelu", "Clip", "Add", "Sub", "Mul", "Div", "Min", "Max", "Sigmoid", "Tanh", "Abs",
-              "Neg", "Elu", "Selu", "Exp", "Log", "Sqrt", "Pow", "HardSigmoid", "HardSwish", "Softplus", "Softsign",
-              "Erf", "Cast", "Identity", "Where", "Mish", "Gelu", "Reciprocal", "Sum", "Mean", "Floor", "Ceil", "Round"}
+_POINTWISE = {
+    "Relu",
+    "PRelu",
+    "LeakyRelu",
+    "Clip",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Min",
+    "Max",
+    "Sigmoid",
+    "Tanh",
+    "Abs",
+    "Neg",
+    "Elu",
+    "Selu",
+    "Exp",
+    "Log",
+    "Sqrt",
+    "Pow",
+    "HardSigmoid",
+    "HardSwish",
+    "Softplus",
+    "Softsign",
+    "Erf",
+    "Cast",
+    "Identity",
+    "Where",
+    "Mish",
+    "Gelu",
+    "Reciprocal",
+    "Sum",
+    "Mean",
+    "Floor",
+    "Ceil",
+    "Round",
+}
 
 Interval = tuple[int, int]
 
@@ -44,8 +79,9 @@ def halo(graph: Graph, scale: int) -> int:
     return worst
 
 
-def _back(node: onnx.NodeProto, span: Interval, axis: int, graph: Graph,
-          sizes: dict[str, tuple[int, ...]]) -> Interval | None:
+def _back(
+    node: onnx.NodeProto, span: Interval, axis: int, graph: Graph, sizes: dict[str, tuple[int, ...]]
+) -> Interval | None:
     """The interval of a node's input that an interval of its output needs; None if it cannot be bounded."""
     low, high = span
     values = attributes(node)

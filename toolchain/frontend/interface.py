@@ -69,8 +69,10 @@ def read_interface(model: onnx.ModelProto) -> Interface:
         kind = value.type.tensor_type.elem_type
         if kind not in (*_FLOATS, TensorProto.UINT8):
             name = TensorProto.DataType.Name(kind).lower() if kind in TensorProto.DataType.values() else "untyped"
-            raise ModelError(f"the model's {end} '{value.name}' is {name}, neither float nor uint8",
-                             hint="export the network without its casts from and to pixels")
+            raise ModelError(
+                f"the model's {end} '{value.name}' is {name}, neither float nor uint8",
+                hint="export the network without its casts from and to pixels",
+            )
     tensor = inputs[0].type.tensor_type
     dims = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in tensor.shape.dim]
     if not tensor.HasField("shape") or len(dims) != 4:
@@ -94,8 +96,10 @@ def _layout(model: onnx.ModelProto, name: str, dims: list[int | None]) -> Interf
     if channels is None:
         channels = _channels_of_first_convolution(model, name)
     if channels not in (1, 3):
-        raise ModelError(f"the model's input '{name}' has {channels or 'an unknown number of'} channels",
-                         hint="networks on Y (1 channel) or RGB (3 channels) can be deployed")
+        raise ModelError(
+            f"the model's input '{name}' has {channels or 'an unknown number of'} channels",
+            hint="networks on Y (1 channel) or RGB (3 channels) can be deployed",
+        )
     free = dims[1:3] if last else dims[2:4]
     declared = (free[0] or 0, free[1] or 0)
     height, width = (d or p for d, p in zip(declared, PROBE_SIZE, strict=True))

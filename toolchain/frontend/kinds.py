@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-_TORCH = ("export it in Python: torch.onnx.export(network, torch.rand(1, 3, 64, 64), 'model.onnx', "
-          "input_names=['x'], dynamic_axes={'x': {2: 'height', 3: 'width'}})")
+_TORCH = (
+    "export it in Python: torch.onnx.export(network, torch.rand(1, 3, 64, 64), 'model.onnx', "
+    "input_names=['x'], dynamic_axes={'x': {2: 'height', 3: 'width'}})"
+)
 _EXPORT = "export the network to ONNX first"
 
 
@@ -24,8 +26,10 @@ def _convert(option: str, source: str) -> str:
 
 
 _STARTS: tuple[tuple[bytes, Kind], ...] = (
-    (b"version https://git-lfs", Kind("a Git LFS pointer, which stands for a file that was not fetched",
-                                      "fetch the file itself: git lfs pull")),
+    (
+        b"version https://git-lfs",
+        Kind("a Git LFS pointer, which stands for a file that was not fetched", "fetch the file itself: git lfs pull"),
+    ),
     (b"\x89PNG", Kind("a PNG picture", "name an .onnx file")),
     (b"\xff\xd8\xff", Kind("a JPEG picture", "name an .onnx file")),
     (b"\x89HDF", Kind("an HDF5 file, as Keras writes it", _convert("keras", "model.h5"))),

@@ -109,8 +109,12 @@ def trimmed(whole: Linear) -> Linear:
     """The same map without outer rows and columns of the kernel that are zero, of which composing may leave some."""
     rows, columns = (_support(whole.kernel, axis) for axis in (2, 3))
     part = whole.kernel[:, :, rows[0] : rows[1] + 1, columns[0] : columns[1] + 1]
-    return replace(whole, low=(whole.low[0] + rows[0], whole.low[1] + columns[0]),
-                   high=(whole.low[0] + rows[1], whole.low[1] + columns[1]), make=lambda: part)
+    return replace(
+        whole,
+        low=(whole.low[0] + rows[0], whole.low[1] + columns[0]),
+        high=(whole.low[0] + rows[1], whole.low[1] + columns[1]),
+        make=lambda: part,
+    )
 
 
 def _support(kernel: Kernel, axis: int) -> tuple[int, int]:
@@ -147,8 +151,15 @@ def composed(outer: Linear, inner: Linear) -> Linear:
         return kernel
 
     bias = outer.bias + outer.gain @ inner.bias if inner.bias.any() else outer.bias
-    return Linear(inner.inputs, _plus(outer.low, inner.low), _plus(outer.high, inner.high),
-                  _plus(outer.growth, inner.growth), gcd(outer.group, inner.group), bias, make)
+    return Linear(
+        inner.inputs,
+        _plus(outer.low, inner.low),
+        _plus(outer.high, inner.high),
+        _plus(outer.growth, inner.growth),
+        gcd(outer.group, inner.group),
+        bias,
+        make,
+    )
 
 
 def obstacle(outer: Linear, inner: Linear) -> str:
@@ -188,8 +199,15 @@ def added(maps: Sequence[Linear]) -> Linear:
             kernel[:, :, row : row + m.kernel.shape[2], column : column + m.kernel.shape[3]] += m.kernel
         return kernel
 
-    return Linear(first.inputs, low, high, first.growth, reduce(gcd, (m.group for m in maps)),
-                  np.sum([m.bias for m in maps], axis=0), make)
+    return Linear(
+        first.inputs,
+        low,
+        high,
+        first.growth,
+        reduce(gcd, (m.group for m in maps)),
+        np.sum([m.bias for m in maps], axis=0),
+        make,
+    )
 
 
 def outlier_ratio(weight: Kernel) -> float:

@@ -38,8 +38,18 @@ here, and onnxruntime refuses versions that are newer than itself, which the new
 
 _DAMAGED = "the file is damaged"
 
-_QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
-              "ConvInteger", "MatMulInteger", "QLinearAdd", "QLinearConcat", "QLinearLeakyRelu"}
+_QUANTIZED = {
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "QLinearConv",
+    "QLinearMatMul",
+    "ConvInteger",
+    "MatMulInteger",
+    "QLinearAdd",
+    "QLinearConcat",
+    "QLinearLeakyRelu",
+}
 
 
 def load_model(path: Path) -> onnx.ModelProto:
@@ -75,8 +85,10 @@ def is_quantized(model: onnx.ModelProto) -> bool:
     One in which nothing but weights are stored as integers is a float model.
     """
     constants = known_constants(model)
-    return any(n.op_type in _QUANTIZED and not (n.op_type == "DequantizeLinear" and n.input[0] in constants)
-               for n in model.graph.node)
+    return any(
+        n.op_type in _QUANTIZED and not (n.op_type == "DequantizeLinear" and n.input[0] in constants)
+        for n in model.graph.node
+    )
 
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
@@ -142,8 +154,10 @@ def _parse(path: Path, data: bytes) -> onnx.ModelProto:
         looks = f", it looks like {kind.name}" if kind.name else ""
         raise ModelError(f"{path} is not an ONNX file{looks}", hint=kind.hint)
     if not model.opset_import or not model.graph.node or not model.graph.output:
-        raise ModelError(f"{path} is a damaged or truncated ONNX file: parts of the graph are missing",
-                         hint="export or download it again")
+        raise ModelError(
+            f"{path} is a damaged or truncated ONNX file: parts of the graph are missing",
+            hint="export or download it again",
+        )
     return model
 
 
@@ -151,14 +165,20 @@ def _check_opset(path: Path, model: onnx.ModelProto) -> None:
     newest = onnx.defs.onnx_opset_version()
     for entry in model.opset_import:
         if entry.domain in ("", "ai.onnx") and not OLDEST_OPSET <= entry.version <= newest:
-            raise ModelError(f"{path} uses ONNX opset {entry.version}, which is not supported",
-                             hint=f"export it with an opset from 9 to 23 (readable: {OLDEST_OPSET} to {newest})")
+            raise ModelError(
+                f"{path} uses ONNX opset {entry.version}, which is not supported",
+                hint=f"export it with an opset from 9 to 23 (readable: {OLDEST_OPSET} to {newest})",
+            )
 
 
 def _check_names(path: Path, graph: onnx.GraphProto) -> None:
     """Names that are not UTF-8 come out of protobuf as bytes, and cannot be written again."""
-    names = [graph.name, *(n for node in graph.node for n in (node.name, node.op_type, *node.input, *node.output)),
-             *(t.name for t in graph.initializer), *(v.name for v in [*graph.input, *graph.output])]
+    names = [
+        graph.name,
+        *(n for node in graph.node for n in (node.name, node.op_type, *node.input, *node.output)),
+        *(t.name for t in graph.initializer),
+        *(v.name for v in [*graph.input, *graph.output]),
+    ]
     if not all(isinstance(n, str) for n in names):
         raise ModelError(f"{path} holds a name that is not text", hint=_DAMAGED)
 
@@ -171,8 +191,9 @@ def _check_values(path: Path, tensor: onnx.TensorProto) -> None:
         if tensor.HasField("raw_data") and tensor.data_type not in _PACKED:
             expected = math.prod(tensor.dims) * dtype.itemsize
             if len(tensor.raw_data) != expected:
-                raise ModelError(f"{path}: tensor '{tensor.name}' has {len(tensor.raw_data)} bytes, not {expected}",
-                                 hint=_DAMAGED)
+                raise ModelError(
+                    f"{path}: tensor '{tensor.name}' has {len(tensor.raw_data)} bytes, not {expected}", hint=_DAMAGED
+                )
         if tensor.data_type == TensorProto.STRING:
             return
         values = numpy_helper.to_array(tensor)
@@ -185,13 +206,19 @@ def _check_values(path: Path, tensor: onnx.TensorProto) -> None:
     # A lone infinity is the open bound of a Clip.
     bad = int((np.isnan(wide) if wide.ndim == 0 else ~np.isfinite(wide)).sum())
     if bad:
-        raise ModelError(f"{path}: weight '{tensor.name}' holds {bad} NaN or infinite value{'s' * (bad != 1)}",
-                         hint=_DIVERGED)
+        raise ModelError(
+            f"{path}: weight '{tensor.name}' holds {bad} NaN or infinite value{'s' * (bad != 1)}", hint=_DIVERGED
+        )
     # Bounds of a Clip may be as large as float32 goes; what is multiplied may not, or products overflow.
     if wide.ndim > 1 and np.abs(wide).max(initial=0.0) > LARGEST_WEIGHT:
         raise ModelError(f"{path}: weight '{tensor.name}' holds values of {np.abs(wide).max():.1e}", hint=_DIVERGED)
 
 
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
-_PACKED = {TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1, getattr(TensorProto, "INT2", -1),
-           getattr(TensorProto, "UINT2", -1)}
+_PACKED = {
+    TensorProto.INT4,
+    TensorProto.UINT4,
+    TensorProto.FLOAT4E2M1,
+    getattr(TensorProto, "INT2", -1),
+    getattr(TensorProto, "UINT2", -1),
+}

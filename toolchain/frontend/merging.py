@@ -115,8 +115,9 @@ def make_plan(steps: Sequence[Step], users: Mapping[str, int], channels: Mapping
     best = min(kept, exact, key=_total)
     refused: Iterable[Border] = ()
     if _total(ideal)[:2] < _total(best)[:2]:
-        refused = dict.fromkeys(border for choice in ideal for term in choice.terms if term.form
-                                for border in term.form.borders)  # fmt: skip
+        refused = dict.fromkeys(
+            border for choice in ideal for term in choice.terms if term.form for border in term.form.borders
+        )
     return Plan(best, tuple(refused))
 
 
@@ -188,8 +189,7 @@ class _Planner:
     def merged(self, terms: Sequence[Term], *, exact: bool) -> Iterator[list[Term]]:
         """The terms with some of them merged, in every way worth trying: by their base, up to a kernel size."""
         for base in dict.fromkeys(base for term in terms for name in term.addends for base in self.forms[name]):
-            found = [(term, form) for term in terms
-                     if (form := self.form(term.addends, base, exact=exact)) is not None]
+            found = [(term, form) for term in terms if (form := self.form(term.addends, base, exact=exact)) is not None]
             for size in {_area(form) for _, form in found}:
                 chosen = [term for term, form in found if _area(form) <= size]
                 if len(chosen) > 1:
@@ -206,8 +206,10 @@ class _Planner:
 
 def _forms(step: Step, known: Mapping[str, Mapping[str, Form]]) -> dict[str, Form]:
     """A step's value as maps of all the earlier values on which alone it depends."""
-    parts = [{base: _applied(maps, form, step.value, name) for base, form in known[name].items()}
-             for name, maps in step.parts]
+    parts = [
+        {base: _applied(maps, form, step.value, name) for base, form in known[name].items()}
+        for name, maps in step.parts
+    ]
     return {base: _added([part[base] for part in parts]) for base in parts[0] if all(base in part for part in parts)}
 
 

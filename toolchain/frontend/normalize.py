@@ -102,9 +102,17 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
     bounds = ends.input if ends.alike else ranges.UNIT
     tolerance = NARROW_TOLERANCE if narrow else TOLERANCE
     _compare(source, found, bounds[1], tolerance)
-    return SRModel(model=found.plain, name=_file_name(name or found.name), channels=interface.channels,
-                   scale=found.scale, value_range=bounds, clip=found.clip, halo=found.halo,
-                   changes=tuple(dict.fromkeys(c for c in (*changes, *found.changes) if c)), merges=found.merges)
+    return SRModel(
+        model=found.plain,
+        name=_file_name(name or found.name),
+        channels=interface.channels,
+        scale=found.scale,
+        value_range=bounds,
+        clip=found.clip,
+        halo=found.halo,
+        changes=tuple(dict.fromkeys(c for c in (*changes, *found.changes) if c)),
+        merges=found.merges,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +148,14 @@ def _rewritten(model: onnx.ModelProto, interface: Interface, ends: ranges.Ends |
     names.apply(graph)
     plain = _model(graph, interface.channels)
     scale = _scale(plain, interface.channels)
-    return _Rewritten(plain, graph.name, scale, receptive_field.halo(graph, scale), clip, limits, pixels, merges,
-                      tuple(changes))
+    return _Rewritten(
+        plain, graph.name, scale, receptive_field.halo(graph, scale), clip, limits, pixels, merges, tuple(changes)
+    )
 
 
-def _rewrite(model: onnx.ModelProto, interface: Interface, ends: ranges.Ends | None, changes: list[str]) -> tuple[
-        Graph, Clip | None, tuple[float, float] | None, pixel_scale.PixelScale, tuple[Merge, ...]]:
+def _rewrite(
+    model: onnx.ModelProto, interface: Interface, ends: ranges.Ends | None, changes: list[str]
+) -> tuple[Graph, Clip | None, tuple[float, float] | None, pixel_scale.PixelScale, tuple[Merge, ...]]:
     """Steps 4 to 18, on the graph opened for editing."""
     graph = Graph(model, interface.shape)
     # 4. Constants are computed now; 5. operators without effect go; borders that are written by index are recognized.
@@ -184,8 +194,9 @@ def _rewrite(model: onnx.ModelProto, interface: Interface, ends: ranges.Ends | N
 
 
 def _model(graph: Graph, channels: int) -> onnx.ModelProto:
-    model = graph.to_model(input_shape=(1, channels, "height", "width"),
-                           output_shape=(1, channels, "height_out", "width_out"))
+    model = graph.to_model(
+        input_shape=(1, channels, "height", "width"), output_shape=(1, channels, "height_out", "width_out")
+    )
     try:
         checker.check_model(model)
     except checker.ValidationError as error:
@@ -202,11 +213,14 @@ def _scale(model: onnx.ModelProto, channels: int) -> int:
         except ModelError as error:
             if not _takes(model, channels, _ROUND_SIZE):
                 raise
-            raise ModelError(f"the model takes pictures of {_ROUND_SIZE[0]}x{_ROUND_SIZE[1]}, but not of "
-                             f"{height}x{width} pixels", hint=_ANY_SIZE) from error
+            raise ModelError(
+                f"the model takes pictures of {_ROUND_SIZE[0]}x{_ROUND_SIZE[1]}, but not of {height}x{width} pixels",
+                hint=_ANY_SIZE,
+            ) from error
     if len(found) != 1 or 0 in found:
-        raise ModelError(f"the model scales height and width differently ({sorted(found)})",
-                         hint="is it a super-resolution network?")
+        raise ModelError(
+            f"the model scales height and width differently ({sorted(found)})", hint="is it a super-resolution network?"
+        )
     return int(found.pop())
 
 
@@ -224,15 +238,21 @@ def _factors(model: onnx.ModelProto, channels: int, height: int, width: int) -> 
         baked = next((n for n in model.graph.node if n.op_type == "Reshape"), None)
         if baked is None:
             raise ModelError(error.message, hint="it must take pictures of any size") from error
-        raise ModelError(f"operator Reshape '{baked.name}' has a picture's size written into it, and what it does to "
-                         f"pixels is no pixel shuffle: it takes no picture of {height}x{width}",
-                         hint="enlarge with the framework's own pixel shuffle, whose order this is not") from error
+        raise ModelError(
+            f"operator Reshape '{baked.name}' has a picture's size written into it, and what it does to "
+            f"pixels is no pixel shuffle: it takes no picture of {height}x{width}",
+            hint="enlarge with the framework's own pixel shuffle, whose order this is not",
+        ) from error
     if len(shape) == 4 and shape[1] != channels and not (shape[2] % height or shape[3] % width):
-        raise ModelError(f"the model takes pictures of {channels} channel{'s' * (channels > 1)} and gives {shape[1]}",
-                         hint="networks that keep the channels, 1 (Y) or 3 (RGB), can be deployed")
+        raise ModelError(
+            f"the model takes pictures of {channels} channel{'s' * (channels > 1)} and gives {shape[1]}",
+            hint="networks that keep the channels, 1 (Y) or 3 (RGB), can be deployed",
+        )
     if len(shape) != 4 or shape[:2] != (1, channels) or shape[2] % height or shape[3] % width:
-        raise ModelError(f"the model makes {tuple(shape)} of an input of (1, {channels}, {height}, {width})",
-                         hint="a super-resolution network multiplies height and width by a whole number")
+        raise ModelError(
+            f"the model makes {tuple(shape)} of an input of (1, {channels}, {height}, {width})",
+            hint="a super-resolution network multiplies height and width by a whole number",
+        )
     return {shape[2] // height, shape[3] // width}
 
 
@@ -253,8 +273,9 @@ def _compare(source: Source, found: _Rewritten, peak: float, tolerance: float) -
     if not np.isfinite(want).all():
         raise ModelError("the model's output is not finite", hint="are its weights sound, and is it whole?")
     if not difference <= tolerance + _ROUNDING * interface.integer_output:
-        raise ModelError(f"the normalized model differs from its source by {difference:.1e} of the value range",
-                         hint=_FAULT)
+        raise ModelError(
+            f"the normalized model differs from its source by {difference:.1e} of the value range", hint=_FAULT
+        )
 
 
 def _file_name(text: str) -> str:

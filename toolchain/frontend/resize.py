@@ -16,8 +16,14 @@ from numpy.typing import NDArray
 
 from toolchain.frontend.graph import Array
 
-COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
-               "tf_half_pixel_for_nn")  # fmt: skip
+COORDINATES = (
+    "half_pixel",
+    "half_pixel_symmetric",
+    "pytorch_half_pixel",
+    "align_corners",
+    "asymmetric",
+    "tf_half_pixel_for_nn",
+)
 NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 TAPS = {"nearest": 1, "linear": 2, "cubic": 4}
 """Inputs that an output is made of, by mode."""
@@ -48,9 +54,12 @@ class Sampling:
 def read_sampling(attributes: Mapping[str, Any]) -> Sampling | None:
     """The sampling that a Resize's attributes (strings decoded) ask for; None if it is not of these kinds."""
     found = Sampling(
-        attributes.get("mode", "nearest"), attributes.get("coordinate_transformation_mode", "half_pixel"),
-        attributes.get("nearest_mode", "round_prefer_floor"), float(attributes.get("cubic_coeff_a", -0.75)),
-        bool(attributes.get("exclude_outside", 0)))  # fmt: skip
+        attributes.get("mode", "nearest"),
+        attributes.get("coordinate_transformation_mode", "half_pixel"),
+        attributes.get("nearest_mode", "round_prefer_floor"),
+        float(attributes.get("cubic_coeff_a", -0.75)),
+        bool(attributes.get("exclude_outside", 0)),
+    )
     known = found.mode in TAPS and found.coordinates in COORDINATES and found.nearest in NEAREST
     plain = not attributes.get("antialias") and not attributes.get("axes")
     return found if known and plain else None
@@ -63,8 +72,10 @@ def fraction(factor: float) -> Fraction:
 
 def resize(values: Array, sampling: Sampling, factors: Sequence[Fraction]) -> NDArray[np.float32]:
     """(1, C, h, w) resized by a factor for each of both directions; rows and columns are rounded down."""
-    matrices = [axis_matrix(sampling, size, int(size * factor), factor)
-                for size, factor in zip(values.shape[2:], factors, strict=True)]
+    matrices = [
+        axis_matrix(sampling, size, int(size * factor), factor)
+        for size, factor in zip(values.shape[2:], factors, strict=True)
+    ]
     made: NDArray[np.float32] = (matrices[0] @ values.astype(np.float64) @ matrices[1].T).astype(np.float32)
     return made
 
@@ -89,8 +100,11 @@ def _taps(sampling: Sampling, place: float) -> list[tuple[int, float]]:
     """Inputs around ``place`` and their weights."""
     if sampling.mode == "nearest":
         rounding: dict[str, Callable[[float], int]] = {
-            "floor": floor, "ceil": ceil, "round_prefer_floor": lambda p: ceil(p - 0.5),
-            "round_prefer_ceil": lambda p: floor(p + 0.5)}
+            "floor": floor,
+            "ceil": ceil,
+            "round_prefer_floor": lambda p: ceil(p - 0.5),
+            "round_prefer_ceil": lambda p: floor(p + 0.5),
+        }
         return [(rounding[sampling.nearest](place), 1.0)]
     first = floor(place)
     s = place - first

@@ -21,8 +21,14 @@ class Session:
         dtype: onnxruntime's name of the input's type, such as "tensor(float)".
     """
 
-    def __init__(self, model: onnx.ModelProto, *, threads: int | None = None, basic: bool = False,
-                 entries: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        *,
+        threads: int | None = None,
+        basic: bool = False,
+        entries: Mapping[str, str] | None = None,
+    ) -> None:
         """Load ``model``.
 
         Args:
@@ -45,8 +51,7 @@ class Session:
         for key, value in (entries or {}).items():
             options.add_session_config_entry(key, value)
         try:
-            self._session = ort.InferenceSession(model.SerializeToString(), options,
-                                                 providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class but Exception
             raise refusal("the model cannot be executed", error) from error
         source = self._session.get_inputs()[0]

@@ -36,8 +36,11 @@ class Source:
             if not interface.freed:
                 raise
             height, width = interface.declared
-            raise ModelError(f"the model's picture is fixed to {height}x{width}, which is too large to be tried; of "
-                             f"another size, {error.message}", hint="export it with free height and width") from error
+            raise ModelError(
+                f"the model's picture is fixed to {height}x{width}, which is too large to be tried; of "
+                f"another size, {error.message}",
+                hint="export it with free height and width",
+            ) from error
 
     def run(self, picture: Array) -> Array:
         """The output, float32, for a picture of ``interface.shape`` in float32; batches are filled with copies.

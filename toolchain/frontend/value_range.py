@@ -44,8 +44,9 @@ CANDIDATES = (Ends(UNIT, UNIT), Ends(BYTES, BYTES), Ends(SIGNED, SIGNED), Ends(U
 """What networks are made for; the last by some that were trained adversarially."""
 
 
-def choose(given: str | None, limits: tuple[float, float] | None, scaled: str | None,
-           errors: dict[Ends, float]) -> Ends:
+def choose(
+    given: str | None, limits: tuple[float, float] | None, scaled: str | None, errors: dict[Ends, float]
+) -> Ends:
     """The value ranges: as the final clip says, or the scalings, or the user, or the model's behaviour.
 
     Args:
@@ -64,10 +65,14 @@ def choose(given: str | None, limits: tuple[float, float] | None, scaled: str | 
     if known is not None and wanted is not None and wanted[1] != known:
         if limits is not None:
             low, high = limits
-            raise ModelError(f"the value range {given} contradicts the model's final clip to {low:g}..{high:g}",
-                             hint="leave --range away")
-        raise ModelError(f"the value range {given} contradicts the scalings in the model, which end in {scaled}",
-                         hint="leave --range away")
+            raise ModelError(
+                f"the value range {given} contradicts the model's final clip to {low:g}..{high:g}",
+                hint="leave --range away",
+            )
+        raise ModelError(
+            f"the value range {given} contradicts the scalings in the model, which end in {scaled}",
+            hint="leave --range away",
+        )
     output = wanted[1] if wanted is not None else known
     if wanted is not None and wanted[0] is not None:
         return Ends(wanted[0], output or wanted[1])
@@ -102,8 +107,11 @@ def _by_behaviour(errors: dict[Ends, float]) -> Ends:
     signed = min(errors[ends] for ends in CANDIDATES[2:])
     # Linear networks follow pictures around zero better than others whatever they are made for.
     hint = "say --range -1..1" if min(errors[unit], errors[large]) > 3 * _FAITHFUL > signed else _SAY
-    raise ModelError(f"cannot tell whether the model works on 0..1, 0..255 or -1..1 (the output deviates from the "
-                     f"input by {errors[unit]:.0%}, {errors[large]:.0%} and {signed:.0%})", hint=hint)
+    raise ModelError(
+        f"cannot tell whether the model works on 0..1, 0..255 or -1..1 (the output deviates from the "
+        f"input by {errors[unit]:.0%}, {errors[large]:.0%} and {signed:.0%})",
+        hint=hint,
+    )
 
 
 def follow(model: onnx.ModelProto, channels: int, scale: int) -> dict[Ends, float]:

@@ -66,8 +66,9 @@ def srgb_profile() -> bytes:
 @functools.lru_cache(maxsize=4)
 def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
     intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-    return ImageCms.buildTransform(io.BytesIO(profile), _srgb(), mode, "RGB", intent,
-                                   ImageCms.Flags.BLACKPOINTCOMPENSATION)  # fmt: skip
+    return ImageCms.buildTransform(
+        io.BytesIO(profile), _srgb(), mode, "RGB", intent, ImageCms.Flags.BLACKPOINTCOMPENSATION
+    )
 
 
 @functools.lru_cache(maxsize=1)

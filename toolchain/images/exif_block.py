@@ -13,8 +13,20 @@ EXIF, GPS, INTEROP = 0x8769, 0x8825, 0xA005
 """Tags that point to directories of their own."""
 
 SHORT, LONG = 3, 4
-UNITS = {1: (1, 1), 2: (1, 1), 3: (1, 2), 4: (1, 4), 5: (2, 4), 6: (1, 1), 7: (1, 1), 8: (1, 2), 9: (1, 4), 10: (2, 4),
-         11: (1, 4), 12: (1, 8)}  # fmt: skip
+UNITS = {
+    1: (1, 1),
+    2: (1, 1),
+    3: (1, 2),
+    4: (1, 4),
+    5: (2, 4),
+    6: (1, 1),
+    7: (1, 1),
+    8: (1, 2),
+    9: (1, 4),
+    10: (2, 4),
+    11: (1, 4),
+    12: (1, 8),
+}
 """Of each type: numbers a value, and bytes a number."""
 
 _THUMBNAIL, _THUMBNAIL_LENGTH = 0x0201, 0x0202
@@ -82,8 +94,12 @@ class Block:
         """Make an entry a single number, SHORT as it was or LONG."""
         kind = SHORT if entry.kind == SHORT and value < 65536 else LONG
         struct.pack_into(self.order + "HI", self.data, entry.place + 2, kind, 1)
-        struct.pack_into(self.order + ("HH" if kind == SHORT else "I"), self.data, entry.place + 8,
-                         *((value, 0) if kind == SHORT else (value,)))  # fmt: skip
+        struct.pack_into(
+            self.order + ("HH" if kind == SHORT else "I"),
+            self.data,
+            entry.place + 8,
+            *((value, 0) if kind == SHORT else (value,)),
+        )
 
     def drop_second(self, first: int) -> None:
         """Take the second directory, which describes the thumbnail, and the thumbnail itself out."""

@@ -26,9 +26,15 @@ pyvips.cache_set_max(0)  # files may change between two looks at them
 _CHUNK = 8 << 20  # bytes fetched at a time
 _TURNS = {3: "d180", 5: "d270", 6: "d90", 7: "d90", 8: "d270"}
 KINDS = {
-    "uchar": "u1", "char": "i1", "ushort": "u2", "short": "i2", "uint": "u4", "int": "i4", "float": "f4",
+    "uchar": "u1",
+    "char": "i1",
+    "ushort": "u2",
+    "short": "i2",
+    "uint": "u4",
+    "int": "i4",
+    "float": "f4",
     "double": "f8",
-}  # fmt: skip
+}
 """libvips' number formats that samples can have, as NumPy names them."""
 
 _BY_LIBVIPS = ("JPEG", "PNG", "TIFF")

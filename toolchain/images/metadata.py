@@ -18,10 +18,36 @@ from toolchain.images.photo import Metadata
 _ORIENTATION, _COLOUR_SPACE, _WIDTH, _HEIGHT = 0x0112, 0xA001, 0xA002, 0xA003
 
 
-LAYOUT = frozenset({
-    *range(254, 270), 273, *range(277, 282), 284, 290, 291, 292, 293, 297, 301, 317, 318, 319, *range(320, 348),
-    *range(512, 522), 529, 530, 531, 532, 700, 33723, 34377, 34675, 37724, 50838, 50839,
-})  # fmt: skip
+LAYOUT = frozenset(
+    {
+        *range(254, 270),
+        273,
+        *range(277, 282),
+        284,
+        290,
+        291,
+        292,
+        293,
+        297,
+        301,
+        317,
+        318,
+        319,
+        *range(320, 348),
+        *range(512, 522),
+        529,
+        530,
+        531,
+        532,
+        700,
+        33723,
+        34377,
+        34675,
+        37724,
+        50838,
+        50839,
+    }
+)
 """Tags that say how a TIFF file lays out its pixels, or what is carried by itself: no part of an EXIF block."""
 
 
@@ -98,9 +124,12 @@ def _exif(exif: bytes, width: int, height: int, srgb: bool) -> bytes | None:
 
 def _xmp(xmp: bytes, width: int, height: int) -> bytes:
     values = {
-        b"tiff:Orientation": 1, b"tiff:ImageWidth": width, b"tiff:ImageLength": height,
-        b"exif:PixelXDimension": width, b"exif:PixelYDimension": height,
-    }  # fmt: skip
+        b"tiff:Orientation": 1,
+        b"tiff:ImageWidth": width,
+        b"tiff:ImageLength": height,
+        b"exif:PixelXDimension": width,
+        b"exif:PixelYDimension": height,
+    }
     for name, value in values.items():
         pattern = name + rb"""(\s*=\s*["']|\s*>\s*)\d{1,10}(?=\s*["'<])"""
         xmp = re.sub(pattern, lambda found, n=name, v=value: n + found[1] + b"%d" % v, xmp)  # type: ignore[misc]

@@ -34,16 +34,43 @@ MAX_FRAMES = 10_000
 """Animations of more are refused; and their frames have ten times ``MAX_PIXELS`` together at most."""
 
 _FORMATS = (
-    "PNG", "JPEG", "TIFF", "WEBP", "AVIF", "GIF", "BMP", "DIB", "PPM", "JPEG2000", "QOI", "TGA", "PCX", "PSD",
-    "DDS", "SGI", "ICO", "ICNS", "XBM", "IM",
-)  # fmt: skip
+    "PNG",
+    "JPEG",
+    "TIFF",
+    "WEBP",
+    "AVIF",
+    "GIF",
+    "BMP",
+    "DIB",
+    "PPM",
+    "JPEG2000",
+    "QOI",
+    "TGA",
+    "PCX",
+    "PSD",
+    "DDS",
+    "SGI",
+    "ICO",
+    "ICNS",
+    "XBM",
+    "IM",
+)
 """Pillow knows more, some of which run other programs."""
 
 # What decoders raise on damaged files.
 _DAMAGED = (
-    pyvips.Error, OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, OverflowError, ZeroDivisionError,
-    struct.error, zlib.error,
-)  # fmt: skip
+    pyvips.Error,
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    TypeError,
+    OverflowError,
+    ZeroDivisionError,
+    struct.error,
+    zlib.error,
+)
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SUBFILE, _PHOTOMETRIC, _ORIENTATION, _SUBIFDS, _XMP, _DNG = 254, 262, 274, 330, 700, 50706
 _LAB = (8, 9, 10)
@@ -197,8 +224,10 @@ def _describe(name: str, page: Any, metadata: Metadata, orientation: int, frames
     if metadata.icc_profile is not None and profile is None and not lab:
         notes.append("its colour profile cannot be used and is left out")
     if converted:
-        notes.append(f"{'CMYK' if cmyk else 'Lab'} became sRGB"
-                     + (", by a usual CMYK profile" if cmyk and profile is None else ""))  # fmt: skip
+        notes.append(
+            f"{'CMYK' if cmyk else 'Lab'} became sRGB"
+            + (", by a usual CMYK profile" if cmyk and profile is None else "")
+        )
     frames = [replace(frame, orientation=orientation, profile=profile if cmyk else None) for frame in frames]
     found = None
     if page.format not in ("uchar", "ushort") and not lab:

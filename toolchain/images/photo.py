@@ -80,9 +80,11 @@ def stacked(parts: list[Photo]) -> Photo:
         return None if arrays[0] is None else np.concatenate(arrays)
 
     return Photo(
-        joined([part.pixels for part in parts]), joined([part.alpha for part in parts]),
-        joined([part.remainder for part in parts]), parts[0].metadata,
-    )  # fmt: skip
+        joined([part.pixels for part in parts]),
+        joined([part.alpha for part in parts]),
+        joined([part.remainder for part in parts]),
+        parts[0].metadata,
+    )
 
 
 def to_channels(pixels: Pixels, channels: int) -> Pixels:

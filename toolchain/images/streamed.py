@@ -65,9 +65,14 @@ def write_tiff(file: IO[bytes], header: Header, frames: Frames) -> None:
 
     def save(image: Any) -> None:
         image.tiffsave_target(
-            sink.target(), compression="deflate", predictor="horizontal", bigtiff=large, resunit="inch", keep="icc:xmp",
+            sink.target(),
+            compression="deflate",
+            predictor="horizontal",
+            bigtiff=large,
+            resunit="inch",
+            keep="icc:xmp",
             page_height=header.height,
-        )  # fmt: skip
+        )
 
     _encode(header, frames, save, sink)
     if header.metadata.exif is not None:

@@ -55,8 +55,12 @@ def write_photo(path: Path, photo: Photo) -> None:
     kind.check_rows(photo, path.name)
     height, width, channels = photo.pixels.shape
     header = Header(
-        height, width, channels, photo.alpha is not None and kind.alpha, photo.remainder is not None and kind.deep,
+        height,
+        width,
+        channels,
+        photo.alpha is not None and kind.alpha,
+        photo.remainder is not None and kind.deep,
         metadata=photo.metadata,
-    )  # fmt: skip
+    )
     with atomic_write(path) as file:
         write_frames(file, kind, header, [[header.fit(photo)]])

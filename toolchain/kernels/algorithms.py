@@ -50,7 +50,7 @@ def build(conv: Conv, geometry: Geometry, dot: Dot, tile: Tile) -> tirx.PrimFunc
 
 def schedule(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: str = "main") -> None:
     """Apply ``tile``, which must fit, to the function that `build` made for it."""
-    if tile.algorithm != WINOGRAD:    # of which every loop is written as it runs
+    if tile.algorithm != WINOGRAD:  # of which every loop is written as it runs
         schedule_conv(sch, conv, tile, dot, function=function)
 
 

@@ -95,8 +95,9 @@ def plan_bands(steps: Sequence[Step], buffers: int) -> Bands:
             up[index] = max(up[index], up[reader] + read.above)
             down[index] = max(down[index], down[reader] + read.below)
 
-    newest = [min((lag[i] for i, step in enumerate(steps) if step.writes == buffer), default=0)
-              for buffer in range(buffers)]
+    newest = [
+        min((lag[i] for i, step in enumerate(steps) if step.writes == buffer), default=0) for buffer in range(buffers)
+    ]
     history = [0] * buffers
     for index, step in enumerate(steps):
         for read in step.reads:
@@ -107,13 +108,17 @@ def plan_bands(steps: Sequence[Step], buffers: int) -> Bands:
         return 0 if buffer is None else history[buffer] + newest[buffer] - lag[step] - above
 
     return Bands(
-        lag=tuple(lag), up=tuple(up), down=tuple(down), history=tuple(history),
+        lag=tuple(lag),
+        up=tuple(up),
+        down=tuple(down),
+        history=tuple(history),
         offset=tuple(place(step.writes, index, 0) for index, step in enumerate(steps)),
-        starts=tuple(tuple(place(read.buffer, index, read.above) for read in step.reads)
-                     for index, step in enumerate(steps)),
+        starts=tuple(
+            tuple(place(read.buffer, index, read.above) for read in step.reads) for index, step in enumerate(steps)
+        ),
         lead=max(u - behind for u, behind in zip(up, lag, strict=True)),
         tail=max(d + behind for d, behind in zip(down, lag, strict=True)),
-    )  # fmt: skip
+    )
 
 
 Links = list[list[tuple[int, Read]]]

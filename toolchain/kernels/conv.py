@@ -32,8 +32,12 @@ def constants(conv: Conv, dot: Dot) -> tuple[tuple[tuple[int, ...], str], ...]:
     """Shape and element type of each of a kernel's arrays, in the order of its arguments."""
     weights = dot.weight_shape(conv.channels, conv.source.count // conv.groups, conv.kernel)
     vector = (conv.channels,)
-    return ((weights, dot.weight_dtype), (vector, "int32"), (vector, "float32"),
-            *[(vector, "float32")] * conv.requantize.slopes)
+    return (
+        (weights, dot.weight_dtype),
+        (vector, "int32"),
+        (vector, "float32"),
+        *[(vector, "float32")] * conv.requantize.slopes,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,18 +109,21 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 column = tirx.Ramp(tirx.Cast("int32", v), 1, dot.lanes)
                 inside = column < tirx.Broadcast(tirx.Cast("int32", width), dot.lanes)
                 place = v + SIDE
-                T.writes(*(y[h, b + start, place:place + dot.lanes] for start, _ in planes))
+                T.writes(*(y[h, b + start, place : place + dot.lanes] for start, _ in planes))
                 for (start, zero), words in zip(planes, packed, strict=True):
                     outside = tirx.Broadcast(outside_word(zero, geometry.offset), dot.lanes)
-                    T.buffer_store(y, tirx.Select(inside, flipped(words, geometry.offset), outside),
-                                   [h, b + start, tirx.Ramp(place, 1, dot.lanes)])
+                    T.buffer_store(
+                        y,
+                        tirx.Select(inside, flipped(words, geometry.offset), outside),
+                        [h, b + start, tirx.Ramp(place, 1, dot.lanes)],
+                    )
         else:
             rows = T.sblock_alloc_buffer((height, blocks, vectors, dot.lanes), "uint32")
             with T.grid(height, blocks, vectors, 1) as loops, T.sblock("row"):
                 # compute_at wants a variable in every region that is written: `one` is always 0.
                 h, b, u, one = T.axis.remap("SSSS", loops)
                 (words,) = codes(h, b, u)
-                T.writes(rows[h, b, u, one * dot.lanes:one * dot.lanes + dot.lanes])
+                T.writes(rows[h, b, u, one * dot.lanes : one * dot.lanes + dot.lanes])
                 T.buffer_store(rows, words, [h, b, u, tirx.Ramp(0, 1, dot.lanes)])
             store_pixels(conv, rows, y, height, width, vectors, dot.lanes)
     return builder.get()
@@ -156,7 +163,7 @@ def _word_sums(conv: Conv, dot: Dot, x: Any, w: Any, bias: Any, height: Any, col
 
     def load(h: Any, b: Any, u: Any) -> list[Any]:
         v = u * dot.lanes
-        T.reads(acc[h, b * PACK:b * PACK + PACK, v:v + dot.lanes])
+        T.reads(acc[h, b * PACK : b * PACK + PACK, v : v + dot.lanes])
         return [acc.vload([h, b * PACK + p, v], f"int32x{dot.lanes}") for p in range(PACK)]
 
     return load
@@ -171,7 +178,7 @@ def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors
         # One block a row, opaque inside: the row of words is computed whole, then spread over `scale` rows of pixels.
         h = T.axis.spatial(height, loop)
         T.reads(rows[h, 0:blocks, 0:vectors, 0:lanes])
-        T.writes(y[h * scale:h * scale + scale, 0:width * scale, 0:channels])
+        T.writes(y[h * scale : h * scale + scale, 0 : width * scale, 0:channels])
         with T.serial(0, width) as v:
             for dy, dx, channel, slot in conv.pixels.places():
                 code = extract(rows[h, slot // PACK, v // lanes, v % lanes], slot % PACK)

@@ -145,8 +145,9 @@ class Stream:
         return sum(sizes), sum(size * kept for size, kept in zip(sizes, plan.history, strict=True))
 
 
-def whole(call: Call, operands: Sequence[Tensor | Picture], result: Tensor | Picture,
-          geometry: Geometry) -> tirx.PrimFunc:
+def whole(
+    call: Call, operands: Sequence[Tensor | Picture], result: Tensor | Picture, geometry: Geometry
+) -> tirx.PrimFunc:
     """Run one kernel on whole tensors with margins, in parallel; what surrounds the result is filled.
 
     Args:
@@ -173,9 +174,15 @@ def whole(call: Call, operands: Sequence[Tensor | Picture], result: Tensor | Pic
                 _fill_sides(y, first + margin, last - first, sizes.outside(result, call.view), sizes)
             with T.If(last > first), T.Then():
                 rows = last - first
-                windows = [sizes.window(source, operand, first if isinstance(operand, Picture)
-                                        else first + (margin - read.above), rows + (read.above + read.below))
-                           for source, operand, read in zip(sources, operands, call.step.reads, strict=True)]
+                windows = [
+                    sizes.window(
+                        source,
+                        operand,
+                        first if isinstance(operand, Picture) else first + (margin - read.above),
+                        rows + (read.above + read.below),
+                    )
+                    for source, operand, read in zip(sources, operands, call.step.reads, strict=True)
+                ]
                 target = first if isinstance(result, Picture) else first + margin
                 sizes.call(call, windows, constants, rows, sizes.window(y, result, target, rows))
     return builder.get()
@@ -201,8 +208,10 @@ def stream(network: Stream) -> tirx.PrimFunc:
         threads = sizes.threads()
         with T.parallel(0, threads) as thread:
             cut = sizes.cut(thread, threads)
-            lines = [T.alloc_buffer(sizes.geometry.window(tensor.blocks, rows + kept, sizes.tiles), tensor.dtype)
-                     for tensor, kept in zip(network.tensors, plan.history, strict=True)]
+            lines = [
+                T.alloc_buffer(sizes.geometry.window(tensor.blocks, rows + kept, sizes.tiles), tensor.dtype)
+                for tensor, kept in zip(network.tensors, plan.history, strict=True)
+            ]
             for line, tensor, kept in zip(lines, network.tensors, plan.history, strict=True):
                 with T.serial(0, rows + kept) as row:
                     _fill_row(line, row, sizes.outside(tensor, tensor.view), sizes.pitch)
@@ -217,8 +226,19 @@ def stream(network: Stream) -> tirx.PrimFunc:
     return builder.get()
 
 
-def _band(network: Stream, plan: Bands, index: int, x: Any, y: Any, lines: Sequence[Any], constants: Sequence[Any],
-          sizes: _Sizes, cut: tuple[Any, Any], top: Any, rows: Any) -> None:
+def _band(
+    network: Stream,
+    plan: Bands,
+    index: int,
+    x: Any,
+    y: Any,
+    lines: Sequence[Any],
+    constants: Sequence[Any],
+    sizes: _Sizes,
+    cut: tuple[Any, Any],
+    top: Any,
+    rows: Any,
+) -> None:
     """One band of one step: the rows from ``top`` on that lie within the picture and are needed for the cut."""
     call, tensors = network.calls[index], network.tensors
     step, top = call.step, T.bind(top)
@@ -230,8 +250,14 @@ def _band(network: Stream, plan: Bands, index: int, x: Any, y: Any, lines: Seque
             if read.buffer is None:
                 windows.append(sizes.window(x, network.source, first, last - first))
             else:
-                windows.append(sizes.window(lines[read.buffer], tensors[read.buffer], first - top + start,
-                                            last - first + (read.above + read.below)))
+                windows.append(
+                    sizes.window(
+                        lines[read.buffer],
+                        tensors[read.buffer],
+                        first - top + start,
+                        last - first + (read.above + read.below),
+                    )
+                )
         if step.writes is None:
             target = sizes.window(y, network.result, first, last - first)
         else:
@@ -242,8 +268,12 @@ def _band(network: Stream, plan: Bands, index: int, x: Any, y: Any, lines: Seque
         # Below the picture, later windows find the zero point, not what the band before left there.
         outside = T.bind(tirx.max(tirx.min(sizes.height - top, rows), _number(0)))
         with T.serial(0, rows - outside) as row:
-            _fill_row(lines[step.writes], outside + row + plan.offset[index],
-                      sizes.outside(tensors[step.writes], call.view), sizes.pitch)
+            _fill_row(
+                lines[step.writes],
+                outside + row + plan.offset[index],
+                sizes.outside(tensors[step.writes], call.view),
+                sizes.pitch,
+            )
 
 
 class _Sizes:
@@ -291,8 +321,11 @@ class _Sizes:
     def call(self, call: Call, windows: Sequence[Any], constants: Sequence[Any], rows: Any, target: Any) -> None:
         """Call a kernel for ``rows`` rows."""
         arrays = [_view(array, 0, array.shape) for array in constants]
-        T.evaluate(tirx.call_intrin("int32", "tirx.tvm_call_cpacked", call.kernel, *windows, *arrays, rows, self.tiles,
-                                    self.width, target))
+        T.evaluate(
+            tirx.call_intrin(
+                "int32", "tirx.tvm_call_cpacked", call.kernel, *windows, *arrays, rows, self.tiles, self.width, target
+            )
+        )
 
 
 def _constants(call: Call, prefix: str) -> list[Any]:
@@ -302,9 +335,16 @@ def _constants(call: Call, prefix: str) -> list[Any]:
 def _view(buffer: Any, start: Any, shape: Sequence[Any]) -> Any:
     """A DLTensor on the stack. It points at row ``start`` itself: kernels do not look at a tensor's byte offset."""
     first = tirx.call_intrin("handle", "tirx.address_of", buffer[(start, *[0] * (len(shape) - 1))])
-    return tirx.call_intrin("handle", "tirx.tvm_stack_make_array", first,
-                            tirx.call_intrin("handle", "tirx.tvm_stack_make_shape", *shape), tirx.const(0, "uint64"),
-                            tirx.const(len(shape), "uint32"), tirx.const(0, buffer.dtype), _number(0))
+    return tirx.call_intrin(
+        "handle",
+        "tirx.tvm_stack_make_array",
+        first,
+        tirx.call_intrin("handle", "tirx.tvm_stack_make_shape", *shape),
+        tirx.const(0, "uint64"),
+        tirx.const(len(shape), "uint32"),
+        tirx.const(0, buffer.dtype),
+        _number(0),
+    )
 
 
 def _fill_row(buffer: Any, row: Any, outside: Outside, pitch: Any) -> None:

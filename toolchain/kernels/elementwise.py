@@ -20,8 +20,10 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     columns = tiles * geometry.columns
     with IRBuilder() as builder, function("elementwise"):
-        inputs = [T.arg(f"x{index}", T.Buffer(geometry.window(operand.view.total, height, tiles), "uint32"))
-                  for index, operand in enumerate(operation.operands)]
+        inputs = [
+            T.arg(f"x{index}", T.Buffer(geometry.window(operand.view.total, height, tiles), "uint32"))
+            for index, operand in enumerate(operation.operands)
+        ]
         slope = T.arg("slope", T.Buffer((target.count * PACK,), "float32")) if requantize.slopes else None
         declare(height, tiles, width)
         y = T.arg("y", T.Buffer(geometry.window(target.total, height, tiles), "uint32"))
@@ -31,8 +33,10 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
                 values = []
                 for position in range(PACK):
                     channel = block * PACK + position
-                    terms = [_term(x, operand, h, channel, v, geometry.offset)
-                             for x, operand in zip(inputs, operation.operands, strict=True)]
+                    terms = [
+                        _term(x, operand, h, channel, v, geometry.offset)
+                        for x, operand in zip(inputs, operation.operands, strict=True)
+                    ]
                     value = terms[0] if len(terms) == 1 else fence(terms[0]) + fence(terms[1])
                     if slope is not None:
                         value = fence(value)
@@ -42,8 +46,9 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
                 packed = pack_words(values, requantize, target, pack_codes)
                 for (start, zero), words in zip(target.planes(requantize.zero_point), packed, strict=True):
                     outside = outside_word(zero, geometry.offset)
-                    T.buffer_store(y, tirx.Select(inside, flipped(words, geometry.offset), outside),
-                                   [h, start + block, v + SIDE])
+                    T.buffer_store(
+                        y, tirx.Select(inside, flipped(words, geometry.offset), outside), [h, start + block, v + SIDE]
+                    )
     return builder.get()
 
 

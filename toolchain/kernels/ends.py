@@ -62,12 +62,13 @@ def quantize(channels: int, target: View, geometry: Geometry, requantize: Requan
         for block in range(target.count):
             with T.parallel(0, height) as i, T.serial(0, width) as j, T.sblock(f"inside{block}"):
                 h, v = T.axis.remap("SS", [i, j])
-                values = [x[0, channel, h, v] / real(scale) if channel < channels else real(0.0)
-                          for channel in range(block * PACK, block * PACK + PACK)]
+                values = [
+                    x[0, channel, h, v] / real(scale) if channel < channels else real(0.0)
+                    for channel in range(block * PACK, block * PACK + PACK)
+                ]
                 packed = pack_words(values, requantize, target, pack_codes)
                 for (first, _), words in zip(planes, packed, strict=True):
-                    T.buffer_store(y, flipped(words, geometry.offset),
-                                   [h + geometry.margin, first + block, v + SIDE])
+                    T.buffer_store(y, flipped(words, geometry.offset), [h + geometry.margin, first + block, v + SIDE])
             with T.parallel(0, height) as i, T.serial(0, columns - width) as j, T.sblock(f"outside{block}"):
                 h, v = T.axis.remap("SS", [i, j])
                 for first, zeros in outside:
@@ -132,13 +133,24 @@ def shuffle(operation: Shuffle, geometry: Geometry) -> tirx.PrimFunc:
             with T.parallel(0, height) as i, T.serial(0, width) as j, T.sblock(f"inside{plane}"):
                 h, v = T.axis.remap("SS", [i, j])
                 for dy, dx, block, slots in pixels.words():
-                    codes = [extract(outside if slot is None else
-                                     x[h + geometry.margin, read + slot // PACK, v + SIDE], (slot or 0) % PACK)
-                             for slot in slots]
-                    T.buffer_store(y, combine(codes), [h * scale + (geometry.margin + dy), written + block,
-                                                       v * scale + (SIDE + dx)])
-            with (T.parallel(0, height * scale) as i, T.serial(0, columns - width * scale) as j,
-                  T.serial(0, target.count) as k, T.sblock(f"outside{plane}")):
+                    codes = [
+                        extract(
+                            outside if slot is None else x[h + geometry.margin, read + slot // PACK, v + SIDE],
+                            (slot or 0) % PACK,
+                        )
+                        for slot in slots
+                    ]
+                    T.buffer_store(
+                        y,
+                        combine(codes),
+                        [h * scale + (geometry.margin + dy), written + block, v * scale + (SIDE + dx)],
+                    )
+            with (
+                T.parallel(0, height * scale) as i,
+                T.serial(0, columns - width * scale) as j,
+                T.serial(0, target.count) as k,
+                T.sblock(f"outside{plane}"),
+            ):
                 h, v, b = T.axis.remap("SSS", [i, j, k])
                 T.buffer_store(y, outside, [h + geometry.margin, b + written, v + width * scale + SIDE])
             _fill_outside(y, written, target.count, geometry, height * scale, columns, outside)

@@ -66,8 +66,9 @@ def activate(acc: Any, multiplier: Any, slope: Any | None, residual_code: Any | 
             value = tirx.min(value, real(high))
     if residual_code is not None:
         assert requantize.residual is not None
-        value = fence(value) + fence(dequantize(residual_code, requantize.residual.zero_point,
-                                                requantize.residual.multiplier))
+        value = fence(value) + fence(
+            dequantize(residual_code, requantize.residual.zero_point, requantize.residual.multiplier)
+        )
     return value
 
 
@@ -106,8 +107,9 @@ def combine(bits: list[Any]) -> Any:
     return packed | (words[3] << word(24))
 
 
-def pack_words(values: list[Any], requantize: Requantize, view: View,
-               pack: Callable[[list[Any], Requantize], Any]) -> tuple[Any, ...]:
+def pack_words(
+    values: list[Any], requantize: Requantize, view: View, pack: Callable[[list[Any], Requantize], Any]
+) -> tuple[Any, ...]:
     """Four float32 vectors, one a channel, clamped, rounded and packed into words for each of ``view``'s planes; by
     ``pack`` where that is one.
     """

@@ -40,8 +40,10 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
         r = conv.residual and T.arg("r", T.Buffer(geometry.window(conv.residual.view.total, rows, tiles), dtype))
         w = T.arg("w", T.Buffer((group_in, *conv.kernel, conv.channels), dtype))
         bias = T.arg("bias", T.Buffer((conv.channels,), dtype))
-        slopes = [T.arg(f"slope{index}", T.Buffer((conv.channels,), dtype)) if act and act.slopes else None
-                  for index, act in enumerate((conv.before, conv.after))]
+        slopes = [
+            T.arg(f"slope{index}", T.Buffer((conv.channels,), dtype)) if act and act.slopes else None
+            for index, act in enumerate((conv.before, conv.after))
+        ]
         declare(rows, tiles, width)
         if conv.pixels is None:
             y = T.arg("y", T.Buffer(geometry.window(conv.target.total, rows, tiles), dtype))
@@ -60,8 +62,9 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
                     row, column = h + i * conv.dilation[0], left + j * conv.dilation[1] + (SIDE - conv.pads[1])
                     channel = conv.source.start + (k if conv.groups == 1 else first // group_out * group_in + k)
                     for c, v in registers:
-                        product = (x.vload([row, channel, column + v], vectors.type)
-                                   * tirx.Broadcast(w[k, i, j, first + c], vectors.lanes))
+                        product = x.vload([row, channel, column + v], vectors.type) * tirx.Broadcast(
+                            w[k, i, j, first + c], vectors.lanes
+                        )
                         T.buffer_store(acc, acc.vload([c, v], vectors.type) + product, [c, _lanes(v, vectors)])
                 for c, v in registers:
                     bends = [None if slope is None else slope[first + c] for slope in slopes]
@@ -70,8 +73,11 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
                         value = value + load(r, conv.residual, h, first + c, left + v, vectors)
                     value = activate(value, conv.after, bends[1], vectors)
                     if conv.pixels is None:
-                        T.buffer_store(y, inside(value, left + v, width, vectors),
-                                       [h, conv.target.start + first + c, _lanes(left + v + SIDE, vectors)])
+                        T.buffer_store(
+                            y,
+                            inside(value, left + v, width, vectors),
+                            [h, conv.target.start + first + c, _lanes(left + v + SIDE, vectors)],
+                        )
                     else:
                         T.buffer_store(codes, code(value, conv.gain), [first + c, _lanes(v, vectors)])
             if conv.pixels is not None:

@@ -43,8 +43,10 @@ def add(operation: FloatSum, geometry: Geometry, vectors: Vectors) -> tirx.PrimF
     after, target = operation.after, operation.target
     rows, tiles, width = _sizes("rows")
     with IRBuilder() as builder, function("add"):
-        inputs = [T.arg(f"x{index}", T.Buffer(geometry.window(operand.view.total, rows, tiles), vectors.dtype))
-                  for index, operand in enumerate(operation.operands)]
+        inputs = [
+            T.arg(f"x{index}", T.Buffer(geometry.window(operand.view.total, rows, tiles), vectors.dtype))
+            for index, operand in enumerate(operation.operands)
+        ]
         slopes = T.arg("slope", T.Buffer((target.count,), vectors.dtype)) if after and after.slopes else None
         declare(rows, tiles, width)
         y = T.arg("y", T.Buffer(geometry.window(target.total, rows, tiles), vectors.dtype))
@@ -53,8 +55,9 @@ def add(operation: FloatSum, geometry: Geometry, vectors: Vectors) -> tirx.PrimF
             terms = [load(x, operand, h, c, v, vectors) for x, operand in zip(inputs, operation.operands, strict=True)]
             value = terms[0] if len(terms) == 1 else terms[0] + terms[1]
             value = activate(value, after, None if slopes is None else slopes[c], vectors)
-            T.buffer_store(y, inside(value, v, width, vectors),
-                           [h, target.start + c, tirx.Ramp(v + SIDE, 1, vectors.lanes)])
+            T.buffer_store(
+                y, inside(value, v, width, vectors), [h, target.start + c, tirx.Ramp(v + SIDE, 1, vectors.lanes)]
+            )
     return builder.get()
 
 
@@ -68,8 +71,9 @@ def store_pixels(source: View, pixels: Pixels, gain: float, geometry: Geometry, 
         y = T.arg("y", T.Buffer((rows * scale, width * scale, pixels.channels), "uint8"))
         with T.grid(rows, width) as (h, v):
             for dy, dx, channel, slot in pixels.places():
-                T.buffer_store(y, code(x[h, source.start + slot, v + SIDE], gain),
-                               [h * scale + dy, v * scale + dx, channel])
+                T.buffer_store(
+                    y, code(x[h, source.start + slot, v + SIDE], gain), [h * scale + dy, v * scale + dx, channel]
+                )
     return builder.get()
 
 

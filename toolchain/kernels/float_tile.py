@@ -25,12 +25,16 @@ class FloatTile:
 def choose_tile(conv: FloatConv, vectors: Vectors) -> FloatTile:
     """Enough sums to hide latencies, no more than leave registers free, and then the fewest loads per multiply-add."""
     group, strips = conv.channels // conv.groups, vectors.columns // vectors.lanes
-    tiles = [FloatTile(v, c) for v in range(1, strips + 1) if strips % v == 0
-             for c in range(1, group + 1) if group % c == 0]
+    tiles = [
+        FloatTile(v, c) for v in range(1, strips + 1) if strips % v == 0 for c in range(1, group + 1) if group % c == 0
+    ]
 
     def worth(tile: FloatTile) -> tuple[bool, bool, float]:
         sums = tile.vectors * tile.channels
-        return (sums + tile.vectors < vectors.registers, ENOUGH <= sums <= vectors.sums,
-                sums / (tile.vectors + tile.channels))
+        return (
+            sums + tile.vectors < vectors.registers,
+            ENOUGH <= sums <= vectors.sums,
+            sums / (tile.vectors + tile.channels),
+        )
 
     return max(tiles, key=worth)

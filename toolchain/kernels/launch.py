@@ -34,8 +34,11 @@ class Cut:
     unroll: bool = False
 
     def __str__(self) -> str:
-        words = [f"{self.pixels} pixels x {self.channels} channels", f"groups {'x'.join(map(str, self.group))}",
-                 f"loads of {self.vector}"]
+        words = [
+            f"{self.pixels} pixels x {self.channels} channels",
+            f"groups {'x'.join(map(str, self.group))}",
+            f"loads of {self.vector}",
+        ]
         return ", ".join(words + ["unrolled"] * self.unroll)
 
 
@@ -59,8 +62,9 @@ def all_cuts(gpu: Gpu, channels: tuple[int, ...], total: int, window: int, rows:
         rows: of the kernel.
     """
     largest = min(_LARGEST, gpu.largest_group)
-    groups = [group for group in itertools.product(*_AXES)
-              if prod(group) <= largest and prod(group) % gpu.core.warp == 0]
+    groups = [
+        group for group in itertools.product(*_AXES) if prod(group) <= largest and prod(group) % gpu.core.warp == 0
+    ]
     for pixels, count in itertools.product(PIXELS, channels):
         loads: dict[tuple[tuple[int, ...], ...], int] = {}
         for vector in VECTORS:

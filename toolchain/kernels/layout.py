@@ -66,21 +66,24 @@ def pack(codes: np.ndarray, geometry: Geometry, zero_point: int) -> np.ndarray:
     channels hold the zero point.
     """
     if codes.dtype == np.uint16:
-        halves = (pack((codes >> 8).astype(np.uint8), geometry, zero_point >> 8),
-                  pack((codes & 255).astype(np.uint8), geometry, zero_point & 255))
+        halves = (
+            pack((codes >> 8).astype(np.uint8), geometry, zero_point >> 8),
+            pack((codes & 255).astype(np.uint8), geometry, zero_point & 255),
+        )
         return np.concatenate(halves, axis=1)
     channels, height, width = codes.shape
     tiles = geometry.tiles(width)
     rows, blocks, pitch = geometry.shape(blocks_of(channels), height, tiles)
     full = np.full((blocks * PACK, rows, pitch), zero_point, np.uint8)
     margin = geometry.margin
-    full[:channels, margin:margin + height, SIDE:SIDE + width] = codes
+    full[:channels, margin : margin + height, SIDE : SIDE + width] = codes
     ordered = np.ascontiguousarray(full.reshape(blocks, PACK, rows, pitch).transpose(2, 0, 3, 1))
     return (ordered ^ np.uint8(geometry.offset)).view("<u4")[..., 0]
 
 
-def unpack(words: np.ndarray, geometry: Geometry, channels: int, height: int, width: int, *,
-           wide: bool = False) -> np.ndarray:
+def unpack(
+    words: np.ndarray, geometry: Geometry, channels: int, height: int, width: int, *, wide: bool = False
+) -> np.ndarray:
     """Inverse of `pack`: uint8 ``(channels, height, width)``, uint16 if ``wide``."""
     if wide:
         high, low = (unpack(half, geometry, channels, height, width) for half in np.split(words, 2, axis=1))
@@ -88,5 +91,5 @@ def unpack(words: np.ndarray, geometry: Geometry, channels: int, height: int, wi
         return joined
     bytes_ = np.ascontiguousarray(words).view(np.uint8).reshape(*words.shape, PACK) ^ np.uint8(geometry.offset)
     margin = geometry.margin
-    inner = bytes_[margin:margin + height, :, SIDE:SIDE + width]
+    inner = bytes_[margin : margin + height, :, SIDE : SIDE + width]
     return np.ascontiguousarray(inner.transpose(1, 3, 0, 2)).reshape(-1, height, width)[:channels]

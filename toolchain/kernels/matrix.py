@@ -27,8 +27,9 @@ _EVEN, _ODD = (0, 4, 2, 6), (1, 5, 3, 7)
 """What ``trn1`` and ``trn2`` take of two vectors of four."""
 
 
-def matrix_sums(conv: Conv, dot: MatrixDot, x: Any, w: Any, bias: Any, height: Any,
-                vectors: Any) -> Callable[..., list[Any]]:
+def matrix_sums(
+    conv: Conv, dot: MatrixDot, x: Any, w: Any, bias: Any, height: Any, vectors: Any
+) -> Callable[..., list[Any]]:
     """Block ``acc``, and ``high`` before it where codes have 16 bits; returns what loads the sums of vector u of pixels
     in row h, for the channels of block b. ``x``, ``w``, ``bias`` are the kernel's input, weights and start values.
     """
@@ -44,10 +45,17 @@ def matrix_sums(conv: Conv, dot: MatrixDot, x: Any, w: Any, bias: Any, height: A
             h, c, u, one, k, i, j = T.axis.remap("SSSSRRR", loops)
             start = first + (0 if conv.groups == 1 else 2 * c // group_out * group_in)
             column = u * dot.lanes + (SIDE - conv.pads[1])
-            T.reads(x[h:h + conv.reach[0] + 1, start:start + group_in, column:column + (conv.reach[1] + dot.lanes + 1)],
-                    w[c, k, i, j, 0:16], bias[2 * c:2 * c + 2],
-                    *(sums[h, c, u, one * 8:one * 8 + 8] for sums in before))
-            T.writes(acc[h, c, u, one * 8:one * 8 + 8])
+            T.reads(
+                x[
+                    h : h + conv.reach[0] + 1,
+                    start : start + group_in,
+                    column : column + (conv.reach[1] + dot.lanes + 1),
+                ],
+                w[c, k, i, j, 0:16],
+                bias[2 * c : 2 * c + 2],
+                *(sums[h, c, u, one * 8 : one * 8 + 8] for sums in before),
+            )
+            T.writes(acc[h, c, u, one * 8 : one * 8 + 8])
             with T.init():
                 for half in (0, 4):
                     T.buffer_store(acc, begin(h, c, u, one * 8 + half), [h, c, u, tirx.Ramp(one * 8 + half, 1, 4)])
@@ -60,8 +68,11 @@ def matrix_sums(conv: Conv, dot: MatrixDot, x: Any, w: Any, bias: Any, height: A
             weights = w.vload([c, k, i, j, 0], "int8x16")
             for half, codes in ((0, even), (4, odd)):
                 sums = acc.vload([h, c, u, one * 8 + half], "int32x4")
-                T.buffer_store(acc, dot.multiply(sums, tirx.reinterpret("int8x16", codes), weights),
-                               [h, c, u, tirx.Ramp(one * 8 + half, 1, 4)])
+                T.buffer_store(
+                    acc,
+                    dot.multiply(sums, tirx.reinterpret("int8x16", codes), weights),
+                    [h, c, u, tirx.Ramp(one * 8 + half, 1, 4)],
+                )
         return acc
 
     def biases(h: Any, c: Any, u: Any, half: Any) -> Any:
@@ -70,13 +81,17 @@ def matrix_sums(conv: Conv, dot: MatrixDot, x: Any, w: Any, bias: Any, height: A
 
     if conv.source.wide:
         high = block("high", conv.source.start, lambda h, c, u, half: _all(0))
-        acc = block("acc", conv.source.low, lambda h, c, u, half: high.vload([h, c, u, half], "int32x4") * _all(256)
-                    + biases(h, c, u, half), high)
+        acc = block(
+            "acc",
+            conv.source.low,
+            lambda h, c, u, half: high.vload([h, c, u, half], "int32x4") * _all(256) + biases(h, c, u, half),
+            high,
+        )
     else:
         acc = block("acc", conv.source.start, biases)
 
     def of(h: Any, b: Any, u: Any) -> list[Any]:
-        T.reads(acc[h, 2 * b:2 * b + 2, u, 0:8])
+        T.reads(acc[h, 2 * b : 2 * b + 2, u, 0:8])
         found = []
         for c in (2 * b, 2 * b + 1):
             even, odd = (acc.vload([h, c, u, half], "int32x4") for half in (0, 4))
@@ -117,8 +132,10 @@ def _taps(load: Any, k: Any, j: Any, conv: Conv) -> tuple[Any, Any]:
         return _mixed(first, second, _EVEN), _mixed(first, second, _ODD)
     beside, below = load(k, row, tap + 1), load(k, row + 1, 0)
     neighbours = tirx.any(tap + 1 < width, 2 * j + 1 == taps)
-    return (tirx.if_then_else(neighbours, first, _mixed(first, below, _EVEN)),
-            tirx.if_then_else(neighbours, beside, _mixed(first, below, _ODD)))
+    return (
+        tirx.if_then_else(neighbours, first, _mixed(first, below, _EVEN)),
+        tirx.if_then_else(neighbours, beside, _mixed(first, below, _ODD)),
+    )
 
 
 def _mixed(first: Any, second: Any, order: tuple[int, ...]) -> Any:

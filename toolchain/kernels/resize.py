@@ -49,8 +49,12 @@ def _taps(sampling: Sampling, row: Any, size: Any, out: Any, factor: Fraction) -
     place = _place(sampling.coordinates, row, size, out, factor)
     first = tirx.floor(place)
     if sampling.mode == "nearest":
-        rounded = {"floor": first, "ceil": tirx.ceil(place), "round_prefer_floor": tirx.ceil(place - _real(0.5)),
-                   "round_prefer_ceil": tirx.floor(place + _real(0.5))}[sampling.nearest]
+        rounded = {
+            "floor": first,
+            "ceil": tirx.ceil(place),
+            "round_prefer_floor": tirx.ceil(place - _real(0.5)),
+            "round_prefer_ceil": tirx.floor(place + _real(0.5)),
+        }[sampling.nearest]
         return [(_inside(_whole(rounded), size), _real(1.0))]
     start, s = _whole(first), place - first
     if sampling.mode == "linear":
@@ -60,8 +64,10 @@ def _taps(sampling: Sampling, row: Any, size: Any, out: Any, factor: Fraction) -
     weights = [_far(a, t[0]), _near(a, t[1]), _near(a, t[2]), _far(a, t[3])]
     indices = [start - 1, start, start + 1, start + 2]
     if sampling.exclude_outside:
-        weights = [tirx.Select(tirx.all(index >= 0, index < size), weight, _real(0.0))
-                   for index, weight in zip(indices, weights, strict=True)]
+        weights = [
+            tirx.Select(tirx.all(index >= 0, index < size), weight, _real(0.0))
+            for index, weight in zip(indices, weights, strict=True)
+        ]
     total = weights[0] + weights[1] + weights[2] + weights[3]
     return [(_inside(i, size), w / total) for i, w in zip(indices, weights, strict=True)]
 

@@ -122,9 +122,8 @@ class Pixels:
         for block in range(0, self.channels, PACK):
             for pixel in range(self.scale**2):
                 start = pixel * self.channels + block
-                slots = self.table[start:start + min(PACK, self.channels - block)]
-                yield (pixel // self.scale, pixel % self.scale, block // PACK,
-                       (*slots, *[None] * (PACK - len(slots))))
+                slots = self.table[start : start + min(PACK, self.channels - block)]
+                yield (pixel // self.scale, pixel % self.scale, block // PACK, (*slots, *[None] * (PACK - len(slots))))
 
 
 @dataclass(frozen=True)

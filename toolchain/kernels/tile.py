@@ -43,7 +43,7 @@ class Tile:
             return False
         if conv.channels // conv.groups % channels:
             return False
-        if self.algorithm == WINOGRAD:    # strips of more vectors than a row has overlap
+        if self.algorithm == WINOGRAD:  # strips of more vectors than a row has overlap
             possible = dot.pairs is not None and WINOGRAD in conv.algorithms
             return possible and columns % (PACK * dot.lanes) == 0
         return columns % (vectors * dot.lanes) == 0

@@ -74,12 +74,16 @@ def vectors_for(target: Target, precision: str) -> Vectors:
         TargetError: nothing is known of its instruction set, or it cannot compute with float16.
     """
     if target.instruction_set not in _FLOAT32:
-        raise TargetError(f"there are no float kernels for the instruction set {target.instruction_set!r}",
-                          hint="known: " + ", ".join(_FLOAT32))
+        raise TargetError(
+            f"there are no float kernels for the instruction set {target.instruction_set!r}",
+            hint="known: " + ", ".join(_FLOAT32),
+        )
     vectors = _FLOAT32[target.instruction_set]
     if precision == "float32" or target.gpu is not None:  # OpenCL kernels compute with float32 in any case
         return vectors
     if not _HALF.keys() & set(target.requires):
-        raise TargetError(f"{target.name} does not compute with float16",
-                          hint=f"that takes {' or '.join(_HALF.values())}; use --precision float32 or int8")
+        raise TargetError(
+            f"{target.name} does not compute with float16",
+            hint=f"that takes {' or '.join(_HALF.values())}; use --precision float32 or int8",
+        )
     return vectors.half()

@@ -58,13 +58,24 @@ def move(operation: Move, geometry: Geometry) -> tirx.PrimFunc:
         planes = zip(source.planes(0), target.planes(operation.zero_point), target.planes(operation.fill), strict=True)
         for plane, ((read, _), (written, zero), (_, code)) in enumerate(planes):
             outside, fill = outside_word(zero, geometry.offset), outside_word(code, geometry.offset)
-            with (T.parallel(0, rows + 2 * margin) as i, T.serial(0, target.count) as k, T.serial(0, pitch) as j,
-                  T.sblock(f"plane{plane}")):
+            with (
+                T.parallel(0, rows + 2 * margin) as i,
+                T.serial(0, target.count) as k,
+                T.serial(0, pitch) as j,
+                T.sblock(f"plane{plane}"),
+            ):
                 row, block, column = T.axis.remap("SSS", [i, k, j])
                 h, v = row - margin, column - SIDE
                 near = tirx.all(h >= -border, h < rows + border, v >= -border, v < columns + border)
-                word = _read(lambda a, b, at=read, k=block: x[a + margin, at + k, b + SIDE], h - top, v - left,
-                             height, width, mode, fill)
+                word = _read(
+                    lambda a, b, at=read, k=block: x[a + margin, at + k, b + SIDE],
+                    h - top,
+                    v - left,
+                    height,
+                    width,
+                    mode,
+                    fill,
+                )
                 T.buffer_store(y, tirx.if_then_else(near, word, outside), [row, written + block, column])
     return builder.get()
 
@@ -79,10 +90,17 @@ def pad_floats(channels: int, window: Window) -> tirx.PrimFunc:
         x = T.arg("x", T.Buffer((1, channels, height, width), "float32"))
         declare(height, width, rows, columns)
         y = T.arg("y", T.Buffer((1, channels, rows, columns), "float32"))
-        with (T.parallel(0, rows) as i, T.serial(0, channels) as k, T.serial(0, columns) as j, T.sblock("pixels")):
+        with T.parallel(0, rows) as i, T.serial(0, channels) as k, T.serial(0, columns) as j, T.sblock("pixels"):
             h, c, v = T.axis.remap("SSS", [i, k, j])
-            value = _read(lambda a, b: x[0, c, a, b], h - top, v - left, height, width, window.mode,
-                          tirx.const(window.value, "float32"))
+            value = _read(
+                lambda a, b: x[0, c, a, b],
+                h - top,
+                v - left,
+                height,
+                width,
+                window.mode,
+                tirx.const(window.value, "float32"),
+            )
             T.buffer_store(y, value, [0, c, h, v])
     return builder.get()
 

@@ -8,5 +8,14 @@ from __future__ import annotations
 from toolchain.lower.lowered import Choose, Coverage, Kernel, Lowered
 from toolchain.lower.lowering import geometry_for, import_qdq, lower, lower_layers, lower_model
 
-__all__ = ["Choose", "Coverage", "Kernel", "Lowered", "geometry_for", "import_qdq", "lower", "lower_layers",
-           "lower_model"]
+__all__ = [
+    "Choose",
+    "Coverage",
+    "Kernel",
+    "Lowered",
+    "geometry_for",
+    "import_qdq",
+    "lower",
+    "lower_layers",
+    "lower_model",
+]

@@ -50,7 +50,7 @@ class Bindings:
             if isinstance(slope, relax.Var):
                 slope = self.definitions.get(slope)
             if isinstance(slope, relax.Call) and isinstance(slope.args[0], GenericConst):
-                slope = slope.args[0]    # a reshape of the constant
+                slope = slope.args[0]  # a reshape of the constant
             if isinstance(slope, GenericConst):
                 slopes = slope.value.numpy().astype(np.float32).reshape(-1)
                 return Activation(slopes=np.broadcast_to(slopes, (channels_of(value),))), call.args[0]
@@ -58,8 +58,9 @@ class Bindings:
         below, inner = self._bound(inner, "maximum")
         if above is None and below is None:
             return None, value
-        return Activation(low=float("-inf") if below is None else below,
-                          high=float("inf") if above is None else above), inner
+        return Activation(
+            low=float("-inf") if below is None else below, high=float("inf") if above is None else above
+        ), inner
 
     def _bound(self, value: Any, name: str) -> tuple[float | None, Any]:
         """Half of a Clip, ``value`` = ``name``(x, constant): the constant and x; else None and ``value``.

@@ -74,18 +74,43 @@ class Calls:
         self._names: dict[str, int] = {}
         self._numbers: dict[Any, int] = {}
 
-    def launch(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray], view: View,
-               result: Tensor, extent: Extent, buffer: Any = None, operation: AnyOperation | None = None) -> Any:
+    def launch(
+        self,
+        name: str,
+        kernel: Any,
+        sources: Sequence[Source],
+        constants: Sequence[np.ndarray],
+        view: View,
+        result: Tensor,
+        extent: Extent,
+        buffer: Any = None,
+        operation: AnyOperation | None = None,
+    ) -> Any:
         """Run a kernel that writes ``view`` of ``result``: a new tensor, or ``buffer``. Returns its variable."""
         return self._launch(name, kernel, sources, constants, view, result, extent, buffer, operation)
 
-    def draw(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray],
-             picture: Picture, extent: Extent, operation: AnyOperation | None = None) -> Any:
+    def draw(
+        self,
+        name: str,
+        kernel: Any,
+        sources: Sequence[Source],
+        constants: Sequence[np.ndarray],
+        picture: Picture,
+        extent: Extent,
+        operation: AnyOperation | None = None,
+    ) -> Any:
         """Run a kernel that writes the picture."""
         return self._launch(name, kernel, sources, constants, None, picture, extent, None, operation)
 
-    def shuffle(self, name: str, function: Any, source: Source, result: Tensor, extents: tuple[Extent, Extent],
-                operation: Shuffle) -> Any:
+    def shuffle(
+        self,
+        name: str,
+        function: Any,
+        source: Source,
+        result: Tensor,
+        extents: tuple[Extent, Extent],
+        operation: Shuffle,
+    ) -> Any:
         """Call a function ``(input, height, tiles, width, result)``, given the input's size, that enlarges a tensor.
 
         Args:
@@ -98,8 +123,9 @@ class Calls:
         """
         symbol = self.add(name, function)
         given, enlarged = extents
-        var = self.builder.emit(relax.call_tir(symbol, relax.Tuple([source.var, *self._scalars(given)]),
-                                               self.packed(result, enlarged)))
+        var = self.builder.emit(
+            relax.call_tir(symbol, relax.Tuple([source.var, *self._scalars(given)]), self.packed(result, enlarged))
+        )
         step = Step((Read(self._numbers.get(source.var)),), len(self.tensors))
         self._numbers[var] = len(self.tensors)
         self.tensors.append(result)
@@ -125,19 +151,32 @@ class Calls:
         """The Relax type of a packed tensor."""
         return relax.TensorType(self.geometry.shape(tensor.blocks, *self._scalars(extent)[:2]), tensor.dtype)
 
-    def _launch(self, name: str, kernel: Any, sources: Sequence[Source], constants: Sequence[np.ndarray],
-                view: View | None, result: Tensor | Picture, extent: Extent, buffer: Any,
-                operation: AnyOperation | None) -> Any:
+    def _launch(
+        self,
+        name: str,
+        kernel: Any,
+        sources: Sequence[Source],
+        constants: Sequence[np.ndarray],
+        view: View | None,
+        result: Tensor | Picture,
+        extent: Extent,
+        buffer: Any,
+        operation: AnyOperation | None,
+    ) -> Any:
         symbol = self.add(name, kernel)
         reads = tuple(Read(self._numbers.get(source.var), source.above, source.below) for source in sources)
         writes = None
         if isinstance(result, Tensor):
             writes = len(self.tensors) if buffer is None else self._numbers[buffer]
         call = Call(symbol.name_hint, Step(reads, writes), tuple((a.shape, str(a.dtype)) for a in constants), view)
-        driver = self.add(f"run_{symbol.name_hint}",
-                          whole(call, [source.what for source in sources], result, self.geometry))
-        arguments = [*(source.var for source in sources), *(relax.const(a, str(a.dtype)) for a in constants),
-                     *self._scalars(extent)]
+        driver = self.add(
+            f"run_{symbol.name_hint}", whole(call, [source.what for source in sources], result, self.geometry)
+        )
+        arguments = [
+            *(source.var for source in sources),
+            *(relax.const(a, str(a.dtype)) for a in constants),
+            *self._scalars(extent),
+        ]
         if isinstance(result, Picture):
             kind = relax.TensorType((extent[0] * result.scale, extent[1] * result.scale, result.channels), "uint8")
         else:
@@ -145,8 +184,9 @@ class Calls:
         if buffer is None:
             var = self.builder.emit(relax.call_tir(driver, relax.Tuple(arguments), kind))
         else:
-            var = self.builder.emit(relax.op.call_tir_inplace(driver, relax.Tuple([*arguments, buffer]),
-                                                              len(arguments), kind))
+            var = self.builder.emit(
+                relax.op.call_tir_inplace(driver, relax.Tuple([*arguments, buffer]), len(arguments), kind)
+            )
         if isinstance(result, Tensor) and writes is not None:
             self._numbers[var] = writes
             if buffer is None:

@@ -170,7 +170,7 @@ class Matcher(Bindings):
         if first and second:
             return SumChain((first, second), channels, after, output)
         if after is not None and after.slopes is not None:
-            return None    # a kernel applies slopes to the accumulator, before it adds
+            return None  # a kernel applies slopes to the accumulator, before it adds
         for branch, term in ((left, second), (right, first)):
             if term is not None and self.uses.get(branch) == 1:
                 before, inner = self.activation(branch)
@@ -206,8 +206,14 @@ class Matcher(Bindings):
             return None if window is None else WindowChain(source, window, output.code(window.value), output)
         return None
 
-    def _conv(self, value: Any, before: Activation | None, residual: Term | None, after: Activation | None,
-              output: Quantization) -> ConvChain | None:
+    def _conv(
+        self,
+        value: Any,
+        before: Activation | None,
+        residual: Term | None,
+        after: Activation | None,
+        output: Quantization,
+    ) -> ConvChain | None:
         """A convolution with bias that ends in ``value``; None unless an integer kernel covers it."""
         if not self.is_call(value, "relax.add"):
             return None
@@ -228,8 +234,21 @@ class Matcher(Bindings):
             return None
         if offsets[0].dtype != np.int32:
             return None
-        return ConvChain(conv, source, codes, np.broadcast_to(scale, codes.shape[:1]), offsets[0], int(attrs.groups),
-                         (top, left), (dilation[0], dilation[1]), before, residual, after, output, growth)
+        return ConvChain(
+            conv,
+            source,
+            codes,
+            np.broadcast_to(scale, codes.shape[:1]),
+            offsets[0],
+            int(attrs.groups),
+            (top, left),
+            (dilation[0], dilation[1]),
+            before,
+            residual,
+            after,
+            output,
+            growth,
+        )
 
     def _term(self, value: Any) -> Term | None:
         """``value`` as R.dequantize of a quantized activation."""

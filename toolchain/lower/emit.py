@@ -62,8 +62,17 @@ class Emitter:
         choose: the tiles of its convolutions.
     """
 
-    def __init__(self, matcher: Matcher, chains: dict[Any, Chain | None], functions: Any, builder: relax.BlockBuilder,
-                 pixels: Any, geometry: Geometry, dot: Dot, choose: Choose) -> None:
+    def __init__(
+        self,
+        matcher: Matcher,
+        chains: dict[Any, Chain | None],
+        functions: Any,
+        builder: relax.BlockBuilder,
+        pixels: Any,
+        geometry: Geometry,
+        dot: Dot,
+        choose: Choose,
+    ) -> None:
         self.matcher, self.chains, self.builder, self.pixels = matcher, chains, builder, pixels
         self.geometry, self.dot, self.choose = geometry, dot, choose
         self.calls = Calls(builder, pixels, geometry)
@@ -96,14 +105,19 @@ class Emitter:
         if isinstance(chain, SelectChain):
             return self.packed(chain.source.var).select(chain.channels)
         if isinstance(chain, WindowChain):
-            return self._moved(self.packed(chain.source.var), chain.window, chain.fill,
-                               (self._extent(chain.source.var), self._extent(var)))
+            return self._moved(
+                self.packed(chain.source.var),
+                chain.window,
+                chain.fill,
+                (self._extent(chain.source.var), self._extent(var)),
+            )
         if isinstance(chain, InputChain):
             view = self.target(var, chain.channels, chain.output)
             kernel = ends.pack_pixels(chain.channels, view, self.geometry)
             source = Source(self.pixels, Picture(chain.channels))
-            return self._write(var, "pack_pixels", kernel, [source], [], view, chain.channels, chain.output,
-                               Pack(chain.channels, view))
+            return self._write(
+                var, "pack_pixels", kernel, [source], [], view, chain.channels, chain.output, Pack(chain.channels, view)
+            )
         return self._quantize(var)
 
     def _conv(self, var: Any, chain: ConvChain) -> Packed:
@@ -111,14 +125,21 @@ class Emitter:
         if any(reading.cut):
             whole, view = self._read_extent(chain), View.whole(blocks_of(channels), wide=chain.output.wide)
             name, function, sources, constants = self._convolution(chain, view, None)
-            computed = self.calls.launch(name, function, sources, constants, view, tensor(view, chain.output), whole,
-                                         operation=self.kernels[-1].conv)
+            computed = self.calls.launch(
+                name,
+                function,
+                sources,
+                constants,
+                view,
+                tensor(view, chain.output),
+                whole,
+                operation=self.kernels[-1].conv,
+            )
             made = Packed(computed, view, tuple(range(channels)), chain.output)
             return self._moved(made, Window((0, 0, -reading.cut[0], -reading.cut[1])), 0, (whole, self._extent(var)))
         view = self.target(var, channels, chain.output)
         name, function, sources, constants = self._convolution(chain, view, None)
-        return self._write(var, name, function, sources, constants, view, channels, chain.output,
-                           self.kernels[-1].conv)
+        return self._write(var, name, function, sources, constants, view, channels, chain.output, self.kernels[-1].conv)
 
     def reading(self, chain: ConvChain) -> Reading:
         """How the kernel of ``chain`` reads its input."""
@@ -134,11 +155,19 @@ class Emitter:
         """Emit the kernel of ``chain`` that ends the network; returns the variable of the picture."""
         view = View.whole(blocks_of(chain.weight.shape[0]))
         name, function, sources, constants = self._convolution(chain, view, pixels)
-        return self.calls.draw(name, function, sources, constants, Picture(pixels.channels, pixels.scale),
-                               self._extent(chain.conv), self.kernels[-1].conv)
+        return self.calls.draw(
+            name,
+            function,
+            sources,
+            constants,
+            Picture(pixels.channels, pixels.scale),
+            self._extent(chain.conv),
+            self.kernels[-1].conv,
+        )
 
-    def _convolution(self, chain: ConvChain, view: View,
-                     pixels: Pixels | None) -> tuple[str, Any, list[Source], list[np.ndarray]]:
+    def _convolution(
+        self, chain: ConvChain, view: View, pixels: Pixels | None
+    ) -> tuple[str, Any, list[Source], list[np.ndarray]]:
         """The kernel of ``chain``, into ``view`` or into ``pixels``: its name, function, operands, constants."""
         channels = chain.weight.shape[0]
         reading = self.reading(chain)
@@ -149,16 +178,29 @@ class Emitter:
             extents = self._extent(chain.conv), self._read_extent(chain)
             other = self._moved(residual[1], grown, residual[1].quantization.zero_point, extents)
             residual = replace(residual[0], view=other.view), other
-        requantize, slopes = self._requantize(chain.before, chain.after, chain.output,
-                                              None if residual is None else residual[0])
+        requantize, slopes = self._requantize(
+            chain.before, chain.after, chain.output, None if residual is None else residual[0]
+        )
         arranged = arrange(chain, source.slots, source.view.count, slopes)
         parameters = arranged.parameters
         requantize = replace(requantize, fits=fits(parameters, source.view.most, requantize))
-        conv = Conv(source.view, blocks_of(channels) * PACK, arranged.groups, chain.weight.shape[2:], reading.pads,
-                    chain.dilation, requantize, view, pixels, symmetric=bool(chain.weight.min(initial=0) > -128))
+        conv = Conv(
+            source.view,
+            blocks_of(channels) * PACK,
+            arranged.groups,
+            chain.weight.shape[2:],
+            reading.pads,
+            chain.dilation,
+            requantize,
+            view,
+            pixels,
+            symmetric=bool(chain.weight.min(initial=0) > -128),
+        )
         conv = replace(conv, algorithms=algorithms.admitted(conv, self.dot, parameters))
-        sources = [source.source(conv.pads[0], conv.reach[0] - conv.pads[0]),
-                   *([] if residual is None else [residual[1].source()])]
+        sources = [
+            source.source(conv.pads[0], conv.reach[0] - conv.pads[0]),
+            *([] if residual is None else [residual[1].source()]),
+        ]
         kh, kw = chain.weight.shape[2:]
         name = f"conv{len(self.kernels)}_{kh}x{kw}_{chain.weight.shape[1] * chain.groups}to{channels}"
         self.covered.add(chain.conv)
@@ -173,10 +215,11 @@ class Emitter:
         var = reading.source.var
         source, quantization = self.packed(var), reading.source.quantization
         if len(set(source.slots)) < len(source.slots):
-            source = self._in_order(var)    # weights of a channel read twice could add up beyond int8
+            source = self._in_order(var)  # weights of a channel read twice could add up beyond int8
         if reading.added is not None:
-            return self._moved(source, reading.added, quantization.zero_point,
-                               (self._extent(var), self._read_extent(chain)))
+            return self._moved(
+                source, reading.added, quantization.zero_point, (self._extent(var), self._read_extent(chain))
+            )
         border = reading.border
         if border is None:
             return source
@@ -186,8 +229,9 @@ class Emitter:
         extent = self._extent(var)
         return self._moved(source, Window((0, 0, 0, 0), border.mode), 0, (extent, extent), reading.margin)
 
-    def _moved(self, source: Packed, window: Window, fill: int, extents: tuple[Extent, Extent],
-               border: int = 0) -> Packed:
+    def _moved(
+        self, source: Packed, window: Window, fill: int, extents: tuple[Extent, Extent], border: int = 0
+    ) -> Packed:
         return moved(self.calls, self.geometry, source, window, fill, extents, border)
 
     def _sum(self, var: Any, chain: SumChain) -> Packed:
@@ -197,17 +241,30 @@ class Emitter:
         operation = Elementwise(tuple(operand for operand, _ in pairs), requantize, view)
         constants = [] if slopes is None else [pad(slopes, view.count * PACK)]
         name = "add" if len(pairs) == 2 else "rescale"
-        return self._write(var, name, elementwise.build(operation, self.geometry),
-                           [packed.source() for _, packed in pairs], constants, view, chain.channels, chain.output,
-                           operation)
+        return self._write(
+            var,
+            name,
+            elementwise.build(operation, self.geometry),
+            [packed.source() for _, packed in pairs],
+            constants,
+            view,
+            chain.channels,
+            chain.output,
+            operation,
+        )
 
     def _shuffle(self, var: Any, chain: ShuffleChain) -> Packed:
         source, channels = self.packed(chain.source.var), chain.pixels.channels
         view = View.whole(blocks_of(channels), wide=chain.output.wide)
         operation = Shuffle(source.view, source.table(chain.pixels), view, chain.output.zero_point)
-        written = self.calls.shuffle("depth_to_space", ends.shuffle(operation, self.geometry), source.source(),
-                                     tensor(view, chain.output), (self._extent(chain.source.var), self._extent(var)),
-                                     operation)
+        written = self.calls.shuffle(
+            "depth_to_space",
+            ends.shuffle(operation, self.geometry),
+            source.source(),
+            tensor(view, chain.output),
+            (self._extent(chain.source.var), self._extent(var)),
+            operation,
+        )
         return Packed(written, view, tuple(range(channels)), chain.output)
 
     def _concat(self, var: Any, chain: ConcatChain) -> Packed:
@@ -241,8 +298,10 @@ class Emitter:
         call = self.matcher.definitions[var]
         output = per_tensor(call)
         if output is None:
-            raise ModelError("an activation is quantized per channel or not as uint8 or uint16",
-                             hint="quantize activations per tensor")
+            raise ModelError(
+                "an activation is quantized per channel or not as uint8 or uint16",
+                hint="quantize activations per tensor",
+            )
         channels = int(var.ty.shape[1])
         value = self.operators.value(call.args[0])
         view = self.target(var, channels, output)
@@ -262,8 +321,10 @@ class Emitter:
         slots = source.slots * (channels if len(source.slots) == 1 else 1)
         rule = pattern(slots)
         if rule is None or len(slots) != channels:
-            raise ModelError(f"a tensor of {len(source.slots)} channels is added to one of {channels}",
-                             hint="only a single channel can be added to all")
+            raise ModelError(
+                f"a tensor of {len(source.slots)} channels is added to one of {channels}",
+                hint="only a single channel can be added to all",
+            )
         return Operand(source.view, *rule, term.quantization.zero_point, multiplier), source
 
     def _in_order(self, var: Any) -> Packed:
@@ -275,14 +336,23 @@ class Emitter:
             operand = Operand(source.view, 1, 1, zero, 1.0, source.slots)
             operation = Elementwise((operand,), Requantize(-zero, most - zero, zero), view)
             kernel = elementwise.build(operation, self.geometry)
-            copy = self.calls.launch("reorder", kernel, [source.source()], [], view,
-                                     tensor(view, source.quantization), extent, operation=operation)
+            copy = self.calls.launch(
+                "reorder",
+                kernel,
+                [source.source()],
+                [],
+                view,
+                tensor(view, source.quantization),
+                extent,
+                operation=operation,
+            )
             self.ordered[var] = Packed(copy, view, tuple(range(len(source.slots))), source.quantization)
         return self.ordered[var]
 
     @staticmethod
-    def _requantize(before: Activation | None, after: Activation | None, output: Quantization,
-                    residual: Operand | None) -> tuple[Requantize, np.ndarray | None]:
+    def _requantize(
+        before: Activation | None, after: Activation | None, output: Quantization, residual: Operand | None
+    ) -> tuple[Requantize, np.ndarray | None]:
         """The epilogue: activations that come last become bounds on the codes."""
         scale, zero = np.float64(output.scale), output.zero_point
         last, inner = (before, None) if residual is None and after is None else (after, before)
@@ -301,8 +371,10 @@ class Emitter:
     def _known(self, value: Any) -> Any | None:
         """The float tensor ``value`` where it is a dequantized one."""
         if value == self.matcher.parameter:
-            raise ModelError("the network's input is used before it is quantized",
-                             hint="quantize the input first, as every exporter of QDQ models does")
+            raise ModelError(
+                "the network's input is used before it is quantized",
+                hint="quantize the input first, as every exporter of QDQ models does",
+            )
         if self.matcher.is_call(value, "relax.dequantize"):
             return self._dequantize(value, self.matcher.definitions[value])
         return None
@@ -324,8 +396,9 @@ class Emitter:
         return self._unpack(source, channels, extent)
 
     def _unpack(self, source: Packed, channels: int, extent: Extent) -> Any:
-        kernel = ends.unpack(channels, source.view, self.geometry, source.quantization.scale,
-                             source.quantization.zero_point)
+        kernel = ends.unpack(
+            channels, source.view, self.geometry, source.quantization.scale, source.quantization.zero_point
+        )
         result = relax.TensorType((1, channels, *extent), "float32")
         return self.calls.call("unpack", kernel, [source.var], result, extent)
 
@@ -362,35 +435,72 @@ class Emitter:
         assert isinstance(chain, ConcatChain)
         return self._part(chain, place.start, channels)
 
-    def _write(self, var: Any, name: str, function: Any, sources: list[Source], constants: list[np.ndarray], view: View,
-               channels: int, output: Quantization, operation: Operation) -> Packed:
+    def _write(
+        self,
+        var: Any,
+        name: str,
+        function: Any,
+        sources: list[Source],
+        constants: list[np.ndarray],
+        view: View,
+        channels: int,
+        output: Quantization,
+        operation: Operation,
+    ) -> Packed:
         """Emit a kernel that computes ``var``, into a tensor of its own or into its part of a concatenation."""
         place = self.places.get(var)
         if place is None:
-            written = self.calls.launch(name, function, sources, constants, view,
-                                        tensor(view, output), self._extent(var), operation=operation)
+            written = self.calls.launch(
+                name, function, sources, constants, view, tensor(view, output), self._extent(var), operation=operation
+            )
         else:
             written = self._write_buffer(place.concat, name, function, sources, constants, view, output, operation)
         return Packed(written, view, tuple(range(channels)), output)
 
-    def _write_buffer(self, concat: Any, name: str, function: Any, sources: list[Source], constants: list[np.ndarray],
-                      view: View, output: Quantization, operation: Operation) -> Any:
+    def _write_buffer(
+        self,
+        concat: Any,
+        name: str,
+        function: Any,
+        sources: list[Source],
+        constants: list[np.ndarray],
+        view: View,
+        output: Quantization,
+        operation: Operation,
+    ) -> Any:
         """Write a part of a concatenation's buffer: the first part allocates it, the others write in place."""
-        self.buffers[concat] = self.calls.launch(name, function, sources, constants, view,
-                                                 tensor(view, output), self._extent(concat),
-                                                 self.buffers.get(concat), operation)
+        self.buffers[concat] = self.calls.launch(
+            name,
+            function,
+            sources,
+            constants,
+            view,
+            tensor(view, output),
+            self._extent(concat),
+            self.buffers.get(concat),
+            operation,
+        )
         return self.buffers[concat]
 
     def _extent(self, var: Any) -> Extent:
         """Height and width of a variable (1, C, h, w) of the imported module."""
         if var.ty.shape is None:
-            raise ModelError("the compiler cannot tell the size of a tensor within the network",
-                             hint="sizes must be whole multiples of the picture's")
+            raise ModelError(
+                "the compiler cannot tell the size of a tensor within the network",
+                hint="sizes must be whole multiples of the picture's",
+            )
         return var.ty.shape[2], var.ty.shape[3]
 
     def store(self, source: Packed, pixels: Pixels, codes: Any) -> Any:
         """Emit the kernel that turns the packed form of the variable ``codes`` into the picture."""
         operation = Draw(source.view, source.table(pixels))
         kernel = ends.store_pixels(source.view, self.geometry, operation.pixels)
-        return self.calls.draw("store_pixels", kernel, [source.source()], [], Picture(pixels.channels, pixels.scale),
-                               self._extent(codes), operation)
+        return self.calls.draw(
+            "store_pixels",
+            kernel,
+            [source.source()],
+            [],
+            Picture(pixels.channels, pixels.scale),
+            self._extent(codes),
+            operation,
+        )

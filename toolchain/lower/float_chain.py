@@ -103,8 +103,9 @@ class FloatMatcher(Bindings):
                     return conv
         return FloatSumChain((left, right), after)
 
-    def _conv(self, value: Any, before: Activation | None, residual: Any = None,
-              after: Activation | None = None) -> FloatConvChain | None:
+    def _conv(
+        self, value: Any, before: Activation | None, residual: Any = None, after: Activation | None = None
+    ) -> FloatConvChain | None:
         """A convolution with bias that ends in ``value``; None unless a float kernel covers it."""
         if not self.is_call(value, "relax.add"):
             return None
@@ -121,8 +122,18 @@ class FloatMatcher(Bindings):
         reach = [(k - 1) * d for k, d in zip(weight.shape[2:], dilation, strict=True)]
         if [int(s) for s in attrs.strides] != [1, 1] or [top + bottom, left + right] != reach:
             return None
-        return FloatConvChain(conv, call.args[0], weight, bias.value.numpy().reshape(-1), int(attrs.groups),
-                              (top, left), (dilation[0], dilation[1]), before, residual, after)
+        return FloatConvChain(
+            conv,
+            call.args[0],
+            weight,
+            bias.value.numpy().reshape(-1),
+            int(attrs.groups),
+            (top, left),
+            (dilation[0], dilation[1]),
+            before,
+            residual,
+            after,
+        )
 
     def _alike(self, left: Any, right: Any) -> bool:
         """Whether kernels can add two operands: tensors of one size, with equal channels or one."""

@@ -55,8 +55,16 @@ class FloatEmitter:
         white: the network's number for a pixel of 255; 0 is black.
     """
 
-    def __init__(self, matcher: FloatMatcher, functions: Any, builder: relax.BlockBuilder, pixels: Any,
-                 geometry: Geometry, vectors: Vectors, white: float) -> None:
+    def __init__(
+        self,
+        matcher: FloatMatcher,
+        functions: Any,
+        builder: relax.BlockBuilder,
+        pixels: Any,
+        geometry: Geometry,
+        vectors: Vectors,
+        white: float,
+    ) -> None:
         self.matcher, self.pixels, self.geometry, self.vectors = matcher, pixels, geometry, vectors
         self.step, self.gain = white / 255.0, 255.0 / white
         self.calls = Calls(builder, pixels, geometry)
@@ -79,8 +87,9 @@ class FloatEmitter:
         chain, picture = self.chains.get(var), Picture(pixels.channels, pixels.scale)
         if isinstance(chain, FloatConvChain):
             operation: FloatOperation
-            name, function, sources, constants, operation = self._convolution(chain, _own(chain.weight.shape[0]),
-                                                                              pixels)
+            name, function, sources, constants, operation = self._convolution(
+                chain, _own(chain.weight.shape[0]), pixels
+            )
         else:
             source = self.packed(var)
             moved = Pixels(pixels.scale, pixels.channels, tuple(source.slots[slot] for slot in pixels.table))
@@ -95,8 +104,15 @@ class FloatEmitter:
         if var == self.matcher.parameter:
             view = self._target(var, channels)
             function = float_ends.read_pixels(view, self.step, self.geometry, self.vectors)
-            return self._write(var, "read_pixels", function, [Source(self.pixels, Picture(channels))], [],
-                               FloatPack(view, self.step), view)
+            return self._write(
+                var,
+                "read_pixels",
+                function,
+                [Source(self.pixels, Picture(channels))],
+                [],
+                FloatPack(view, self.step),
+                view,
+            )
         if isinstance(chain, FloatConvChain):
             view = self._target(var, channels)
             return self._write(var, *self._convolution(chain, view, None), view)
@@ -106,12 +122,14 @@ class FloatEmitter:
             return self._concat(var, chain)
         view, extent = _own(channels), self._extent(var)
         function = float_ends.pack(view, self.geometry, self.vectors)
-        written = self.calls.call("pack", function, [self.operators.value(var)],
-                                  self.calls.packed(self._tensor(view), extent), extent)
+        written = self.calls.call(
+            "pack", function, [self.operators.value(var)], self.calls.packed(self._tensor(view), extent), extent
+        )
         return _whole(written, view)
 
-    def _convolution(self, chain: FloatConvChain, view: View,
-                     pixels: Pixels | None) -> tuple[str, Any, list[Source], list[np.ndarray], FloatConv]:
+    def _convolution(
+        self, chain: FloatConvChain, view: View, pixels: Pixels | None
+    ) -> tuple[str, Any, list[Source], list[np.ndarray], FloatConv]:
         """The kernel of ``chain``, into ``view`` or ``pixels``: name, function, operands, constants, operation."""
         channels, inputs, kh, kw = chain.weight.shape
         source = self.packed(chain.source)
@@ -119,8 +137,20 @@ class FloatEmitter:
         operand = residual = None
         if chain.residual is not None:
             operand, residual = self._operand(chain.residual, channels)
-        conv = FloatConv(source.view, channels, groups, (kh, kw), chain.pads, chain.dilation, view,
-                         _activation(chain.before), operand, _activation(chain.after), pixels, self.gain)
+        conv = FloatConv(
+            source.view,
+            channels,
+            groups,
+            (kh, kw),
+            chain.pads,
+            chain.dilation,
+            view,
+            _activation(chain.before),
+            operand,
+            _activation(chain.after),
+            pixels,
+            self.gain,
+        )
         tile = choose_tile(conv, self.vectors)
         constants = [weights, chain.bias.astype(self.vectors.dtype), *self._slopes(chain.before, chain.after)]
         sources = [self._source(source, chain.pads[0], conv.reach - chain.pads[0])]
@@ -137,8 +167,15 @@ class FloatEmitter:
         pairs = [self._operand(term, view.count) for term in chain.terms]
         operation = FloatSum(tuple(operand for operand, _ in pairs), _activation(chain.after), view)
         function = float_ends.add(operation, self.geometry, self.vectors)
-        return self._write(var, "add", function, [self._source(packed) for _, packed in pairs],
-                           self._slopes(chain.after), operation, view)
+        return self._write(
+            var,
+            "add",
+            function,
+            [self._source(packed) for _, packed in pairs],
+            self._slopes(chain.after),
+            operation,
+            view,
+        )
 
     def _concat(self, var: Any, chain: FloatConcatChain) -> FloatPacked:
         if all(part == chain.parts[0] for part in chain.parts):
@@ -175,8 +212,9 @@ class FloatEmitter:
             part = View(view.total, channel, 1)
             copy = FloatSum((one,), None, part)
             function = float_ends.add(copy, self.geometry, self.vectors)
-            buffer = self.calls.launch("copy", function, [self._source(source)], [], part, self._tensor(view), extent,
-                                       buffer, copy)
+            buffer = self.calls.launch(
+                "copy", function, [self._source(source)], [], part, self._tensor(view), extent, buffer, copy
+            )
         return _whole(buffer, view)
 
     def _known(self, value: Any) -> Any | None:
@@ -209,20 +247,49 @@ class FloatEmitter:
         concat, start = self.places.get(var, (var, 0))
         return View(channels_of(concat), start, channels)
 
-    def _write(self, var: Any, name: str, function: Any, sources: list[Source], constants: list[np.ndarray],
-               operation: FloatOperation, view: View) -> FloatPacked:
+    def _write(
+        self,
+        var: Any,
+        name: str,
+        function: Any,
+        sources: list[Source],
+        constants: list[np.ndarray],
+        operation: FloatOperation,
+        view: View,
+    ) -> FloatPacked:
         """Emit a kernel that computes ``var``, into a tensor of its own or into its part of a concatenation."""
         concat, _ = self.places.get(var, (None, 0))
         if concat is not None:
             return _whole(self._write_part(concat, name, function, sources, constants, operation, view), view)
-        return _whole(self.calls.launch(name, function, sources, constants, view, self._tensor(view),
-                                        self._extent(var), operation=operation), view)
+        return _whole(
+            self.calls.launch(
+                name, function, sources, constants, view, self._tensor(view), self._extent(var), operation=operation
+            ),
+            view,
+        )
 
-    def _write_part(self, concat: Any, name: str, function: Any, sources: list[Source], constants: list[np.ndarray],
-                    operation: FloatOperation, view: View) -> Any:
+    def _write_part(
+        self,
+        concat: Any,
+        name: str,
+        function: Any,
+        sources: list[Source],
+        constants: list[np.ndarray],
+        operation: FloatOperation,
+        view: View,
+    ) -> Any:
         """Write a part of a concatenation's buffer: the first part allocates it, the others write in place."""
-        self.buffers[concat] = self.calls.launch(name, function, sources, constants, view, self._tensor(view),
-                                                 self._extent(concat), self.buffers.get(concat), operation)
+        self.buffers[concat] = self.calls.launch(
+            name,
+            function,
+            sources,
+            constants,
+            view,
+            self._tensor(view),
+            self._extent(concat),
+            self.buffers.get(concat),
+            operation,
+        )
         return self.buffers[concat]
 
     def _source(self, packed: FloatPacked, above: int = 0, below: int = 0) -> Source:
@@ -236,8 +303,10 @@ class FloatEmitter:
 
     def _extent(self, var: Any) -> Extent:
         if var.ty.shape is None:
-            raise ModelError("the compiler cannot tell the size of a tensor within the network",
-                             hint="sizes must be whole multiples of the picture's")
+            raise ModelError(
+                "the compiler cannot tell the size of a tensor within the network",
+                hint="sizes must be whole multiples of the picture's",
+            )
         return var.ty.shape[2], var.ty.shape[3]
 
 

@@ -38,16 +38,25 @@ def lower_float_model(model: SRModel, vectors: Vectors, cache: int = CACHE) -> L
     shape = matcher.parameter.ty.shape
     final, moves = trace(matcher.definitions, matcher.result)
     if final.ty.shape is None:
-        raise ModelError("the compiler cannot tell the size of the network's output",
-                         hint="sizes must be whole multiples of the picture's")
+        raise ModelError(
+            "the compiler cannot tell the size of the network's output",
+            hint="sizes must be whole multiples of the picture's",
+        )
     table = pixel_table(moves, final.ty.shape, shape[2], shape[3])
     if table is None:
-        raise ModelError("what ends the network is not a pixel shuffle",
-                         hint="end the network in DepthToSpace, Reshape and Transpose")
+        raise ModelError(
+            "what ends the network is not a pixel shuffle",
+            hint="end the network in DepthToSpace, Reshape and Transpose",
+        )
     geometry, white = geometry_for_floats(matcher, vectors), model.value_range[1]
-    return stream(write_main(
-        matcher, lambda builder, pixels: FloatEmitter(matcher, module, builder, pixels, geometry, vectors, white),
-        lambda emitter: emitter.draw(final, table)), cache)  # fmt: skip
+    return stream(
+        write_main(
+            matcher,
+            lambda builder, pixels: FloatEmitter(matcher, module, builder, pixels, geometry, vectors, white),
+            lambda emitter: emitter.draw(final, table),
+        ),
+        cache,
+    )
 
 
 def geometry_for_floats(matcher: FloatMatcher, vectors: Vectors) -> Geometry:
@@ -59,6 +68,8 @@ def geometry_for_floats(matcher: FloatMatcher, vectors: Vectors) -> Geometry:
     chains: list[Any] = [matcher.chain(var) for var in matcher.definitions]
     margin = max([1, *(chain.margin for chain in chains if isinstance(chain, FloatConvChain))])
     if margin > SIDE:
-        raise ModelError(f"a convolution pads by {margin} pixels; {SIDE} is the most the kernels can",
-                         hint="use smaller kernels or dilations")
+        raise ModelError(
+            f"a convolution pads by {margin} pixels; {SIDE} is the most the kernels can",
+            hint="use smaller kernels or dilations",
+        )
     return Geometry(margin, vectors.columns)

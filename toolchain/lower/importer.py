@@ -112,4 +112,8 @@ AGAIN = "resize_rows"
 """The second half of a Resize."""
 
 _OWN: dict[str, Callable[[Any, Any, dict[str, Any]], Any]] = {
-    "Pad": _pad, "Slice": _slice, "Gather": _gather, "Resize": _resize}  # fmt: skip
+    "Pad": _pad,
+    "Slice": _slice,
+    "Gather": _gather,
+    "Resize": _resize,
+}

@@ -53,8 +53,10 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
     chains = _chains(Matcher(module["main"]))
     margin = max([1, *(read(chain, chains).margin for chain in chains.values() if isinstance(chain, ConvChain))])
     if margin > SIDE:
-        raise ModelError(f"a convolution pads by {margin} pixels; {SIDE} is the most the kernels can",
-                         hint="use smaller kernels or dilations")
+        raise ModelError(
+            f"a convolution pads by {margin} pixels; {SIDE} is the most the kernels can",
+            hint="use smaller kernels or dilations",
+        )
     return Geometry(margin, dot.columns, dot.offset)
 
 
@@ -90,19 +92,26 @@ def lower(module: Any, geometry: Geometry, dot: Dot, choose: Choose | None = Non
     final, moves = trace(matcher.definitions, matcher.result)
     last = matcher.definitions.get(final)
     if not isinstance(last, relax.Call) or getattr(last.op, "name", "") != "relax.dequantize":
-        raise ModelError("the network does not end in a quantized picture",
-                         hint="quantize the output tensor, before or after the pixel shuffle")
+        raise ModelError(
+            "the network does not end in a quantized picture",
+            hint="quantize the output tensor, before or after the pixel shuffle",
+        )
     codes = last.args[0]
     if str(codes.ty.dtype) != "uint8":
-        raise ModelError("the network's output is quantized to 16 bits, pixels have 8",
-                         hint="quantize the output tensor as uint8")
+        raise ModelError(
+            "the network's output is quantized to 16 bits, pixels have 8", hint="quantize the output tensor as uint8"
+        )
     if codes.ty.shape is None:
-        raise ModelError("the compiler cannot tell the size of the network's output",
-                         hint="sizes must be whole multiples of the picture's")
+        raise ModelError(
+            "the compiler cannot tell the size of the network's output",
+            hint="sizes must be whole multiples of the picture's",
+        )
     table = pixel_table(moves, codes.ty.shape, shape[2], shape[3])
     if table is None:
-        raise ModelError("what follows the last quantization is not a pixel shuffle",
-                         hint="end the network in DepthToSpace, Reshape and Transpose")
+        raise ModelError(
+            "what follows the last quantization is not a pixel shuffle",
+            hint="end the network in DepthToSpace, Reshape and Transpose",
+        )
     chain = chains[codes]
 
     def draw(emitter: Emitter) -> Any:
@@ -138,4 +147,3 @@ class LowerQuantized:
     def transform_module(self, module: Any, _context: Any) -> Any:
         """The lowered module."""
         return lower(module, self.geometry, self.dot).module
-

@@ -29,8 +29,9 @@ class Emits(Protocol):
 Emitter = TypeVar("Emitter", bound=Emits)
 
 
-def write_main(matcher: Bindings, make: Callable[[relax.BlockBuilder, Any], Emitter],
-               draw: Callable[[Emitter], Any]) -> Lowered[Any]:
+def write_main(
+    matcher: Bindings, make: Callable[[relax.BlockBuilder, Any], Emitter], draw: Callable[[Emitter], Any]
+) -> Lowered[Any]:
     """A module whose ``main`` takes pixels uint8 (height, width, channels) and returns the picture.
 
     Args:

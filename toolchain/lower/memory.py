@@ -31,7 +31,7 @@ def storages(planned: Any, height: int, width: int) -> tuple[Storage, ...]:
             name = getattr(call.op, "name", "") if isinstance(call, relax.Call) else ""
             if name == "relax.memory.alloc_storage":
                 found.append(Storage(str(call.args[3].value), evaluate(call.args[0].values[0], sizes)))
-            elif name == "relax.builtin.alloc_tensor":   # not planned: the result, which leaves the function
+            elif name == "relax.builtin.alloc_tensor":  # not planned: the result, which leaves the function
                 dtype = str(call.args[1].value)
                 extents = math.prod(evaluate(extent, sizes) for extent in call.args[0].values)
                 found.append(Storage(dtype, extents * _width(dtype)))

@@ -52,7 +52,7 @@ def pixel_table(calls: list[Any], shape: Any, height: Any, width: Any) -> Pixels
     scale = moved.shape[2] // rows
     pixels = moved[0].transpose(1, 2, 0)
     table = pixels[:scale, :scale] // (rows * columns)
-    y, x = np.mgrid[:rows * scale, :columns * scale]
+    y, x = np.mgrid[: rows * scale, : columns * scale]
     expected = (table[y % scale, x % scale] * rows + (y // scale)[..., None]) * columns + (x // scale)[..., None]
     if moved.shape[3] != columns * scale or not np.array_equal(pixels, expected):
         return None

@@ -53,8 +53,10 @@ class Operators:
         if isinstance(call, relax.TupleGetItem):
             return builder.emit(relax.TupleGetItem(self.value(call.tuple_value), call.index))
         if not isinstance(call, relax.Call) or not hasattr(call.op, "name"):
-            raise ModelError("a part of the network has neither a kernel nor an operator of the compiler",
-                             hint="replace uncommon operators by convolutions and activations")
+            raise ModelError(
+                "a part of the network has neither a kernel nor an operator of the compiler",
+                hint="replace uncommon operators by convolutions and activations",
+            )
         window = window_of(call) if call.op.name == "relax.nn.pad" else None
         if window is not None:
             # TVM reads beyond pictures that are smaller than what is mirrored.

@@ -51,13 +51,28 @@ def filled(calls: Calls, geometry: Geometry, source: Packed, code: int, extent: 
     operand = Operand(source.view, 1, source.view.count * PACK, code, 1.0)
     operation = Elementwise((operand,), Requantize(-code, most - code, code), view)
     around = replace(source.quantization, zero_point=code)
-    copy = calls.launch("surround", elementwise.build(operation, geometry), [source.source()], [], view,
-                        tensor(view, around), extent, operation=operation)
+    copy = calls.launch(
+        "surround",
+        elementwise.build(operation, geometry),
+        [source.source()],
+        [],
+        view,
+        tensor(view, around),
+        extent,
+        operation=operation,
+    )
     return replace(source, var=copy, view=view)
 
 
-def moved(calls: Calls, geometry: Geometry, source: Packed, window: Window, fill: int,
-          extents: tuple[Extent, Extent], border: int = 0) -> Packed:
+def moved(
+    calls: Calls,
+    geometry: Geometry,
+    source: Packed,
+    window: Window,
+    fill: int,
+    extents: tuple[Extent, Extent],
+    border: int = 0,
+) -> Packed:
     """A packed tensor cut or continued, from the first extent to the second; see `Move`."""
     quantization = source.quantization
     view = View.whole(source.view.count, wide=source.view.wide)

@@ -30,8 +30,15 @@ def stream(lowered: Lowered[Spec], cache: int = CACHE) -> Lowered[Spec]:
     height, width, channels = given.ty.shape
     picture = network.launches[-1].result
     assert isinstance(picture, Picture)
-    plan = Stream(tuple(launch.call for launch in network.launches), network.tensors, Picture(int(channels)), picture,
-                  geometry, cache, Needs.all(kernel.needs for kernel in lowered.kernels))
+    plan = Stream(
+        tuple(launch.call for launch in network.launches),
+        network.tensors,
+        Picture(int(channels)),
+        picture,
+        geometry,
+        cache,
+        Needs.all(kernel.needs for kernel in lowered.kernels),
+    )
     kernels = {module.get_global_var(call.kernel): module[call.kernel] for call in plan.calls}
     builder = relax.BlockBuilder(IRModule(kernels))
     pixels = relax.Var("pixels", given.ty)

@@ -42,25 +42,34 @@ def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, slopes: np.nd
     kh, kw = weight.shape[2:]
     per_group = blocks * PACK // groups
     laid = np.zeros((padded, per_group, kh, kw), np.int16)
-    positions = [slot % per_group for slot in slots[:weight.shape[1]]] if groups > 1 else list(slots)
+    positions = [slot % per_group for slot in slots[: weight.shape[1]]] if groups > 1 else list(slots)
     for channel, position in enumerate(positions):
         laid[:channels, position] += weight[:, channel]
     if laid.max(initial=0) > 127 or laid.min(initial=0) < -128:
-        raise ModelError("a convolution reads the same tensor several times with weights that add up beyond int8",
-                         hint="merge the repeated inputs before quantizing")
+        raise ModelError(
+            "a convolution reads the same tensor several times with weights that add up beyond int8",
+            hint="merge the repeated inputs before quantizing",
+        )
     bias = pad(chain.bias.astype(np.int64), padded)
     source = chain.source.quantization
     largest = np.abs(bias - source.zero_point * laid.sum(axis=(1, 2, 3), dtype=np.int64))
     largest += source.most * np.abs(laid).sum(axis=(1, 2, 3), dtype=np.int64)
     if largest.max(initial=0) >= 2**31:
-        raise ModelError("a convolution's int32 accumulator could overflow",
-                         hint="leave the tensor that it reads at 8 bits" if source.wide
-                         else "check the biases and the calibration ranges of this model")
+        raise ModelError(
+            "a convolution's int32 accumulator could overflow",
+            hint="leave the tensor that it reads at 8 bits"
+            if source.wide
+            else "check the biases and the calibration ranges of this model",
+        )
     multiplier = np.zeros(padded, np.float32)
-    multiplier[:channels] = (np.float64(chain.source.quantization.scale) * chain.weight_scale.astype(np.float64)
-                             / np.float64(chain.output.scale)).astype(np.float32)
-    return Arranged(groups, Parameters(laid, bias, source.zero_point, multiplier,
-                                       None if slopes is None else pad(slopes, padded)))
+    multiplier[:channels] = (
+        np.float64(chain.source.quantization.scale)
+        * chain.weight_scale.astype(np.float64)
+        / np.float64(chain.output.scale)
+    ).astype(np.float32)
+    return Arranged(
+        groups, Parameters(laid, bias, source.zero_point, multiplier, None if slopes is None else pad(slopes, padded))
+    )
 
 
 def densify(weight: np.ndarray, groups: int) -> np.ndarray:
@@ -69,7 +78,7 @@ def densify(weight: np.ndarray, groups: int) -> np.ndarray:
     dense = np.zeros((channels, inputs * groups, *weight.shape[2:]), weight.dtype)
     for group in range(groups):
         rows = slice(group * channels // groups, (group + 1) * channels // groups)
-        dense[rows, group * inputs:(group + 1) * inputs] = weight[rows]
+        dense[rows, group * inputs : (group + 1) * inputs] = weight[rows]
     return dense
 
 
@@ -87,7 +96,7 @@ def fits(given: Parameters, most: int, requantize: Requantize) -> bool:
 def pad(values: np.ndarray, length: int) -> np.ndarray:
     """``values`` with zeros appended up to ``length``."""
     padded = np.zeros(length, values.dtype)
-    padded[:len(values)] = values
+    padded[: len(values)] = values
     return padded
 
 

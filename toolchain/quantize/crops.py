@@ -84,9 +84,7 @@ def cut_crops(
     return CropSet(tuple(crops), tuple(held_out), sources, warnings)
 
 
-def usable(
-    images: Sequence[NDArray[np.uint8]], *, channels: int, halo: int
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def usable(images: Sequence[NDArray[np.uint8]], *, channels: int, halo: int) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """The places of the images that can calibrate a network, and what the user should know about the others.
 
     Args:

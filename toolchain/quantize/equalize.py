@@ -237,9 +237,7 @@ class _Balance:
     shift: NDArray[np.float64]
 
 
-def _balance(
-    group: Together, ranges: Mapping[str, ChannelRanges], view: GraphView, most: float
-) -> list[_Balance]:
+def _balance(group: Together, ranges: Mapping[str, ChannelRanges], view: GraphView, most: float) -> list[_Balance]:
     """Balance sites that share a range, which then has width 1, or the one that the fixed tensors want.
 
     A channel's rounding error weighs as much as the weights that read it, and what it carries is its reach times those;

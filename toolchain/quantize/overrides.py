@@ -24,8 +24,9 @@ class _Words:
     constants: str
 
 
-_ESTIMATORS = _Words("estimators", "its range is theirs, and no estimator decides it",
-                     "only ranges of activations are estimated")  # fmt: skip
+_ESTIMATORS = _Words(
+    "estimators", "its range is theirs, and no estimator decides it", "only ranges of activations are estimated"
+)
 _BITS = _Words("numbers of bits", "they have 8 bits", "only activations can have 16 bits")
 
 

@@ -169,9 +169,12 @@ def _mean_error(
 
 
 def _solve(
-    columns: NDArray[np.float32], target: NDArray[np.float32], weight: Array, group: int,
+    columns: NDArray[np.float32],
+    target: NDArray[np.float32],
+    weight: Array,
+    group: int,
     fixed: QuantizedWeight | None,
-) -> tuple[QuantizedWeight, NDArray[np.float32]]:  # fmt: skip
+) -> tuple[QuantizedWeight, NDArray[np.float32]]:
     """Rounded weights and the bias that bring ``columns`` (group * K, n) nearest to ``target`` (O, n).
 
     ``fixed``: has the scales to keep; None to try several.

@@ -53,9 +53,7 @@ def _scales_to_try(weights: Reals) -> list[NDArray[np.float32]]:
     return [(widest * (finest / widest) ** part).astype(np.float32) for part in np.linspace(0.0, 1.0, _SCALES)]
 
 
-def _round_in_order(
-    rows: Reals, order: NDArray[np.intp], upper: Reals, scale: Reals, low: Reals, high: Reals
-) -> Reals:
+def _round_in_order(rows: Reals, order: NDArray[np.intp], upper: Reals, scale: Reals, low: Reals, high: Reals) -> Reals:
     """Each weight to its nearest code within its limits, its error passed on to those that follow in ``order``."""
     left, codes = rows[:, order], np.empty(rows.shape)
     low, high = low.reshape(rows.shape), high.reshape(rows.shape)

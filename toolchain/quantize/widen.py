@@ -60,8 +60,11 @@ def choose_wide(
     now, judged = error(quantized), verdict(quantized)
     while True:
         errors = {part: error(quantized - {part}) for part, cost in costs.items() if cost <= left}
-        saved = {part: (now - errors[part]) / max(costs[part], _STORED)
-                 for part in errors if now - errors[part] >= _LEAST * now}  # fmt: skip
+        saved = {
+            part: (now - errors[part]) / max(costs[part], _STORED)
+            for part in errors
+            if now - errors[part] >= _LEAST * now
+        }
         for best in sorted(saved, key=lambda part: -saved[part]):
             without = verdict(quantized - {best})
             if judged - without >= _LEAST * judged:

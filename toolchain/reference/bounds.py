@@ -154,8 +154,10 @@ class Proof:
         exact = "all are exact in float32" if self.exact else "not all are exact in float32"
         pairs = f"no two products exceed {self.pair} of 2^15"
         if not self.pairs:
-            pairs = (f"two products may reach {self.pair}, beyond 2^15, in '{self.paired}': on x86 without VNNI "
-                     "onnxruntime and OpenVINO saturate them and give another picture")  # fmt: skip
+            pairs = (
+                f"two products may reach {self.pair}, beyond 2^15, in '{self.paired}': on x86 without VNNI "
+                "onnxruntime and OpenVINO saturate them and give another picture"
+            )
         return f"{sums}{place}, {exact}; {pairs}; saturation is {'' if self.clips else 'not '}the clip"
 
 
@@ -169,8 +171,16 @@ def prove(model: onnx.ModelProto, value_range: tuple[float, float]) -> Proof:
     largest = bounds.largest
     name, partial = (largest.name, largest.partial) if largest else ("", 0)
     pair = bounds.largest_pair
-    return Proof(name, partial, bounds.proved, bounds.exact, bounds.clips(*value_range), pair.pair if pair else 0,
-                 pair.name if pair else "", bounds.pairs)  # fmt: skip
+    return Proof(
+        name,
+        partial,
+        bounds.proved,
+        bounds.exact,
+        bounds.clips(*value_range),
+        pair.pair if pair else 0,
+        pair.name if pair else "",
+        bounds.pairs,
+    )
 
 
 def find_bounds(model: onnx.ModelProto) -> Bounds:
@@ -259,9 +269,7 @@ def _sums(step: ConvStep, given: Interval) -> tuple[NDArray[np.int64], NDArray[n
     return smallest.reshape(-1, 1, 1), largest.reshape(-1, 1, 1), partial, pair
 
 
-def _span(
-    function: Callable[[Reals], Values], low: Reals, high: Reals
-) -> tuple[Values, Values]:
+def _span(function: Callable[[Reals], Values], low: Reals, high: Reals) -> tuple[Values, Values]:
     """The ends of what a function gives between ``low`` and ``high`` that is monotone on each side of 0."""
     nearest = np.minimum(np.maximum(low, np.float32(0)), high)
     values = [function(at) for at in (low, high, nearest)]

@@ -61,8 +61,10 @@ class Convolution:
         total, size = weight.sum(axis=(2, 3, 4)), np.abs(weight).sum(axis=(2, 3, 4))
         bias = self.bias.astype(np.int64).reshape(total.shape)
         # A high byte alone is up to 255 below its code.
-        ends = [np.abs(bias + (offset - zero) * total) + (max(offset, most - offset) + QMAX) * size
-                for offset in (0, 128 * most // QMAX)]  # fmt: skip
+        ends = [
+            np.abs(bias + (offset - zero) * total) + (max(offset, most - offset) + QMAX) * size
+            for offset in (0, 128 * most // QMAX)
+        ]
         return int(np.maximum(*ends).max(initial=0))
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:

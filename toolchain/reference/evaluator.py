@@ -23,8 +23,14 @@ class Resize(OpRun):  # type: ignore[misc]
 
     op_domain = ""
 
-    def _run(self, x: Array, roi: Array | None = None, scales: Array | None = None, sizes: Array | None = None,
-             **attributes: Any) -> tuple[Array]:
+    def _run(
+        self,
+        x: Array,
+        roi: Array | None = None,
+        scales: Array | None = None,
+        sizes: Array | None = None,
+        **attributes: Any,
+    ) -> tuple[Array]:
         sampling = read_sampling({name: value for name, value in attributes.items() if value is not None})
         if sampling is None or scales is None or sizes is not None:
             raise NotImplementedError("this Resize is not known")

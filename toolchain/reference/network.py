@@ -120,11 +120,16 @@ def describe_network(model: onnx.ModelProto) -> Network:
     for node in graph.node:
         counts[node.op_type] = counts.get(node.op_type, 0) + 1
     tensors = tuple(
-        QuantizedTensor(node.output[0], _channels(shapes, node.output[0]),
-                        _scalar(constants, node.input[1]), int(_scalar(constants, node.input[2])),
-                        _bits(constants, node))
-        for node in graph.node if _quantizes_activation(node, constants)
-    )  # fmt: skip
+        QuantizedTensor(
+            node.output[0],
+            _channels(shapes, node.output[0]),
+            _scalar(constants, node.input[1]),
+            int(_scalar(constants, node.input[2])),
+            _bits(constants, node),
+        )
+        for node in graph.node
+        if _quantizes_activation(node, constants)
+    )
     return Network(tuple(layers), parameters, tuple(sorted(counts.items())), _peak(graph, shapes, constants), tensors)
 
 

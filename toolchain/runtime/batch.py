@@ -109,9 +109,11 @@ class _BrokenOffError(Exception):
 
 
 def run_batch(
-    jobs: Sequence[Job], upscale: Callable[[Pixels], Pixels], settings: Settings,
+    jobs: Sequence[Job],
+    upscale: Callable[[Pixels], Pixels],
+    settings: Settings,
     progress: Callable[[float], None] = lambda share: None,
-) -> Iterator[Outcome]:  # fmt: skip
+) -> Iterator[Outcome]:
     """Enlarge pictures; yields what became of each when that is known, in their order.
 
     Args:
@@ -192,9 +194,7 @@ def _read(jobs: Sequence[Job], settings: Settings) -> Iterator[_Event]:
 def _opened(job: Job, settings: Settings) -> Outcome:
     picture = open_picture(*_source(job.source))
     header, notes = header_for(picture, settings.tiling.scale, job.format)
-    cut = plan_cut(
-        picture, header, job.format, settings.tiling, channels=settings.channels, budget=settings.budget
-    )  # fmt: skip
+    cut = plan_cut(picture, header, job.format, settings.tiling, channels=settings.channels, budget=settings.budget)
     check_free(picture, cut, header, free_memory())
     return Outcome(job, picture, header, cut, notes)
 

@@ -68,8 +68,10 @@ class Runner:
             raise BundleError(f"the library fails: {last_line(error)}", hint="deploy the model again") from error
         height, width = (extent * self.scale for extent in pixels.shape[:2])
         if result.shape != (height, width, self.channels) or result.dtype != np.uint8:
-            raise BundleError(f"the library makes {result.dtype} {result.shape} of {pixels.shape}, not what its bundle "
-                              "says", hint="deploy the model again")  # fmt: skip
+            raise BundleError(
+                f"the library makes {result.dtype} {result.shape} of {pixels.shape}, not what its bundle says",
+                hint="deploy the model again",
+            )
         return result
 
     def bind(self, pixels: Pixels) -> Callable[[], Any]:

@@ -101,11 +101,19 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, rows: int | None =
     if tile < 1 or halo < 0:
         raise ValueError(f"no plan with tiles of {tile} and a halo of {halo} pixels")
     return tuple(
-        Tile(down.begin, down.end, across.begin, across.end,
-             down.source_begin, down.source_end, across.source_begin, across.source_end)
+        Tile(
+            down.begin,
+            down.end,
+            across.begin,
+            across.end,
+            down.source_begin,
+            down.source_end,
+            across.source_begin,
+            across.source_end,
+        )
         for down in plan_spans(height, rows or tile, halo)
         for across in plan_spans(width, tile, halo)
-    )  # fmt: skip
+    )
 
 
 def plan_spans(length: int, longest: int, halo: int) -> tuple[Span, ...]:

@@ -88,9 +88,13 @@ def make_cases(channels: int, natural: Pixels | None = None, *, seed: int = 0) -
 
 
 def verify(
-    upscale: Upscale, reference: Upscale, cases: Sequence[Case], standard: Standard = EXACT, *,
+    upscale: Upscale,
+    reference: Upscale,
+    cases: Sequence[Case],
+    standard: Standard = EXACT,
+    *,
     progress: Callable[[str], None] | None = None,
-) -> tuple[Verified, ...]:  # fmt: skip
+) -> tuple[Verified, ...]:
     """Demand equal bytes, or pixels within the standard's tolerance, on every case.
 
     Args:
@@ -147,5 +151,7 @@ def verdict(cases: Sequence[Verified], standard: Standard) -> str:
     largest = max((case.difference for case in cases), default=0)
     if not largest:
         return f"equal to the {standard.name}, byte for byte,"
-    return (f"within {largest} code{'s' * (largest > 1)} of 255 of the {standard.name}, where {standard.tolerance} "
-            f"{'is' if standard.tolerance == 1 else 'are'} allowed,")
+    return (
+        f"within {largest} code{'s' * (largest > 1)} of 255 of the {standard.name}, where {standard.tolerance} "
+        f"{'is' if standard.tolerance == 1 else 'are'} allowed,"
+    )

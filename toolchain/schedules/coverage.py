@@ -50,7 +50,15 @@ class Recorded(Protocol):
 
 def coverage(kernels: Sequence[Kernel[Any]], choices: Sequence[Recorded]) -> TunedCoverage:
     """How much of ``kernels`` is tuned, given the choice for each."""
-    known = [(kernel.macs, choice.record.measured) for kernel, choice in zip(kernels, choices, strict=True)
-             if choice.record is not None]
-    return TunedCoverage(len(kernels), len(known), sum(kernel.macs for kernel in kernels),
-                         sum(macs for macs, _ in known), estimated_kernels=sum(not measured for _, measured in known))
+    known = [
+        (kernel.macs, choice.record.measured)
+        for kernel, choice in zip(kernels, choices, strict=True)
+        if choice.record is not None
+    ]
+    return TunedCoverage(
+        len(kernels),
+        len(known),
+        sum(kernel.macs for kernel in kernels),
+        sum(macs for macs, _ in known),
+        estimated_kernels=sum(not measured for _, measured in known),
+    )

@@ -75,8 +75,10 @@ def need_log(folder: Path, target: Target) -> Log:
     if log is None:
         path = log_path(folder, Header.of(target))
         there = ", ".join(sorted(other.stem for other in path.parent.glob(f"*{SUFFIX}")))
-        raise TuningError(f"there is no tuning log {path}" + (f", only for {there}" if there else ""),
-                          hint="`clipfree tune` makes one")
+        raise TuningError(
+            f"there is no tuning log {path}" + (f", only for {there}" if there else ""),
+            hint="`clipfree tune` makes one",
+        )
     return log
 
 
@@ -99,8 +101,9 @@ def read_log(path: Path) -> Log:
             if isinstance(record, Header) != (number == 1):
                 raise ValueError("a header must be the first line, and no other")
         except (TypeError, ValueError, RecursionError) as error:
-            raise TuningError(f"line {number} of the tuning log {path} cannot be used: {error}",
-                              hint="remove that line, or the log") from error
+            raise TuningError(
+                f"line {number} of the tuning log {path} cannot be used: {error}", hint="remove that line, or the log"
+            ) from error
         if isinstance(record, Header):
             header = record
         else:
@@ -118,8 +121,10 @@ def expect(log: Log, header: Header) -> Log:
     """
     differences = log.header.differences(header)
     if differences:
-        raise TuningError(f"the tuning log {log.path} is for something else: {differences}",
-                          hint="times and tiles do not carry over: tune again")
+        raise TuningError(
+            f"the tuning log {log.path} is for something else: {differences}",
+            hint="times and tiles do not carry over: tune again",
+        )
     return log
 
 
@@ -201,7 +206,7 @@ def open_log(folder: Path, header: Header, waiting: Callable[[str], None] = lamb
 
 def _opened(file: int, path: Path, header: Header) -> Writer:
     content = path.read_bytes()
-    whole = content[:content.rfind(b"\n") + 1]
+    whole = content[: content.rfind(b"\n") + 1]
     if not whole:  # new, or killed while its header was written
         os.ftruncate(file, 0)
         _append(file, path, encode(header))
@@ -214,12 +219,13 @@ def _opened(file: int, path: Path, header: Header) -> Writer:
 def _append(file: int, path: Path, line: bytes) -> None:
     try:
         while line:
-            line = line[os.write(file, line):]
+            line = line[os.write(file, line) :]
         os.fsync(file)
     except OSError as error:
         raise _unwritable(path, error) from error
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"cannot write the tuning log {path}: {error.strerror or error}",
-                       hint="choose another folder with --logs")
+    return OutputError(
+        f"cannot write the tuning log {path}: {error.strerror or error}", hint="choose another folder with --logs"
+    )

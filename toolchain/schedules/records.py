@@ -46,15 +46,17 @@ class Header:
     @staticmethod
     def of(target: Target) -> Header:
         """For ``target`` and the installed compiler."""
-        return Header(target.name, target.triple, target.cpu, target.attributes, target.instruction_set,
-                      Versions.installed().tvm)  # fmt: skip
+        return Header(
+            target.name, target.triple, target.cpu, target.attributes, target.instruction_set, Versions.installed().tvm
+        )
 
     def differences(self, other: Header) -> str:
         """Where the two differ, in words; empty if nowhere."""
         names = ("target", "triple", "cpu", "attributes", "instruction_set", "tvm")
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in names]
-        return ", ".join(f"{name} {_words(mine)} instead of {_words(theirs)}" for name, mine, theirs in pairs
-                         if mine != theirs)  # fmt: skip
+        return ", ".join(
+            f"{name} {_words(mine)} instead of {_words(theirs)}" for name, mine, theirs in pairs if mine != theirs
+        )
 
 
 @dataclass(frozen=True)

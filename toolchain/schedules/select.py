@@ -72,8 +72,10 @@ class Tuning:
         from toolchain.kernels.algorithms import refused  # which needs TVM, as nothing else here does
 
         conv, note = normal(kernel.conv), refused(kernel.conv, dot)
-        best = self.nearest(lambda best: best.task.conv == conv and isinstance(best.tile, Tile)
-                            and best.tile.fits(conv, columns, dot), kernel.scale)  # fmt: skip
+        best = self.nearest(
+            lambda best: best.task.conv == conv and isinstance(best.tile, Tile) and best.tile.fits(conv, columns, dot),
+            kernel.scale,
+        )
         if best is None or not isinstance(best.tile, Tile):
             return Choice(default_tile(kernel.conv, columns, dot), note=note)
         return Choice(best.tile, best, note)

@@ -91,16 +91,30 @@ def normal(conv: Conv) -> Conv:
     """
     given = conv.requantize
     inner = given.inner and (0.0, float("inf") if given.inner[1] == float("inf") else 64.0)
-    residual = given.residual and replace(given.residual, view=_alone(given.residual.view), zero_point=_ZERO_POINT,
-                                          multiplier=0.5)  # fmt: skip
-    requantize = replace(given, low=-_ZERO_POINT, high=255 - _ZERO_POINT, zero_point=_ZERO_POINT, inner=inner,
-                         residual=residual, fits=True)  # fmt: skip
+    residual = given.residual and replace(
+        given.residual, view=_alone(given.residual.view), zero_point=_ZERO_POINT, multiplier=0.5
+    )
+    requantize = replace(
+        given,
+        low=-_ZERO_POINT,
+        high=255 - _ZERO_POINT,
+        zero_point=_ZERO_POINT,
+        inner=inner,
+        residual=residual,
+        fits=True,
+    )
     pixels = conv.pixels
     if pixels is not None:
         pixels = Pixels(pixels.scale, pixels.channels, tuple(range(len(pixels.table))))
-    return replace(conv, source=_alone(conv.source), target=_alone(conv.target),
-                   pads=(conv.reach[0] // 2, conv.reach[1] // 2),
-                   requantize=requantize, pixels=pixels, symmetric=False)  # fmt: skip
+    return replace(
+        conv,
+        source=_alone(conv.source),
+        target=_alone(conv.target),
+        pads=(conv.reach[0] // 2, conv.reach[1] // 2),
+        requantize=requantize,
+        pixels=pixels,
+        symmetric=False,
+    )
 
 
 def describe(conv: Conv) -> str:

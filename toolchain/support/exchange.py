@@ -43,9 +43,11 @@ def system_exchange() -> Exchange | None:
     except (OSError, TypeError):  # on Windows
         return None
     if hasattr(library, "renameat2"):
+
         def call(a: bytes, b: bytes) -> int:
             return int(library.renameat2(_AT_FDCWD, a, _AT_FDCWD, b, _EXCHANGE))
     elif hasattr(library, "renamex_np"):
+
         def call(a: bytes, b: bytes) -> int:
             return int(library.renamex_np(a, b, _EXCHANGE))
     else:

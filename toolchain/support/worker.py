@@ -75,9 +75,13 @@ class Worker:
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
             # A session of its own: Ctrl-C is for the parent, which then ends the child.
             self._process = subprocess.Popen(
-                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         return self._process
 
     def _obituary(self, limit: float) -> Died:

@@ -58,7 +58,7 @@ class Library:
     def bytes_from(self, name: str) -> bytes:
         """The bytes from what is called ``name`` to the end of its segment; none if it defines no such name."""
         address = self.defines.get(name, -1)
-        return next((data[address - start:] for start, data in self.segments if 0 <= address - start < len(data)), b"")
+        return next((data[address - start :] for start, data in self.segments if 0 <= address - start < len(data)), b"")
 
 
 def read_elf(path: Path) -> Elf | None:
@@ -128,13 +128,19 @@ class _Layout:
 
 
 _LAYOUTS = {
-    64: _Layout((32, "<QQIHHHHH"), ("<IIQQQQQQ", "kind flags offset address _ size memory align"),
-                ("<IIQQQQIIQQ", "name kind flags address offset size link info align each"),
-                ("<IBBHQQ", "name info other section value size")),
-    32: _Layout((28, "<IIIHHHHH"), ("<IIIIIIII", "kind offset address _ size memory flags align"),
-                ("<IIIIIIIIII", "name kind flags address offset size link info align each"),
-                ("<IIIBBH", "name value size info other section")),
-}  # fmt: skip
+    64: _Layout(
+        (32, "<QQIHHHHH"),
+        ("<IIQQQQQQ", "kind flags offset address _ size memory align"),
+        ("<IIQQQQIIQQ", "name kind flags address offset size link info align each"),
+        ("<IBBHQQ", "name info other section value size"),
+    ),
+    32: _Layout(
+        (28, "<IIIHHHHH"),
+        ("<IIIIIIII", "kind offset address _ size memory flags align"),
+        ("<IIIIIIIIII", "name kind flags address offset size link info align each"),
+        ("<IIIBBH", "name value size info other section"),
+    ),
+}
 
 
 class _Reader:
@@ -145,11 +151,14 @@ class _Reader:
 
     def library(self) -> Library:
         offset, form = self.layout.tables
-        segments_at, sections_at, _, _, segment_size, segments, section_size, sections = (
-            struct.unpack_from(form, self.data, offset))  # fmt: skip
-        loaded = tuple((segment["address"], self.part(segment["offset"], segment["size"]))
-                       for segment in self.table(self.layout.segment, segments_at, segment_size, segments)
-                       if segment["kind"] == _LOADED)  # fmt: skip
+        segments_at, sections_at, _, _, segment_size, segments, section_size, sections = struct.unpack_from(
+            form, self.data, offset
+        )
+        loaded = tuple(
+            (segment["address"], self.part(segment["offset"], segment["size"]))
+            for segment in self.table(self.layout.segment, segments_at, segment_size, segments)
+            if segment["kind"] == _LOADED
+        )
         parts = list(self.table(self.layout.section, sections_at, section_size, sections))
         for part in parts:
             if part["kind"] != _WITHOUT_BYTES:
@@ -161,14 +170,16 @@ class _Reader:
                 self.symbols(part, parts[part["link"]] if part["link"] < len(parts) else {}, defines, needs)
         return Library(defines, frozenset(needs), loaded)
 
-    def symbols(self, part: Mapping[str, int], names: Mapping[str, int], defines: dict[str, int],
-                needs: set[str]) -> None:
+    def symbols(
+        self, part: Mapping[str, int], names: Mapping[str, int], defines: dict[str, int], needs: set[str]
+    ) -> None:
         """Put the names of a section of symbols, whose texts are in the section ``names``, where they belong."""
         form, _ = self.layout.symbol
         texts = self.part(names.get("offset", -1), names.get("size", 0))
-        for symbol in self.table(self.layout.symbol, part["offset"], struct.calcsize(form),
-                                 part["size"] // struct.calcsize(form)):  # fmt: skip
-            name = texts[symbol["name"]:texts.index(b"\0", symbol["name"])].decode("ascii", "replace")
+        for symbol in self.table(
+            self.layout.symbol, part["offset"], struct.calcsize(form), part["size"] // struct.calcsize(form)
+        ):
+            name = texts[symbol["name"] : texts.index(b"\0", symbol["name"])].decode("ascii", "replace")
             if symbol["section"]:
                 defines[name] = symbol["value"]
             elif name and symbol["info"] >> 4 != _WEAK:
@@ -187,4 +198,4 @@ class _Reader:
         """Some bytes of the file, which must be there."""
         if offset < 0 or size < 0 or (size and offset + size > len(self.data)):
             raise ValueError("beyond the end")
-        return self.data[offset:offset + size]
+        return self.data[offset : offset + size]

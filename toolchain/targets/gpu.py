@@ -60,8 +60,20 @@ class Gpu:
     def __post_init__(self) -> None:
         """Raise ValueError where the figures cannot be true."""
         core = self.core
-        numbers = (self.largest_group, *self.work_group, core.warp, core.items, core.registers, core.step,
-                   core.most_registers, core.operations, core.dot, core.cache, core.line, core.bandwidth)
+        numbers = (
+            self.largest_group,
+            *self.work_group,
+            core.warp,
+            core.items,
+            core.registers,
+            core.step,
+            core.most_registers,
+            core.operations,
+            core.dot,
+            core.cache,
+            core.line,
+            core.bandwidth,
+        )
         if min(numbers) <= 0:
             raise ValueError("its numbers must be positive")
         if max(numbers) >= _TOO_LARGE:

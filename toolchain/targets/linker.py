@@ -61,8 +61,9 @@ class Linker:
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         except (OSError, subprocess.SubprocessError) as error:
-            raise TargetError(f"the linker {shlex.join(self.command)} could not be run: {error}",
-                              hint=_install(self.triple)) from error  # fmt: skip
+            raise TargetError(
+                f"the linker {shlex.join(self.command)} could not be run: {error}", hint=_install(self.triple)
+            ) from error
         if done.returncode:
             lines = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
             if any("No space left on device" in line for line in lines):
@@ -71,8 +72,10 @@ class Linker:
         try:
             check_library(Path(output), self.triple)
         except (OSError, TargetError) as error:
-            raise TargetError(f"the linker {shlex.join(self.command)} does not make libraries for {self.triple}",
-                              hint=_install(self.triple)) from error  # fmt: skip
+            raise TargetError(
+                f"the linker {shlex.join(self.command)} does not make libraries for {self.triple}",
+                hint=_install(self.triple),
+            ) from error
 
     def check(self, target: Target) -> Elf:
         """Link a small object that LLVM makes for ``target``, and look at what came out.
@@ -97,8 +100,11 @@ def find_linker(triple: str, *, environment: Mapping[str, str] | None = None) ->
     Raises:
         TargetError: there is none, or ``$CC`` names a program that does not exist.
     """
-    return _first(_linkers(triple, os.environ if environment is None else environment),
-                  f"there is no linker for {triple} on this machine", _install(triple))
+    return _first(
+        _linkers(triple, os.environ if environment is None else environment),
+        f"there is no linker for {triple} on this machine",
+        _install(triple),
+    )
 
 
 def find_c_compiler(triple: str, *, environment: Mapping[str, str] | None = None) -> Linker:
@@ -108,10 +114,14 @@ def find_c_compiler(triple: str, *, environment: Mapping[str, str] | None = None
         TargetError: there is none, or ``$CC`` names a program that does not exist.
     """
     found = _linkers(triple, os.environ if environment is None else environment)
-    hint = _INSTALL if is_native(triple) else (
-        f"install one with `pip install ziglang` (no root needed) or `apt install gcc-{gnu(triple)}`")
-    return _first((linker for linker in found if linker.compiles),
-                  f"there is no C compiler for {triple} on this machine", hint)
+    hint = (
+        _INSTALL
+        if is_native(triple)
+        else (f"install one with `pip install ziglang` (no root needed) or `apt install gcc-{gnu(triple)}`")
+    )
+    return _first(
+        (linker for linker in found if linker.compiles), f"there is no C compiler for {triple} on this machine", hint
+    )
 
 
 def _first(linkers: Iterator[Linker], message: str, hint: str) -> Linker:

@@ -26,8 +26,16 @@ def tvm_target(target: Target) -> Any:
     """TVM's form of a target."""
     # Without being told, LLVM passes floats of 32-bit Arm in integer registers, whatever the triple's name says.
     floats = {"mfloat-abi": "hard"} if target.triple.endswith("hf") else {}
-    return tvm.target.Target({"kind": "llvm", "mtriple": target.triple, "mcpu": target.cpu,
-                              "mattr": list(target.attributes), "num-cores": target.cores, **floats})
+    return tvm.target.Target(
+        {
+            "kind": "llvm",
+            "mtriple": target.triple,
+            "mcpu": target.cpu,
+            "mattr": list(target.attributes),
+            "num-cores": target.cores,
+            **floats,
+        }
+    )
 
 
 def features(target: Target) -> tuple[str, ...]:
@@ -52,9 +60,11 @@ def required(target: Target) -> tuple[str, ...]:
     enabled = set(features(target))
     untold = sorted(enabled & UNTOLD)
     if untold:
-        raise TargetError(f"target {target.name}: Linux does not tell whether a machine has {', '.join(untold)}, so no "
-                          "bundle could be kept from one that has not", hint="switch it off: "
-                          f"attributes = [{', '.join(json.dumps('-' + name) for name in untold)}]")  # fmt: skip
+        raise TargetError(
+            f"target {target.name}: Linux does not tell whether a machine has {', '.join(untold)}, so no "
+            "bundle could be kept from one that has not",
+            hint=f"switch it off: attributes = [{', '.join(json.dumps('-' + name) for name in untold)}]",
+        )
     return (*target.requires, *sorted(requirements(enabled, target.triple) - set(target.requires)))
 
 
@@ -65,13 +75,16 @@ def check_target(target: Target) -> None:
         TargetError: unknown architecture, CPU or feature.
     """
     if architecture(target.triple) not in ARCHITECTURES:  # LLVM would crash on a word it does not know
-        raise TargetError(f"target {target.name}: there is nothing to compile with for {target.triple}",
-                          hint=f"a triple begins with one of {', '.join(ARCHITECTURES)}")
+        raise TargetError(
+            f"target {target.name}: there is nothing to compile with for {target.triple}",
+            hint=f"a triple begins with one of {', '.join(ARCHITECTURES)}",
+        )
     bare = {"kind": "llvm", "mtriple": target.triple}
     cpus = sorted(map(str, codegen.llvm_get_cpu_archlist(tvm.target.Target(bare))))
     if target.cpu not in cpus:
-        raise TargetError(f"target {target.name}: LLVM knows no CPU {target.cpu!r} for {target.triple}",
-                          hint=near(target.cpu, cpus))
+        raise TargetError(
+            f"target {target.name}: LLVM knows no CPU {target.cpu!r} for {target.triple}", hint=near(target.cpu, cpus)
+        )
     known: set[str] = set()
     for cpu in cpus:
         known.update(map(str, codegen.llvm_get_cpu_features(tvm.target.Target({**bare, "mcpu": cpu}))))
@@ -79,13 +92,15 @@ def check_target(target: Target) -> None:
         name = attribute[1:]
         if attribute[0] not in "+-" or name not in known:
             hint = f"write +{attribute} or -{attribute}" if attribute in known else near(name, known)
-            raise TargetError(f"target {target.name}: LLVM knows no feature {attribute!r} for {target.triple}",
-                              hint=hint)
+            raise TargetError(
+                f"target {target.name}: LLVM knows no feature {attribute!r} for {target.triple}", hint=hint
+            )
     for word in target.requires:
         meant = WORDS.get(word, (word,))
         if word not in meant:
-            raise TargetError(f"target {target.name}: {word!r} in 'requires' is LLVM's word",
-                              hint=f"/proc/cpuinfo says {meant[0]}")
+            raise TargetError(
+                f"target {target.name}: {word!r} in 'requires' is LLVM's word", hint=f"/proc/cpuinfo says {meant[0]}"
+            )
 
 
 def probe_object(target: Target, path: Path) -> None:

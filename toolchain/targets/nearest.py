@@ -39,8 +39,10 @@ def advise(name: str, targets: Sequence[Target]) -> str:
 def _of_its_own(cpu: str, able: Sequence[Target]) -> str:
     """How to get code for ``cpu`` from the target that uses most of what it has; of several, the one called alike."""
     nearest = max(able, key=lambda target: (len(target.requires), _common(target.name, cpu))).name
-    return (f"--target {nearest} makes code that runs on that CPU; for code of its own, copy "
-            f"{target_folder() / nearest}.toml, write cpu = \"{cpu}\" there, and name it in place of a target")
+    return (
+        f"--target {nearest} makes code that runs on that CPU; for code of its own, copy "
+        f'{target_folder() / nearest}.toml, write cpu = "{cpu}" there, and name it in place of a target'
+    )
 
 
 def _for_cpu(cpu: str, targets: Sequence[Target]) -> list[Target] | None:

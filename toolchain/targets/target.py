@@ -26,8 +26,17 @@ CACHE = 1024 * 1024
 the rows that are kept between them than they gain on x86, see docs/decisions/0009-streaming.md."""
 _MOST_CORES, _LARGEST_CACHE, _LARGEST_FILE = 1024, 2**32, 2**16
 _SUFFIX = ".toml"
-_HOST_ORDER = ("x86-avx512vnni", "x86-avxvnni", "x86-avx2", "x86-sse4", "neoverse-n2", "neoverse-v1", "cortex-a76",
-               "cortex-a72", "aarch64")  # best first  # fmt: skip
+_HOST_ORDER = (
+    "x86-avx512vnni",
+    "x86-avxvnni",
+    "x86-avx2",
+    "x86-sse4",
+    "neoverse-n2",
+    "neoverse-v1",
+    "cortex-a76",
+    "cortex-a72",
+    "aarch64",
+)  # best first
 
 
 @dataclass(frozen=True)
@@ -181,8 +190,10 @@ def _gpu(path: Path, table: Any) -> Gpu:
     try:
         return from_plain(Gpu, table)
     except (TypeError, ValueError) as error:
-        raise TargetError(f"target file {path}: the table 'gpu' cannot be used: {error}",
-                          hint="targets/mali-g78.toml shows all it holds") from error
+        raise TargetError(
+            f"target file {path}: the table 'gpu' cannot be used: {error}",
+            hint="targets/mali-g78.toml shows all it holds",
+        ) from error
 
 
 def _count(path: Path, table: dict[str, Any], key: str, most: int) -> int:

@@ -76,8 +76,9 @@ class Bench:
                     answers[index]["seconds"].append(entrant.seconds(numbers[index]))
                 if turn == 2 and 0 in entrants:
                     bound = _HOPELESS * min(answers[0]["seconds"])
-                    entrants = {index: entrant for index, entrant in entrants.items()
-                                if min(answers[index]["seconds"]) <= bound}  # fmt: skip
+                    entrants = {
+                        index: entrant for index, entrant in entrants.items() if min(answers[index]["seconds"]) <= bound
+                    }
         return {"answers": answers}
 
     def _admit(self, library: Path) -> tuple[Entrant | None, Status, str]:
@@ -85,7 +86,7 @@ class Bench:
         try:
             entrant = self.rig.load(library)
             note = entrant.wrong()
-        except ClipfreeError as error:    # a driver refuses it
+        except ClipfreeError as error:  # a driver refuses it
             return None, "failed", error.message
         return (None, "wrong", note) if note else (entrant, "ok", "")
 

@@ -53,8 +53,9 @@ class LocalBuilder:
         suffix: of the files.
     """
 
-    def __init__(self, target: Target, folder: Path, workers: int, command: Sequence[str] = WORKER,
-                 suffix: str = ".so") -> None:  # fmt: skip
+    def __init__(
+        self, target: Target, folder: Path, workers: int, command: Sequence[str] = WORKER, suffix: str = ".so"
+    ) -> None:
         self.target, self.folder, self.suffix = target, folder, suffix
         self._workers: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._all = [Worker(command) for _ in range(workers)]
@@ -67,8 +68,9 @@ class LocalBuilder:
         new = [tile for tile in dict.fromkeys(tiles) if (task.kernel, tile) not in self._done]
         paths = [self.folder / f"{len(self._done) + index}{self.suffix}" for index in range(len(new))]
         with ThreadPoolExecutor(len(self._all)) as pool:
-            for tile, built in zip(new, pool.map(lambda job: self._build(task, *job), zip(new, paths, strict=True)),
-                                   strict=True):  # fmt: skip
+            for tile, built in zip(
+                new, pool.map(lambda job: self._build(task, *job), zip(new, paths, strict=True)), strict=True
+            ):
                 self._done[task.kernel, tile] = built
         return [self._done[task.kernel, tile] for tile in tiles]
 
@@ -78,8 +80,13 @@ class LocalBuilder:
             worker.close()
 
     def _build(self, task: Task, tile: Candidate, path: Path) -> Built:
-        request = {"operation": "compile", "task": to_plain(task), "tile": to_plain(tile),
-                   "target": to_plain(self.target), "path": str(path)}  # fmt: skip
+        request = {
+            "operation": "compile",
+            "task": to_plain(task),
+            "tile": to_plain(tile),
+            "target": to_plain(self.target),
+            "path": str(path),
+        }
         worker = self._workers.get()
         try:
             answer = worker.ask(request, LIMIT)

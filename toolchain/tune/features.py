@@ -32,11 +32,29 @@ class TileFeatures:
         steps = dot.steps(conv.source.count // conv.groups, conv.kernel)
         outputs, accumulators = conv.channels // conv.groups, tile.vectors * tile.channels
         products = prod(steps) / (transforms.SAVING if tile.algorithm == WINOGRAD else 1)
-        extents = (*steps, products, outputs, conv.groups, max(conv.dilation), task.height, task.width,
-                   max(task.threads, 1), tile.vectors, tile.channels, accumulators, outputs / tile.channels)
-        return [*map(log2, extents),
-                accumulators / dot.registers,
-                1 / tile.vectors + 1 / tile.channels,    # loads a product: of weights, and of pixels
-                tile.outer == "channels", tile.reduce == "blocks", tile.unroll, tile.algorithm == WINOGRAD,
-                conv.requantize.slopes, conv.requantize.residual is not None,
-                conv.pixels.scale if conv.pixels else 0]  # fmt: skip
+        extents = (
+            *steps,
+            products,
+            outputs,
+            conv.groups,
+            max(conv.dilation),
+            task.height,
+            task.width,
+            max(task.threads, 1),
+            tile.vectors,
+            tile.channels,
+            accumulators,
+            outputs / tile.channels,
+        )
+        return [
+            *map(log2, extents),
+            accumulators / dot.registers,
+            1 / tile.vectors + 1 / tile.channels,  # loads a product: of weights, and of pixels
+            tile.outer == "channels",
+            tile.reduce == "blocks",
+            tile.unroll,
+            tile.algorithm == WINOGRAD,
+            conv.requantize.slopes,
+            conv.requantize.residual is not None,
+            conv.pixels.scale if conv.pixels else 0,
+        ]

@@ -45,8 +45,12 @@ def standalone(conv: Conv, geometry: Geometry, dot: Dot, tile: Tile) -> Any:
     result: Tensor | Picture = Tensor(target.total, conv.requantize.zero_point, wide=target.wide)
     if pixels is not None:
         result = Picture(pixels.channels, pixels.scale)
-    call = Call(ROWS, Step(tuple(reads), None if pixels else 2), algorithms.shapes(conv, dot, tile),
-                None if pixels else conv.target)
+    call = Call(
+        ROWS,
+        Step(tuple(reads), None if pixels else 2),
+        algorithms.shapes(conv, dot, tile),
+        None if pixels else conv.target,
+    )
     module = sch.mod
     module[ENTRY] = whole(call, operands, result, geometry).with_attr("global_symbol", ENTRY)
     return module

@@ -21,8 +21,15 @@ _LEAST = 8
 """Measurements before there is anything to learn from."""
 
 _ROUNDS = 80
-_PARAMETERS = {"objective": "reg:squarederror", "max_depth": 6, "eta": 0.15, "gamma": 1e-3, "min_child_weight": 0,
-               "nthread": 1, "seed": 0}  # fmt: skip
+_PARAMETERS = {
+    "objective": "reg:squarederror",
+    "max_depth": 6,
+    "eta": 0.15,
+    "gamma": 1e-3,
+    "min_child_weight": 0,
+    "nthread": 1,
+    "seed": 0,
+}
 
 
 class CostModel(Protocol):
@@ -56,8 +63,9 @@ class XGBoostModel:
         try:
             import xgboost
         except Exception as error:  # it raises an error of its own kind where its library cannot be loaded
-            raise TuningError(f"the cost model needs XGBoost, which cannot be imported: {error}",
-                              hint="pip install xgboost-cpu") from error
+            raise TuningError(
+                f"the cost model needs XGBoost, which cannot be imported: {error}", hint="pip install xgboost-cpu"
+            ) from error
         self._xgboost, self._features = xgboost, features
         self._measured: dict[Task, dict[Candidate, float]] = {}
         self._trees: Any = None

@@ -62,6 +62,14 @@ def hurried(
     images = [np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE, sr.channels), dtype=np.uint8)]
     if calibration is not None:
         images = list(read_images(calibration, channels=sr.channels, crop=_SIDE, crops_per_photo=1).images)
-    hurry = Settings(activations="minmax", crop=_SIDE, crops_per_image=1, equalize=False, reconstruct=False,
-                     correct_bias=False, tame=False, augment=False)  # fmt: skip
+    hurry = Settings(
+        activations="minmax",
+        crop=_SIDE,
+        crops_per_image=1,
+        equalize=False,
+        reconstruct=False,
+        correct_bias=False,
+        tame=False,
+        augment=False,
+    )
     return quantize(sr, images, hurry)

@@ -69,8 +69,10 @@ class BoardRunner(LocalRunner):
         if not missing and cpu.machine in machines(target.triple):
             return None
         lacks = f"it lacks {', '.join(missing)}" if missing else f"it is {cpu.machine}"
-        return TargetError(f"the board at {self.board.address} cannot run code for {target.name}: {lacks}",
-                           hint="`clipfree board check` names the targets it can run")  # fmt: skip
+        return TargetError(
+            f"the board at {self.board.address} cannot run code for {target.name}: {lacks}",
+            hint="`clipfree board check` names the targets it can run",
+        )
 
     def time(self, task: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
         """One result for each library; those that are right run in turn, ``rounds`` times.
@@ -85,8 +87,10 @@ class BoardRunner(LocalRunner):
             self.slowest = max(2 * _UNKNOWN, task.macs / first.best / _MARGIN)
         timed = super().time(task, libraries, rounds)
         # The board rebooted, or its network failed: that may have been chance, once.
-        return [super(BoardRunner, self).time(task, [library], rounds)[0] if one.note == _LOST else one
-                for library, one in zip(libraries, timed, strict=True)]  # fmt: skip
+        return [
+            super(BoardRunner, self).time(task, [library], rounds)[0] if one.note == _LOST else one
+            for library, one in zip(libraries, timed, strict=True)
+        ]
 
     def _recover(self, death: Died) -> str:
         """Wait until the board serves again, or another one of the tracker does."""
@@ -181,9 +185,12 @@ class BoardsRunner:
 
 
 def open_boards(
-    place: Place, target: Target, wait: float, note: Callable[[str], None],
+    place: Place,
+    target: Target,
+    wait: float,
+    note: Callable[[str], None],
     open_board: OpenBoard = _on_processor,
-) -> BoardsRunner:  # fmt: skip
+) -> BoardsRunner:
     """The boards at ``place`` that are free and can run code for ``target``; ``note`` is told what else there is.
 
     Args:

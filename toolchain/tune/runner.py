@@ -80,8 +80,13 @@ class LocalRunner:
 
     def time(self, task: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
         """One result for each library; those that are right run in turn, ``rounds`` times."""
-        request = {**self.context, "operation": "time", "task": to_plain(task),
-                   "libraries": [str(path) for path in libraries], "rounds": rounds}  # fmt: skip
+        request = {
+            **self.context,
+            "operation": "time",
+            "task": to_plain(task),
+            "libraries": [str(path) for path in libraries],
+            "rounds": rounds,
+        }
         limit = LIMIT + len(libraries) * (self.start + (rounds + 3) * (0.05 + task.macs / self.slowest))
         try:
             answer = self._worker.ask(request, limit)

@@ -54,8 +54,7 @@ class Sample:
     def tensors(self) -> list[npt.NDArray[np.generic]]:
         """The packed tensors that a kernel reads, in the order of its arguments."""
         source, residual = self.conv.source, self.conv.requantize.residual
-        arrays: list[npt.NDArray[np.generic]] = [
-            self._packed(self.codes, source.total, source.start, self.zero_point)]
+        arrays: list[npt.NDArray[np.generic]] = [self._packed(self.codes, source.total, source.start, self.zero_point)]
         if residual is not None and self.residual is not None:
             arrays.append(self._packed(self.residual, residual.view.total, residual.view.start, residual.zero_point))
         return arrays
@@ -82,25 +81,26 @@ class Sample:
         result = self.output()
         if pixels is None:
             start = conv.target.start
-            result[:, start:start + conv.target.count] = pack(codes, self.geometry, conv.requantize.zero_point)
+            result[:, start : start + conv.target.count] = pack(codes, self.geometry, conv.requantize.zero_point)
         else:
             for dy, dx, channel, slot in pixels.places():
-                result[dy::pixels.scale, dx::pixels.scale, channel] = codes[slot]
+                result[dy :: pixels.scale, dx :: pixels.scale, channel] = codes[slot]
         return result
 
     def used(self, output: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         """The part of an output that somebody reads: all but the words beside the margin."""
         if self.conv.pixels is not None:
             return output
-        return output[..., SIDE - self.geometry.margin:output.shape[2] - SIDE + self.geometry.margin]
+        return output[..., SIDE - self.geometry.margin : output.shape[2] - SIDE + self.geometry.margin]
 
     def _requantized(self) -> Codes:
         """The output's codes (channels, h, w)."""
         conv, given = self.conv, self.conv.requantize
         top, left = conv.pads
         bottom, right = conv.reach[0] - top, conv.reach[1] - left
-        convolution = Convolution(self.weights, self.bias, pads=(top, left, bottom, right), dilations=conv.dilation,
-                                  group=conv.groups)
+        convolution = Convolution(
+            self.weights, self.bias, pads=(top, left, bottom, right), dilations=conv.dilation, group=conv.groups
+        )
         sums = np.concatenate([band for _, band in convolution.bands(self.codes, self.zero_point)], axis=1)
         values = sums.astype(np.float32) * self.multiplier[:, None, None]
         if given.slopes:
@@ -116,14 +116,16 @@ class Sample:
         return codes
 
     def _packed(self, codes: Codes, total: int, start: int, zero_point: int) -> npt.NDArray[np.uint32]:
-        words = np.full(self.geometry.shape(total, codes.shape[1], self.geometry.tiles(codes.shape[2])), _UNTOUCHED,
-                        np.uint32)
-        words[:, start:start + codes.shape[0] // PACK] = pack(codes, self.geometry, zero_point)
+        words = np.full(
+            self.geometry.shape(total, codes.shape[1], self.geometry.tiles(codes.shape[2])), _UNTOUCHED, np.uint32
+        )
+        words[:, start : start + codes.shape[0] // PACK] = pack(codes, self.geometry, zero_point)
         return words
 
 
-def make_sample(conv: Conv, geometry: Geometry, height: int, width: int, seed: int = 0, picture: int = 0,
-                anchor: int = 0) -> Sample:
+def make_sample(
+    conv: Conv, geometry: Geometry, height: int, width: int, seed: int = 0, picture: int = 0, anchor: int = 0
+) -> Sample:
     """Random data for ``conv`` on ``height`` x ``width`` pixels, such that its codes spread over the whole range. A
     ``picture`` or an ``anchor`` of so many channels is a source or a residual without any others, and with black around
     the source.
@@ -134,11 +136,12 @@ def make_sample(conv: Conv, geometry: Geometry, height: int, width: int, seed: i
     other = None
     if residual is not None:
         other = rng.integers(0, 256, (residual.view.count * PACK, height, width), dtype=np.uint8)
-        other[anchor or other.shape[0]:] = 0
+        other[anchor or other.shape[0] :] = 0
     codes = rng.integers(0, 256, (inputs, height, width), dtype=np.uint8)
-    codes[picture or inputs:] = 0
+    codes[picture or inputs :] = 0
     return Sample(
-        conv, geometry,
+        conv,
+        geometry,
         codes=codes,
         zero_point=0 if picture else _ZERO,
         weights=rng.integers(-127, 128, (conv.channels, inputs // conv.groups, *conv.kernel), dtype=np.int8),
@@ -147,4 +150,4 @@ def make_sample(conv: Conv, geometry: Geometry, height: int, width: int, seed: i
         multiplier=(rng.uniform(0.5, 1.5, conv.channels) * 60 / (75 * 73 * np.sqrt(taps))).astype(np.float32),
         slopes=rng.uniform(-0.3, 0.6, conv.channels).astype(np.float32),
         residual=other,
-    )  # fmt: skip
+    )

@@ -76,8 +76,9 @@ class Search:
             self.stale = 0
         self.best = best
 
-    def propose(self, count: int, model: CostModel, chance: random.Random,
-                hints: Iterable[Candidate] = ()) -> list[Candidate]:
+    def propose(
+        self, count: int, model: CostModel, chance: random.Random, hints: Iterable[Candidate] = ()
+    ) -> list[Candidate]:
         """Up to ``count`` tiles to try next: the default one if it was never measured, then ``hints``, then those the
         model thinks best, and some at random.
         """
@@ -92,6 +93,6 @@ class Search:
             ranked = [left[index] for index in order]
         guided = count - round(_EXPLORE * count) if scores is not None else count
         fresh = [tile for tile in ranked if tile not in chosen]
-        chosen = (chosen + fresh[:max(0, guided - len(chosen))])[:count]
+        chosen = (chosen + fresh[: max(0, guided - len(chosen))])[:count]
         rest = [tile for tile in left if tile not in chosen]
-        return chosen + rest[:count - len(chosen)]
+        return chosen + rest[: count - len(chosen)]

@@ -86,9 +86,13 @@ class Session:
     """
 
     def __init__(
-        self, searches: Iterable[Search], tools: Tools, budget: Budget,
-        tell: Callable[[Point, Search], None] = lambda point, search: None, seed: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        searches: Iterable[Search],
+        tools: Tools,
+        budget: Budget,
+        tell: Callable[[Point, Search], None] = lambda point, search: None,
+        seed: int = 0,
+    ) -> None:
         self.searches, self.tools, self.budget, self.tell = list(searches), tools, budget, tell
         self._chance = random.Random(seed)
 
@@ -136,13 +140,19 @@ class Session:
         for search in self.searches:
             totals[_picture(search)] = totals.get(_picture(search), 0.0) + search.seconds
         unfinished = [search for search in self.searches if not search.done]
-        return max(unfinished, default=None, key=lambda search: search.seconds / totals[_picture(search)]
-                   * 0.5 ** (search.stale / BATCH))  # fmt: skip
+        return max(
+            unfinished,
+            default=None,
+            key=lambda search: search.seconds / totals[_picture(search)] * 0.5 ** (search.stale / BATCH),
+        )
 
     def _hints(self, search: Search) -> list[Candidate]:
         """What was best for the same kernel at other sizes and numbers of threads."""
-        return [other.best.tile for other in self.searches if other is not search and other.best is not None
-                and other.task.kernel == search.task.kernel]  # fmt: skip
+        return [
+            other.best.tile
+            for other in self.searches
+            if other is not search and other.best is not None and other.task.kernel == search.task.kernel
+        ]
 
     def _batch(self, search: Search, tiles: list[Candidate]) -> None:
         """Try ``tiles``: build and check them, time them in turn with the incumbent, and let the best contend."""
@@ -152,8 +162,10 @@ class Session:
         estimate = search.default_seconds or task.macs / 1e11
         results |= self._time(task, libraries, _rounds(9, estimate * len(libraries)))
         if default in results and results[default].status != "ok":
-            raise TuningError(f"the default tile of {task} does not work: {results[default].note}",
-                              hint="nothing can be tuned before it does")
+            raise TuningError(
+                f"the default tile of {task} does not work: {results[default].note}",
+                hint="nothing can be tuned before it does",
+            )
         if results[incumbent].status != "ok":  # it was the best on another machine
             search.best = None
             self._batch(search, tiles)
@@ -174,22 +186,25 @@ class Session:
             search.note(trial)
         self._learn(search, {tile: search.tried[tile] for tile in tiles})
 
-    def _contest(
-        self, search: Search, results: Mapping[Candidate, Timed], base: float, count: int
-    ) -> Best | None:
+    def _contest(self, search: Search, results: Mapping[Candidate, Timed], base: float, count: int) -> Best | None:
         """The new incumbent, found in another and longer measurement; None if the old one stays."""
         task, cpu, trials = search.task, self.tools.cpu, len(search.tried) + count
         incumbent = search.best.tile if search.best else search.default
         held = results[incumbent].best
-        promising = sorted((tile for tile in results if results[tile].best < _GAIN * held),
-                           key=lambda tile: results[tile].best)[:_FINALISTS]  # fmt: skip
+        promising = sorted(
+            (tile for tile in results if results[tile].best < _GAIN * held), key=lambda tile: results[tile].best
+        )[:_FINALISTS]
         if promising:
             contenders = dict.fromkeys([incumbent, *promising, search.default])
             found, _ = self._build(task, list(contenders))
             timed = self._time(task, found, _rounds(30, held * len(found)))
             if len(found) == len(contenders) and all(one.status == "ok" for one in timed.values()):
-                able = [tile for tile in promising if timed[tile].best < _GAIN * timed[incumbent].best
-                        and timed[tile].wins(timed[incumbent]) >= _MAJORITY]  # fmt: skip
+                able = [
+                    tile
+                    for tile in promising
+                    if timed[tile].best < _GAIN * timed[incumbent].best
+                    and timed[tile].wins(timed[incumbent]) >= _MAJORITY
+                ]
                 if able:
                     winner = min(able, key=lambda tile: timed[tile].best)
                     seconds, default = timed[winner].best, timed[search.default].best

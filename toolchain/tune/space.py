@@ -43,6 +43,9 @@ def tiles(conv: Conv, columns: int, dot: Dot) -> tuple[Tile, ...]:
 
 def _winograd(conv: Conv, columns: int, dot: Dot, channels: list[int]) -> list[Tile]:
     """Winograd's tiles, of which sums, inputs and a vector of weights fit into the registers."""
-    found = [Tile(v, c, algorithm=WINOGRAD) for v, c in itertools.product(range(1, _STRIP + 1), channels)
-             if v * (c + 1) < dot.registers]
+    found = [
+        Tile(v, c, algorithm=WINOGRAD)
+        for v, c in itertools.product(range(1, _STRIP + 1), channels)
+        if v * (c + 1) < dot.registers
+    ]
     return [tile for tile in found if tile.fits(conv, columns, dot)]

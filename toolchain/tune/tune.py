@@ -29,9 +29,10 @@ class Summary:
 
 
 def tune(
-    request: Request, tell: Callable[[Point, Search], None] = lambda point, search: None,
+    request: Request,
+    tell: Callable[[Point, Search], None] = lambda point, search: None,
     note: Callable[[str], None] = lambda text: None,
-) -> Summary:  # fmt: skip
+) -> Summary:
     """Find tiles for the kernels of ``request.models``, and append what was found to the log of the target.
 
     Args:

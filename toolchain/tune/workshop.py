@@ -105,8 +105,10 @@ class CpuWorkshop:
         """The integer convolutions of the request's models."""
         request, dot = self.request, dot_product(self.target.instruction_set)
         networks = [kernels_of(path, self.target, request.calibration) for path in request.models]
-        return [Search(task, tiles(task.conv, task.geometry(dot).columns, dot), demand)
-                for task, demand in tasks_of(networks, request.sizes, self._counts).items()]  # fmt: skip
+        return [
+            Search(task, tiles(task.conv, task.geometry(dot).columns, dot), demand)
+            for task, demand in tasks_of(networks, request.sizes, self._counts).items()
+        ]
 
     def builder(self, folder: Path) -> Builder:
         """Libraries of one kernel, made on this machine."""

@@ -131,9 +131,14 @@ class Row:
 
 
 def bench(
-    machine: Machine, bundle: Bundle, size: tuple[int, int], threads: Sequence[int], plan: Plan, *,
+    machine: Machine,
+    bundle: Bundle,
+    size: tuple[int, int],
+    threads: Sequence[int],
+    plan: Plan,
+    *,
     functions: bool = False,
-) -> Iterator[Row]:  # fmt: skip
+) -> Iterator[Row]:
     """Time a bundle on noise of ``size`` (height, width), for each number of threads (default: 1 and all).
 
     Raises:

@@ -185,8 +185,9 @@ def _row(
     low = shrink(high, scale)
     original = (high, luma(high))
     found = upscaled(low, upscale, channels, scale)
-    row = Row(name, high.shape[0], high.shape[1], compare(found, original, shave),
-              quality(enlarge(low, scale), high, shave))  # fmt: skip
+    row = Row(
+        name, high.shape[0], high.shape[1], compare(found, original, shave), quality(enlarge(low, scale), high, shave)
+    )
     if compared is None:
         return row
     exact = upscaled(low, compared, channels, scale)

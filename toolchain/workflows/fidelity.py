@@ -131,8 +131,12 @@ def measure_fidelity(request: Request, *, progress: Callable[[str, int, int], No
     if originals is not None:
         tell(f"upscaling {len(originals.images)} pictures", total, total)
         quality = evaluate(integer, originals, channels=sr.channels, scale=sr.scale, compared=exact)
-    left_out = tuple(f"left out: {skipped.name} {skipped.reason}"
-                     for found in (photographs, originals) if found for skipped in found.skipped)  # fmt: skip
+    left_out = tuple(
+        f"left out: {skipped.name} {skipped.reason}"
+        for found in (photographs, originals)
+        if found
+        for skipped in found.skipped
+    )
     return Fidelity(
         model=request.model.name,
         channels=sr.channels,
@@ -163,9 +167,11 @@ def _pictures(photos: ImageSet, sr: SRModel, count: int, side: int) -> tuple[tup
 
 
 def _shown(
-    names: Sequence[str], pictures: Sequence[Pixels], integer: Callable[[Pixels], Pixels],
+    names: Sequence[str],
+    pictures: Sequence[Pixels],
+    integer: Callable[[Pixels], Pixels],
     exact: Callable[[Pixels], Pixels],
-) -> tuple[Shown, ...]:  # fmt: skip
+) -> tuple[Shown, ...]:
     """The pictures that differ most between both networks, worst first."""
     found = []
     for name, picture in zip(names, pictures, strict=True):

@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from toolchain.frontend import SRModel
 
 PROOF, SHEET, NETWORK, IMAGES, FLOATS, CODES = (
-    "proof.json", "sheet.png", "network.onnx", "images", "float.npz", "u8.npz",
-)  # fmt: skip
+    "proof.json",
+    "sheet.png",
+    "network.onnx",
+    "images",
+    "float.npz",
+    "u8.npz",
+)
 FORMATS = ("png", "npz")
 _SHOWN = 24  # pairs on the contact sheet
 _KINDS = {"flat": "flat frame", "end": "touches an end"}
@@ -156,9 +161,12 @@ def make_representative_set(request: Request, *, progress: Callable[[str, int, i
         return model.run(to_float(pixels, sr.value_range))
 
     made = represent(
-        run, images, sr.value_range, request.reading,
+        run,
+        images,
+        sr.value_range,
+        request.reading,
         progress=lambda index: tell(f"[{index + 1}/{len(images)}] {names[index]}", index, len(images)),
-    )  # fmt: skip
+    )
     if not made.images:
         raise CalibrationError(
             "not one image could be brought into range, and no frame either",
@@ -173,9 +181,13 @@ def make_representative_set(request: Request, *, progress: Callable[[str, int, i
 
 
 def _proof(
-    request: Request, sr: SRModel, photographs: ImageSet, names: Sequence[str], made: RepresentativeSet,
+    request: Request,
+    sr: SRModel,
+    photographs: ImageSet,
+    names: Sequence[str],
+    made: RepresentativeSet,
     warnings: tuple[str, ...],
-) -> Proof:  # fmt: skip
+) -> Proof:
     natural = [image.before for image in _natural(made)] + [left.before for left in made.rejected]
     quantization = made.coverage.quantization()
     digits = len(str(len(made.images)))
@@ -193,8 +205,14 @@ def _proof(
         codes=(min(int(i.pixels.min()) for i in made.images), max(int(i.pixels.max()) for i in made.images)),
         images=tuple(
             ImageProof(
-                f"{index:0{digits}}_{_stem(names, image)}", names[image.source] if image.source >= 0 else "",
-                image.kind, image.factor, image.pixels.shape[1], image.pixels.shape[0], image.place, image.before,
+                f"{index:0{digits}}_{_stem(names, image)}",
+                names[image.source] if image.source >= 0 else "",
+                image.kind,
+                image.factor,
+                image.pixels.shape[1],
+                image.pixels.shape[0],
+                image.place,
+                image.before,
                 image.after,
             )
             for index, image in enumerate(made.images)
@@ -202,7 +220,7 @@ def _proof(
         left_out=tuple(LeftOut(names[left.source], left.place, left.before) for left in made.rejected),
         skipped=photographs.skipped,
         warnings=warnings + _warnings(made),
-    )  # fmt: skip
+    )
 
 
 def _natural(made: RepresentativeSet) -> list[TamedImage]:
@@ -255,9 +273,12 @@ def _save(path: Path, arrays: Iterable[tuple[str, NDArray[Any]]]) -> None:
 
 
 def _sheet(
-    run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], images: Sequence[NDArray[np.uint8]], sr: SRModel,
-    made: RepresentativeSet, proof: Proof,
-) -> NDArray[np.uint8]:  # fmt: skip
+    run: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    images: Sequence[NDArray[np.uint8]],
+    sr: SRModel,
+    made: RepresentativeSet,
+    proof: Proof,
+) -> NDArray[np.uint8]:
     """Outputs before and after, values beyond the range marked. Natural images come first, those made follow."""
     pairs = []
     for entry, image in list(zip(proof.images, made.images, strict=True))[:_SHOWN]:

@@ -52,5 +52,8 @@ def load(path: Path, *, net: nn.Module, average: nn.Module, optimizer: Optimizer
 
 
 def _under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(f"{prefix}/"): torch.from_numpy(value) for name, value in arrays.items()
-            if name.startswith(f"{prefix}/")}  # fmt: skip
+    return {
+        name.removeprefix(f"{prefix}/"): torch.from_numpy(value)
+        for name, value in arrays.items()
+        if name.startswith(f"{prefix}/")
+    }

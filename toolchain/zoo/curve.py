@@ -20,8 +20,10 @@ def draw_curve(losses: list[list[float]], what: str = "Charbonnier loss", unit: 
     low, high = min(logs), max(logs)
     span = max(high - low, 1e-6)
     last = max(step for step, _ in losses)
-    points = [(EDGE + step / last * (WIDTH - 1.5 * EDGE), EDGE // 2 + (high - log) / span * (HEIGHT - 1.5 * EDGE))
-              for (step, _), log in zip(losses, logs, strict=True)]
+    points = [
+        (EDGE + step / last * (WIDTH - 1.5 * EDGE), EDGE // 2 + (high - log) / span * (HEIGHT - 1.5 * EDGE))
+        for (step, _), log in zip(losses, logs, strict=True)
+    ]
     if len(points) > 1:
         draw.line(points, fill=(200, 60, 20), width=2)
     draw.text((4, EDGE // 2), f"{10**high:.4f}", fill="black")

@@ -28,8 +28,16 @@ def write_onnx(net: nn.Module, path: Path) -> Path:
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         sizes = {"input": {2: "height", 3: "width"}, "output": {2: "out_height", 3: "out_width"}}
-        torch.onnx.export(net, (torch.zeros(1, int(net.channels), 24, 24),), buffer, input_names=["input"],
-                          output_names=["output"], opset_version=17, dynamo=False, dynamic_axes=sizes)
+        torch.onnx.export(
+            net,
+            (torch.zeros(1, int(net.channels), 24, 24),),
+            buffer,
+            input_names=["input"],
+            output_names=["output"],
+            opset_version=17,
+            dynamo=False,
+            dynamic_axes=sizes,
+        )
     with atomic_write(path) as file:
         file.write(buffer.getvalue())
     return path

@@ -28,8 +28,9 @@ def downscale(high: Image.Image, scale: int) -> Image.Image:
     return high.resize((high.width // scale, high.height // scale), Image.Resampling.BICUBIC)
 
 
-def load_pairs(folder: Path, scale: int, *, channels: int = 3, sizes: tuple[float, ...] = (1.0,),
-               patch: int = 1) -> list[Pair]:
+def load_pairs(
+    folder: Path, scale: int, *, channels: int = 3, sizes: tuple[float, ...] = (1.0,), patch: int = 1
+) -> list[Pair]:
     """Read every photograph of ``folder``, at each of ``sizes`` (a factor on the photograph's side lengths).
 
     ``channels`` is 3 for RGB, 1 for luma (BT.601, as JPEG has it).
@@ -49,8 +50,11 @@ def load_pairs(folder: Path, scale: int, *, channels: int = 3, sizes: tuple[floa
             width, height = (int(side * size) // scale * scale for side in photo.size)
             if min(width, height) < patch * scale:
                 continue
-            scaled = photo if size == 1.0 else photo.resize(
-                (int(photo.width * size), int(photo.height * size)), Image.Resampling.LANCZOS)
+            scaled = (
+                photo
+                if size == 1.0
+                else photo.resize((int(photo.width * size), int(photo.height * size)), Image.Resampling.LANCZOS)
+            )
             high = scaled.crop((0, 0, width, height)).convert("RGB" if channels == 3 else "L")
             pairs.append(Pair(f"{path.name}@{size:g}", _array(downscale(high, scale)), _array(high)))
     if not pairs:
@@ -61,8 +65,9 @@ def load_pairs(folder: Path, scale: int, *, channels: int = 3, sizes: tuple[floa
     return pairs
 
 
-def batches(pairs: list[Pair], scale: int, *, patch: int, batch: int,
-            rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(
+    pairs: list[Pair], scale: int, *, patch: int, batch: int, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Endless random batches: float32 (batch, c, patch, patch) and (batch, c, patch*scale, patch*scale) in 0..1.
 
     Every photograph is drawn equally often at every size: drawn by area, the full-size ones, which are the softest,
@@ -77,8 +82,8 @@ def batches(pairs: list[Pair], scale: int, *, patch: int, batch: int,
             pair = pairs[index]
             y = int(rng.integers(pair.low.shape[0] - patch + 1))
             x = int(rng.integers(pair.low.shape[1] - patch + 1))
-            a = pair.low[y:y + patch, x:x + patch]
-            b = pair.high[y * scale:(y + patch) * scale, x * scale:(x + patch) * scale]
+            a = pair.low[y : y + patch, x : x + patch]
+            b = pair.high[y * scale : (y + patch) * scale, x * scale : (x + patch) * scale]
             turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
             if mirrored:
                 a, b = a[:, ::-1], b[:, ::-1]

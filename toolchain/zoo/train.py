@@ -93,8 +93,10 @@ def train(plan: Plan, folder: Path, out: Path, *, every: int = 500) -> Trained:
     if state.exists():
         progress = checkpoint.load(state, net=net, average=average, optimizer=optimizer)
         if progress["plan"] != json.loads(json.dumps(asdict(plan))):
-            raise InputError(f"{state} belongs to a run with other settings",
-                             hint="train into another folder, or delete the checkpoint to start over")
+            raise InputError(
+                f"{state} belongs to a run with other settings",
+                hint="train into another folder, or delete the checkpoint to start over",
+            )
         done, losses, seconds = progress["step"], progress["losses"], progress["seconds"]
         rng.bit_generator.state = progress["random"]
         print(f"going on from step {done}", flush=True)
@@ -113,14 +115,31 @@ def train(plan: Plan, folder: Path, out: Path, *, every: int = 500) -> Trained:
             recent, seconds = [], time.monotonic() - begin
             left = seconds / (step + 1) * (plan.steps - step - 1)
             print(f"step {step + 1}/{plan.steps}  loss {losses[-1][1]:.5f}  {left / 60:.0f} min left", flush=True)
-            checkpoint.save(state, net=net, average=average, optimizer=optimizer, progress={
-                "plan": asdict(plan), "step": step + 1, "losses": losses, "seconds": seconds,
-                "random": rng.bit_generator.state})
+            checkpoint.save(
+                state,
+                net=net,
+                average=average,
+                optimizer=optimizer,
+                progress={
+                    "plan": asdict(plan),
+                    "step": step + 1,
+                    "losses": losses,
+                    "seconds": seconds,
+                    "random": rng.bit_generator.state,
+                },
+            )
             with atomic_write(out / f"{plan.network}.loss.png") as file:
                 draw_curve(losses).save(file, "PNG")
-    return Trained(average, losses, {
-        **asdict(plan), "photographs": sorted({pair.name.split("@")[0] for pair in pairs}),
-        "seconds": round(seconds), "final_loss": losses[-1][1]})
+    return Trained(
+        average,
+        losses,
+        {
+            **asdict(plan),
+            "photographs": sorted({pair.name.split("@")[0] for pair in pairs}),
+            "seconds": round(seconds),
+            "final_loss": losses[-1][1],
+        },
+    )
 
 
 def _follow(average: nn.Module, net: nn.Module, keep: float) -> None:
@@ -138,17 +157,33 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=Plan.steps)
     parser.add_argument("--batch", type=int, default=Plan.batch, help="patches a step")
     parser.add_argument("--patch", type=int, default=Plan.patch, help="a patch's side in low-resolution pixels")
-    parser.add_argument("--decay", type=float, default=Plan.decay, help="of the convolutions' weights; smaller "
-                        "features lose less in INT8")
+    parser.add_argument(
+        "--decay",
+        type=float,
+        default=Plan.decay,
+        help="of the convolutions' weights; smaller features lose less in INT8",
+    )
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
-    parser.add_argument("--score", type=Path, nargs="*", default=[], metavar="DIR",
-                        help="folders of high-resolution pictures to measure the result on")
+    parser.add_argument(
+        "--score",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="DIR",
+        help="folders of high-resolution pictures to measure the result on",
+    )
     options = parser.parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
-    plan = Plan(options.network, steps=options.steps, batch=options.batch, patch=options.patch,
-                decay=options.decay, seed=options.seed)
+    plan = Plan(
+        options.network,
+        steps=options.steps,
+        batch=options.batch,
+        patch=options.patch,
+        decay=options.decay,
+        seed=options.seed,
+    )
     try:
         _check(plan)
         trained = train(plan, options.photos, options.out)
@@ -176,8 +211,11 @@ def _check(plan: Plan) -> None:
 
 
 def _out_of_memory() -> int:
-    print("error: there is not enough memory; give a smaller --batch or --patch, or smaller photographs. The last "
-          "checkpoint is kept", file=sys.stderr)  # fmt: skip
+    print(
+        "error: there is not enough memory; give a smaller --batch or --patch, or smaller photographs. The last "
+        "checkpoint is kept",
+        file=sys.stderr,
+    )
     return InputError.exit_code
 
 

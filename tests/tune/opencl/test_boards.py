@@ -67,8 +67,10 @@ def test_right_kernels_are_timed_and_wrong_ones_are_not(runner: DeviceBoardRunne
         requantize = dataclasses.replace(task.conv.requantize, high=task.conv.requantize.high - 100)
         conv: Conv = dataclasses.replace(task.conv, requantize=requantize)
         wrong = kernel(dataclasses.replace(task, conv=conv), cut)
-        libraries = [compiled(task, kernel(task, cut), tmp_path / f"{name}.so"),
-                     compiled(task, wrong, tmp_path / f"{name}, wrong.so")]    # fmt: skip
+        libraries = [
+            compiled(task, kernel(task, cut), tmp_path / f"{name}.so"),
+            compiled(task, wrong, tmp_path / f"{name}, wrong.so"),
+        ]
         good, bad = runner.time(task, libraries, 3)
         assert (good.status, len(good.seconds), good.note) == ("ok", 3, ""), name
         assert 0 < good.best < 1
@@ -97,8 +99,21 @@ def test_what_hangs_or_cannot_be_built_is_marked_and_the_others_go_on(board: Run
 def test_a_run_leaves_a_log_that_names_the_device(
     board: Running, model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    table = answer(capsys, "tune", model_file, "--target", "opencl-cpu", "--size", "24x40", "--trials", 4, "--logs",
-                   tmp_path, "--rpc", board.address)    # fmt: skip
+    table = answer(
+        capsys,
+        "tune",
+        model_file,
+        "--target",
+        "opencl-cpu",
+        "--size",
+        "24x40",
+        "--trials",
+        4,
+        "--logs",
+        tmp_path,
+        "--rpc",
+        board.address,
+    )
     assert table["reason"] == "the trials are used up"
     log = find_log(tmp_path, CPU)
     assert log is not None
@@ -107,9 +122,7 @@ def test_a_run_leaves_a_log_that_names_the_device(
     assert {trial.cpu for trial in trials} == {device_name(device())}
 
 
-def test_mistakes_are_sentences(
-    board: Running, tracker: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_mistakes_are_sentences(board: Running, tracker: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     def said(*words: object) -> str:
         assert main(["tune", "zoo:xlsr_x3", *map(str, words), "--logs", str(tmp_path / "logs")]) != 0
         assert not (tmp_path / "logs").exists()
@@ -138,7 +151,7 @@ def test_a_board_without_opencl(pack: Path, tmp_path: Path):
     with (
         boards.board(pack, tmp_path / "board", env=nothing) as running,
         pytest.raises(BoardError, match=r"the board at .*: the OpenCL driver libabsent\.so cannot be loaded"),
-    ):  # fmt: skip
+    ):
         DeviceBoardRunner(CPU, "opencl-cpu", Place(running.address), wait=20)
 
 

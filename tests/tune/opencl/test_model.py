@@ -17,7 +17,7 @@ def test_it_begins_with_the_estimate_and_learns_what_is_measured():
     model = GuessingModel(XGBoostModel(CutFeatures(GPU)), GPU)
     guessed = model.scores(task, space)
     assert guessed == sorted(guessed or [], reverse=True)
-    model.learn(task, {cut: 0.2 if cut.unroll else 1.0 for cut in space})    # which the estimate does not think
+    model.learn(task, {cut: 0.2 if cut.unroll else 1.0 for cut in space})  # which the estimate does not think
     for of in (task, other):
         scores = dict(zip(space, model.scores(of, space) or [], strict=True))
         fast = [score for cut, score in scores.items() if cut.unroll]

@@ -43,18 +43,37 @@ def test_a_run_leaves_a_log_and_is_resumed(logs: Path, model_file: Path, capsys:
     assert [trial.status for trial in trials] == ["ok"] * TRIALS
     assert all(isinstance(trial.tile, Cut) and trial.seconds > 0 for trial in trials)
     assert {trial.cpu for trial in trials} == {f"{device().name.strip()} ({device().platform.name.strip()})"}
-    table = answer(capsys, "tune", model_file, "--target", "opencl-cpu", "--size", "24x40", "--resume", "--trials",
-                   TRIALS, "--logs", logs)  # fmt: skip
+    table = answer(
+        capsys,
+        "tune",
+        model_file,
+        "--target",
+        "opencl-cpu",
+        "--size",
+        "24x40",
+        "--resume",
+        "--trials",
+        TRIALS,
+        "--logs",
+        logs,
+    )
     assert (table["reason"], table["curve"]) == ("the trials are used up", [])
     (shown,) = answer(capsys, "logs", "show", logs)["logs"]
     assert shown["target"] == "opencl-cpu"
 
 
-def test_a_bundle_uses_the_log(logs: Path, model_file: Path, photo_folder: Path, tmp_path: Path,
-                               monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # fmt: skip
+def test_a_bundle_uses_the_log(
+    logs: Path,
+    model_file: Path,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
     monkeypatch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")
-    report = answer(capsys, "deploy", model_file, "--calib", photo_folder, "--target", "opencl-cpu", "--logs", logs,
-                    "-o", tmp_path)["report"]  # fmt: skip
+    report = answer(
+        capsys, "deploy", model_file, "--calib", photo_folder, "--target", "opencl-cpu", "--logs", logs, "-o", tmp_path
+    )["report"]
     tuned = open_bundle(tmp_path / "tiny.clipfree", for_this_machine=False).manifest.tuned
     cut = list(report["tuning"]["tiles"].values())
     assert 0 < tuned.tuned_kernels < tuned.kernels

@@ -43,8 +43,9 @@ class CpuBackend:
     def obstacle(self, target: Target) -> str | None:
         """Say why this machine cannot run what is made for ``target``, and what does; None if it can."""
         if not is_native(target.triple):
-            return (f"made for {architecture(target.triple)}, not run here; "
-                    "`clipfree verify --rpc` checks it on the board")
+            return (
+                f"made for {architecture(target.triple)}, not run here; `clipfree verify --rpc` checks it on the board"
+            )
         missing = target.missing_on(this_cpu())
         return f"this CPU lacks {', '.join(missing)}; `clipfree verify` does it where it runs" if missing else None
 

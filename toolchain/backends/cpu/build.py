@@ -77,8 +77,12 @@ class Compiled:
         self.executable.export_library(str(path), fcompile=linker)
 
 
-def compile_model(model: QuantizedModel, target: Target, tuning: Tuning | None = None,
-                  lower: Callable[[onnx.ModelProto, Dot, Choose], Lowered[Conv]] | None = None) -> Compiled:
+def compile_model(
+    model: QuantizedModel,
+    target: Target,
+    tuning: Tuning | None = None,
+    lower: Callable[[onnx.ModelProto, Dot, Choose], Lowered[Conv]] | None = None,
+) -> Compiled:
     """Compile a quantized model for ``target``, with the tiles that ``tuning`` knows, else with default ones.
 
     ``lower`` is `lower_layers` for a network whose kernels can be timed one by one.
@@ -100,14 +104,23 @@ def compile_model(model: QuantizedModel, target: Target, tuning: Tuning | None =
     return finished(lowered, scheduled, target, choices, coverage(lowered.kernels, tuple(choices.values())))
 
 
-def finished(lowered: Lowered[Any], scheduled: Any, target: Target, choices: Mapping[str, object],
-             tuned: TunedCoverage) -> Compiled:
+def finished(
+    lowered: Lowered[Any], scheduled: Any, target: Target, choices: Mapping[str, object], tuned: TunedCoverage
+) -> Compiled:
     """Compile a lowered network whose kernels are scheduled."""
     planned = plan(scheduled)
     executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish())
     needs = Needs.all(kernel.needs for kernel in lowered.kernels)
-    return Compiled(executable, lowered.coverage, lowered.kernels, choices, tuned, planned, lowered.stream,
-                    0 if lowered.stream else needs.workspace * target.cores)
+    return Compiled(
+        executable,
+        lowered.coverage,
+        lowered.kernels,
+        choices,
+        tuned,
+        planned,
+        lowered.stream,
+        0 if lowered.stream else needs.workspace * target.cores,
+    )
 
 
 def schedule(lowered: Lowered[Conv], tiles: Mapping[str, Tile], dot: Dot) -> Any:
@@ -124,27 +137,31 @@ def schedule(lowered: Lowered[Conv], tiles: Mapping[str, Tile], dot: Dot) -> Any
 def plan(module: Any) -> Any:
     """Float operators become loops, calls become calls with outputs, tensors get their storage."""
     # TVM's default pipeline is not taken: it looks for reshapes and fuses where our kernels are to stay as they are.
-    return tvm.transform.Sequential([
-        transform.LegalizeOps(),
-        transform.ToNonDataflow(),
-        transform.RemovePurityChecking(),
-        transform.CallTIRRewrite(),
-        transform.StaticPlanBlockMemory(),
-    ])(module)
+    return tvm.transform.Sequential(
+        [
+            transform.LegalizeOps(),
+            transform.ToNonDataflow(),
+            transform.RemovePurityChecking(),
+            transform.CallTIRRewrite(),
+            transform.StaticPlanBlockMemory(),
+        ]
+    )(module)
 
 
 def finish() -> Any:
     """The rest of the way from a planned module to the virtual machine's instructions."""
-    return tvm.transform.Sequential([
-        transform.LowerAllocTensor(),
-        transform.KillAfterLastUse(),
-        transform.LowerRuntimeBuiltin(),
-        transform.ComputePrimValue(),
-        transform.VMShapeLower(),
-        transform.AttachGlobalSymbol(),
-        order_shapes,
-        promise_no_alias,
-    ])
+    return tvm.transform.Sequential(
+        [
+            transform.LowerAllocTensor(),
+            transform.KillAfterLastUse(),
+            transform.LowerRuntimeBuiltin(),
+            transform.ComputePrimValue(),
+            transform.VMShapeLower(),
+            transform.AttachGlobalSymbol(),
+            order_shapes,
+            promise_no_alias,
+        ]
+    )
 
 
 def _order_shapes(module: Any, _context: Any) -> Any:

@@ -44,8 +44,10 @@ def by_log(tuning: Tuning, gpu: Gpu) -> Choose:
 
     def choose(job: Job) -> Choice:
         kernel = task_of(job, tuning.height, tuning.width).kernel
-        best = tuning.nearest(lambda best: best.task.kernel == kernel and isinstance(best.tile, Cut)
-                              and fits(job, best.tile, gpu), job.scale)  # fmt: skip
+        best = tuning.nearest(
+            lambda best: best.task.kernel == kernel and isinstance(best.tile, Cut) and fits(job, best.tile, gpu),
+            job.scale,
+        )
         if best is None or not isinstance(best.tile, Cut):
             return guess(job)
         return Choice(best.tile, estimate(job, best.tile, gpu.core, tuning.height, tuning.width), best)

@@ -41,8 +41,9 @@ from toolchain.kernels.spec import Conv, Operand, Pixels, View
 Array = npt.NDArray[Any]
 
 
-def arrange(job: Job, cut: Cut, weights: Array, bias: Array, multiplier: Array, slopes: Array | None = None
-            ) -> dict[str, Array]:  # fmt: skip
+def arrange(
+    job: Job, cut: Cut, weights: Array, bias: Array, multiplier: Array, slopes: Array | None = None
+) -> dict[str, Array]:
     """Constants as `build`'s kernel reads them.
 
     Args:
@@ -61,8 +62,9 @@ def arrange(job: Job, cut: Cut, weights: Array, bias: Array, multiplier: Array, 
         wide = np.zeros((conv.channels, conv.source.count, *weights.shape[2:]), np.int8)
         blocks, channels = weights.shape[1], conv.channels // conv.groups
         for group in range(conv.groups):
-            wide[group * channels:(group + 1) * channels, group * blocks:(group + 1) * blocks] = (
-                weights[group * channels:(group + 1) * channels])
+            wide[group * channels : (group + 1) * channels, group * blocks : (group + 1) * blocks] = weights[
+                group * channels : (group + 1) * channels
+            ]
         weights = wide
     words = np.ascontiguousarray(weights[order].astype(np.int8)).view("<u4")[..., 0]
     words = words.reshape(-1, cut.channels, *words.shape[1:]).transpose(0, 2, 3, 4, 1)
@@ -97,11 +99,15 @@ class _Kernel:
         self.r = None if residual is None else self.size.operand("r", residual.view.total, geometry, job.anchor)
         self.weights = T.arg("weights", T.Buffer((self.depth, job.inputs, *conv.kernel, cut.channels), "uint32"))
         vectors = {"bias": "int32", "multiplier": "float32", **({"slopes": "float32"} if requantize.slopes else {})}
-        self.vectors = {name: T.arg(name, T.Buffer((self.depth, cut.channels), dtype))
-                        for name, dtype in vectors.items()}
+        self.vectors = {
+            name: T.arg(name, T.Buffer((self.depth, cut.channels), dtype)) for name, dtype in vectors.items()
+        }
         self.size.declare()
-        self.y = (self.size.operand("y", conv.target.total, geometry, None) if conv.pixels is None
-                  else self.size.operand("y", 0, geometry, conv.pixels.channels, conv.pixels.scale))
+        self.y = (
+            self.size.operand("y", conv.target.total, geometry, None)
+            if conv.pixels is None
+            else self.size.operand("y", 0, geometry, conv.pixels.channels, conv.pixels.scale)
+        )
 
     def write(self) -> None:
         """The function's body."""
@@ -156,8 +162,13 @@ class _Kernel:
         conv, count = self.conv, self.cut.pixels + self.job.window
         row, column = self.row + i * conv.dilation[0] - conv.pads[0], self.column - conv.pads[1]
         if self.job.picture is not None:
-            return [bind("codes", pixel_word(self.x, row, column + offset, self.size.height, self.size.width,
-                                             self.job.picture)) for offset in range(count)]
+            return [
+                bind(
+                    "codes",
+                    pixel_word(self.x, row, column + offset, self.size.height, self.size.width, self.job.picture),
+                )
+                for offset in range(count)
+            ]
         if conv.groups > 1 and not self.job.dense:
             block = block + self.part // (conv.channels // conv.groups // self.cut.channels) * self.job.inputs
         return load("codes", self.x, [row + self.geometry.margin, block, column + SIDE], count, self.cut.vector)
@@ -181,9 +192,10 @@ class _Kernel:
                 if high != float("inf"):
                     values = [call("float32", "fmin", value, real(high)) for value in values]
             if others is not None and residual is not None:
-                values = [value + call("float32", "dequantize", other, number(residual.zero_point),
-                                       real(residual.multiplier))
-                          for value, other in zip(values, others[c], strict=True)]
+                values = [
+                    value + call("float32", "dequantize", other, number(residual.zero_point), real(residual.multiplier))
+                    for value, other in zip(values, others[c], strict=True)
+                ]
             codes.append([call("uint32", "requantize", value, *bounds) for value in values])
         return codes
 
@@ -194,9 +206,9 @@ class _Kernel:
         known: dict[int, list[Any]] = {}
         codes = []
         for c in range(cut.channels):
-            if in_step:    # channel by channel: the work-items along z read the blocks along z
+            if in_step:  # channel by channel: the work-items along z read the blocks along z
                 slot, block = c, self.part * (cut.channels // PACK) + c // PACK
-            elif self.conv.pixels is not None or self.depth == 1:    # the same for all work-items along z
+            elif self.conv.pixels is not None or self.depth == 1:  # the same for all work-items along z
                 slot = slots_of(self.job.order, residual)[c]
                 block = slot // PACK
             else:
@@ -216,10 +228,27 @@ class _Kernel:
         """Words of the residual's block for all pixels, one of each plane."""
         cut = self.cut
         if self.job.anchor is not None:
-            return [(bind("other", pixel_word(self.r, self.row, self.column + p, self.size.height, self.size.width,
-                                              self.job.anchor)),) for p in range(cut.pixels)]
-        planes = [load("other", self.r, [self.row + self.geometry.margin, first + block, self.column + SIDE],
-                       cut.pixels, cut.vector) for first, _ in view.planes(0)]
+            return [
+                (
+                    bind(
+                        "other",
+                        pixel_word(
+                            self.r, self.row, self.column + p, self.size.height, self.size.width, self.job.anchor
+                        ),
+                    ),
+                )
+                for p in range(cut.pixels)
+            ]
+        planes = [
+            load(
+                "other",
+                self.r,
+                [self.row + self.geometry.margin, first + block, self.column + SIDE],
+                cut.pixels,
+                cut.vector,
+            )
+            for first, _ in view.planes(0)
+        ]
         return list(zip(*planes, strict=True))
 
     def store_words(self, codes: list[list[Any]]) -> None:
@@ -227,16 +256,22 @@ class _Kernel:
         blocks = self.cut.channels // PACK
         for b in range(blocks):
             block = self.part * blocks + b
-            store_codes(self.y, codes[b * PACK:b * PACK + PACK], self.conv.target, self.conv.requantize.zero_point,
-                        (self.row + self.geometry.margin, block, self.column), self.size, self.cut.vector)
+            store_codes(
+                self.y,
+                codes[b * PACK : b * PACK + PACK],
+                self.conv.target,
+                self.conv.requantize.zero_point,
+                (self.row + self.geometry.margin, block, self.column),
+                self.size,
+                self.cut.vector,
+            )
 
     def vector(self, name: str, array: str) -> list[Any]:
         """A constant for each of the work-item's channels."""
         return load(name, self.vectors[array], [self.part, 0], self.cut.channels, self.cut.vector)
 
 
-def spread(picture: Pixels, cut: Cut, y: Any, codes: list[list[Any]], place: tuple[Any, Any, Any],
-           size: Size) -> None:
+def spread(picture: Pixels, cut: Cut, y: Any, codes: list[list[Any]], place: tuple[Any, Any, Any], size: Size) -> None:
     """Depth-to-space of uint8 codes, by channel and pixel: a work-item's channels are whole rows of a pixel's bytes.
 
     Args:

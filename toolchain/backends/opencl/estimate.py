@@ -91,16 +91,27 @@ def estimate(job: Job, cut: Cut, core: Core, height: int, width: int) -> Estimat
     needed = registers(job, cut)
     items = prod(cut.group)
     resident = _held(needed, core) // items
-    groups = [ceil(ceil(size / per) / local) for size, per, local in zip(
-        (width, height, len(job.order)), (cut.pixels, 1, cut.channels), cut.group, strict=True)]
+    groups = [
+        ceil(ceil(size / per) / local)
+        for size, per, local in zip(
+            (width, height, len(job.order)), (cut.pixels, 1, cut.channels), cut.group, strict=True
+        )
+    ]
     warps = prod(groups) * ceil(items / core.warp)
     traffic = _Traffic(job, cut, core)
     arithmetic = _operations(job, cut, core) * core.warp / core.operations * warps
     read, written = traffic.read(height, width, groups), traffic.written(height, width)
     terms = (arithmetic, traffic.lines * warps, (read + written) / core.bandwidth)
     occupancy = resident * items / core.items
-    return Estimate(needed, occupancy, resident, read, written, traffic.lines / traffic.loads,
-                    max(terms) + (1 - _OVERLAP * occupancy) * (sum(terms) - max(terms)))
+    return Estimate(
+        needed,
+        occupancy,
+        resident,
+        read,
+        written,
+        traffic.lines / traffic.loads,
+        max(terms) + (1 - _OVERLAP * occupancy) * (sum(terms) - max(terms)),
+    )
 
 
 def _held(needed: int, core: Core) -> int:
@@ -115,7 +126,7 @@ def _operations(job: Job, cut: Cut, core: Core) -> float:
     rows = job.passes * job.inputs * kh
     total = rows * kw * sums * (core.dot if job.packing > 1 else 1) + sums * _EPILOGUE
     total += rows * (len(pieces(window, cut.vector)) + kw * len(pieces(cut.channels, cut.vector)))
-    total += rows * (1 if cut.unroll else 4)    # addresses and the loop itself
+    total += rows * (1 if cut.unroll else 4)  # addresses and the loop itself
     if job.picture is not None:
         total += rows * window * (_CLAMPED + job.picture)
     return total
@@ -142,7 +153,7 @@ class _Traffic:
             self._along(cut.pixels + job.window, rows, sources)
         else:
             self._bytes((cut.pixels + job.window) * job.picture, cut.pixels * job.picture, rows, sources)
-        self._same(rows * conv.kernel[1] + 2)    # weights, bias and multipliers
+        self._same(rows * conv.kernel[1] + 2)  # weights, bias and multipliers
         if job.anchor is not None:
             self._bytes(cut.pixels * job.anchor, cut.pixels * job.anchor, 1, 1)
         elif job.residual is not None:

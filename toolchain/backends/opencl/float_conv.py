@@ -81,8 +81,11 @@ class _Kernel:
         bent = [act for act in (conv.before, conv.after) if act is not None and act.slopes]
         self.slopes = [T.arg(f"slopes{i}", T.Buffer((self.depth, cut.channels), "float32")) for i in range(len(bent))]
         self.size.declare()
-        self.y = (self.size.operand("y", conv.target.total, geometry, None, dtype=dtype) if conv.pixels is None
-                  else self.size.operand("y", 0, geometry, conv.pixels.channels, conv.pixels.scale))
+        self.y = (
+            self.size.operand("y", conv.target.total, geometry, None, dtype=dtype)
+            if conv.pixels is None
+            else self.size.operand("y", 0, geometry, conv.pixels.channels, conv.pixels.scale)
+        )
 
     def write(self) -> None:
         """The function's body."""
@@ -95,14 +98,18 @@ class _Kernel:
                 values = [[sums[c * cut.pixels + p] for p in range(cut.pixels)] for c in range(cut.channels)]
                 values = self.activated(values, self.conv.before, slopes)
                 if self.conv.residual is not None:
-                    values = [[a + b for a, b in zip(mine, other, strict=True)]
-                              for mine, other in zip(values, self.residual(), strict=True)]
+                    values = [
+                        [a + b for a, b in zip(mine, other, strict=True)]
+                        for mine, other in zip(values, self.residual(), strict=True)
+                    ]
                 values = self.activated(values, self.conv.after, slopes)
                 if self.conv.pixels is None:
                     self.store_floats(values)
                 else:
-                    pixels = [[call("uint8", "convert_uchar_sat_rte", value * real(self.conv.gain)) for value in row]
-                              for row in values]
+                    pixels = [
+                        [call("uint8", "convert_uchar_sat_rte", value * real(self.conv.gain)) for value in row]
+                        for row in values
+                    ]
                     spread(self.conv.pixels, cut, self.y, pixels, (self.part, self.row, self.column), size)
 
     def sums(self) -> Any:
@@ -149,8 +156,10 @@ class _Kernel:
             return values
         if act.slopes:
             bends = load("slope", next(slopes), [self.part, 0], self.cut.channels, self.cut.vector)
-            return [[call("float32", "prelu", value, bend) for value in row]
-                    for row, bend in zip(values, bends, strict=True)]
+            return [
+                [call("float32", "prelu", value, bend) for value in row]
+                for row, bend in zip(values, bends, strict=True)
+            ]
         if act.low > -INFINITY:
             values = [[call("float32", "fmax", value, real(act.low)) for value in row] for row in values]
         if act.high < INFINITY:
@@ -168,15 +177,20 @@ class _Kernel:
             else:
                 channel = tirx.floordiv(self.part * cut.channels + c, residual.divide)
                 slot = tirx.floormod(channel, residual.modulo)
-            rows.append(self.read(self.r, self.row, residual.view.start + slot, self.column, cut.pixels,
-                                  self.job.anchor))
+            rows.append(
+                self.read(self.r, self.row, residual.view.start + slot, self.column, cut.pixels, self.job.anchor)
+            )
         return rows
 
     def store_floats(self, values: list[list[Any]]) -> None:
         """A packed tensor; right of the picture, zeros."""
         for c, row in enumerate(values):
-            kept = [bind("result", call("float32", "select", real(0.0), value,
-                                        tirx.Cast("int32", self.column + p < self.size.width)))
-                    for p, value in enumerate(row)]
+            kept = [
+                bind(
+                    "result",
+                    call("float32", "select", real(0.0), value, tirx.Cast("int32", self.column + p < self.size.width)),
+                )
+                for p, value in enumerate(row)
+            ]
             channel = self.conv.target.start + self.part * self.cut.channels + c
             store(self.y, [self.row + self.geometry.margin, channel, self.column + SIDE], kept, self.cut.vector)

@@ -13,8 +13,9 @@ from toolchain.lower.lowered import Lowered
 from toolchain.targets.gpu import Gpu
 
 
-def float_program(lowered: Lowered[FloatConv], channels: int, gpu: Gpu, choose: Choose, size: int,
-                  dtype: str) -> Program:
+def float_program(
+    lowered: Lowered[FloatConv], channels: int, gpu: Gpu, choose: Choose, size: int, dtype: str
+) -> Program:
     """The network as OpenCL kernels: one launch a convolution, and one a sum that is not part of one.
 
     Args:
@@ -34,8 +35,14 @@ def float_program(lowered: Lowered[FloatConv], channels: int, gpu: Gpu, choose: 
         if isinstance(call.operation, FloatConv):
             job = writer.job(call, call.operation)
             choice = choose(job)
-            writer.conv(call, job, choice, template.build(job, lowered.geometry, choice.cut),
-                        template.arrange(job, choice.cut, *call.constants), size)
+            writer.conv(
+                call,
+                job,
+                choice,
+                template.build(job, lowered.geometry, choice.cut),
+                template.arrange(job, choice.cut, *call.constants),
+                size,
+            )
         elif call.call.step.writes not in writer.direct:
             _words(writer, call, gpu, size)
     return writer.program()

@@ -22,8 +22,10 @@ def add(operation: FloatSum, geometry: Geometry, dtype: str, pixels: int, group:
     target, after = operation.target, operation.after
 
     def write(size: Size) -> Callable[[Any, Any], None]:
-        inputs = [size.operand(name, operand.view.total, geometry, None, dtype=dtype)
-                  for name, operand in zip("xr", operation.operands, strict=False)]
+        inputs = [
+            size.operand(name, operand.view.total, geometry, None, dtype=dtype)
+            for name, operand in zip("xr", operation.operands, strict=False)
+        ]
         slopes = T.arg("slopes", T.Buffer((target.count,), "float32")) if after and after.slopes else None
         size.declare()
         y = size.operand("y", target.total, geometry, None, dtype=dtype)
@@ -76,8 +78,10 @@ def draw(operation: FloatDraw, geometry: Geometry, dtype: str, pixels: int, grou
         y = size.operand("y", 0, geometry, picture.channels, picture.scale)
 
         def body(row: Any, column: Any) -> None:
-            values = {slot: load("value", x, [row + geometry.margin, source.start + slot, column + SIDE], pixels)
-                      for slot in sorted(set(picture.table))}
+            values = {
+                slot: load("value", x, [row + geometry.margin, source.start + slot, column + SIDE], pixels)
+                for slot in sorted(set(picture.table))
+            }
             for p in range(pixels):
                 with T.If(column + p < size.width), T.Then():
                     for dy, dx, channel, slot in picture.places():
@@ -103,6 +107,11 @@ def _activated(values: list[Any], act: FloatActivation | None, slope: Any) -> li
 
 def _store(y: Any, values: list[Any], place: list[Any], column: Any, size: Size) -> None:
     """Neighbouring values; right of the picture, zeros."""
-    store(y, place, [bind("result", call("float32", "select", real(0.0), value,
-                                         tirx.Cast("int32", column + p < size.width)))
-                     for p, value in enumerate(values)])
+    store(
+        y,
+        place,
+        [
+            bind("result", call("float32", "select", real(0.0), value, tirx.Cast("int32", column + p < size.width)))
+            for p, value in enumerate(values)
+        ],
+    )

@@ -68,8 +68,12 @@ def _tables(plan: Plan, kernels: Mapping[str, str], constants: bytes) -> Iterato
         size = constant.count * np.dtype(constant.dtype).itemsize
         yield f"    {{{constant.offset}, {size}}},  // {constant.name}\n"
     yield "    {0, 0}};\n\n"
-    numbers = {name: place for place, name in enumerate((*SCALARS, PICTURE, RESULT, *(b.name for b in plan.buffers),
-                                                         *(c.name for c in plan.constants)))}
+    numbers = {
+        name: place
+        for place, name in enumerate(
+            (*SCALARS, PICTURE, RESULT, *(b.name for b in plan.buffers), *(c.name for c in plan.constants))
+        )
+    }
     for index, launch in enumerate(plan.launches):
         arguments = ", ".join(str(numbers[name]) for name in launch.arguments)
         yield f"static const int16_t arguments{index}[] = {{{arguments}}};\n\n"
@@ -79,16 +83,20 @@ def _tables(plan: Plan, kernels: Mapping[str, str], constants: bytes) -> Iterato
     words = np.frombuffer(constants + bytes(-len(constants) % 8), "<u8").tolist()
     yield "};\n\nstatic const uint64_t data[] = {"
     yield from (f"{'' if place % 8 else chr(10)}{word:#x}," for place, word in enumerate(words))
-    yield ("};\n\nconst struct network clipfree_network = {"
-           f"{plan.channels}, {plan.scale}, {plan.margin}, {plan.columns}, {SIDE}, buffers, {len(plan.buffers)}, "
-           f"constants, {len(plan.constants)}, launches, {len(plan.launches)}, (const unsigned char *)data}};\n")
+    yield (
+        "};\n\nconst struct network clipfree_network = {"
+        f"{plan.channels}, {plan.scale}, {plan.margin}, {plan.columns}, {SIDE}, buffers, {len(plan.buffers)}, "
+        f"constants, {len(plan.constants)}, launches, {len(plan.launches)}, (const unsigned char *)data}};\n"
+    )
 
 
 def _launch(index: int, launch: Launch) -> str:
     work = ", ".join(f"{{{extent.size.upper()}, {extent.per}, {extent.times}}}" for extent in launch.work)
     group = ", ".join(str(size) for size in launch.group)
-    return (f'    {{"{launch.kernel}", source{index}, arguments{index}, {len(launch.arguments)}, {{{work}}}, '
-            f"{{{group}}}, {launch.scale}}},\n")
+    return (
+        f'    {{"{launch.kernel}", source{index}, arguments{index}, {len(launch.arguments)}, {{{work}}}, '
+        f"{{{group}}}, {launch.scale}}},\n"
+    )
 
 
 def _literal(text: str) -> str:
@@ -107,6 +115,8 @@ def kind_of(device: str | None) -> int:
         return 0
     kind, part = parse_wish(device)
     if part:
-        raise TargetError(f"which {kind} of a board is used is said where its server starts",
-                          hint=f"start it with CLIPFREE_OPENCL_DEVICE={part} in its environment")  # fmt: skip
+        raise TargetError(
+            f"which {kind} of a board is used is said where its server starts",
+            hint=f"start it with CLIPFREE_OPENCL_DEVICE={part} in its environment",
+        )
     return {"GPU": 1, "CPU": 2}[kind]

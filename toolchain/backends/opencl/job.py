@@ -87,7 +87,7 @@ class Job:
             return tuple(found)
         # What a work-item adds is known when the kernel is written, so it must be the same for all.
         slots = slots_of(order, residual)
-        return tuple(c for c in found if len({slots[z:z + c] for z in range(0, len(order), c)}) == 1)
+        return tuple(c for c in found if len({slots[z : z + c] for z in range(0, len(order), c)}) == 1)
 
     @property
     def macs(self) -> int:

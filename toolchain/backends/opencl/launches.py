@@ -68,8 +68,9 @@ class Writer:
         dtype: of packed tensors.
     """
 
-    def __init__(self, network: Network, geometry: Geometry, channels: int, direct: Collection[int],
-                 dtype: str) -> None:
+    def __init__(
+        self, network: Network, geometry: Geometry, channels: int, direct: Collection[int], dtype: str
+    ) -> None:
         self.network, self.geometry, self.channels = network, geometry, channels
         self.direct, self.dtype = direct, dtype
         self.names, self.buffers = self._buffers()
@@ -81,8 +82,10 @@ class Writer:
 
     def job(self, call: Call, conv: Conv | FloatConv) -> Job:
         """The kernel of a convolution, with the pictures that it reads itself."""
-        picture, *anchor = [self.channels if read.buffer is None or read.buffer in self.direct else None
-                            for read in call.call.step.reads]
+        picture, *anchor = [
+            self.channels if read.buffer is None or read.buffer in self.direct else None
+            for read in call.call.step.reads
+        ]
         return Job(conv, picture, anchor[0] if anchor else None, self.dtype, call.scale)
 
     def conv(self, call: Call, job: Job, choice: Choice, function: Any, arrays: Mapping[str, Any], size: int) -> None:
@@ -90,13 +93,24 @@ class Writer:
         name, cut = call.call.kernel, choice.cut
         self.choices[name] = choice
         expected = choice.expected
-        self.figures.append(Figures(
-            name, str(cut), size * job.scale**2 * job.macs, expected.read, expected.written, expected.registers,
-            round(expected.occupancy, 3), expected.groups, round(expected.lines, 2)))
+        self.figures.append(
+            Figures(
+                name,
+                str(cut),
+                size * job.scale**2 * job.macs,
+                expected.read,
+                expected.written,
+                expected.registers,
+                round(expected.occupancy, 3),
+                expected.groups,
+                round(expected.lines, 2),
+            )
+        )
         self.launch(call, function, arrays, cut.pixels, len(job.order) // cut.channels, cut.group)
 
-    def launch(self, call: Call, function: Any, arrays: Mapping[str, Any], pixels: int, depth: int,
-               group: tuple[int, int, int]) -> None:
+    def launch(
+        self, call: Call, function: Any, arrays: Mapping[str, Any], pixels: int, depth: int, group: tuple[int, int, int]
+    ) -> None:
         """Generate a kernel with arguments x, r, y and ``arrays``, and launch it."""
         name, step = call.call.kernel, call.call.step
         source = generate(name, function)
@@ -108,8 +122,11 @@ class Writer:
         self.arrays |= {f"{name}.{key}": np.ascontiguousarray(array) for key, array in arrays.items()}
         self.kernels.append(source)
         work = (Extent("width", pixels), Extent("height"), Extent("one", 1, depth))
-        self.launches.append(Launch(name, tuple(meaning.get(argument, argument) for argument in source.arguments),
-                                    work, group, call.scale))
+        self.launches.append(
+            Launch(
+                name, tuple(meaning.get(argument, argument) for argument in source.arguments), work, group, call.scale
+            )
+        )
 
     def program(self) -> Program:
         """All that was launched."""
@@ -117,8 +134,15 @@ class Writer:
         result = self.network.launches[-1].result
         assert isinstance(result, Picture)
         scale = self.network.launches[-1].scale * result.scale
-        plan = Plan(self.channels, scale, self.geometry.margin, self.geometry.columns, self.buffers, constants,
-                    tuple(self.launches))
+        plan = Plan(
+            self.channels,
+            scale,
+            self.geometry.margin,
+            self.geometry.columns,
+            self.buffers,
+            constants,
+            tuple(self.launches),
+        )
         return Program(plan, tuple(self.kernels), data, tuple(self.figures), self.choices)
 
     def _buffers(self) -> tuple[dict[int, str], tuple[Buffer, ...]]:
@@ -140,10 +164,13 @@ class Writer:
             form, scale = self.network.tensors[tensor], self.network.scales[tensor]
             # Buffers are filled with bytes; the two of a zero point of 16 bits are equal.
             filled = form.zero_point & 255
-            free = [b for b in buffers if (b.blocks, b.zero_point, b.scale) == (form.blocks, filled, scale)
-                    and free_from[b.name] < first[tensor]]
-            buffer = free[0] if free else Buffer(f"tensor{len(buffers)}", self.dtype, form.blocks, filled,
-                                                          scale)
+            free = [
+                b
+                for b in buffers
+                if (b.blocks, b.zero_point, b.scale) == (form.blocks, filled, scale)
+                and free_from[b.name] < first[tensor]
+            ]
+            buffer = free[0] if free else Buffer(f"tensor{len(buffers)}", self.dtype, form.blocks, filled, scale)
             if not free:
                 buffers.append(buffer)
             names[tensor] = buffer.name

@@ -31,15 +31,23 @@ def program(lowered: Lowered[Conv], channels: int, gpu: Gpu, choose: Choose, siz
     """
     network = network_of(lowered)
     if any(tensor.wide and tensor.zero_point % 257 for tensor in network.tensors):
-        raise ModelError("a tensor of 16 bits has a zero point of two different bytes: no OpenCL buffer is filled so",
-                         hint="quantize the float model here, or deploy it for a CPU")
+        raise ModelError(
+            "a tensor of 16 bits has a zero point of two different bytes: no OpenCL buffer is filled so",
+            hint="quantize the float model here, or deploy it for a CPU",
+        )
     writer = Writer(network, lowered.geometry, channels, pictures(network, Pack, 1, Conv), "uint32")
     for call in network.launches:
         if isinstance(call.operation, Conv):
             job = writer.job(call, call.operation)
             choice = choose(job)
-            writer.conv(call, job, choice, template.build(job, writer.geometry, choice.cut),
-                        template.arrange(job, choice.cut, *call.constants), size)
+            writer.conv(
+                call,
+                job,
+                choice,
+                template.build(job, writer.geometry, choice.cut),
+                template.arrange(job, choice.cut, *call.constants),
+                size,
+            )
         elif call.call.step.writes not in writer.direct:
             _words(writer, call, gpu, size)
     return writer.program()

@@ -9,11 +9,13 @@ static inline int item(int axis, int size) {
 }
 """
 
-COMMON = f"""\
+COMMON = (
+    f"""\
 // The integer reference rounds every product and every sum by itself.
 #pragma OPENCL FP_CONTRACT OFF
 
-{_ITEM}""" + """
+{_ITEM}"""
+    + """
 // Clamp, round half to even, add the zero point: a code 0..255.
 static inline uint requantize(float value, float low, float high, int zero_point) {
   return convert_uint(convert_int_rte(clamp(value, low, high)) + zero_point);
@@ -36,6 +38,7 @@ static inline uint code_of(uint word, int position) {
   return (word >> (8 * position)) & 255u;
 }
 """
+)
 
 _PLAIN = """\
   const uchar4 c = as_uchar4(codes);

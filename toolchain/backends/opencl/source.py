@@ -10,7 +10,7 @@ import tvm
 import tvm.tirx.build
 from tvm import tirx
 
-_BUILD = sys.modules["tvm.tirx.build"]    # the attribute tvm.tirx.build is a function
+_BUILD = sys.modules["tvm.tirx.build"]  # the attribute tvm.tirx.build is a function
 
 
 @dataclass(frozen=True)

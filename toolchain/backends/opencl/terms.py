@@ -27,12 +27,22 @@ class Size:
         for var in (self.height, self.pitch, self.width):
             T.arg(var.name, var)
 
-    def operand(self, name: str, blocks: int, geometry: Geometry, channels: int | None, scale: int = 1, *,
-                dtype: str = "uint32") -> Any:
+    def operand(
+        self, name: str, blocks: int, geometry: Geometry, channels: int | None, scale: int = 1, *, dtype: str = "uint32"
+    ) -> Any:
         """A packed tensor of so many blocks as an argument, or a picture of so many channels; enlarged."""
         if channels is None:
-            return T.arg(name, T.Buffer((self.height * scale + 2 * geometry.margin, blocks,
-                                         self.pitch if scale == 1 else self._pitch(geometry, scale)), dtype))
+            return T.arg(
+                name,
+                T.Buffer(
+                    (
+                        self.height * scale + 2 * geometry.margin,
+                        blocks,
+                        self.pitch if scale == 1 else self._pitch(geometry, scale),
+                    ),
+                    dtype,
+                ),
+            )
         return T.arg(name, T.Buffer((self.height * scale, self.width * scale, channels), "uint8"))
 
     def _pitch(self, geometry: Geometry, scale: int) -> Any:
@@ -116,13 +126,16 @@ def store(buffer: Any, index: Sequence[Any], values: Sequence[Any], vector: int 
     """
     *outer, first = index
     half = str(buffer.dtype) == "float16"
-    function, kind, dtype = (("vstore_half", "float", "float32") if half else
-                             ("vstore", {"uint32": "uint"}.get(str(buffer.dtype), "float"), str(buffer.dtype)))
+    function, kind, dtype = (
+        ("vstore_half", "float", "float32")
+        if half
+        else ("vstore", {"uint32": "uint"}.get(str(buffer.dtype), "float"), str(buffer.dtype))
+    )
     start = 0
     for width in pieces(len(values), vector):
         place = buffer[(*outer, first + start)]
         if width > 1:
-            together = call(f"{dtype}x{width}", f"({kind}{width})", *values[start:start + width])
+            together = call(f"{dtype}x{width}", f"({kind}{width})", *values[start : start + width])
             T.evaluate(tirx.call_extern("void", f"{function}{width}", together, number(0), tirx.address_of(place)))
         elif half:
             T.evaluate(tirx.call_extern("void", function, values[start], number(0), tirx.address_of(place)))
@@ -147,8 +160,15 @@ def code_of(planes: Sequence[Any], position: Any) -> Any:
     return high * tirx.const(256, "uint32") + low[0] if low else high
 
 
-def store_codes(y: Any, codes: Sequence[Sequence[Any]], view: View, zero_point: int, place: tuple[Any, Any, Any],
-                size: Size, vector: int = PACK) -> None:
+def store_codes(
+    y: Any,
+    codes: Sequence[Sequence[Any]],
+    view: View,
+    zero_point: int,
+    place: tuple[Any, Any, Any],
+    size: Size,
+    vector: int = PACK,
+) -> None:
     """Write the codes of four channels and some neighbouring pixels as words; right of the picture, the zero point.
 
     Args:
@@ -168,8 +188,9 @@ def store_codes(y: Any, codes: Sequence[Sequence[Any]], view: View, zero_point: 
         for p in range(len(codes[0])):
             parts = [channel[p] for channel in codes]
             if view.wide:
-                parts = [part & tirx.const(255, "uint32") if index else part >> tirx.const(8, "uint32")
-                         for part in parts]
+                parts = [
+                    part & tirx.const(255, "uint32") if index else part >> tirx.const(8, "uint32") for part in parts
+                ]
             word = call("uint32", "pack4", *parts)
             words.append(bind("word", choose(column + p < size.width, word, zero * 0x01010101)))
         store(y, [row, first + block, column + SIDE], words, vector)

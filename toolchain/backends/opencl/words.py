@@ -39,16 +39,20 @@ def add(operation: Elementwise, geometry: Geometry, pixels: int, group: Group) -
     requantize, target = operation.requantize, operation.target
 
     def write(size: Size) -> Callable[[Any, Any], None]:
-        inputs = [size.operand(name, operand.view.total, geometry, None)
-                  for name, operand in zip("xr", operation.operands, strict=False)]
+        inputs = [
+            size.operand(name, operand.view.total, geometry, None)
+            for name, operand in zip("xr", operation.operands, strict=False)
+        ]
         slopes = T.arg("slopes", T.Buffer((target.count * PACK,), "float32")) if requantize.slopes else None
         size.declare()
         y = size.operand("y", target.total, geometry, None)
         bounds = [real(requantize.low), real(requantize.high), number(requantize.zero_point)]
 
         def body(row: Any, column: Any) -> None:
-            given = [_Given(x, operand, row + geometry.margin, column + SIDE, pixels)
-                     for x, operand in zip(inputs, operation.operands, strict=True)]
+            given = [
+                _Given(x, operand, row + geometry.margin, column + SIDE, pixels)
+                for x, operand in zip(inputs, operation.operands, strict=True)
+            ]
             for block in range(target.count):
                 codes = []
                 for channel in range(block * PACK, block * PACK + PACK):
@@ -73,11 +77,19 @@ def pack(operation: Pack, geometry: Geometry, pixels: int, group: Group) -> tirx
         y = size.operand("y", operation.target.total, geometry, None)
 
         def body(row: Any, column: Any) -> None:
-            words = [choose(column + p < size.width,
-                            pixel_word(x, row, column + p, size.height, size.width, operation.channels), 0)
-                     for p in range(pixels)]
-            store(y, [row + geometry.margin, operation.target.start, column + SIDE],
-                  [bind("word", word) for word in words])
+            words = [
+                choose(
+                    column + p < size.width,
+                    pixel_word(x, row, column + p, size.height, size.width, operation.channels),
+                    0,
+                )
+                for p in range(pixels)
+            ]
+            store(
+                y,
+                [row + geometry.margin, operation.target.start, column + SIDE],
+                [bind("word", word) for word in words],
+            )
 
         return body
 
@@ -94,14 +106,17 @@ def draw(operation: Draw, geometry: Geometry, pixels: int, group: Group) -> tirx
         y = size.operand("y", 0, geometry, operation.pixels.channels, scale)
 
         def body(row: Any, column: Any) -> None:
-            words = [load("word", x, [row + geometry.margin, source.start + block, column + SIDE], pixels)
-                     for block in range(source.count)]
+            words = [
+                load("word", x, [row + geometry.margin, source.start + block, column + SIDE], pixels)
+                for block in range(source.count)
+            ]
             for p in range(pixels):
                 with T.If(column + p < size.width), T.Then():
                     for dy, dx, channel, slot in operation.pixels.places():
                         code = call("uint32", "code_of", words[slot // PACK][p], number(slot % PACK))
-                        T.buffer_store(y, tirx.Cast("uint8", code),
-                                       [row * scale + dy, (column + p) * scale + dx, channel])
+                        T.buffer_store(
+                            y, tirx.Cast("uint8", code), [row * scale + dy, (column + p) * scale + dx, channel]
+                        )
 
         return body
 
@@ -124,16 +139,26 @@ def shuffle(operation: Shuffle, geometry: Geometry, pixels: int, group: Group) -
                     for dy, dx, _, slots in places:
                         for slot in slots:
                             if slot is not None and slot // PACK not in known:
-                                known[slot // PACK] = load("word", x, [row + geometry.margin, read + slot // PACK,
-                                                                       column + SIDE], pixels)
+                                known[slot // PACK] = load(
+                                    "word", x, [row + geometry.margin, read + slot // PACK, column + SIDE], pixels
+                                )
                         for p in range(pixels):
-                            codes = [tirx.const(zero, "uint32") if slot is None else
-                                     call("uint32", "code_of", known[slot // PACK][p], number(slot % PACK))
-                                     for slot in slots]
+                            codes = [
+                                tirx.const(zero, "uint32")
+                                if slot is None
+                                else call("uint32", "code_of", known[slot // PACK][p], number(slot % PACK))
+                                for slot in slots
+                            ]
                             with T.If(column + p < size.width), T.Then():
-                                T.buffer_store(y, call("uint32", "pack4", *codes), [
-                                    row * scale + (geometry.margin + dy), written + block,
-                                    (column + p) * scale + (SIDE + dx)])
+                                T.buffer_store(
+                                    y,
+                                    call("uint32", "pack4", *codes),
+                                    [
+                                        row * scale + (geometry.margin + dy),
+                                        written + block,
+                                        (column + p) * scale + (SIDE + dx),
+                                    ],
+                                )
 
         return body
 
@@ -166,8 +191,16 @@ class _Given:
         if operand.slots:
             slot = operand.slots[channel] if channel < len(operand.slots) else 0
         planes = [self.loaded(first + slot // PACK) for first, _ in operand.view.planes(0)]
-        return [call("float32", "dequantize", code_of(words, number(slot % PACK)), number(operand.zero_point),
-                     real(operand.multiplier)) for words in zip(*planes, strict=True)]
+        return [
+            call(
+                "float32",
+                "dequantize",
+                code_of(words, number(slot % PACK)),
+                number(operand.zero_point),
+                real(operand.multiplier),
+            )
+            for words in zip(*planes, strict=True)
+        ]
 
     def loaded(self, block: int) -> list[Any]:
         """Words of a block, pixel by pixel."""

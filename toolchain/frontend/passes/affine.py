@@ -60,8 +60,9 @@ def _step(graph: Graph, node: onnx.NodeProto, sizes: dict[str, tuple[int, ...]])
     return ""
 
 
-def per_channel(graph: Graph, node: onnx.NodeProto,
-                sizes: Mapping[str, tuple[int, ...]]) -> tuple[str, Array, Array] | None:
+def per_channel(
+    graph: Graph, node: onnx.NodeProto, sizes: Mapping[str, tuple[int, ...]]
+) -> tuple[str, Array, Array] | None:
     """(input, scale, offset) of a node that computes scale * x + offset per channel; float64 arrays of C elements."""
     if node.op_type == "BatchNormalization":
         parameters = [graph.operand(node, i) for i in range(1, 5)]
@@ -187,8 +188,9 @@ def _below(graph: Graph, node: onnx.NodeProto, source: str, scale: Array, offset
     return True
 
 
-def _above(graph: Graph, node: onnx.NodeProto, producer: onnx.NodeProto, source: str, scale: Array,
-           offset: Array) -> bool:
+def _above(
+    graph: Graph, node: onnx.NodeProto, producer: onnx.NodeProto, source: str, scale: Array, offset: Array
+) -> bool:
     """Move the node before an operator with which it commutes, if a convolution stands further up."""
     if not _reaches_convolution(graph, producer):
         return False
@@ -238,6 +240,11 @@ def _as_convolution(graph: Graph, node: onnx.NodeProto, source: str, scale: Arra
     bias = graph.add_constant(offset, f"{target}_bias")
     graph.remove([node])
     conv = graph.add("Conv", [source, weight, bias], target)
-    for name, value in (("pads", [0] * 4), ("strides", [1, 1]), ("dilations", [1, 1]), ("kernel_shape", [1, 1]),
-                        ("group", int(scale.size))):
+    for name, value in (
+        ("pads", [0] * 4),
+        ("strides", [1, 1]),
+        ("dilations", [1, 1]),
+        ("kernel_shape", [1, 1]),
+        ("group", int(scale.size)),
+    ):
         set_attribute(conv, name, value)

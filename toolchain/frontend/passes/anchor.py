@@ -15,8 +15,24 @@ from toolchain.frontend.graph import Graph, attributes
 from toolchain.frontend.probe import values
 from toolchain.support.errors import ModelError
 
-_MOVING = frozenset({"Cast", "Concat", "Expand", "Gather", "Identity", "Reshape", "Resize", "Slice", "Split", "Squeeze",
-                     "Tile", "Transpose", "Unsqueeze", "Upsample"})  # fmt: skip
+_MOVING = frozenset(
+    {
+        "Cast",
+        "Concat",
+        "Expand",
+        "Gather",
+        "Identity",
+        "Reshape",
+        "Resize",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+        "Upsample",
+    }
+)
 
 
 def apply(graph: Graph) -> str:
@@ -92,8 +108,16 @@ def _enlarges(graph: Graph, root: str, name: str, size: int, *, behind: bool, in
     return np.unique(source).size > source.size // 2 and np.array_equal(wanted, moved)
 
 
-def _rewrite(graph: Graph, add: onnx.NodeProto, shuffle: onnx.NodeProto, conv: onnx.NodeProto, root: str, size: int,
-             *, interleaved: bool) -> None:
+def _rewrite(
+    graph: Graph,
+    add: onnx.NodeProto,
+    shuffle: onnx.NodeProto,
+    conv: onnx.NodeProto,
+    root: str,
+    size: int,
+    *,
+    interleaved: bool,
+) -> None:
     if interleaved:
         for position in (1, 2):
             old = graph.constants[conv.input[position]]

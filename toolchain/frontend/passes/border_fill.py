@@ -19,8 +19,11 @@ from toolchain.frontend.probe import values
 
 def apply(graph: Graph) -> str:
     """Rewrite; returns what was done."""
-    ends = [(pad, end) for pad in graph.nodes
-            if pad.op_type == "Pad" and pad.input[0] not in graph.constants and (end := _end(graph, pad))]
+    ends = [
+        (pad, end)
+        for pad in graph.nodes
+        if pad.op_type == "Pad" and pad.input[0] not in graph.constants and (end := _end(graph, pad))
+    ]
     if not ends:
         return ""
     names = {name for pad, end in ends for name in (pad.input[0], end)}
@@ -39,8 +42,11 @@ def _end(graph: Graph, pad: onnx.NodeProto) -> str:
     """The value at the end of the assignments to a padded tensor; "" if there are none."""
     value, assigned = pad.output[0], False
     while True:
-        users = [n for n in graph.consumers(value)
-                 if n.op_type in ("ScatterND", "Transpose", "Identity") and n.input[0] == value]
+        users = [
+            n
+            for n in graph.consumers(value)
+            if n.op_type in ("ScatterND", "Transpose", "Identity") and n.input[0] == value
+        ]
         if len(users) != 1:
             return value if assigned else ""
         assigned |= users[0].op_type == "ScatterND"

@@ -79,7 +79,8 @@ def _spell_slice(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...], giv
     """A Slice of channels; one that cuts rows or columns too keeps doing that."""
     starts, ends, axes, steps = (
         [int(v) for v in given[node.input[i]].ravel()] if i < len(node.input) and node.input[i] else None
-        for i in range(1, 5))
+        for i in range(1, 5)
+    )
     if starts is None or ends is None:
         return
     places = [axis % 4 for axis in axes] if axes is not None else list(range(len(starts)))
@@ -92,12 +93,21 @@ def _spell_slice(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...], giv
         indices = np.arange(shape[1])[starts[at] :: steps[at]]
     rest = [i for i in range(len(places)) if i != at]
     source = node.input[0]
-    if rest and any(shape[places[i]] != len(range(*slice(starts[i], ends[i], steps[i]).indices(shape[places[i]])))
-                    for i in rest):
+    if rest and any(
+        shape[places[i]] != len(range(*slice(starts[i], ends[i], steps[i]).indices(shape[places[i]]))) for i in rest
+    ):
         cut = graph.fresh(f"{node.output[0]}_cut")
-        graph.add("Slice", [source, *(graph.add_constant([values[i] for i in rest], f"{cut}_{what}", np.int64)
-                                      for what, values in (("starts", starts), ("ends", ends), ("axes", places),
-                                                           ("steps", steps)))], cut)
+        graph.add(
+            "Slice",
+            [
+                source,
+                *(
+                    graph.add_constant([values[i] for i in rest], f"{cut}_{what}", np.int64)
+                    for what, values in (("starts", starts), ("ends", ends), ("axes", places), ("steps", steps))
+                ),
+            ],
+            cut,
+        )
         source = cut
     _gather(graph, node, source, indices, node.output[0])
 
@@ -137,8 +147,11 @@ def _join(graph: Graph, concat: onnx.NodeProto) -> bool:
         return False
     makers = [graph.producer(name) for name in concat.input]
     parts = [_indices(graph, maker) for maker in makers]
-    found = [(maker.input[0], part) for maker, part in zip(makers, parts, strict=True)
-             if maker is not None and part is not None]
+    found = [
+        (maker.input[0], part)
+        for maker, part in zip(makers, parts, strict=True)
+        if maker is not None and part is not None
+    ]
     if len(found) != len(makers) or len({source for source, _ in found}) != 1:
         return False
     _gather(graph, concat, found[0][0], np.concatenate([part for _, part in found]), concat.output[0])
@@ -153,14 +166,22 @@ def _whole(graph: Graph, node: onnx.NodeProto, indices: Array) -> bool:
 
 def _dense(graph: Graph, node: onnx.NodeProto | None) -> bool:
     """A convolution without groups, its weights constant."""
-    return bool(node is not None and node.op_type == "Conv" and attributes(node).get("group", 1) == 1
-                and (weight := graph.operand(node, 1)) is not None and weight.ndim == 4)
+    return bool(
+        node is not None
+        and node.op_type == "Conv"
+        and attributes(node).get("group", 1) == 1
+        and (weight := graph.operand(node, 1)) is not None
+        and weight.ndim == 4
+    )
 
 
 def _into_consumers(graph: Graph, node: onnx.NodeProto, indices: Array) -> bool:
     users = graph.consumers(node.output[0])
-    if not users or node.output[0] == graph.output or not all(
-            _dense(graph, user) and list(user.input).count(node.output[0]) == 1 for user in users):
+    if (
+        not users
+        or node.output[0] == graph.output
+        or not all(_dense(graph, user) and list(user.input).count(node.output[0]) == 1 for user in users)
+    ):
         return False
     if not _whole(graph, node, indices):
         return False  # weights for channels that are not taken would be work for nothing
@@ -206,8 +227,9 @@ def _sink(graph: Graph, node: onnx.NodeProto, indices: Array) -> bool:
         return False
     for position in places:
         value = graph.constants[user.input[position]]
-        user.input[position] = graph.add_constant(value.take(np.argsort(indices), axis=value.ndim - 3),
-                                                  user.input[position])
+        user.input[position] = graph.add_constant(
+            value.take(np.argsort(indices), axis=value.ndim - 3), user.input[position]
+        )
     _exchange(graph, node, user)
     return True
 

@@ -160,14 +160,34 @@ def _merge(graph: Graph, name: str, term: Term, sources: list[str], steps: Mappi
     merged = linear.trimmed(term.form.map)
     weight = merged.weight()
     inputs = [term.base, graph.add_constant(weight, f"{name}_weight"), graph.add_constant(merged.bias, f"{name}_bias")]
-    graph.add("Conv", inputs, name, pads=list(merged.pads), strides=[1, 1], dilations=[1, 1],
-              kernel_shape=list(merged.shape), group=merged.group)
+    graph.add(
+        "Conv",
+        inputs,
+        name,
+        pads=list(merged.pads),
+        strides=[1, 1],
+        dilations=[1, 1],
+        kernel_shape=list(merged.shape),
+        group=merged.group,
+    )
     pixels = math.prod(sizes[term.base][2:]) / math.prod(sizes[graph.input][2:])
-    ratios = [linear.outlier_ratio(outer.kernel) for source in sources if steps[source].macs
-              for _, maps in steps[source].parts for outer in maps]
-    return Merge(result=name, sources=tuple(sources), nodes=len(sources) + len(term.addends) - 1, kernel=merged.shape,
-                 macs_before=sum(steps[source].macs for source in sources) * pixels, macs_after=merged.macs * pixels,
-                 outliers_before=max(ratios, default=1.0), outliers_after=linear.outlier_ratio(weight))
+    ratios = [
+        linear.outlier_ratio(outer.kernel)
+        for source in sources
+        if steps[source].macs
+        for _, maps in steps[source].parts
+        for outer in maps
+    ]
+    return Merge(
+        result=name,
+        sources=tuple(sources),
+        nodes=len(sources) + len(term.addends) - 1,
+        kernel=merged.shape,
+        macs_before=sum(steps[source].macs for source in sources) * pixels,
+        macs_after=merged.macs * pixels,
+        outliers_before=max(ratios, default=1.0),
+        outliers_after=linear.outlier_ratio(weight),
+    )
 
 
 def _sum(graph: Graph, target: str, parts: list[str]) -> None:
@@ -184,9 +204,11 @@ def _merged(merges: tuple[Merge, ...], fewer: int) -> list[str]:
     before, after = sum(m.macs_before for m in merges), sum(m.macs_after for m in merges)
     many = "1 convolution" if len(merges) == 1 else f"{len(merges)} convolutions"
     worst = max(merges, key=lambda m: m.outliers_after)
-    return [f"merged linear branches into {many}: {fewer} operators fewer, {before:.0f} multiply-accumulates per pixel "
-            f"became {after:.0f}; the largest weight of a channel is up to {worst.outliers_after:.0f} times its median "
-            f"('{worst.result}', before merging {worst.outliers_before:.0f} times)"]
+    return [
+        f"merged linear branches into {many}: {fewer} operators fewer, {before:.0f} multiply-accumulates per pixel "
+        f"became {after:.0f}; the largest weight of a channel is up to {worst.outliers_after:.0f} times its median "
+        f"('{worst.result}', before merging {worst.outliers_before:.0f} times)"
+    ]
 
 
 def _refused(borders: Iterable[Border]) -> list[str]:

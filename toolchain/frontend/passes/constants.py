@@ -54,8 +54,9 @@ def _constant(node: onnx.NodeProto) -> Array:
         return np.asarray(numpy_helper.to_array(values["value"]))
     name, value = next(iter(values.items()), ("", None))
     if name not in ("value_float", "value_floats", "value_int", "value_ints"):
-        raise ModelError(f"constant '{node.output[0]}' holds neither numbers nor a tensor",
-                         hint="export the model again")
+        raise ModelError(
+            f"constant '{node.output[0]}' holds neither numbers nor a tensor", hint="export the model again"
+        )
     return np.asarray(value, dtype=np.float32 if "float" in name else np.int64)
 
 

@@ -28,11 +28,15 @@ def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
     del graph.value_info[:], plain.metadata_props[:], plain.training_info[:]
     for node in graph.node:
         if node.domain not in ("", "ai.onnx"):
-            raise ModelError(f"operator {node.op_type} of domain '{node.domain}' is not a standard ONNX operator",
-                             hint="export without vendor operators, or before a runtime has optimized the model")
+            raise ModelError(
+                f"operator {node.op_type} of domain '{node.domain}' is not a standard ONNX operator",
+                hint="export without vendor operators, or before a runtime has optimized the model",
+            )
         if any(a.HasField("g") or a.graphs for a in node.attribute):
-            raise ModelError(f"the model contains control flow ({node.op_type})",
-                             hint="export with constant conditions, or simplify it with onnxsim")
+            raise ModelError(
+                f"the model contains control flow ({node.op_type})",
+                hint="export with constant conditions, or simplify it with onnxsim",
+            )
         node.domain = ""
         node.name = node.name or next(iter(node.output), "")  # refusals name operators
     kept = [o for o in plain.opset_import if o.domain in ("", "ai.onnx")]

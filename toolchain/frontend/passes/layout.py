@@ -15,8 +15,31 @@ from toolchain.frontend.probe import shapes
 
 TO_LAST, TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 
-_UNARY = {"Relu", "LeakyRelu", "Clip", "Sigmoid", "Tanh", "Abs", "Neg", "Elu", "Selu", "Softplus", "Softsign", "Exp",
-          "Log", "Sqrt", "Floor", "Ceil", "Round", "HardSigmoid", "HardSwish", "Erf", "Cast", "Identity", "Reciprocal"}
+_UNARY = {
+    "Relu",
+    "LeakyRelu",
+    "Clip",
+    "Sigmoid",
+    "Tanh",
+    "Abs",
+    "Neg",
+    "Elu",
+    "Selu",
+    "Softplus",
+    "Softsign",
+    "Exp",
+    "Log",
+    "Sqrt",
+    "Floor",
+    "Ceil",
+    "Round",
+    "HardSigmoid",
+    "HardSwish",
+    "Erf",
+    "Cast",
+    "Identity",
+    "Reciprocal",
+}
 _BINARY = {"Add", "Sub", "Mul", "Div", "Min", "Max", "PRelu", "Pow"}
 
 

@@ -10,8 +10,13 @@ import onnx
 
 from toolchain.frontend.graph import Graph, attributes
 
-_REPEATING = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil"),
-              ("pytorch_half_pixel", "round_prefer_floor"), ("pytorch_half_pixel", "round_prefer_ceil")}
+_REPEATING = {
+    ("asymmetric", "floor"),
+    ("half_pixel", "round_prefer_floor"),
+    ("half_pixel", "round_prefer_ceil"),
+    ("pytorch_half_pixel", "round_prefer_floor"),
+    ("pytorch_half_pixel", "round_prefer_ceil"),
+}
 """Where pixels lie and how they are rounded: by whole factors, these repeat each pixel."""
 
 
@@ -24,8 +29,10 @@ def apply(graph: Graph) -> str:
 
 def _rewrite(graph: Graph, node: onnx.NodeProto) -> bool:
     found, factors = attributes(node), graph.operand(node, 2)
-    sampling = (found.get("coordinate_transformation_mode", "half_pixel"),
-                found.get("nearest_mode", "round_prefer_floor"))
+    sampling = (
+        found.get("coordinate_transformation_mode", "half_pixel"),
+        found.get("nearest_mode", "round_prefer_floor"),
+    )
     if found.get("mode", "nearest") != "nearest" or sampling not in _REPEATING or "axes" in found:
         return False
     if factors is None or factors.shape != (4,) or factors[2] < 2 or factors[2] % 1:

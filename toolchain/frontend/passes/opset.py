@@ -17,11 +17,18 @@ from toolchain.support.errors import ModelError
 _FUNCTIONS = {"Gelu", "Mish", "Swish"}
 """Newer operators that ONNX defines by older ones."""
 
-_DEFAULTS = {("Reshape", "allowzero"): 0, ("Resize", "antialias"): 0, ("Cast", "saturate"): 1,
-             ("Cast", "round_mode"): b"up", ("DequantizeLinear", "block_size"): 0,
-             ("QuantizeLinear", "block_size"): 0, ("QuantizeLinear", "saturate"): 1,
-             ("QuantizeLinear", "output_dtype"): 0, ("QuantizeLinear", "precision"): 0,
-             ("DequantizeLinear", "output_dtype"): 0}
+_DEFAULTS = {
+    ("Reshape", "allowzero"): 0,
+    ("Resize", "antialias"): 0,
+    ("Cast", "saturate"): 1,
+    ("Cast", "round_mode"): b"up",
+    ("DequantizeLinear", "block_size"): 0,
+    ("QuantizeLinear", "block_size"): 0,
+    ("QuantizeLinear", "saturate"): 1,
+    ("QuantizeLinear", "output_dtype"): 0,
+    ("QuantizeLinear", "precision"): 0,
+    ("DequantizeLinear", "output_dtype"): 0,
+}
 """Attributes newer than opset 17, and the value with which they change nothing."""
 
 _RESIZE_TOLD = 11
@@ -46,8 +53,11 @@ def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
             converted = version_converter.convert_version(model, OPSET)
             checker.check_model(converted, full_check=True)
         except Exception as error:  # the converter throws RuntimeError, but also what pybind makes of C++ exceptions
-            raise refusal(f"the model cannot be converted from opset {version} to {OPSET}", error,
-                          hint=f"export it with opset {OPSET}") from error
+            raise refusal(
+                f"the model cannot be converted from opset {version} to {OPSET}",
+                error,
+                hint=f"export it with opset {OPSET}",
+            ) from error
         if version < _RESIZE_TOLD:
             _as_before(converted)
     return converted, f"converted from opset {version} to {OPSET}"

@@ -58,8 +58,15 @@ def _explicit(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...] | None)
                 return False  # then runtimes do not make it so
         small, large = [t // 2 for t in total], [t - t // 2 for t in total]
         begin, end = (small, large) if mode == "SAME_UPPER" else (large, small)
-    for name, value in (("auto_pad", None), ("output_shape", None), ("pads", begin + end), ("strides", strides),
-                        ("dilations", dilations), ("kernel_shape", kernel), ("group", values.get("group", 1))):
+    for name, value in (
+        ("auto_pad", None),
+        ("output_shape", None),
+        ("pads", begin + end),
+        ("strides", strides),
+        ("dilations", dilations),
+        ("kernel_shape", kernel),
+        ("group", values.get("group", 1)),
+    ):
         set_attribute(node, name, value)
     return bool(mode != "NOTSET")
 
@@ -76,8 +83,13 @@ def _merge(graph: Graph, node: onnx.NodeProto) -> bool:
     if any(amounts[i] for i in (0, 1, 4, 5)) or min(amounts) < 0 or node.output[0] == graph.output:
         return False
     users = graph.consumers(node.output[0])
-    if not users or any(u.op_type != "Conv" or u.input[0] != node.output[0] or "pads" not in attributes(u)
-                        or list(u.input).count(node.output[0]) != 1 for u in users):
+    if not users or any(
+        u.op_type != "Conv"
+        or u.input[0] != node.output[0]
+        or "pads" not in attributes(u)
+        or list(u.input).count(node.output[0]) != 1
+        for u in users
+    ):
         return False
     for user in users:
         own = attributes(user)["pads"]

@@ -17,8 +17,9 @@ _MOVING = ("Transpose", "Clip", "Identity", "Min", "Max", "Gather", "Reshape", "
 def apply(model: onnx.ModelProto) -> str:
     """Rewrite in place; returns what was done."""
     graph = model.graph
-    ends = [value for value in (graph.input[0], graph.output[0])
-            if value.type.tensor_type.elem_type == TensorProto.UINT8]
+    ends = [
+        value for value in (graph.input[0], graph.output[0]) if value.type.tensor_type.elem_type == TensorProto.UINT8
+    ]
     if graph.input[0] in ends:
         _open_input(graph)
     if graph.output[0] in ends:

@@ -69,15 +69,22 @@ def apply(graph: Graph, *, pixels: bool = False, ends: Ends | None = None) -> Pi
         graph.output = graph.fresh(f"{old}_unit")
         graph.add("Mul", [old, graph.add_constant(1.0 / PEAK, f"{old}_peak")], graph.output)
         graph.tidy()
-        return PixelScale("0..1", 1.0, 1.0 / PEAK,
-                          "took off the multiplication of the output by 255: both ends are 0..1")
+        return PixelScale(
+            "0..1", 1.0, 1.0 / PEAK, "took off the multiplication of the output by 255: both ends are 0..1"
+        )
     return PixelScale()
 
 
 def _both(graph: Graph, ends: Ends) -> PixelScale:
     (low, high), (black, white) = ends.input, ends.output
-    found = PixelScale("0..1", high - low, 1 / (white - black), f"made both ends 0..1, which were {ends}", low,
-                       -black / (white - black))
+    found = PixelScale(
+        "0..1",
+        high - low,
+        1 / (white - black),
+        f"made both ends 0..1, which were {ends}",
+        low,
+        -black / (white - black),
+    )
     old = graph.input
     graph.input = graph.fresh(f"{old}_unit")
     _add(graph, graph.input, old, found.input_factor, found.input_offset)

@@ -57,8 +57,9 @@ def _ancestors(graph: Graph, end: onnx.NodeProto) -> list[str]:
     return found
 
 
-def _slope(graph: Graph, end: onnx.NodeProto, source: str,
-           sizes: dict[str, tuple[int, ...]]) -> tuple[str, Array] | None:
+def _slope(
+    graph: Graph, end: onnx.NodeProto, source: str, sizes: dict[str, tuple[int, ...]]
+) -> tuple[str, Array] | None:
     """(source, slope) if ``end`` is PRelu(source, slope); slope (C, 1, 1)."""
     members = _between(graph, end, source)
     shape = sizes.get(source)

@@ -45,8 +45,13 @@ def depth_to_space(x: Array, scale: int, mode: str) -> Array:
 
 
 def _step(graph: Graph, found: list[str]) -> bool:
-    heads = [n for n in graph.nodes if n.op_type in _MOVING and n.input[0] not in graph.constants
-             and not (graph.sole_producer(n.input[0], *_MOVING))]
+    heads = [
+        n
+        for n in graph.nodes
+        if n.op_type in _MOVING
+        and n.input[0] not in graph.constants
+        and not (graph.sole_producer(n.input[0], *_MOVING))
+    ]
     chains = [c for c in (_chain(graph, n) for n in heads) if any(n.op_type != "Transpose" for n in c)]
     if not chains:
         return False
@@ -64,8 +69,9 @@ def _step(graph: Graph, found: list[str]) -> bool:
                 continue
             new = _explain(start, results[length - 1])
             if new is not None and _replace(graph, part, new):
-                found.append(next((f"DepthToSpace({a['blocksize']}, {a['mode']})" for op, a in new
-                                   if op == "DepthToSpace"), ""))
+                found.append(
+                    next((f"DepthToSpace({a['blocksize']}, {a['mode']})" for op, a in new if op == "DepthToSpace"), "")
+                )
                 return True
     return False
 

@@ -56,12 +56,13 @@ def _forward(graph: Graph, node: onnx.NodeProto) -> bool:
     return steps is not None and bool((steps == 1).all())
 
 
-def _trim(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...], out: tuple[int, ...],
-          sizes: dict[str, tuple[int, ...]]) -> bool:
+def _trim(
+    graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...], out: tuple[int, ...], sizes: dict[str, tuple[int, ...]]
+) -> bool:
     """Make a crop of a transposed convolution to ``stride`` times its input part of its padding."""
     conv = graph.sole_producer(node.input[0], "ConvTranspose")
     source = sizes.get(conv.input[0]) if conv is not None else None
-    if conv is None or source is None or "pads" not in attributes(conv) :
+    if conv is None or source is None or "pads" not in attributes(conv):
         return False
     values = attributes(conv)
     if shape[:2] != out[:2] or any(out[2 + i] != source[2 + i] * values["strides"][i] for i in (0, 1)):

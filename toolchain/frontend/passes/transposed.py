@@ -28,8 +28,9 @@ def apply(graph: Graph) -> str:
     return text + ", ".join(done) if done else ""
 
 
-def phases(weight: Array, stride: int, begin: Sequence[int], dilations: Sequence[int],
-           group: int = 1) -> tuple[Array, tuple[int, int, int, int]]:
+def phases(
+    weight: Array, stride: int, begin: Sequence[int], dilations: Sequence[int], group: int = 1
+) -> tuple[Array, tuple[int, int, int, int]]:
     """The convolution that computes all phases of a transposed convolution.
 
     Args:
@@ -82,12 +83,23 @@ def _rewrite(graph: Graph, node: onnx.NodeProto) -> int:
     spread, borders = phases(weight, stride, pads[:2], dilations, group)
     target = node.output[0]
     repeat = np.repeat if group > 1 else np.tile
-    inputs = [node.input[0], graph.add_constant(spread, node.input[1]),
-              graph.add_constant(repeat(bias, stride**2), node.input[2])]
+    inputs = [
+        node.input[0],
+        graph.add_constant(spread, node.input[1]),
+        graph.add_constant(repeat(bias, stride**2), node.input[2]),
+    ]
     graph.remove([node])
     result = target if stride == 1 else graph.fresh(f"{target}_phases")
-    graph.add("Conv", inputs, result, kernel_shape=list(spread.shape[2:]), strides=[1, 1], dilations=[1, 1],
-              pads=list(borders), group=group)
+    graph.add(
+        "Conv",
+        inputs,
+        result,
+        kernel_shape=list(spread.shape[2:]),
+        strides=[1, 1],
+        dilations=[1, 1],
+        pads=list(borders),
+        group=group,
+    )
     if stride > 1:
         graph.add("DepthToSpace", [result], target, blocksize=stride, mode="CRD" if group > 1 else "DCR")
     return stride

@@ -17,8 +17,9 @@ from toolchain.frontend.window import END, read_window
 
 def apply(graph: Graph, *, fixed: bool) -> str:
     """Rewrite; returns what was done. ``fixed``: the model knows one size of pictures, and its numbers are of that."""
-    done = [_cutting_pad(graph, node) or _wrapping_pad(graph, node) for node in list(graph.nodes)
-            if node.op_type == "Pad"]
+    done = [
+        _cutting_pad(graph, node) or _wrapping_pad(graph, node) for node in list(graph.nodes) if node.op_type == "Pad"
+    ]
     graph.tidy()
     done += _cuts(graph, fixed=fixed)
     graph.tidy()
@@ -71,16 +72,18 @@ def _wrapping_pad(graph: Graph, node: onnx.NodeProto) -> str:
                 parts = [part, *parts] if first else [*parts, part]
         last = axis == 3
         name = target if last else graph.fresh(f"{target}_rows")
-        graph.add("Concat" if len(parts) > 1 else "Identity", parts, name,
-                  **({"axis": axis} if len(parts) > 1 else {}))
+        graph.add("Concat" if len(parts) > 1 else "Identity", parts, name, **({"axis": axis} if len(parts) > 1 else {}))
         value = name
     return "spelled padding that wraps around as parts of the picture"
 
 
 def _cuts(graph: Graph, *, fixed: bool) -> list[str]:
     """Slices of rows and columns, whatever their numbers are computed from."""
-    nodes = [n for n in graph.nodes if n.op_type == "Slice" and read_window(n, graph.constant) is None
-             and (fixed or graph.operand(n, 2) is None)]
+    nodes = [
+        n
+        for n in graph.nodes
+        if n.op_type == "Slice" and read_window(n, graph.constant) is None and (fixed or graph.operand(n, 2) is None)
+    ]
     if not nodes:
         return []
     sizes = shapes(graph)
@@ -104,4 +107,3 @@ def _cuts(graph: Graph, *, fixed: bool) -> list[str]:
         _add_slice(graph, source, target, top, left, shape[2] - out[2] - top, shape[3] - out[3] - left)
         done.append("wrote a crop as what it cuts")
     return done
-

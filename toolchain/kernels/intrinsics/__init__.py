@@ -25,8 +25,9 @@ def dot_product(instruction_set: str) -> Dot:
         TargetError: no kernels exist for that instruction set.
     """
     if instruction_set not in REGISTRY:
-        raise TargetError(f"there are no kernels for the instruction set {instruction_set!r}",
-                          hint="known: " + ", ".join(REGISTRY))
+        raise TargetError(
+            f"there are no kernels for the instruction set {instruction_set!r}", hint="known: " + ", ".join(REGISTRY)
+        )
     return REGISTRY[instruction_set].make()
 
 
@@ -41,6 +42,7 @@ def check_instruction_set(target: Target) -> None:
         raise TargetError(f"target {target.name}: there are no kernels for {name!r}", hint=near(name, REGISTRY))
     lacking = sorted(set(REGISTRY[name].needs) - set(features(target)))
     if lacking:
-        raise TargetError(f"target {target.name}: the kernels for {name} need {', '.join(lacking)}, which {target.cpu} "
-                          f"has not", hint="choose other kernels or another CPU, or add "
-                          f"+{lacking[0]} to the attributes")  # fmt: skip
+        raise TargetError(
+            f"target {target.name}: the kernels for {name} need {', '.join(lacking)}, which {target.cpu} has not",
+            hint=f"choose other kernels or another CPU, or add +{lacking[0]} to the attributes",
+        )

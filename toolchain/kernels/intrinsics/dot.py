@@ -89,8 +89,9 @@ class Dot:
         """
         return channel // self.together, channel % self.together * PACK + weight_position(k, self.paired)
 
-    def folded(self, bias: Integers, weights: Integers, zero_point: int, *,
-               wide: bool = False) -> npt.NDArray[np.int32]:
+    def folded(
+        self, bias: Integers, weights: Integers, zero_point: int, *, wide: bool = False
+    ) -> npt.NDArray[np.int32]:
         """Start values of the sums over codes as they are stored, given those over codes less ``zero_point``; of
         ``wide`` ones, codes of 16 bits, each byte of which is stored less ``offset``.
 
@@ -117,8 +118,9 @@ Body = Callable[[Any, Any, Any], None]
 """Writes the instructions that add to C, given the buffers A, B and C."""
 
 
-def dot_function(lanes: int, weight_dtype: str, body: Body | None = None, *, paired: bool = False, together: int = 1,
-                 offset: int = 0) -> PrimFunc:
+def dot_function(
+    lanes: int, weight_dtype: str, body: Body | None = None, *, paired: bool = False, together: int = 1, offset: int = 0
+) -> PrimFunc:
     """C[o, i] += sum_k byte_k(A[i]) * B[o, k] for ``together`` channels o and ``lanes`` pixels i.
 
     Without a ``body``: what a dot product means, in the words tensorize compares with a kernel.
@@ -132,7 +134,7 @@ def dot_function(lanes: int, weight_dtype: str, body: Body | None = None, *, pai
         c = T.arg("C", T.Buffer(shape, "int32", strides=strides, offset_factor=1, scope="local"))
         with T.sblock("root"):
             everything = c[0:together, 0:lanes] if wide else c[0:lanes]
-            T.reads(everything, a[0:lanes], b[0:together * PACK])
+            T.reads(everything, a[0:lanes], b[0 : together * PACK])
             T.writes(everything)
             if body is not None:
                 body(a, b, c)

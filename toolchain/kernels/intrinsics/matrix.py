@@ -38,8 +38,8 @@ class MatrixDot(Dot):
         blocks, _, pairs = steps = self.steps(inputs // PACK, (kh, kw))
         full = np.zeros((channels, blocks * pairs * 2, PACK), self.weight_dtype)
         if kh * kw == 1:
-            full[:, :inputs // PACK] = words[:, :, 0]
+            full[:, : inputs // PACK] = words[:, :, 0]
         else:
-            full.reshape(channels, blocks, pairs * 2, PACK)[:, :, :kh * kw] = words
+            full.reshape(channels, blocks, pairs * 2, PACK)[:, :, : kh * kw] = words
         laid = full.reshape(channels // 2, 2, *steps, 2 * PACK).transpose(0, 2, 3, 4, 1, 5)
         return np.ascontiguousarray(laid.reshape(channels // 2, *steps, 4 * PACK))

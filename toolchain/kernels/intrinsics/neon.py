@@ -30,8 +30,21 @@ from toolchain.kernels.intrinsics.neon_pack import pack_neon, part
 
 def make_dotprod() -> Dot:
     """ARMv8.2 with dot products: Cortex-A55, A76 and all later ones."""
-    dot = Dot("neon-dotprod", 4, "int8", False, "clipfree.dot.neon-dotprod", vectors=4, channels=4, columns=16,
-              registers=32, pack=pack_neon, together=4, offset=128, reduce="blocks")
+    dot = Dot(
+        "neon-dotprod",
+        4,
+        "int8",
+        False,
+        "clipfree.dot.neon-dotprod",
+        vectors=4,
+        channels=4,
+        columns=16,
+        registers=32,
+        pack=pack_neon,
+        together=4,
+        offset=128,
+        reduce="blocks",
+    )
 
     def body(a: Any, b: Any, c: Any) -> None:
         codes = tirx.reinterpret("int8x16", a.vload([0], "uint32x4"))
@@ -50,8 +63,23 @@ def make_i8mm() -> Dot:
     def multiply(sums: Any, codes: Any, weights: Any) -> Any:
         return _call("int32x4", "llvm.aarch64.neon.usmmla", sums, codes, weights)
 
-    return MatrixDot("neon-i8mm", 4, "int8", False, None, vectors=4, channels=4, columns=16, registers=32,
-                     pack=pack_neon, together=2, reduce="blocks", depth=8, whole_taps=True, multiply=multiply)
+    return MatrixDot(
+        "neon-i8mm",
+        4,
+        "int8",
+        False,
+        None,
+        vectors=4,
+        channels=4,
+        columns=16,
+        registers=32,
+        pack=pack_neon,
+        together=2,
+        reduce="blocks",
+        depth=8,
+        whole_taps=True,
+        multiply=multiply,
+    )
 
 
 def make_plain() -> Dot:
@@ -62,8 +90,21 @@ def make_plain() -> Dot:
         # or sums would be loaded with another type than they are stored with, which keeps them in memory.
         return _fenced(_fenced(sums) + _call("int32x4", "llvm.aarch64.neon.saddlp", products))
 
-    dot = Dot("neon", 8, "int8", False, "clipfree.dot.neon", vectors=2, channels=4, columns=16, registers=16,
-              pack=pack_neon, offset=128, reduce="blocks", symmetric="clipfree.dot.neon.symmetric")
+    dot = Dot(
+        "neon",
+        8,
+        "int8",
+        False,
+        "clipfree.dot.neon",
+        vectors=2,
+        channels=4,
+        columns=16,
+        registers=16,
+        pack=pack_neon,
+        offset=128,
+        reduce="blocks",
+        symmetric="clipfree.dot.neon.symmetric",
+    )
     return _pairwise(dot, "llvm.aarch64.neon.smull", add)
 
 
@@ -73,8 +114,21 @@ def make_armv7() -> Dot:
     def add(sums: Any, products: Any) -> Any:
         return _call("int32x4", "llvm.arm.neon.vpadals", sums, products)
 
-    dot = Dot("armv7-neon", 8, "int8", False, "clipfree.dot.armv7-neon", vectors=1, channels=4, columns=16, registers=8,
-              pack=pack_codes, offset=128, reduce="blocks", symmetric="clipfree.dot.armv7-neon.symmetric")
+    dot = Dot(
+        "armv7-neon",
+        8,
+        "int8",
+        False,
+        "clipfree.dot.armv7-neon",
+        vectors=1,
+        channels=4,
+        columns=16,
+        registers=8,
+        pack=pack_codes,
+        offset=128,
+        reduce="blocks",
+        symmetric="clipfree.dot.armv7-neon.symmetric",
+    )
     return _pairwise(dot, "llvm.arm.neon.vmulls", add)
 
 
@@ -89,13 +143,17 @@ def _pairwise(dot: Dot, multiply: str, add: Callable[[Any, Any], Any]) -> Dot:
 
     def body(a: Any, b: Any, c: Any, *, symmetric: bool) -> None:
         words = tirx.reinterpret("int16x16", a.vload([0], "uint32x8"))
-        codes = [tirx.reinterpret("int8x16", tirx.Shuffle([words], [_index(2 * pixel + half) for pixel in range(8)]))
-                 for half in (0, 1)]
+        codes = [
+            tirx.reinterpret("int8x16", tirx.Shuffle([words], [_index(2 * pixel + half) for pixel in range(8)]))
+            for half in (0, 1)
+        ]
         pairs = [tirx.reinterpret("int16", b.vload([2 * half], "int8x2")) for half in (0, 1)]
         weights = [tirx.reinterpret("int8x16", tirx.Broadcast(pair, 8)) for pair in pairs]
         for index in (0, 1):
-            first, second = (_call("int16x8", multiply, part(x, 8 * index, 8), part(w, 8 * index, 8))
-                             for x, w in zip(codes, weights, strict=True))
+            first, second = (
+                _call("int16x8", multiply, part(x, 8 * index, 8), part(w, 8 * index, 8))
+                for x, w in zip(codes, weights, strict=True)
+            )
             sums = c.vload([4 * index], "int32x4")
             sums = add(sums, first + second) if symmetric else add(add(sums, first), second)
             T.buffer_store(c, sums, [tirx.Ramp(4 * index, 1, 4)])
@@ -117,8 +175,9 @@ def _registered(dot: Dot, body: Body) -> Dot:
 
 
 def _register(dot: Dot, name: str, body: Body) -> None:
-    meaning, instructions = (dot_function(dot.lanes, "int8", what, together=dot.together, offset=dot.offset)
-                             for what in (None, body))
+    meaning, instructions = (
+        dot_function(dot.lanes, "int8", what, together=dot.together, offset=dot.offset) for what in (None, body)
+    )
     TensorIntrin.register(name, meaning, instructions, override=True)
 
 

@@ -27,8 +27,9 @@ def joined(vectors: list[Any]) -> Any:
 
 def pack_neon(values: list[Any], requantize: Requantize) -> Any:
     """The `toolchain.kernels.intrinsics.dot.Dot.pack` of 64-bit Arm, for any multiple of four pixels."""
-    words = [_pack_four([part(value, start, 4) for value in values], requantize)
-             for start in range(0, lanes(values[0]), 4)]
+    words = [
+        _pack_four([part(value, start, 4) for value in values], requantize) for start in range(0, lanes(values[0]), 4)
+    ]
     return words[0] if len(words) == 1 else joined(words)
 
 
@@ -56,7 +57,7 @@ def _rounded(value: Any, requantize: Requantize) -> Any:
 
 def _constant(data: bytes) -> Any:
     """16 bytes as a vector of four words."""
-    words = [tirx.const(int.from_bytes(data[i:i + 4], "little", signed=True), "int32") for i in range(0, 16, 4)]
+    words = [tirx.const(int.from_bytes(data[i : i + 4], "little", signed=True), "int32") for i in range(0, 16, 4)]
     return tirx.Shuffle(words, [tirx.const(i, "int32") for i in range(4)])
 
 

@@ -35,28 +35,51 @@ def _make(name: str, instructions: Instructions, instruction: str) -> Dot:
                 C.vload([0], dtype=f"int32x{lanes}")
                 + T.call_llvm_pure_intrin(
                     T.llvm_lookup_intrinsic_id(instruction),
-                    T.reinterpret(T.bitwise_and(A.vload([0], dtype=f"uint32x{lanes}"),
-                                                T.broadcast(T.uint32(0x00FF00FF), lanes)), dtype=f"int16x{half}"),
-                    T.reinterpret(T.broadcast(T.reinterpret(B.vload([0], "int16x2"), dtype="int32"), lanes),
-                                  dtype=f"int16x{half}"),
-                    dtype=f"int32x{lanes}")
+                    T.reinterpret(
+                        T.bitwise_and(A.vload([0], dtype=f"uint32x{lanes}"), T.broadcast(T.uint32(0x00FF00FF), lanes)),
+                        dtype=f"int16x{half}",
+                    ),
+                    T.reinterpret(
+                        T.broadcast(T.reinterpret(B.vload([0], "int16x2"), dtype="int32"), lanes), dtype=f"int16x{half}"
+                    ),
+                    dtype=f"int32x{lanes}",
+                )
                 + T.call_llvm_pure_intrin(
                     T.llvm_lookup_intrinsic_id(instruction),
-                    T.reinterpret(T.bitwise_and(T.shift_right(A.vload([0], dtype=f"uint32x{lanes}"),
-                                                              T.broadcast(T.uint32(8), lanes)),
-                                                T.broadcast(T.uint32(0x00FF00FF), lanes)), dtype=f"int16x{half}"),
-                    T.reinterpret(T.broadcast(T.reinterpret(B.vload([2], "int16x2"), dtype="int32"), lanes),
-                                  dtype=f"int16x{half}"),
-                    dtype=f"int32x{lanes}"))
+                    T.reinterpret(
+                        T.bitwise_and(
+                            T.shift_right(A.vload([0], dtype=f"uint32x{lanes}"), T.broadcast(T.uint32(8), lanes)),
+                            T.broadcast(T.uint32(0x00FF00FF), lanes),
+                        ),
+                        dtype=f"int16x{half}",
+                    ),
+                    T.reinterpret(
+                        T.broadcast(T.reinterpret(B.vload([2], "int16x2"), dtype="int32"), lanes), dtype=f"int16x{half}"
+                    ),
+                    dtype=f"int32x{lanes}",
+                )
+            )
 
     intrinsic = f"clipfree.dot.{name}"
     TensorIntrin.register(intrinsic, dot_function(lanes, "int16", paired=True), dot, override=True)
+
     def pairs(sums: Any, left: Any, right: Any) -> Any:
         products = tirx.call_llvm_pure_intrin(f"int32x{lanes}", instruction, left, right)
         return sums + tirx.reinterpret(f"uint32x{lanes}", products)
 
-    return Dot(name, lanes, "int16", True, intrinsic, vectors=2, channels=4, columns=4 * lanes, registers=16,
-               pack=packer(instructions), pairs=pairs)
+    return Dot(
+        name,
+        lanes,
+        "int16",
+        True,
+        intrinsic,
+        vectors=2,
+        channels=4,
+        columns=4 * lanes,
+        registers=16,
+        pack=packer(instructions),
+        pairs=pairs,
+    )
 
 
 INSTRUCTION_SETS = (

@@ -27,8 +27,9 @@ def vpdpbusd(lanes: int) -> MultiplyAdd:
 
     def multiply_add(sums: Any, codes: Any, weights: Any) -> Any:
         # LLVM 22 takes <64 x i8> operands where the intrinsic stocked by TVM passes <16 x i32>.
-        return tirx.call_llvm_pure_intrin(f"int32x{lanes}", f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", sums, codes,
-                                          weights)
+        return tirx.call_llvm_pure_intrin(
+            f"int32x{lanes}", f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", sums, codes, weights
+        )
 
     return multiply_add
 
@@ -39,20 +40,35 @@ def make(name: str, instructions: Instructions, multiply_add: MultiplyAdd, *, re
 
     def body(a: Any, b: Any, c: Any) -> None:
         weights = tirx.Broadcast(tirx.reinterpret("int32", b.vload([0], "int8x4")), lanes)
-        sums = multiply_add(c.vload([0], f"int32x{lanes}"),
-                            tirx.reinterpret(f"uint8x{4 * lanes}", a.vload([0], f"uint32x{lanes}")),
-                            tirx.reinterpret(f"int8x{4 * lanes}", weights))
+        sums = multiply_add(
+            c.vload([0], f"int32x{lanes}"),
+            tirx.reinterpret(f"uint8x{4 * lanes}", a.vload([0], f"uint32x{lanes}")),
+            tirx.reinterpret(f"int8x{4 * lanes}", weights),
+        )
         T.buffer_store(c, sums, [tirx.Ramp(0, 1, lanes)])
 
     TensorIntrin.register(intrinsic, dot_function(lanes, "int8"), dot_function(lanes, "int8", body), override=True)
-    return Dot(name, lanes, "int8", False, intrinsic, vectors=1, channels=8, columns=2 * lanes, registers=registers,
-               pack=packer(instructions))
+    return Dot(
+        name,
+        lanes,
+        "int8",
+        False,
+        intrinsic,
+        vectors=1,
+        channels=8,
+        columns=2 * lanes,
+        registers=registers,
+        pack=packer(instructions),
+    )
 
 
 INSTRUCTION_SETS = (
     # Intel since Ice Lake, AMD since Zen 4.
-    InstructionSet("avx512vnni", ("avx512vnni", "avx512bw"),
-                   functools.partial(make, "avx512vnni", AVX512, vpdpbusd(16), registers=32)),
+    InstructionSet(
+        "avx512vnni",
+        ("avx512vnni", "avx512bw"),
+        functools.partial(make, "avx512vnni", AVX512, vpdpbusd(16), registers=32),
+    ),
     # Intel since Alder Lake, AMD since Zen 5.
     InstructionSet("avxvnni", ("avxvnni",), functools.partial(make, "avxvnni", AVX2, vpdpbusd(8), registers=16)),
 )

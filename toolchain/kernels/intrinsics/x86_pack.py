@@ -41,18 +41,36 @@ def named(lanes: int, convert: str, narrow: str, saturate: str, shuffle: str, *r
     def call(kind: str, count: int, name: str, *rest: Any) -> Callable[..., Any]:
         return lambda *vectors: tirx.call_llvm_pure_intrin(f"{kind}x{count}", name, *vectors, *rest)
 
-    return Instructions(lanes, call("int32", lanes, convert, *rest), call("int16", 2 * lanes, narrow),
-                        call("int8", 4 * lanes, saturate), call("int8", 4 * lanes, shuffle))
+    return Instructions(
+        lanes,
+        call("int32", lanes, convert, *rest),
+        call("int16", 2 * lanes, narrow),
+        call("int8", 4 * lanes, saturate),
+        call("int8", 4 * lanes, shuffle),
+    )
 
 
 # The conversion's rest: what masked numbers would become, no mask, and the rounding mode in force: half to even.
-AVX512 = named(16, "llvm.x86.avx512.mask.cvtps2dq.512", "llvm.x86.avx512.packssdw.512",
-               "llvm.x86.avx512.packuswb.512", "llvm.x86.avx512.pshuf.b.512",
-               tirx.Broadcast(tirx.const(0, "int32"), 16), tirx.const(-1, "int16"), tirx.const(4, "int32"))
-AVX2 = named(8, "llvm.x86.avx.cvt.ps2dq.256", "llvm.x86.avx2.packssdw", "llvm.x86.avx2.packuswb",
-             "llvm.x86.avx2.pshuf.b")
-SSE4 = named(4, "llvm.x86.sse2.cvtps2dq", "llvm.x86.sse2.packssdw.128", "llvm.x86.sse2.packuswb.128",
-             "llvm.x86.ssse3.pshuf.b.128")
+AVX512 = named(
+    16,
+    "llvm.x86.avx512.mask.cvtps2dq.512",
+    "llvm.x86.avx512.packssdw.512",
+    "llvm.x86.avx512.packuswb.512",
+    "llvm.x86.avx512.pshuf.b.512",
+    tirx.Broadcast(tirx.const(0, "int32"), 16),
+    tirx.const(-1, "int16"),
+    tirx.const(4, "int32"),
+)
+AVX2 = named(
+    8, "llvm.x86.avx.cvt.ps2dq.256", "llvm.x86.avx2.packssdw", "llvm.x86.avx2.packuswb", "llvm.x86.avx2.pshuf.b"
+)
+SSE4 = named(
+    4,
+    "llvm.x86.sse2.cvtps2dq",
+    "llvm.x86.sse2.packssdw.128",
+    "llvm.x86.sse2.packuswb.128",
+    "llvm.x86.ssse3.pshuf.b.128",
+)
 
 
 def packer(instructions: Instructions) -> Callable[[list[Any], Requantize], Any]:
@@ -71,7 +89,7 @@ def packer(instructions: Instructions) -> Callable[[list[Any], Requantize], Any]
 
     def pack(values: list[Any], requantize: Requantize) -> Any:
         codes = [rounded(value, requantize) for value in values]
-        halves = [instructions.narrow(*codes[i:i + 2]) for i in (0, 2)]
+        halves = [instructions.narrow(*codes[i : i + 2]) for i in (0, 2)]
         # Every 128-bit part now holds four pixels of the first channel, four of the second, ...: byte 4*c + p goes to
         # 4*p + c.
         grouped = instructions.saturate(*halves)

@@ -61,11 +61,13 @@ def _sizes(conv: Conv, dot: Dot, tile: Tile) -> dict[str, int]:
     """
     lanes = dot.lanes
     words = {} if conv.pixels is None else {"words": TILE * conv.channels // PACK * tile.vectors * TILE * lanes}
-    return {"transformed": POINTS**2 * _stride(conv, dot, tile),
-            "sums": tile.channels * POINTS**2 * tile.vectors * lanes,
-            "rows": 2 * POINTS**2 * lanes,
-            "columns": PACK * TILE * POINTS * lanes,
-            **words}  # fmt: skip
+    return {
+        "transformed": POINTS**2 * _stride(conv, dot, tile),
+        "sums": tile.channels * POINTS**2 * tile.vectors * lanes,
+        "rows": 2 * POINTS**2 * lanes,
+        "columns": PACK * TILE * POINTS * lanes,
+        **words,
+    }
 
 
 def _stride(conv: Conv, dot: Dot, tile: Tile) -> int:
@@ -86,8 +88,9 @@ class _Strips:
         self.lanes, self.across = dot.lanes, TILE * dot.lanes
         self.words, self.halves = f"uint32x{dot.lanes}", f"int16x{2 * dot.lanes}"
         self.stride, self.blocks = _stride(conv, dot, tile), conv.source.count // conv.groups
-        self.buffers = {name: T.sblock_alloc_buffer((size,), "uint32")
-                        for name, size in _sizes(conv, dot, tile).items()}
+        self.buffers = {
+            name: T.sblock_alloc_buffer((size,), "uint32") for name, size in _sizes(conv, dot, tile).items()
+        }
         self.accumulators = T.sblock_alloc_buffer((tile.channels, tile.vectors, self.lanes), "uint32", scope="local")
         self.operands = T.sblock_alloc_buffer((tile.vectors, self.lanes), "uint32", scope="local")
 
@@ -120,16 +123,22 @@ class _Strips:
         start, last = column + (SIDE - self.conv.pads[1]), self.given.height + (self.conv.reach[0] - 1)
         with T.serial(0, POINTS) as i:
             row = T.bind(tirx.min(top + i, last))
-            near, far = ([T.bind(x.vload([row, source.start + block, start + (shift + lanes * k)], self.words))
-                          for k in range(TILE)] for shift in (0, TILE))  # fmt: skip
-            columns = [*self._transposed(near), *self._transposed(far)[:POINTS - TILE]]
+            near, far = (
+                [
+                    T.bind(x.vload([row, source.start + block, start + (shift + lanes * k)], self.words))
+                    for k in range(TILE)
+                ]
+                for shift in (0, TILE)
+            )
+            columns = [*self._transposed(near), *self._transposed(far)[: POINTS - TILE]]
             for half in range(2):
                 split = [T.bind(self._pair(words, half)) for words in columns]
                 for j, value in enumerate(transforms.inputs(split)):
                     self._put("rows", ((i * 2 + half) * POINTS + j) * lanes, value)
         with T.serial(0, 2) as half, T.serial(0, POINTS) as j:
-            rows = [T.bind(self._as_halves(self._get("rows", ((i * 2 + half) * POINTS + j) * lanes)))
-                    for i in range(POINTS)]
+            rows = [
+                T.bind(self._as_halves(self._get("rows", ((i * 2 + half) * POINTS + j) * lanes))) for i in range(POINTS)
+            ]
             for i, value in enumerate(transforms.inputs(rows)):
                 pair = (b * 2 + half) * self.tile.vectors + n
                 self._put("transformed", (i * POINTS + j) * self.stride + pair * lanes, value)
@@ -152,12 +161,18 @@ class _Strips:
                 for g in range(tile.channels):
                     factors = self._as_halves(tirx.Broadcast(weights[o, p, k, g], lanes))
                     for n in range(tile.vectors):
-                        total = self.multiply_add(self.accumulators.vload([g, n, 0], self.words),
-                                                  self._as_halves(self.operands.vload([n, 0], self.words)), factors)
+                        total = self.multiply_add(
+                            self.accumulators.vload([g, n, 0], self.words),
+                            self._as_halves(self.operands.vload([n, 0], self.words)),
+                            factors,
+                        )
                         T.buffer_store(self.accumulators, total, [g, n, tirx.Ramp(0, 1, lanes)])
             for g, n in everything:
-                self._put("sums", ((g * POINTS**2 + p) * tile.vectors + n) * lanes,
-                          self.accumulators.vload([g, n, 0], self.words))  # fmt: skip
+                self._put(
+                    "sums",
+                    ((g * POINTS**2 + p) * tile.vectors + n) * lanes,
+                    self.accumulators.vload([g, n, 0], self.words),
+                )
 
     def _finish(self, top: Any, column: Any, block: Any, q: Any, n: Any) -> None:
         """Channels 4q to 4q + 3 and vector n of M to words of output block ``block``, from ``column`` on."""
@@ -168,7 +183,7 @@ class _Strips:
                 place = ((q * PACK + c) * POINTS**2 + j) * vectors + n
                 sums = [T.bind(self._get("sums", (place + i * POINTS * vectors) * lanes)) for i in range(POINTS)]
                 if j == 1:
-                    sums[1] = T.bind(sums[1] + start)    # this one goes into each of the 16 outputs once
+                    sums[1] = T.bind(sums[1] + start)  # this one goes into each of the 16 outputs once
                 for i, value in enumerate(transforms.outputs(sums)):
                     self._put("columns", ((c * TILE + i) * POINTS + j) * lanes, value)
         with T.serial(0, tirx.min(_number(TILE), self.given.height - top)) as i:
@@ -195,7 +210,7 @@ class _Strips:
             return loaded[str(place)][j]
 
         packed: dict[int, tuple[Any, ...]] = {}
-        for pair in ((0, 2), (1, 3)):    # which share most of their sums; all four at once would not fit into registers
+        for pair in ((0, 2), (1, 3)):  # which share most of their sums; all four at once would not fit into registers
             values: dict[int, list[Any]] = {j: [] for j in pair}
             for c in range(PACK):
                 channel, other = block * PACK + c, None
@@ -214,8 +229,10 @@ class _Strips:
 
     def _residual(self, row: Any, column: Any, block: Any) -> list[Any]:
         """The residual's words of a block, for each of the tiles' four columns."""
-        found = [T.bind(self.given.residual.vload([row, block, column + (SIDE + self.lanes * k)], self.words))
-                 for k in range(TILE)]
+        found = [
+            T.bind(self.given.residual.vload([row, block, column + (SIDE + self.lanes * k)], self.words))
+            for k in range(TILE)
+        ]
         return [flipped(words, self.geometry.offset) for words in self._transposed(found)]
 
     def _store(self, words: Any, plane: int, row: Any, block: Any, column: Any) -> None:
@@ -224,21 +241,27 @@ class _Strips:
         width = tirx.Broadcast(tirx.Cast("int32", self.given.width), self.lanes)
         inside = tirx.Ramp(tirx.Cast("int32", column), 1, self.lanes) < width
         outside = tirx.Broadcast(outside_word(zero, self.geometry.offset), self.lanes)
-        T.buffer_store(self.given.y, tirx.Select(inside, flipped(words, self.geometry.offset), outside),
-                       [row, block + start, tirx.Ramp(column + SIDE, 1, self.lanes)])
+        T.buffer_store(
+            self.given.y,
+            tirx.Select(inside, flipped(words, self.geometry.offset), outside),
+            [row, block + start, tirx.Ramp(column + SIDE, 1, self.lanes)],
+        )
 
     def _draw(self, top: Any, column: Any, n: Any) -> None:
         """Pixels from vector n of the strip's words."""
         conv, given, pixels = self.conv, self.given, self.conv.pixels
         assert pixels is not None
         scale, blocks = pixels.scale, conv.channels // PACK
-        with (T.serial(0, tirx.min(_number(TILE), given.height - top)) as i,
-              T.serial(0, tirx.min(_number(self.across), given.width - column)) as v):
+        with (
+            T.serial(0, tirx.min(_number(TILE), given.height - top)) as i,
+            T.serial(0, tirx.min(_number(self.across), given.width - column)) as v,
+        ):
             for dy, dx, channel, slot in pixels.places():
                 place = ((i * blocks + slot // PACK) * self.tile.vectors + n) * self.across + v
                 code = extract(self.buffers["words"][place], slot % PACK)
-                T.buffer_store(given.y, tirx.Cast("uint8", code),
-                               [(top + i) * scale + dy, (column + v) * scale + dx, channel])
+                T.buffer_store(
+                    given.y, tirx.Cast("uint8", code), [(top + i) * scale + dy, (column + v) * scale + dx, channel]
+                )
 
     def _transposed(self, vectors: Sequence[Any]) -> list[Any]:
         """Four vectors: lane by lane in groups of four, rows become columns. The inverse of itself."""

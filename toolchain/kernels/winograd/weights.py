@@ -20,8 +20,12 @@ _SMALLEST = np.finfo(np.float32).tiny * transforms.LEFT
 
 def possible(conv: Conv, dot: Dot) -> bool:
     """Whether there is a kernel for a convolution of this shape."""
-    return (dot.pairs is not None and conv.kernel == (transforms.TAPS, transforms.TAPS) and conv.dilation == (1, 1)
-            and not conv.source.wide)  # fmt: skip
+    return (
+        dot.pairs is not None
+        and conv.kernel == (transforms.TAPS, transforms.TAPS)
+        and conv.dilation == (1, 1)
+        and not conv.source.wide
+    )
 
 
 def exact(largest: npt.NDArray[np.int64], multiplier: npt.NDArray[np.float32]) -> bool:
@@ -38,8 +42,11 @@ def pairs(conv: Conv) -> int:
 def constants(conv: Conv, tile: Tile) -> tuple[tuple[tuple[int, ...], str], ...]:
     """Shape and element type of each of the kernel's arrays, in the order of its arguments."""
     vector = (conv.channels,)
-    return (((conv.channels // tile.channels, POINTS**2, pairs(conv), tile.channels), "int32"), (vector, "uint32"),
-            *[(vector, "float32")] * (1 + conv.requantize.slopes))  # fmt: skip
+    return (
+        ((conv.channels // tile.channels, POINTS**2, pairs(conv), tile.channels), "int32"),
+        (vector, "uint32"),
+        *[(vector, "float32")] * (1 + conv.requantize.slopes),
+    )
 
 
 def arrays(parameters: Parameters, start: npt.NDArray[np.int32], tile: Tile) -> list[npt.NDArray[Any]]:
@@ -53,5 +60,9 @@ def arrays(parameters: Parameters, start: npt.NDArray[np.int32], tile: Tile) -> 
     laid = np.ascontiguousarray(halves.transpose(0, 5, 2, 4, 1, 3)).view("<i4")
     begin = (start.astype(np.int64) * transforms.SCALE).astype(np.uint32)
     multiplier = parameters.multiplier / np.float32(transforms.LEFT)
-    return [laid.reshape(channels // tile.channels, POINTS**2, inputs // 2, tile.channels), begin, multiplier,
-            *parameters.rest]  # fmt: skip
+    return [
+        laid.reshape(channels // tile.channels, POINTS**2, inputs // 2, tile.channels),
+        begin,
+        multiplier,
+        *parameters.rest,
+    ]

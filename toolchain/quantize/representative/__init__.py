@@ -15,6 +15,14 @@ from toolchain.quantize.representative.tamed import Coverage, Outputs, Rejected,
 from toolchain.quantize.representative.treatments import TREATMENTS, contract
 
 __all__ = [
-    "FRAMES", "TREATMENTS", "Coverage", "Outputs", "Reading", "Rejected", "RepresentativeSet", "TamedImage", "contract",
+    "FRAMES",
+    "TREATMENTS",
+    "Coverage",
+    "Outputs",
+    "Reading",
+    "Rejected",
+    "RepresentativeSet",
+    "TamedImage",
+    "contract",
     "represent",
-]  # fmt: skip
+]

@@ -27,18 +27,22 @@ def find_device(wish: str) -> Any:
     number = getattr(cl.device_type, kind)
     try:
         devices = [device for platform in cl.get_platforms() for device in platform.get_devices(number)]
-    except cl.Error as error:    # PLATFORM_NOT_FOUND_KHR where there is none
+    except cl.Error as error:  # PLATFORM_NOT_FOUND_KHR where there is none
         raise TargetError("there is no OpenCL on this machine", hint=_INSTALL) from error
     if not devices:
         raise TargetError(f"OpenCL finds no {kind} on this machine", hint=_INSTALL)
     named = [device for device in devices if part.lower() in device_name(device).lower()]
     if not named:
-        raise TargetError(f"OpenCL finds no {kind} called {part!r} on this machine",
-                          hint=f"there are: {', '.join(map(device_name, devices))}")  # fmt: skip
+        raise TargetError(
+            f"OpenCL finds no {kind} called {part!r} on this machine",
+            hint=f"there are: {', '.join(map(device_name, devices))}",
+        )
     device = named[0]
     if not device.single_fp_config & cl.device_fp_config.ROUND_TO_NEAREST:
-        raise TargetError(f"{device.name.strip()} does not round float32 to nearest, which INT8 kernels rely on",
-                          hint="choose another device")
+        raise TargetError(
+            f"{device.name.strip()} does not round float32 to nearest, which INT8 kernels rely on",
+            hint="choose another device",
+        )
     return device
 
 

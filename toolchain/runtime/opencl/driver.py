@@ -32,8 +32,7 @@ class Driver:
         self._cl = import_pyopencl()
         self.device, self.name = device, device_name(device)
         self.context = self._cl.Context([device])
-        self.queue = self._cl.CommandQueue(
-            self.context, properties=self._cl.command_queue_properties.PROFILING_ENABLE)
+        self.queue = self._cl.CommandQueue(self.context, properties=self._cl.command_queue_properties.PROFILING_ENABLE)
         # Integer dot products exist in OpenCL C 3.0 only, which every device of OpenCL 3 has; the default is 1.2.
         major = int(device.version.split()[1].split(".")[0])
         self._options = ["-cl-std=CL3.0"] if major >= 3 else []
@@ -49,13 +48,14 @@ class Driver:
         """
         cl = self._cl
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")    # compilers talk; what they say matters when they fail
+            warnings.simplefilter("ignore")  # compilers talk; what they say matters when they fail
             try:
                 return cl.Kernel(cl.Program(self.context, source).build(self._options), name)
             except cl.Error as error:
                 said = [line.strip() for line in str(error).splitlines() if "error" in line.lower()]
-                raise TargetError(f"{self.name} cannot build the kernel {name}: {said[0] if said else error}",
-                                  hint="please report it") from error
+                raise TargetError(
+                    f"{self.name} cannot build the kernel {name}: {said[0] if said else error}", hint="please report it"
+                ) from error
 
     def group(self, kernel: Any, planned: tuple[int, int, int]) -> tuple[int, int, int]:
         """The work-group that a kernel runs in, where ``planned`` may be more than the device can: see `fitting`."""

@@ -25,8 +25,10 @@ def load_runner(plan: Path, device: str) -> OpenClRunner:
     read = read_plan(plan)
     try:
         constants = plan.with_name(CONSTANTS).read_bytes()
-        sources = {launch.kernel: (plan.parent / KERNELS / f"{launch.kernel}.cl").read_text(encoding="utf-8")
-                   for launch in read.launches}
+        sources = {
+            launch.kernel: (plan.parent / KERNELS / f"{launch.kernel}.cl").read_text(encoding="utf-8")
+            for launch in read.launches
+        }
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"{plan.parent} lacks a part: {error}", hint="deploy the model again") from error
     if any(c.offset + np.dtype(c.dtype).itemsize * c.count > len(constants) for c in read.constants):

@@ -43,14 +43,21 @@ class OpenClRunner:
         self._kernels = [driver.build(launch.kernel, sources[launch.kernel]) for launch in plan.launches]
         for launch, kernel in zip(plan.launches, self._kernels, strict=True):
             if kernel.num_args != len(launch.arguments):
-                raise BundleError(f"the launch plan gives kernel {launch.kernel} {len(launch.arguments)} arguments, it "
-                                  f"takes {kernel.num_args}", hint="deploy the model again")
-        self._groups = [driver.group(kernel, launch.group)
-                        for launch, kernel in zip(plan.launches, self._kernels, strict=True)]
+                raise BundleError(
+                    f"the launch plan gives kernel {launch.kernel} {len(launch.arguments)} arguments, it "
+                    f"takes {kernel.num_args}",
+                    hint="deploy the model again",
+                )
+        self._groups = [
+            driver.group(kernel, launch.group) for launch, kernel in zip(plan.launches, self._kernels, strict=True)
+        ]
         flags = self._cl.mem_flags
         self._constants = {
-            c.name: self._cl.Buffer(self._context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=np.frombuffer(
-                constants, c.dtype, c.count, c.offset))
+            c.name: self._cl.Buffer(
+                self._context,
+                flags.READ_ONLY | flags.COPY_HOST_PTR,
+                hostbuf=np.frombuffer(constants, c.dtype, c.count, c.offset),
+            )
             for c in plan.constants
         }
         self._size: tuple[int, int] | None = None
@@ -75,7 +82,8 @@ class OpenClRunner:
         plan = self.plan
         if pixels.ndim != 3 or pixels.shape[2] != plan.channels or pixels.dtype != np.uint8 or not pixels.size:
             raise InputError(
-                f"this network takes u8 pixels (height, width, {plan.channels}), not {pixels.dtype} {pixels.shape}")
+                f"this network takes u8 pixels (height, width, {plan.channels}), not {pixels.dtype} {pixels.shape}"
+            )
         given = np.ascontiguousarray(pixels)
         height, width = given.shape[:2]
 
@@ -108,8 +116,9 @@ class OpenClRunner:
         events = []
         for launch, kernel, group in zip(self.plan.launches, self._kernels, self._groups, strict=True):
             scalars = self.plan.scalars(launch, height, width)
-            kernel.set_args(*(np.int32(scalars[name]) if name in SCALARS else memory[name]
-                              for name in launch.arguments))
+            kernel.set_args(
+                *(np.int32(scalars[name]) if name in SCALARS else memory[name] for name in launch.arguments)
+            )
             sizes = launch.sizes(height, width, group)
             events.append(self._cl.enqueue_nd_range_kernel(self._queue, kernel, sizes, group))
         return events
@@ -126,13 +135,16 @@ class OpenClRunner:
         if largest > self.device.max_mem_alloc_size or largest >= 2**31:
             raise TargetError(f"{self.name} cannot hold a tensor of {largest / 1e6:.0f} MB", hint="use smaller tiles")
         try:
-            self._buffers = {name: self._cl.Buffer(self._context, flags.READ_WRITE, size)
-                             for name, size in sizes.items()}
+            self._buffers = {
+                name: self._cl.Buffer(self._context, flags.READ_WRITE, size) for name, size in sizes.items()
+            }
             for buffer in plan.buffers:
-                self._cl.enqueue_fill_buffer(self._queue, self._buffers[buffer.name], np.uint8(buffer.zero_point), 0,
-                                             sizes[buffer.name])
+                self._cl.enqueue_fill_buffer(
+                    self._queue, self._buffers[buffer.name], np.uint8(buffer.zero_point), 0, sizes[buffer.name]
+                )
         except self._cl.Error as error:
             self._buffers = {}
-            raise TargetError(f"{self.name} has too little memory for {width} x {height} pixels: {error}",
-                              hint="use smaller tiles") from error
+            raise TargetError(
+                f"{self.name} has too little memory for {width} x {height} pixels: {error}", hint="use smaller tiles"
+            ) from error
         self._size = height, width

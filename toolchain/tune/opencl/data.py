@@ -27,15 +27,16 @@ SOURCE, RESIDUAL, RESULT = "x", "r", "y"
 
 def sample_of(task: Task, height: int, width: int) -> Sample:
     """Random data of the task's kernel, and what the reference makes of them."""
-    return make_sample(task.conv, task.geometry(dot_product("opencl")), height, width, picture=task.picture,
-                       anchor=task.anchor)
+    return make_sample(
+        task.conv, task.geometry(dot_product("opencl")), height, width, picture=task.picture, anchor=task.anchor
+    )
 
 
 def tensors(task: Task, sample: Sample) -> dict[str, Array]:
     """What is read, and the result before the kernel ran, by name: packed uint32, or u8 pictures."""
     x, *others = sample.tensors
     result = sample.output()
-    if task.conv.pixels is None:    # kernels write inside of the picture only
+    if task.conv.pixels is None:  # kernels write inside of the picture only
         result[:] = task.conv.requantize.zero_point * 0x01010101
     found = {SOURCE: _pixels(sample.codes, task.picture) if task.picture else x, RESULT: result}
     if sample.residual is not None:

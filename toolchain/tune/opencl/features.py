@@ -32,9 +32,18 @@ class CutFeatures:
         job, found = job_of(task), guess(task, cut, self._gpu)
         sums = (cut.pixels, cut.channels, *cut.group, prod(cut.group), cut.pixels * cut.channels, cut.vector)
         work = task.height * task.width * job.macs
-        return [*map(log2, sums), cut.unroll, found.registers, found.occupancy, found.lines, log2(found.groups + 1),
-                *(log2(cost / work) for cost in (found.read, found.written, found.cycles)),
-                log2(job.inputs), log2(prod(job.conv.kernel)), len(job.order)]  # fmt: skip
+        return [
+            *map(log2, sums),
+            cut.unroll,
+            found.registers,
+            found.occupancy,
+            found.lines,
+            log2(found.groups + 1),
+            *(log2(cost / work) for cost in (found.read, found.written, found.cycles)),
+            log2(job.inputs),
+            log2(prod(job.conv.kernel)),
+            len(job.order),
+        ]
 
 
 class GuessingModel:

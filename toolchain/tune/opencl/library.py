@@ -40,8 +40,9 @@ def compile_probe(target: Target, path: Path) -> None:
     _compile(Geometry(1, 1), (), b"", nothing, "__kernel void nothing(void) {}\n", target, path)
 
 
-def _compile(geometry: Geometry, laid: tuple[Constant, ...], data: bytes, launch: Launch, source: str, target: Target,
-             path: Path) -> None:  # fmt: skip
+def _compile(
+    geometry: Geometry, laid: tuple[Constant, ...], data: bytes, launch: Launch, source: str, target: Target, path: Path
+) -> None:
     buffers = tuple(Buffer(name, "uint32", 1, 0) for name in TENSORS)
     plan = Plan(1, 1, geometry.margin, geometry.columns, buffers, laid, (launch,))
     with scratch_folder() as folder:

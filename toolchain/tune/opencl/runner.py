@@ -64,8 +64,15 @@ class DeviceBoardRunner(BoardRunner):
         TargetError: there is no C compiler for the board.
     """
 
-    def __init__(self, target: Target, device: str, place: Place, wait: float, launch: float = 30.0,
-                 command: Sequence[str] = BOARD_WORKER) -> None:  # fmt: skip
+    def __init__(
+        self,
+        target: Target,
+        device: str,
+        place: Place,
+        wait: float,
+        launch: float = 30.0,
+        command: Sequence[str] = BOARD_WORKER,
+    ) -> None:
         super().__init__("opencl", place, wait, command)
         self.start = _START + _UPLOAD
         self.context |= {"kind": kind_of(device), "launch": launch}
@@ -89,8 +96,10 @@ class DeviceBoardRunner(BoardRunner):
         try:
             answer = self._worker.ask(request, _ASK)
         except Died as death:
-            raise BoardError(f"the board at {self.board.address} was lost when its OpenCL device was looked for: "
-                             f"{death.note}", hint="does `clipfree board check` find it?") from death
+            raise BoardError(
+                f"the board at {self.board.address} was lost when its OpenCL device was looked for: {death.note}",
+                hint="does `clipfree board check` find it?",
+            ) from death
         if "device" not in answer:
             raise BoardError(answer["note"], hint=answer["hint"])
         return str(answer["device"])
@@ -100,5 +109,7 @@ def wrong_device(name: str, target: Target) -> TargetError | None:
     """Why the device ``name`` cannot be tuned on for ``target``; None if it can."""
     if target.gpu is None or target.gpu.name in name:
         return None
-    return TargetError(f"{name} is no {target.gpu.name}, which {target.name} is for",
-                       hint="tune where there is one, or a processor's OpenCL with --target opencl-cpu")
+    return TargetError(
+        f"{name} is no {target.gpu.name}, which {target.name} is for",
+        hint="tune where there is one, or a processor's OpenCL with --target opencl-cpu",
+    )

@@ -126,7 +126,7 @@ class _Data:
         assert driver is not None
         found = np.empty_like(self.result)
         cl.enqueue_copy(driver.queue, found, self.arguments["y"])
-        cl.enqueue_copy(driver.queue, self.arguments["y"], self.result)    # for the next one
+        cl.enqueue_copy(driver.queue, self.arguments["y"], self.result)  # for the next one
         return difference(self.sample.used(found), self._expected)
 
 

@@ -79,8 +79,9 @@ class DeviceWorkshop:
         """The integer convolutions of the request's models."""
         request = self.request
         networks = [lowered_model(path, self.target, request.calibration) for path in request.models]
-        counts = Counter((task_of(job, *size), size) for network in networks for job in jobs(*network)
-                         for size in request.sizes)
+        counts = Counter(
+            (task_of(job, *size), size) for network in networks for job in jobs(*network) for size in request.sizes
+        )
         return [Search(task, self._candidates(task), Demand(*size, times)) for (task, size), times in counts.items()]
 
     def _candidates(self, task: Task) -> list[Cut]:

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 Pixels = npt.NDArray[np.uint8]
 
 
-def make_manifest(request: Request, prepared: Prepared, target: Target, compiled: Compiled,
-                  network: Network) -> Manifest:  # fmt: skip
+def make_manifest(
+    request: Request, prepared: Prepared, target: Target, compiled: Compiled, network: Network
+) -> Manifest:
     """The manifest, before the files are sealed."""
     model = prepared.model
     return Manifest(
@@ -58,8 +59,15 @@ def make_manifest(request: Request, prepared: Prepared, target: Target, compiled
     )
 
 
-def make_report(request: Request, prepared: Prepared, manifest: Manifest, compiled: Compiled, network: Network,
-                verified: tuple[Verified, ...], warnings: tuple[str, ...]) -> dict[str, Any]:  # fmt: skip
+def make_report(
+    request: Request,
+    prepared: Prepared,
+    manifest: Manifest,
+    compiled: Compiled,
+    network: Network,
+    verified: tuple[Verified, ...],
+    warnings: tuple[str, ...],
+) -> dict[str, Any]:
     """What was done, with nothing in it that differs between two runs on the same files."""
     model, photos = prepared.model, prepared.photos
     return {
@@ -90,8 +98,9 @@ def make_report(request: Request, prepared: Prepared, manifest: Manifest, compil
     }
 
 
-def write_files(folder: Path, prepared: Prepared, reference: Upscale, picture: Pixels | None,
-                report: dict[str, Any]) -> None:  # fmt: skip
+def write_files(
+    folder: Path, prepared: Prepared, reference: Upscale, picture: Pixels | None, report: dict[str, Any]
+) -> None:
     """Golden picture with its result, the network's files, the report."""
     cases = make_cases(prepared.model.channels, picture)
     golden = cases[0 if picture is None else -1].pixels
@@ -106,9 +115,12 @@ def write_files(folder: Path, prepared: Prepared, reference: Upscale, picture: P
 def _coverage(compiled: Compiled, precision: str) -> IntegerCoverage:
     found, integer = compiled.coverage, precision == INT8
     return IntegerCoverage(
-        int(found.convolutions), int(found.integer_convolutions) * integer, float(found.macs),
-        float(found.integer_macs) * integer, tuple(found.float_operators),
-    )  # fmt: skip
+        int(found.convolutions),
+        int(found.integer_convolutions) * integer,
+        float(found.macs),
+        float(found.integer_macs) * integer,
+        tuple(found.float_operators),
+    )
 
 
 def _tuning(compiled: Compiled, size: tuple[int, int]) -> dict[str, Any]:

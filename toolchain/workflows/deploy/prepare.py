@@ -69,10 +69,18 @@ def prepare_quantized(request: Request, target: Target, line: Progress) -> Prepa
     recipe = model.recipe
     files = {store.QDQ: model.model.SerializeToString(deterministic=True), store.RECIPE: recipe.to_json().encode()}
     backend = backend_for(target)
-    return Prepared(model, photos, warnings, lambda: backend.compile(model, target, tuning, layers=request.layers),
-                     lambda: IntegerReference(model.model).run, files, recipe.changes,
-                     asdict(recipe.representative) if recipe.representative else None, recipe.budget,
-                     loss)  # fmt: skip
+    return Prepared(
+        model,
+        photos,
+        warnings,
+        lambda: backend.compile(model, target, tuning, layers=request.layers),
+        lambda: IntegerReference(model.model).run,
+        files,
+        recipe.changes,
+        asdict(recipe.representative) if recipe.representative else None,
+        recipe.budget,
+        loss,
+    )
 
 
 def prepare_normalized(request: Request, target: Target, line: Progress) -> Prepared:
@@ -85,18 +93,25 @@ def prepare_normalized(request: Request, target: Target, line: Progress) -> Prep
     if request.layers:
         raise ModelError("float networks are not built layer by layer", hint="leave out --layers")
     if request.settings is not None:
-        raise CalibrationError("a float network has no codes: no ranges to estimate, no bits to choose",
-                               hint="leave out --estimator, --weights, --bits and --budget")
+        raise CalibrationError(
+            "a float network has no codes: no ranges to estimate, no bits to choose",
+            hint="leave out --estimator, --weights, --bits and --budget",
+        )
     source = _load(request, line)
     if is_quantized(source):
         raise ModelError(f"{request.model.name} is quantized already", hint="give the float model for a float network")
     model = _normalize(request, source, line)
     photos = None if request.calibration is None else _photos(request.calibration, model.channels, line)
     backend = backend_for(target)
-    return Prepared(model, photos, _skipped(photos),
-                     lambda: backend.compile_floats(model, target, request.precision),
-                     lambda: float_upscale(model.model, model.value_range),
-                     {store.FLOAT: model.model.SerializeToString(deterministic=True)}, model.changes)  # fmt: skip
+    return Prepared(
+        model,
+        photos,
+        _skipped(photos),
+        lambda: backend.compile_floats(model, target, request.precision),
+        lambda: float_upscale(model.model, model.value_range),
+        {store.FLOAT: model.model.SerializeToString(deterministic=True)},
+        model.changes,
+    )
 
 
 def _load(request: Request, line: Progress) -> onnx.ModelProto:
@@ -114,15 +129,15 @@ def _normalize(request: Request, source: onnx.ModelProto, line: Progress) -> SRM
     return sr
 
 
-def _quantize(
-    request: Request, line: Progress
-) -> tuple[QuantizedModel, ImageSet | None, Loss | None, tuple[str, ...]]:
+def _quantize(request: Request, line: Progress) -> tuple[QuantizedModel, ImageSet | None, Loss | None, tuple[str, ...]]:
     source = _load(request, line)
     if is_quantized(source):
         settings = request.settings
         if settings is not None and (settings.bits or settings.budget):
-            raise CalibrationError(f"{request.model.name} is quantized already: its tensors keep their bits",
-                                   hint="give the float model, or leave out --bits and --budget")
+            raise CalibrationError(
+                f"{request.model.name} is quantized already: its tensors keep their bits",
+                hint="give the float model, or leave out --bits and --budget",
+            )
         photos = _photos(request.calibration, 3, line) if request.calibration is not None else None
         with line.step("quantize") as note:
             model = canonicalize(source)

@@ -38,9 +38,14 @@ def render(document: Document) -> str:
     """The page of what fidelity.json holds."""
     title = f"Fidelity of {document['model']} in INT8"
     parts = [
-        f"<h1>{escape(title)}</h1>", _summary(document), _blame(document["blame"]), _tensors(document["tensors"]),
-        _pictures(document["shown"]), _quality(document["quality"]), _warnings(document["warnings"]),
-    ]  # fmt: skip
+        f"<h1>{escape(title)}</h1>",
+        _summary(document),
+        _blame(document["blame"]),
+        _tensors(document["tensors"]),
+        _pictures(document["shown"]),
+        _quality(document["quality"]),
+        _warnings(document["warnings"]),
+    ]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_CSS}</style></head>\n'
@@ -128,9 +133,11 @@ def _pictures(shown: list[Document]) -> str:
     for one in shown:
         name = escape(one["name"])
         captions = (
-            ("input", f"{name}: input"), ("fp32", "FP32"), ("int8", f"INT8, {_decibels(one['psnr'])} against FP32"),
+            ("input", f"{name}: input"),
+            ("fp32", "FP32"),
+            ("int8", f"INT8, {_decibels(one['psnr'])} against FP32"),
             ("difference", f"difference x{one['amplified']}, about grey"),
-        )  # fmt: skip
+        )
         figures += [
             f'<figure><img src="data:image/png;base64,{escape(one[key])}" alt="{text}"><figcaption>{text}</figcaption>'
             "</figure>"

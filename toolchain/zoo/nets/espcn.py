@@ -15,9 +15,12 @@ class ESPCN(nn.Module):
         super().__init__()
         self.scale = scale
         self.body = nn.Sequential(
-            nn.Conv2d(3, 64, 5, padding=2), nn.ReLU(),
-            nn.Conv2d(64, 32, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(32, 3 * scale * scale, 3, padding=1), nn.PixelShuffle(scale),
+            nn.Conv2d(3, 64, 5, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(64, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 3 * scale * scale, 3, padding=1),
+            nn.PixelShuffle(scale),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
