@@ -13,8 +13,8 @@ from tests.standin import QUICK, StandInBackend
 from toolchain.backends import BACKENDS, backend_for
 from toolchain.backends.open import load
 from toolchain.bundle import RECIPE, open_bundle
-from toolchain.quantize.estimators import ESTIMATORS, make_estimator
-from toolchain.quantize.estimators.minmax import MinMax
+from toolchain.quantize import estimators
+from toolchain.quantize.estimators import ESTIMATORS, NAMES, find_estimator
 from toolchain.targets import Target, find_target, list_targets
 from toolchain.workflows.deploy import Request, deploy
 
@@ -47,16 +47,35 @@ def test_a_backend_is_an_entry(
     assert (load(bundle).upscale(picture) == expected).all()
 
 
-def test_an_estimator_is_an_entry(
+DOUBLED = '''"""Twice what was seen."""
+
+from toolchain.quantize.estimators.base import Estimator
+
+
+class Doubled(Estimator):
+    """Twice the range that was seen."""
+
+    name = "doubled"
+
+    def _range(self):
+        return 2 * self.seen_low, 2 * self.seen_high
+'''
+
+
+def test_an_estimator_is_a_file_and_a_name(
     monkeypatch: pytest.MonkeyPatch, model_file: Path, photo_folder: Path, tmp_path: Path, without_compiler: None
 ) -> None:
-    class Doubled(MinMax):
-        """Twice the range that was seen."""
-
-        name = "doubled"
-
-    monkeypatch.setitem(ESTIMATORS, "doubled", Doubled)
-    assert isinstance(make_estimator("doubled"), Doubled)
+    folder = tmp_path / "estimators"
+    folder.mkdir()
+    (folder / "doubled.py").write_text(DOUBLED, encoding="utf-8")
+    monkeypatch.setattr(estimators, "__path__", [*estimators.__path__, str(folder)])
+    monkeypatch.delitem(sys.modules, f"{estimators.__name__}.doubled", raising=False)
+    monkeypatch.setitem(ESTIMATORS, "doubled", find_estimator("doubled"))
     settings = dataclasses.replace(QUICK, activations="doubled")
     path = deploy(Request(model_file, tmp_path, photo_folder, settings=settings)).path
     assert "doubled" in (path / RECIPE).read_text(encoding="utf-8")
+
+
+def test_every_estimator_is_a_name() -> None:
+    files = {path.stem for path in Path(estimators.__file__).parent.glob("*.py")}
+    assert files - {"__init__", "base", "histogram"} == {*NAMES}

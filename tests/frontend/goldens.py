@@ -7,15 +7,17 @@ from textwrap import dedent
 from typing import Any
 
 import numpy as np
-import onnx
 from onnx import helper, numpy_helper, parser
 
-from toolchain.frontend.graph import Graph, attributes
+from toolchain.frontend.facts import Facts
+from toolchain.frontend.graph import Array, Graph, attributes
 from toolchain.frontend.session import Session
 from toolchain.frontend.window import END
 
 SHAPE = (1, 4, 12, 10)
-Pass = Callable[[Graph], Any]
+NOTHING = Facts()
+Pass = Callable[[Graph, Facts], Any]
+Change = Callable[[Array], Array]
 
 
 def graph_of(text: str, shape: tuple[int, ...] = SHAPE, **constants: Any) -> Graph:
@@ -48,21 +50,45 @@ def _operand(graph: Graph, names: dict[str, str], name: str) -> str:
     return "[" + " ".join(numbers) + "]"
 
 
-def expect(apply: Pass, before: str, after: str, shape: tuple[int, ...] = SHAPE, **constants: Any) -> Graph:
+def expect(
+    apply: Pass,
+    before: str,
+    after: str,
+    shape: tuple[int, ...] = SHAPE,
+    facts: Facts = NOTHING,
+    *,
+    twice: bool = True,
+    **constants: Any,
+) -> Graph:
     """Run a pass on ``before`` and compare with ``after``; a second run changes nothing. Returns the graph."""
     graph = graph_of(before, shape, **constants)
-    apply(graph)
+    apply(graph, facts)
     assert written(graph) == dedent(after).strip(), written(graph)
-    apply(graph)
-    assert written(graph) == dedent(after).strip(), "twice is not once"
+    if twice:
+        apply(graph, facts)
+        assert written(graph) == dedent(after).strip(), "twice is not once"
     return graph
 
 
-def agrees(graph: Graph, before: str, shape: tuple[int, ...] = SHAPE, **constants: Any) -> None:
-    """Both give the same numbers."""
-    x = np.random.default_rng(0).random(shape, np.float32)
-    models: list[onnx.ModelProto] = [
-        g.to_model(input_shape=shape, output_shape=None) for g in (graph_of(before, shape, **constants), graph)
-    ]
-    want, got = (Session(model).run(None, x)[0] for model in models)
+def same(values: Array) -> Array:
+    """Both models take and give the same."""
+    return values
+
+
+def agrees(
+    graph: Graph,
+    before: str,
+    shape: tuple[int, ...] = SHAPE,
+    to_source: Change = same,
+    from_source: Change = same,
+    to_result: Change = same,
+    from_result: Change = same,
+    **constants: Any,
+) -> None:
+    """Both give the same numbers, where they are not told to take or give something else."""
+    x = np.random.default_rng(0).normal(0.4, 0.5, shape).astype(np.float32)
+    source = graph_of(before, shape, **constants).to_model(input_shape=shape, output_shape=None)
+    result = graph.to_model(input_shape=graph.probe, output_shape=None)
+    want = from_source(Session(source).run(None, to_source(x))[0])
+    got = from_result(Session(result).run(None, to_result(x))[0])
     np.testing.assert_allclose(got, want, atol=1e-5)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.frontend.goldens import Pass, agrees, expect
+from tests.frontend.goldens import SHAPE, Pass, agrees, expect
+from toolchain.frontend.facts import Facts
+from toolchain.frontend.graph import Graph
+from toolchain.frontend.interface import Interface
 from toolchain.frontend.passes import affine, channels, windows
 from toolchain.frontend.session import Session
 
+FIXED = Facts(Interface(4, False, SHAPE, SHAPE[2:]))
 RNG = np.random.default_rng(0)
 W = RNG.normal(0, 0.3, (4, 4, 3, 3)).astype("f4")
 W2 = RNG.normal(0, 0.3, (4, 2, 3, 3)).astype("f4")
 B = RNG.normal(0, 0.3, 4).astype("f4")
 CONV = "Conv <pads = [1, 1, 1, 1], kernel_shape = [3, 3]>"
 MEAN = np.reshape([0.1, 0.2, 0.3, 0.4], (1, 4, 1, 1)).astype("f4")
+
+
+def fixed_windows(graph: Graph, _facts: Facts) -> Facts:
+    return windows.apply(graph, FIXED)
+
 
 CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
     "a split is choices of channels": (
@@ -137,7 +145,7 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         {"part": np.array([1, 2]), "w": W2},
     ),
     "negative padding is a crop": (
-        partial(windows.apply, fixed=True),
+        fixed_windows,
         """
         p = Pad (input, pads)
         output = Relu (p)
@@ -149,7 +157,7 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         {"pads": np.array([0, 0, -1, -2, 0, 0, -3, 0])},
     ),
     "padding of both signs cuts first": (
-        partial(windows.apply, fixed=True),
+        fixed_windows,
         """
         p = Pad <mode = "reflect"> (input, pads)
         output = Relu (p)
@@ -162,7 +170,7 @@ CASES: dict[str, tuple[Pass, str, str, dict[str, Any]]] = {
         {"pads": np.array([0, 0, -1, 2, 0, 0, 0, 0])},
     ),
     "a crop says what it cuts": (
-        partial(windows.apply, fixed=True),
+        fixed_windows,
         """
         s = Slice (input, a, b, axes)
         output = Relu (s)
@@ -201,7 +209,7 @@ def test_padding_that_wraps_around_is_parts_of_the_picture():
         output = Relu (p)
         """
     graph = expect(
-        partial(windows.apply, fixed=False),
+        windows.apply,
         before,
         """
         v0 = Slice(input, [-2], [end], [2])

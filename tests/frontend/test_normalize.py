@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ from onnx import TensorProto, checker, helper, numpy_helper
 from tests.frontend.spellings import agree, operators
 from tests.sr_models import Builder, abpn, espcn, fsrcnn, sesr, xlsr
 from toolchain.frontend import SRModel, load, normalize
+from toolchain.frontend.pipeline import REWRITE
 from toolchain.frontend.probe import run
 from toolchain.support.errors import ModelError
 
@@ -310,17 +312,15 @@ def test_local_functions_are_inlined() -> None:
     assert operators(sr) == operators(normalize(espcn()))
 
 
-def test_a_wrong_rewrite_is_never_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    from toolchain.frontend.passes import biases
-
-    def wrong(graph: object) -> str:
+def test_a_wrong_rewrite_is_never_shipped(new_pass: Callable[[str, str], None]) -> None:
+    code = """
         name = next(n for n in graph.constants if n.startswith("weight"))
         graph.constants[name] = graph.constants[name] * 1.01
-        return ""
-
-    monkeypatch.setattr(biases, "apply", wrong)
+        return facts
+    """
+    new_pass("wrong", code)
     with pytest.raises(ModelError, match="differs from its source"):
-        normalize(espcn())
+        normalize(espcn(), passes=(*REWRITE, "wrong"))
 
 
 def test_growing_constants_are_not_computed() -> None:

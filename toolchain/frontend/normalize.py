@@ -3,50 +3,28 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
 from onnx import checker
 
 from toolchain.frontend import halo as receptive_field
+from toolchain.frontend import pipeline
 from toolchain.frontend import value_range as ranges
 from toolchain.frontend.explain import refusal
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph
-from toolchain.frontend.interface import Interface, free_size, random_picture, read_interface
+from toolchain.frontend.interface import free_size, random_picture, read_interface
 from toolchain.frontend.load import is_quantized
-from toolchain.frontend.model import Clip, Merge, SRModel
-from toolchain.frontend.passes import (
-    affine,
-    anchor,
-    batch,
-    biases,
-    border_fill,
-    channels,
-    clips,
-    collapse,
-    constants,
-    early,
-    final_clip,
-    float32,
-    inline,
-    layout,
-    names,
-    nearest,
-    noops,
-    opset,
-    pads,
-    parallel,
-    pixel_ends,
-    pixel_scale,
-    prelu,
-    shuffle,
-    sizes,
-    transposed,
-    windows,
-)
+from toolchain.frontend.model import SRModel
+from toolchain.frontend.passes.base import GraphPass, Pass, Subject
+from toolchain.frontend.pipeline import find_passes, run_passes
 from toolchain.frontend.probe import run
 from toolchain.frontend.source import Source
+from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import ModelError
 
 TOLERANCE = 1e-4
@@ -64,7 +42,14 @@ _ANY_SIZE = "networks that halve pictures (strides, SpaceToDepth) before enlargi
 _FAULT = "this is a fault of clipfree: please report it with the model"
 
 
-def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: str | None = None) -> SRModel:
+def normalize(
+    model: onnx.ModelProto,
+    *,
+    value_range: str | None = None,
+    name: str | None = None,
+    passes: Sequence[str] = pipeline.REWRITE,
+    dump: Dump = no_dump,
+) -> SRModel:
     """Bring a float model (from ``load_model``) to the canonical form described in ``SRModel``.
 
     Args:
@@ -72,6 +57,8 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
         value_range: "0..1", "0..255" or "-1..1" of the output at least, or two with a colon between for input and
             output, or None to find it out.
         name: what to call it; by default the graph's own name.
+        passes: names of the passes on the graph, in order.
+        dump: where the model is written as it is after each pass.
 
     Raises:
         ModelError: not a picture-to-picture network, an opset that cannot be converted, a range that cannot be told,
@@ -79,118 +66,92 @@ def normalize(model: onnx.ModelProto, *, value_range: str | None = None, name: s
     """
     if is_quantized(model):
         raise ModelError("the model is quantized already", hint="only float models are normalized")
-    changes: list[str] = []
-    # 1. Plain operators of ai.onnx only, no functions, no unused parts.
-    model, said = inline.apply(model)
-    # 2. float32 everywhere, one picture of floats at either end. The source keeps all but float64, for which
-    #    onnxruntime has few operators.
-    changes += [said, float32.apply(model, float32.DOUBLE)]
-    interface = read_interface(model)
-    if interface.freed:
-        free_size(model)
-    source = Source(model, interface)
-    narrow = float32.apply(model, float32.NARROW)
-    changes += [pixel_ends.apply(model), batch.apply(model, interface.batch), narrow]
-    # 3. Opset 17.
-    model, said = opset.apply(model)
-    changes.append(said)
-    found = _rewritten(model, interface, None)
-    errors = {} if _told(value_range, found) else ranges.follow(found.plain, interface.channels, found.scale)
-    ends = ranges.choose(value_range, found.limits, found.pixels.value_range, errors)
+    steps = find_passes(passes, Graph)
+    plain, source, facts = _opened(model, dump)
+    found = _rewritten(plain, facts, steps, dump)
+    told = _told(value_range, found.facts)
+    errors = {} if told else ranges.follow(found.plain, facts.interface.channels, found.scale)
+    ends = ranges.choose(value_range, found.facts.limits, found.facts.pixels.value_range, errors)
     if not ends.alike:
-        found = _rewritten(model, interface, ends)
+        found = _rewritten(plain, replace(facts, ends=ends), steps, dump)
     bounds = ends.input if ends.alike else ranges.UNIT
-    tolerance = NARROW_TOLERANCE if narrow else TOLERANCE
-    _compare(source, found, bounds[1], tolerance)
+    _compare(source, found, bounds[1], NARROW_TOLERANCE if facts.narrow else TOLERANCE)
+    known = found.facts
     return SRModel(
         model=found.plain,
         name=_file_name(name or found.name),
-        channels=interface.channels,
+        channels=known.interface.channels,
         scale=found.scale,
         value_range=bounds,
-        clip=found.clip,
+        clip=known.clip,
         halo=found.halo,
-        changes=tuple(dict.fromkeys(c for c in (*changes, *found.changes) if c)),
-        merges=found.merges,
+        changes=tuple(dict.fromkeys(known.changes)),
+        merges=known.merges,
     )
+
+
+def _told(value_range: str | None, facts: Facts) -> bool:
+    """Whether nobody need ask how the model behaves: what its input takes is said only where nothing is negative."""
+    if value_range is not None:
+        return value_range in ("0..1", "0..255") or ":" in value_range
+    return facts.clip is not None or facts.pixels.value_range is not None
+
+
+def _opened(model: onnx.ModelProto, dump: Dump) -> tuple[onnx.ModelProto, Source, Facts]:
+    """A copy of the model with plain ends in opset 17, the source that it is held against, and what is known."""
+    steps = find_passes((*pipeline.READ, *pipeline.OPEN), onnx.ModelProto)
+    read, open_up = steps[: len(pipeline.READ)], steps[len(pipeline.READ) :]
+    watch = _dumped(dump, lambda model: model)
+    plain = onnx.ModelProto.FromString(model.SerializeToString())
+    dump("as-read", ".onnx", plain.SerializeToString)
+    facts = run_passes(read, plain, Facts(), watch)
+    facts = replace(facts, interface=read_interface(plain))
+    if facts.interface.freed:
+        free_size(plain)
+    source = Source(plain, facts.interface)
+    return plain, source, run_passes(open_up, plain, facts, watch)
 
 
 @dataclass(frozen=True, eq=False)
 class _Rewritten:
-    """A model in the canonical form, and what was found on the way, as `SRModel` has it.
-
-    ``limits``: of the clip that it ends in, whatever they are. ``pixels``: what its ends were.
-    """
+    """A model in the canonical form, and what was found on the way, as `SRModel` has it."""
 
     plain: onnx.ModelProto
     name: str
     scale: int
     halo: int
-    clip: Clip | None
-    limits: tuple[float, float] | None
-    pixels: pixel_scale.PixelScale
-    merges: tuple[Merge, ...]
-    changes: tuple[str, ...]
+    facts: Facts
 
 
-def _told(value_range: str | None, found: _Rewritten) -> bool:
-    """Whether nobody need ask how the model behaves: what its input takes is said only where nothing is negative."""
-    if value_range is not None:
-        return value_range in ("0..1", "0..255") or ":" in value_range
-    return found.clip is not None or found.pixels.value_range is not None
-
-
-def _rewritten(model: onnx.ModelProto, interface: Interface, ends: ranges.Ends | None) -> _Rewritten:
-    """All that is done to the graph, with ``ends`` made 0..1 if they are given."""
-    changes: list[str] = []
-    graph, clip, limits, pixels, merges = _rewrite(model, interface, ends, changes)
-    # 19. The ends are called "input" and "output", every node has a name.
-    names.apply(graph)
-    plain = _model(graph, interface.channels)
-    scale = _scale(plain, interface.channels)
-    return _Rewritten(
-        plain, graph.name, scale, receptive_field.halo(graph, scale), clip, limits, pixels, merges, tuple(changes)
-    )
-
-
-def _rewrite(
-    model: onnx.ModelProto, interface: Interface, ends: ranges.Ends | None, changes: list[str]
-) -> tuple[Graph, Clip | None, tuple[float, float] | None, pixel_scale.PixelScale, tuple[Merge, ...]]:
-    """Steps 4 to 18, on the graph opened for editing."""
+def _rewritten(model: onnx.ModelProto, facts: Facts, passes: Sequence[GraphPass], dump: Dump) -> _Rewritten:
+    """All that is done to the graph."""
+    interface = facts.interface
     graph = Graph(model, interface.shape)
-    # 4. Constants are computed now; 5. operators without effect go; borders that are written by index are recognized.
-    changes += [constants.apply(graph), noops.apply(graph), constants.apply(graph), border_fill.apply(graph)]
-    # 6. Channels-last ends become NCHW; 7. transposes meet and vanish; 8. pixel shuffles are
-    #    recognized in any spelling.
-    changes.append(layout.open_ends(graph, input_last=interface.channels_last, channels=interface.channels))
-    changes += [layout.apply(graph), shuffle.apply(graph), layout.apply(graph), noops.apply(graph)]
-    # 9. Paddings are explicit, sizes that were baked in or computed become factors; choices of channels and crops
-    #    get one spelling.
-    changes += [pads.apply(graph), sizes.apply(graph), channels.apply(graph)]
-    changes.append(windows.apply(graph, fixed=interface.fixed))
-    # 10. Both ends have one value range; every convolution has a bias.
-    limits = final_clip.limits(graph)
-    pixels = pixel_scale.apply(graph, pixels=interface.integer_input and interface.integer_output, ends=ends)
-    changes += [pixels.said, biases.apply(graph)]
-    # 11. Scalings, offsets and batch normalization are folded into convolutions.
-    changes.append(affine.apply(graph))
-    # 12. The final clip is taken off.
-    clip, said = final_clip.apply(graph)
-    changes.append(said)
-    # 13. Spelled-out activations become PRelu or Relu; 14. other limits get one spelling.
-    changes += [prelu.apply(graph), biases.apply(graph), clips.apply(graph)]
-    # 15. Transposed convolutions become convolutions with a pixel shuffle; 16. activations move before the shuffle.
-    changes += [transposed.apply(graph), early.apply(graph)]
-    # 17. Linear branches are merged: they stand out once activations are recognized and sums precede shuffles.
-    #     The anchor that is added to the output, now that of one convolution, gets one spelling,
-    #     other enlargements by nearest neighbours another.
-    merges, sentences = collapse.apply(graph)
-    changes += [*sentences, anchor.apply(graph), nearest.apply(graph)]
-    # 18. Parallel convolutions of one input become one.
-    changes.append(parallel.apply(graph))
+    dump("graph", ".onnx", lambda: _viewed(graph).SerializeToString())
+    facts = run_passes(passes, graph, facts, _dumped(dump, _viewed))
     if interface.fixed:
-        changes.append("freed the picture's size, which was fixed to {}x{}".format(*interface.declared))
-    return graph, clip, limits, pixels, merges
+        facts = facts.said("freed the picture's size, which was fixed to {}x{}".format(*interface.declared))
+    plain = _model(graph, interface.channels)
+    dump("normalized", ".onnx", plain.SerializeToString)
+    scale = _scale(plain, interface.channels)
+    return _Rewritten(plain, graph.name, scale, receptive_field.halo(graph, scale), facts)
+
+
+def _dumped(dump: Dump, view: Callable[[Subject], onnx.ModelProto]) -> Callable[[Pass[Subject], Subject], None]:
+    """What is called after each pass; one that runs again is numbered."""
+    seen: Counter[str] = Counter()
+
+    def watch(step: Pass[Subject], subject: Subject) -> None:
+        seen[step.name] += 1
+        again = f"-{seen[step.name]}" if seen[step.name] > 1 else ""
+        dump(step.name.replace("_", "-") + again, ".onnx", lambda: view(subject).SerializeToString())
+
+    return watch
+
+
+def _viewed(graph: Graph) -> onnx.ModelProto:
+    """The graph as it is, at the size that it is tried at."""
+    return graph.to_model(input_shape=graph.probe, output_shape=None)
 
 
 def _model(graph: Graph, channels: int) -> onnx.ModelProto:
@@ -258,7 +219,7 @@ def _factors(model: onnx.ModelProto, channels: int, height: int, width: int) -> 
 
 def _compare(source: Source, found: _Rewritten, peak: float, tolerance: float) -> None:
     """Both models on one picture of a size that the source accepts."""
-    interface, pixels, clip = source.interface, found.pixels, found.clip
+    interface, pixels, clip = source.interface, found.facts.pixels, found.facts.clip
     x = random_picture(interface.shape, peak)
     if interface.integer_input:  # whole numbers are what it takes
         x = np.rint(x * np.float32(pixels.input_factor)) / np.float32(pixels.input_factor)

@@ -13,15 +13,25 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes, set_attribute
+from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import shapes
+from toolchain.frontend.properties import BIASES, EXPLICIT_PADS, NO_BATCH_NORM
 from toolchain.frontend.window import read_window
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 
-def apply(graph: Graph) -> str:
-    """Fold; returns what was done."""
+@graph_pass(
+    requires=(
+        EXPLICIT_PADS,
+        BIASES,
+    ),
+    ensures=(NO_BATCH_NORM,),
+)
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Fold; says what was done."""
     folded = norms = 0
     for _ in range(8 * len(graph.nodes) + 8):
         sizes = shapes(graph)
@@ -33,7 +43,7 @@ def apply(graph: Graph) -> str:
         graph.tidy()
     done = [f"folded {norms} batch normalizations"] if norms else []
     done += [f"folded {folded} scalings and offsets into convolutions"] if folded else []
-    return ", ".join(done)
+    return facts.said(", ".join(done))
 
 
 def _step(graph: Graph, node: onnx.NodeProto, sizes: dict[str, tuple[int, ...]]) -> str:

@@ -11,8 +11,11 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph, attributes
+from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import values
+from toolchain.frontend.properties import EXPLICIT_PADS, NO_FINAL_CLIP
 from toolchain.support.errors import ModelError
 
 _MOVING = frozenset(
@@ -35,13 +38,19 @@ _MOVING = frozenset(
 )
 
 
-def apply(graph: Graph) -> str:
-    """Rewrite; returns what was done."""
+@graph_pass(
+    requires=(
+        EXPLICIT_PADS,
+        NO_FINAL_CLIP,
+    )
+)
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Rewrite; says what was done."""
     count = 0
     while any(_step(graph, node) for node in graph.nodes if node.op_type == "Add"):
         graph.tidy()
         count += 1
-    return "recognized the input's nearest enlargement in what is added to the output" if count else ""
+    return facts.said("recognized the input's nearest enlargement in what is added to the output" if count else "")
 
 
 def _step(graph: Graph, add: onnx.NodeProto) -> bool:

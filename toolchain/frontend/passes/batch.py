@@ -9,16 +9,21 @@ from __future__ import annotations
 import onnx
 from onnx import numpy_helper
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import known_constants
+from toolchain.frontend.passes.base import model_pass
+from toolchain.frontend.properties import BATCH_OF_ONE
 
 _SHAPES = {"Reshape": 1, "Expand": 1, "Resize": 3}
 """Operators with a shape among their inputs, and where it stands."""
 
 
-def apply(model: onnx.ModelProto, batch: int) -> str:
-    """Rewrite in place; returns what was done."""
+@model_pass(ensures=(BATCH_OF_ONE,))
+def apply(model: onnx.ModelProto, facts: Facts) -> Facts:
+    """Rewrite in place; says what was done."""
+    batch = facts.interface.batch
     if batch == 1:
-        return ""
+        return facts
     for value in (*model.graph.input, *model.graph.output):
         dims = value.type.tensor_type.shape.dim
         if len(dims) and dims[0].dim_value == batch:
@@ -36,4 +41,4 @@ def apply(model: onnx.ModelProto, batch: int) -> str:
         name = f"{node.output[0]}_of_one"
         model.graph.initializer.append(numpy_helper.from_array(one, name))
         node.input[position] = name
-    return f"took the batch for one picture, which was fixed to {batch}"
+    return facts.said(f"took the batch for one picture, which was fixed to {batch}")

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph, attributes
+from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import shapes
+from toolchain.frontend.properties import BIASES
 
 
-def apply(graph: Graph) -> str:
-    """Rewrite; returns what was done."""
+@graph_pass(ensures=(BIASES,))
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Rewrite; says what was done."""
     added = 0
     for node in graph.nodes:
         weight = graph.operand(node, 1)
@@ -36,4 +40,4 @@ def apply(graph: Graph) -> str:
             continue  # a slope per pixel: not ours to change
         node.input[1] = graph.add_constant(full.reshape(-1, 1, 1), f"{node.output[0]}_slope")
     graph.tidy()
-    return f"added {added} zero biases" if added else ""
+    return facts.said(f"added {added} zero biases" if added else "")

@@ -12,20 +12,23 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes
 from toolchain.frontend.interface import random_picture
+from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import values
 
 
-def apply(graph: Graph) -> str:
-    """Rewrite; returns what was done."""
+@graph_pass()
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Rewrite; says what was done."""
     ends = [
         (pad, end)
         for pad in graph.nodes
         if pad.op_type == "Pad" and pad.input[0] not in graph.constants and (end := _end(graph, pad))
     ]
     if not ends:
-        return ""
+        return facts
     names = {name for pad, end in ends for name in (pad.input[0], end)}
     runs = [values(graph, names, random_picture(graph.probe, 1.0, seed)) for seed in (0, 1)]
     found = 0
@@ -35,7 +38,7 @@ def apply(graph: Graph) -> str:
             _rewrite(graph, pad, end, fill)
             found += 1
     graph.tidy()
-    return f"recognized {found} borders that are filled with one number a channel" if found else ""
+    return facts.said(f"recognized {found} borders that are filled with one number a channel" if found else "")
 
 
 def _end(graph: Graph, pad: onnx.NodeProto) -> str:

@@ -11,16 +11,26 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes
+from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import operands, shapes
+from toolchain.frontend.properties import CHANNELS_FIRST, CHANNELS_GATHERED, EXPLICIT_PADS
 
 _ALIKE = ("Relu", "LeakyRelu", "Clip", "Sigmoid", "Tanh", "Abs", "Neg", "Elu", "HardSigmoid", "HardSwish", "Softplus")
 _EACH = ("Add", "Sub", "Mul", "Div", "PRelu", "Min", "Max")
 _MOVED = (*_ALIKE, *_EACH, "DepthToSpace")
 
 
-def apply(graph: Graph) -> str:
-    """Rewrite; returns what was done."""
+@graph_pass(
+    requires=(
+        CHANNELS_FIRST,
+        EXPLICIT_PADS,
+    ),
+    ensures=(CHANNELS_GATHERED,),
+)
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Rewrite; says what was done."""
     _spell(graph)
     folded = 0
     for _ in range(10 * len(graph.nodes) + 10):
@@ -29,7 +39,7 @@ def apply(graph: Graph) -> str:
             break
         folded += step == "folded"
         graph.tidy()
-    return f"folded {folded} choices or orders of channels into convolutions" if folded else ""
+    return facts.said(f"folded {folded} choices or orders of channels into convolutions" if folded else "")
 
 
 def _indices(graph: Graph, node: onnx.NodeProto | None) -> Array | None:

@@ -11,14 +11,18 @@ import math
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph
-from toolchain.frontend.passes.final_clip import bounds, data_input
+from toolchain.frontend.limits import bounds, data_input
+from toolchain.frontend.passes.base import graph_pass
+from toolchain.frontend.properties import CLIPS, NO_FINAL_CLIP
 
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def apply(graph: Graph) -> str:
-    """Rewrite; returns what was done."""
+@graph_pass(requires=(NO_FINAL_CLIP,), ensures=(CLIPS,))
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Rewrite; says what was done."""
     changed = 0
     for node in list(graph.nodes):
         if node.op_type in ("Min", "Max", "Clip"):
@@ -37,7 +41,7 @@ def apply(graph: Graph) -> str:
     while any(_hoist(graph, n) for n in graph.nodes if n.op_type == "DepthToSpace"):
         changed += 1
         graph.tidy()
-    return f"rewrote {changed} limits" if changed else ""
+    return facts.said(f"rewrote {changed} limits" if changed else "")
 
 
 def _spell(graph: Graph, node: onnx.NodeProto, source: str, limits: tuple[float, float]) -> bool:

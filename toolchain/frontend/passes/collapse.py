@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import onnx
 
 from toolchain.frontend import linear
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph, attributes
 from toolchain.frontend.merging import Border, Choice, Plan, Step, Term, make_plan
 from toolchain.frontend.model import Merge
-from toolchain.frontend.passes import affine
+from toolchain.frontend.passes.affine import per_channel
+from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import shapes
+from toolchain.frontend.properties import BIASES, CHANNELS_FIRST, EXPLICIT_PADS
 
 Sizes = Mapping[str, tuple[int, ...]]
 
@@ -32,8 +36,9 @@ _REASONS = {
 _NAMED = 3
 
 
-def apply(graph: Graph) -> tuple[tuple[Merge, ...], list[str]]:
-    """Merge; returns what was merged, and sentences about that and about what was refused."""
+@graph_pass(requires=(EXPLICIT_PADS, BIASES, CHANNELS_FIRST))
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Merge; says what was merged, and what was refused."""
     sizes = shapes(graph)
     steps = {step.value: step for step in (_step(graph, node, sizes) for node in graph.nodes) if step is not None}
     users = {value: len(graph.consumers(value)) for value in steps}
@@ -42,7 +47,8 @@ def apply(graph: Graph) -> tuple[tuple[Merge, ...], list[str]]:
     before = len(graph.nodes)
     merges = tuple(merge for plan in plans if plan.changes for merge in _carry_out(graph, plan, steps, sizes))
     graph.tidy()
-    return merges, [*_merged(merges, before - len(graph.nodes)), *_refused(b for plan in plans for b in plan.refused)]
+    said = [*_merged(merges, before - len(graph.nodes)), *_refused(b for plan in plans for b in plan.refused)]
+    return replace(facts, merges=(*facts.merges, *merges)).said(*said)
 
 
 def _step(graph: Graph, node: onnx.NodeProto, sizes: Sizes) -> Step | None:
@@ -60,7 +66,7 @@ def _step(graph: Graph, node: onnx.NodeProto, sizes: Sizes) -> Step | None:
         return _convolution(graph, node, sizes)
     if node.op_type == "Pad":
         return _padding(graph, node, shape[1])
-    form = affine.per_channel(graph, node, sizes) if node.op_type in ("Mul", "Div", "Add", "Sub") else None
+    form = per_channel(graph, node, sizes) if node.op_type in ("Mul", "Div", "Add", "Sub") else None
     return Step(value, ((form[0], (linear.affine(form[1], form[2]),)),)) if form else None
 
 

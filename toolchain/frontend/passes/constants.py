@@ -9,8 +9,11 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes
+from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import evaluate
+from toolchain.frontend.properties import NO_CONSTANT_NODES
 from toolchain.support.errors import ModelError
 
 _RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
@@ -18,8 +21,9 @@ _GROWING = {"ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Pad", "OneH
 _MAX_ELEMENTS = 1 << 22
 
 
-def apply(graph: Graph) -> str:
-    """Fold; returns what was done.
+@graph_pass(ensures=(NO_CONSTANT_NODES,))
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Fold; says what was done.
 
     Raises:
         ModelError: the output does not depend on the input.
@@ -45,7 +49,7 @@ def apply(graph: Graph) -> str:
     if graph.output in graph.constants:
         raise ModelError("the model's output does not depend on its input", hint="is it the right file?")
     graph.tidy()
-    return f"folded {folded} constant operators" if folded else ""
+    return facts.said(f"folded {folded} constant operators" if folded else "")
 
 
 def _constant(node: onnx.NodeProto) -> Array:

@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes
+from toolchain.frontend.passes.base import graph_pass
+from toolchain.frontend.properties import CLIPS
 
 
-def apply(graph: Graph) -> str:
-    """Rewrite; returns what was done."""
+@graph_pass(requires=(CLIPS,))
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Rewrite; says what was done."""
     done: list[str] = []
     while _step(graph, done):
         graph.tidy()
-    return f"moved {', '.join(done)} before the pixel shuffle" if done else ""
+    return facts.said(f"moved {', '.join(done)} before the pixel shuffle" if done else "")
 
 
 def _step(graph: Graph, done: list[str]) -> bool:

@@ -9,23 +9,28 @@ from __future__ import annotations
 import onnx
 from onnx import inliner
 
+from toolchain.frontend.facts import Facts
+from toolchain.frontend.passes.base import model_pass
+from toolchain.frontend.properties import NO_FUNCTIONS, NO_SPARE_INPUTS
 from toolchain.support.errors import ModelError
 
 
-def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """The model without functions; a copy, the argument stays as it is.
+@model_pass(ensures=(NO_FUNCTIONS, NO_SPARE_INPUTS))
+def apply(model: onnx.ModelProto, facts: Facts) -> Facts:
+    """Inline; says how many functions.
 
     Raises:
         ModelError: operators of other domains, or control flow.
     """
     count = len(model.functions)
-    plain = inliner.inline_local_functions(model) if count else onnx.ModelProto.FromString(model.SerializeToString())
-    graph = plain.graph
+    if count:
+        model.CopyFrom(inliner.inline_local_functions(model))
+    graph = model.graph
     names = {t.name for t in graph.initializer}
     inputs = [i for i in graph.input if i.name not in names]
     del graph.input[:]
     graph.input.extend(inputs)
-    del graph.value_info[:], plain.metadata_props[:], plain.training_info[:]
+    del graph.value_info[:], model.metadata_props[:], model.training_info[:]
     for node in graph.node:
         if node.domain not in ("", "ai.onnx"):
             raise ModelError(
@@ -39,11 +44,11 @@ def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
             )
         node.domain = ""
         node.name = node.name or next(iter(node.output), "")  # refusals name operators
-    kept = [o for o in plain.opset_import if o.domain in ("", "ai.onnx")]
+    kept = [o for o in model.opset_import if o.domain in ("", "ai.onnx")]
     if not kept:
         raise ModelError("the model names no version of the ONNX operator set", hint="export it again")
     version = kept[0].version
-    del plain.opset_import[:]
-    plain.opset_import.add(domain="", version=version)
-    plain.ir_version = max(plain.ir_version, 4)
-    return plain, f"inlined {count} local functions" if count else ""
+    del model.opset_import[:]
+    model.opset_import.add(domain="", version=version)
+    model.ir_version = max(model.ir_version, 4)
+    return facts.said(f"inlined {count} local functions" if count else "")

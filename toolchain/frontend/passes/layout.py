@@ -1,7 +1,6 @@
-"""Channels-last ends become NCHW, and transposes inside meet and vanish.
+"""Transposes are moved until they meet, and vanish.
 
-``open_ends`` puts a pair of transposes at the ends of a channels-last model; ``apply`` moves transposes down through
-elementwise operators and concatenations and merges those that meet.
+They are moved down through elementwise operators and concatenations; those that meet are merged.
 After: no Transpose that a later one undoes.
 """
 
@@ -10,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes, set_attribute
-from toolchain.frontend.probe import shapes
-
-TO_LAST, TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
+from toolchain.frontend.passes.base import graph_pass
+from toolchain.frontend.properties import CHANNELS_FIRST
 
 _UNARY = {
     "Relu",
@@ -43,39 +42,16 @@ _UNARY = {
 _BINARY = {"Add", "Sub", "Mul", "Div", "Min", "Max", "PRelu", "Pow"}
 
 
-def open_ends(graph: Graph, *, input_last: bool, channels: int) -> str:
-    """Give a model with channels-last ends NCHW ends, at the price of transposes; returns what was done."""
-    done = []
-    if input_last:
-        old = graph.input
-        graph.input = graph.fresh(f"{old}_nchw")
-        graph.add("Transpose", [graph.input], old, perm=TO_LAST)
-        graph.probe = tuple(graph.probe[i] for i in TO_FIRST)
-        graph.tidy()
-        done.append("input")
-    out = shapes(graph).get(graph.output)
-    if out is not None and len(out) == 4 and out[3] == channels and not _first(out, graph.probe):
-        old = graph.output
-        graph.output = graph.fresh(f"{old}_nchw")
-        graph.add("Transpose", [old], graph.output, perm=TO_FIRST)
-        done.append("output")
-    graph.tidy()
-    return f"made the {' and '.join(done)} channels-first" if done else ""
-
-
-def _first(shape: tuple[int, ...], probe: tuple[int, ...]) -> bool:
-    return shape[1] == probe[1] and shape[2] % probe[2] == 0 and shape[3] % probe[3] == 0
-
-
-def apply(graph: Graph) -> str:
-    """Move and merge; returns what was done."""
+@graph_pass(requires=(CHANNELS_FIRST,))
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Move and merge; says what was done."""
     before = sum(n.op_type == "Transpose" for n in graph.nodes)
     for _ in range(10 * len(graph.nodes) + 10):
         if not any(_merge(graph, n) or _sink(graph, n) for n in graph.nodes):
             break
         graph.tidy()
     after = sum(n.op_type == "Transpose" for n in graph.nodes)
-    return f"removed {before - after} transposes" if after < before else ""
+    return facts.said(f"removed {before - after} transposes" if after < before else "")
 
 
 def _perm(node: onnx.NodeProto | None) -> list[int] | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph
+from toolchain.frontend.passes.base import graph_pass
+from toolchain.frontend.properties import NAMES
 
 
-def apply(graph: Graph) -> str:
+@graph_pass(ensures=(NAMES,))
+def apply(graph: Graph, facts: Facts) -> Facts:
     """Rename; never worth a sentence to the user."""
     for wanted in ("input", "output"):
         current = graph.input if wanted == "input" else graph.output
@@ -25,4 +29,4 @@ def apply(graph: Graph) -> str:
             name, number = f"{node.name or node.output[0]}_{number}", number + 1
         node.name = name
         seen.add(name)
-    return ""
+    return facts

@@ -8,13 +8,16 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph, attributes
+from toolchain.frontend.passes.base import graph_pass
 
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Pow")
 
 
-def apply(graph: Graph) -> str:
-    """Remove; returns what was done."""
+@graph_pass()
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Remove; says what was done."""
     removed = 0
     for node in list(graph.nodes):
         if node.op_type == "Sum" and len(node.input) == 2:
@@ -25,7 +28,7 @@ def apply(graph: Graph) -> str:
             parts = graph.split(node) if node.op_type in _ARITHMETIC else None
             removed += graph.bypass(node, parts[0] if parts else node.input[0])  # a neutral constant may stand first
     graph.tidy()
-    return f"removed {removed} operators without effect" if removed else ""
+    return facts.said(f"removed {removed} operators without effect" if removed else "")
 
 
 def _does_nothing(graph: Graph, node: onnx.NodeProto) -> bool:

@@ -11,7 +11,10 @@ import onnx
 from onnx import checker, inliner, numpy_helper, version_converter
 
 from toolchain.frontend.explain import refusal
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import IR_VERSION, OPSET, Array, attributes, known_constants, set_attribute
+from toolchain.frontend.passes.base import model_pass
+from toolchain.frontend.properties import NO_FUNCTIONS, OPSET_17
 from toolchain.support.errors import ModelError
 
 _FUNCTIONS = {"Gelu", "Mish", "Swish"}
@@ -35,22 +38,22 @@ _RESIZE_TOLD = 11
 """The first opset in which Resize says how it samples."""
 
 
-def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """The model in opset 17, and what was done.
+@model_pass(requires=(NO_FUNCTIONS,), ensures=(OPSET_17,))
+def apply(model: onnx.ModelProto, facts: Facts) -> Facts:
+    """Convert in place; says what was done.
 
     Raises:
         ModelError: the model cannot be expressed in opset 17.
     """
     version = model.opset_import[0].version
     if version == OPSET:
-        return model, ""
+        return facts
     model.ir_version = max(model.ir_version, 4)
-    if version > OPSET:
-        model = _lowered(model)
-    converted = _restamped(model) if version > OPSET else None
+    lowered = _lowered(model) if version > OPSET else model
+    converted = _restamped(lowered) if version > OPSET else None
     if converted is None:
         try:
-            converted = version_converter.convert_version(model, OPSET)
+            converted = version_converter.convert_version(lowered, OPSET)
             checker.check_model(converted, full_check=True)
         except Exception as error:  # the converter throws RuntimeError, but also what pybind makes of C++ exceptions
             raise refusal(
@@ -60,7 +63,8 @@ def apply(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
             ) from error
         if version < _RESIZE_TOLD:
             _as_before(converted)
-    return converted, f"converted from opset {version} to {OPSET}"
+    model.CopyFrom(converted)
+    return facts.said(f"converted from opset {version} to {OPSET}")
 
 
 def _as_before(model: onnx.ModelProto) -> None:

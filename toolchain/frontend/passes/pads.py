@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph, attributes, set_attribute
+from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import shapes
+from toolchain.frontend.properties import CHANNELS_FIRST, EXPLICIT_PADS, NO_CONSTANT_NODES
 
 
-def apply(graph: Graph) -> str:
-    """Rewrite; returns what was done."""
+@graph_pass(
+    requires=(
+        CHANNELS_FIRST,
+        NO_CONSTANT_NODES,
+    ),
+    ensures=(EXPLICIT_PADS,),
+)
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Rewrite; says what was done."""
     convolutions = [n for n in graph.nodes if n.op_type in ("Conv", "ConvTranspose")]
     told = any("output_shape" in attributes(n) for n in convolutions)
     known = shapes(graph) if told else {}
@@ -23,7 +33,7 @@ def apply(graph: Graph) -> str:
     graph.tidy()
     done = [f"made the padding of {explicit} convolutions explicit"] if explicit else []
     done += [f"merged {merged} zero paddings into convolutions"] if merged else []
-    return ", ".join(done)
+    return facts.said(", ".join(done))
 
 
 def _explicit(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...] | None) -> bool:

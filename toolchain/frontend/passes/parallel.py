@@ -12,13 +12,22 @@ from typing import Any
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes, set_attribute
+from toolchain.frontend.passes.base import graph_pass
+from toolchain.frontend.properties import BIASES, EXPLICIT_PADS
 
 Branch = tuple[onnx.NodeProto, "onnx.NodeProto | None"]
 
 
-def apply(graph: Graph) -> str:
-    """Merge; returns what was done."""
+@graph_pass(
+    requires=(
+        EXPLICIT_PADS,
+        BIASES,
+    )
+)
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Merge; says what was done."""
     merged: list[int] = []
     for node in [n for n in graph.nodes if n.op_type == "Concat"]:
         if attributes(node).get("axis") not in (1, -3):
@@ -40,7 +49,7 @@ def apply(graph: Graph) -> str:
         if len(inputs) == 1:
             graph.bypass(node)
     graph.tidy()
-    return "merged parallel convolutions: " + ", ".join(f"{n} into one" for n in merged) if merged else ""
+    return facts.said("merged parallel convolutions: " + ", ".join(f"{n} into one" for n in merged) if merged else "")
 
 
 def _branch(graph: Graph, name: str) -> Branch | None:

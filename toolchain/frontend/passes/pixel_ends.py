@@ -11,11 +11,16 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from toolchain.frontend.facts import Facts
+from toolchain.frontend.passes.base import model_pass
+from toolchain.frontend.properties import FLOAT_ENDS
+
 _MOVING = ("Transpose", "Clip", "Identity", "Min", "Max", "Gather", "Reshape", "DepthToSpace", "Relu")
 
 
-def apply(model: onnx.ModelProto) -> str:
-    """Rewrite in place; returns what was done."""
+@model_pass(ensures=(FLOAT_ENDS,))
+def apply(model: onnx.ModelProto, facts: Facts) -> Facts:
+    """Rewrite in place; says what was done."""
     graph = model.graph
     ends = [
         value for value in (graph.input[0], graph.output[0]) if value.type.tensor_type.elem_type == TensorProto.UINT8
@@ -26,7 +31,7 @@ def apply(model: onnx.ModelProto) -> str:
         _open_output(graph)
     for value in ends:
         value.type.tensor_type.elem_type = TensorProto.FLOAT
-    return "took uint8 pixels at its ends for the numbers 0..255" if ends else ""
+    return facts.said("took uint8 pixels at its ends for the numbers 0..255" if ends else "")
 
 
 def _open_input(graph: onnx.GraphProto) -> None:

@@ -7,84 +7,54 @@ one whose ends are known to differ, or to be -1..1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import onnx
 
-from toolchain.frontend.graph import Array, Graph
-from toolchain.frontend.passes.final_clip import bounds, data_input
+from toolchain.frontend.facts import Facts, PixelScale
+from toolchain.frontend.graph import Graph
+from toolchain.frontend.limits import bounds, data_input
+from toolchain.frontend.passes.base import graph_pass
+from toolchain.frontend.properties import NO_CONSTANT_NODES
 from toolchain.frontend.value_range import Ends
 
 PEAK = 255.0
 
 
-@dataclass(frozen=True)
-class PixelScale:
-    """What is known from scalings in the graph.
+@graph_pass(requires=(NO_CONSTANT_NODES,))
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Look at both ends, and put a scaling at one of them where they disagree; `affine` folds it.
 
-    Attributes:
-        value_range: "0..1" or "0..255", or None if there are no scalings.
-        input_factor, input_offset, output_factor, output_offset: the rewritten model is
-            ``output_factor * source(input_factor * x + input_offset) + output_offset``.
-        said: what was done.
+    Ends that were both uint8 say that they agree.
     """
-
-    value_range: str | None = None
-    input_factor: float = 1.0
-    output_factor: float = 1.0
-    said: str = ""
-    input_offset: float = 0.0
-    output_offset: float = 0.0
-
-    def to_source(self, values: Array) -> Array:
-        """What the source takes for what the rewritten model takes, float32."""
-        return values * np.float32(self.input_factor) + np.float32(self.input_offset)
-
-    def from_source(self, values: Array) -> Array:
-        """What the rewritten model gives for what the source gives, float32."""
-        return values * np.float32(self.output_factor) + np.float32(self.output_offset)
-
-
-def apply(graph: Graph, *, pixels: bool = False, ends: Ends | None = None) -> PixelScale:
-    """Look at both ends, and put a scaling at one of them where they disagree; ``affine`` folds it.
-
-    ``pixels``: both ends were uint8, which says it. ``ends``: what they are known to be, if that is not one range from
-    zero on.
-    """
-    if ends is not None:
-        return _both(graph, ends)
+    if facts.ends is not None:
+        return _both(graph, facts, facts.ends)
+    pixels = facts.interface.integer_input and facts.interface.integer_output
     divided = pixels or _divides_input(graph)
     multiplied = pixels or _multiplies_output(graph)
     if divided and multiplied:
-        return PixelScale("0..255")
+        return replace(facts, pixels=PixelScale("0..255"))
     if divided:
         old = graph.input
         graph.input = graph.fresh(f"{old}_unit")
         graph.add("Mul", [graph.input, graph.add_constant(PEAK, f"{old}_peak")], old)
         graph.tidy()
-        return PixelScale("0..1", PEAK, 1.0, "took off the division of the input by 255: both ends are 0..1")
+        said = "took off the division of the input by 255: both ends are 0..1"
+        return replace(facts, pixels=PixelScale("0..1", PEAK, 1.0)).said(said)
     if multiplied:
         old = graph.output
         graph.output = graph.fresh(f"{old}_unit")
         graph.add("Mul", [old, graph.add_constant(1.0 / PEAK, f"{old}_peak")], graph.output)
         graph.tidy()
-        return PixelScale(
-            "0..1", 1.0, 1.0 / PEAK, "took off the multiplication of the output by 255: both ends are 0..1"
-        )
-    return PixelScale()
+        said = "took off the multiplication of the output by 255: both ends are 0..1"
+        return replace(facts, pixels=PixelScale("0..1", 1.0, 1.0 / PEAK)).said(said)
+    return facts
 
 
-def _both(graph: Graph, ends: Ends) -> PixelScale:
+def _both(graph: Graph, facts: Facts, ends: Ends) -> Facts:
     (low, high), (black, white) = ends.input, ends.output
-    found = PixelScale(
-        "0..1",
-        high - low,
-        1 / (white - black),
-        f"made both ends 0..1, which were {ends}",
-        low,
-        -black / (white - black),
-    )
+    found = PixelScale("0..1", high - low, 1 / (white - black), low, -black / (white - black))
     old = graph.input
     graph.input = graph.fresh(f"{old}_unit")
     _add(graph, graph.input, old, found.input_factor, found.input_offset)
@@ -92,7 +62,7 @@ def _both(graph: Graph, ends: Ends) -> PixelScale:
     graph.output = graph.fresh(f"{old}_unit")
     _add(graph, old, graph.output, found.output_factor, found.output_offset)
     graph.tidy()
-    return found
+    return replace(facts, pixels=found).said(f"made both ends 0..1, which were {ends}")
 
 
 def _add(graph: Graph, source: str, target: str, factor: float, offset: float) -> None:

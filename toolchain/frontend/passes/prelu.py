@@ -10,16 +10,20 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes
+from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import shapes
+from toolchain.frontend.properties import CHANNELS_FIRST
 
 _JOINS = ("Add", "Sub", "Max", "Min")
 _INNER = (*_JOINS, "Relu", "Neg", "Abs", "Mul", "Div", "LeakyRelu")
 _MAX_MEMBERS = 12
 
 
-def apply(graph: Graph) -> str:
-    """Rewrite; returns what was done."""
+@graph_pass(requires=(CHANNELS_FIRST,))
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Rewrite; says what was done."""
     found = 0
     sizes = shapes(graph)
     # From the end: the largest decomposition comes first.
@@ -38,7 +42,7 @@ def apply(graph: Graph) -> str:
             graph.add("PRelu", [source, graph.add_constant(slope, f"{target}_slope")], target)
         graph.tidy()  # what else belonged to it dies with it
         found += 1
-    return f"recognized {found} spelled-out activations" if found else ""
+    return facts.said(f"recognized {found} spelled-out activations" if found else "")
 
 
 def _ancestors(graph: Graph, end: onnx.NodeProto) -> list[str]:

@@ -13,9 +13,12 @@ import itertools
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes
-from toolchain.frontend.passes.layout import TO_FIRST, TO_LAST
+from toolchain.frontend.passes.base import graph_pass
+from toolchain.frontend.passes.channels_first import TO_FIRST, TO_LAST
 from toolchain.frontend.probe import operands, shapes
+from toolchain.frontend.properties import CHANNELS_FIRST
 
 Steps = list[tuple[str, dict[str, object]]]
 
@@ -23,15 +26,16 @@ _MOVING = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten")
 _PERMS = [TO_LAST, TO_FIRST, *(list(p) for p in itertools.permutations(range(4)))]
 
 
-def apply(graph: Graph) -> str:
-    """Rewrite; returns what was done."""
+@graph_pass(requires=(CHANNELS_FIRST,))
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Rewrite; says what was done."""
     found: list[str] = []
     while _step(graph, found):
         graph.tidy()
     shuffles = [f for f in found if f]
     done = [f"recognized spelled-out pixel shuffles as {', '.join(shuffles)}"] if shuffles else []
     done += ["simplified reshapes"] if len(found) > len(shuffles) else []
-    return ", ".join(done)
+    return facts.said(", ".join(done))
 
 
 def depth_to_space(x: Array, scale: int, mode: str) -> Array:

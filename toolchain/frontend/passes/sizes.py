@@ -9,14 +9,24 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph, attributes, set_attribute
+from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import operands, shapes
+from toolchain.frontend.properties import CHANNELS_FIRST, EXPLICIT_PADS, RESIZE_BY_FACTORS
 
 
-def apply(graph: Graph) -> str:
-    """Rewrite; returns what was done."""
+@graph_pass(
+    requires=(
+        CHANNELS_FIRST,
+        EXPLICIT_PADS,
+    ),
+    ensures=(RESIZE_BY_FACTORS,),
+)
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Rewrite; says what was done."""
     if not any(n.op_type in ("Resize", "Slice") for n in graph.nodes):
-        return ""
+        return facts
     sizes = shapes(graph)
     done = []
     for node in list(graph.nodes):
@@ -30,7 +40,7 @@ def apply(graph: Graph) -> str:
             if (whole or _trim(graph, node, shape, out, sizes)) and graph.bypass(node):
                 done.append("removed a crop that keeps everything" if whole else "made a crop part of the padding")
     graph.tidy()
-    return ", ".join(dict.fromkeys(done))
+    return facts.said(", ".join(dict.fromkeys(done)))
 
 
 def _resize(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...], out: tuple[int, ...]) -> bool:

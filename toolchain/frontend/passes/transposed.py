@@ -16,16 +16,26 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes
+from toolchain.frontend.passes.base import graph_pass
+from toolchain.frontend.properties import BIASES, EXPLICIT_PADS, NO_TRANSPOSED
 
 
-def apply(graph: Graph) -> str:
-    """Rewrite; returns what was done."""
+@graph_pass(
+    requires=(
+        EXPLICIT_PADS,
+        BIASES,
+    ),
+    ensures=(NO_TRANSPOSED,),
+)
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Rewrite; says what was done."""
     strides = [_rewrite(graph, node) for node in list(graph.nodes) if node.op_type == "ConvTranspose"]
     graph.tidy()
     done = [str(stride) for stride in strides if stride]
     text = "turned transposed convolutions into convolutions with a pixel shuffle: stride "
-    return text + ", ".join(done) if done else ""
+    return facts.said(text + ", ".join(done) if done else "")
 
 
 def phases(

@@ -10,20 +10,30 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph, attributes
+from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import operands, shapes
+from toolchain.frontend.properties import CHANNELS_GATHERED, NO_NEGATIVE_PADS, RESIZE_BY_FACTORS
 from toolchain.frontend.window import END, read_window
 
 
-def apply(graph: Graph, *, fixed: bool) -> str:
-    """Rewrite; returns what was done. ``fixed``: the model knows one size of pictures, and its numbers are of that."""
+@graph_pass(
+    requires=(
+        RESIZE_BY_FACTORS,
+        CHANNELS_GATHERED,
+    ),
+    ensures=(NO_NEGATIVE_PADS,),
+)
+def apply(graph: Graph, facts: Facts) -> Facts:
+    """Rewrite; says what was done."""
     done = [
         _cutting_pad(graph, node) or _wrapping_pad(graph, node) for node in list(graph.nodes) if node.op_type == "Pad"
     ]
     graph.tidy()
-    done += _cuts(graph, fixed=fixed)
+    done += _cuts(graph, fixed=facts.interface.fixed)
     graph.tidy()
-    return ", ".join(dict.fromkeys(said for said in done if said))
+    return facts.said(", ".join(dict.fromkeys(said for said in done if said)))
 
 
 def _cutting_pad(graph: Graph, node: onnx.NodeProto) -> str:
@@ -78,7 +88,10 @@ def _wrapping_pad(graph: Graph, node: onnx.NodeProto) -> str:
 
 
 def _cuts(graph: Graph, *, fixed: bool) -> list[str]:
-    """Slices of rows and columns, whatever their numbers are computed from."""
+    """Slices of rows and columns, whatever their numbers are computed from.
+
+    ``fixed``: the model knows one size of pictures, and its numbers are of that.
+    """
     nodes = [
         n
         for n in graph.nodes

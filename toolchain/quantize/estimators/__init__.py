@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from toolchain.quantize.estimators.average import MovingAverage
+import importlib
+
 from toolchain.quantize.estimators.base import Estimator, Range
-from toolchain.quantize.estimators.entropy import Entropy
-from toolchain.quantize.estimators.minmax import MinMax
-from toolchain.quantize.estimators.mse import MeanSquaredError
-from toolchain.quantize.estimators.percentile import Percentile
 from toolchain.support.errors import CalibrationError
 
-ESTIMATORS: dict[str, type[Estimator]] = {
-    kind.name: kind for kind in (MinMax, MeanSquaredError, Percentile, Entropy, MovingAverage)
-}
+NAMES = (
+    "minmax",
+    "mse",
+    "percentile",
+    "entropy",
+    "average",
+)
+"""Of files here, each with one estimator of that name."""
+
+
+def find_estimator(name: str) -> type[Estimator]:
+    """The estimator in the file ``name`` of this package.
+
+    Raises:
+        ValueError: it holds none of that name.
+    """
+    module = importlib.import_module(f"{__name__}.{name}")
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Estimator)]
+    found = next((kind for kind in kinds if kind.__module__ == module.__name__ and kind.name == name), None)
+    if found is None:
+        raise ValueError(f"{module.__name__} has no estimator '{name}'")
+    return found
+
+
+ESTIMATORS: dict[str, type[Estimator]] = {name: find_estimator(name) for name in NAMES}
 
 
 def make_estimator(name: str) -> Estimator:
@@ -29,4 +48,4 @@ def make_estimator(name: str) -> Estimator:
     return ESTIMATORS[kind].make(argument)
 
 
-__all__ = ["ESTIMATORS", "Estimator", "Range", "make_estimator"]
+__all__ = ["ESTIMATORS", "NAMES", "Estimator", "Range", "find_estimator", "make_estimator"]

@@ -1,7 +1,4 @@
-"""All floating-point tensors become float32; casts between float types become Identity.
-
-After: none of the other types asked for in weights, constants, casts or at the graph's ends.
-"""
+"""Other floating-point types as float32: what the passes `float64` and `float16` share."""
 
 from __future__ import annotations
 
@@ -12,24 +9,34 @@ import onnx
 from onnx import TensorProto, numpy_helper, shape_inference
 
 NARROW = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16"}
-DOUBLE = {TensorProto.DOUBLE: "float64"}
+WIDE = {TensorProto.DOUBLE: "float64"}
 
 
-def apply(model: onnx.ModelProto, types: Mapping[int, str]) -> str:
-    """Convert ``types`` in place; returns what was done."""
-    found: dict[str, int] = {}
-    attributes = [a for n in model.graph.node for a in n.attribute]
-    held: Iterable[onnx.TensorProto] = [*model.graph.initializer, *(a.t for a in attributes if a.HasField("t"))]
-    for tensor in held:
+def uses(model: onnx.ModelProto, types: Mapping[int, str]) -> bool:
+    """Whether a tensor, a cast or an end of ``model`` has one of ``types``."""
+    casts = [a.i for n in model.graph.node if n.op_type == "Cast" for a in n.attribute if a.name == "to"]
+    ends = [value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)]
+    return any(kind in types for kind in (*(tensor.data_type for tensor in _held(model)), *casts, *ends))
+
+
+def to_float32(model: onnx.ModelProto, types: Mapping[int, str]) -> str:
+    """Convert ``types`` in place, casts between float types to Identity; returns what was done, "" if nothing."""
+    found: set[str] = set()
+    for tensor in _held(model):
         if tensor.data_type in types:
-            found[types[tensor.data_type]] = found.get(types[tensor.data_type], 0) + 1
+            found.add(types[tensor.data_type])
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
     for value in [*model.graph.input, *model.graph.output]:
         if value.type.tensor_type.elem_type in types:
-            found.setdefault(types[value.type.tensor_type.elem_type], 0)
+            found.add(types[value.type.tensor_type.elem_type])
             value.type.tensor_type.elem_type = TensorProto.FLOAT
     _casts(model, types)
     return f"converted {' and '.join(sorted(found))} to float32" if found else ""
+
+
+def _held(model: onnx.ModelProto) -> Iterable[onnx.TensorProto]:
+    attributes = [a for n in model.graph.node for a in n.attribute]
+    return [*model.graph.initializer, *(a.t for a in attributes if a.HasField("t"))]
 
 
 def _casts(model: onnx.ModelProto, types: Mapping[int, str]) -> None:
