@@ -18,6 +18,8 @@ HEAD = f"""\
 Written by `python docs/passes.py` from [the files]({FOLDER}) and [their order](../toolchain/frontend/pipeline.py).
 "Requires" is what an earlier pass must have ensured, which is checked when the passes are put in order; "ensures" holds
 after the pass and after all that follow, which the tests look at on random networks and on the embedded ones.
+
+`clipfree deploy MODEL --dump DIR` writes the model as it is after each of them ([how](dump.md)).
 """
 PARTS = {
     "On the ONNX model as it was read": find_passes(READ, onnx.ModelProto),

@@ -80,7 +80,7 @@ class StandInBackend(CpuBackend):
     ) -> None:
         self.compiled, self.runner = compiled, runner
 
-    def compile(self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False) -> Any:
+    def compile(self, model: QuantizedModel, target: Target, tuning: Tuning, **_options: Any) -> Any:
         return self.compiled(model)
 
     def open(self, library: Path, channels: int, scale: int, threads: int | None = None) -> Any:

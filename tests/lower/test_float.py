@@ -17,8 +17,8 @@ from tests.frontend.test_random import network
 from tests.instruction_sets import EVERY
 from tests.lower.test_models import NETS
 from tests.sr_models import Builder
-from toolchain.backends.cpu.build import finish, plan
 from toolchain.backends.cpu.float_build import compile_float_model
+from toolchain.backends.cpu.pipeline import FINISH, PLAN
 from toolchain.frontend import SRModel, normalize
 from toolchain.kernels.vectors import vectors_for
 from toolchain.lower.float_lowering import lower_float_model
@@ -79,7 +79,7 @@ def test_float16_is_within_its_bound():
     """LLVM emulates halves where the processor has none: what a network is deployed with elsewhere can be seen here."""
     model = normalized("espcn")
     lowered = lower_float_model(model, vectors_for(HOST, "float32").half())
-    executable = relax.build(plan(lowered.module), target=tvm_target(HOST), relax_pipeline=finish())
+    executable = relax.build(PLAN(lowered.module), target=tvm_target(HOST), relax_pipeline=FINISH)
     assert assert_close(model, executable, standard_for("float16", ()).tolerance) > 0.001, "is this float16?"
 
 

@@ -16,7 +16,6 @@ from tests.lower.nets import PIXEL, Act, Net, Tensor
 from tests.lower.test_networks import CONCATS, OTHERS, SUMS, finished, networks, plain
 from toolchain.backends.cpu.build import compile_model
 from toolchain.kernels.tile import WINOGRAD
-from toolchain.lower import lower_layers
 from toolchain.targets import Target
 
 WHERE = pytest.mark.parametrize("target", [param(AVX2), param(SSE4)])
@@ -77,7 +76,7 @@ def test_random_graphs(target: Target, model: onnx.ModelProto):
 @pytest.mark.parametrize("target", [param(AVX2)])
 def test_layer_by_layer_kernels_take_their_workspace_on_every_thread(target: Target):
     model = SimpleNamespace(model=finished(plain))
-    streamed, layered = compile_model(model, target), compile_model(model, target, lower=lower_layers)  # type: ignore[arg-type]
+    streamed, layered = compile_model(model, target), compile_model(model, target, layers=True)  # type: ignore[arg-type]
     assert layered.stream is None
     assert layered.scratch == target.cores * streamed.stream.needs.workspace > 0  # type: ignore[union-attr]
     assert layered.workspace(9, 9) > layered.scratch

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from toolchain.support.dump import Dump, no_dump
+
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
     from toolchain.quantize import QuantizedModel
@@ -86,7 +88,9 @@ class Backend(Protocol):
     def obstacle(self, target: Target) -> str | None:
         """Say why this machine cannot run what is made for ``target``, and what does; None if it can."""
 
-    def compile(self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False) -> Compiled:
+    def compile(
+        self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False, dump: Dump = no_dump
+    ) -> Compiled:
         """Compile an integer network with the schedules that ``tuning`` knows.
 
         Args:
@@ -94,13 +98,14 @@ class Backend(Protocol):
             target: to compile for.
             tuning: schedules of kernels.
             layers: run one kernel after the other on whole tensors, so that each can be timed.
+            dump: where the module is written as it is after each phase.
 
         Raises:
             ModelError: a part of the network has no kernel.
             TargetError: there are no kernels for the target.
         """
 
-    def compile_floats(self, model: SRModel, target: Target, precision: str) -> Compiled:
+    def compile_floats(self, model: SRModel, target: Target, precision: str, *, dump: Dump = no_dump) -> Compiled:
         """Compile a float network of ``precision`` "float32" or "float16".
 
         Raises:

@@ -62,6 +62,9 @@ def deploy(
     layers: Annotated[
         bool, typer.Option("--layers", help="Run layer by layer: slower, but `bench --functions` times each kernel.")
     ] = False,
+    dump: Annotated[
+        Path | None, typer.Option("--dump", help="Write the network as it is after every step into this folder.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Turn an ONNX super-resolution model into a verified bundle, in INT8 or in float."""
@@ -93,6 +96,7 @@ def deploy(
         parse_size(tuned_for, "--tuned-for"),
         precision,
         layers,
+        dump,
     )
     done = run_steps(request, console)
     summarize(done, console)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
-from onnx import checker
+from onnx import checker, shape_inference
 
 from toolchain.frontend import halo as receptive_field
 from toolchain.frontend import pipeline
@@ -103,7 +103,6 @@ def _opened(model: onnx.ModelProto, dump: Dump) -> tuple[onnx.ModelProto, Source
     read, open_up = steps[: len(pipeline.READ)], steps[len(pipeline.READ) :]
     watch = _dumped(dump, lambda model: model)
     plain = onnx.ModelProto.FromString(model.SerializeToString())
-    dump("as-read", ".onnx", plain.SerializeToString)
     facts = run_passes(read, plain, Facts(), watch)
     facts = replace(facts, interface=read_interface(plain))
     if facts.interface.freed:
@@ -150,8 +149,8 @@ def _dumped(dump: Dump, view: Callable[[Subject], onnx.ModelProto]) -> Callable[
 
 
 def _viewed(graph: Graph) -> onnx.ModelProto:
-    """The graph as it is, at the size that it is tried at."""
-    return graph.to_model(input_shape=graph.probe, output_shape=None)
+    """The graph as it is, with the shapes of its values at the size that it is tried at."""
+    return shape_inference.infer_shapes(graph.to_model(input_shape=graph.probe, output_shape=None))
 
 
 def _model(graph: Graph, channels: int) -> onnx.ModelProto:

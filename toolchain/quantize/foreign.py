@@ -29,6 +29,7 @@ from toolchain.reference.arithmetic import Quantization
 from toolchain.reference.bounds import PAIR_LIMIT, find_bounds
 from toolchain.reference.graph import Array, GraphView, attributes
 from toolchain.reference.pairs import LIMIT, least_scale, round_safely
+from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import ModelError
 
 _OTHER_FORMATS = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
@@ -53,12 +54,13 @@ class _Findings:
     inputs: list[Quantization] = field(default_factory=list)
 
 
-def canonicalize(model: onnx.ModelProto, *, name: str | None = None) -> QuantizedModel:
+def canonicalize(model: onnx.ModelProto, *, name: str | None = None, dump: Dump = no_dump) -> QuantizedModel:
     """Bring a QDQ ``model`` of any tool to the canonical form.
 
     Args:
         model: as loaded; not changed.
         name: what to call it; by default the graph's own name.
+        dump: where the float model is written as it is after each pass.
 
     Raises:
         ModelError: integer operators instead of QDQ, other numbers of bits, activations per channel, a convolution that
@@ -66,7 +68,8 @@ def canonicalize(model: onnx.ModelProto, *, name: str | None = None) -> Quantize
     """
     plain, found = _take_off(model)
     value_range = "0..255" if found.inputs and found.inputs[0].high > _BROAD_RANGE else "0..1"
-    sr = normalize(plain, value_range=value_range, name=name)
+    dump("dequantized", ".onnx", plain.SerializeToString)
+    sr = normalize(plain, value_range=value_range, name=name, dump=dump)
     plan = make_plan(sr)
     pixels = pixel_quantization(sr.value_range)
     view = GraphView(sr.model)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from toolchain.support.errors import OutputError
-from toolchain.support.files import atomic_write, check_writable
+from toolchain.support.files import atomic_write, check_writable, is_temporary
 
 Dump = Callable[[str, str, Callable[[], bytes]], None]
 """Is told each step's name, the suffix of its file, and how its content is made."""
@@ -39,7 +39,7 @@ class DumpFolder:
             OutputError: it holds other things, or cannot be written.
         """
         check_writable(folder, folder=True)
-        old = sorted(folder.iterdir()) if folder.is_dir() else []
+        old = sorted(path for path in folder.iterdir() if not is_temporary(path)) if folder.is_dir() else []
         others = [path.name for path in old if not (_OWN.fullmatch(path.name) and path.is_file())]
         if others:
             raise OutputError(

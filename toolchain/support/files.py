@@ -81,6 +81,11 @@ def scratch_folder() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a file or folder is one that a writer here made, and has not renamed yet or was killed over."""
+    return path.name.startswith(_PREFIX) and path.name.endswith(_SUFFIX)
+
+
 def check_replaceable(path: Path, names: Collection[str]) -> None:
     """See whether ``path`` is free for a folder that holds ``names``: absent, empty, or holding nothing else.
 
@@ -173,7 +178,7 @@ def _claim(parent: Path, *, folder: bool) -> tuple[Path, int]:
 def _sweep(parent: Path) -> None:
     """Remove what killed processes left: their locks ended with them."""
     with os.scandir(parent) as entries:
-        left = [entry.path for entry in entries if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)]
+        left = [entry.path for entry in entries if is_temporary(Path(entry.path))]
     for name in left:
         with contextlib.suppress(OSError):  # another writer's, which renames or removes it just now
             handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from toolchain.bundle import LIBRARY
 from toolchain.support.cpu import this_cpu
+from toolchain.support.dump import Dump, no_dump
 from toolchain.targets import Target, architecture
 from toolchain.targets.linker import Linker, find_linker, is_native
 
@@ -49,18 +50,19 @@ class CpuBackend:
         missing = target.missing_on(this_cpu())
         return f"this CPU lacks {', '.join(missing)}; `clipfree verify` does it where it runs" if missing else None
 
-    def compile(self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False) -> Compiled:
+    def compile(
+        self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False, dump: Dump = no_dump
+    ) -> Compiled:
         """Compile an integer network, see `toolchain.backends.cpu.build.compile_model`."""
         from toolchain.backends.cpu.build import compile_model
-        from toolchain.lower import lower_layers
 
-        return compile_model(model, target, tuning, lower_layers if layers else None)
+        return compile_model(model, target, tuning, layers=layers, dump=dump)
 
-    def compile_floats(self, model: SRModel, target: Target, precision: str) -> Compiled:
+    def compile_floats(self, model: SRModel, target: Target, precision: str, *, dump: Dump = no_dump) -> Compiled:
         """Compile a float network, see `toolchain.backends.cpu.float_build.compile_float_model`."""
         from toolchain.backends.cpu.float_build import compile_float_model
 
-        return compile_float_model(model, target, precision)
+        return compile_float_model(model, target, precision, dump=dump)
 
     def open(self, library: Path, channels: int, scale: int, threads: int | None = None) -> Runner:
         """Load a library, which executes its code.

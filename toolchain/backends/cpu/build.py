@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnx
-import tvm
-from tvm import relax, tirx
-from tvm.relax import transform
-from tvm.s_tir import Schedule
+from tvm import relax
 
-from toolchain.kernels import algorithms
+from toolchain.backends.cpu.passes.schedule_kernels import schedule_kernels
+from toolchain.backends.cpu.pipeline import FINISH, PLAN
+from toolchain.backends.script import SUFFIX, script
 from toolchain.kernels.driver import Needs, Stream
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
-from toolchain.lower import Choose, Coverage, Kernel, Lowered, lower_model
+from toolchain.lower import Coverage, Kernel, Lowered, geometry_for, import_qdq, lower
 from toolchain.lower.memory import storages
+from toolchain.lower.stream import stream
 from toolchain.schedules.coverage import coverage
 from toolchain.schedules.select import Choice, Tuning
+from toolchain.support.dump import Dump, no_dump
 from toolchain.targets.llvm import tvm_target
 
 if TYPE_CHECKING:
@@ -78,14 +77,16 @@ class Compiled:
 
 
 def compile_model(
-    model: QuantizedModel,
-    target: Target,
-    tuning: Tuning | None = None,
-    lower: Callable[[onnx.ModelProto, Dot, Choose], Lowered[Conv]] | None = None,
+    model: QuantizedModel, target: Target, tuning: Tuning | None = None, *, layers: bool = False, dump: Dump = no_dump
 ) -> Compiled:
-    """Compile a quantized model for ``target``, with the tiles that ``tuning`` knows, else with default ones.
+    """Compile a quantized model for ``target``.
 
-    ``lower`` is `lower_layers` for a network whose kernels can be timed one by one.
+    Args:
+        model: canonical QDQ.
+        target: to compile for.
+        tuning: tiles that are known; other kernels take default ones.
+        layers: run one kernel after the other on whole tensors, so that each can be timed.
+        dump: where the module is written as it is after each phase.
 
     Raises:
         ModelError: the model has a structure that cannot be lowered.
@@ -99,17 +100,37 @@ def compile_model(
         choices[kernel.name] = tuning.choose(kernel, columns, dot)
         return choices[kernel.name].tile
 
-    lowered = lower(model.model, dot, choose) if lower else lower_model(model.model, dot, choose, target.cache)
-    scheduled = schedule(lowered, {name: choice.tile for name, choice in choices.items()}, dot)
-    return finished(lowered, scheduled, target, choices, coverage(lowered.kernels, tuple(choices.values())))
+    module = import_qdq(model.model)
+    dump("import", SUFFIX, lambda: script(module))
+    lowered = lower(module, geometry_for(module, dot), dot, choose)
+    dump("lower", SUFFIX, lambda: script(lowered.module))
+    streamed = lowered if layers else stream(lowered, target.cache)
+    dump("stream", SUFFIX, lambda: script(streamed.module))
+    tiles = {name: choice.tile for name, choice in choices.items()}
+    scheduled = schedule_kernels(streamed.kernels, tiles, dot)(streamed.module)
+    dump("schedule", SUFFIX, lambda: script(scheduled))
+    tuned = coverage(streamed.kernels, tuple(choices.values()))
+    return finished(streamed, scheduled, target, choices, tuned, dump)
 
 
 def finished(
-    lowered: Lowered[Any], scheduled: Any, target: Target, choices: Mapping[str, object], tuned: TunedCoverage
+    lowered: Lowered[Any],
+    scheduled: Any,
+    target: Target,
+    choices: Mapping[str, object],
+    tuned: TunedCoverage,
+    dump: Dump = no_dump,
 ) -> Compiled:
     """Compile a lowered network whose kernels are scheduled."""
-    planned = plan(scheduled)
-    executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish())
+    planned = PLAN(scheduled)
+    dump("plan", SUFFIX, lambda: script(planned))
+
+    def finish(module: Any) -> Any:
+        module = FINISH(module)
+        dump("finish", SUFFIX, lambda: script(module))
+        return module
+
+    executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish)
     needs = Needs.all(kernel.needs for kernel in lowered.kernels)
     return Compiled(
         executable,
@@ -121,77 +142,3 @@ def finished(
         lowered.stream,
         0 if lowered.stream else needs.workspace * target.cores,
     )
-
-
-def schedule(lowered: Lowered[Conv], tiles: Mapping[str, Tile], dot: Dot) -> Any:
-    """The module with every convolution kernel scheduled by its tile."""
-    module = lowered.module
-    for kernel in lowered.kernels:
-        symbol = module.get_global_var(kernel.name)
-        sch = Schedule(tvm.IRModule({"main": module[symbol]}))
-        algorithms.schedule(sch, kernel.conv, tiles[kernel.name], dot)
-        module.update_func(symbol, sch.mod["main"])
-    return module
-
-
-def plan(module: Any) -> Any:
-    """Float operators become loops, calls become calls with outputs, tensors get their storage."""
-    # TVM's default pipeline is not taken: it looks for reshapes and fuses where our kernels are to stay as they are.
-    return tvm.transform.Sequential(
-        [
-            transform.LegalizeOps(),
-            transform.ToNonDataflow(),
-            transform.RemovePurityChecking(),
-            transform.CallTIRRewrite(),
-            transform.StaticPlanBlockMemory(),
-        ]
-    )(module)
-
-
-def finish() -> Any:
-    """The rest of the way from a planned module to the virtual machine's instructions."""
-    return tvm.transform.Sequential(
-        [
-            transform.LowerAllocTensor(),
-            transform.KillAfterLastUse(),
-            transform.LowerRuntimeBuiltin(),
-            transform.ComputePrimValue(),
-            transform.VMShapeLower(),
-            transform.AttachGlobalSymbol(),
-            order_shapes,
-            promise_no_alias,
-        ]
-    )
-
-
-def _order_shapes(module: Any, _context: Any) -> Any:
-    """Sort the statements that compute sizes, ``H[slot] = ...``, by their slots.
-
-    TVM writes them in the order of a hash table of addresses, another one in every process; they do not depend on each
-    other. Without this, equal deployments would differ in their libraries, and only there.
-    """
-    for symbol, function in module.functions.items():
-        if isinstance(function, tirx.PrimFunc) and isinstance(function.body, tirx.SeqStmt):
-            stores = list(function.body.seq)
-            if all(isinstance(store, tirx.BufferStore) and len(store.indices) == 1 for store in stores):
-                ordered = sorted(stores, key=lambda store: int(store.indices[0]))
-                module.update_func(symbol, function.with_body(tirx.SeqStmt(ordered)))
-    return module
-
-
-order_shapes = tvm.transform.module_pass(_order_shapes, opt_level=0, name="OrderShapes")
-
-
-def _promise_no_alias(module: Any, _context: Any) -> Any:
-    """Mark the functions that compute shapes as free of aliasing, which they are.
-
-    TVM's LLVM backend drops what it knows of aliasing for the whole module as soon as one function lacks the mark:
-    accumulators then go through memory, and every kernel is four times slower.
-    """
-    for symbol, function in module.functions.items():
-        if isinstance(function, tirx.PrimFunc):
-            module.update_func(symbol, function.with_attr("tirx.noalias", True))
-    return module
-
-
-promise_no_alias = tvm.transform.module_pass(_promise_no_alias, opt_level=0, name="PromiseNoAlias")

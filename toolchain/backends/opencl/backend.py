@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain.bundle import LIBRARY, PLAN
+from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import TargetError
 from toolchain.targets import Target
 from toolchain.targets.linker import Linker, find_c_compiler
@@ -45,19 +46,21 @@ class OpenClBackend:
             return f"{error.message}; {error.hint}"
         return None
 
-    def compile(self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False) -> Compiled:
+    def compile(
+        self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False, dump: Dump = no_dump
+    ) -> Compiled:
         """Compile an integer network, which runs one kernel after the other in any case."""
         from toolchain.backends.opencl.build import compile_opencl
 
         assert target.gpu is not None
-        return compile_opencl(model, target.gpu, tuning)
+        return compile_opencl(model, target.gpu, tuning, dump=dump)
 
-    def compile_floats(self, model: SRModel, target: Target, precision: str) -> Compiled:
+    def compile_floats(self, model: SRModel, target: Target, precision: str, *, dump: Dump = no_dump) -> Compiled:
         """Compile a float network, see `toolchain.backends.opencl.build.compile_opencl_floats`."""
         from toolchain.backends.opencl.build import compile_opencl_floats
 
         assert target.gpu is not None
-        return compile_opencl_floats(model, target, target.gpu, precision)
+        return compile_opencl_floats(model, target, target.gpu, precision, dump=dump)
 
     def open(self, library: Path, channels: int, scale: int, threads: int | None = None) -> Runner:
         """Load a launch plan with its kernels onto a CPU's OpenCL, where they are checked.

@@ -14,15 +14,17 @@ from toolchain.backends.opencl.host import compile_sources, write_sources
 from toolchain.backends.opencl.launches import Program
 from toolchain.backends.opencl.lower import program
 from toolchain.backends.opencl.prelude import FLOATS, prelude
+from toolchain.backends.script import SUFFIX, script
 from toolchain.bundle import LIBRARY
 from toolchain.bundle.launches import Figures
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.vectors import vectors_for
-from toolchain.lower import Coverage, Kernel, lower_model
+from toolchain.lower import Coverage, Kernel, import_qdq, lower_layers
 from toolchain.lower.float_lowering import lower_float_model
 from toolchain.runtime.opencl.files import CONSTANTS, HOST, KERNELS
 from toolchain.schedules.coverage import coverage
 from toolchain.schedules.select import SIZE, Tuning
+from toolchain.support.dump import Dump, no_dump
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -93,24 +95,30 @@ class CompiledKernels:
             compile_sources(sources, path.parent.parent / LIBRARY, linker)
 
 
-def compile_opencl(model: QuantizedModel, gpu: Gpu, tuning: Tuning) -> CompiledKernels:
+def compile_opencl(model: QuantizedModel, gpu: Gpu, tuning: Tuning, *, dump: Dump = no_dump) -> CompiledKernels:
     """Compile a quantized model to OpenCL C, with the cuts that ``tuning`` knows, else by estimate for its size.
 
     Raises:
         ModelError: a part of the model has no OpenCL kernel.
     """
-    lowered = lower_model(model.model, dot_product("opencl"))
+    dump("import", SUFFIX, lambda: script(import_qdq(model.model)))
+    lowered = lower_layers(model.model, dot_product("opencl"))
+    dump("lower", SUFFIX, lambda: script(lowered.module))
     made = program(lowered, model.channels, gpu, by_log(tuning, gpu), tuning.height * tuning.width)
     return CompiledKernels(made, prelude(integer_dot=gpu.integer_dot), lowered.coverage, lowered.kernels)
 
 
-def compile_opencl_floats(model: SRModel, target: Target, gpu: Gpu, precision: str) -> CompiledKernels:
+def compile_opencl_floats(
+    model: SRModel, target: Target, gpu: Gpu, precision: str, *, dump: Dump = no_dump
+) -> CompiledKernels:
     """Compile a float model to OpenCL C; "float16" is how tensors are stored, sums are float32.
 
     Raises:
         ModelError: a part of the model has no OpenCL kernel.
         TargetError: there are no kernels of this precision.
     """
+    dump("import", SUFFIX, lambda: script(import_qdq(model.model)))
     lowered = lower_float_model(model, vectors_for(target, precision))
+    dump("lower", SUFFIX, lambda: script(lowered.module))
     made = float_program(lowered, model.channels, gpu, by_estimate(gpu, *SIZE), prod(SIZE), precision)
     return CompiledKernels(made, FLOATS, lowered.coverage, lowered.kernels)

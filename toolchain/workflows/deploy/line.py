@@ -17,6 +17,7 @@ from toolchain.images import ImageSet
 from toolchain.reference.network import Network, describe_network
 from toolchain.runtime.verify import Verified, make_cases, standard_for, verdict, verify
 from toolchain.support.cpu import configure_tvm_threads
+from toolchain.support.dump import DumpFolder, no_dump
 from toolchain.targets import find_target
 from toolchain.targets.linker import Linker
 from toolchain.targets.precision import INT8, read_precision
@@ -65,7 +66,7 @@ def deploy(request: Request, *, progress: Callable[[Event], None] | None = None)
         TargetError: unknown target, or no linker.
         TuningError: a tuning log cannot be used.
         VerificationError: the library does not equal the integer reference, or is too far from the float model.
-        OutputError: the bundle cannot be written.
+        OutputError: the bundle or the dump cannot be written.
     """
     configure_tvm_threads()
     line = Progress(progress)
@@ -76,8 +77,9 @@ def deploy(request: Request, *, progress: Callable[[Event], None] | None = None)
     backend = backend_for(target)
     backend.check(target)
     linker, lacking = backend.linker(target)
+    dump = no_dump if request.dump is None else DumpFolder(request.dump)
     prepare = prepare_quantized if read_precision(request.precision) == INT8 else prepare_normalized
-    prepared = prepare(request, target, line)
+    prepared = prepare(request, target, line, dump)
     model, warnings = prepared.model, (*prepared.warnings, *lacking)
     unseen = backend.obstacle(target)
     with store.new_bundle(path) as folder:

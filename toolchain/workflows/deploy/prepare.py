@@ -14,6 +14,7 @@ from toolchain.images import ImageSet, read_calibration
 from toolchain.quantize import IntegerReference, quantize
 from toolchain.quantize.foreign import canonicalize
 from toolchain.schedules.select import read_tuning
+from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import CalibrationError, ModelError, TuningError
 from toolchain.workflows.deploy.judge import judge
 from toolchain.workflows.deploy.progress import Progress
@@ -61,11 +62,11 @@ class Prepared:
     loss: Loss | None = None
 
 
-def prepare_quantized(request: Request, target: Target, line: Progress) -> Prepared:
+def prepare_quantized(request: Request, target: Target, line: Progress, dump: Dump = no_dump) -> Prepared:
     """The integer network."""
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
     tuning = read_tuning(target, request.logs, request.size)
-    model, photos, loss, warnings = _quantize(request, line)
+    model, photos, loss, warnings = _quantize(request, line, dump)
     recipe = model.recipe
     files = {store.QDQ: model.model.SerializeToString(deterministic=True), store.RECIPE: recipe.to_json().encode()}
     backend = backend_for(target)
@@ -73,7 +74,7 @@ def prepare_quantized(request: Request, target: Target, line: Progress) -> Prepa
         model,
         photos,
         warnings,
-        lambda: backend.compile(model, target, tuning, layers=request.layers),
+        lambda: backend.compile(model, target, tuning, layers=request.layers, dump=dump),
         lambda: IntegerReference(model.model).run,
         files,
         recipe.changes,
@@ -83,7 +84,7 @@ def prepare_quantized(request: Request, target: Target, line: Progress) -> Prepa
     )
 
 
-def prepare_normalized(request: Request, target: Target, line: Progress) -> Prepared:
+def prepare_normalized(request: Request, target: Target, line: Progress, dump: Dump = no_dump) -> Prepared:
     """The float network."""
     from toolchain.kernels.vectors import vectors_for
 
@@ -97,40 +98,43 @@ def prepare_normalized(request: Request, target: Target, line: Progress) -> Prep
             "a float network has no codes: no ranges to estimate, no bits to choose",
             hint="leave out --estimator, --weights, --bits and --budget",
         )
-    source = _load(request, line)
+    source = _load(request, line, dump)
     if is_quantized(source):
         raise ModelError(f"{request.model.name} is quantized already", hint="give the float model for a float network")
-    model = _normalize(request, source, line)
+    model = _normalize(request, source, line, dump)
     photos = None if request.calibration is None else _photos(request.calibration, model.channels, line)
     backend = backend_for(target)
     return Prepared(
         model,
         photos,
         _skipped(photos),
-        lambda: backend.compile_floats(model, target, request.precision),
+        lambda: backend.compile_floats(model, target, request.precision, dump=dump),
         lambda: float_upscale(model.model, model.value_range),
         {store.FLOAT: model.model.SerializeToString(deterministic=True)},
         model.changes,
     )
 
 
-def _load(request: Request, line: Progress) -> onnx.ModelProto:
+def _load(request: Request, line: Progress, dump: Dump) -> onnx.ModelProto:
     with line.step("load") as note:
         source = load_model(request.model)
         note(f"{request.model.name}, {len(source.graph.node)} operators")
+    dump("as-read", ".onnx", source.SerializeToString)
     return source
 
 
-def _normalize(request: Request, source: onnx.ModelProto, line: Progress) -> SRModel:
+def _normalize(request: Request, source: onnx.ModelProto, line: Progress, dump: Dump) -> SRModel:
     with line.step("normalize") as note:
-        sr = normalize(source, value_range=request.value_range)
+        sr = normalize(source, value_range=request.value_range, dump=dump)
         clip = f"clip to {sr.clip.low:g}..{sr.clip.high:g} taken off" if sr.clip else "no clip found"
         note(f"x{sr.scale}, {'RGB' if sr.channels == 3 else 'luma'}, {clip}")
     return sr
 
 
-def _quantize(request: Request, line: Progress) -> tuple[QuantizedModel, ImageSet | None, Loss | None, tuple[str, ...]]:
-    source = _load(request, line)
+def _quantize(
+    request: Request, line: Progress, dump: Dump
+) -> tuple[QuantizedModel, ImageSet | None, Loss | None, tuple[str, ...]]:
+    source = _load(request, line, dump)
     if is_quantized(source):
         settings = request.settings
         if settings is not None and (settings.bits or settings.budget):
@@ -140,17 +144,21 @@ def _quantize(request: Request, line: Progress) -> tuple[QuantizedModel, ImageSe
             )
         photos = _photos(request.calibration, 3, line) if request.calibration is not None else None
         with line.step("quantize") as note:
-            model = canonicalize(source)
+            model = canonicalize(source, dump=dump)
             note("the model is quantized already: its scales are kept")
+        dump("quantized", ".onnx", model.model.SerializeToString)
         return model, photos, None, (*_skipped(photos), *model.recipe.warnings)
     if request.calibration is None:
         raise CalibrationError("no photographs to calibrate with", hint="name a folder of photographs with --calib")
-    sr = _normalize(request, source, line)
+    sr = _normalize(request, source, line, dump)
     photos = _photos(request.calibration, sr.channels, line)
     with line.step("quantize") as note:
         model = quantize(sr, photos.images, request.settings)
         loss, doubts = judge(sr, model, photos, request.settings)
         note(f"{len(model.recipe.tensors)} tensors, {loss.psnr:.1f} dB against float")
+    if model.balanced is not None:
+        dump("balanced", ".onnx", model.balanced.model.SerializeToString)
+    dump("quantized", ".onnx", model.model.SerializeToString)
     return model, photos, loss, (*_skipped(photos), *model.recipe.warnings, *doubts)
 
 

@@ -33,6 +33,7 @@ class Request:
         size: height and width of the picture whose tuned tiles are taken.
         precision: "int8", or "float32" or "float16" for a baseline.
         layers: run layer by layer instead of streaming: slower, but kernels can be timed one by one.
+        dump: a folder for the network as it is after every step; None: it is not written.
     """
 
     model: Path
@@ -46,6 +47,7 @@ class Request:
     size: tuple[int, int] = SIZE
     precision: str = INT8
     layers: bool = False
+    dump: Path | None = None
 
     @property
     def title(self) -> str:
