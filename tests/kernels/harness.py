@@ -15,7 +15,8 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
 from toolchain.kernels.parameters import Parameters
 from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
-from toolchain.kernels.tile import WINOGRAD, Tile, default_tile
+from toolchain.kernels.tile import BYTES, Tile, default_tile
+from toolchain.reference.pairs import round_safely
 from toolchain.targets import Target
 from toolchain.targets.linker import is_native
 from toolchain.targets.llvm import tvm_target
@@ -83,6 +84,8 @@ def make_data(case: Case) -> Data:
     codes = case.random(rng, "in", case.inputs)
     weights = np.zeros((outputs, inputs // case.groups, case.kernel, case.kernel), np.int8)
     drawn = rng.integers(-127, 128, (case.outputs, case.inputs // case.groups, case.kernel, case.kernel))
+    if case.tile and case.tile.algorithm == BYTES:
+        drawn = round_safely(drawn.astype(np.float64)).astype(np.int64)
     taps = case.inputs // case.groups * case.kernel**2
     multiplier = rng.uniform(0.5, 1.5, outputs) * 60 / (75 * 90 * np.sqrt(taps))
     bias = rng.integers(-3000, 3000, outputs)
@@ -140,7 +143,7 @@ def spec(case: Case) -> Conv:
         views[1],
         case.pixels,
         symmetric=case.fill is None or case.fill[1] > -128,
-        algorithms=(WINOGRAD,) if case.tile and case.tile.algorithm == WINOGRAD else (),
+        algorithms=(case.tile.algorithm,) if case.tile and case.tile.algorithm != "direct" else (),
     )
 
 

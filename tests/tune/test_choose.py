@@ -88,7 +88,9 @@ def test_what_is_said():
         "2 vectors x 8 channels, columns outside, taps first (tuned at 360x640, threads 1; sums too large for Winograd)"
     )
     plain = Tuning((LOG,)).choose(kernel(dataclasses.replace(conv(), dilation=(2, 2))), DOT.columns, DOT)
-    assert str(plain) == "2 vectors x 4 channels, columns outside, taps first (default)"
+    assert str(plain) == (
+        "2 vectors x 4 channels, columns outside, taps first (default; weights too large for pairs of bytes)"
+    )
 
 
 def test_a_tile_by_static_cost_is_taken_and_counted_as_such():

@@ -41,3 +41,11 @@ class Parameters:
         bias = self.bias.astype(np.int64)
         ends = np.abs(bias + above * up + below * down), np.abs(bias - below * up - above * down)
         return np.asarray(np.maximum(*ends))
+
+    def largest_pair(self, most: int) -> int:
+        """What no two products that `toolchain.kernels.intrinsics.dot.Dot.bytes` adds exceed, where bytes of codes are
+        0 to ``most``: those of channels 0 and 1, or 2 and 3, of a word.
+        """
+        weights = self.weights.astype(np.int64)
+        sums = (np.maximum(side, 0)[:, 0::2] + np.maximum(side, 0)[:, 1::2] for side in (weights, -weights))
+        return most * max(int(found.max(initial=0)) for found in sums)

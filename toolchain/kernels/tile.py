@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from toolchain.kernels.layout import PACK
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 WINOGRAD: Literal["winograd4x4"] = "winograd4x4"
+BYTES: Literal["bytes"] = "bytes"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Tile:
             "channels" does the whole row for some channels before the next ones.
         reduce: outer loop of a sum: the kernel's "taps", or the input's "blocks" of four channels.
         unroll: unroll the innermost loop of a sum.
-        algorithm: how sums are made, see `toolchain.kernels.algorithms`; the order of loops is the direct one's only.
+        algorithm: how sums are made, see `toolchain.kernels.algorithms`; Winograd's has an order of loops of its own.
     """
 
     vectors: int
@@ -34,7 +35,7 @@ class Tile:
     outer: Literal["columns", "channels"] = "columns"
     reduce: Literal["taps", "blocks"] = "taps"
     unroll: bool = False
-    algorithm: Literal["direct", "winograd4x4"] = "direct"
+    algorithm: Literal["direct", "bytes", "winograd4x4"] = "direct"
 
     def fits(self, conv: Conv, columns: int, dot: Dot) -> bool:
         """Whether the template can be scheduled by this tile, with ``columns`` pixels in a column tile."""
@@ -46,22 +47,26 @@ class Tile:
         if self.algorithm == WINOGRAD:  # strips of more vectors than a row has overlap
             possible = dot.pairs is not None and WINOGRAD in conv.algorithms
             return possible and columns % (PACK * dot.lanes) == 0
+        if self.algorithm == BYTES and (dot.bytes is None or BYTES not in conv.algorithms):
+            return False
         return columns % (vectors * dot.lanes) == 0
 
     def __str__(self) -> str:
         size = f"{self.vectors} vectors x {self.channels} channels"
         if self.algorithm == WINOGRAD:
             return f"Winograd F(4x4,3x3), {size}"
-        words = [size, f"{self.outer} outside", f"{self.reduce} first"]
+        kind = ["byte pairs"] if self.algorithm == BYTES else []
+        words = [*kind, size, f"{self.outer} outside", f"{self.reduce} first"]
         return ", ".join(words + ["unrolled"] * self.unroll)
 
 
 def default_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
     """The tile an untuned build takes: Winograd's where that can be, else the instruction set's own, reduced until it
-    divides columns and channels.
+    divides columns and channels, on pairs of bytes where that can be.
     """
-    winograd = Tile(2, PACK, algorithm=WINOGRAD)
-    return winograd if winograd.fits(conv, columns, dot) else direct_tile(conv, columns, dot)
+    winograd, direct = Tile(2, PACK, algorithm=WINOGRAD), direct_tile(conv, columns, dot)
+    choices = (winograd, replace(direct, algorithm=BYTES), direct)
+    return next(tile for tile in choices if tile.fits(conv, columns, dot))
 
 
 def direct_tile(conv: Conv, columns: int, dot: Dot) -> Tile:

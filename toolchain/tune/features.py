@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.tile import WINOGRAD, Tile
+from toolchain.kernels.tile import BYTES, WINOGRAD, Tile
 from toolchain.kernels.winograd import transforms
 from toolchain.schedules.records import Candidate
 from toolchain.schedules.task import Task
@@ -54,6 +54,7 @@ class TileFeatures:
             tile.reduce == "blocks",
             tile.unroll,
             tile.algorithm == WINOGRAD,
+            tile.algorithm == BYTES,
             conv.requantize.slopes,
             conv.requantize.residual is not None,
             conv.pixels.scale if conv.pixels else 0,

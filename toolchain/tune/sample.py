@@ -16,6 +16,7 @@ from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 from toolchain.reference.arithmetic import scaled
 from toolchain.reference.convolution import Convolution
+from toolchain.reference.pairs import round_safely
 
 Codes = npt.NDArray[np.uint8]
 _ZERO, _RESIDUAL_ZERO = 7, 9
@@ -138,13 +139,14 @@ def make_sample(
         other = rng.integers(0, 256, (residual.view.count * PACK, height, width), dtype=np.uint8)
         other[anchor or other.shape[0] :] = 0
     codes = rng.integers(0, 256, (inputs, height, width), dtype=np.uint8)
+    weights = rng.integers(-127, 128, (conv.channels, inputs // conv.groups, *conv.kernel))
     codes[picture or inputs :] = 0
     return Sample(
         conv,
         geometry,
         codes=codes,
         zero_point=0 if picture else _ZERO,
-        weights=rng.integers(-127, 128, (conv.channels, inputs // conv.groups, *conv.kernel), dtype=np.int8),
+        weights=round_safely(weights.astype(np.float64)),  # any algorithm may be tried
         bias=rng.integers(-3000, 3000, conv.channels, dtype=np.int32),
         # Codes spread by about 75, weights by about 73: sums by their product times the root of the number of taps.
         multiplier=(rng.uniform(0.5, 1.5, conv.channels) * 60 / (75 * 73 * np.sqrt(taps))).astype(np.float32),

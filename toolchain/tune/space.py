@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from toolchain.kernels.layout import PACK
-from toolchain.kernels.tile import WINOGRAD, Tile, default_tile, direct_tile
+from toolchain.kernels.tile import BYTES, WINOGRAD, Tile, default_tile, direct_tile
 
 if TYPE_CHECKING:
     from toolchain.kernels.intrinsics.dot import Dot
@@ -38,6 +39,8 @@ def tiles(conv: Conv, columns: int, dot: Dot) -> tuple[Tile, ...]:
                 found.append(Tile(v, c, outer, reduce))
                 if blocks > 1 if reduce == "taps" else taps > 1 and not dot.whole_taps:  # the innermost loop of a sum
                     found.append(Tile(v, c, outer, reduce, unroll=True))
+    on_bytes = [replace(tile, algorithm=BYTES) for tile in found if tile.algorithm != WINOGRAD]
+    found += [tile for tile in on_bytes if tile.fits(conv, columns, dot)]
     return tuple(dict.fromkeys([*found, *_winograd(conv, columns, dot, channels)]))
 
 

@@ -44,6 +44,8 @@ class Dot:
         whole_taps: loops over taps are unrolled whatever the tile says.
         pairs: sums uint32 (lanes,) plus the products of neighbours of int16 (2 * lanes,) and int16 (2 * lanes,), as TVM
             expressions; None where `toolchain.kernels.winograd` has nothing to gain.
+        bytes: the same by instructions that add two products in 16 bits, faster and exact where no two neighbouring
+            weights exceed them; None: there are none, or they are not faster.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Dot:
     depth: int = PACK
     whole_taps: bool = False
     pairs: Callable[[Any, Any, Any], Any] | None = None
+    bytes: Dot | None = None
 
     def stored(self, weights: Integers) -> Integers:
         """Weights (channels, channels in / groups, kh, kw) as kernels take them: (channels / together, blocks in /

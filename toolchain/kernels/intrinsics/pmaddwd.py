@@ -1,29 +1,34 @@
 """AVX2 and SSE4: ``pmaddwd`` on 16-bit operands, exact.
 
-``vpmaddubsw`` would take bytes directly, but it adds two products with 16-bit saturation: 255*127 + 255*127 does not
-fit. Here the four codes of a word are split into the pairs (0, 2) and (1, 3) of 16-bit numbers by a mask and a shift,
-which the compiler shares between the output channels of a register tile; each pair costs one ``pmaddwd`` and one add.
+``pmaddubsw`` takes bytes directly, but it adds two products with 16-bit saturation: 255*127 + 255*127 does not fit. So
+the four codes of a word are split into the pairs (0, 2) and (1, 3) of 16-bit numbers by a mask and a shift, which the
+compiler shares between the output channels of a register tile; each pair costs one ``pmaddwd`` and one add.
+
+Where no two neighbouring weights saturate, the sums of ``pmaddubsw`` are exact too: one ``pmaddwd`` with ones adds its
+two sums of a word, and one add is left of two, and nothing to split (`Dot.bytes`).
 """
 
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
+from tvm.script.ir_builder import tirx as B
 
 from toolchain.kernels.intrinsics.dot import Dot, dot_function
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.kernels.intrinsics.x86_pack import AVX2, SSE4, Instructions, packer
 
 
-def _make(name: str, instructions: Instructions, instruction: str) -> Dot:
+def _make(name: str, instructions: Instructions, instruction: str, of_bytes: str) -> Dot:
     lanes, half = instructions.lanes, 2 * instructions.lanes
 
     @T.prim_func(s_tir=True)
-    def dot(
+    def of_halves(
         A: T.Buffer((lanes,), "uint32", offset_factor=1),
         B: T.Buffer((4,), "int16", offset_factor=1),
         C: T.Buffer((lanes,), "int32", offset_factor=1, scope="local"),
@@ -61,13 +66,25 @@ def _make(name: str, instructions: Instructions, instruction: str) -> Dot:
             )
 
     intrinsic = f"clipfree.dot.{name}"
-    TensorIntrin.register(intrinsic, dot_function(lanes, "int16", paired=True), dot, override=True)
+    TensorIntrin.register(intrinsic, dot_function(lanes, "int16", paired=True), of_halves, override=True)
 
     def pairs(sums: Any, left: Any, right: Any) -> Any:
         products = tirx.call_llvm_pure_intrin(f"int32x{lanes}", instruction, left, right)
         return sums + tirx.reinterpret(f"uint32x{lanes}", products)
 
-    return Dot(
+    def multiply_bytes(a: Any, b: Any, c: Any) -> None:
+        weights = tirx.Broadcast(tirx.reinterpret("int32", b.vload([0], "int8x4")), lanes)
+        codes = tirx.reinterpret(f"uint8x{2 * half}", a.vload([0], f"uint32x{lanes}"))
+        weights = tirx.reinterpret(f"int8x{2 * half}", weights)
+        sums = tirx.call_llvm_pure_intrin(f"int16x{half}", of_bytes, codes, weights)
+        ones = tirx.Broadcast(tirx.const(1, "int16"), half)
+        words = tirx.call_llvm_pure_intrin(f"int32x{lanes}", instruction, sums, ones)
+        B.buffer_store(c, c.vload([0], f"int32x{lanes}") + words, [tirx.Ramp(0, 1, lanes)])
+
+    safe = f"{intrinsic}.bytes"
+    meaning, body = dot_function(lanes, "int8"), dot_function(lanes, "int8", multiply_bytes)
+    TensorIntrin.register(safe, meaning, body, override=True)
+    dot = Dot(
         name,
         lanes,
         "int16",
@@ -80,11 +97,18 @@ def _make(name: str, instructions: Instructions, instruction: str) -> Dot:
         pack=packer(instructions),
         pairs=pairs,
     )
+    return replace(dot, bytes=replace(dot, weight_dtype="int8", paired=False, intrinsic=safe))
 
 
 INSTRUCTION_SETS = (
     # Eight pixels a register.
-    InstructionSet("avx2", ("avx2",), functools.partial(_make, "avx2", AVX2, "llvm.x86.avx2.pmadd.wd")),
+    InstructionSet(
+        "avx2", ("avx2",), functools.partial(_make, "avx2", AVX2, "llvm.x86.avx2.pmadd.wd", "llvm.x86.avx2.pmadd.ub.sw")
+    ),
     # Four pixels a register; every x86-64 processor since 2008.
-    InstructionSet("sse4", ("ssse3",), functools.partial(_make, "sse4", SSE4, "llvm.x86.sse2.pmadd.wd")),
+    InstructionSet(
+        "sse4",
+        ("ssse3",),
+        functools.partial(_make, "sse4", SSE4, "llvm.x86.sse2.pmadd.wd", "llvm.x86.ssse3.pmadd.ub.sw.128"),
+    ),
 )
