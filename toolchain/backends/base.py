@@ -12,7 +12,10 @@ import numpy.typing as npt
 from toolchain.support.dump import Dump, no_dump
 
 if TYPE_CHECKING:
+    import onnx
+
     from toolchain.frontend import SRModel
+    from toolchain.lower import Coverage
     from toolchain.quantize import QuantizedModel
     from toolchain.schedules.coverage import TunedCoverage
     from toolchain.schedules.select import Tuning
@@ -87,6 +90,18 @@ class Backend(Protocol):
 
     def obstacle(self, target: Target) -> str | None:
         """Say why this machine cannot run what is made for ``target``, and what does; None if it can."""
+
+    def rehearse(self, model: onnx.ModelProto, target: Target) -> Coverage:
+        """Lower an integer network as `compile` does, and stop there: which parts run in integers, which in float.
+
+        Args:
+            model: canonical QDQ; its ranges do not matter.
+            target: to compile for.
+
+        Raises:
+            ModelError: a part of the network has no kernel: `compile` would say the same.
+            TargetError: there are no kernels for the target.
+        """
 
     def compile(
         self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False, dump: Dump = no_dump

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +13,17 @@ from toolchain.cli.console import Console, Json, quantity
 if TYPE_CHECKING:
     from toolchain.workflows.report.inspection import Collapse
 
+TYPICAL = ("host", "cortex-a76", "mali-g78")
+
 Subject = Annotated[str, typer.Argument(help="An .onnx file, zoo:NAME, or a bundle.")]
 
 
 def inspect(
     subject: Subject,
     value_range: Annotated[str | None, typer.Option("--range", help="As in deploy.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="What INT8 does there; several times for several.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Describe a model or a bundle: shapes, work, clip, integer coverage, memory, targets."""
@@ -28,16 +34,16 @@ def inspect(
     if path.is_dir():
         _bundle(path, console)
     else:
-        _model(path, value_range, console)
+        _model(path, value_range, target or TYPICAL, console)
 
 
-def _model(path: Path, value_range: str | None, console: Console) -> None:
+def _model(path: Path, value_range: str | None, asked: Sequence[str], console: Console) -> None:
     from toolchain.support.cpu import this_cpu
     from toolchain.targets import list_targets
     from toolchain.targets.linker import is_native
     from toolchain.workflows.report.inspection import inspect_model
 
-    found = inspect_model(path, value_range=value_range)
+    found = inspect_model(path, value_range=value_range, targets=asked)
     low, high = found.value_range
     console.say(f"{path.name}: {found.kind} network '{found.name}'")
     console.say(
@@ -68,7 +74,11 @@ def _model(path: Path, value_range: str | None, console: Console) -> None:
         {"name": target.name, "runs_here": is_native(target.triple) and not target.missing_on(cpu)}
         for target in list_targets()
     ]
-    console.say("  targets: " + ", ".join(f"{t['name']}{' (runs here)' if t['runs_here'] else ''}" for t in targets))
+    console.say(
+        "  targets there are: " + ", ".join(f"{t['name']}{' (runs here)' if t['runs_here'] else ''}" for t in targets)
+    )
+    for outlook in found.outlooks:
+        console.say(f"  INT8 on {outlook.target}: {outlook}")
     console.result(command="inspect", kind="model", model=found, targets=targets)
 
 

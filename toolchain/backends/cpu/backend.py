@@ -12,8 +12,11 @@ from toolchain.targets import Target, architecture
 from toolchain.targets.linker import Linker, find_linker, is_native
 
 if TYPE_CHECKING:
+    import onnx
+
     from toolchain.backends.base import Compiled, Runner
     from toolchain.frontend import SRModel
+    from toolchain.lower import Coverage
     from toolchain.quantize import QuantizedModel
     from toolchain.schedules.select import Tuning
 
@@ -49,6 +52,13 @@ class CpuBackend:
             )
         missing = target.missing_on(this_cpu())
         return f"this CPU lacks {', '.join(missing)}; `clipfree verify` does it where it runs" if missing else None
+
+    def rehearse(self, model: onnx.ModelProto, target: Target) -> Coverage:
+        """Lower an integer network, see `toolchain.backends.base.Backend.rehearse`."""
+        from toolchain.kernels.intrinsics import dot_product
+        from toolchain.lower import lower_layers
+
+        return lower_layers(model, dot_product(target.instruction_set)).coverage
 
     def compile(
         self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False, dump: Dump = no_dump

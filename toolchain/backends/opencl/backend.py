@@ -12,8 +12,11 @@ from toolchain.targets import Target
 from toolchain.targets.linker import Linker, find_c_compiler
 
 if TYPE_CHECKING:
+    import onnx
+
     from toolchain.backends.base import Compiled, Runner
     from toolchain.frontend import SRModel
+    from toolchain.lower import Coverage
     from toolchain.quantize import QuantizedModel
     from toolchain.schedules.select import Tuning
 
@@ -45,6 +48,16 @@ class OpenClBackend:
         except TargetError as error:
             return f"{error.message}; {error.hint}"
         return None
+
+    def rehearse(self, model: onnx.ModelProto, target: Target) -> Coverage:
+        """Lower an integer network, see `toolchain.backends.base.Backend.rehearse`."""
+        from toolchain.backends.opencl.launches import network_of
+        from toolchain.kernels.intrinsics import dot_product
+        from toolchain.lower import lower_layers
+
+        lowered = lower_layers(model, dot_product("opencl"))
+        network_of(lowered)
+        return lowered.coverage
 
     def compile(
         self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False, dump: Dump = no_dump

@@ -13,6 +13,7 @@ from toolchain.frontend import is_quantized, load_model, normalize
 from toolchain.images import ImageSet, read_calibration
 from toolchain.quantize import IntegerReference, quantize
 from toolchain.quantize.foreign import canonicalize
+from toolchain.quantize.stand_in import stand_in
 from toolchain.schedules.select import read_tuning
 from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import CalibrationError, ModelError, TuningError
@@ -66,7 +67,7 @@ def prepare_quantized(request: Request, target: Target, line: Progress, dump: Du
     """The integer network."""
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
     tuning = read_tuning(target, request.logs, request.size)
-    model, photos, loss, warnings = _quantize(request, line, dump)
+    model, photos, loss, warnings = _quantize(request, target, line, dump)
     recipe = model.recipe
     files = {store.QDQ: model.model.SerializeToString(deterministic=True), store.RECIPE: recipe.to_json().encode()}
     backend = backend_for(target)
@@ -132,7 +133,7 @@ def _normalize(request: Request, source: onnx.ModelProto, line: Progress, dump: 
 
 
 def _quantize(
-    request: Request, line: Progress, dump: Dump
+    request: Request, target: Target, line: Progress, dump: Dump
 ) -> tuple[QuantizedModel, ImageSet | None, Loss | None, tuple[str, ...]]:
     source = _load(request, line, dump)
     if is_quantized(source):
@@ -151,6 +152,7 @@ def _quantize(
     if request.calibration is None:
         raise CalibrationError("no photographs to calibrate with", hint="name a folder of photographs with --calib")
     sr = _normalize(request, source, line, dump)
+    backend_for(target).rehearse(stand_in(sr), target)
     photos = _photos(request.calibration, sr.channels, line)
     with line.step("quantize") as note:
         model = quantize(sr, photos.images, request.settings)

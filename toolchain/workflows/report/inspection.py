@@ -6,15 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolchain.backends import backend_for
 from toolchain.bundle import IntegerCoverage
 from toolchain.reference.network import Layer, Network, describe_network
+from toolchain.support.errors import ModelError, TargetError
+from toolchain.targets import find_target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import onnx
 
     from toolchain.frontend import Clip, Merge, SRModel
+    from toolchain.lower import Coverage
     from toolchain.quantize import QuantizedModel
     from toolchain.reference.bounds import Proof
+    from toolchain.targets import Target
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,27 @@ class Collapse:
     macs_before: float
     macs_after: float
     merges: tuple[Merge, ...]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a deployment in INT8 does, told before it is begun.
+
+    Attributes:
+        target: its name.
+        obstacle: the sentence with which it is refused; empty if it is not.
+        coverage: what runs in integers and which operators in float, as the bundle will say; None if it is refused.
+    """
+
+    target: str
+    obstacle: str
+    coverage: Coverage | None
+
+    def __str__(self) -> str:
+        if self.coverage is None:
+            return f"not at all: {self.obstacle}"
+        floats = self.coverage.float_operators
+        return f"in integers, but in float: {', '.join(floats)}" if floats else "all in integers"
 
 
 @dataclass(frozen=True)
@@ -55,6 +83,7 @@ class Inspection:
         changes: one line for each normalization that changed something.
         collapse: what merging linear branches did; None if there was nothing to merge.
         proof: what holds of its integers for every picture; None of a float network, which has none yet.
+        outlooks: what deploying it in INT8 will say, for each target asked for.
         wide: the tensors of 16 bits and what they cost, for people; empty without any.
     """
 
@@ -75,22 +104,37 @@ class Inspection:
     collapse: Collapse | None
     proof: Proof | None = None
     wide: str = ""
+    outlooks: tuple[Outlook, ...] = ()
 
 
-def inspect_model(path: Path, *, value_range: str | None = None) -> Inspection:
-    """Load and normalize a float model, or canonicalize a QDQ one, and describe it.
+def inspect_model(path: Path, *, value_range: str | None = None, targets: Sequence[str] = ()) -> Inspection:
+    """Load and normalize a float model, or canonicalize a QDQ one, and describe it, also as ``targets`` will run it.
 
     Raises:
         ModelError: the model cannot be used.
     """
     from toolchain.frontend import is_quantized, load_model, normalize
+    from toolchain.quantize.stand_in import stand_in
 
     model = load_model(path)
     if is_quantized(model):
         from toolchain.quantize.foreign import canonicalize
 
-        return _quantized(canonicalize(model))
-    return _float(normalize(model, value_range=value_range))
+        quantized = canonicalize(model)
+        found, integer = _quantized(quantized), quantized.model
+    else:
+        sr = normalize(model, value_range=value_range)
+        found, integer = _float(sr), stand_in(sr)
+    return replace(found, outlooks=tuple(_outlook(integer, find_target(name)) for name in targets))
+
+
+def _outlook(model: onnx.ModelProto, target: Target) -> Outlook:
+    backend = backend_for(target)
+    try:
+        backend.check(target)
+        return Outlook(target.name, "", backend.rehearse(model, target))
+    except (ModelError, TargetError) as error:
+        return Outlook(target.name, str(error), None)
 
 
 def _float(sr: SRModel) -> Inspection:
