@@ -22,6 +22,8 @@ _PREFIX = {"aarch64": "aarch64-linux-gnu", "armv7a": "arm-linux-gnueabihf"}
 _QEMU = {"aarch64": "qemu-aarch64-static", "armv7a": "qemu-arm-static"}
 # What QEMU 7.2 calls a processor with the instructions of each set of kernels.
 _CPUS = {"neon": "cortex-a53", "neon-dotprod": "cortex-a76", "neon-i8mm": "max", "armv7-neon": "cortex-a7"}
+_MATHS = ("-Wl,--no-as-needed", "-lm")
+"""Libraries call it, and are not linked with it."""
 _CODES = {"i": 0, "u": 1, "f": 2}
 
 
@@ -93,7 +95,7 @@ def _program(kind: str) -> Path:
     """The program that calls a function, compiled once."""
     path = Path(tempfile.mkdtemp(prefix="clipfree-arm-"), "kernel_runner")
     compiler = f"{_PREFIX[kind]}-gcc"
-    subprocess.run([compiler, "-O1", "-Wall", "-rdynamic", "-o", str(path), str(_RUNNER), "-ldl"], check=True)
+    subprocess.run([compiler, "-O1", "-Wall", "-rdynamic", "-o", str(path), str(_RUNNER), "-ldl", *_MATHS], check=True)
     return path
 
 

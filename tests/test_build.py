@@ -35,5 +35,5 @@ def test_target():
     found = tvm_target(find_target("x86-avx2"))
     assert found.kind.name == "llvm"
     assert str(found.attrs["mcpu"]) == "x86-64-v3"
-    assert str(found.attrs["mtriple"]) == "x86_64-linux-gnu"
+    assert str(found.attrs["mtriple"]) == "x86_64-unknown-linux-gnu"
     assert int(found.attrs["num-cores"]) == find_target("x86-avx2").cores

@@ -18,12 +18,15 @@ from PIL import Image
 
 from tests.arm import emulator
 from tests.bundle.fakes import write
+from tests.conftest import photograph
+from tests.sr_models import Builder
 from tests.standin import QUICK
 from toolchain.backends.open import load
 from toolchain.board.needs import _listed, check_needs
 from toolchain.board.standalone import PROGRAM, build_standalone
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.cli import main
+from toolchain.quantize import IntegerReference
 from toolchain.runtime.verify import FLOAT_TOLERANCE
 from toolchain.support.errors import BundleError, InputError, TargetError
 from toolchain.targets import find_target
@@ -229,8 +232,37 @@ def test_what_only_tvm_has_is_told_before_anything_is_packed(missing: Any, real_
 def test_the_lists_are_what_the_program_has(folder: Path):
     for name in ("IMPORTS", "LENT", "BUILTINS"):
         assert _listed(name)
-    assert "__divdi3" not in _listed("IMPORTS")
-    assert "__divdi3" in _listed("ARM_IMPORTS")
+    assert "__aeabi_ldivmod" not in _listed("IMPORTS")
+    assert "__aeabi_ldivmod" in _listed("ARM_IMPORTS")
+
+
+def test_parts_that_stay_float_on_32_bit_arm(photo_folder: Path, tmp_path: Path):
+    """Interpolation, a transposed convolution and functions that go through floats, up to the edges."""
+    from toolchain.workflows.deploy import Request, deploy
+
+    words = emulator(find_target("cortex-a7"))
+    b = Builder(1)
+    x = b.conv("input", 3, 8, identity=3)
+    x = b.node("Mul", x, b.node("Sigmoid", b.conv(x, 8, 8)))
+    x = b.node("Elu", b.node("Mul", x, b.node("HardSigmoid", b.node("GlobalAveragePool", x))))
+    x = b.node("AveragePool", b.node("Tanh", x), kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    weights = b.const(np.random.default_rng(0).normal(0, 0.1, (8, 3, 4, 4)))
+    x = b.node("ConvTranspose", x, weights, kernel_shape=[4, 4], strides=[2, 2], pads=[1, 1, 1, 1])
+    b.node("Add", x, b.node("Resize", "input", "", b.const([1, 1, 2, 2]), mode="linear"), out="output")
+    onnx.save(b.model(3, 2), tmp_path / "net.onnx")
+    request = Request(
+        tmp_path / "net.onnx", tmp_path, photo_folder, target="cortex-a7", value_range="0..1", settings=QUICK
+    )
+    bundle = open_bundle(deploy(request).path, for_this_machine=False)
+    assert {"resize", "sigmoid", "tanh"} <= set(bundle.manifest.coverage.float_operators)
+    build_standalone(bundle, tmp_path / "out")
+    pixels = photograph(37, 53, 7)
+    Image.fromarray(pixels).save(tmp_path / "in.ppm")
+    done = run(tmp_path / "out", "--upscale", str(tmp_path / "in.ppm"), str(tmp_path / "out.ppm"), emulator=words)
+    assert done.returncode == 0, done.stderr
+    found, expected = np.asarray(Image.open(tmp_path / "out.ppm")), IntegerReference(bundle.model()).run(pixels)
+    assert np.abs(found.astype(int) - expected).max() <= FLOAT_TOLERANCE
+    assert (found != expected).mean() < 0.01
 
 
 def test_what_cannot_be_packed(real_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

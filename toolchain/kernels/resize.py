@@ -55,8 +55,8 @@ def _taps(sampling: Sampling, row: Any, size: Any, out: Any, factor: Fraction) -
             "round_prefer_floor": tirx.ceil(place - _real(0.5)),
             "round_prefer_ceil": tirx.floor(place + _real(0.5)),
         }[sampling.nearest]
-        return [(_inside(_whole(rounded), size), _real(1.0))]
-    start, s = _whole(first), place - first
+        return [(_inside(tirx.Cast("int64", rounded), size), _real(1.0))]
+    start, s = tirx.Cast("int64", first), place - first
     if sampling.mode == "linear":
         return [(_inside(start, size), _real(1.0) - s), (_inside(start + 1, size), s)]
     a = sampling.alpha
@@ -82,8 +82,8 @@ def _far(a: float, t: Any) -> Any:
 
 def _place(coordinates: str, row: Any, size: Any, out: Any, factor: Fraction) -> Any:
     """Where output ``row`` lies among ``size`` inputs."""
-    scale, x = _real(float(factor)), _number(row)
-    length, made = _number(size), _number(out)
+    scale, x = _real(float(factor)), tirx.Cast("float64", row)
+    length, made = tirx.Cast("float64", size), tirx.Cast("float64", out)
     half = (x + _real(0.5)) / scale - _real(0.5)
     match coordinates:
         case "half_pixel":
@@ -102,16 +102,6 @@ def _place(coordinates: str, row: Any, size: Any, out: Any, factor: Fraction) ->
 def _inside(index: Any, size: Any) -> Any:
     zero, one = tirx.const(0, "int64"), tirx.const(1, "int64")
     return tirx.max(tirx.min(index, size - one), zero)
-
-
-# By way of 32 bits, which every index fits into: on 32-bit Arm, what converts 64 bits returns its result in other
-# registers than LLVM takes it from.
-def _number(index: Any) -> Any:
-    return tirx.Cast("float64", tirx.Cast("int32", index))
-
-
-def _whole(place: Any) -> Any:
-    return tirx.Cast("int64", tirx.Cast("int32", place))
 
 
 def _real(value: float) -> Any:

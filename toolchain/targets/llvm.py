@@ -24,18 +24,27 @@ from toolchain.targets.features import UNTOLD, WORDS, requirements
 
 def tvm_target(target: Target) -> Any:
     """TVM's form of a target."""
-    # Without being told, LLVM passes floats of 32-bit Arm in integer registers, whatever the triple's name says.
-    floats = {"mfloat-abi": "hard"} if target.triple.endswith("hf") else {}
     return tvm.target.Target(
         {
             "kind": "llvm",
-            "mtriple": target.triple,
+            "mtriple": with_vendor(target.triple),
             "mcpu": target.cpu,
             "mattr": list(target.attributes),
             "num-cores": target.cores,
-            **floats,
         }
     )
+
+
+def with_vendor(triple: str) -> str:
+    """The triple with the word for a vendor, which GNU leaves out: ``armv7a-unknown-linux-gnueabihf``.
+
+    TVM hands a triple to LLVM as it is, and LLVM reads its words by their places: "linux" as a vendor, "gnueabihf" as a
+    system, both unknown. It then keeps to no system's conventions. On 32-bit Arm it passes floats in integer registers,
+    and where told not to, it does otherwise in calls of what converts 64 bits too (``__floatdisf``), which libgcc takes
+    from integer registers: wrong numbers, in silence. On Android it uses register x18, which belongs to the system.
+    """
+    words = triple.split("-")
+    return "-".join([words[0], "unknown", *words[1:]]) if words[1:2] == ["linux"] else triple
 
 
 def features(target: Target) -> tuple[str, ...]:
@@ -45,7 +54,7 @@ def features(target: Target) -> tuple[str, ...]:
 
 def cpu_features(cpu: str, triple: str) -> frozenset[str] | None:
     """What LLVM says that ``cpu`` has, in its own words; None if it knows no such CPU for ``triple``."""
-    bare = {"kind": "llvm", "mtriple": triple}
+    bare = {"kind": "llvm", "mtriple": with_vendor(triple)}
     if cpu not in set(map(str, codegen.llvm_get_cpu_archlist(tvm.target.Target(bare)))):
         return None
     return frozenset(map(str, codegen.llvm_get_cpu_features(tvm.target.Target({**bare, "mcpu": cpu}))))
@@ -79,7 +88,7 @@ def check_target(target: Target) -> None:
             f"target {target.name}: there is nothing to compile with for {target.triple}",
             hint=f"a triple begins with one of {', '.join(ARCHITECTURES)}",
         )
-    bare = {"kind": "llvm", "mtriple": target.triple}
+    bare = {"kind": "llvm", "mtriple": with_vendor(target.triple)}
     cpus = sorted(map(str, codegen.llvm_get_cpu_archlist(tvm.target.Target(bare))))
     if target.cpu not in cpus:
         raise TargetError(

@@ -142,8 +142,10 @@ void host_lend(const Library* library) {
 }
 
 #ifdef __arm__
-int64_t __divdi3(int64_t, int64_t);
-int64_t __moddi3(int64_t, int64_t);
+#include <signal.h> /* a division by zero raises one */
+void __aeabi_ldivmod(void), __aeabi_uldivmod(void); /* in registers of their own, which C has no words for */
+void __aeabi_l2f(void), __aeabi_ul2f(void), __aeabi_l2d(void), __aeabi_ul2d(void);
+void __aeabi_f2lz(void), __aeabi_f2ulz(void), __aeabi_d2lz(void), __aeabi_d2ulz(void);
 static void unwind(void) {} /* named by tables for exceptions, of which there are none */
 #else
 #undef ARM_IMPORTS

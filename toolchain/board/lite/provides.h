@@ -8,11 +8,16 @@
   X(memcpy, memcpy) X(memmove, memmove) X(memset, memset) X(memcmp, memcmp) \
   X(expf, expf) X(logf, logf) X(powf, powf) X(sqrtf, sqrtf) X(tanhf, tanhf) X(sinf, sinf) X(cosf, cosf) X(erff, erff) \
   X(floorf, floorf) X(ceilf, ceilf) X(roundf, roundf) X(rintf, rintf) X(nearbyintf, nearbyintf) X(truncf, truncf) \
-  X(fmaf, fmaf) X(fmodf, fmodf) X(fminf, fminf) X(fmaxf, fmaxf)
+  X(fmaf, fmaf) X(fmodf, fmodf) X(fminf, fminf) X(fmaxf, fmaxf) X(floor, floor) X(ceil, ceil)
 
-/* 32-bit Arm calls functions for what other processors have instructions for. */
+/* 32-bit Arm calls functions for what other processors have instructions for: divisions of 64 bits and their conversions
+ * from and to floats. */
 #define ARM_IMPORTS(X) \
-  X(__divdi3, __divdi3) X(__moddi3, __moddi3) X(__aeabi_unwind_cpp_pr0, unwind)
+  X(__aeabi_ldivmod, __aeabi_ldivmod) X(__aeabi_uldivmod, __aeabi_uldivmod) \
+  X(__aeabi_l2f, __aeabi_l2f) X(__aeabi_ul2f, __aeabi_ul2f) X(__aeabi_l2d, __aeabi_l2d) X(__aeabi_ul2d, __aeabi_ul2d) \
+  X(__aeabi_f2lz, __aeabi_f2lz) X(__aeabi_f2ulz, __aeabi_f2ulz) X(__aeabi_d2lz, __aeabi_d2lz) \
+  X(__aeabi_d2ulz, __aeabi_d2ulz) X(raise, raise) \
+  X(__aeabi_unwind_cpp_pr0, unwind) X(__aeabi_unwind_cpp_pr1, unwind)
 
 #define LENT(X) \
   X(__TVMBackendParallelLaunch, parallel_launch) \
