@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 from tvm import relax
 
 from tests.frontend.spellings import agree
+from tests.instruction_sets import EVERY
 from tests.sr_models import Builder
 from toolchain.frontend import normalize
 from toolchain.frontend.resize import COORDINATES, NEAREST
@@ -19,6 +20,8 @@ from toolchain.frontend.session import Session
 from toolchain.lower import import_qdq
 from toolchain.reference.evaluator import evaluator
 from toolchain.support.errors import ModelError
+from toolchain.targets import Target
+from toolchain.targets.llvm import tvm_target
 
 FACTORS = ((2.0, 2.0), (3.0, 4.0), (1.5, 2.5), (1.3, 1.7), (0.5, 0.75))
 SIZES = ((7, 9), (1, 5), (2, 1))
@@ -59,6 +62,21 @@ def compare(model: onnx.ModelProto, tolerance: float) -> None:
 def test_interpolation(mode: str, coordinates: str):
     for factors in FACTORS:
         compare(network(factors, mode=mode, coordinate_transformation_mode=coordinates), 1e-5)
+
+
+@EVERY
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_what_lies_between_two_codes_is_rounded_as_by_the_reference(target: Target, mode: str):
+    """Many results of codes do; instructions that fuse a product with an addition would round others."""
+    scale = np.float32(0.0123)
+    x = ((np.random.default_rng(1).integers(0, 256, (1, 2, 33, 47)) - 7).astype(np.float32)) * scale
+    for factors in ((2.0, 2.0), (4.0, 4.0), (2.0, 1.0)):
+        model = network(factors, mode=mode)
+        machine = relax.VirtualMachine(tvm.compile(import_qdq(model), tvm_target(target)), tvm.cpu())
+        found, wanted = machine["main"](tvm.runtime.tensor(x)).numpy(), evaluator(model).run(None, {"input": x})[0]
+        np.testing.assert_array_equal(found, wanted)
+        halves = np.abs(wanted.astype(np.float64) / scale % 1 - 0.5) < 1e-4
+        assert halves.mean() > 0.01 or mode == "cubic"
 
 
 @pytest.mark.parametrize("coordinates", ["half_pixel", "align_corners", "asymmetric"])

@@ -71,12 +71,16 @@ def fraction(factor: float) -> Fraction:
 
 
 def resize(values: Array, sampling: Sampling, factors: Sequence[Fraction]) -> NDArray[np.float32]:
-    """(1, C, h, w) resized by a factor for each of both directions; rows and columns are rounded down."""
+    """(1, C, h, w) resized by a factor for each of both directions; rows and columns are rounded down.
+
+    Columns come first, in float64, and what they give is float32: exactly so does the kernel.
+    """
     matrices = [
         axis_matrix(sampling, size, int(size * factor), factor)
         for size, factor in zip(values.shape[2:], factors, strict=True)
     ]
-    made: NDArray[np.float32] = (matrices[0] @ values.astype(np.float64) @ matrices[1].T).astype(np.float32)
+    wide = (values.astype(np.float64) @ matrices[1].T).astype(np.float32)
+    made: NDArray[np.float32] = (matrices[0] @ wide.astype(np.float64)).astype(np.float32)
     return made
 
 

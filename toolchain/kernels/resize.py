@@ -1,6 +1,8 @@
 """Interpolation of float tensors along one axis, for any size: the formulas of `toolchain.frontend.resize`.
 
-Indices and weights of an axis are tables, computed first, in float64; the sums are float32.
+Indices and weights of an axis are tables, computed first. Weights and sums are float64: where factors are powers of
+two, sums are exact then, and what lies halfway between two codes is rounded to the same one as by the reference,
+whether or not the compiler fuses products with additions. An axis' result is float32.
 """
 
 from __future__ import annotations
@@ -25,22 +27,23 @@ def resize_axis(sampling: Sampling, channels: int, axis: int, factor: Fraction) 
         shape = (1, channels, out, width) if axis == 0 else (1, channels, height, out)
         y = T.arg("y", T.Buffer(shape, "float32"))
         places = T.sblock_alloc_buffer((out, taps), "int64")
-        weights = T.sblock_alloc_buffer((out, taps), "float32")
+        weights = T.sblock_alloc_buffer((out, taps), "float64")
         with T.serial(0, out) as loop, T.sblock("tables"):
             row = T.axis.spatial(out, loop)
             T.writes(places[row, 0:taps], weights[row, 0:taps])
             for tap, (index, weight) in enumerate(_taps(sampling, row, size, out, factor)):
                 T.buffer_store(places, index, [row, tap])
-                T.buffer_store(weights, tirx.Cast("float32", weight), [row, tap])
+                T.buffer_store(weights, weight, [row, tap])
         with T.parallel(0, shape[2]) as i, T.serial(0, channels) as k, T.serial(0, shape[3]) as j, T.sblock("sums"):
             h, c, v = T.axis.remap("SSS", [i, k, j])
             at = h if axis == 0 else v
             total: Any = None
             for tap in range(taps):
                 index = places[at, tap]
-                part = (x[0, c, index, v] if axis == 0 else x[0, c, h, index]) * weights[at, tap]
+                value = x[0, c, index, v] if axis == 0 else x[0, c, h, index]
+                part = tirx.Cast("float64", value) * weights[at, tap]
                 total = part if total is None else total + part
-            T.buffer_store(y, total, [0, c, h, v])
+            T.buffer_store(y, tirx.Cast("float32", total), [0, c, h, v])
     return builder.get()
 
 
