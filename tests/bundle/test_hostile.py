@@ -133,19 +133,19 @@ def test_what_json_may_hold_and_a_manifest_not(text: str, sentence: str):
 @pytest.mark.parametrize(
     ("place", "value", "sentence"),
     [
-        (("scale",), 65, "a picture is not enlarged 65 times"),
-        (("scale",), 0, "a picture is not enlarged 0 times"),
-        (("channels",), 2, "pixels cannot have 2 channels"),
+        (("scale",), 65, "Manifest.scale must be a whole number from 1 to 64, not 65"),
+        (("scale",), 0, "Manifest.scale must be a whole number from 1 to 64, not 0"),
+        (("channels",), 2, "Manifest.channels must be one of 1, 3, not 2"),
         (("value_range",), [1.0, 0.0], "pixels cannot lie between 1.0 and 0.0"),
-        (("precision",), "int4", "there is no precision 'int4'"),
+        (("precision",), "int4", "Manifest.precision must be one of 'int8', 'float32', 'float16', not 'int4'"),
         (("library",), "other.so", "it holds no 'other.so'"),
         (("target", "triple"), "riscv64-linux-gnu", "'riscv64-linux-gnu' is not known"),
-        (("target", "cores"), 0, "a target has cores and caches"),
+        (("target", "cores"), 0, "Target.cores must be a whole number from 1 to 1024, not 0"),
         (("target", "speed"), 1, "Target has no field 'speed'"),
-        (("tensors", 0, "bits"), 4, "a tensor has 8 or 16 bits and a scale above 0"),
-        (("tensors", 0, "scale"), 0.0, "a tensor has 8 or 16 bits and a scale above 0"),
-        (("files", "model.so", "size"), -1, "a count is negative or too large"),
-        (("macs_per_pixel",), "inf", "a number is not finite"),
+        (("tensors", 0, "bits"), 4, "QuantizedTensor.bits must be one of 8, 16, not 4"),
+        (("tensors", 0, "scale"), 0.0, "QuantizedTensor.scale must be a number from"),
+        (("files", "model.so", "size"), -1, "FileRecord.size must be a whole number from 0"),
+        (("macs_per_pixel",), "inf", "Manifest.macs_per_pixel must be a number from"),
     ],
 )
 def test_what_cannot_be_true(place: tuple[Any, ...], value: Any, sentence: str):

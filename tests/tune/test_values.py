@@ -45,7 +45,7 @@ def test_defaults_are_left_out():
     ("table", "complaint"),
     [
         ([], "must be a table"),
-        ({"vectors": 2}, "missing 1 required"),
+        ({"vectors": 2}, "Tile lacks 'channels'"),
         ({"vectors": 2, "channels": 4, "speed": 1}, "has no field 'speed'"),
         ({"vectors": True, "channels": 4}, "Tile.vectors cannot be True"),
         ({"vectors": 2.0, "channels": 4}, "Tile.vectors cannot be 2.0"),

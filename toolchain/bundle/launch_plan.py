@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.support.errors import BundleError
-from toolchain.support.serialization import from_plain, parse_json
+from toolchain.support.serialization import Between, Matches, OneOf, from_plain, parse_json
 
 FORMAT = "clipfree-opencl-plan"
 VERSION = 2
 PICTURE, RESULT = "picture", "result"
 SCALARS = ("height", "pitch", "width")
 """Kernel arguments that are int32 numbers: pixels of what it reads, and as ``pitch`` the elements of a buffer's row."""
-_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)  # of a kernel, and of its file
-_DTYPES = ("uint32", "int32", "float32", "float16")
+Positive: TypeAlias = Annotated[int, Between(1, 2**31 - 1)]
+Dtype: TypeAlias = Annotated[str, OneOf(("uint32", "int32", "float32", "float16"))]
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class Extent:
     """Work-items along one axis: ``ceil(size / per) * times``, rounded up to whole work-groups when launched."""
 
     size: Literal["width", "height", "one"]
-    per: int = 1
-    times: int = 1
+    per: Positive = 1
+    times: Positive = 1
 
     def count(self, height: int, width: int) -> int:
         """For ``height`` x ``width`` pixels."""
@@ -52,10 +51,10 @@ class Buffer:
     """
 
     name: str
-    dtype: str
-    blocks: int
-    zero_point: int
-    scale: int = 1
+    dtype: Dtype
+    blocks: Positive
+    zero_point: Annotated[int, Between(0, 255)]
+    scale: Positive = 1
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,9 @@ class Constant:
     """An array in the file of constants: ``count`` elements of ``dtype`` from byte ``offset`` on, little-endian."""
 
     name: str
-    dtype: str
-    count: int
-    offset: int
+    dtype: Dtype
+    count: Positive
+    offset: Annotated[int, Between(0, 2**31 - 2)]
 
 
 @dataclass(frozen=True)
@@ -80,11 +79,11 @@ class Launch:
         scale: what it reads is so many times as high and wide as the input; its `SCALARS` and its work are.
     """
 
-    kernel: str
+    kernel: Annotated[str, Matches(r"[A-Za-z][A-Za-z0-9_]*", "a name of letters, digits and underscores")]
     arguments: tuple[str, ...]
     work: tuple[Extent, Extent, Extent]
-    group: tuple[int, int, int]
-    scale: int = 1
+    group: tuple[Positive, Positive, Positive]
+    scale: Positive = 1
 
     def sizes(self, height: int, width: int, group: tuple[int, int, int] | None = None) -> tuple[int, int, int]:
         """The global size for an input of ``height`` x ``width`` pixels; ``group``: in place of the planned one."""
@@ -109,10 +108,10 @@ class Plan:
         launches: in order.
     """
 
-    channels: int
-    scale: int
-    margin: int
-    columns: int
+    channels: Positive
+    scale: Positive
+    margin: Annotated[int, Between(0, 2**31 - 2)]
+    columns: Positive
     buffers: tuple[Buffer, ...]
     constants: tuple[Constant, ...]
     launches: tuple[Launch, ...]
@@ -193,25 +192,11 @@ def parse_plan(text: str | bytes, where: str) -> Plan:
         ) from error
     known = {PICTURE, RESULT, *SCALARS, *(b.name for b in plan.buffers), *(c.name for c in plan.constants)}
     unknown = [a for launch in plan.launches for a in launch.arguments if a not in known]
-    kinds = {constant.dtype for constant in plan.constants} | {buffer.dtype for buffer in plan.buffers}
-    if unknown or kinds - set(_DTYPES) or not all(_NAME.fullmatch(launch.kernel) for launch in plan.launches):
+    if unknown:
         raise BundleError(f"{where} is damaged: it names what is not there", hint="deploy the model again")
-    if not plan.launches or not all(0 < count < 2**31 for count in _counts(plan)):
-        raise BundleError(f"{where} is damaged: a number of it cannot be true", hint="deploy the model again")
+    if not plan.launches:
+        raise BundleError(f"{where} is damaged: it launches nothing", hint="deploy the model again")
     return plan
-
-
-def _counts(plan: Plan) -> Iterator[int]:
-    """Every number of a plan that must be positive, or one more than it where it may be 0."""
-    yield from (plan.channels, plan.scale, plan.margin + 1, plan.columns)
-    for buffer in plan.buffers:
-        yield from (buffer.blocks, buffer.scale, buffer.zero_point + 1, 256 - buffer.zero_point)
-    for constant in plan.constants:
-        yield from (constant.count, constant.offset + 1)
-    for launch in plan.launches:
-        yield from (launch.scale, *launch.group)
-        for extent in launch.work:
-            yield from (extent.per, extent.times)
 
 
 def lay_out(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[tuple[Constant, ...], bytes]:

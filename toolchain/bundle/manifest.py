@@ -5,33 +5,31 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from toolchain.images.metrics import Loss
 from toolchain.reference.network import QuantizedTensor
 from toolchain.schedules.coverage import TunedCoverage
 from toolchain.support.errors import BundleError
-from toolchain.support.serialization import from_plain, parse_json
+from toolchain.support.serialization import Between, Count, Finite, OneOf, from_plain, parse_json
 from toolchain.support.versions import Versions
 from toolchain.targets import ARCHITECTURES, Target, architecture
-from toolchain.targets.precision import INT8, TITLES
+from toolchain.targets.precision import FLOAT16, FLOAT32, INT8
 
 FORMAT = "clipfree-bundle"
 FORMAT_VERSION = 2
-_LARGEST_SCALE, _LARGEST_COUNT = 64, 2**48
 
 
 @dataclass(frozen=True)
 class IntegerCoverage:
     """How much of a network runs as integer kernels."""
 
-    convolutions: int
-    integer_convolutions: int
-    macs: float
-    integer_macs: float
+    convolutions: Count
+    integer_convolutions: Count
+    macs: Finite
+    integer_macs: Finite
     float_operators: tuple[str, ...]
 
     @property
@@ -48,7 +46,7 @@ class IntegerCoverage:
 class FileRecord:
     """A file of the bundle: bytes and SHA-256 in hexadecimal."""
 
-    size: int
+    size: Count
     sha256: str
 
 
@@ -85,14 +83,14 @@ class Manifest:
     target: Target
     library: str
     entry: str
-    channels: int
-    scale: int
-    value_range: tuple[float, float]
-    halo: int
-    macs_per_pixel: float
-    workspace_per_pixel: float
-    line_buffers: int
-    precision: str
+    channels: Annotated[int, OneOf((1, 3))]
+    scale: Annotated[int, Between(1, 64)]
+    value_range: tuple[Finite, Finite]
+    halo: Count
+    macs_per_pixel: Finite
+    workspace_per_pixel: Finite
+    line_buffers: Count
+    precision: Annotated[str, OneOf((INT8, FLOAT32, FLOAT16))]
     coverage: IntegerCoverage
     tuned: TunedCoverage
     kernels: tuple[str, ...]
@@ -157,49 +155,12 @@ def _checked(manifest: Manifest) -> Manifest:
         ValueError: they cannot.
         BundleError: it names files outside of the bundle.
     """
-    coverage, tuned, (low, high) = manifest.coverage, manifest.tuned, manifest.value_range
+    low, high = manifest.value_range
     for name in manifest.files:
         _check_file_name(name)
     _demand(manifest.library in manifest.files, f"it holds no {manifest.library!r:.80}")
-    _demand(manifest.precision in TITLES, f"there is no precision {manifest.precision!r:.80}")
-    _demand(manifest.channels in (1, 3), f"pixels cannot have {manifest.channels} channels")
-    _demand(0 < manifest.scale <= _LARGEST_SCALE, f"a picture is not enlarged {manifest.scale} times")
     _demand(low < high, f"pixels cannot lie between {low} and {high}")
     _demand(architecture(manifest.target.triple) in ARCHITECTURES, f"{manifest.target.triple!r:.80} is not known")
-    _demand(min(manifest.target.cores, manifest.target.cache) > 0, "a target has cores and caches")
-    _demand(
-        all(bits in (8, 16) and scale > 0 for _, _, scale, _, bits in map(dataclasses.astuple, manifest.tensors)),
-        "a tensor has 8 or 16 bits and a scale above 0",
-    )
-    loss = () if manifest.loss is None else (manifest.loss,)
-    counts = (
-        manifest.target.cores,
-        manifest.target.cache,
-        manifest.halo,
-        manifest.line_buffers,
-        coverage.convolutions,
-        coverage.integer_convolutions,
-        tuned.kernels,
-        tuned.tuned_kernels,
-        tuned.estimated_kernels,
-        *(record.size for record in manifest.files.values()),
-        *(count for tensor in manifest.tensors for count in (tensor.channels, tensor.zero_point)),
-        *(found.crops for found in loss),
-    )
-    _demand(all(0 <= count < _LARGEST_COUNT for count in counts), "a count is negative or too large")
-    amounts = (
-        low,
-        high,
-        manifest.macs_per_pixel,
-        manifest.workspace_per_pixel,
-        coverage.macs,
-        coverage.integer_macs,
-        tuned.macs,
-        tuned.tuned_macs,
-        *(tensor.scale for tensor in manifest.tensors),
-        *(value for found in loss for value in (found.psnr, found.worst)),
-    )
-    _demand(all(math.isfinite(amount) for amount in amounts), "a number is not finite")
     return manifest
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from toolchain.support.serialization import Count, Finite
+
 Pixels = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float64]
 
@@ -26,9 +28,9 @@ class Loss:
         photograph: the name of the one that the worst crop is from.
     """
 
-    psnr: float
-    worst: float
-    crops: int
+    psnr: Finite
+    worst: Finite
+    crops: Count
     photograph: str
 
     def __str__(self) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import onnx
 from onnx import numpy_helper, shape_inference
+
+from toolchain.support.serialization import Between, Count, OneOf
 
 # Shapes are inferred at this size (input pixels per side) and divided by it; a power of two divides exactly.
 _SIDE = 64
@@ -41,10 +45,10 @@ class QuantizedTensor:
     """
 
     name: str
-    channels: int
-    scale: float
-    zero_point: int
-    bits: int = 8
+    channels: Count
+    scale: Annotated[float, Between(sys.float_info.min, sys.float_info.max)]
+    zero_point: Count
+    bits: Annotated[int, OneOf((8, 16))] = 8
 
 
 @dataclass(frozen=True)

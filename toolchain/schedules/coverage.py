@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from toolchain.support.serialization import Count, Finite
+
 if TYPE_CHECKING:
     from toolchain.lower import Kernel
     from toolchain.schedules.records import Best
@@ -21,11 +23,11 @@ class TunedCoverage:
         estimated_kernels: those of the tuned kernels that were not timed: cost models chose.
     """
 
-    kernels: int
-    tuned_kernels: int
-    macs: float
-    tuned_macs: float
-    estimated_kernels: int = 0
+    kernels: Count
+    tuned_kernels: Count
+    macs: Finite
+    tuned_macs: Finite
+    estimated_kernels: Count = 0
 
     @property
     def share(self) -> float:

@@ -1,16 +1,82 @@
-"""Frozen dataclasses as JSON and back, checked field by field: what is read may come from anywhere."""
+"""Frozen dataclasses as JSON or TOML and back, checked field by field: what is read may come from anywhere.
+
+What a field may hold is its type: numbers, texts, `Literal`, tuples, mappings, other dataclasses, unions of these, and
+with `Annotated` a rule for them, `Between` or `Matches`. `toolchain.support.schema` says the same as JSON Schema.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
+import re
+import sys
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, NoReturn, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Between:
+    """A rule for numbers: from ``low`` to ``high``, both included."""
+
+    low: float
+    high: float
+
+    def allows(self, value: Any) -> bool:
+        """Whether a number lies between them."""
+        return bool(self.low <= value <= self.high)
+
+    def says(self, kind: type) -> str:
+        """What a value of ``kind`` must be."""
+        number = "a whole number" if kind is int else "a number"
+        return f"{number} from {self.low} to {self.high}"
+
+
+@dataclass(frozen=True)
+class Matches:
+    """A rule for texts: all of one matches the regular expression ``pattern``, which is ``what``."""
+
+    pattern: str
+    what: str
+
+    def allows(self, value: Any) -> bool:
+        """Whether a text matches."""
+        return re.fullmatch(self.pattern, value) is not None
+
+    def says(self, _kind: type) -> str:
+        """What a value must be."""
+        return self.what
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A rule for values that are computed: one of ``choices``. Where they are written down, `Literal` says it."""
+
+    choices: tuple[Any, ...]
+
+    def allows(self, value: Any) -> bool:
+        """Whether a value is among them."""
+        return value in self.choices
+
+    def says(self, _kind: type) -> str:
+        """What a value must be."""
+        return f"one of {', '.join(map(repr, self.choices))}"
+
+
+MOST = 2**48 - 1
+Count: TypeAlias = Annotated[int, Between(0, MOST)]
+"""How many of something, or how many bytes."""
+
+Finite: TypeAlias = Annotated[float, Between(-sys.float_info.max, sys.float_info.max)]
+"""A float without infinities."""
+
+Text: TypeAlias = Annotated[str, Matches(r"(?s:.+)", "a text")]
+"""A text that is not empty."""
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -60,15 +126,27 @@ def from_plain(cls: type[T], table: Any) -> T:
     """
     if not isinstance(table, Mapping):
         raise TypeError(f"{cls.__name__} must be a table, not {table!r:.80}")
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(table) - set(hints))
+    hints = typing.get_type_hints(cls, include_extras=True)
+    unknown = sorted(set(table) - set(hints), key=str)
     if unknown:
-        raise ValueError(f"{cls.__name__} has no field {unknown[0]!r}")
-    values = {name: _value(hints[name], value, f"{cls.__name__}.{name}") for name, value in table.items()}
-    try:
-        return cls(**values)
-    except TypeError as error:  # a field without a default is missing
-        raise ValueError(str(error)) from error
+        known = f", only {', '.join(sorted(hints))}" if len(hints) < _FEW else ""
+        raise ValueError(f"{cls.__name__} has no field {unknown[0]!r:.80}{known}")
+    missing = [name for name in needed_fields(cls) if name not in table]
+    if missing:
+        raise ValueError(f"{cls.__name__} lacks {missing[0]!r}")
+    return cls(**{name: _value(hints[name], value, f"{cls.__name__}.{name}") for name, value in table.items()})
+
+
+def needed_fields(cls: Any) -> tuple[str, ...]:
+    """The fields of a dataclass that have no default."""
+    return tuple(
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    )
+
+
+_FEW = 12
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
@@ -78,8 +156,18 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if value is None and len(options) < len(arguments):
             return None
         return _value(next((option for option in options[1:] if _has_fields(option, value)), options[0]), value, where)
+    if origin is Annotated:
+        kind, *rules = arguments
+        for rule in rules:
+            try:
+                found = _value(kind, value, where)
+            except ValueError:
+                found = None
+            if found is None or not rule.allows(found):
+                raise ValueError(f"{where} must be {rule.says(kind)}, not {value!r:.80}")
+        return found
     if origin is typing.Literal:
-        if value not in arguments:
+        if not any(value == argument and type(value) is type(argument) for argument in arguments):
             raise ValueError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {value!r:.80}")
         return value
     if origin is tuple and isinstance(value, list):
@@ -109,5 +197,4 @@ def _is_finite(value: Any) -> bool:
 
 def _has_fields(cls: Any, table: Any) -> bool:
     """Whether ``table`` has every field that the dataclass ``cls`` demands."""
-    needed = {field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING}
-    return isinstance(table, Mapping) and needed <= set(table)
+    return isinstance(table, Mapping) and set(needed_fields(cls)) <= set(table)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Annotated, Literal, TypeAlias
 
-_TOO_LARGE = 2**31
+from toolchain.support.serialization import Between
+
+Positive: TypeAlias = Annotated[int, Between(1, 2**31 - 1)]
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,16 @@ class Core:
         bandwidth: bytes a cycle from beyond that cache, its share of what all cores have.
     """
 
-    warp: int
-    items: int
-    registers: int
-    step: int
-    most_registers: int
-    operations: int
-    dot: int
-    cache: int
-    line: int
-    bandwidth: float
+    warp: Positive
+    items: Positive
+    registers: Positive
+    step: Positive
+    most_registers: Positive
+    operations: Positive
+    dot: Positive
+    cache: Positive
+    line: Positive
+    bandwidth: Annotated[float, Between(2**-20, 2**31 - 1)]
 
 
 @dataclass(frozen=True)
@@ -51,34 +54,13 @@ class Gpu:
     """
 
     name: str
-    pixels: int
-    work_group: tuple[int, int, int]
-    largest_group: int
+    pixels: Literal[1, 2, 4, 8]
+    work_group: tuple[Positive, Positive, Positive]
+    largest_group: Positive
     integer_dot: bool
     core: Core
 
     def __post_init__(self) -> None:
         """Raise ValueError where the figures cannot be true."""
-        core = self.core
-        numbers = (
-            self.largest_group,
-            *self.work_group,
-            core.warp,
-            core.items,
-            core.registers,
-            core.step,
-            core.most_registers,
-            core.operations,
-            core.dot,
-            core.cache,
-            core.line,
-            core.bandwidth,
-        )
-        if min(numbers) <= 0:
-            raise ValueError("its numbers must be positive")
-        if max(numbers) >= _TOO_LARGE:
-            raise ValueError(f"its numbers must be less than {_TOO_LARGE}")
-        if self.pixels not in (1, 2, 4, 8):
-            raise ValueError(f"'pixels' must be 1, 2, 4 or 8, not {self.pixels}")
         if prod(self.work_group) > self.largest_group:
             raise ValueError(f"a work-group of {prod(self.work_group)} work-items is more than {self.largest_group}")

@@ -6,12 +6,12 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from toolchain.support.cpu import Cpu, this_cpu
 from toolchain.support.errors import TargetError
 from toolchain.support.resources import shipped
-from toolchain.support.serialization import from_plain
+from toolchain.support.serialization import Between, Text, from_plain
 from toolchain.targets.gpu import Gpu
 
 if sys.version_info >= (3, 11):
@@ -24,7 +24,7 @@ HOST = "host"
 CACHE = 1024 * 1024
 """Bytes of line buffers that a thread aims at, where a target does not say: a level 2 cache. Smaller bands lose more to
 the rows that are kept between them than they gain on x86, see docs/decisions/0009-streaming.md."""
-_MOST_CORES, _LARGEST_CACHE, _LARGEST_FILE = 1024, 2**32, 2**16
+_LARGEST_FILE = 2**16
 _SUFFIX = ".toml"
 _HOST_ORDER = (
     "x86-avx512vnni",
@@ -59,15 +59,15 @@ class Target:
     """
 
     name: str
-    description: str
-    triple: str
-    cpu: str
-    attributes: tuple[str, ...]
-    instruction_set: str
-    requires: tuple[str, ...]
-    cores: int
+    description: Text
+    triple: Text
+    cpu: Text
+    attributes: tuple[Text, ...]
+    instruction_set: Text
+    requires: tuple[Text, ...]
+    cores: Annotated[int, Between(1, 1024)]
     gpu: Gpu | None = None
-    cache: int = CACHE
+    cache: Annotated[int, Between(1, 2**32)] = CACHE
 
     @property
     def backend(self) -> str:
@@ -163,55 +163,10 @@ def _read(path: Path) -> Target:
         raise TargetError(f"target file {path} cannot be read: it is no UTF-8 text") from error
     except (ValueError, RecursionError) as error:  # integers of thousands of digits, and what is no TOML
         raise TargetError(f"target file {path} cannot be read: {error}") from error
-    known = {field.name for field in dataclasses.fields(Target)} - {"name"}
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise TargetError(
-            f"target file {path} has an unknown key {unknown[0]!r}", hint=f"known: {', '.join(sorted(known))}"
-        )
-    missing = sorted(known - {"gpu", "cache", "requires"} - set(table))
-    if missing:
-        raise TargetError(f"target file {path} lacks {missing[0]!r}")
-    return Target(
-        name=path.stem,
-        description=_text(path, table, "description"),
-        triple=_text(path, table, "triple"),
-        cpu=_text(path, table, "cpu"),
-        attributes=_texts(path, table, "attributes"),
-        instruction_set=_text(path, table, "instruction_set"),
-        requires=_texts(path, {"requires": []} | table, "requires"),
-        cores=_count(path, table, "cores", _MOST_CORES),
-        gpu=_gpu(path, table["gpu"]) if "gpu" in table else None,
-        cache=_count(path, {"cache": CACHE} | table, "cache", _LARGEST_CACHE),
-    )
-
-
-def _gpu(path: Path, table: Any) -> Gpu:
     try:
-        return from_plain(Gpu, table)
+        return from_plain(Target, {"requires": [], **table, "name": path.stem})
     except (TypeError, ValueError) as error:
         raise TargetError(
-            f"target file {path}: the table 'gpu' cannot be used: {error}",
-            hint="targets/mali-g78.toml shows all it holds",
+            f"target file {path} cannot be used: {error}",
+            hint="targets/mali-g78.toml and targets/cortex-a76.toml show all that one holds",
         ) from error
-
-
-def _count(path: Path, table: dict[str, Any], key: str, most: int) -> int:
-    value = table[key]
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise TargetError(f"target file {path}: {key!r} must be a whole number from 1 to {most}, not {value!r:.40}")
-    return value
-
-
-def _text(path: Path, table: dict[str, Any], key: str) -> str:
-    value = table[key]
-    if not isinstance(value, str) or not value:
-        raise TargetError(f"target file {path}: {key!r} must be a text, not {value!r:.40}")
-    return value
-
-
-def _texts(path: Path, table: dict[str, Any], key: str) -> tuple[str, ...]:
-    value = table[key]
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise TargetError(f"target file {path}: {key!r} must be a list of texts, not {value!r:.80}")
-    return tuple(value)
