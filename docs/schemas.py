@@ -1,0 +1,80 @@
+"""Write docs/schemas/*.json: what target files, manifests, launch plans and tuning logs hold, as JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from toolchain.bundle import launch_plan, manifest
+from toolchain.kernels.layout import SIDE
+from toolchain.schedules import records
+from toolchain.support.schema import object_schema
+from toolchain.targets import Target
+
+FOLDER = Path(__file__).with_suffix("")
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The schemas by the names of their files."""
+    return {
+        "target.json": _target(),
+        "manifest.json": _document(
+            manifest.Manifest,
+            "manifest.json of a bundle",
+            format={"const": manifest.FORMAT},
+            format_version={"const": manifest.FORMAT_VERSION},
+            checksum={"type": "string"},
+        ),
+        "plan.json": _document(
+            launch_plan.Plan,
+            "Launch plan of a bundle for an OpenCL device",
+            format={"const": launch_plan.FORMAT},
+            format_version={"const": launch_plan.VERSION},
+            side={"const": SIDE},
+        ),
+        "tuning-log-line.json": _log(),
+    }
+
+
+def _document(cls: type, title: str, **marks: dict[str, Any]) -> dict[str, Any]:
+    definitions: dict[str, Any] = {}
+    return _marked(object_schema(cls, definitions), title, marks) | {"$defs": dict(sorted(definitions.items()))}
+
+
+def _marked(found: dict[str, Any], title: str, marks: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    properties, required = {**marks, **found["properties"]}, [*marks, *found["required"]]
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
+    return head | found | {"properties": properties, "required": required}
+
+
+def _target() -> dict[str, Any]:
+    found = _document(Target, "A target file, as TOML")
+    del found["properties"]["name"]
+    found["required"] = [name for name in found["required"] if name not in ("name", "requires")]
+    return found
+
+
+def _log() -> dict[str, Any]:
+    definitions: dict[str, Any] = {}
+    marks = {"format": {"const": records.FORMAT}, "format_version": {"const": records.FORMAT_VERSION}}
+    lines = [
+        _marked(object_schema(records.Header, definitions), "Header", {"kind": {"const": "header"}, **marks}),
+        _marked(object_schema(records.Trial, definitions), "Trial", {"kind": {"const": "trial"}}),
+        _marked(object_schema(records.Best, definitions), "Best", {"kind": {"const": "best"}}),
+    ]
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A line of a tuning log"}
+    for line in lines:
+        del line["$schema"]
+    return head | {"oneOf": lines, "$defs": dict(sorted(definitions.items()))}
+
+
+def written(schema: dict[str, Any]) -> str:
+    """A schema as text."""
+    return json.dumps(schema, indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, schema in schemas().items():
+        (FOLDER / name).write_text(written(schema), encoding="utf-8")
