@@ -13,6 +13,7 @@ from runtimes import QEMU, picture_of
 from tests.quantize.helpers import picture, psnr
 from toolchain.frontend import load_model, normalize
 from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quantize
+from toolchain.quantize.spelling import for_runtimes
 from toolchain.workflows.evaluate import shrink
 from toolchain.zoo.embedded import list_models
 
@@ -35,7 +36,7 @@ def deployed(name: str) -> QuantizedModel:
 def same(name: str, runtime: str, folder: Path, *, side: int = 48, old: bool = False) -> None:
     q = deployed(name)
     path = folder / "model.qdq.onnx"
-    onnx.save(q.model, path)
+    onnx.save(for_runtimes(q.model), path)
     high = picture(side * q.scale, side * q.scale, 3, 11)
     low = shrink(high, q.scale)[..., : q.channels]
     wanted = IntegerReference(q.model).run(low)

@@ -55,9 +55,12 @@ def write_qdq(
     return _Writer(sr, plan, quantizations).write(weights, biases)
 
 
-def float_end(output: str) -> str:
-    """The name of the tensor before the last quantizer, where that quantizer makes the graph's ``output``."""
-    return f"{output}_float"
+def float_end(view: GraphView) -> str:
+    """The name of the tensor before the last quantizer, where that quantizer makes the output of a float network."""
+    name = f"{view.output}_float"
+    while name in view.producers or name in view.constants or name == view.input:
+        name += "_"
+    return name
 
 
 def name_weights(plan: Plan) -> dict[str, str]:
@@ -74,6 +77,7 @@ class _Writer:
     def __init__(self, sr: SRModel, plan: Plan, quantizations: Mapping[str, Quantization]) -> None:
         self.sr, self.plan = sr, plan
         self.view = GraphView(sr.model)
+        self.end = float_end(self.view)
         pixels = pixel_quantization(sr.value_range)
         self.quantizations = {**quantizations, **dict.fromkeys(plan.pinned, pixels)}
         missing = sorted({plan.group[point] for point in plan.points} - set(self.quantizations))
@@ -104,7 +108,7 @@ class _Writer:
                 node.input.extend(inputs)
             ends = [name for name in node.output if name in points]
             if self.view.output in ends:
-                node.output[list(node.output).index(self.view.output)] = float_end(self.view.output)
+                node.output[list(node.output).index(self.view.output)] = self.end
             self.nodes.append(node)
             for name in ends:
                 self._point(name)
@@ -123,7 +127,7 @@ class _Writer:
         scale = self._constant(f"{tensor}_scale", np.asarray(quantization.scale, np.float32))
         zero = self._constant(f"{tensor}_zero_point", np.asarray(quantization.zero, quantization.dtype))
         codes = f"{tensor}_quantized"
-        self._node("QuantizeLinear", [float_end(tensor) if last else tensor, scale, zero], codes)
+        self._node("QuantizeLinear", [self.end if last else tensor, scale, zero], codes)
         self._node("DequantizeLinear", [codes, scale, zero], tensor if last else f"{tensor}_dequantized")
 
     def _constants(self, name: str, source: Quantization, weight: QuantizedWeight, bias: Array) -> list[str]:

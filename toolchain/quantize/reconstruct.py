@@ -71,7 +71,7 @@ def reconstruct(
     program = parse(written)
     view = GraphView(sr.model)
     constants = view.constants
-    renamed = {float_end(view.output): view.output}
+    renamed = {float_end(view): view.output}
     places = _Places(crops, seed)
     targets = _targets(sr, plan, crops, places)
     better, corrected = dict(weights), dict(biases)

@@ -13,6 +13,7 @@ from toolchain.frontend import is_quantized, load_model, normalize
 from toolchain.images import ImageSet, read_calibration
 from toolchain.quantize import IntegerReference, quantize
 from toolchain.quantize.foreign import canonicalize
+from toolchain.quantize.spelling import for_runtimes
 from toolchain.quantize.stand_in import stand_in
 from toolchain.schedules.select import read_tuning
 from toolchain.support.dump import Dump, no_dump
@@ -69,7 +70,8 @@ def prepare_quantized(request: Request, target: Target, line: Progress, dump: Du
     tuning = read_tuning(target, request.logs, request.size)
     model, photos, loss, warnings = _quantize(request, target, line, dump)
     recipe = model.recipe
-    files = {store.QDQ: model.model.SerializeToString(deterministic=True), store.RECIPE: recipe.to_json().encode()}
+    written = for_runtimes(model.model).SerializeToString(deterministic=True)
+    files = {store.QDQ: written, store.RECIPE: recipe.to_json().encode()}
     backend = backend_for(target)
     return Prepared(
         model,

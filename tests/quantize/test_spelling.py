@@ -1,0 +1,81 @@
+"""Networks that join or repeat channels before a pixel shuffle load in other runtimes, and mean the same there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from runtimes import picture_of
+from tests.quantize.helpers import picture
+from tests.sr_models import Builder
+from toolchain.frontend import normalize
+from toolchain.quantize import IntegerReference, QuantizedModel, Settings, canonicalize, quantize
+from toolchain.quantize.spelling import for_runtimes
+
+MOST = 2
+"""Codes, see ``tests.test_runtimes``."""
+
+
+def joined(alpha: float) -> onnx.ModelProto:
+    """Two feature maps side by side, shuffled into pixels; the last convolution's sums are the output."""
+    b = Builder(3)
+    first = b.node("LeakyRelu", b.conv("input", 3, 8, identity=3, repeat=2, order="DCR"), alpha=alpha)
+    second = b.node("LeakyRelu", b.conv(first, 8, 8), alpha=alpha)
+    enlarged = b.node("DepthToSpace", b.node("Concat", first, second, axis=1), blocksize=2, mode="CRD")
+    b.conv(enlarged, 4, 3, out="output")
+    return b.model(3, 2)
+
+
+def repeated(alpha: float) -> onnx.ModelProto:
+    """Features enlarged by their nearest neighbours."""
+    b = Builder(4)
+    features = b.node("LeakyRelu", b.conv("input", 3, 6, identity=3), alpha=alpha)
+    factors = b.const([1, 1, 2, 2])
+    enlarged = b.node(
+        "Resize", features, "", factors, coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+    )
+    b.conv(enlarged, 6, 3, identity=3, out="output")
+    return b.model(3, 2)
+
+
+NETS: dict[str, Callable[[float], onnx.ModelProto]] = {"joined": joined, "repeated": repeated}
+PIXELS = picture(40, 44, 3, 9)
+
+
+@cache
+def deployed(name: str, alpha: float = 0.4) -> QuantizedModel:
+    photos = [picture(60, 70, 3, seed) for seed in range(3)]
+    settings = Settings(crop=40, crops_per_image=1, tame=False, augment=False)
+    return quantize(normalize(NETS[name](alpha), value_range="0..1"), photos, settings)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("name", NETS)
+def test_signed_features_before_a_shuffle_load_elsewhere(name: str, runtime: str, tmp_path: Path) -> None:
+    pytest.importorskip(runtime)
+    path = tmp_path / "model.qdq.onnx"
+    onnx.save(for_runtimes(deployed(name).model), path)
+    wanted = IntegerReference(deployed(name).model).run(PIXELS)
+    assert np.abs(picture_of(runtime, path, PIXELS, 1 / 255).astype(int) - wanted).max() <= MOST
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_file_has_the_same_codes_and_can_be_taken_in_again(name: str) -> None:
+    model = deployed(name).model
+    written = for_runtimes(model)
+    onnx.checker.check_model(written, full_check=True)
+    assert "Gather" in [node.op_type for node in written.graph.node]
+    wanted = IntegerReference(model).run(PIXELS)
+    np.testing.assert_array_equal(IntegerReference(written).run(PIXELS), wanted)
+    np.testing.assert_array_equal(IntegerReference(canonicalize(written).model).run(PIXELS), wanted)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_what_has_no_zero_point_is_written_as_it_is(name: str) -> None:
+    model = deployed(name, 0.0).model
+    assert for_runtimes(model) == model

@@ -1,0 +1,95 @@
+"""The quantized model in the spelling that other runtimes load with their default options; the codes are the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from toolchain.reference.graph import GraphView, attributes
+
+
+def for_runtimes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a canonical QDQ ``model`` in which a Gather stands between a Concat and a DepthToSpace.
+
+    OpenVINO 2026.4 gives a Concat zero points per channel and moves them through a DepthToSpace as they are, though it
+    leaves fewer channels: the model does not load. Behind a Gather there is one zero point. Where a Concat only repeats
+    a tensor, the Gather takes its place; else it takes every channel once. Without zero points nothing is changed.
+
+    Args:
+        model: as `write_qdq` writes it; not changed.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    view, channels = GraphView(model), _channels(model)
+    nodes = {node.output[0]: node for node in copy.graph.node}
+    writer = _Writer(view)
+    for shuffle in [node for node in copy.graph.node if node.op_type == "DepthToSpace"]:
+        found = _joined(nodes, shuffle)
+        if found is None:
+            continue
+        reading, concat = found
+        zero, count = view.constants[reading.input[2]], channels.get(concat.input[0], 0)
+        if not zero.any() or not count or not channels.get(concat.output[0]):
+            continue
+        if len(set(concat.input)) == 1:
+            indices = writer.constant(f"{concat.output[0]}_channels", np.tile(np.arange(count), len(concat.input)))
+            gather = helper.make_node("Gather", [concat.input[0], indices], concat.output, name=concat.name, axis=1)
+            concat.CopyFrom(gather)
+        else:
+            shuffle.input[0] = writer.kept(reading, channels[concat.output[0]])
+    order = [part for node in copy.graph.node for part in (*writer.added.pop(node.input[0], ()), node)]
+    graph = helper.make_graph(order, copy.graph.name, [], [])
+    del copy.graph.node[:]
+    copy.graph.node.extend(graph.node)
+    copy.graph.initializer.extend(writer.initializers)
+    return copy
+
+
+class _Writer:
+    def __init__(self, view: GraphView) -> None:
+        self.used = set(view.constants) | set(view.producers) | {view.input}
+        self.initializers: list[onnx.TensorProto] = []
+        self.added: dict[str, list[onnx.NodeProto]] = {}  # by the name of the tensor that the last of them makes
+
+    def name(self, wanted: str) -> str:
+        while wanted in self.used:
+            wanted += "_"
+        self.used.add(wanted)
+        return wanted
+
+    def constant(self, name: str, indices: np.ndarray) -> str:
+        name = self.name(name)
+        self.initializers.append(numpy_helper.from_array(indices.astype(np.int64), name))
+        return name
+
+    def kept(self, reading: onnx.NodeProto, count: int) -> str:
+        """A tensor with all channels of what ``reading`` dequantizes, quantized in the same way."""
+        source = reading.output[0]
+        indices = self.constant(f"{source}_channels", np.arange(count))
+        taken, codes, target = (self.name(f"{source}_kept{part}") for part in ("", "_quantized", "_dequantized"))
+        self.added[target] = [
+            helper.make_node("Gather", [source, indices], [taken], name=taken, axis=1),
+            helper.make_node("QuantizeLinear", [taken, *reading.input[1:]], [codes], name=codes),
+            helper.make_node("DequantizeLinear", [codes, *reading.input[1:]], [target], name=target),
+        ]
+        return target
+
+
+def _joined(nodes: dict[str, onnx.NodeProto], shuffle: onnx.NodeProto) -> tuple[onnx.NodeProto, onnx.NodeProto] | None:
+    """What ``shuffle`` reads, a DequantizeLinear, and the Concat over channels behind it; None where it is not so."""
+    reading = nodes.get(shuffle.input[0])
+    if reading is None or reading.op_type != "DequantizeLinear":
+        return None
+    writing = nodes.get(reading.input[0])
+    concat = nodes.get(writing.input[0]) if writing is not None else None
+    if concat is None or concat.op_type != "Concat" or attributes(concat)["axis"] not in (1, -3):
+        return None
+    return reading, concat
+
+
+def _channels(model: onnx.ModelProto) -> dict[str, int]:
+    """The number of channels of each tensor of four axes; 0 where it is not known."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {item.name: item.type.tensor_type.shape.dim for item in [*graph.input, *graph.value_info, *graph.output]}
+    return {name: dims[1].dim_value for name, dims in shapes.items() if len(dims) == 4}
