@@ -1,4 +1,4 @@
-"""Networks that join or repeat channels before a pixel shuffle load in other runtimes, and mean the same there."""
+"""Networks that other runtimes refuse or misread in their plain spelling load there, and mean the same."""
 
 from __future__ import annotations
 
@@ -43,7 +43,16 @@ def repeated(alpha: float) -> onnx.ModelProto:
     return b.model(3, 2)
 
 
-NETS: dict[str, Callable[[float], onnx.ModelProto]] = {"joined": joined, "repeated": repeated}
+def pooled(alpha: float) -> onnx.ModelProto:
+    """Means at the border count zeros."""
+    b = Builder(5)
+    features = b.node("LeakyRelu", b.conv("input", 3, 8, identity=3), alpha=alpha)
+    means = b.node("AveragePool", features, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1)
+    b.node("DepthToSpace", b.conv(means, 8, 12, identity=3, repeat=4), out="output", blocksize=2, mode="CRD")
+    return b.model(3, 2)
+
+
+NETS: dict[str, Callable[[float], onnx.ModelProto]] = {"joined": joined, "repeated": repeated, "pooled": pooled}
 PIXELS = picture(40, 44, 3, 9)
 
 
@@ -56,7 +65,7 @@ def deployed(name: str, alpha: float = 0.4) -> QuantizedModel:
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("name", NETS)
-def test_signed_features_before_a_shuffle_load_elsewhere(name: str, runtime: str, tmp_path: Path) -> None:
+def test_signed_features_load_and_mean_the_same_elsewhere(name: str, runtime: str, tmp_path: Path) -> None:
     pytest.importorskip(runtime)
     path = tmp_path / "model.qdq.onnx"
     onnx.save(for_runtimes(deployed(name).model), path)
@@ -69,7 +78,7 @@ def test_the_file_has_the_same_codes_and_can_be_taken_in_again(name: str) -> Non
     model = deployed(name).model
     written = for_runtimes(model)
     onnx.checker.check_model(written, full_check=True)
-    assert "Gather" in [node.op_type for node in written.graph.node]
+    assert written != model
     wanted = IntegerReference(model).run(PIXELS)
     np.testing.assert_array_equal(IntegerReference(written).run(PIXELS), wanted)
     np.testing.assert_array_equal(IntegerReference(canonicalize(written).model).run(PIXELS), wanted)
