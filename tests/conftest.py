@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,6 @@ from tests.standin import QUICK, standing_in
 from toolchain.board.pack import cached_pack
 from toolchain.board.tracker import entries
 from toolchain.bundle import Bundle, open_bundle
-from toolchain.support.cores import pin
 
 # Tests assert no times: an example may take as long as a busy machine needs.
 settings.register_profile("clipfree", deadline=None)
@@ -51,18 +49,6 @@ def hears_ctrl_c() -> None:
     """Shells start background jobs with Ctrl-C ignored, and some tests send it."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(autouse=True)
-def all_cores() -> Iterator[None]:
-    """What ``bench --cpus`` ties this process to shall not hold for the tests after it."""
-    if not hasattr(os, "sched_getaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    yield
-    if os.sched_getaffinity(0) != before:
-        pin(sorted(before))
 
 
 @pytest.fixture(scope="session")

@@ -82,12 +82,12 @@ def test_speeds_are_read_where_linux_tells_them(tmp_path: Path):
 def test_pinned_threads_stay_there():
     number = these_cores()[-1].number
     code = (
-        "import os, threading; from toolchain.support.cores import pin\n"
-        "begin, done = threading.Event(), threading.Event()\n"
+        "import os, threading; from toolchain.support.cores import pinned\n"
+        "begin = threading.Event()\n"
         "old = threading.Thread(target=lambda: (begin.wait(), print(os.sched_getaffinity(0))))\n"
-        f"old.start(); pin([{number}]); begin.set(); old.join()\n"
         "new = threading.Thread(target=lambda: print(os.sched_getaffinity(0)))\n"
-        "new.start(); new.join()"
+        f"old.start()\nwith pinned([{number}]):\n begin.set(); old.join(); new.start(); new.join()\n"
+        "print(os.sched_getaffinity(0))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n")[:2] == [f"{{{number}}}"] * 2
+    assert done.stdout.splitlines() == [f"{{{number}}}"] * 2 + [str(os.sched_getaffinity(0))]

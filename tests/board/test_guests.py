@@ -107,18 +107,22 @@ def test_who_claims_a_packet_does_not_get_the_memory_for_it(narrow: Running, cla
         client.sendall(greeting())
         assert answered(client) == WELCOME
         client.sendall(struct.pack("<Q", claim) + bytes(1000))
-        until(lambda: "a session ended: more than 300 MB of memory" in narrow.said())
+        until(lambda: "a session ended: more than 100 MB in one packet" in narrow.said())
     with Board(Place(narrow.address), wait=20) as there:
-        assert there.description.previous == "more than 300 MB of memory"
+        assert there.description.previous == "more than 100 MB in one packet"
 
 
 def test_a_picture_for_which_there_is_too_little_memory(narrow: Running, bundle: Bundle):
-    too_large, fits = (np.zeros((side, side, 3), np.uint8) for side in (8000, 100))
-    sentence = r"(has too little memory for it|ended with: more than 300 MB of memory); use smaller pictures, or start"
-    with Board(Place(narrow.address)) as there:
-        there.load(bundle)
-        with pytest.raises(BoardError, match=sentence):
-            there.upscale(too_large)
+    fits, *too_large = (np.zeros((side, side, 3), np.uint8) for side in (100, 5000, 8000))
+    told = (
+        "(has too little memory for it|ended with: more than 300 MB of memory)",
+        "ended with: more than 100 MB in one",
+    )
+    for picture, what in zip(too_large, told, strict=True):
+        with Board(Place(narrow.address), wait=20) as there:
+            there.load(bundle)
+            with pytest.raises(BoardError, match=f"{what}.*; use smaller pictures, or start its server with a larger"):
+                there.upscale(picture)
     with Board(Place(narrow.address), wait=20) as there:
         there.load(bundle)
         assert there.upscale(fits).shape == (200, 200, 3)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.backends.opencl.host import kind_of
-from toolchain.board.connect import connect
+from toolchain.board.connect import connect, crashed
 from toolchain.board.place import Place
 from toolchain.board.session import ENDED, MEMORY
 from toolchain.bundle import Bundle
@@ -236,7 +236,7 @@ class Board:
                     hint="is the connection good? `clipfree board check` tells",
                 ) from death
             if not death.note.endswith(ENDED):
-                raise BoardError(f"the process that talks to the board ended: {death.note}") from death
+                raise crashed(death) from death
             raise self._ended(doing) from death
 
     def _checked(self, answer: dict[str, Any]) -> dict[str, Any]:
@@ -256,5 +256,5 @@ class Board:
         other = "does it have enough memory, and is the bundle for its processor?"
         return BoardError(
             f"{doing} on the board at {self.address} ended with: {why}",
-            hint=MEMORY if why.endswith("of memory") else other,
+            hint=MEMORY if why.startswith("more than") else other,
         )

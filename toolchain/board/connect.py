@@ -46,8 +46,15 @@ def unreachable(address: Address, error: OSError) -> BoardError:
     )
 
 
+def crashed(death: Died) -> BoardError:
+    """The process that talks to a board crashed: over what was answered, or because somebody ended it."""
+    how = death.note.partition(":")[0]  # behind it stands the last line of a library
+    hint = "is it a board that answers? `clipfree board serve` starts a board's server"
+    return BoardError(f"the process that talks to the board ended with {how}", hint=hint)
+
+
 def _silent(place: Place, death: Died) -> BoardError:
     """Why connecting did not come to an end."""
     if death.status == "crashed":
-        return BoardError(f"the process that talks to the board ended: {death.note}")
+        return crashed(death)
     return BoardError(f"{place} does not answer", hint="start its server again, or look whether it is a board")

@@ -54,16 +54,13 @@ class Session:
         self.address, self._session = _connect(place, wait)
         try:
             self._describe = self._session.get_function("clipfree.board.describe")
+            self.told = str(self._describe())
         except AttributeError as error:
             raise BoardError(
                 f"what answers at {self.address} is TVM's own server, which tells neither version nor processor",
                 hint="start `clipfree board serve` there",
             ) from error
         except Exception as error:  # TVM raises many kinds, with texts of its own
-            raise _refusal(self.address, "") from error
-        try:
-            self.told = str(self._describe())
-        except Exception as error:
             raise _refusal(self.address, "") from error
         self.description = Description.parse(self.told)
         self.description.check_versions(Versions.installed())

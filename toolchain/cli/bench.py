@@ -32,7 +32,8 @@ def bench(
         float, typer.Option("--cool-down", min=0.0, max=3600.0, help="Seconds to rest after each repeat.")
     ] = 0.0,
     functions: Annotated[
-        bool, typer.Option("--functions", help="Time each kernel as well, of a bundle deployed with --layers.")
+        bool,
+        typer.Option("--functions", help="Time each kernel as well, of a bundle deployed with --layers or for OpenCL."),
     ] = False,
     rpc: Rpc = None,
     tracker: Tracker = None,

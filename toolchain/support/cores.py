@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,10 +39,26 @@ def these_cores(system: Path = _SYSTEM) -> tuple[Core, ...]:
     return tuple(Core(number, _speed(system / f"cpu{number}")) for number in numbers)
 
 
-def pin(numbers: Iterable[int]) -> None:
-    """Let all threads of this process, and those that come, run on these cores only; none named: leave them."""
+@contextlib.contextmanager
+def pinned(numbers: Iterable[int]) -> Iterator[None]:
+    """Let all threads of this process, and those that come, run on these cores only; none named: wherever they did.
+
+    After the block all of them may use the cores that the process had before.
+    """
     chosen = set(numbers)
-    for thread in Path("/proc/self/task").iterdir() if chosen else ():
+    if not chosen:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    _pin(chosen)
+    try:
+        yield
+    finally:
+        _pin(before)
+
+
+def _pin(chosen: Set[int]) -> None:
+    for thread in Path("/proc/self/task").iterdir():
         with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
             os.sched_setaffinity(int(thread.name), chosen)
 

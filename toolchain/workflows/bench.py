@@ -13,7 +13,7 @@ from toolchain.backends.open import load, load_on
 from toolchain.bundle import Bundle
 from toolchain.runtime.measure import Plan, Timing, measure, summarize
 from toolchain.runtime.verify import compare, standard_for
-from toolchain.support.cores import choose, pin, these_cores
+from toolchain.support.cores import choose, pinned, these_cores
 from toolchain.support.cpu import Cpu, this_cpu
 
 Pixels = npt.NDArray[np.uint8]
@@ -73,13 +73,13 @@ class Here:
 
     def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:
         """Seconds of each repeat on u8 (h, w, C)."""
-        pin(self.cores(threads))
-        return measure(load(self._bundle, threads=threads).bind(pixels), plan)
+        with pinned(self.cores(threads)):
+            return measure(load(self._bundle, threads=threads).bind(pixels), plan)
 
     def functions(self, pixels: Pixels, threads: int, repeats: int) -> dict[str, float]:
         """Seconds that each function of the network takes of a picture u8 (h, w, C)."""
-        pin(self.cores(threads))
-        return load(self._bundle, threads=threads).functions(pixels, repeats)
+        with pinned(self.cores(threads)):
+            return load(self._bundle, threads=threads).functions(pixels, repeats)
 
 
 class OnDevice:

@@ -62,7 +62,7 @@ class OpenClBackend:
     def compile(
         self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False, dump: Dump = no_dump
     ) -> Compiled:
-        """Compile an integer network, which runs one kernel after the other in any case."""
+        """Compile an integer network; with ``layers`` or without, kernels run one after the other on whole tensors."""
         from toolchain.backends.opencl.build import compile_opencl
 
         assert target.gpu is not None

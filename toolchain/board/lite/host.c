@@ -132,8 +132,8 @@ static int once(void** handle, int (*make)(void** result)) { return *handle ? 0 
 
 static void lend(const Library* library, const char* name, void* function) {
   size_t size;
-  void** const pointer = library_bytes(library, name, &size);
-  if (pointer && size >= sizeof function) memcpy(pointer, &function, sizeof function);
+  char* const pointer = library_bytes(library, name, &size);
+  if (pointer && library_has(library, (size_t)(pointer - library->base), sizeof function, PF_W)) memcpy(pointer, &function, sizeof function);
 }
 
 void host_lend(const Library* library) {

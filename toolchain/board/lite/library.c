@@ -32,9 +32,13 @@ static int damaged(void) { return fail("the library is damaged"); }
 /* Whether `size` bytes from `offset` on are among `whole` ones. */
 static int within(size_t offset, size_t size, size_t whole) { return offset <= whole && size <= whole - offset; }
 
+static const ElfW(Phdr)* segments_of(const ElfW(Ehdr)* head) {
+  return (const ElfW(Phdr)*)((const char*)head + head->e_phoff);
+}
+
 /* Map the segments at their distances from each other; the file stays behind the code, which nobody writes to. */
 static int map(Library* library, const ElfW(Ehdr)* head, int file) {
-  const ElfW(Phdr)* segments = (const ElfW(Phdr)*)((const char*)head + head->e_phoff);
+  const ElfW(Phdr)* segments = segments_of(head);
   const size_t page = sysconf(_SC_PAGESIZE);
   for (int i = 0; i < head->e_phnum; ++i)
     if (segments[i].p_type == PT_LOAD && library->size < segments[i].p_vaddr + segments[i].p_memsz)
@@ -64,6 +68,20 @@ static int map(Library* library, const ElfW(Ehdr)* head, int file) {
   return 0;
 }
 
+/* The segment that holds an address, counted from the base; NULL if none does. */
+static const ElfW(Phdr)* segment_of(const Library* library, size_t address) {
+  const ElfW(Phdr)* segments = segments_of(library->head);
+  for (int i = 0; i < library->head->e_phnum; ++i)
+    if (segments[i].p_type == PT_LOAD && address >= segments[i].p_vaddr &&
+        address - segments[i].p_vaddr < segments[i].p_memsz) return &segments[i];
+  return NULL;
+}
+
+int library_has(const Library* library, size_t address, size_t size, unsigned access) {
+  const ElfW(Phdr)* one = segment_of(library, address);
+  return one && within(address - one->p_vaddr, size, one->p_memsz) && (one->p_flags & access) == access;
+}
+
 /* -- names and addresses ------------------------------------------------------------------------------------------- */
 
 static const char* name_of(const Library* library, size_t index) {
@@ -75,8 +93,13 @@ static int resolve(const Library* library, const Import* imports, size_t index, 
   if (index >= library->count) return damaged();
   const ElfW(Sym)* symbol = &library->symbols[index];
   const char* name = name_of(library, index);
-  *address = library->base + symbol->st_value;
-  if (!index || symbol->st_shndx != SHN_UNDEF) return 0;
+  *address = library->base;
+  if (!index) return 0;
+  if (symbol->st_shndx != SHN_UNDEF) {
+    if (symbol->st_value >= library->size) return damaged();
+    *address += symbol->st_value;
+    return 0;
+  }
   for (const Import* one = imports; one->name; ++one)
     if (!strcmp(one->name, name)) return *address = one->address, 0;
   *address = NULL;
@@ -86,7 +109,7 @@ static int resolve(const Library* library, const Import* imports, size_t index, 
 static int relocate(const Library* library, const Import* imports, size_t offset, ElfW(Word) type, size_t index,
                     const ElfW(Addr)* addend) {
   if (!type) return 0;
-  if (!within(offset, sizeof(ElfW(Addr)), library->size)) return damaged();
+  if (!library_has(library, offset, sizeof(ElfW(Addr)), PF_W)) return damaged();
   char* address = library->base;
   if (type != kRelative && resolve(library, imports, index, &address)) return -1;
   ElfW(Addr) value = (ElfW(Addr))address;
@@ -107,8 +130,9 @@ static int read_symbols(Library* library, const ElfW(Shdr)* sections, int count)
     if (sections[i].sh_type != SHT_DYNSYM) continue;
     if (sections[i].sh_link >= (size_t)count) return damaged();
     const ElfW(Shdr)* texts = &sections[sections[i].sh_link];
-    if (!within(sections[i].sh_addr, sections[i].sh_size, library->size) || sections[i].sh_addr % sizeof(ElfW(Addr)) ||
-        !within(texts->sh_addr, texts->sh_size, library->size)) return damaged();
+    if (!library_has(library, sections[i].sh_addr, sections[i].sh_size, PF_R) ||
+        sections[i].sh_addr % sizeof(ElfW(Addr)) || !library_has(library, texts->sh_addr, texts->sh_size, PF_R))
+      return damaged();
     library->symbols = (const ElfW(Sym)*)(library->base + sections[i].sh_addr);
     library->count = sections[i].sh_size / sizeof(ElfW(Sym));
     library->names = library->base + texts->sh_addr;
@@ -118,7 +142,8 @@ static int read_symbols(Library* library, const ElfW(Shdr)* sections, int count)
   return 0;
 }
 
-static int bind(Library* library, const ElfW(Ehdr)* head, const Import* imports) {
+static int bind(Library* library, const Import* imports) {
+  const ElfW(Ehdr)* const head = library->head;
   const char* const file = (const char*)head;
   const ElfW(Shdr)* sections = (const ElfW(Shdr)*)(file + head->e_shoff);
   if (read_symbols(library, sections, head->e_shnum)) return -1;
@@ -146,7 +171,7 @@ static int check(const ElfW(Ehdr)* head, size_t size, const char* path) {
   if (!within(head->e_phoff, (size_t)head->e_phnum * sizeof(ElfW(Phdr)), size) || head->e_phoff % word ||
       !within(head->e_shoff, (size_t)head->e_shnum * sizeof(ElfW(Shdr)), size) || head->e_shoff % word)
     return fail("%s is damaged", path);
-  const ElfW(Phdr)* segments = (const ElfW(Phdr)*)((const char*)head + head->e_phoff);
+  const ElfW(Phdr)* segments = segments_of(head);
   for (int i = 0; i < head->e_phnum; ++i)
     if (segments[i].p_type == PT_LOAD &&
         (!within(segments[i].p_offset, segments[i].p_filesz, size) || segments[i].p_filesz > segments[i].p_memsz ||
@@ -166,19 +191,19 @@ int library_open(Library* library, const char* path, const Import* imports) {
   if (file < 0 || fstat(file, &about)) return fail("%s cannot be read: %s", path, strerror(errno));
   ElfW(Ehdr)* head = about.st_size ? mmap(NULL, about.st_size, PROT_READ, MAP_PRIVATE, file, 0) : MAP_FAILED;
   int result = head == MAP_FAILED ? fail("%s is no library", path) : check(head, about.st_size, path);
+  library->head = head;
   if (!result) result = map(library, head, file);
-  if (!result) result = bind(library, head, imports);
-  if (head != MAP_FAILED) munmap(head, about.st_size);
   close(file);
-  return result;
+  return result ? result : bind(library, imports);
 }
 
 void* library_bytes(const Library* library, const char* name, size_t* size) {
   for (size_t i = 1; i < library->count; ++i) {
     const ElfW(Sym)* symbol = &library->symbols[i];
     if (symbol->st_shndx == SHN_UNDEF || strcmp(name_of(library, i), name)) continue;
-    if (symbol->st_value >= library->size) return NULL;
-    *size = library->size - symbol->st_value;
+    const ElfW(Phdr)* segment = segment_of(library, symbol->st_value);
+    if (!segment || !(segment->p_flags & PF_R)) return NULL;
+    *size = segment->p_memsz - (symbol->st_value - segment->p_vaddr);
     return library->base + symbol->st_value;
   }
   return NULL;

@@ -8,6 +8,7 @@
 #include "tvm.h"
 
 typedef struct {
+  const ElfW(Ehdr)* head; /* of the file, which is kept */
   char* base;
   size_t size; /* of all that is mapped from there on */
   const ElfW(Sym)* symbols;
@@ -19,6 +20,9 @@ typedef struct {
 /* Map `path`, and bind what it imports to `imports`, which end with a NULL name. Returns 0, or -1 with `failure` set. */
 int library_open(Library* library, const char* path, const Import* imports);
 
-/* Address of what a library defines; NULL if it defines nothing of this name. `size`: of what lies from there on. */
+/* Whether `size` bytes at an address of the library, counted from its base, are of one segment that allows `access`. */
+int library_has(const Library* library, size_t address, size_t size, unsigned access);
+
+/* Address of what a library defines; NULL if it defines nothing of this name. `size`: from there to its segment's end. */
 void* library_bytes(const Library* library, const char* name, size_t* size);
 void* library_symbol(const Library* library, const char* name);

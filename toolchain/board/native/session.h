@@ -9,6 +9,7 @@
 #include <tvm/ffi/extra/module.h>
 #include <tvm/ffi/function.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "device.h"
+#include "packets.h"
 #include "wire.h"
 
 // Times every call of a TVM virtual machine, by the name of the called function.
@@ -30,7 +32,7 @@ class Stopwatch {
     return ffi::Function::FromPacked([this](ffi::PackedArgs args, ffi::Any* skip) {
       if (args[2].cast<bool>()) {
         begun_.push_back(Clock::now());
-      } else {
+      } else if (!begun_.empty()) {  // whoever has it can call it
         auto& [seconds, calls] = laps_[args[1].cast<std::string>()];
         seconds += std::chrono::duration<double>(Clock::now() - begun_.back()).count();
         ++calls;
@@ -94,7 +96,13 @@ inline void register_functions(const std::string& folder, const std::string& pre
 // What a session may use; 0: as much as there is.
 struct Limits {
   double seconds;
-  int64_t memory;  // bytes that the process may write to: a client only has to claim a large packet to fill them
+  int64_t memory;  // bytes that the process may write to
+
+  // Bytes of one packet: what it holds is there three times at least, as it came, as a tensor, and as a result.
+  int64_t packet() const {
+    constexpr int64_t kMost = 1000000000;
+    return memory > 0 ? std::min(memory / 3, kMost) : kMost;
+  }
 };
 
 class Session {
@@ -142,7 +150,8 @@ class Session {
     process_ = -1;
     how_ = late                                 ? "did not end in time"
            : WIFSIGNALED(status)                ? strsignal(WTERMSIG(status))
-           : WEXITSTATUS(status) == kOutOfMemory ? "more than " + std::to_string(limits_.memory / 1000000) + " MB of memory"
+           : WEXITSTATUS(status) == kOutOfMemory ? "more than " + megabytes(limits_.memory) + " of memory"
+           : WEXITSTATUS(status) == kTooLarge   ? "more than " + megabytes(limits_.packet()) + " in one packet"
            : status != 0                        ? "exit code " + std::to_string(WEXITSTATUS(status))
                                                 : "";
     return true;
@@ -153,17 +162,20 @@ class Session {
 
  private:
   [[noreturn]] void serve(const std::string& previous) {
+    Packets packets(client_.fd(), limits_.packet());
     try {
       register_functions(folder_, previous);
-      ffi::Function::GetGlobalRequired("rpc.ServerLoop")(static_cast<int64_t>(client_.fd()));
+      ffi::Function::GetGlobalRequired("rpc.ServerLoop")(packets.sender(), packets.receiver());
     } catch (const std::exception& error) {
       fprintf(stderr, "session: %s\n", error.what());
-      _exit(strstr(error.what(), "bad_alloc") ? kOutOfMemory : 1);
+      _exit(packets.refused() ? kTooLarge : strstr(error.what(), "bad_alloc") ? kOutOfMemory : 1);
     }
     _exit(0);
   }
 
-  static constexpr int kOutOfMemory = 77;  // exit code
+  static std::string megabytes(int64_t bytes) { return std::to_string(bytes / 1000000) + " MB"; }
+
+  static constexpr int kOutOfMemory = 77, kTooLarge = 78;  // exit codes
 
   Socket client_;
   std::string folder_, how_;

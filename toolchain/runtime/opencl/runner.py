@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Plan
+from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, Plan
 from toolchain.runtime.opencl.device import import_pyopencl
 from toolchain.runtime.opencl.driver import Driver
 from toolchain.support.errors import BundleError, InputError, TargetError
@@ -40,17 +40,16 @@ class OpenClRunner:
         if plan.stores_halves and not driver.halves:
             self.plan, self.name = plan.in_float32(), f"{driver.name}, without cl_khr_fp16: tensors are float32"
         self._context, self._queue = driver.context, driver.queue
-        self._kernels = [driver.build(launch.kernel, sources[launch.kernel]) for launch in plan.launches]
-        for launch, kernel in zip(plan.launches, self._kernels, strict=True):
+        self._launches: list[tuple[Launch, Any, tuple[int, int, int]]] = []
+        for launch in plan.launches:
+            kernel = driver.build(launch.kernel, sources[launch.kernel])
             if kernel.num_args != len(launch.arguments):
                 raise BundleError(
                     f"the launch plan gives kernel {launch.kernel} {len(launch.arguments)} arguments, it "
                     f"takes {kernel.num_args}",
                     hint="deploy the model again",
                 )
-        self._groups = [
-            driver.group(kernel, launch.group) for launch, kernel in zip(plan.launches, self._kernels, strict=True)
-        ]
+            self._launches.append((launch, kernel, driver.group(kernel, launch.group)))
         flags = self._cl.mem_flags
         self._constants = {
             c.name: self._cl.Buffer(
@@ -114,7 +113,7 @@ class OpenClRunner:
     def _enqueue(self, height: int, width: int) -> list[Any]:
         memory = {**self._constants, **self._buffers}
         events = []
-        for launch, kernel, group in zip(self.plan.launches, self._kernels, self._groups, strict=True):
+        for launch, kernel, group in self._launches:
             scalars = self.plan.scalars(launch, height, width)
             kernel.set_args(
                 *(np.int32(scalars[name]) if name in SCALARS else memory[name] for name in launch.arguments)
