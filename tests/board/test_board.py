@@ -263,3 +263,9 @@ def test_what_the_server_says_before_it_serves(pack: Path, words: list[str], sen
     done = subprocess.run([pack / SERVER, *words], capture_output=True, text=True, timeout=20)
     assert done.returncode in (1, 2)
     assert sentence in done.stderr
+
+
+def test_a_library_s_last_words_are_nobody_s_sentence():
+    code = "import os; input(); os.write(2, b'what(): std::bad_alloc'); os.abort()"
+    with pytest.raises(BoardError, match=r"^the process that talks to the board ended with SIGABRT; is it a board"):
+        Board(Place(Address("127.0.0.1", 9)), command=(sys.executable, "-c", code))
