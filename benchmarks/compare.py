@@ -25,15 +25,26 @@ from contestants import CONTESTANTS, Contestant, UnsupportedError
 from networks import Network, Pixels, picture, read_networks
 from result import FAILED, IMPLAUSIBLE, NOT_INSTALLED, TIMED, UNSUPPORTED, ClipCost, Figures, Result, Standing, table
 from timing import PAUSE, GoneError, Worker, measure, spread, summarize
-from toolchain.support.cpu import this_cpu
+from toolchain.support.cpu import Cpu, this_cpu
 from toolchain.support.errors import ClipfreeError
 from toolchain.support.files import atomic_write
+from toolchain.targets import find_target
 from toolchain.workflows.evaluate import enlarge
 
 PLAUSIBLE, PLAUSIBLE_FOREIGN = 30.0, 25.0
 """dB to the float result that a contestant must reach to be timed; to a bicubic enlargement with other weights."""
 
 _CEILING = "ceiling"
+_ISA = {"avx2": "AVX2", "sse4": "SSE41"}
+"""oneDNN's names of instruction sets that a CPU with more of them may be held to."""
+_SEEN = {
+    "avx512_vnni": "AVX512-VNNI",
+    "avx_vnni": "AVX-VNNI",
+    "avx2": "AVX2",
+    "i8mm": "i8mm",
+    "asimddp": "dot products",
+}
+"""What Linux calls instructions, the best first, and what people do."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,8 @@ def compare(options: argparse.Namespace, contestants: Sequence[Contestant] = CON
     peaks: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        networks = read_networks(options.model, options.calib, folder, options.tflite)
+        read = read_networks(options.model, options.calib, folder, options.tflite)
+        networks = {clip: replace(network, target=options.target) for clip, network in read.items()}
         network = networks[True]
         pixels = picture(options.calib, network.channels, height, width)
         race = Race(networks, pixels, network.upscale(pixels), enlarge(pixels, network.scale), folder)
@@ -93,7 +105,7 @@ def compare(options: argparse.Namespace, contestants: Sequence[Contestant] = CON
         options.model.name,
         (height, width),
         network.macs_per_pixel * height * width / 1e9,
-        cpu.name,
+        machine(cpu, options.target),
         cpu.cores,
         (load, os.getloadavg()[0]),
         options.rounds,
@@ -179,6 +191,23 @@ def clip_costs(series: dict[str, list[float]], threads: int) -> Iterator[ClipCos
             yield ClipCost(title, threads, middle, (lower, upper))
 
 
+def limits(target: str) -> dict[str, str]:
+    """What in the environment holds OpenVINO to the instructions of ``target``: kernels without VNNI meet their like.
+
+    The other runtimes take no such word and use what the CPU has.
+    """
+    isa = _ISA.get(find_target(target).instruction_set)
+    return {} if isa is None else {"ONEDNN_MAX_CPU_ISA": isa}
+
+
+def machine(cpu: Cpu, target: str) -> str:
+    """The processor, the widest instructions it has for networks, and what of them was used, if not all."""
+    seen = next((name for feature, name in _SEEN.items() if feature in cpu.features), "neither AVX2 nor dot products")
+    held = [f"OpenVINO held to {isa}" for isa in limits(target).values()]
+    used = "" if target == "host" else "; " + ", ".join([f"clipfree for {target}", *held])
+    return f"{cpu.name} with {seen}{used}"
+
+
 def read_size(text: str) -> tuple[int, int]:
     """HEIGHTxWIDTH."""
     height, _, width = text.partition("x")
@@ -199,12 +228,14 @@ def main() -> int:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--tflite", type=Path, help="an INT8 TensorFlow Lite file of such a network, for LiteRT")
+    parser.add_argument("--target", default="host", help="of clipfree's; OpenVINO is held to its instructions too")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="clipfree and those with such a word in their name")
     parser.add_argument("-o", "--output", type=Path, help="JSON; an SVG chart is written beside it")
     options = parser.parse_args()
     if options.rounds < 1 or min(options.threads) < 1 or min(options.size) < 1:
         parser.error("rounds, threads and size are at least 1")
     try:
+        os.environ.update(limits(options.target))
         result = compare(options, [CONTESTANTS[0], *(c for c in CONTESTANTS[1:] if wanted(c, options.only))])
     except (ClipfreeError, GoneError) as error:
         print(f"error: {error}", file=sys.stderr)

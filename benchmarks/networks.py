@@ -35,6 +35,7 @@ class Network:
         images: crops of them, u8 (h, w, C), 256 pixels a side at most.
         folder: where contestants keep what they make of the network.
         tflite: a TensorFlow Lite file of a network of this kind, if one was given.
+        target: what clipfree deploys for.
     """
 
     source: Path
@@ -49,6 +50,7 @@ class Network:
     images: tuple[Pixels, ...]
     folder: Path
     tflite: Path | None = None
+    target: str = "host"
 
     def once(self, name: str, make: Callable[[Path], object]) -> Path:
         """The file or folder ``name`` of this network, made by the first contestant that asks for it."""

@@ -1,4 +1,4 @@
-"""This project: the network deployed for the machine's own CPU, in integers and in float."""
+"""This project: the network deployed for the machine's own CPU or another target, in integers and in float."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from networks import Network, Pixels
 
 
 def int8(network: Network, pixels: Pixels, threads: int) -> Ready:
-    """Deploy for "host" with default settings, load, bind the picture."""
+    """Deploy with default settings, load, bind the picture."""
     return _ready(network, pixels, threads, "int8")
 
 
@@ -25,7 +25,9 @@ def _ready(network: Network, pixels: Pixels, threads: int, precision: str) -> Re
 
     folder = network.once(
         f"deployed-{precision}",
-        lambda out: deploy(Request(network.source, out, network.calibration, precision=precision)),
+        lambda out: deploy(
+            Request(network.source, out, network.calibration, target=network.target, precision=precision)
+        ),
     )
     (path,) = folder.iterdir()
     bundle = open_bundle(path)
@@ -33,6 +35,6 @@ def _ready(network: Network, pixels: Pixels, threads: int, precision: str) -> Re
     return Ready(call, lambda result: np.from_dlpack(result), f"target {bundle.manifest.target.name}")
 
 
-_ENDS = "deployed for the host with default settings; u8 pixels in, u8 pixels out"
+_ENDS = "deployed with default settings; u8 pixels in, u8 pixels out"
 INT8 = Contestant("clipfree INT8", "clipfree", _ENDS, int8, integer=True, clips=(True,))
 FP32 = Contestant("clipfree FP32", "clipfree", f"float32; {_ENDS}", fp32, clips=(True,))
