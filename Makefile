@@ -9,7 +9,7 @@ MINUTES ?= 10
 
 # What the shipped tuning logs are made of; `make tuning-logs TUNED="zoo:xlsr_x3"` for some of it.
 TUNED ?= $(wildcard toolchain/zoo/models/*.onnx)
-TUNED_TARGETS ?= x86-avx512vnni x86-avx2
+TUNED_TARGETS ?= x86-avx512vnni x86-avx2 x86-sse4
 TUNED_SIZES ?= 180x320 270x480 360x640 540x960
 
 .PHONY: help demo test check fuzz tuning-logs clean
