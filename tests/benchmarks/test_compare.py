@@ -18,6 +18,7 @@ from contestants import CONTESTANTS, Contestant
 from result import Result, Standing, table
 from tests.benchmarks import fakes
 from timing import GoneError
+from toolchain.support.cpu import Cpu
 
 
 @contextlib.contextmanager
@@ -30,7 +31,9 @@ def at_once() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def options(model_file: Path, photo_folder: Path) -> argparse.Namespace:
-    return argparse.Namespace(model=model_file, calib=photo_folder, size=(24, 40), threads=[1], rounds=2, tflite=None)
+    return argparse.Namespace(
+        target="host", model=model_file, calib=photo_folder, size=(24, 40), threads=[1], rounds=2, tflite=None
+    )
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +132,11 @@ def test_size() -> None:
     assert compare.read_size("360x640") == (360, 640)
     with pytest.raises(ValueError, match="invalid literal"):
         compare.read_size("360")
+
+
+def test_another_target_holds_openvino_to_its_instructions():
+    cpu = Cpu("A CPU", "x86_64", frozenset({"avx2", "avx512_vnni"}), 2)
+    assert compare.limits("x86-avx2") == {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    assert compare.limits("x86-avx512vnni") == {}
+    assert compare.machine(cpu, "host") == "A CPU with AVX512-VNNI"
+    assert compare.machine(cpu, "x86-avx2") == ("A CPU with AVX512-VNNI; clipfree for x86-avx2, OpenVINO held to AVX2")

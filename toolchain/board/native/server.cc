@@ -229,6 +229,7 @@ int main(int count, char** words) {
   for (int number : {SIGINT, SIGTERM}) sigaction(number, &stop, nullptr);
   setenv("TVM_NUM_THREADS", std::to_string(cores().size()).c_str(), /*overwrite=*/0);  // it would take half of an x86
   setenv("TVM_BIND_THREADS", "0", /*overwrite=*/0);  // sessions do that
+  setenv("TVM_THREAD_POOL_SPIN_COUNT", "200", /*overwrite=*/0);  // idle threads sleep: by itself TVM spins 300,000 times
   try {
     if (access(options.folder.c_str(), W_OK | X_OK) != 0) throw failed(options.folder);
     Server(options).run();
