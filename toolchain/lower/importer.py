@@ -2,7 +2,8 @@
 
 Borders: TVM writes padding and crops as loops over min and max of sizes; here both are ``relax.nn.pad``, of negative
 widths where rows and columns are cut. Channels: choosing some is ``relax.take`` by a constant. Interpolation: TVM knows
-neither all of ONNX's ways to place pixels, nor the factor of a Resize, but its size only, a product of floats.
+neither all of ONNX's ways to place pixels, nor the factor of a Resize, but its size only, a product of floats. PRelu:
+TVM lays a single slope along the last axis instead of the channels.
 """
 
 from __future__ import annotations
@@ -111,9 +112,21 @@ def _resize(builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
 AGAIN = "resize_rows"
 """The second half of a Resize."""
 
+
+def _prelu(_builder: Any, inputs: Any, _attrs: dict[str, Any]) -> Any:
+    """Of one slope for everything: TVM lays it along the width, which is no number where pictures may have any."""
+    operands = _operands(inputs)
+    slope = operands[0] if operands else None
+    if slope is None or slope.size != 1:
+        return None
+    channels = int(inputs[0].ty.shape.values[1])
+    return relax.op.nn.prelu(inputs[0], relax.const(np.full(channels, slope.item(), slope.dtype)), 1)
+
+
 _OWN: dict[str, Callable[[Any, Any, dict[str, Any]], Any]] = {
     "Pad": _pad,
     "Slice": _slice,
     "Gather": _gather,
     "Resize": _resize,
+    "PRelu": _prelu,
 }
