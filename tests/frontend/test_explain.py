@@ -75,6 +75,18 @@ CASES: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
 }
 
 
+def test_a_network_that_halves_pictures_is_told_so(tmp_path: Path):
+    for made, what in (
+        (network([node("SpaceToDepth", blocksize=2)]), "cannot divide a picture of this size into blocks"),
+        (network([node("Concat", "d", axis=0)], d=np.zeros((1, 3, 8, 8), "f4")), "joins tensors of different sizes"),
+    ):
+        (tmp_path / "m.onnx").write_bytes(made.SerializeToString())
+        with pytest.raises(ModelError) as caught:
+            normalize(load_model(tmp_path / "m.onnx"))
+        assert what in str(caught.value)
+        assert "cannot be deployed" in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_operator_is_named_in_our_words(case: str, tmp_path: Path):
     make, sentence = CASES[case]

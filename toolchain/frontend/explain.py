@@ -29,6 +29,12 @@ _SIZE = (
     "baked in declared for its input"
 )
 
+_SIZES = (
+    "either a picture's size is baked into the model, which must then be exported with free height and width; or the "
+    "network makes pictures smaller before it enlarges them (strides, pooling, SpaceToDepth), takes some sizes only, "
+    "and cannot be deployed"
+)
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -63,13 +69,19 @@ _KNOWN: tuple[tuple[str, re.Pattern[str], str, str], ...] = (
         "is asked for a shape that its input does not fill",
         _SIZE,
     ),
-    ("Concat", re.compile(r"[Nn]on concat axis|must match"), "joins tensors of different sizes", _SIZE),
-    ("", re.compile(r"broadcast", re.IGNORECASE), "is given operands of different sizes", _SIZE),
+    ("Concat", re.compile(r"[Nn]on concat axis|must match"), "joins tensors of different sizes", _SIZES),
+    ("", re.compile(r"broadcast", re.IGNORECASE), "is given operands of different sizes", _SIZES),
     (
         "",
         re.compile(r"kernel channels|Input channels"),
         "has weights for another number of channels than its input has",
         _AGAIN,
+    ),
+    (
+        "SpaceToDepth",
+        re.compile(r"block_?size", re.IGNORECASE),
+        "cannot divide a picture of this size into blocks",
+        "networks that make pictures smaller before they enlarge them cannot be deployed",
     ),
     (
         "",
@@ -112,7 +124,7 @@ _KNOWN: tuple[tuple[str, re.Pattern[str], str, str], ...] = (
         "",
         re.compile(r"Incompatible dim|ShapeInferenceError|[Dd]imension|shape"),
         "is given tensors whose shapes do not fit together",
-        _SIZE,
+        _SIZES,
     ),
 )
 """Operator (any if empty), text, what it means, what to do: the first that fits is taken."""
