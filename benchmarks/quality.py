@@ -206,7 +206,9 @@ def timings(model: Path, calib: Path | Sequence[Path]) -> dict[str, Any]:
     from contestants import CONTESTANTS
     from timing import GoneError
 
-    options = argparse.Namespace(model=model, calib=calib, size=SIZE, threads=[1], rounds=ROUNDS, tflite=None)
+    options = argparse.Namespace(
+        model=model, calib=calib, size=SIZE, threads=[1], rounds=ROUNDS, tflite=None, target="host"
+    )
     try:
         result = race(options, [one for one in CONTESTANTS if one.name.startswith(("clipfree", "onnxruntime"))])
     except GoneError as error:

@@ -100,21 +100,23 @@ def test_the_next_is_read_while_this_one_runs(tmp_path: Path, monkeypatch: pytes
 
 
 def test_where_nothing_can_be_written_it_ends(tmp_path: Path):
-    paths = photos(tmp_path)
+    before, paths = set(threading.enumerate()), photos(tmp_path)
     (tmp_path / "out").write_bytes(b"a file")
     with pytest.raises(OutputError, match="cannot write"):
         run(paths, tmp_path / "out" / "in")
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")]
+    assert not set(threading.enumerate()) - before
 
 
 def test_an_error_of_the_network_ends_it_and_leaves_nothing(tmp_path: Path):
+    before = set(threading.enumerate())
+
     def fail(pixels: np.ndarray) -> np.ndarray:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         list(run_batch(plan_jobs(photos(tmp_path), tmp_path / "out", scale=2), fail, SETTINGS))
     assert not list((tmp_path / "out").glob("*"))
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")]
+    assert not set(threading.enumerate()) - before
 
 
 def test_transparent_pictures_are_no_jpeg(tmp_path: Path):
