@@ -11,12 +11,12 @@ from tests.instruction_sets import AVX2, SSE4, TARGETS
 from tests.kernels.harness import Case, geometry, spec, tile_of
 from tests.lower.compiled import compiled as compiled_network
 from tests.lower.nets import Net
+from toolchain.backends.cpu import build
 from toolchain.kernels import conv, elementwise, epilogue
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Elementwise, Operand, Requantize, View
 from toolchain.kernels.tile import WINOGRAD, Tile, default_tile
-from toolchain.lower import lowering
 from toolchain.targets import Target, find_target
 from toolchain.targets.llvm import tvm_target
 from toolchain.tune.kernel import standalone
@@ -107,10 +107,13 @@ def test_accumulators_stay_in_registers_of_a_whole_network(monkeypatch: pytest.M
     net = Net()
     model = net.model(net.conv(net.conv(net.input, 16), 3))
     # Which functions lose their marks depends on their order in the module; here, it is the kernels.
-    monkeypatch.setattr(lowering, "stream", lambda lowered, cache: lowered)
+    monkeypatch.setattr(build, "stream", lambda lowered, cache: lowered)
 
     def written() -> float:
         (library,) = compiled_network(model, VNNI).executable.mod.imports
         return stored_at_once(library.inspect_source("asm"))
 
     assert written() < 0.1
+    without = tvm.transform.Sequential([step for step in build.FINISH.passes if step.info.name != "PromiseNoAlias"])
+    monkeypatch.setattr(build, "FINISH", without)
+    assert written() > 0.5, "the accumulators stay in registers by themselves now: promise_no_alias is not needed"

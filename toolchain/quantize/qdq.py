@@ -57,10 +57,7 @@ def write_qdq(
 
 def float_end(view: GraphView) -> str:
     """The name of the tensor before the last quantizer, where that quantizer makes the output of a float network."""
-    name = f"{view.output}_float"
-    while name in view.producers or name in view.constants or name == view.input:
-        name += "_"
-    return name
+    return view.unused(f"{view.output}_float")
 
 
 def name_weights(plan: Plan) -> dict[str, str]:

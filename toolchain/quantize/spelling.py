@@ -52,15 +52,13 @@ def for_runtimes(model: onnx.ModelProto) -> onnx.ModelProto:
 class _Writer:
     def __init__(self, view: GraphView) -> None:
         self.view = view
-        self.used = set(view.constants) | set(view.producers) | {view.input}
+        self.names: list[str] = []
         self.initializers: list[onnx.TensorProto] = []
         self.added: dict[str, list[onnx.NodeProto]] = {}  # by the name of the tensor that the last of them makes
 
     def name(self, wanted: str) -> str:
-        while wanted in self.used:
-            wanted += "_"
-        self.used.add(wanted)
-        return wanted
+        self.names.append(self.view.unused(wanted, *self.names))
+        return self.names[-1]
 
     def constant(self, name: str, indices: np.ndarray) -> str:
         name = self.name(name)

@@ -51,6 +51,13 @@ class GraphView:
         """The one graph output."""
         return str(self.model.graph.output[0].name)
 
+    def unused(self, wanted: str, *others: str) -> str:
+        """``wanted``, or what it becomes by underscores until no tensor here and none of ``others`` is called so."""
+        taken = {*self.constants, *self.producers, self.input, *others}
+        while wanted in taken:
+            wanted += "_"
+        return wanted
+
     def sole_reader(self, tensor: str) -> onnx.NodeProto | None:
         """The only node that reads ``tensor``, or None where there are none or several or it leaves the graph."""
         readers = self.consumers.get(tensor, ())
