@@ -12,13 +12,16 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from tests import boards, sr_models
+from tests import boards, sr_models, watching
 from tests.boards import Running
 from tests.standin import QUICK, standing_in
 from toolchain.board.pack import cached_pack
 from toolchain.board.tracker import entries
 from toolchain.bundle import Bundle, open_bundle
+from toolchain.support.cpu import configure_tvm_threads
 
+# Before any test has TVM start its threads: by itself it ties the thread that calls it to one core.
+configure_tvm_threads()
 # Tests assert no times: an example may take as long as a busy machine needs.
 settings.register_profile("clipfree", deadline=None)
 settings.load_profile("clipfree")
@@ -49,6 +52,13 @@ def hears_ctrl_c() -> None:
     """Shells start background jobs with Ctrl-C ignored, and some tests send it."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def cores_are_kept() -> Iterator[None]:
+    """Whatever a test starts inherits the cores of this process: it must have all of them after each."""
+    with watching.cores_kept():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.watching import cores_kept
 from toolchain.support.cores import Core, big, choose, ranges, these_cores
 from toolchain.support.errors import InputError
 
@@ -91,3 +92,11 @@ def test_pinned_threads_stay_there():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [f"{{{number}}}"] * 2 + [str(os.sched_getaffinity(0))]
+
+
+@pytest.mark.skipif(len(these_cores()) < 2, reason="needs two cores")
+def test_a_test_that_ties_its_process_to_a_core_fails():
+    before = os.sched_getaffinity(0)
+    with pytest.raises(AssertionError, match="left its process on the cores"), cores_kept():
+        os.sched_setaffinity(0, {min(before)})
+    assert os.sched_getaffinity(0) == before

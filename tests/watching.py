@@ -1,10 +1,15 @@
-"""Compilers that watch over memory and undefined behaviour, for the C and C++ that runs on boards."""
+"""What watches over tests: compilers over memory and undefined behaviour, for the C and C++ that runs on boards; and
+over the cores that this process may use.
+"""
 
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +22,8 @@ SETTINGS = {
     "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allow_user_segv_handler=0",
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+"""Those this process had at the start; None where the system tells of none."""
 WORDS = ("AddressSanitizer", "runtime error:")
 
 
@@ -40,3 +47,12 @@ def complaints(text: str) -> list[str]:
     claims = ("requested allocation size", "allocation-size-too-big", "out of memory", "out-of-memory")
     found = [line for line in text.splitlines() if any(word in line for word in WORDS)]
     return [line for line in found if not any(claim in line for claim in claims)]
+
+
+@contextmanager
+def cores_kept() -> Iterator[None]:
+    """Give this thread back the cores that it had at the start, and raise AssertionError if it has others by then."""
+    yield
+    if CORES is not None and (left := os.sched_getaffinity(0)) != CORES:
+        os.sched_setaffinity(0, CORES)
+        raise AssertionError(f"this left its process on the cores {left} instead of {CORES}")

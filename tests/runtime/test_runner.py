@@ -51,11 +51,13 @@ def test_upscale(library: Path, threads: int | None, shape: tuple[int, ...]):
 
 @pytest.mark.skipif(usable_cores() < 2, reason="needs two cores")
 def test_threads_are_what_was_asked_for_and_tied_to_no_core(library: Path):
-    # In a process of its own: TVM's threads start once, and here other tests may have had them started in another way.
+    # In a process of its own, with all cores there are: TVM's threads start once, and here other tests may have had
+    # them started in another way.
     code = f"""
 import os, numpy, tvm
 from pathlib import Path
 from toolchain.runtime.runner import Runner
+os.sched_setaffinity(0, range(os.cpu_count()))
 before = os.sched_getaffinity(0)
 for threads in (1, 2, 1, 2):
     Runner(Path({str(library)!r}), channels=3, scale=2, threads=threads).upscale(numpy.zeros((8, 8, 3), numpy.uint8))
