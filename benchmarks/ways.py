@@ -21,8 +21,8 @@ from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.pipeline import round_weights
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
-from toolchain.reference.arithmetic import Quantization
 from toolchain.reference.program import parse
+from toolchain.reference.quantization import Quantization
 from toolchain.workflows.evaluate import Picture, float_upscale, upscaled
 
 Settled = Mapping[str, Any]

@@ -16,7 +16,8 @@ from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
 from toolchain.kernels.spec import Elementwise, Operand, Pixels, Requantize, View
-from toolchain.reference.arithmetic import Quantization, finish, scaled
+from toolchain.reference.arithmetic import finish, scaled
+from toolchain.reference.quantization import Quantization
 from toolchain.targets import find_target
 from toolchain.targets.llvm import tvm_target
 
@@ -151,7 +152,7 @@ def test_sums_of_8_and_16_bits(given: bool, wanted: bool, slopes: bool):
     first = Operand(View(7, 1, 2, given), 1, 8, zeros[0], 0.7 * (1 + 256 * wanted) / (1 + 256 * given))
     second = Operand(View(2, 0, 2), 1, 8, 3, 0.6 * (1 + 256 * wanted))
     target = View(8, 2, 2, wanted)
-    requantize = Requantize(-zeros[1], out.most - zeros[1], zeros[1], slopes)
+    requantize = Requantize(-zeros[1], out.qmax - zeros[1], zeros[1], slopes)
     bend = np.linspace(-0.5, 0.9, 8, dtype=np.float32)
     kernel = elementwise.build(Elementwise((first, second), requantize, target), GEOMETRY)
     arrays = [placed(codes, first.view, zeros[0]), placed(other, second.view, 3), *([bend] if slopes else [])]
@@ -193,7 +194,7 @@ def test_quantize(channels: int, zero: int, bits: int):
     real = rng.uniform(-3, 3, (1, channels, HEIGHT, WIDTH)).astype(np.float32)
     real[0, 0, 0, :4] = 1e30, -1e30, 0.0, np.float32(0.013) * np.float32(2.5)
     target = View((blocks_of(channels) + 1) * bits // 8, 1, blocks_of(channels), bits == 16)
-    requantize = Requantize(-zero, quantization.most - zero, zero)
+    requantize = Requantize(-zero, quantization.qmax - zero, zero)
     kernel = ends.quantize(channels, target, GEOMETRY, requantize, quantization.scale)
     assert_written(call(kernel, [real], words(target)), target, quantization.quantize(real)[0], zero)
 

@@ -11,30 +11,24 @@ from hypothesis import strategies as st
 
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import PACK, blocks_of
-from toolchain.lower.chain import ConvChain, Quantization, Term
 from toolchain.lower.weights import Arranged, arrange, densify, pad
 from toolchain.reference.arithmetic import multiplier
+from toolchain.reference.convolution import Convolution
+from toolchain.reference.quantization import Quantization
+from toolchain.reference.steps import Codes, ConvStep
 from toolchain.support.errors import ModelError
 
 PLAIN, PAIRED = dot_product("portable"), dot_product("sse4")
 
 
-def chain(inputs: int, outputs: int, k: int = 1, *, groups: int = 1, zero: int = 0, seed: int = 0) -> ConvChain:
+def chain(inputs: int, outputs: int, k: int = 1, *, groups: int = 1, zero: int = 0, seed: int = 0) -> ConvStep:
     rng = np.random.default_rng(seed)
-    return ConvChain(
-        None,
-        Term(None, inputs, Quantization(0.02, zero)),
-        rng.integers(-128, 128, (outputs, inputs // groups, k, k)).astype(np.int8),
-        rng.uniform(1e-3, 1e-2, outputs).astype(np.float32),
-        rng.integers(-999, 999, outputs).astype(np.int32),
-        groups,
-        (k // 2, k // 2),
-        (1, 1),
-        None,
-        None,
-        None,
-        Quantization(0.03, 0),
-    )
+    weight = rng.integers(-128, 128, (outputs, inputs // groups, k, k)).astype(np.int8)
+    scale = rng.uniform(1e-3, 1e-2, outputs).astype(np.float32)
+    bias = rng.integers(-999, 999, outputs).astype(np.int32)
+    convolution = Convolution(weight, bias, pads=(k // 2,) * 4, group=groups)
+    source, out = Codes(None, Quantization(0.02, zero)), Codes(None, Quantization(0.03, 0))
+    return ConvStep(out, None, source, convolution, scale, None, None, None)
 
 
 def accumulate(arranged: Arranged, words: np.ndarray, paired: bool) -> np.ndarray:
@@ -51,7 +45,7 @@ def accumulate(arranged: Arranged, words: np.ndarray, paired: bool) -> np.ndarra
 
 
 @st.composite
-def problems(draw: st.DrawFn) -> tuple[ConvChain, tuple[int, ...], int]:
+def problems(draw: st.DrawFn) -> tuple[ConvStep, tuple[int, ...], int]:
     groups = draw(st.integers(1, 4))
     inputs, outputs = groups * draw(st.integers(1, 8)), groups * draw(st.integers(1, 8))
     found = chain(inputs, outputs, groups=groups, zero=draw(st.integers(0, 255)), seed=draw(st.integers(0, 99)))
@@ -62,17 +56,19 @@ def problems(draw: st.DrawFn) -> tuple[ConvChain, tuple[int, ...], int]:
 
 
 @given(problems(), st.booleans(), st.integers(0, 99))
-def test_the_sums_are_those_of_the_model(problem: tuple[ConvChain, tuple[int, ...], int], paired: bool, seed: int):
+def test_the_sums_are_those_of_the_model(problem: tuple[ConvStep, tuple[int, ...], int], paired: bool, seed: int):
     found, slots, blocks = problem
     arranged = arrange(found, slots, blocks, None)
     rng = np.random.default_rng(seed)
     words = rng.integers(0, 256, (blocks, PACK))  # unused slots hold anything: nobody may read them
     codes = words.reshape(-1)[list(slots)] - found.source.quantization.zero_point
-    outputs, inputs = found.weight.shape[:2]
-    wanted = found.bias.astype(np.int64)
+    outputs, inputs = found.convolution.weight.shape[:2]
+    wanted = found.convolution.bias.astype(np.int64)
     for channel in range(outputs):
-        first = channel // (outputs // found.groups) * inputs
-        wanted[channel] += (found.weight[channel, :, 0, 0].astype(np.int64) * codes[first : first + inputs]).sum()
+        first = channel // (outputs // found.convolution.group) * inputs
+        wanted[channel] += (
+            found.convolution.weight[channel, :, 0, 0].astype(np.int64) * codes[first : first + inputs]
+        ).sum()
     got, given = accumulate(arranged, words, paired), arranged.parameters
     np.testing.assert_array_equal(got[:outputs], wanted)
     assert (given.weights[outputs:] == 0).all()
@@ -82,7 +78,7 @@ def test_the_sums_are_those_of_the_model(problem: tuple[ConvChain, tuple[int, ..
 
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 4))
 def test_densify(groups: int, inputs: int, outputs: int):
-    weight = chain(groups * inputs, groups * outputs, 3, groups=groups).weight
+    weight = chain(groups * inputs, groups * outputs, 3, groups=groups).convolution.weight
     dense = densify(weight, groups)
     assert dense.shape == (groups * outputs, groups * inputs, 3, 3)
     for channel in range(groups * outputs):
@@ -109,23 +105,23 @@ def test_multipliers_are_those_of_the_reference():
 
 def test_weights_of_a_slot_that_is_read_twice_are_added():
     found = chain(4, 4)
-    found.weight[:] = 50
+    found.convolution.weight[:] = 50
     assert arrange(found, (0, 1, 0, 1), 1, None).parameters.weights[0, :, 0, 0].tolist() == [100, 100, 0, 0]
-    found.weight[:] = 100
+    found.convolution.weight[:] = 100
     with pytest.raises(ModelError, match="add up beyond int8"):
         arrange(found, (0, 1, 0, 1), 1, None)
 
 
 def test_an_accumulator_that_could_overflow_is_refused():
     found = chain(4, 4, zero=128)
-    limit = 2**31 - 1 - 255 * int(np.abs(found.weight[1].astype(int)).sum())
-    folded = limit + 128 * int(found.weight[1].astype(int).sum())
+    limit = 2**31 - 1 - 255 * int(np.abs(found.convolution.weight[1].astype(int)).sum())
+    folded = limit + 128 * int(found.convolution.weight[1].astype(int).sum())
     for bias, fits in ((folded, True), (folded + 1, False)):
         if not -(2**31) <= bias < 2**31:
             pytest.fail("choose another seed: this bias is no int32 itself")
-        biases = found.bias.copy()
+        biases = found.convolution.bias.copy()
         biases[1] = bias
-        changed = dataclasses.replace(found, bias=biases)
+        changed = dataclasses.replace(found, convolution=dataclasses.replace(found.convolution, bias=biases))
         if fits:
             given = arrange(changed, (0, 1, 2, 3), 1, None).parameters
             assert given.bias[1] == folded

@@ -10,9 +10,9 @@ import onnx
 from numpy.typing import NDArray
 
 from toolchain.quantize import IntegerReference
-from toolchain.reference.arithmetic import CodeArray
 from toolchain.reference.convolution import Convolution
-from toolchain.reference.program import ConvStep
+from toolchain.reference.quantization import CodeArray
+from toolchain.reference.steps import ConvStep
 
 PAIRINGS = ("channels", "blocks of four channels", "from the second channel", "taps along columns")
 
@@ -22,11 +22,11 @@ class Saturating(Convolution):
 
     pairing = ""
 
-    def bands(self, codes: CodeArray, zero: int) -> Iterator[tuple[slice, NDArray[np.int32]]]:
+    def bands(self, codes: CodeArray, zero_point: int) -> Iterator[tuple[slice, NDArray[np.int32]]]:
         assert not self.transposed
         channels, kh, kw = codes.shape[0] // self.group, *self.weight.shape[2:]
         top, left, bottom, right = self.pads
-        padded = np.pad(codes.astype(np.int32), ((0, 0), (top, bottom), (left, right)), constant_values=zero)
+        padded = np.pad(codes.astype(np.int32), ((0, 0), (top, bottom), (left, right)), constant_values=zero_point)
         out_h, out_w = self.output_size(*codes.shape[1:])
         taps = [
             padded[:, y * self.dilations[0] :, x * self.dilations[1] :][
@@ -45,7 +45,7 @@ class Saturating(Convolution):
             for weight, result in zip(self.lay(row[..., None])[..., 0], total, strict=True):
                 products = (laid * weight[:, None]).reshape(-1, 2, laid.shape[-1]).sum(axis=1)
                 result += np.clip(products, -(2**15), 2**15 - 1).sum(axis=0)
-        sums -= zero * weights.sum(axis=(2, 3, 4))[..., None]
+        sums -= zero_point * weights.sum(axis=(2, 3, 4))[..., None]
         found = sums.reshape(self.outputs, out_h, out_w) + self.bias[:, None, None]
         yield slice(0, out_h), found.astype(np.int32)
 

@@ -9,16 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.reference.arithmetic import (
-    Activation,
-    Quantization,
-    activate,
-    final_bounds,
-    finish,
-    multiplier,
-    requantize,
-    scaled,
-)
+from toolchain.reference.arithmetic import activate, final_bounds, finish, multiplier, requantize, scaled
+from toolchain.reference.quantization import Quantization
+from toolchain.reference.steps import Activation
 
 scales = st.floats(2.0**-20, 2.0**4, width=32)
 zeros = st.integers(0, 255)
@@ -70,7 +63,7 @@ def test_a_residual_is_added_before_the_one_rounding(
     wanted = half_even(min(max(value, Fraction(-zero)), Fraction(255 - zero))) + zero
     out = Quantization(s_y, zero)
     real = np.full((1, 1, 1), acc, np.int32).astype(np.float32) * np.float32(factor)
-    real = activate(real, Activation("relu"), out) if relu else real
+    real = activate(real, Activation(low=0.0), out) if relu else real
     real = real + scaled(np.full((1, 1, 1), code, np.uint8), z_r, multiplier(s_r, 1.0, s_y))
     assert finish(real, None, out)[0, 0, 0] == wanted
 
@@ -91,7 +84,7 @@ def test_requantizing_to_the_same_quantization_changes_nothing(code: int, scale:
 def test_a_range_holds_zero_exactly_and_its_ends_within_one_step(first: float, second: float) -> None:
     low, high = min(first, second), max(first, second)
     made = Quantization.of_range(low, high)
-    assert made.dequantize(np.array([made.zero], np.uint8))[0] == 0
+    assert made.dequantize(np.array([made.zero_point], np.uint8))[0] == 0
     if max(high, 0) - min(low, 0) > 1e-20:
         assert made.low - made.scale <= min(low, 0) <= made.low + made.scale
         assert made.high - made.scale <= max(high, 0) <= made.high + made.scale
@@ -103,14 +96,14 @@ def test_a_range_of_nothing_but_zero_gets_a_usable_scale() -> None:
 
 @given(st.floats(-3, 0, width=32), st.floats(0.25, 3, width=32), zeros, st.floats(2**-8, 2**-3, width=32))
 def test_a_last_clip_becomes_integer_bounds(low: float, high: float, zero: int, scale: float) -> None:
-    found = final_bounds(Activation("clip", low=low, high=high), Quantization(scale, zero))
+    found = final_bounds(Activation(low, high), Quantization(scale, zero))
     least = max(-zero, half_even(Fraction(low / scale)))
     most = min(255 - zero, half_even(Fraction(high / scale)))
     assert (int(found[0]), int(found[1])) == (least, most)
 
 
 def test_prelu_scales_only_what_is_negative() -> None:
-    slope = np.array([0.25, 0.5], np.float32).reshape(2, 1, 1)
+    slope = np.array([0.25, 0.5], np.float32)
     values = np.array([[[-4.0, 4.0]], [[-4.0, 4.0]]], np.float32)
-    found = finish(values, Activation("prelu", slope), Quantization(1.0, 10))
+    found = finish(values, Activation(slopes=slope), Quantization(1.0, 10))
     assert found.tolist() == [[[9, 14]], [[8, 14]]]

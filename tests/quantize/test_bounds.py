@@ -12,9 +12,9 @@ from onnx import helper, numpy_helper
 
 from tests.quantize.helpers import QUICK, picture, quantized, small_model
 from toolchain.quantize import IntegerReference, quantize
-from toolchain.reference.arithmetic import Quantization
 from toolchain.reference.bounds import LIMIT, AccumulatorBounds, Bounds, Proof, find_bounds, prove
-from toolchain.reference.program import ConvStep
+from toolchain.reference.quantization import Quantization
+from toolchain.reference.steps import ConvStep
 
 ALL = ["xlsr", "abpn", "espcn", "fsrcnn", "sesr", "sesr_prelu_rgb"]
 
@@ -45,10 +45,10 @@ def test_no_picture_leaves_the_bounds(name: str) -> None:
             assert (interval.low <= found[0]).all(), key
             assert (found[0] <= interval.high).all(), key
         for step in reference.program.steps:
-            if isinstance(step, ConvStep) and step.source.name in codes:
-                for _, acc in step.convolution.bands(codes[step.source.name][0], step.source.quantization.zero):
-                    assert sums[step.name].low <= acc.min()
-                    assert acc.max() <= sums[step.name].high
+            if isinstance(step, ConvStep) and step.source.tensor in codes:
+                for _, acc in step.convolution.bands(codes[step.source.tensor][0], step.source.quantization.zero_point):
+                    assert sums[step.accumulator].low <= acc.min()
+                    assert acc.max() <= sums[step.accumulator].high
     for found in bounds.accumulators:
         assert max(-found.low, found.high) <= found.partial
 

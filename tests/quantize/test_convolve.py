@@ -54,7 +54,7 @@ def convolutions(draw: st.DrawFn) -> Convolution:
         dilations=(draw(st.integers(1, 2)), 1),
         group=group,
         transposed=transposed,
-        growth=(draw(st.integers(0, strides[0] - 1)), 0) if transposed else (0, 0),
+        output_padding=(draw(st.integers(0, strides[0] - 1)), 0) if transposed else (0, 0),
     )
 
 

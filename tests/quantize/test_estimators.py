@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from toolchain.quantize.estimators import ESTIMATORS, Estimator, make_estimator
-from toolchain.reference.arithmetic import Quantization
+from toolchain.reference.quantization import Quantization
 from toolchain.support.errors import CalibrationError
 
 values = hnp.arrays(np.float32, st.integers(0, 60), elements=st.floats(-1000, 1000, width=32))

@@ -12,7 +12,7 @@ from tests.quantize.helpers import QUICK, network, picture, pictures, quantized
 from toolchain.quantize import IntegerReference, QuantizedModel, quantize
 from toolchain.quantize.fidelity import assign_blame, compare_tensors, count_runs, list_parts, write_variant
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.reference.arithmetic import Quantization
+from toolchain.reference.quantization import Quantization
 from toolchain.support.errors import ModelError
 
 ALL = ["xlsr", "abpn", "espcn", "fsrcnn", "sesr", "sesr_prelu_rgb"]

@@ -11,7 +11,8 @@ from tests.quantize.helpers import NETS, network, picture, psnr, quantized, smal
 from toolchain.quantize import IntegerReference, Settings, quantize
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.plan import make_plan
-from toolchain.reference.program import ConcatStep, ConvStep, FloatStep, SumStep, parse
+from toolchain.reference.program import FloatStep, parse
+from toolchain.reference.steps import ConcatStep, ConvStep, SumStep
 
 
 def codes_of_onnxruntime(model: onnx.ModelProto, pixels: np.ndarray, peak: float) -> dict[str, np.ndarray]:
@@ -100,7 +101,7 @@ def test_the_anchor_keeps_the_pixels_quantization_and_is_a_residual() -> None:
     last = steps[-2]
     assert isinstance(last, ConvStep)
     assert last.residual is not None
-    assert last.residual.name == concat.out.name
+    assert last.residual.tensor == concat.out.tensor
     assert concat.out.quantization == steps[0].out.quantization
     assert not any(isinstance(step, SumStep) for step in steps)
 
@@ -201,7 +202,7 @@ def test_pixels_beside_features_keep_their_own_quantization() -> None:
     q = quantize(small_model(nodes, constants), [picture(40, 40, 3)], Settings(crop=40))
     (concat,) = [step for step in parse(q.model).steps if isinstance(step, ConcatStep)]
     pixels, features = concat.parts
-    assert pixels.quantization.zero == 0
+    assert pixels.quantization.zero_point == 0
     assert features.quantization == concat.out.quantization != pixels.quantization
     wanted = codes_of_onnxruntime(q.model, picture(20, 22, 3, 5), 1.0)
     for name, codes in IntegerReference(q.model).tensors(picture(20, 22, 3, 5)).items():

@@ -56,7 +56,7 @@ def test_the_recorded_range_rounds_to_the_pixels() -> None:
     made = represent(run, images, sr.value_range)
     assert made.coverage.proved
     quantization = made.coverage.quantization()
-    assert quantization.zero == 0
+    assert quantization.zero_point == 0
     assert np.rint(quantization.high * 255) == 255
 
 

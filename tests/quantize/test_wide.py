@@ -21,11 +21,12 @@ from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.foreign import canonicalize
 from toolchain.quantize.overrides import choose_bits
 from toolchain.quantize.plan import make_plan
-from toolchain.reference.arithmetic import Quantization
 from toolchain.reference.bounds import find_bounds
 from toolchain.reference.convolution import Convolution
 from toolchain.reference.network import describe_network
-from toolchain.reference.program import ConvStep, parse
+from toolchain.reference.program import parse
+from toolchain.reference.quantization import Quantization
+from toolchain.reference.steps import ConvStep
 from toolchain.support.errors import CalibrationError, ModelError
 
 
@@ -206,16 +207,16 @@ def test_bounds_hold_for_16_bits() -> None:
         assert found.dtype == known.low.dtype
         assert (found[0] >= known.low).all()
         assert (found[0] <= known.high).all()
-    steps = {step.name: step for step in parse(model.model).steps if isinstance(step, ConvStep)}
+    steps = {step.accumulator: step for step in parse(model.model).steps if isinstance(step, ConvStep)}
     for sums in bounds.accumulators:
         convolution, source = steps[sums.name].convolution, steps[sums.name].source.quantization
-        assert sums.partial <= max(convolution.partial(source.zero, source.most), 2**20)
+        assert sums.partial <= max(convolution.partial(source.zero_point, source.qmax), 2**20)
 
 
 @given(st.floats(-100, -0.0078125, width=32), st.floats(0, 100, width=32))
 def test_ranges_of_16_bits(low: float, high: float) -> None:
     found = Quantization.of_range(low, high, bits=16)
-    assert found.zero % 256 == found.zero // 256
+    assert found.zero_point % 256 == found.zero_point // 256
     assert abs(found.low - low) <= 0.0021 * (found.high - found.low)
     assert found.high - found.low == pytest.approx(high - low, rel=1e-5)
 

@@ -30,7 +30,7 @@ _CODE, _INT16 = 255, 2**15 - 1
 
 def admitted(conv: Conv, dot: Dot, parameters: Parameters) -> tuple[str, ...]:
     """The algorithms beyond the direct one that give the bits of ``conv``, with these weights, whatever its input."""
-    exact = winograd.exact(parameters.largest(conv.source.most), parameters.multiplier)
+    exact = winograd.exact(parameters.largest(conv.source.qmax), parameters.multiplier)
     found = {
         BYTES: dot.bytes is not None and parameters.largest_pair(_CODE) <= _INT16,
         WINOGRAD: winograd.possible(conv, dot) and exact,

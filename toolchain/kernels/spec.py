@@ -33,7 +33,7 @@ class View:
         return 2 if self.wide else 1
 
     @property
-    def most(self) -> int:
+    def qmax(self) -> int:
         """The largest code."""
         return int(256**self.bytes - 1)
 

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
-
-@dataclass(frozen=True, eq=False)
-class Activation:
-    """ReLU (``slopes`` None, ``low`` 0), a clip between real ``low`` and ``high``, or PReLU with float32 ``slopes``."""
-
-    low: float = float("-inf")
-    high: float = float("inf")
-    slopes: np.ndarray | None = None
+from toolchain.reference.steps import Activation
 
 
 class Bindings:
@@ -58,9 +50,7 @@ class Bindings:
         below, inner = self._bound(inner, "maximum")
         if above is None and below is None:
             return None, value
-        return Activation(
-            low=float("-inf") if below is None else below, high=float("inf") if above is None else above
-        ), inner
+        return Activation(-np.inf if below is None else below, np.inf if above is None else above), inner
 
     def _bound(self, value: Any, name: str) -> tuple[float | None, Any]:
         """Half of a Clip, ``value`` = ``name``(x, constant): the constant and x; else None and ``value``.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,28 +14,26 @@ from toolchain.kernels.driver import Picture
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, Geometry, blocks_of
 from toolchain.kernels.spec import Conv, Draw, Elementwise, Operand, Operation, Pack, Pixels, Requantize, Shuffle, View
-from toolchain.lower.bindings import Activation
+from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Calls, Extent, Source
-from toolchain.lower.chain import (
-    Chain,
-    ConcatChain,
-    ConvChain,
-    InputChain,
-    Matcher,
-    Quantization,
-    SelectChain,
-    ShuffleChain,
-    SumChain,
-    Term,
-    WindowChain,
-    per_tensor,
-)
+from toolchain.lower.chain import Matcher, PixelStep, Step, per_tensor
 from toolchain.lower.lowered import Choose, Kernel
 from toolchain.lower.movement import pattern
 from toolchain.lower.operators import Operators
 from toolchain.lower.packed import Packed, filled, moved, tensor
 from toolchain.lower.reading import Reading, read
 from toolchain.lower.weights import arrange, fits, pad
+from toolchain.reference.quantization import Quantization
+from toolchain.reference.steps import (
+    Activation,
+    Codes,
+    ConcatStep,
+    ConvStep,
+    InputStep,
+    SelectStep,
+    SumStep,
+    WindowStep,
+)
 from toolchain.support.errors import ModelError
 
 
@@ -65,7 +62,7 @@ class Emitter:
     def __init__(
         self,
         matcher: Matcher,
-        chains: dict[Any, Chain | None],
+        chains: dict[Any, Step | None],
         functions: Any,
         builder: relax.BlockBuilder,
         pixels: Any,
@@ -94,36 +91,35 @@ class Emitter:
 
     def _compute(self, var: Any) -> Packed:
         chain = self.chains[var]
-        if isinstance(chain, ConcatChain):
+        if isinstance(chain, ConcatStep):
             return self._concat(var, chain)
-        if isinstance(chain, ConvChain):
+        if isinstance(chain, ConvStep):
             return self._conv(var, chain)
-        if isinstance(chain, SumChain):
+        if isinstance(chain, SumStep):
             return self._sum(var, chain)
-        if isinstance(chain, ShuffleChain):
+        if isinstance(chain, PixelStep):
             return self._shuffle(var, chain)
-        if isinstance(chain, SelectChain):
-            return self.packed(chain.source.var).select(chain.channels)
-        if isinstance(chain, WindowChain):
+        if isinstance(chain, SelectStep):
+            return self.packed(chain.source.tensor).select(chain.channels)
+        if isinstance(chain, WindowStep):
             return self._moved(
-                self.packed(chain.source.var),
+                self.packed(chain.source.tensor),
                 chain.window,
                 chain.fill,
-                (self._extent(chain.source.var), self._extent(var)),
+                (self._extent(chain.source.tensor), self._extent(var)),
             )
-        if isinstance(chain, InputChain):
-            view = self.target(var, chain.channels, chain.output)
-            kernel = ends.pack_pixels(chain.channels, view, self.geometry)
-            source = Source(self.pixels, Picture(chain.channels))
-            return self._write(
-                var, "pack_pixels", kernel, [source], [], view, chain.channels, chain.output, Pack(chain.channels, view)
-            )
+        if isinstance(chain, InputStep):
+            channels, output = channels_of(var), chain.out.quantization
+            view = self.target(var, channels, output)
+            kernel = ends.pack_pixels(channels, view, self.geometry)
+            source = Source(self.pixels, Picture(channels))
+            return self._write(var, "pack_pixels", kernel, [source], [], view, channels, output, Pack(channels, view))
         return self._quantize(var)
 
-    def _conv(self, var: Any, chain: ConvChain) -> Packed:
-        channels, reading = chain.weight.shape[0], self.reading(chain)
+    def _conv(self, var: Any, chain: ConvStep) -> Packed:
+        channels, output, reading = chain.convolution.outputs, chain.out.quantization, self.reading(chain)
         if any(reading.cut):
-            whole, view = self._read_extent(chain), View.whole(blocks_of(channels), wide=chain.output.wide)
+            whole, view = self._read_extent(chain), View.whole(blocks_of(channels), wide=output.wide)
             name, function, sources, constants = self._convolution(chain, view, None)
             computed = self.calls.launch(
                 name,
@@ -131,29 +127,29 @@ class Emitter:
                 sources,
                 constants,
                 view,
-                tensor(view, chain.output),
+                tensor(view, output),
                 whole,
                 operation=self.kernels[-1].conv,
             )
-            made = Packed(computed, view, tuple(range(channels)), chain.output)
+            made = Packed(computed, view, tuple(range(channels)), output)
             return self._moved(made, Window((0, 0, -reading.cut[0], -reading.cut[1])), 0, (whole, self._extent(var)))
-        view = self.target(var, channels, chain.output)
+        view = self.target(var, channels, output)
         name, function, sources, constants = self._convolution(chain, view, None)
-        return self._write(var, name, function, sources, constants, view, channels, chain.output, self.kernels[-1].conv)
+        return self._write(var, name, function, sources, constants, view, channels, output, self.kernels[-1].conv)
 
-    def reading(self, chain: ConvChain) -> Reading:
+    def reading(self, chain: ConvStep) -> Reading:
         """How the kernel of ``chain`` reads its input."""
         return read(chain, self.chains)
 
-    def _read_extent(self, chain: ConvChain) -> Extent:
+    def _read_extent(self, chain: ConvStep) -> Extent:
         """Height and width of what the kernel of ``chain`` computes, rows and columns that are cut off included."""
-        rows, columns = self._extent(chain.conv)
+        rows, columns = self._extent(chain.accumulator)
         cut = self.reading(chain).cut
         return rows + cut[0], columns + cut[1]
 
-    def draw(self, chain: ConvChain, pixels: Pixels) -> Any:
+    def draw(self, chain: ConvStep, pixels: Pixels) -> Any:
         """Emit the kernel of ``chain`` that ends the network; returns the variable of the picture."""
-        view = View.whole(blocks_of(chain.weight.shape[0]))
+        view = View.whole(blocks_of(chain.convolution.outputs))
         name, function, sources, constants = self._convolution(chain, view, pixels)
         return self.calls.draw(
             name,
@@ -161,58 +157,58 @@ class Emitter:
             sources,
             constants,
             Picture(pixels.channels, pixels.scale),
-            self._extent(chain.conv),
+            self._extent(chain.accumulator),
             self.kernels[-1].conv,
         )
 
     def _convolution(
-        self, chain: ConvChain, view: View, pixels: Pixels | None
+        self, chain: ConvStep, view: View, pixels: Pixels | None
     ) -> tuple[str, Any, list[Source], list[np.ndarray]]:
         """The kernel of ``chain``, into ``view`` or into ``pixels``: its name, function, operands, constants."""
-        channels = chain.weight.shape[0]
-        reading = self.reading(chain)
+        convolution, output, reading = chain.convolution, chain.out.quantization, self.reading(chain)
+        channels = convolution.outputs
         source = self._surrounded(reading, chain)
-        residual = None if chain.residual is None else self._operand(chain.residual, channels, chain.output)
+        residual = None if chain.residual is None else self._operand(chain.residual, channels, output)
         if residual is not None and any(reading.cut):
             grown = Window((0, 0, *reading.cut))
-            extents = self._extent(chain.conv), self._read_extent(chain)
+            extents = self._extent(chain.accumulator), self._read_extent(chain)
             other = self._moved(residual[1], grown, residual[1].quantization.zero_point, extents)
             residual = replace(residual[0], view=other.view), other
         requantize, slopes = self._requantize(
-            chain.before, chain.after, chain.output, None if residual is None else residual[0]
+            chain.before, chain.after, output, None if residual is None else residual[0]
         )
         arranged = arrange(chain, source.slots, source.view.count, slopes)
         parameters = arranged.parameters
-        requantize = replace(requantize, fits=fits(parameters, source.view.most, requantize))
+        requantize = replace(requantize, fits=fits(parameters, source.view.qmax, requantize))
         conv = Conv(
             source.view,
             blocks_of(channels) * PACK,
             arranged.groups,
-            chain.weight.shape[2:],
+            convolution.weight.shape[2:],
             reading.pads,
-            chain.dilation,
+            convolution.dilations,
             requantize,
             view,
             pixels,
-            symmetric=bool(chain.weight.min(initial=0) > -128),
+            symmetric=bool(convolution.weight.min(initial=0) > -128),
         )
         conv = replace(conv, algorithms=algorithms.admitted(conv, self.dot, parameters))
         sources = [
             source.source(conv.pads[0], conv.reach[0] - conv.pads[0]),
             *([] if residual is None else [residual[1].source()]),
         ]
-        kh, kw = chain.weight.shape[2:]
-        name = f"conv{len(self.kernels)}_{kh}x{kw}_{chain.weight.shape[1] * chain.groups}to{channels}"
-        self.covered.add(chain.conv)
-        kernel = Kernel(name, conv, math.prod(chain.weight.shape), self.calls.enlarged(self._extent(chain.conv)))
+        _, inputs, kh, kw = convolution.weight.shape
+        name = f"conv{len(self.kernels)}_{kh}x{kw}_{inputs * convolution.group}to{channels}"
+        self.covered.add(chain.accumulator)
+        kernel = Kernel(name, conv, convolution.weight.size, self.calls.enlarged(self._extent(chain.accumulator)))
         tile = self.choose(kernel, self.geometry.columns)
         self.kernels.append(replace(kernel, needs=algorithms.needs(conv, self.dot, tile)))
         function = algorithms.build(conv, self.geometry, self.dot, tile)
         return name, function, sources, algorithms.arrays(parameters, conv, self.dot, tile)
 
-    def _surrounded(self, reading: Reading, chain: ConvChain) -> Packed:
+    def _surrounded(self, reading: Reading, chain: ConvStep) -> Packed:
         """What a convolution reads, with its surroundings."""
-        var = reading.source.var
+        var = reading.source.tensor
         source, quantization = self.packed(var), reading.source.quantization
         if len(set(source.slots)) < len(source.slots):
             source = self._in_order(var)  # weights of a channel read twice could add up beyond int8
@@ -234,10 +230,11 @@ class Emitter:
     ) -> Packed:
         return moved(self.calls, self.geometry, source, window, fill, extents, border)
 
-    def _sum(self, var: Any, chain: SumChain) -> Packed:
-        view = self.target(var, chain.channels, chain.output)
-        requantize, slopes = self._requantize(None, chain.after, chain.output, None)
-        pairs = [self._operand(term, chain.channels, chain.output) for term in chain.terms]
+    def _sum(self, var: Any, chain: SumStep) -> Packed:
+        channels, output = channels_of(var), chain.out.quantization
+        view = self.target(var, channels, output)
+        requantize, slopes = self._requantize(None, chain.after, output, None)
+        pairs = [self._operand(term, channels, output) for term in chain.terms]
         operation = Elementwise(tuple(operand for operand, _ in pairs), requantize, view)
         constants = [] if slopes is None else [pad(slopes, view.count * PACK)]
         name = "add" if len(pairs) == 2 else "rescale"
@@ -248,47 +245,47 @@ class Emitter:
             [packed.source() for _, packed in pairs],
             constants,
             view,
-            chain.channels,
-            chain.output,
+            channels,
+            output,
             operation,
         )
 
-    def _shuffle(self, var: Any, chain: ShuffleChain) -> Packed:
-        source, channels = self.packed(chain.source.var), chain.pixels.channels
-        view = View.whole(blocks_of(channels), wide=chain.output.wide)
-        operation = Shuffle(source.view, source.table(chain.pixels), view, chain.output.zero_point)
+    def _shuffle(self, var: Any, chain: PixelStep) -> Packed:
+        source, channels, output = self.packed(chain.source.tensor), chain.pixels.channels, chain.out.quantization
+        view = View.whole(blocks_of(channels), wide=output.wide)
+        operation = Shuffle(source.view, source.table(chain.pixels), view, output.zero_point)
         written = self.calls.shuffle(
             "depth_to_space",
             ends.shuffle(operation, self.geometry),
             source.source(),
-            tensor(view, chain.output),
-            (self._extent(chain.source.var), self._extent(var)),
+            tensor(view, output),
+            (self._extent(chain.source.tensor), self._extent(var)),
             operation,
         )
-        return Packed(written, view, tuple(range(channels)), chain.output)
+        return Packed(written, view, tuple(range(channels)), output)
 
-    def _concat(self, var: Any, chain: ConcatChain) -> Packed:
-        repeated = all(term.var == chain.terms[0].var for term in chain.terms)
-        if repeated and chain.terms[0].quantization == chain.output:
-            source = self.packed(chain.terms[0].var)
-            return Packed(source.var, source.view, source.slots * len(chain.terms), chain.output)
+    def _concat(self, var: Any, chain: ConcatStep) -> Packed:
+        output = chain.out.quantization
+        repeated = all(part.tensor == chain.parts[0].tensor for part in chain.parts)
+        if repeated and chain.parts[0].quantization == output:
+            source = self.packed(chain.parts[0].tensor)
+            return Packed(source.var, source.view, source.slots * len(chain.parts), output)
         slots: list[int] = []
         block = 0
-        for term in chain.terms:
-            place = self.places.get(term.var)
+        for part in chain.parts:
+            channels, place = channels_of(part.tensor), self.places.get(part.tensor)
             if place is not None and place == Place(var, block):
-                self.packed(term.var)
+                self.packed(part.tensor)
             else:
-                view = self._part(chain, block, term.channels)
-                self._copy(var, term, view, chain.output)
-            slots += range(block * PACK, block * PACK + term.channels)
-            block += blocks_of(term.channels)
-        return Packed(self.buffers[var], View.whole(block, wide=chain.output.wide), tuple(slots), chain.output)
+                self._copy(var, part, self._part(chain, block, channels), output)
+            slots += range(block * PACK, block * PACK + channels)
+            block += blocks_of(channels)
+        return Packed(self.buffers[var], View.whole(block, wide=output.wide), tuple(slots), output)
 
-    def _copy(self, concat: Any, term: Term, view: View, output: Quantization) -> None:
+    def _copy(self, concat: Any, term: Codes, view: View, output: Quantization) -> None:
         """Write ``term`` into its part of a concatenation, changing its scale where that differs."""
         requantize, _ = self._requantize(None, None, output, None)
-        operand, packed = self._operand(term, term.channels, output)
+        operand, packed = self._operand(term, channels_of(term.tensor), output)
         operation = Elementwise((operand,), requantize, view)
         kernel = elementwise.build(operation, self.geometry)
         self._write_buffer(concat, "rescale", kernel, [packed.source()], [], view, output, operation)
@@ -312,12 +309,12 @@ class Emitter:
         written = self.calls.call("quantize", kernel, [value], kind, extent)
         return Packed(written, view, tuple(range(channels)), output)
 
-    def _operand(self, term: Term, channels: int, output: Quantization) -> tuple[Operand, Packed]:
+    def _operand(self, term: Codes, channels: int, output: Quantization) -> tuple[Operand, Packed]:
         """``term`` as an operand of a kernel with ``channels`` outputs, and what holds it."""
-        source = self.packed(term.var)
+        source = self.packed(term.tensor)
         multiplier = float(np.float32(np.float64(term.quantization.scale) / np.float64(output.scale)))
         if pattern(source.slots) is None:
-            source = self._in_order(term.var)
+            source = self._in_order(term.tensor)
         slots = source.slots * (channels if len(source.slots) == 1 else 1)
         rule = pattern(slots)
         if rule is None or len(slots) != channels:
@@ -331,10 +328,10 @@ class Emitter:
         """A copy of ``var`` with channel c in slot c, for a concatenation whose parts end inside of a word."""
         if var not in self.ordered:
             source, extent = self.packed(var), self._extent(var)
-            zero, most = source.quantization.zero_point, source.quantization.most
+            zero, qmax = source.quantization.zero_point, source.quantization.qmax
             view = View.whole(blocks_of(len(source.slots)), wide=source.view.wide)
             operand = Operand(source.view, 1, 1, zero, 1.0, source.slots)
-            operation = Elementwise((operand,), Requantize(-zero, most - zero, zero), view)
+            operation = Elementwise((operand,), Requantize(-zero, qmax - zero, zero), view)
             kernel = elementwise.build(operation, self.geometry)
             copy = self.calls.launch(
                 "reorder",
@@ -353,17 +350,16 @@ class Emitter:
     def _requantize(
         before: Activation | None, after: Activation | None, output: Quantization, residual: Operand | None
     ) -> tuple[Requantize, np.ndarray | None]:
-        """The epilogue: activations that come last become bounds on the codes."""
+        """The epilogue: the activation that comes last becomes bounds on the codes."""
         scale, zero = np.float64(output.scale), output.zero_point
-        last, inner = (before, None) if residual is None and after is None else (after, before)
-        slopes = next((a.slopes for a in (last, inner) if a is not None and a.slopes is not None), None)
-        low, high = -zero, output.most - zero
-        if last is not None and last.slopes is None:
-            low = max(low, int(np.rint(max(last.low / scale, -1e9))))
-            high = min(high, int(np.rint(min(last.high / scale, 1e9))))
+        slopes = next((a.slopes for a in (after, before) if a is not None and a.slopes is not None), None)
+        low, high = -zero, output.qmax - zero
+        if after is not None and after.slopes is None:
+            low = max(low, int(np.rint(max(after.low / scale, -1e9))))
+            high = min(high, int(np.rint(min(after.high / scale, 1e9))))
         bounds = None
-        if inner is not None and inner.slopes is None:
-            bounds = (float(np.float32(inner.low / scale)), float(np.float32(inner.high / scale)))
+        if before is not None and before.slopes is None:
+            bounds = (float(np.float32(before.low / scale)), float(np.float32(before.high / scale)))
         return Requantize(low, high, zero, slopes is not None, bounds, residual), slopes
 
     # -- float tensors -------------------------------------------------------------------------------------------
@@ -408,22 +404,23 @@ class Emitter:
         """Let the producers of a concatenation's parts write into its buffer, where they share its quantization."""
         places: dict[Any, Place] = {}
         for var, chain in self.chains.items():
-            if not isinstance(chain, ConcatChain) or all(t.var == chain.terms[0].var for t in chain.terms):
+            if not isinstance(chain, ConcatStep) or all(p.tensor == chain.parts[0].tensor for p in chain.parts):
                 continue
             block = 0
-            for term in chain.terms:
-                producer = self.chains.get(term.var)
-                writes = isinstance(producer, ConvChain | SumChain | InputChain)
-                writes &= not (isinstance(producer, ConvChain) and any(self.reading(producer).cut))
-                if writes and term.quantization == chain.output and term.var not in places:
-                    places[term.var] = Place(var, block)
-                block += blocks_of(term.channels)
+            for part in chain.parts:
+                producer = self.chains.get(part.tensor)
+                writes = isinstance(producer, ConvStep | SumStep | InputStep)
+                writes &= not (isinstance(producer, ConvStep) and any(self.reading(producer).cut))
+                if writes and part.quantization == chain.out.quantization and part.tensor not in places:
+                    places[part.tensor] = Place(var, block)
+                block += blocks_of(channels_of(part.tensor))
         return places
 
     @staticmethod
-    def _part(chain: ConcatChain, start: int, channels: int) -> View:
+    def _part(chain: ConcatStep, start: int, channels: int) -> View:
         """The blocks of ``channels`` channels of a concatenation, from block ``start`` on."""
-        whole = View.whole(sum(blocks_of(term.channels) for term in chain.terms), wide=chain.output.wide)
+        blocks = sum(blocks_of(channels_of(part.tensor)) for part in chain.parts)
+        whole = View.whole(blocks, wide=chain.out.quantization.wide)
         return replace(whole, start=start, count=blocks_of(channels))
 
     def target(self, var: Any, channels: int, output: Quantization) -> View:
@@ -432,7 +429,7 @@ class Emitter:
         if place is None:
             return View.whole(blocks_of(channels), wide=output.wide)
         chain = self.chains[place.concat]
-        assert isinstance(chain, ConcatChain)
+        assert isinstance(chain, ConcatStep)
         return self._part(chain, place.start, channels)
 
     def _write(

@@ -13,8 +13,9 @@ import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
-from toolchain.lower.bindings import Activation, Bindings, channels_of, is_picture
+from toolchain.lower.bindings import Bindings, channels_of, is_picture
 from toolchain.lower.movement import evaluate
+from toolchain.reference.steps import Activation
 
 _PROBES = (48, 52)
 

@@ -24,12 +24,13 @@ from toolchain.kernels.float_tile import choose_tile
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Pixels, View
 from toolchain.kernels.vectors import Vectors
-from toolchain.lower.bindings import Activation, channels_of
+from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Calls, Extent, Source
 from toolchain.lower.float_chain import FloatConcatChain, FloatConvChain, FloatMatcher, FloatSumChain
 from toolchain.lower.float_weights import arrange_floats
 from toolchain.lower.lowered import Kernel
 from toolchain.lower.operators import Operators
+from toolchain.reference.steps import Activation
 from toolchain.support.errors import ModelError
 
 

@@ -15,7 +15,7 @@ from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile, default_tile
-from toolchain.lower.chain import Chain, ConvChain, Matcher
+from toolchain.lower.chain import Matcher, Step
 from toolchain.lower.emit import Emitter
 from toolchain.lower.importer import import_onnx
 from toolchain.lower.lowered import Choose, Kernel, Lowered
@@ -23,6 +23,7 @@ from toolchain.lower.main import write_main
 from toolchain.lower.movement import pixel_table, trace
 from toolchain.lower.reading import read
 from toolchain.lower.stream import stream
+from toolchain.reference.steps import ConvStep
 from toolchain.support.errors import ModelError
 from toolchain.targets import CACHE
 
@@ -51,7 +52,7 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
         ModelError: a convolution's padding is wider than rows are apart in memory.
     """
     chains = _chains(Matcher(module["main"]))
-    margin = max([1, *(read(chain, chains).margin for chain in chains.values() if isinstance(chain, ConvChain))])
+    margin = max([1, *(read(chain, chains).margin for chain in chains.values() if isinstance(chain, ConvStep))])
     if margin > SIDE:
         raise ModelError(
             f"a convolution pads by {margin} pixels; {SIDE} is the most the kernels can",
@@ -115,7 +116,7 @@ def lower(module: Any, geometry: Geometry, dot: Dot, choose: Choose | None = Non
     chain = chains[codes]
 
     def draw(emitter: Emitter) -> Any:
-        if isinstance(chain, ConvChain) and not any(emitter.reading(chain).cut):
+        if isinstance(chain, ConvStep) and not any(emitter.reading(chain).cut):
             return emitter.draw(chain, table)
         return emitter.store(emitter.packed(codes), table, codes)
 
@@ -128,9 +129,9 @@ def lower(module: Any, geometry: Geometry, dot: Dot, choose: Choose | None = Non
     return write_main(matcher, emitter, draw)
 
 
-def _chains(matcher: Matcher) -> dict[Any, Chain | None]:
+def _chains(matcher: Matcher) -> dict[Any, Step | None]:
     """The chain of every quantized activation, in program order."""
-    chains: dict[Any, Chain | None] = {}
+    chains: dict[Any, Step | None] = {}
     for var, call in matcher.definitions.items():
         if isinstance(call, relax.Call) and getattr(call.op, "name", "") == "relax.quantize":
             chains[var] = matcher.chain(var)

@@ -12,7 +12,7 @@ from toolchain.kernels.layout import PACK, Geometry
 from toolchain.kernels.spec import Elementwise, Operand, Pixels, Requantize, View
 from toolchain.kernels.window import Move, move
 from toolchain.lower.calls import Calls, Extent, Source
-from toolchain.lower.chain import Quantization
+from toolchain.reference.quantization import Quantization
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +47,9 @@ def tensor(view: View, quantization: Quantization) -> Tensor:
 
 def filled(calls: Calls, geometry: Geometry, source: Packed, code: int, extent: Extent) -> Packed:
     """A copy of a packed tensor that is surrounded by ``code``: as if that were its zero point."""
-    view, most = View.whole(source.view.count, wide=source.view.wide), source.quantization.most
+    view, qmax = View.whole(source.view.count, wide=source.view.wide), source.quantization.qmax
     operand = Operand(source.view, 1, source.view.count * PACK, code, 1.0)
-    operation = Elementwise((operand,), Requantize(-code, most - code, code), view)
+    operation = Elementwise((operand,), Requantize(-code, qmax - code, code), view)
     around = replace(source.quantization, zero_point=code)
     copy = calls.launch(
         "surround",

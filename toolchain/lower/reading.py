@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolchain.frontend.window import Window
-from toolchain.lower.chain import Chain, ConvChain, Term, WindowChain
+from toolchain.lower.chain import Step
+from toolchain.reference.steps import Codes, ConvStep, WindowStep
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class Reading:
         cut: rows and columns at the end that are no result.
     """
 
-    source: Term
+    source: Codes
     pads: tuple[int, int]
     reach: tuple[int, int]
     border: Window | None = None
@@ -36,19 +37,18 @@ class Reading:
         return max(*self.pads, *(reach - pad for reach, pad in zip(self.reach, self.pads, strict=True)))
 
 
-def read(chain: ConvChain, chains: Mapping[Any, Chain | None]) -> Reading:
-    """How ``chain`` is computed; a border that was added for it alone need not be stored."""
-    rows, columns = ((k - 1) * d for k, d in zip(chain.weight.shape[2:], chain.dilation, strict=True))
-    reach = (rows, columns)
-    inner = chains.get(chain.source.var)
-    if isinstance(inner, WindowChain) and chain.growth == (-rows, -columns) and inner.window.grows:
-        top, left, bottom, right = inner.window.pads
-        if (top + bottom, left + right) == reach:
-            plain = inner.window.mode == "constant" and inner.fill == inner.output.zero_point
-            return Reading(inner.source, (top, left), reach, None if plain else inner.window)
-    pads = tuple(min(pad, most) for pad, most in zip(chain.pads, reach, strict=True))
-    before = [given - pad for given, pad in zip(chain.pads, pads, strict=True)]
-    behind = [max(growth, 0) - first for growth, first in zip(chain.growth, before, strict=True)]
-    added = Window((before[0], before[1], behind[0], behind[1])) if any(before + behind) else None
-    cut = (max(-chain.growth[0], 0), max(-chain.growth[1], 0))
-    return Reading(chain.source, (pads[0], pads[1]), reach, None, added, cut)
+def read(step: ConvStep, steps: Mapping[Any, Step | None]) -> Reading:
+    """How a convolution is computed; a border that was added for it alone need not be stored."""
+    reach, (top, left, bottom, right) = step.convolution.reach, step.convolution.pads
+    growth = (top + bottom - reach[0], left + right - reach[1])  # rows and columns more than its input has
+    inner = steps.get(step.source.tensor)
+    if isinstance(inner, WindowStep) and growth == (-reach[0], -reach[1]) and inner.window.grows:
+        over, before, under, behind = inner.window.pads
+        if (over + under, before + behind) == reach:
+            plain = inner.window.mode == "constant" and inner.fill == inner.out.quantization.zero_point
+            return Reading(inner.source, (over, before), reach, None if plain else inner.window)
+    pads = (min(top, reach[0]), min(left, reach[1]))
+    first = (top - pads[0], left - pads[1])
+    last = (max(growth[0], 0) - first[0], max(growth[1], 0) - first[1])
+    added = Window((*first, *last)) if any(first + last) else None
+    return Reading(step.source, pads, reach, None, added, (max(-growth[0], 0), max(-growth[1], 0)))

@@ -9,7 +9,8 @@ import numpy as np
 from toolchain.kernels.layout import PACK, blocks_of
 from toolchain.kernels.parameters import Parameters
 from toolchain.kernels.spec import Requantize
-from toolchain.lower.chain import ConvChain
+from toolchain.reference.convolution import Convolution
+from toolchain.reference.steps import ConvStep
 from toolchain.support.errors import ModelError
 
 
@@ -26,34 +27,33 @@ class Arranged:
     parameters: Parameters
 
 
-def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, slopes: np.ndarray | None) -> Arranged:
-    """``chain`` for an input of ``blocks`` blocks in which channel c lies in slot ``slots[c]``.
+def arrange(step: ConvStep, slots: tuple[int, ...], blocks: int, slopes: np.ndarray | None) -> Arranged:
+    """Lay ``step`` out for an input of ``blocks`` blocks in which channel c lies in slot ``slots[c]``.
 
     Output channels are padded to a multiple of four with zero weights.
 
     Raises:
         ModelError: an accumulator could leave int32 (the model's biases are out of proportion).
     """
-    channels = chain.weight.shape[0]
-    padded = blocks_of(channels) * PACK
-    groups, weight = chain.groups, chain.weight
-    if not _groups_fit(chain, slots, blocks):
-        groups, weight = 1, densify(chain.weight, chain.groups)
+    conv, source = step.convolution, step.source.quantization
+    padded = blocks_of(conv.outputs) * PACK
+    groups, weight = conv.group, conv.weight
+    if not _groups_fit(conv, slots, blocks):
+        groups, weight = 1, densify(weight, groups)
     kh, kw = weight.shape[2:]
     per_group = blocks * PACK // groups
     laid = np.zeros((padded, per_group, kh, kw), np.int16)
     positions = [slot % per_group for slot in slots[: weight.shape[1]]] if groups > 1 else list(slots)
     for channel, position in enumerate(positions):
-        laid[:channels, position] += weight[:, channel]
+        laid[: conv.outputs, position] += weight[:, channel]
     if laid.max(initial=0) > 127 or laid.min(initial=0) < -128:
         raise ModelError(
             "a convolution reads the same tensor several times with weights that add up beyond int8",
             hint="merge the repeated inputs before quantizing",
         )
-    bias = pad(chain.bias.astype(np.int64), padded)
-    source = chain.source.quantization
+    bias = pad(conv.bias.astype(np.int64), padded)
     largest = np.abs(bias - source.zero_point * laid.sum(axis=(1, 2, 3), dtype=np.int64))
-    largest += source.most * np.abs(laid).sum(axis=(1, 2, 3), dtype=np.int64)
+    largest += source.qmax * np.abs(laid).sum(axis=(1, 2, 3), dtype=np.int64)
     if largest.max(initial=0) >= 2**31:
         raise ModelError(
             "a convolution's int32 accumulator could overflow",
@@ -61,15 +61,10 @@ def arrange(chain: ConvChain, slots: tuple[int, ...], blocks: int, slopes: np.nd
             if source.wide
             else "check the biases and the calibration ranges of this model",
         )
-    multiplier = np.zeros(padded, np.float32)
-    multiplier[:channels] = (
-        np.float64(chain.source.quantization.scale)
-        * chain.weight_scale.astype(np.float64)
-        / np.float64(chain.output.scale)
-    ).astype(np.float32)
-    return Arranged(
-        groups, Parameters(laid, bias, source.zero_point, multiplier, None if slopes is None else pad(slopes, padded))
-    )
+    factor = np.float64(source.scale) * step.weight_scale.astype(np.float64)
+    multiplier = pad((factor / np.float64(step.out.quantization.scale)).astype(np.float32), padded)
+    slopes = None if slopes is None else pad(slopes, padded)
+    return Arranged(groups, Parameters(laid, bias, source.zero_point, multiplier, slopes))
 
 
 def densify(weight: np.ndarray, groups: int) -> np.ndarray:
@@ -82,14 +77,14 @@ def densify(weight: np.ndarray, groups: int) -> np.ndarray:
     return dense
 
 
-def fits(given: Parameters, most: int, requantize: Requantize) -> bool:
-    """Whether no value before the clamp can leave int32, whatever the input's codes from 0 to ``most`` are."""
+def fits(given: Parameters, qmax: int, requantize: Requantize) -> bool:
+    """Whether no value before the clamp can leave int32, whatever the input's codes from 0 to ``qmax`` are."""
     steep = 1.0 if given.slopes is None else np.maximum(1.0, np.abs(given.slopes))
-    largest = (given.largest(most) * given.multiplier * steep).max(initial=0)
+    largest = (given.largest(qmax) * given.multiplier * steep).max(initial=0)
     if requantize.inner is not None:
         largest = max(largest, *(abs(bound) for bound in requantize.inner if np.isfinite(bound)))
     if requantize.residual is not None:
-        largest += requantize.residual.view.most * abs(requantize.residual.multiplier)
+        largest += requantize.residual.view.qmax * abs(requantize.residual.multiplier)
     return bool(largest < 2**30)
 
 
@@ -100,10 +95,10 @@ def pad(values: np.ndarray, length: int) -> np.ndarray:
     return padded
 
 
-def _groups_fit(chain: ConvChain, slots: tuple[int, ...], blocks: int) -> bool:
+def _groups_fit(conv: Convolution, slots: tuple[int, ...], blocks: int) -> bool:
     """Whether every group reads and writes whole blocks, its channels in order."""
-    channels, inputs = chain.weight.shape[:2]
-    if chain.groups == 1:
+    inputs = conv.weight.shape[1]
+    if conv.group == 1:
         return True
-    whole = inputs % PACK == 0 and (channels // chain.groups) % PACK == 0
-    return whole and slots == tuple(range(blocks * PACK)) and inputs * chain.groups == len(slots)
+    whole = inputs % PACK == 0 and (conv.outputs // conv.group) % PACK == 0
+    return whole and slots == tuple(range(blocks * PACK)) and inputs * conv.group == len(slots)

@@ -12,7 +12,7 @@ from toolchain.quantize.plan import Plan
 from toolchain.quantize.qdq import name_weights
 from toolchain.quantize.recipe import TensorRecipe
 from toolchain.quantize.weights import QuantizedWeight, bias_scale
-from toolchain.reference.arithmetic import Quantization
+from toolchain.reference.quantization import Quantization
 
 
 def describe(
@@ -45,7 +45,7 @@ def describe(
                 role="activation",
                 dtype=given.dtype.name,
                 scale=(given.scale,),
-                zero_point=(given.zero,),
+                zero_point=(given.zero_point,),
                 axis=None,
                 estimator="pixels" if group in pinned else found.estimator if found else "file",
                 source="pixels" if group in pinned else source,

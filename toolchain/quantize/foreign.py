@@ -25,10 +25,10 @@ from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import Recipe
 from toolchain.quantize.weights import QuantizedWeight, along, outputs_first, safe_scale
-from toolchain.reference.arithmetic import Quantization
 from toolchain.reference.bounds import PAIR_LIMIT, find_bounds
 from toolchain.reference.graph import Array, GraphView, attributes
 from toolchain.reference.pairs import LIMIT, least_scale, round_safely
+from toolchain.reference.quantization import Quantization
 from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import ModelError
 
@@ -179,7 +179,7 @@ def _activation(
         return tensor
     name = tensor
     maker = view.producers.get(tensor)
-    if given.zero == 0 and maker is not None and maker.op_type in ("Conv", "ConvTranspose", "Add"):
+    if given.zero_point == 0 and maker is not None and maker.op_type in ("Conv", "ConvTranspose", "Add"):
         # Other tools drop a Relu where the range already starts at zero; it is put back before the range is moved.
         name = f"{tensor}_positive"
         if name not in found.ranges:

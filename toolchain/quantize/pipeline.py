@@ -35,8 +35,8 @@ from toolchain.quantize.weights import (
     scale_by,
 )
 from toolchain.quantize.widen import choose_wide, keep_gains
-from toolchain.reference.arithmetic import BITS, WIDE_BITS, Quantization
 from toolchain.reference.graph import GraphView
+from toolchain.reference.quantization import BITS, WIDE_BITS, Quantization
 from toolchain.support.errors import CalibrationError
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from onnx import helper, numpy_helper, version_converter
 from toolchain.frontend.explain import refusal
 from toolchain.quantize.plan import Plan
 from toolchain.quantize.weights import QuantizedWeight, bias_scale, round_bias
-from toolchain.reference.arithmetic import BITS, Quantization
 from toolchain.reference.graph import Array, GraphView
+from toolchain.reference.quantization import BITS, Quantization
 from toolchain.support.errors import CalibrationError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class _Writer:
         quantization = self._of(tensor)
         last = tensor == self.view.output
         scale = self._constant(f"{tensor}_scale", np.asarray(quantization.scale, np.float32))
-        zero = self._constant(f"{tensor}_zero_point", np.asarray(quantization.zero, quantization.dtype))
+        zero = self._constant(f"{tensor}_zero_point", np.asarray(quantization.zero_point, quantization.dtype))
         codes = f"{tensor}_quantized"
         self._node("QuantizeLinear", [self.end if last else tensor, scale, zero], codes)
         self._node("DequantizeLinear", [codes, scale, zero], tensor if last else f"{tensor}_dequantized")

@@ -21,10 +21,11 @@ from toolchain.quantize.plan import Plan
 from toolchain.quantize.qdq import float_end
 from toolchain.quantize.rounding import round_together
 from toolchain.quantize.weights import QuantizedWeight, make_room_for_bias, round_bias
-from toolchain.reference.arithmetic import CodeArray
 from toolchain.reference.graph import Array, GraphView
 from toolchain.reference.interpreter import last_use, run_step
-from toolchain.reference.program import ConvStep, parse
+from toolchain.reference.program import parse
+from toolchain.reference.quantization import CodeArray
+from toolchain.reference.steps import ConvStep
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -80,8 +81,8 @@ def reconstruct(
     for index, original in enumerate(program.steps):
         step = original
         if isinstance(step, ConvStep):
-            site = plan.convolutions[renamed.get(step.name, step.name)]
-            codes = [found[step.source.name] for found in values]
+            site = plan.convolutions[renamed.get(step.accumulator, step.accumulator)]
+            codes = [found[step.source.tensor] for found in values]
             target = targets.pop(site.output)
             if only_biases or step.convolution.transposed:
                 bias = biases[site.output] + _mean_error(step, codes, target, places).astype(np.float32)
@@ -94,7 +95,7 @@ def reconstruct(
             better[site.output], corrected[site.output] = weight, bias
             step = _changed(step, weight, bias)
         for found, crop in zip(values, crops, strict=True):
-            found[step.out.name] = run_step(step, found, crop)
+            found[step.out.tensor] = run_step(step, found, crop)
             for name in dead.get(index, ()):
                 found.pop(name, None)
     return Reconstruction(better, corrected)
@@ -130,7 +131,7 @@ class _Places:
         top, left, bottom, right = convolution.pads
         parts = []
         for picture, code in enumerate(codes):
-            padded = np.pad(code, ((0, 0), (top, bottom), (left, right)), constant_values=source.zero)
+            padded = np.pad(code, ((0, 0), (top, bottom), (left, right)), constant_values=source.zero_point)
             rows, columns = self.rows_columns(picture, *convolution.output_size(*code.shape[1:]))
             y = (rows * convolution.strides[0])[None, :] + (np.arange(kh) * convolution.dilations[0])[:, None]
             x = (columns * convolution.strides[1])[None, :] + (np.arange(kw) * convolution.dilations[1])[:, None]
@@ -161,7 +162,7 @@ def _mean_error(
     factor = np.float64(source.scale) * step.weight_scale.astype(np.float64)
     parts = []
     for picture, code in enumerate(codes):
-        sums = np.concatenate([part for _, part in convolution.bands(code, source.zero)], axis=1)
+        sums = np.concatenate([part for _, part in convolution.bands(code, source.zero_point)], axis=1)
         parts.append(places.gather(picture, sums))
     found = np.concatenate(parts, axis=1).mean(axis=1) * factor
     shortfall: NDArray[np.float64] = target.mean(axis=1, dtype=np.float64) - found

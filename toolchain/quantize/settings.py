@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from toolchain.quantize.estimators import make_estimator
 from toolchain.quantize.weights import OUTPUT, scale_by
-from toolchain.reference.arithmetic import BITS, WIDE_BITS
+from toolchain.reference.quantization import BITS, WIDE_BITS
 from toolchain.support.errors import CalibrationError
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from toolchain.quantize.pipeline import round_weights
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
-from toolchain.reference.arithmetic import BITS, Quantization
 from toolchain.reference.program import parse
+from toolchain.reference.quantization import BITS, Quantization
 
 if TYPE_CHECKING:
     import onnx

@@ -22,7 +22,8 @@ from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import WideRecipe
 from toolchain.reference.bounds import LIMIT
 from toolchain.reference.network import describe_network
-from toolchain.reference.program import ConvStep, parse
+from toolchain.reference.program import parse
+from toolchain.reference.steps import ConvStep
 
 Made = TypeVar("Made")
 
@@ -101,13 +102,8 @@ def _costs(model: QuantizedModel, plan: Plan) -> dict[Part, float]:
     network = describe_network(balanced(model).model)
     work = {layer.name: layer.macs_per_pixel for layer in network.layers}
     points = {f"{point}_quantized": plan.group[point] for point in plan.points}
-    full = {
-        points[step.source.name]
-        for step in parse(model.model).steps
-        if isinstance(step, ConvStep)
-        # Bias and zero point grow with the codes; what `partial` adds for bytes is room for weights rounded otherwise.
-        and _WIDER * step.convolution.partial(step.source.quantization.zero, step.source.quantization.most) >= LIMIT
-    }
+    steps = [step for step in parse(model.model).steps if isinstance(step, ConvStep)]
+    full = {points[step.source.tensor] for step in steps if _too_large(step)}
     costs = {}
     for part in list_parts(model):
         group = plan.group.get(part.name)
@@ -115,3 +111,10 @@ def _costs(model: QuantizedModel, plan: Plan) -> dict[Part, float]:
             readers = [site.output for site in plan.convolutions.values() if plan.group[site.source] == group]
             costs[part] = 100 * sum(work[name] for name in readers) / max(network.macs_per_pixel, 1.0)
     return costs
+
+
+def _too_large(step: ConvStep) -> bool:
+    """Whether sums could leave int32 if what the convolution reads, 8 bits now, had 16."""
+    read = step.source.quantization
+    # Bias and zero point grow with the codes; what `partial` adds for bytes is room for weights rounded otherwise.
+    return _WIDER * step.convolution.partial(read.zero_point, read.qmax) >= LIMIT

@@ -16,31 +16,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from toolchain.reference.arithmetic import (
-    BITS,
-    QMAX,
-    QMIN,
-    CodeArray,
-    Quantization,
-    activate,
-    finish,
-    multiplier,
-    requantize,
-    scaled,
-)
+from toolchain.reference.arithmetic import activate, finish, multiplier, requantize, scaled
 from toolchain.reference.pairs import largest_pairs
-from toolchain.reference.program import (
-    Codes,
-    ConcatStep,
-    ConvStep,
-    InputStep,
-    SelectStep,
-    ShuffleStep,
-    Step,
-    SumStep,
-    WindowStep,
-    parse,
-)
+from toolchain.reference.program import ShuffleStep, Step, parse
+from toolchain.reference.quantization import BITS, QMAX, QMIN, CodeArray, Quantization
+from toolchain.reference.steps import Codes, ConcatStep, ConvStep, InputStep, SelectStep, SumStep, WindowStep
 
 LIMIT = 2**31
 PAIR_LIMIT = 2**15
@@ -196,10 +176,10 @@ def find_bounds(model: onnx.ModelProto) -> Bounds:
     for step in program.steps:
         if isinstance(step, ConvStep):
             found, sums = _convolution(step, codes)
-            codes[step.out.name] = found
+            codes[step.out.tensor] = found
             accumulators.append(sums)
         else:
-            codes[step.out.name] = _moved(step, codes, channels)
+            codes[step.out.tensor] = _moved(step, codes, channels)
     return Bounds(tuple(accumulators), codes, program.result.quantization)
 
 
@@ -207,44 +187,44 @@ def _moved(step: Step, codes: Mapping[str, Interval], channels: int) -> Interval
     if isinstance(step, InputStep):
         return Interval(np.full((channels, 1, 1), QMIN, np.uint8), np.full((channels, 1, 1), QMAX, np.uint8))
     if isinstance(step, SumStep):
-        terms = [codes[term.name] for term in step.terms]
+        terms = [codes[term.tensor] for term in step.terms]
         reals = [_real(term, given, step.out) for term, given in zip(step.terms, terms, strict=True)]
         low, high = (reduce(np.add, [real[end] for real in reals]) for end in (0, 1))
-        ends = _span(lambda values: finish(values, step.last, step.out.quantization), low, high)
+        ends = _span(lambda values: finish(values, step.after, step.out.quantization), low, high)
         return Interval(*ends, all(term.uniform for term in terms))
     if isinstance(step, ConcatStep):
-        return _together([_requantized(codes[part.name], part, step.out) for part in step.parts])
+        return _together([_requantized(codes[part.tensor], part, step.out) for part in step.parts])
     if isinstance(step, ShuffleStep):
-        return _shuffled(codes[step.source.name], step.block**2, step.mode)
+        return _shuffled(codes[step.source.tensor], step.block**2, step.mode)
     if isinstance(step, SelectStep):
-        given = codes[step.source.name]
+        given = codes[step.source.tensor]
         return given if given.uniform else Interval(given.low[list(step.channels)], given.high[list(step.channels)])
     if isinstance(step, WindowStep):
-        return _widened(codes[step.source.name], step)
+        return _widened(codes[step.source.tensor], step)
     out = step.out.quantization
-    everything = np.array([QMIN, out.most], out.dtype).reshape(2, 1, 1, 1)
+    everything = np.array([QMIN, out.qmax], out.dtype).reshape(2, 1, 1, 1)
     return Interval(everything[0], everything[1], uniform=True)
 
 
 def _convolution(step: ConvStep, codes: Mapping[str, Interval]) -> tuple[Interval, AccumulatorBounds]:
-    given, out = codes[step.source.name], step.out.quantization
+    given, out = codes[step.source.tensor], step.out.quantization
     low, high, partial, pair = _sums(step, given)
     factor = multiplier(step.source.quantization.scale, step.weight_scale, out.scale).reshape(-1, 1, 1)
     reals = (low.astype(np.float32) * factor, high.astype(np.float32) * factor)
-    if step.first is not None:
-        first = step.first
-        reals = _span(lambda values: activate(values, first, out), *reals)
+    if step.before is not None:
+        before = step.before
+        reals = _span(lambda values: activate(values, before, out), *reals)
     if step.residual is not None:
-        residual = _real(step.residual, codes[step.residual.name], step.out)
+        residual = _real(step.residual, codes[step.residual.tensor], step.out)
         reals = (reals[0] + residual[0], reals[1] + residual[1])
-    ends = _span(lambda values: finish(values, step.last, out), *reals)
-    return Interval(*ends), AccumulatorBounds(step.name, int(low.min()), int(high.max()), partial, pair)
+    ends = _span(lambda values: finish(values, step.after, out), *reals)
+    return Interval(*ends), AccumulatorBounds(step.accumulator, int(low.min()), int(high.max()), partial, pair)
 
 
 def _sums(step: ConvStep, given: Interval) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
     """The accumulators' ends, int64 (O, 1, 1), the largest partial sum and the largest pair of products."""
     convolution, source = step.convolution, step.source.quantization
-    zero = source.zero
+    zero = source.zero_point
     weight = convolution.grouped().astype(np.int64)  # (group, O / group, I / group, kh, kw)
     group, inputs = weight.shape[0], weight.shape[2]
     low, high = (
@@ -259,7 +239,7 @@ def _sums(step: ConvStep, given: Interval) -> tuple[NDArray[np.int64], NDArray[n
     smallest = bias + (positive * (low - zero) + negative * (high - zero)).sum(axis=2)
     largest = bias + (positive * (high - zero) + negative * (low - zero)).sum(axis=2)
     partial = 0
-    for offset in (0, zero, _STORED * source.most // QMAX):
+    for offset in (0, zero, _STORED * source.qmax // QMAX):
         folded = bias + (offset - zero) * (positive + negative).sum(axis=2)
         # A high byte alone is up to 255 below its code.
         reach = np.maximum(np.abs(low - offset), np.abs(high - offset)) + (0 if source.bits == BITS else QMAX)
@@ -280,7 +260,7 @@ def _real(codes: Codes, found: Interval, out: Codes) -> tuple[Reals, Reals]:
     """Codes as real numbers in steps of ``out``."""
     given = codes.quantization
     factor = multiplier(given.scale, 1.0, out.quantization.scale)
-    return scaled(found.low, given.zero, factor), scaled(found.high, given.zero, factor)
+    return scaled(found.low, given.zero_point, factor), scaled(found.high, given.zero_point, factor)
 
 
 def _requantized(found: Interval, given: Codes, wanted: Codes) -> Interval:

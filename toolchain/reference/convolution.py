@@ -12,19 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.reference.arithmetic import QMAX, CodeArray
 from toolchain.reference.graph import Array
+from toolchain.reference.quantization import QMAX, CodeArray
 from toolchain.support.errors import ModelError
 
 _BAND = 1 << 22  # elements of the column matrix built at once: 16 MiB as float32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Convolution:
     """A quantized convolution, or transposed convolution, up to its int32 accumulator.
 
     weight: int8, (O, I / group, kh, kw), or transposed (I, O / group, kh, kw). bias: int32 (O,).
-    pads: top, left, bottom, right; they stand for the input's zero point. growth: output_padding (transposed only).
+    pads: top, left, bottom, right; they stand for the input's zero point. ``output_padding`` is of transposed ones.
     """
 
     weight: NDArray[np.int8]
@@ -34,12 +34,18 @@ class Convolution:
     dilations: tuple[int, int] = (1, 1)
     group: int = 1
     transposed: bool = False
-    growth: tuple[int, int] = (0, 0)
+    output_padding: tuple[int, int] = (0, 0)
 
     @property
     def outputs(self) -> int:
         """Number of output channels."""
         return int(self.weight.shape[1] * self.group if self.transposed else self.weight.shape[0])
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Rows and columns between the kernel's first tap and its last."""
+        rows, columns = ((size - 1) * d for size, d in zip(self.weight.shape[2:], self.dilations, strict=True))
+        return rows, columns
 
     def grouped(self) -> NDArray[np.int8]:
         """The weights as (group, O / group, I / group, kh, kw)."""
@@ -48,13 +54,13 @@ class Convolution:
             return self.weight.reshape(self.group, -1, self.weight.shape[1], kh, kw).transpose(0, 2, 1, 3, 4)
         return self.weight.reshape(self.group, -1, self.weight.shape[1], kh, kw)
 
-    def bound(self, zero: int, most: int = QMAX) -> int:
-        """The largest magnitude that any partial sum, bias not counted, can reach for codes 0..``most``."""
+    def bound(self, zero_point: int, qmax: int = QMAX) -> int:
+        """The largest magnitude that any partial sum, bias not counted, can reach for codes 0..``qmax``."""
         sums = np.abs(self.grouped().astype(np.int64)).sum(axis=(2, 3, 4))
-        return int(sums.max(initial=0)) * max(zero, most - zero)
+        return int(sums.max(initial=0)) * max(zero_point, qmax - zero_point)
 
-    def partial(self, zero: int, most: int) -> int:
-        """The largest magnitude of any partial sum, bias included, in a kernel that sums up codes 0..``most`` as they
+    def partial(self, zero_point: int, qmax: int) -> int:
+        """The largest magnitude of any partial sum, bias included, in a kernel that sums up codes 0..``qmax`` as they
         are, or bytes less 128, and folds the difference into the bias.
         """
         weight = self.grouped().astype(np.int64)
@@ -62,8 +68,8 @@ class Convolution:
         bias = self.bias.astype(np.int64).reshape(total.shape)
         # A high byte alone is up to 255 below its code.
         ends = [
-            np.abs(bias + (offset - zero) * total) + (max(offset, most - offset) + QMAX) * size
-            for offset in (0, 128 * most // QMAX)
+            np.abs(bias + (offset - zero_point) * total) + (max(offset, qmax - offset) + QMAX) * size
+            for offset in (0, 128 * qmax // QMAX)
         ]
         return int(np.maximum(*ends).max(initial=0))
 
@@ -71,10 +77,10 @@ class Convolution:
         """Rows and columns of the output for an input of ``height`` x ``width``."""
         sizes = []
         for axis, size in enumerate((height, width)):
-            reach = (self.weight.shape[2 + axis] - 1) * self.dilations[axis] + 1
+            reach = self.reach[axis] + 1
             padding = self.pads[axis] + self.pads[axis + 2]
             if self.transposed:
-                sizes.append((size - 1) * self.strides[axis] + reach - padding + self.growth[axis])
+                sizes.append((size - 1) * self.strides[axis] + reach - padding + self.output_padding[axis])
             else:
                 sizes.append((size + padding - reach) // self.strides[axis] + 1)
         if min(sizes) < 1:
@@ -84,22 +90,22 @@ class Convolution:
             )
         return sizes[0], sizes[1]
 
-    def check(self, zero: int, most: int = QMAX, name: str = "a convolution") -> None:
-        """Raise ModelError, of the convolution ``name``, unless no codes 0..``most`` can overflow its int32 sums."""
-        reached = self.bound(zero) + int(np.abs(self.bias.astype(np.int64)).max(initial=0))
-        if most != QMAX:
-            reached = self.partial(zero, most)
+    def check(self, zero_point: int, qmax: int = QMAX, name: str = "a convolution") -> None:
+        """Raise ModelError, of the convolution ``name``, unless no codes 0..``qmax`` can overflow its int32 sums."""
+        reached = self.bound(zero_point) + int(np.abs(self.bias.astype(np.int64)).max(initial=0))
+        if qmax != QMAX:
+            reached = self.partial(zero_point, qmax)
         if reached >= 2**31:
             raise ModelError(
                 f"the accumulator of {name} can overflow 32 bits",
-                hint="its bias or weights are too large" if most == QMAX else "leave the tensor it reads at 8 bits",
+                hint="its bias or weights are too large" if qmax == QMAX else "leave the tensor it reads at 8 bits",
             )
 
-    def bands(self, codes: CodeArray, zero: int) -> Iterator[tuple[slice, NDArray[np.int32]]]:
+    def bands(self, codes: CodeArray, zero_point: int) -> Iterator[tuple[slice, NDArray[np.int32]]]:
         """Yield (rows, accumulators int32 (O, rows, W)) that together make the output of ``codes`` (I, h, w)."""
-        bound = self.bound(zero, int(np.iinfo(codes.dtype).max))
+        bound = self.bound(zero_point, int(np.iinfo(codes.dtype).max))
         dtype = np.dtype(np.float32 if bound < 2**24 else np.float64)
-        centred: Array = np.subtract(codes, zero, dtype=dtype)
+        centred: Array = np.subtract(codes, zero_point, dtype=dtype)
         parts = self._transposed(centred) if self.transposed else self._direct(centred)
         bias = self.bias[:, None, None]
         for rows, sums in parts:

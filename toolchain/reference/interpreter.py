@@ -12,20 +12,10 @@ import onnx
 from numpy.typing import NDArray
 
 from toolchain.frontend.window import Window
-from toolchain.reference.arithmetic import CodeArray, activate, finish, multiplier, requantize, scaled
-from toolchain.reference.program import (
-    Codes,
-    ConcatStep,
-    ConvStep,
-    FloatStep,
-    InputStep,
-    SelectStep,
-    ShuffleStep,
-    Step,
-    SumStep,
-    WindowStep,
-    parse,
-)
+from toolchain.reference.arithmetic import activate, finish, multiplier, requantize, scaled
+from toolchain.reference.program import FloatStep, ShuffleStep, Step, parse
+from toolchain.reference.quantization import CodeArray
+from toolchain.reference.steps import Codes, ConcatStep, ConvStep, InputStep, SelectStep, SumStep, WindowStep
 from toolchain.support.errors import InputError
 
 
@@ -41,13 +31,13 @@ class IntegerReference:
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Upscale ``pixels``, u8 (h, w, C), to u8 (h * scale, w * scale, C)."""
         values = self._execute(pixels, keep=False)
-        return np.ascontiguousarray(values[self.program.result.name].transpose(1, 2, 0), np.uint8)
+        return np.ascontiguousarray(values[self.program.result.tensor].transpose(1, 2, 0), np.uint8)
 
     def tensors(self, pixels: NDArray[np.uint8]) -> dict[str, CodeArray]:
         """What every QuantizeLinear gives for ``pixels``, u8 (h, w, C): codes (1, C, h, w) by its output's name."""
         values = self._execute(pixels, keep=True)
         return {
-            step.out.name: values[step.out.name][None]
+            step.out.tensor: values[step.out.tensor][None]
             for step in self.program.steps
             if not isinstance(step, ShuffleStep)
         }
@@ -59,10 +49,10 @@ class IntegerReference:
             )
         values: dict[str, CodeArray] = {}
         for index, step in enumerate(self.program.steps):
-            values[step.out.name] = run_step(step, values, pixels)
+            values[step.out.tensor] = run_step(step, values, pixels)
             if not keep:
                 for name in self._last_use.get(index, ()):
-                    if name != self.program.result.name:
+                    if name != self.program.result.tensor:
                         values.pop(name, None)
         return values
 
@@ -75,44 +65,44 @@ def run_step(step: Step, values: dict[str, CodeArray], pixels: NDArray[np.uint8]
         return _convolution(step, values)
     if isinstance(step, SumStep):
         out = step.out.quantization
-        return finish(reduce(np.add, [_operand(term, values, out.scale) for term in step.terms]), step.last, out)
+        return finish(reduce(np.add, [_operand(term, values, out.scale) for term in step.terms]), step.after, out)
     if isinstance(step, ConcatStep):
-        parts = [requantize(values[part.name], part.quantization, step.out.quantization) for part in step.parts]
+        parts = [requantize(values[part.tensor], part.quantization, step.out.quantization) for part in step.parts]
         return np.concatenate(parts)
     if isinstance(step, ShuffleStep):
-        return depth_to_space(values[step.source.name], step.block, step.mode)
+        return depth_to_space(values[step.source.tensor], step.block, step.mode)
     if isinstance(step, SelectStep):
-        return np.ascontiguousarray(values[step.source.name][list(step.channels)])
+        return np.ascontiguousarray(values[step.source.tensor][list(step.channels)])
     if isinstance(step, WindowStep):
-        return windowed(values[step.source.name], step.window, step.fill)
+        return windowed(values[step.source.tensor], step.window, step.fill)
     return _float(step, values)
 
 
 def _operand(codes: Codes, values: dict[str, CodeArray], scale_out: float) -> NDArray[np.float32]:
     factor = multiplier(codes.quantization.scale, 1.0, scale_out)
-    return scaled(values[codes.name], codes.quantization.zero, factor)
+    return scaled(values[codes.tensor], codes.quantization.zero_point, factor)
 
 
 def _convolution(step: ConvStep, values: dict[str, CodeArray]) -> CodeArray:
     given, out = step.source.quantization, step.out.quantization
-    codes = values[step.source.name]
+    codes = values[step.source.tensor]
     factor = multiplier(given.scale, step.weight_scale, out.scale).reshape(-1, 1, 1)
     result = np.empty((step.convolution.outputs, *step.convolution.output_size(*codes.shape[1:])), out.dtype)
-    for rows, sums in step.convolution.bands(codes, given.zero):
+    for rows, sums in step.convolution.bands(codes, given.zero_point):
         real = sums.astype(np.float32) * factor
-        if step.first is not None:
-            real = activate(real, step.first, out)
+        if step.before is not None:
+            real = activate(real, step.before, out)
         if step.residual is not None:
             read = step.residual.quantization
-            residual = values[step.residual.name]
+            residual = values[step.residual.tensor]
             part = residual[:, rows] if residual.shape[1] > 1 else residual
-            real = real + scaled(part, read.zero, multiplier(read.scale, 1.0, out.scale))
-        result[:, rows] = finish(real, step.last, out)
+            real = real + scaled(part, read.zero_point, multiplier(read.scale, 1.0, out.scale))
+        result[:, rows] = finish(real, step.after, out)
     return result
 
 
 def _float(step: FloatStep, values: dict[str, CodeArray]) -> CodeArray:
-    feeds = {name: codes.quantization.dequantize(values[codes.name])[None] for name, codes in step.sources}
+    feeds = {name: codes.quantization.dequantize(values[codes.tensor])[None] for name, codes in step.sources}
     with np.errstate(all="ignore"):  # its Sigmoid computes branches that it does not take
         values_out = np.asarray(step.evaluator.run(None, feeds)[0])
     codes = step.out.quantization.quantize(values_out)
@@ -157,13 +147,13 @@ def last_use(steps: tuple[Step, ...]) -> dict[int, list[str]]:
 
 def _reads(step: Step) -> tuple[str, ...]:
     if isinstance(step, ConvStep):
-        return (step.source.name,) + ((step.residual.name,) if step.residual else ())
+        return (step.source.tensor,) + ((step.residual.tensor,) if step.residual else ())
     if isinstance(step, SumStep):
-        return tuple(term.name for term in step.terms)
+        return tuple(term.tensor for term in step.terms)
     if isinstance(step, ConcatStep):
-        return tuple(part.name for part in step.parts)
+        return tuple(part.tensor for part in step.parts)
     if isinstance(step, ShuffleStep | SelectStep | WindowStep):
-        return (step.source.name,)
+        return (step.source.tensor,)
     if isinstance(step, FloatStep):
-        return tuple(codes.name for _, codes in step.sources)
+        return tuple(codes.tensor for _, codes in step.sources)
     return ()

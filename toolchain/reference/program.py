@@ -11,69 +11,30 @@ from typing import TypeAlias
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from toolchain.frontend.window import Window, read_window
-from toolchain.reference.arithmetic import BITS, Activation, Quantization
+from toolchain.frontend.window import read_window
 from toolchain.reference.convolution import Convolution
 from toolchain.reference.evaluator import evaluator
 from toolchain.reference.graph import GraphView, attributes
+from toolchain.reference.quantization import BITS, Quantization
+from toolchain.reference.steps import (
+    Activation,
+    Codes,
+    ConcatStep,
+    ConvStep,
+    InputStep,
+    IntegerStep,
+    SelectStep,
+    SumStep,
+    WindowStep,
+)
 from toolchain.support.errors import ModelError
 
 ACTIVATIONS = ("Relu", "PRelu", "LeakyRelu", "Clip")
 
 
-@dataclass(frozen=True)
-class Codes:
-    """A tensor of codes by name, and how they are read."""
-
-    name: str
-    quantization: Quantization
-
-
-@dataclass(frozen=True)
-class InputStep:
-    """Pixels become codes as they are."""
-
-    out: Codes
-
-
-@dataclass(frozen=True)
-class ConvStep:
-    """Convolution, activation, residual, last activation, requantize.
-
-    ``name``: the float tensor that the convolution itself makes. ``weight_scale``: float32 (O,).
-    """
-
-    out: Codes
-    name: str
-    source: Codes
-    convolution: Convolution
-    weight_scale: NDArray[np.float32]
-    first: Activation | None
-    residual: Codes | None
-    last: Activation | None
-
-
-@dataclass(frozen=True)
-class SumStep:
-    """The sum of two code tensors, of which one may have a single channel; or one alone, for its activation."""
-
-    out: Codes
-    terms: tuple[Codes, ...]
-    last: Activation | None
-
-
-@dataclass(frozen=True)
-class ConcatStep:
-    """Channels side by side; parts with another quantization are requantized. One part: a plain requantize."""
-
-    out: Codes
-    parts: tuple[Codes, ...]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ShuffleStep:
     """Depth to space on codes, ``mode`` "DCR" or "CRD"."""
 
@@ -83,28 +44,7 @@ class ShuffleStep:
     mode: str
 
 
-@dataclass(frozen=True)
-class SelectStep:
-    """Some channels of a code tensor, in any order: codes as they are."""
-
-    out: Codes
-    source: Codes
-    channels: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class WindowStep:
-    """Codes cut, or continued, at the picture's borders: codes as they are. ``fill``: the code of added pixels where
-    the window's mode is "constant".
-    """
-
-    out: Codes
-    source: Codes
-    window: Window
-    fill: int
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FloatStep:
     """Operators without an integer form, run in float32 between dequantize and quantize."""
 
@@ -114,7 +54,7 @@ class FloatStep:
     operators: tuple[str, ...]
 
 
-Step: TypeAlias = InputStep | ConvStep | SumStep | ConcatStep | ShuffleStep | SelectStep | WindowStep | FloatStep
+Step: TypeAlias = IntegerStep | ShuffleStep | FloatStep
 
 
 @dataclass(frozen=True)
@@ -167,7 +107,7 @@ class _Parser:
         if tensor == self.view.input:
             return InputStep(out)
         if tensor in self.codes:
-            return ConcatStep(out, (self.codes[tensor],))
+            return SumStep(out, (self.codes[tensor],), None)
         maker = self.view.producers[tensor]
         if (
             maker.op_type == "Concat"
@@ -188,24 +128,24 @@ class _Parser:
         window = read_window(node, self.view.constants.get)
         if window is None:
             return None
-        return WindowStep(out, source, window, int(out.quantization.quantize(np.asarray(window.value))))
+        return WindowStep(out, source, window, out.quantization.code(window.value))
 
     def _chain(self, out: Codes, tensor: str) -> ConvStep | SumStep | None:
         """Match Conv -> [activation] -> [Add] -> [Relu | Clip], Add -> [activation] or activation, from the end on."""
-        last, maker = self._peel(tensor, ACTIVATIONS)
-        if last is not None and (alone := self.view.producers[tensor].input[0]) in self.codes:
-            return SumStep(out, (self.codes[alone],), last)
+        after, maker = self._peel(tensor, ACTIVATIONS)
+        if after is not None and (alone := self.view.producers[tensor].input[0]) in self.codes:
+            return SumStep(out, (self.codes[alone],), after)
         if maker is None or maker.op_type != "Add":
-            return self._convolution(out, maker, None, None, last)
+            return self._convolution(out, maker, None, None, after)
         left, right = maker.input
         if left in self.codes and right in self.codes:
-            return SumStep(out, (self.codes[left], self.codes[right]), last)
-        if last is not None and last.kind not in ("relu", "clip"):
+            return SumStep(out, (self.codes[left], self.codes[right]), after)
+        if after is not None and after.slopes is not None:
             return None
         for inner, residual in ((left, right), (right, left)):
             if residual in self.codes:
-                first, conv = self._peel(inner, ACTIVATIONS)
-                step = self._convolution(out, conv, first, self.codes[residual], last)
+                before, conv = self._peel(inner, ACTIVATIONS)
+                step = self._convolution(out, conv, before, self.codes[residual], after)
                 if step is not None:
                     return step
         return None
@@ -221,9 +161,9 @@ class _Parser:
         self,
         out: Codes,
         node: onnx.NodeProto | None,
-        first: Activation | None,
+        before: Activation | None,
         residual: Codes | None,
-        last: Activation | None,
+        after: Activation | None,
     ) -> ConvStep | None:
         if node is None or node.op_type not in ("Conv", "ConvTranspose") or node.input[0] not in self.codes:
             return None
@@ -248,13 +188,14 @@ class _Parser:
             dilations=tuple(settings.get("dilations", (1, 1))),
             group=settings.get("group", 1),
             transposed=transposed,
-            growth=tuple(settings.get("output_padding", (0, 0))),
+            output_padding=tuple(settings.get("output_padding", (0, 0))),
         )
-        convolution.check(source.quantization.zero, source.quantization.most, f"the convolution '{node.output[0]}'")
+        read = source.quantization
+        convolution.check(read.zero_point, read.qmax, f"the convolution '{node.output[0]}'")
         # One scale for all, one per channel, or (grouped, transposed) one per channel of a group.
         scale = self.view.constants[weight_node.input[1]].astype(np.float32).reshape(-1)
         scale = np.tile(scale, outputs // len(scale))
-        return ConvStep(out, node.output[0], source, convolution, scale, first, residual, last)
+        return ConvStep(out, node.output[0], source, convolution, scale, before, residual, after)
 
     def _shuffle(self, node: onnx.NodeProto) -> ShuffleStep:
         source = self.codes[node.input[0]]
@@ -277,7 +218,7 @@ class _Parser:
                 continue
             maker = self.view.producers.get(name)
             if maker is None:
-                raise ModelError(f"the float operators before '{out.name}' read '{name}', which is not quantized")
+                raise ModelError(f"the float operators before '{out.tensor}' read '{name}', which is not quantized")
             nodes.append(maker)
             wanted.extend(maker.input)
         order = {id(node): index for index, node in enumerate(self.view.model.graph.node)}
@@ -306,14 +247,14 @@ def read_selection(node: onnx.NodeProto, view: GraphView) -> tuple[int, ...] | N
 def read_activation(node: onnx.NodeProto, view: GraphView) -> Activation | None:
     """The activation that ``node`` is, or None where its parameters are not constant or not per channel."""
     if node.op_type == "Relu":
-        return Activation("relu")
+        return Activation(low=0.0)
     if node.op_type == "LeakyRelu":
-        return Activation("leaky", np.full((1, 1, 1), attributes(node).get("alpha", 0.01), np.float32))
+        return Activation(slopes=np.full(1, attributes(node).get("alpha", 0.01), np.float32))
     if node.op_type == "PRelu":
         slope = view.constants.get(node.input[1])
         if slope is None or not (slope.size == 1 or (slope.ndim >= 3 and slope.size == slope.shape[-3])):
             return None
-        return Activation("prelu", slope.astype(np.float32).reshape(-1, 1, 1))
+        return Activation(slopes=slope.astype(np.float32).reshape(-1))
     if node.op_type == "Clip":
         bounds = []
         for index, default in ((1, -np.inf), (2, np.inf)):
@@ -321,5 +262,5 @@ def read_activation(node: onnx.NodeProto, view: GraphView) -> Activation | None:
             if name and name not in view.constants:
                 return None
             bounds.append(float(view.constants[name].reshape(())) if name else default)
-        return Activation("clip", low=bounds[0], high=bounds[1])
+        return Activation(bounds[0], bounds[1])
     return None

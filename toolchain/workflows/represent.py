@@ -201,7 +201,7 @@ def _proof(
         coverage=made.coverage,
         proved=made.coverage.proved,
         output_scale=quantization.scale,
-        output_zero_point=quantization.zero,
+        output_zero_point=quantization.zero_point,
         codes=(min(int(i.pixels.min()) for i in made.images), max(int(i.pixels.max()) for i in made.images)),
         images=tuple(
             ImageProof(

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from toolchain.quantize.fidelity.variants import balanced
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.quantized import QuantizedModel
-from toolchain.reference.arithmetic import CodeArray, Quantization
 from toolchain.reference.graph import Array, GraphView
 from toolchain.reference.interpreter import IntegerReference
+from toolchain.reference.quantization import CodeArray, Quantization
 
 BINS = 64
 
@@ -102,7 +102,7 @@ class _Sums:
         self.low, self.high = math.inf, -math.inf
         self.count = self.saturated = 0
         self.signal = self.made = self.product = self.noise = self.own = 0.0
-        self.codes = np.zeros(quantization.most + 1, np.int64)
+        self.codes = np.zeros(quantization.qmax + 1, np.int64)
 
     def add(self, values: Array, codes: CodeArray) -> None:
         """Take in the float values and the integer network's codes of the same shape."""
@@ -138,7 +138,7 @@ class _Sums:
             seen_low=self.low,
             seen_high=self.high,
             scale=self.quantization.scale,
-            zero_point=self.quantization.zero,
+            zero_point=self.quantization.zero_point,
             bits=self.quantization.bits,
             sqnr=decibels(self.signal, self.noise),
             own_sqnr=decibels(self.signal, self.own),

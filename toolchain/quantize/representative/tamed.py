@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.reference.arithmetic import Quantization
+from toolchain.reference.quantization import Quantization
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Extremes: TypeAlias = tuple[float, float]

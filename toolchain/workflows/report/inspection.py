@@ -146,7 +146,8 @@ def _float(sr: SRModel) -> Inspection:
 
 def _quantized(model: QuantizedModel) -> Inspection:
     from toolchain.reference.bounds import prove
-    from toolchain.reference.program import ConvStep, FloatStep, parse
+    from toolchain.reference.program import FloatStep, parse
+    from toolchain.reference.steps import ConvStep
 
     steps = parse(model.model).steps
     operators = dict.fromkeys(name for step in steps if isinstance(step, FloatStep) for name in step.operators)

@@ -1,0 +1,110 @@
+"""The steps of a quantized network: what each makes of tensors of codes.
+
+Two readers find them: `toolchain.reference.program` in the ONNX graph, for NumPy to run, and `toolchain.lower.chain` in
+the Relax module, for kernels to be made of. They share these types and nothing else: one is the other's witness.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.frontend.window import Window
+from toolchain.reference.convolution import Convolution
+from toolchain.reference.quantization import Quantization
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A tensor of codes and how they are read. ``tensor``: its name in an ONNX graph, its variable in Relax."""
+
+    tensor: Any
+    quantization: Quantization
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """An activation inside a kernel: real bounds (ReLU and Clip), or float32 ``slopes`` below 0 (PReLU and LeakyReLU),
+    one for each channel or a single one.
+    """
+
+    low: float = -np.inf
+    high: float = np.inf
+    slopes: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class InputStep:
+    """Pixels become codes as they are."""
+
+    out: Codes
+
+
+@dataclass(frozen=True, eq=False)
+class ConvStep:
+    """Convolution, activation, residual, last activation, requantization.
+
+    Attributes:
+        out: the result.
+        accumulator: the float tensor that the convolution itself makes.
+        source: what it reads.
+        convolution: up to its int32 accumulators.
+        weight_scale: float32 (O,).
+        before: activation before the residual; None where nothing is added.
+        residual: what is added, of as many channels or of one.
+        after: the last activation.
+    """
+
+    out: Codes
+    accumulator: Any
+    source: Codes
+    convolution: Convolution
+    weight_scale: NDArray[np.float32]
+    before: Activation | None
+    residual: Codes | None
+    after: Activation | None
+
+
+@dataclass(frozen=True, eq=False)
+class SumStep:
+    """The sum of two tensors, of which one may have a single channel, activation, requantization; or of one alone."""
+
+    out: Codes
+    terms: tuple[Codes, ...]
+    after: Activation | None
+
+
+@dataclass(frozen=True, eq=False)
+class ConcatStep:
+    """Channels side by side; parts with another quantization are requantized."""
+
+    out: Codes
+    parts: tuple[Codes, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SelectStep:
+    """Some channels of a tensor, in any order: codes as they are."""
+
+    out: Codes
+    source: Codes
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class WindowStep:
+    """Codes cut, or continued, at the picture's borders: codes as they are. ``fill``: the code of added pixels where
+    the window's mode is "constant".
+    """
+
+    out: Codes
+    source: Codes
+    window: Window
+    fill: int
+
+
+IntegerStep: TypeAlias = InputStep | ConvStep | SumStep | ConcatStep | SelectStep | WindowStep
+"""What both readers know; each has a depth-to-space of its own besides."""
