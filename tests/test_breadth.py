@@ -187,7 +187,10 @@ def sized(b: Builder) -> None:
 
 @pytest.mark.parametrize(
     ("build", "reason"),
-    [(strided, "takes pictures of 32x48, but not of 23x17 pixels"), (sized, "cannot import the operator 'Resize'")],
+    [
+        (strided, "takes pictures of 32x48, but not of 23x17 pixels"),
+        (sized, r"cannot import the operator Resize '\w+' as"),
+    ],
 )
 def test_what_cannot_be_deployed_is_refused_with_the_reason(
     build: Callable[[Builder], None], reason: str, tmp_path: Path, photo_folder: Path

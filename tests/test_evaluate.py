@@ -13,7 +13,7 @@ from tests.conftest import photograph
 from toolchain.frontend import normalize
 from toolchain.images import ImageSet
 from toolchain.images.metrics import psnr
-from toolchain.support.errors import InputError
+from toolchain.support.errors import InputError, ModelError
 from toolchain.workflows.evaluate import enlarge, evaluate, float_upscale, shrink
 
 PICTURES = ImageSet(tuple(photograph(61, 50, seed) for seed in (1, 2)), ("a.png", "b.png"), ())
@@ -80,6 +80,20 @@ def test_pictures_smaller_than_the_border():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shrink_keeps_the_channels(channels: int):
     assert shrink(PICTURES.images[0][:, :, :channels], 3).shape == (20, 16, channels)
+
+
+def test_numpy_stands_in_for_onnxruntime_where_that_does_not_mirror_and_nowhere_else():
+    b = sr_models.Builder()
+    frame = b.const([0, 0, 8, 8, 0, 0, 8, 8], np.int64)
+    x = b.node("Pad", "input", frame, mode="reflect")
+    b.depth_to_space(b.node("Conv", x, b.const(np.ones((12, 3, 17, 17)) / 867)), 2, out="output")
+    mirrored = float_upscale(b.model(3, 2), (0, 1))
+    assert mirrored(photograph(5, 5, 0)).shape == (10, 10, 3)
+    b = sr_models.Builder()
+    halved = b.node("Conv", "input", b.const(np.ones((12, 3, 8, 8))))
+    b.depth_to_space(halved, 2, out="output")
+    with pytest.raises(ModelError, match="operator Conv"):
+        float_upscale(b.model(3, 2), (0, 1))(photograph(5, 5, 0))
 
 
 @pytest.mark.parametrize("make", [lambda: sr_models.xlsr(2, width=2, blocks=1), lambda: sr_models.abpn(2, features=4)])

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,3 +164,21 @@ def test_no_command_prints_the_help(capsys: pytest.CaptureFixture[str]):
     captured = capsys.readouterr()
     assert "Usage: clipfree" in captured.out
     assert captured.err == ""
+
+
+@pytest.mark.parametrize(("word", "seen"), [("--version", False), ("--debug", True)])
+def test_warnings_of_libraries_are_not_for_users(word: str, seen: bool):
+    warn = "import warnings; warnings.warn('Tag declared via TagScope was not used.')"
+    code = f"""
+import subprocess, sys, toolchain.cli as cli
+def main(words, **others):
+    {warn}
+    subprocess.run([sys.executable, "-c", "{warn}"], check=True)
+    return 0
+cli.main, sys.argv = main, ["clipfree", "{word}"]
+cli.start()
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stderr.count("UserWarning") == (2 if seen else 0)
+    assert bool(done.stderr) == seen

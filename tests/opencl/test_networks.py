@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -114,10 +115,51 @@ def test_buffers_are_shared_where_their_surroundings_are_alike():
     assert sorted((buffer.blocks, buffer.zero_point) for buffer in found.plan.buffers) == [(2, 0), (2, 0), (2, 5)]
 
 
-def test_what_has_no_kernel_is_named():
+def bent(net: Net) -> Tensor:
+    return net.conv(net.quantized(net.node("Tanh", net.conv(net.input, 8).name), 8), 3)
+
+
+def framed(net: Net) -> Tensor:
+    """A border that convolutions read, and one that they do not: each is a node that has no kernel."""
+    around = net.const([0, 0, 1, 1, 0, 0, 1, 1], np.int64)
+    x = net.quantized(net.node("Pad", net.input.name, around, mode="reflect"), 3)
+    return net.conv(x, 3, pads=[0, 0, 0, 0])
+
+
+def valid(net: Net) -> Tensor:
+    """A convolution that shrinks the picture, and one that enlarges it again."""
+    return net.conv(net.conv(net.input, 8, pads=[0, 0, 0, 0]), 3, pads=[2, 2, 2, 2])
+
+
+def test_what_has_no_kernel_is_named_with_its_node():
+    for build, words in (
+        (bent, ["operator Tanh '{Tanh}'; deploy it for a CPU: OpenCL runs convolutions that keep the picture's size"]),
+        (framed, ["operator Pad '{Pad}'; "]),
+        (valid, ["operators Conv '{Conv}' (which does not keep the picture's size), Conv '"]),
+    ):
+        net = Net()
+        model = net.model(build(net))
+        names: dict[str, str] = {}
+        for index, node in enumerate(model.graph.node):
+            node.name = f"/net/{node.op_type}_{index}"
+            names.setdefault(node.op_type, node.name)
+        with pytest.raises(ModelError) as refusal:
+            made(model, "mali-g78")
+        for word in words:
+            assert f"there is no OpenCL kernel for {word.format(**names)}" in str(refusal.value)
+
+
+def test_of_many_some_are_named():
     net = Net()
-    with pytest.raises(ModelError, match="no OpenCL kernel: tanh; deploy it for a CPU"):
-        made(net.model(net.conv(net.quantized(net.node("Tanh", net.conv(net.input, 8).name), 8), 3)), "mali-g78")
+    x = net.conv(net.input, 8)
+    for _ in range(5):
+        x = net.quantized(net.node("Tanh", x.name), 8)
+    model = net.model(net.conv(x, 3))
+    tanhs = [node for node in model.graph.node if node.op_type == "Tanh"]
+    for number, node in enumerate(tanhs):
+        node.name = f"t{number}"
+    with pytest.raises(ModelError, match=r"operators Tanh 't0', Tanh 't1', Tanh 't2' and 2 more; deploy"):
+        made(model, "mali-g78")
 
 
 def two_stages(net: Net) -> Tensor:

@@ -103,6 +103,14 @@ class Backend(Protocol):
             TargetError: there are no kernels for the target.
         """
 
+    def rehearse_floats(self, model: SRModel, target: Target, precision: str) -> Coverage:
+        """The same of a float network: lower it as `compile_floats` does, and stop there.
+
+        Raises:
+            ModelError: a part of the network has no kernel: `compile_floats` would say the same.
+            TargetError: there are no kernels of this precision for the target.
+        """
+
     def compile(
         self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False, dump: Dump = no_dump
     ) -> Compiled:

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -25,6 +26,9 @@ def start() -> NoReturn:
     """Be the program ``clipfree``: run the command of ``sys.argv`` and end the process."""
     interruption = Interruption()
     interruption.install()
+    if "--debug" not in sys.argv:  # what libraries warn of is written for those who call them
+        warnings.simplefilter("ignore")
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of processes that are started
     code = main(sys.argv[1:], interruption=interruption, streams=open_streams())
     interruption.over = True
     # The process is not taken apart: TVM would wait for its threads, and free its memory piece by piece. What others

@@ -22,8 +22,11 @@ def inspect(
     subject: Subject,
     value_range: Annotated[str | None, typer.Option("--range", help="As in deploy.")] = None,
     target: Annotated[
-        list[str] | None, typer.Option("--target", help="What INT8 does there; several times for several.")
+        list[str] | None, typer.Option("--target", help="What a deployment does there; several times for several.")
     ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", help="Of the deployments: int8, float32, float16, or float: which suits.")
+    ] = "int8",
     as_json: Json = False,
 ) -> None:
     """Describe a model or a bundle: shapes, work, clip, integer coverage, memory, targets."""
@@ -34,16 +37,17 @@ def inspect(
     if path.is_dir():
         _bundle(path, console)
     else:
-        _model(path, value_range, target or TYPICAL, console)
+        _model(path, value_range, target or TYPICAL, precision, console)
 
 
-def _model(path: Path, value_range: str | None, asked: Sequence[str], console: Console) -> None:
+def _model(path: Path, value_range: str | None, asked: Sequence[str], precision: str, console: Console) -> None:
     from toolchain.support.cpu import this_cpu
     from toolchain.targets import list_targets
     from toolchain.targets.linker import is_native
+    from toolchain.targets.precision import TITLES
     from toolchain.workflows.report.inspection import inspect_model
 
-    found = inspect_model(path, value_range=value_range, targets=asked)
+    found = inspect_model(path, value_range=value_range, targets=asked, precision=precision)
     low, high = found.value_range
     console.say(f"{path.name}: {found.kind} network '{found.name}'")
     console.say(
@@ -78,7 +82,7 @@ def _model(path: Path, value_range: str | None, asked: Sequence[str], console: C
         "  targets there are: " + ", ".join(f"{t['name']}{' (runs here)' if t['runs_here'] else ''}" for t in targets)
     )
     for outlook in found.outlooks:
-        console.say(f"  INT8 on {outlook.target}: {outlook}")
+        console.say(f"  {TITLES[outlook.precision]} on {outlook.target}: {outlook}")
     console.result(command="inspect", kind="model", model=found, targets=targets)
 
 

@@ -167,7 +167,7 @@ def _check_opset(path: Path, model: onnx.ModelProto) -> None:
         if entry.domain in ("", "ai.onnx") and not OLDEST_OPSET <= entry.version <= newest:
             raise ModelError(
                 f"{path} uses ONNX opset {entry.version}, which is not supported",
-                hint=f"export it with an opset from 9 to 23 (readable: {OLDEST_OPSET} to {newest})",
+                hint=f"export it with an opset from {OLDEST_OPSET} to 24 (readable: {OLDEST_OPSET} to {newest})",
             )
 
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import io
-import stat
-import struct
-import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,20 +14,12 @@ import pyvips
 from PIL import Image, UnidentifiedImageError
 
 from toolchain.images import colour, loading
+from toolchain.images.limits import MAX_FRAMES, check_file, check_size, sentences
 from toolchain.images.loading import Frame
 from toolchain.images.metadata import bare_exif, exif_of_tiff, orientation_of
 from toolchain.images.photo import Metadata, Photo
 from toolchain.images.samples import Range, Samples, find_range, split_16_bit
 from toolchain.support.errors import InputError
-
-MAX_PIXELS = 150_000_000
-"""Larger pictures are refused: they are rather an attack on memory than a photograph."""
-
-MAX_BYTES = 2_000_000_000
-"""Larger files are refused."""
-
-MAX_FRAMES = 10_000
-"""Animations of more are refused; and their frames have ten times ``MAX_PIXELS`` together at most."""
 
 _FORMATS = (
     "PNG",
@@ -57,20 +45,6 @@ _FORMATS = (
 )
 """Pillow knows more, some of which run other programs."""
 
-# What decoders raise on damaged files.
-_DAMAGED = (
-    pyvips.Error,
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    TypeError,
-    OverflowError,
-    ZeroDivisionError,
-    struct.error,
-    zlib.error,
-)
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SUBFILE, _PHOTOMETRIC, _ORIENTATION, _SUBIFDS, _XMP, _DNG = 254, 262, 274, 330, 700, 50706
 _LAB = (8, 9, 10)
@@ -126,7 +100,7 @@ class Picture:
         decoded = _decoded(self._frames[frame], count)
         left = self.height
         while True:
-            with _sentences(self.name):
+            with sentences(self.name):
                 samples = next(decoded, None)
             left -= 0 if samples is None else len(samples)
             wrong = samples is not None and samples.shape[1:] != (self.width, self.channels + self.alpha)
@@ -149,8 +123,8 @@ def open_picture(source: Path | bytes, name: str | None = None) -> Picture:
     """
     name = str(source) if name is None and isinstance(source, Path) else name or "the picture"
     if isinstance(source, Path):
-        _check_file(source, name)
-    with _sentences(name):
+        check_file(source, name)
+    with sentences(name):
         start = source[:16] if isinstance(source, bytes) else _start(source)
         return _open_tiff(source, name, start) if start[:4] in _TIFF else _open_other(source, name)
 
@@ -191,7 +165,7 @@ def _open_tiff(source: Path | bytes, name: str, start: bytes) -> Picture:
 
 def _open_other(source: Path | bytes, name: str) -> Picture:
     with _pillow(source) as image:
-        _check_size(name, image.width, image.height)
+        check_size(name, image.width, image.height)
         count = getattr(image, "n_frames", 1)
         several = image.format == "MPO" and count > 1
         frame = Frame(
@@ -200,7 +174,7 @@ def _open_other(source: Path | bytes, name: str) -> Picture:
         frames, plays = [frame], 1
         durations: tuple[float, ...] = (0.0,)
         if frame.animated:
-            _check_size(name, image.width, image.height, count)
+            check_size(name, image.width, image.height, count)
             frames, durations, plays = _animation(frame, image, count)
         metadata = _metadata(image)
         page = loading.decode(frames[0], None if frame.by_libvips else image)
@@ -211,7 +185,7 @@ def _open_other(source: Path | bytes, name: str) -> Picture:
 
 def _describe(name: str, page: Any, metadata: Metadata, orientation: int, frames: list[Frame]) -> Picture:
     """What the first frame as the file has it tells of all."""
-    _check_size(name, page.width, page.height, len(frames))
+    check_size(name, page.width, page.height, len(frames))
     cmyk, lab = page.interpretation == "cmyk", page.interpretation == "lab"
     bands, converted = page.bands - cmyk, cmyk or lab
     if page.format not in loading.KINDS or (cmyk and page.format not in ("uchar", "ushort")):
@@ -329,50 +303,6 @@ def _pillow(source: Path | bytes) -> Image.Image:
     Image.init()
     known = [kind for kind in _FORMATS if kind in Image.OPEN]
     return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=known)
-
-
-@contextmanager
-def _sentences(name: str) -> Iterator[None]:
-    """Turn what decoders raise into sentences."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of sizes that are checked here
-        try:
-            yield
-        except FileNotFoundError:
-            raise InputError(f"there is no file {name}") from None
-        except PermissionError:
-            raise InputError(f"{name} may not be read by this user") from None
-        except UnidentifiedImageError:
-            raise InputError(f"{name} is not a picture that can be read") from None
-        except Image.DecompressionBombError:
-            raise InputError(f"{name} has more than the {MAX_PIXELS // 10**6} million pixels that are read") from None
-        except _DAMAGED as error:
-            raise InputError(f"{name} is damaged or cut short") from error
-
-
-def _check_file(path: Path, name: str) -> None:
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"there is no file {name}") from None
-    except (OSError, ValueError) as error:  # a loop of links, a name of more bytes than names have
-        raise InputError(f"{name} cannot be read: {getattr(error, 'strerror', None) or 'no such name'}") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{name} is a folder, not a picture")
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{name} is no file but a pipe or a device", hint="give - to read a picture from a pipe")
-    if status.st_size > MAX_BYTES:
-        raise InputError(f"{name} has more than the {MAX_BYTES // 10**9} GB that are read")
-
-
-def _check_size(name: str, width: int, height: int, frames: int = 1) -> None:
-    if width * height > MAX_PIXELS:
-        raise InputError(
-            f"{name} has {width} x {height} pixels, more than the {MAX_PIXELS // 10**6} million that are read",
-            hint="crop or downscale it first",
-        )
-    if frames > MAX_FRAMES or frames * width * height > 10 * MAX_PIXELS:
-        raise InputError(f"{name} has {frames} frames of {width} x {height} pixels, more than are read")
 
 
 def _start(path: Path) -> bytes:

@@ -8,6 +8,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
+from toolchain.lower.importer import ORIGINS
 from toolchain.reference.steps import Activation
 
 
@@ -28,6 +29,11 @@ class Bindings:
                 for name in relax.analysis.free_vars(binding.value):
                     self.uses[name] = self.uses.get(name, 0) + 1
         self.result = function.body.body
+        self._origins = dict((function.attrs or {}).get(ORIGINS, {}))
+
+    def origin(self, value: Any) -> str:
+        """The operator of the ONNX model that ``value`` belongs to, such as "Tanh 'act'"; empty where unknown."""
+        return str(self._origins.get(value.name, "")) if isinstance(value, relax.Var) else ""
 
     def activation(self, value: Any) -> tuple[Activation | None, Any]:
         """Split ``value`` into its activation (None if it has none) and what the activation is applied to."""

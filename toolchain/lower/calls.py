@@ -71,6 +71,8 @@ class Calls:
         """Of the tensors: pixels for one of the picture, in each direction."""
         self.integer = True
         """Nothing but kernels has been called."""
+        self.origins: dict[str, None] = {}
+        """The operators of the ONNX model, as far as known, that are more than kernels; in order of execution."""
         self._names: dict[str, int] = {}
         self._numbers: dict[Any, int] = {}
 
@@ -140,6 +142,11 @@ class Calls:
         self.integer = False
         sizes = [size for extent in extents for size in self._scalars(extent)]
         return self.builder.emit(relax.call_tir(self.add(name, function), relax.Tuple([*inputs, *sizes]), result))
+
+    def beside(self, origin: str) -> None:
+        """Note that the operator ``origin`` of the ONNX model (empty: unknown) is not done by kernels."""
+        if origin:
+            self.origins[origin] = None
 
     def add(self, name: str, function: Any) -> Any:
         """Add a function to the module; a number makes its name one of its own."""

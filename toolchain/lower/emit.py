@@ -107,6 +107,7 @@ class Emitter:
                 chain.window,
                 chain.fill,
                 (self._extent(chain.source.tensor), self._extent(var)),
+                origin=self._origin(var),
             )
         if isinstance(chain, InputStep):
             channels, output = channels_of(var), chain.out.quantization
@@ -132,7 +133,8 @@ class Emitter:
                 operation=self.kernels[-1].conv,
             )
             made = Packed(computed, view, tuple(range(channels)), output)
-            return self._moved(made, Window((0, 0, -reading.cut[0], -reading.cut[1])), 0, (whole, self._extent(var)))
+            cut, extents = Window((0, 0, -reading.cut[0], -reading.cut[1])), (whole, self._extent(var))
+            return self._moved(made, cut, 0, extents, origin=self._resizing(chain))
         view = self.target(var, channels, output)
         name, function, sources, constants = self._convolution(chain, view, None)
         return self._write(var, name, function, sources, constants, view, channels, output, self.kernels[-1].conv)
@@ -172,7 +174,8 @@ class Emitter:
         if residual is not None and any(reading.cut):
             grown = Window((0, 0, *reading.cut))
             extents = self._extent(chain.accumulator), self._read_extent(chain)
-            other = self._moved(residual[1], grown, residual[1].quantization.zero_point, extents)
+            zero = residual[1].quantization.zero_point
+            other = self._moved(residual[1], grown, zero, extents, origin=self._resizing(chain))
             residual = replace(residual[0], view=other.view), other
         requantize, slopes = self._requantize(
             chain.before, chain.after, output, None if residual is None else residual[0]
@@ -213,9 +216,8 @@ class Emitter:
         if len(set(source.slots)) < len(source.slots):
             source = self._in_order(var)  # weights of a channel read twice could add up beyond int8
         if reading.added is not None:
-            return self._moved(
-                source, reading.added, quantization.zero_point, (self._extent(var), self._read_extent(chain))
-            )
+            extents = self._extent(var), self._read_extent(chain)
+            return self._moved(source, reading.added, quantization.zero_point, extents, origin=self._resizing(chain))
         border = reading.border
         if border is None:
             return source
@@ -223,12 +225,28 @@ class Emitter:
             code = quantization.code(border.value)
             return filled(self.calls, self.geometry, source, code, self._extent(var))
         extent = self._extent(var)
-        return self._moved(source, Window((0, 0, 0, 0), border.mode), 0, (extent, extent), reading.margin)
+        origin = self._origin(chain.source.tensor)
+        return self._moved(source, Window((0, 0, 0, 0), border.mode), 0, (extent, extent), reading.margin, origin)
 
     def _moved(
-        self, source: Packed, window: Window, fill: int, extents: tuple[Extent, Extent], border: int = 0
+        self,
+        source: Packed,
+        window: Window,
+        fill: int,
+        extents: tuple[Extent, Extent],
+        border: int = 0,
+        origin: str = "",
     ) -> Packed:
-        return moved(self.calls, self.geometry, source, window, fill, extents, border)
+        return moved(self.calls, self.geometry, source, window, fill, extents, border, origin)
+
+    def _origin(self, var: Any) -> str:
+        """The operator whose result ``var`` is the codes of."""
+        return self.matcher.origin(self.matcher.definitions[var].args[0])
+
+    def _resizing(self, chain: ConvStep) -> str:
+        """The convolution that ``chain`` is, which does not keep the picture's size."""
+        origin = self.matcher.origin(chain.accumulator)
+        return f"{origin} (which does not keep the picture's size)" if origin else ""
 
     def _sum(self, var: Any, chain: SumStep) -> Packed:
         channels, output = channels_of(var), chain.out.quantization

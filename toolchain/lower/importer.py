@@ -25,14 +25,35 @@ _MODES: dict[Mode, str] = {"constant": "constant", "edge": "replicate", "reflect
 """What TVM calls the modes of windows."""
 
 
+ORIGINS = "origins"
+
+
+class ImportRefusedError(Exception):
+    """An operator cannot be imported.
+
+    Args:
+        operator: its kind and name, such as "Resize 'up'"; empty where none is at fault.
+    """
+
+    def __init__(self, operator: str) -> None:
+        super().__init__(operator)
+        self.operator = operator
+
+
 def import_onnx(model: onnx.ModelProto) -> Any:
     """Relax module of an ONNX model, its weights constants of it.
 
+    The attribute `ORIGINS` of its ``main`` says of each variable's name which operator of the model it belongs to.
+
     Raises:
-        Exception: an operator that cannot be imported; TVM's operators raise what they please.
+        ImportRefusedError: an operator that cannot be imported, whatever TVM raises of it.
     """
-    importer = _Importer({}, "float32")
-    return importer.from_onnx(model.graph, model.opset_import[0].version)
+    importer = _Importer()
+    try:
+        module = importer.from_onnx(model.graph, model.opset_import[0].version)
+    except Exception as error:
+        raise ImportRefusedError(importer.doing) from error
+    return importer.named(module)
 
 
 def pad_call(value: Any, window: Window) -> Any:
@@ -53,10 +74,36 @@ def window_of(call: Any) -> Window | None:
 
 
 class _Importer(ONNXGraphImporter):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__({}, "float32")
+        self.doing = ""
+        """The operator that is being imported."""
+        self._origins: dict[Any, str] = {}
+
     def _convert_operator(self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int) -> Any:
+        name = attrs["tvm_custom"]["name"]
+        self.doing = f"{op_name} '{name}'" if name else op_name
         convert = _OWN.get(op_name)
         made = convert(self.bb, inputs, attrs) if convert else None
-        return super()._convert_operator(op_name, inputs, attrs, opset) if made is None else self.bb.normalize(made)
+        made = super()._convert_operator(op_name, inputs, attrs, opset) if made is None else self.bb.normalize(made)
+        for part in made if isinstance(made, relax.Tuple) else [made]:
+            self._origins.setdefault(part, self.doing)
+        return made
+
+    def named(self, module: Any) -> Any:
+        """``module`` with `ORIGINS`; an operator may have become several calls, of which it returned the last."""
+        main = module["main"]
+        found: dict[Any, str] = {}
+        for block in reversed(main.body.blocks):
+            for binding in reversed(block.bindings):
+                origin = self._origins.get(binding.var) or self._origins.get(binding.value) or found.get(binding.var)
+                if origin is None:
+                    continue
+                found[binding.var] = origin
+                for var in relax.analysis.free_vars(binding.value):
+                    found.setdefault(var, origin)
+        module["main"] = main.with_attr(ORIGINS, {var.name: origin for var, origin in found.items()})
+        return module
 
 
 def _array(value: Any) -> np.ndarray | None:

@@ -97,6 +97,7 @@ class Lowered(Generic[Spec]):
         geometry: of its packed tensors.
         coverage: what is integer and what is not.
         network: all of ``main`` as kernels; None where it is more than that.
+        origins: the operators of the ONNX model for which it is more than that, such as "Tanh 'act'"; as far as known.
         stream: how pictures stream through ``main``; None where it runs layer by layer.
     """
 
@@ -105,4 +106,5 @@ class Lowered(Generic[Spec]):
     geometry: Geometry
     coverage: Coverage
     network: Network | None = None
+    origins: tuple[str, ...] = ()
     stream: Stream | None = None

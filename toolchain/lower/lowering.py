@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 from typing import Any
 
 import onnx
@@ -17,7 +16,7 @@ from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile, default_tile
 from toolchain.lower.chain import Matcher, Step
 from toolchain.lower.emit import Emitter
-from toolchain.lower.importer import import_onnx
+from toolchain.lower.importer import ImportRefusedError, import_onnx
 from toolchain.lower.lowered import Choose, Kernel, Lowered
 from toolchain.lower.main import write_main
 from toolchain.lower.movement import pixel_table, trace
@@ -34,15 +33,12 @@ def import_qdq(model: onnx.ModelProto) -> Any:
     Raises:
         ModelError: TVM cannot import an operator of the model.
     """
-    said = io.StringIO()  # the importer prints which operator it fails on
     try:
-        with contextlib.redirect_stdout(said):
-            module = import_onnx(model)
-    except Exception as error:  # its operators raise what they please
-        named = re.search(r"Error converting operator (\w+)", said.getvalue())
-        what = f"operator '{named[1]}' as it is used in this model" if named else "model"
+        with contextlib.redirect_stdout(io.StringIO()):  # the importer prints which operator it fails on
+            return import_onnx(model)
+    except ImportRefusedError as error:
+        what = f"operator {error.operator} as it is used in this model" if error.operator else "model"
         raise ModelError(f"the compiler cannot import the {what}", hint="replace it in the float model") from error
-    return module
 
 
 def geometry_for(module: Any, dot: Dot) -> Geometry:

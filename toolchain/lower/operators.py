@@ -41,6 +41,8 @@ class Operators:
         if value not in self._done:
             known = self.known(value)
             self._done[value] = self._copy(value) if known is None else known
+            if known is None and getattr(value.ty, "ndim", 0) != 0:
+                self.calls.beside(self.bindings.origin(value))
         return self._done[value]
 
     def _copy(self, value: Any) -> Any:
@@ -53,8 +55,10 @@ class Operators:
         if isinstance(call, relax.TupleGetItem):
             return builder.emit(relax.TupleGetItem(self.value(call.tuple_value), call.index))
         if not isinstance(call, relax.Call) or not hasattr(call.op, "name"):
+            what = self.bindings.origin(value)
             raise ModelError(
-                "a part of the network has neither a kernel nor an operator of the compiler",
+                f"{f'operator {what}' if what else 'a part of the network'} has neither a kernel nor an operator of the"
+                " compiler",
                 hint="replace uncommon operators by convolutions and activations",
             )
         window = window_of(call) if call.op.name == "relax.nn.pad" else None
@@ -66,7 +70,9 @@ class Operators:
             sizes = [height, width, rows, columns]
             return builder.emit(relax.call_tir(symbol, relax.Tuple([self.value(call.args[0]), *sizes]), value.ty))
         arguments = [self._argument(argument) for argument in call.args]
-        name = call.args[0].name_hint if call.op.name == "relax.call_tir" else call.op.name.split(".")[-1]
+        name = call.op.name.split(".")[-1]
+        if name == "call_tir":
+            name = call.args[0].name_hint.rstrip("0123456789")  # of several functions of one name
         if call.op.name not in MOVES and getattr(value.ty, "ndim", -1) != 0 and name != AGAIN:
             self.names.append(name)
         return builder.emit(relax.Call(call.op, arguments, call.attrs, call.ty_args))

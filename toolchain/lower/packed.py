@@ -72,8 +72,13 @@ def moved(
     fill: int,
     extents: tuple[Extent, Extent],
     border: int = 0,
+    origin: str = "",
 ) -> Packed:
-    """A packed tensor cut or continued, from the first extent to the second; see `Move`."""
+    """A packed tensor cut or continued, from the first extent to the second; see `Move`.
+
+    ``origin``: the operator of the ONNX model that wants it.
+    """
+    calls.beside(origin)
     quantization = source.quantization
     view = View.whole(source.view.count, wide=source.view.wide)
     operation = Move(source.view, view, window, fill, quantization.zero_point, border)

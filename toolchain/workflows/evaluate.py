@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from toolchain.frontend.explain import explain
 from toolchain.frontend.session import Session
 from toolchain.images import ImageSet, Photo
 from toolchain.images.metrics import luma, psnr, shaved, ssim
@@ -125,7 +126,10 @@ def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, t
         planes = pixels.transpose(2, 0, 1)[None].astype(np.float32) * step + np.float32(low)
         try:
             (result,) = session.run(["output"], planes)
-        except ModelError:  # onnxruntime does not mirror a picture that is smaller than its frame; NumPy does
+        except ModelError as error:
+            if error.__cause__ is None or not explain(error.__cause__).operator.startswith("Pad"):
+                raise
+            # onnxruntime does not mirror a picture that is smaller than its frame; NumPy does.
             result = evaluator(model).run(["output"], {"input": planes})[0]
         codes = np.clip(np.rint((result[0] - np.float32(low)) / step), 0, 255).astype(np.uint8)
         return np.ascontiguousarray(codes.transpose(1, 2, 0))

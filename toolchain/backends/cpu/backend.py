@@ -60,6 +60,13 @@ class CpuBackend:
 
         return lower_layers(model, dot_product(target.instruction_set)).coverage
 
+    def rehearse_floats(self, model: SRModel, target: Target, precision: str) -> Coverage:
+        """Lower a float network, see `toolchain.backends.base.Backend.rehearse_floats`."""
+        from toolchain.kernels.vectors import vectors_for
+        from toolchain.lower.float_lowering import lower_float_model
+
+        return lower_float_model(model, vectors_for(target, precision), target.cache).coverage
+
     def compile(
         self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False, dump: Dump = no_dump
     ) -> Compiled:

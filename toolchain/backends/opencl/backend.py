@@ -59,6 +59,16 @@ class OpenClBackend:
         network_of(lowered)
         return lowered.coverage
 
+    def rehearse_floats(self, model: SRModel, target: Target, precision: str) -> Coverage:
+        """Lower a float network, see `toolchain.backends.base.Backend.rehearse_floats`."""
+        from toolchain.backends.opencl.launches import network_of
+        from toolchain.kernels.vectors import vectors_for
+        from toolchain.lower.float_lowering import lower_float_model
+
+        lowered = lower_float_model(model, vectors_for(target, precision))
+        network_of(lowered)
+        return lowered.coverage
+
     def compile(
         self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False, dump: Dump = no_dump
     ) -> Compiled:

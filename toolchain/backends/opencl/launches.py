@@ -33,6 +33,9 @@ class Program:
     choices: Mapping[str, Choice]
 
 
+_NAMED = 3
+
+
 def network_of(lowered: Lowered[Any]) -> Network:
     """The kernels of a network that is nothing else.
 
@@ -40,8 +43,20 @@ def network_of(lowered: Lowered[Any]) -> Network:
         ModelError: it is more than that.
     """
     if lowered.network is None:
-        others = ", ".join(lowered.coverage.float_operators) or "pixels that move before its end"
-        raise ModelError(f"a part of this network has no OpenCL kernel: {others}", hint="deploy it for a CPU")
+        operators = lowered.origins or lowered.coverage.float_operators
+        named = ", ".join(operators[:_NAMED]) + (
+            f" and {len(operators) - _NAMED} more" if len(operators) > _NAMED else ""
+        )
+        raise ModelError(
+            f"there is no OpenCL kernel for operator{'s' * (len(operators) > 1)} {named}",
+            hint="deploy it for a CPU: OpenCL runs convolutions that keep the picture's size, ReLU, LeakyReLU, PReLU,"
+            " Clip, Add, Concat and pixel shuffles",
+        )
+    if any(tensor.wide and tensor.zero_point % 257 for tensor in lowered.network.tensors):
+        raise ModelError(
+            "a tensor of 16 bits has a zero point of two different bytes: no OpenCL buffer is filled so",
+            hint="quantize the float model here, or deploy it for a CPU",
+        )
     return lowered.network
 
 

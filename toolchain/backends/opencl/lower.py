@@ -12,7 +12,6 @@ from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import Conv, Draw, Elementwise, Pack, Shuffle
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered
-from toolchain.support.errors import ModelError
 from toolchain.targets.gpu import Gpu
 
 
@@ -30,11 +29,6 @@ def program(lowered: Lowered[Conv], channels: int, gpu: Gpu, choose: Choose, siz
         ModelError: a part of the network has no OpenCL kernel.
     """
     network = network_of(lowered)
-    if any(tensor.wide and tensor.zero_point % 257 for tensor in network.tensors):
-        raise ModelError(
-            "a tensor of 16 bits has a zero point of two different bytes: no OpenCL buffer is filled so",
-            hint="quantize the float model here, or deploy it for a CPU",
-        )
     writer = Writer(network, lowered.geometry, channels, pictures(network, Pack, 1, Conv), "uint32")
     for call in network.launches:
         if isinstance(call.operation, Conv):

@@ -105,8 +105,9 @@ def prepare_normalized(request: Request, target: Target, line: Progress, dump: D
     if is_quantized(source):
         raise ModelError(f"{request.model.name} is quantized already", hint="give the float model for a float network")
     model = _normalize(request, source, line, dump)
-    photos = None if request.calibration is None else _photos(request.calibration, model.channels, line)
     backend = backend_for(target)
+    backend.rehearse_floats(model, target, request.precision)
+    photos = None if request.calibration is None else _photos(request.calibration, model.channels, line)
     return Prepared(
         model,
         photos,
@@ -145,9 +146,10 @@ def _quantize(
                 f"{request.model.name} is quantized already: its tensors keep their bits",
                 hint="give the float model, or leave out --bits and --budget",
             )
+        model = canonicalize(source, dump=dump)
+        backend_for(target).rehearse(model.model, target)
         photos = _photos(request.calibration, 3, line) if request.calibration is not None else None
         with line.step("quantize") as note:
-            model = canonicalize(source, dump=dump)
             note("the model is quantized already: its scales are kept")
         dump("quantized", ".onnx", model.model.SerializeToString)
         return model, photos, None, (*_skipped(photos), *model.recipe.warnings)

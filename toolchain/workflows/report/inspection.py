@@ -11,6 +11,7 @@ from toolchain.bundle import IntegerCoverage
 from toolchain.reference.network import Layer, Network, describe_network
 from toolchain.support.errors import ModelError, TargetError
 from toolchain.targets import find_target
+from toolchain.targets.precision import INT8, read_precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,23 +44,29 @@ class Collapse:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a deployment in INT8 does, told before it is begun.
+    """What a deployment does, told before it is begun.
 
     Attributes:
         target: its name.
+        precision: "int8", "float32" or "float16".
         obstacle: the sentence with which it is refused; empty if it is not.
-        coverage: what runs in integers and which operators in float, as the bundle will say; None if it is refused.
+        coverage: what runs in kernels of ours and which operators do not, as the bundle will say; None if refused.
+        lacking: what this machine lacks to make it; empty if nothing.
     """
 
     target: str
+    precision: str
     obstacle: str
     coverage: Coverage | None
+    lacking: str = ""
 
     def __str__(self) -> str:
         if self.coverage is None:
             return f"not at all: {self.obstacle}"
-        floats = self.coverage.float_operators
-        return f"in integers, but in float: {', '.join(floats)}" if floats else "all in integers"
+        others = ", ".join(self.coverage.float_operators)
+        ours, theirs = ("integers", "in float") if self.precision == INT8 else ("float kernels", "left to the compiler")
+        text = f"in {ours}, but {theirs}: {others}" if others else f"all in {ours}"
+        return f"{text}; not from this machine: {self.lacking}" if self.lacking else text
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class Inspection:
         changes: one line for each normalization that changed something.
         collapse: what merging linear branches did; None if there was nothing to merge.
         proof: what holds of its integers for every picture; None of a float network, which has none yet.
-        outlooks: what deploying it in INT8 will say, for each target asked for.
+        outlooks: what deploying it will say, for each target asked for.
         wide: the tensors of 16 bits and what they cost, for people; empty without any.
     """
 
@@ -107,34 +114,55 @@ class Inspection:
     outlooks: tuple[Outlook, ...] = ()
 
 
-def inspect_model(path: Path, *, value_range: str | None = None, targets: Sequence[str] = ()) -> Inspection:
+def inspect_model(
+    path: Path, *, value_range: str | None = None, targets: Sequence[str] = (), precision: str = INT8
+) -> Inspection:
     """Load and normalize a float model, or canonicalize a QDQ one, and describe it, also as ``targets`` will run it.
+
+    ``precision``: that of the deployments, as `toolchain.targets.precision.read_precision` knows it.
 
     Raises:
         ModelError: the model cannot be used.
+        InputError: a precision that is not known.
+        TargetError: a target that is not known.
     """
     from toolchain.frontend import is_quantized, load_model, normalize
     from toolchain.quantize.stand_in import stand_in
 
+    asked = [find_target(name) for name in targets]
+    names = [read_precision(precision, gpu=target.gpu is not None) for target in asked]
     model = load_model(path)
+    network: SRModel | None = None
     if is_quantized(model):
         from toolchain.quantize.foreign import canonicalize
 
         quantized = canonicalize(model)
         found, integer = _quantized(quantized), quantized.model
     else:
-        sr = normalize(model, value_range=value_range)
-        found, integer = _float(sr), stand_in(sr)
-    return replace(found, outlooks=tuple(_outlook(integer, find_target(name)) for name in targets))
+        network = normalize(model, value_range=value_range)
+        found, integer = _float(network), stand_in(network)
+    outlooks = [_outlook(network, integer, target, name) for target, name in zip(asked, names, strict=True)]
+    return replace(found, outlooks=tuple(outlooks))
 
 
-def _outlook(model: onnx.ModelProto, target: Target) -> Outlook:
+def _outlook(network: SRModel | None, integer: onnx.ModelProto, target: Target, precision: str) -> Outlook:
     backend = backend_for(target)
+    lacking = ""
     try:
         backend.check(target)
-        return Outlook(target.name, "", backend.rehearse(model, target))
+        if precision == INT8:
+            coverage = backend.rehearse(integer, target)
+        elif network is None:
+            raise ModelError("the model is quantized already", hint="give the float model for a float network")
+        else:
+            coverage = backend.rehearse_floats(network, target, precision)
     except (ModelError, TargetError) as error:
-        return Outlook(target.name, str(error), None)
+        return Outlook(target.name, precision, str(error), None)
+    try:
+        backend.linker(target)
+    except TargetError as error:
+        lacking = str(error)
+    return Outlook(target.name, precision, "", coverage, lacking)
 
 
 def _float(sr: SRModel) -> Inspection:
