@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,18 @@ from toolchain.support.errors import TargetError
 KINDS = {"opencl-cpu": "CPU", "opencl-gpu": "GPU"}
 """What ``--device`` takes, each with OpenCL's name of the kind."""
 
+_SIMPLEST = "__kernel void probe(__global uchar *x) { x[0] = 1; }"
 _INSTALL = "`pip install 'clipfree[opencl]'` brings PoCL, which makes this machine's processor one"
 
 
 def find_device(wish: str) -> Any:
-    """The OpenCL device that ``wish`` means, as pyopencl knows it: the first of a kind, a key of `KINDS`; or, where a
-    colon follows, the first of them whose name or platform's name contains what stands behind ("opencl-cpu:rusticl").
+    """The OpenCL device that ``wish`` means, as pyopencl knows it: the first of a kind, a key of `KINDS`, whose driver
+    can build kernels; or, where a colon follows, the first of them whose name or platform's name contains what stands
+    behind ("opencl-cpu:rusticl").
 
     Raises:
-        TargetError: no such kind, no pyopencl, no such device, or it rounds otherwise than the kernels need.
+        TargetError: no such kind, no pyopencl, no such device, its driver builds no kernels, or it rounds otherwise
+            than they need.
     """
     kind, part = parse_wish(wish)
     cl = import_pyopencl()
@@ -37,13 +41,41 @@ def find_device(wish: str) -> Any:
             f"OpenCL finds no {kind} called {part!r} on this machine",
             hint=f"there are: {', '.join(map(device_name, devices))}",
         )
-    device = named[0]
+    failed = ""
+    for device in named:
+        failed = _failure(cl, device)
+        if not failed:
+            break
+    else:
+        raise TargetError(
+            f"{device_name(named[-1])} can build no kernel at all on this machine{failed}",
+            hint="install another OpenCL driver, or a newer one" + ("" if part else "; --device KIND:NAME names one"),
+        )
     if not device.single_fp_config & cl.device_fp_config.ROUND_TO_NEAREST:
         raise TargetError(
             f"{device.name.strip()} does not round float32 to nearest, which INT8 kernels rely on",
             hint="choose another device",
         )
     return device
+
+
+def _failure(cl: Any, device: Any) -> str:
+    """What the driver says of the simplest kernel, behind a colon; empty where it builds it. PoCL's compiler may be
+    older than the processor.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            cl.Program(cl.Context([device]), _SIMPLEST).build()
+        except cl.Error as error:
+            return f": {last_words(error)}"
+    return ""
+
+
+def last_words(error: Exception) -> str:
+    """What a driver's compiler says is wrong, of all that it says."""
+    said = [line.strip() for line in str(error).splitlines() if "error:" in line.lower()]
+    return said[0] if said else (str(error).strip().splitlines() or ["no reason is given"])[0]
 
 
 def device_name(device: Any) -> str:

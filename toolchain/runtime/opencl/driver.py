@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from toolchain.bundle.launch_plan import fitting
-from toolchain.runtime.opencl.device import device_name, import_pyopencl
+from toolchain.runtime.opencl.device import device_name, import_pyopencl, last_words
 from toolchain.support.errors import TargetError
 
 
@@ -52,9 +52,8 @@ class Driver:
             try:
                 return cl.Kernel(cl.Program(self.context, source).build(self._options), name)
             except cl.Error as error:
-                said = [line.strip() for line in str(error).splitlines() if "error" in line.lower()]
                 raise TargetError(
-                    f"{self.name} cannot build the kernel {name}: {said[0] if said else error}", hint="please report it"
+                    f"{self.name} cannot build the kernel {name}: {last_words(error)}", hint="please report it"
                 ) from error
 
     def group(self, kernel: Any, planned: tuple[int, int, int]) -> tuple[int, int, int]:
