@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests import boards, sr_models, watching
 from tests.boards import Running
+from tests.builds import kept_builds
 from tests.standin import QUICK, standing_in
 from toolchain.board.pack import cached_pack
 from toolchain.board.tracker import entries
@@ -52,6 +53,13 @@ def hears_ctrl_c() -> None:
     """Shells start background jobs with Ctrl-C ignored, and some tests send it."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """What an earlier test, process or run has compiled is taken from disk, where nothing of it has changed."""
+    with kept_builds():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,149 @@
+"""What TVM compiles in tests is kept on disk: machine code of the same content is made once, for all processes and runs.
+
+What is compiled is known by everything that its code can depend on: the module as our own passes have left it, the
+target, what else TVM's compiler is told, its version, and the linker. So a change of a kernel, a pass or a tile is a
+change of the name, and nothing that is kept can be out of date; what nobody asked for in a month is removed.
+
+Tests that look at machine code, or link in another way, have it made anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import tvm
+from tvm import relax
+from tvm.runtime import Executable
+
+from toolchain.support.errors import TargetError
+from toolchain.support.versions import Versions
+from toolchain.targets.linker import Linker, find_linker
+
+FOLDER = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "clipfree-tests"
+"""Where libraries are kept: outside of every checkout."""
+MONTH = 30 * 24 * 3600.0
+
+
+class Kept(Executable):
+    """An executable of TVM whose library is taken from `FOLDER`, or put there.
+
+    Args:
+        key: names all that it is made of but the linker.
+        triple: what it is for.
+        build: makes it.
+    """
+
+    def __init__(self, key: str, triple: str, build: Callable[[], Executable]) -> None:
+        self._key, self._triple, self._build = key, triple, build
+
+    @functools.cached_property
+    def made(self) -> Executable:
+        """What TVM makes, now."""
+        return self._build()
+
+    @property
+    def mod(self) -> Any:
+        return self.made.mod
+
+    def jit(self, **options: Any) -> Any:
+        try:
+            linker = find_linker(self._triple)
+        except TargetError:
+            return self.made.jit(**options)
+        return self.made.jit(**options) if options else loaded(self._library(linker))
+
+    def export_library(self, file_name: str, *, fcompile: Any = None, **options: Any) -> Any:
+        if options or not isinstance(fcompile, Linker):
+            return self.made.export_library(file_name, fcompile=fcompile, **options)
+        return shutil.copy(self._library(fcompile), file_name)
+
+    def _library(self, linker: Linker) -> Path:
+        path = FOLDER / f"{digest(self._key, f'{linker.command} {linker.flags}', identity(linker.command[0]))}.so"
+        if path.is_file():
+            os.utime(path)
+            return path
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=FOLDER) as scratch:
+            fresh = Path(scratch, "library.so")
+            self.made.export_library(str(fresh), fcompile=linker)
+            fresh.replace(path)
+        return path
+
+
+@functools.cache  # a library that is loaded twice shares its state, which is that of the later one
+def loaded(path: Path) -> Any:
+    """The module in a library."""
+    return tvm.runtime.load_module(str(path))
+
+
+def identity(program: str) -> str:
+    """What changes with a program on the PATH."""
+    found = os.stat(shutil.which(program) or program)
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def content(module: Any) -> str:
+    """A module as text, constants included."""
+    functions = sorted(module.functions_items(), key=lambda item: str(item[0].name_hint))
+    parts = [f"{name.name_hint} {tvm.ir.save_json(function)}" for name, function in functions]
+    attributes = tvm.ir.save_json(module.attrs) if module.attrs else ""
+    return digest(attributes, *parts)
+
+
+def told() -> str:
+    """What TVM is told beside its arguments."""
+    context = tvm.transform.PassContext.current()
+    parts = (context.opt_level, context.required_pass, context.disabled_pass, sorted(context.config.items()))
+    return f"{parts} {Versions.installed()} {platform.machine()}"
+
+
+@contextmanager
+def kept_builds() -> Iterator[None]:
+    """Within the block, ``tvm.compile`` and ``relax.build`` keep what they make."""
+    make, make_network = tvm.compile, relax.build
+
+    def compiled(module: Any, target: Any = None, **options: Any) -> Executable:
+        if options or not isinstance(target, tvm.target.Target) or not isinstance(module, tvm.IRModule):
+            return make(module, target, **options)
+        if any(isinstance(function, relax.Function) for _, function in module.functions_items()):
+            return make(module, target)
+        return kept(module, target, lambda: make(module, target))
+
+    def built(module: Any, target: Any = None, *, relax_pipeline: Any = "default", **options: Any) -> Executable:
+        if options or not isinstance(target, tvm.target.Target) or not callable(relax_pipeline):
+            return make_network(module, target, relax_pipeline=relax_pipeline, **options)
+        with target:
+            finished = relax_pipeline(module)
+        return kept(finished, target, lambda: make_network(finished, target, relax_pipeline=None))
+
+    def kept(module: Any, target: Any, build: Callable[[], Executable]) -> Kept:
+        return Kept(digest(content(module), str(target), told()), str(target.attrs["mtriple"]), build)
+
+    clean()
+    with mock.patch.object(tvm, "compile", compiled), mock.patch.object(relax, "build", built):
+        yield
+
+
+def clean() -> None:
+    """Remove what nobody has asked for in a month."""
+    for path in FOLDER.glob("*.so"):
+        try:
+            if path.stat().st_mtime < time.time() - MONTH:
+                path.unlink()
+        except FileNotFoundError:  # another process was faster
+            pass
