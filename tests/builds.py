@@ -1,4 +1,4 @@
-"""What TVM compiles in tests is kept on disk: machine code of the same content is made once, for all processes and runs.
+"""What TVM compiles in tests is kept on disk: machine code of the same content is made once, for all runs.
 
 What is compiled is known by everything that its code can depend on: the module as our own passes have left it, the
 target, what else TVM's compiler is told, its version, and the linker. So a change of a kernel, a pass or a tile is a
@@ -118,21 +118,28 @@ def kept_builds() -> Iterator[None]:
     make, make_network = tvm.compile, relax.build
 
     def compiled(module: Any, target: Any = None, **options: Any) -> Executable:
-        if options or not isinstance(target, tvm.target.Target) or not isinstance(module, tvm.IRModule):
-            return make(module, target, **options)
         if any(isinstance(function, relax.Function) for _, function in module.functions_items()):
-            return make(module, target)
-        return kept(module, target, lambda: make(module, target))
+            return built(module, target, **options)
+        if options:
+            return make(module, target, **options)
+        return kept(module, target, "", lambda: make(module, target))
 
     def built(module: Any, target: Any = None, *, relax_pipeline: Any = "default", **options: Any) -> Executable:
-        if options or not isinstance(target, tvm.target.Target) or not callable(relax_pipeline):
-            return make_network(module, target, relax_pipeline=relax_pipeline, **options)
-        with target:
+        if options or isinstance(relax_pipeline, str):
+            return kept(
+                module,
+                target,
+                f"{relax_pipeline} {sorted(options.items())}",
+                lambda: make_network(module, target, relax_pipeline=relax_pipeline, **options),
+            )
+        with tvm.target.Target(target):
             finished = relax_pipeline(module)
-        return kept(finished, target, lambda: make_network(finished, target, relax_pipeline=None))
+        return kept(finished, target, "", lambda: make_network(finished, target, relax_pipeline=None))
 
-    def kept(module: Any, target: Any, build: Callable[[], Executable]) -> Kept:
-        return Kept(digest(content(module), str(target), told()), str(target.attrs["mtriple"]), build)
+    def kept(module: Any, target: Any, options: str, build: Callable[[], Executable]) -> Kept:
+        target = tvm.target.Target(target)
+        triple = target.attrs.get("mtriple") or f"{platform.machine()}-linux-gnu"
+        return Kept(digest(content(module), str(target), options, told()), str(triple), build)
 
     clean()
     with mock.patch.object(tvm, "compile", compiled), mock.patch.object(relax, "build", built):
