@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 ARGS ?=
 # Processes that run tests side by side; 0 runs them in one, for a debugger.
 JOBS ?= auto
+# Tests that `make test` leaves to `make test-rest`, by their markers: pyproject.toml lists them.
+REST := campaign or emulator or sanitizer or slow
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 MINUTES ?= 10
 
 # What the shipped tuning logs are made of; `make tuning-logs TUNED="zoo:xlsr_x3"` for some of it.
@@ -12,11 +15,15 @@ TUNED ?= $(wildcard toolchain/zoo/models/*.onnx)
 TUNED_TARGETS ?= x86-avx512vnni x86-avx2 x86-sse4
 TUNED_SIZES ?= 180x320 270x480 360x640 540x960
 
-.PHONY: help demo test check fuzz tuning-logs clean
+.PHONY: help demo test test-rest test-train test-all coverage check fuzz tuning-logs clean
 
 help:
 	@echo "make demo    deploy the embedded model and upscale a real photograph into out/demo"
-	@echo "make test    run the tests (ARGS='-k tiles' for some of them)"
+	@echo "make test    run the tests but the longest (ARGS='-k tiles' for some of them)"
+	@echo "make test-rest   run the others: under emulators and sanitizers, random inputs, the slow ones"
+	@echo "make test-train  run those of the trainer, for which PyTorch is installed"
+	@echo "make test-all    run them all"
+	@echo "make coverage    run all but the trainer's, and say which lines of the package ran"
 	@echo "make check   ruff (rules and format), mypy and the contract between layers"
 	@echo "make fuzz    random networks, damaged files, signals (MINUTES=10, or SEED=, COUNT=, ONLY=graphs): docs/campaigns.md"
 	@echo "make tuning-logs  tune every embedded network on this machine, which must be idle; goes on where it was stopped"
@@ -26,7 +33,18 @@ demo: $(VENV)/.demo
 	$(BIN)/clipfree demo -o out/demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	$(PYTEST) -m 'not ($(REST) or train)' $(ARGS)
+
+test-rest: $(VENV)/.dev
+	$(PYTEST) -m '($(REST)) and not train' $(ARGS)
+
+test-train: $(VENV)/.train
+	$(BIN)/python -m pytest -m train tests/zoo $(ARGS)
+
+test-all: test test-rest test-train
+
+coverage: $(VENV)/.dev
+	$(PYTEST) -m 'not train' --cov --cov-report=term:skip-covered $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -67,3 +85,7 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml
 $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[demo,dev,opencl]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.train: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --editable '.[train]'
+	@touch $@

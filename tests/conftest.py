@@ -28,6 +28,18 @@ settings.register_profile("clipfree", deadline=None)
 settings.load_profile("clipfree")
 
 
+AREAS = {"board": "board", "campaigns": "campaign", "opencl": "opencl", "tune": "tuning"}
+"""Folders whose tests have a marker, and which."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the folders they lie in."""
+    for item in items:
+        for folder in item.path.relative_to(Path(__file__).parent).parent.parts:
+            if folder in AREAS:
+                item.add_marker(AREAS[folder])
+
+
 def photograph(height: int, width: int, seed: int) -> np.ndarray:
     """Something like a photo, u8 (h, w, 3): soft blobs, a few hard edges, a little noise."""
     rng = np.random.default_rng(seed)

@@ -41,5 +41,8 @@ def param(target: Target) -> Any:
 EVERY = pytest.mark.parametrize("target", [param(target) for target in TARGETS])
 
 ARM_TARGETS = tuple(find_target(name) for name in ("cortex-a53", "cortex-a76", "neoverse-n2", "cortex-a7"))
-ARM = pytest.mark.parametrize("target", ARM_TARGETS, ids=lambda target: target.instruction_set)
+ARM = pytest.mark.parametrize(
+    "target",
+    [pytest.param(target, id=target.instruction_set, marks=pytest.mark.emulator) for target in ARM_TARGETS],
+)
 """The instruction sets of Arm, whose code runs under an emulator where there is one."""

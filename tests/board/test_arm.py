@@ -25,6 +25,8 @@ from toolchain.schedules.records import Trial
 from toolchain.support.errors import BoardError, BundleError, InputError
 from toolchain.targets import find_target
 
+pytestmark = pytest.mark.emulator
+
 TARGET = find_target("cortex-a76")
 
 

@@ -19,6 +19,8 @@ from toolchain.board import standalone
 from toolchain.bundle import Bundle
 from toolchain.targets.elf import read_library
 
+pytestmark = pytest.mark.sanitizer
+
 ENVIRONMENT = {**os.environ, **watching.SETTINGS}
 NAME, ARRAY = "__tvm_ffi__library_bin", struct.pack("<Q", 0xDD5E40F096B4A13F)
 EXTREMES = (0, 1, 5, 2**20, 2**31, 2**32, 2**62, 2**63 - 1, 2**63, 2**64 - 1)

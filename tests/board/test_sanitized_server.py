@@ -23,6 +23,8 @@ from toolchain.board.place import Place
 from toolchain.board.session import Session
 from toolchain.bundle import Bundle
 
+pytestmark = pytest.mark.sanitizer
+
 MAGIC, TRACKER = 0xFF271, 0x2F271
 ENVIRONMENT = {**os.environ, **watching.SETTINGS}
 

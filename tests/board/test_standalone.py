@@ -94,6 +94,7 @@ def arm_bundle(
     return make
 
 
+@pytest.mark.emulator
 @pytest.mark.parametrize("name", ["cortex-a7", "android-arm64"])
 def test_the_reference_s_bits_where_tvm_has_no_runtime(name: str, arm_bundle: Callable[[str], Bundle], tmp_path: Path):
     target = find_target(name)
@@ -236,6 +237,7 @@ def test_the_lists_are_what_the_program_has(folder: Path):
     assert "__aeabi_ldivmod" in _listed("ARM_IMPORTS")
 
 
+@pytest.mark.emulator
 def test_parts_that_stay_float_on_32_bit_arm(photo_folder: Path, tmp_path: Path):
     """Interpolation, a transposed convolution and functions that go through floats, up to the edges."""
     from toolchain.workflows.deploy import Request, deploy

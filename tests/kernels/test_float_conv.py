@@ -100,6 +100,7 @@ def test_arm(name: str, target: Target):
     check_conv(CASES[name], target, vectors_for(target, "float32"), 3, 13)
 
 
+@pytest.mark.emulator
 @pytest.mark.parametrize("name", ["groups", "ReLU, residual, PReLU", "pixels x3, RGB"])
 def test_float16(name: str):
     target = find_target("cortex-a76")

@@ -307,6 +307,7 @@ def test_for_phones(name: str, tmp_path: Path):
     assert str(check_library(tmp_path / "model.so", triple)) == "ELF 64-bit aarch64 shared library"
 
 
+@pytest.mark.emulator
 def test_an_arm_device_without_opencl(tmp_path: Path):
     command = emulator(find_target("cortex-a76"))
     headers = sources(tmp_path / "host")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from PIL import Image
 
 from tests import sr_models, watching
@@ -14,6 +15,8 @@ from tests.opencl.devices import environment
 from tests.standin import QUICK
 from toolchain.bundle import open_bundle
 from toolchain.workflows.deploy import Request, deploy
+
+pytestmark = pytest.mark.sanitizer
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "upscale_opencl.c"
 

@@ -21,6 +21,9 @@ from toolchain.zoo import export  # noqa: E402
 from toolchain.zoo import train as trainer  # noqa: E402
 from toolchain.zoo.nets import NETWORKS  # noqa: E402
 
+pytestmark = pytest.mark.train
+torch.set_num_threads(1)  # patches of 8 pixels: threads cost more than they bring
+
 PLAN = trainer.Plan("xlsr_x2", steps=6, batch=2, patch=8, sizes=(1.0,))
 PARAMETERS = {
     "xlsr_x2": 17_612,
