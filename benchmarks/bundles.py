@@ -2,8 +2,9 @@
 
     python benchmarks/bundles.py OLD_CHECKOUT NEW_CHECKOUT -o out/bundles
 
-Each network is quantized once, for the first target, and deployed for the others from the QDQ file that came out. Files
-are compared byte by byte, but for the versions that a manifest names. Exits with 1 where something differs.
+Each network is quantized once, for the first target, and deployed for the others from the QDQ file that came out; with
+a float ``--precision`` nothing is quantized. Files are compared byte by byte, but for the versions that a manifest names.
+Exits with 1 where something differs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 NETWORKS = ("xlsr_x3", "abpn_x3", "ecbsr_m4c16_x2")
 TARGETS = ("x86-avx512vnni", "x86-avx2", "x86-sse4", "cortex-a76", "cortex-a7", "mali-g78")
+INT8 = "int8"
 MANIFEST, QDQ = "manifest.json", "model.qdq.onnx"
 
 
@@ -39,7 +41,7 @@ class Row:
     different: tuple[str, ...]
 
 
-def make(checkout: Path, out: Path, networks: Sequence[str], targets: Sequence[str]) -> None:
+def make(checkout: Path, out: Path, networks: Sequence[str], targets: Sequence[str], precision: str = INT8) -> None:
     """Deploy every network for every target with the code of ``checkout``; what is there already stays.
 
     Raises:
@@ -53,13 +55,14 @@ def make(checkout: Path, out: Path, networks: Sequence[str], targets: Sequence[s
                 command = [sys.executable, "-m", "toolchain.cli", "deploy", source]
                 environment = {**os.environ, "PYTHONPATH": str(checkout)}
                 subprocess.run(
-                    [*command, "--target", target, "-o", str(bundle)],
+                    [*command, "--target", target, "--precision", precision, "-o", str(bundle)],
                     check=True,
                     cwd=checkout,
                     stdout=subprocess.DEVNULL,
                     env=environment,
                 )
-            source = str(out / targets[0] / f"{network}.clipfree" / QDQ)
+            if precision == INT8:
+                source = str(out / targets[0] / f"{network}.clipfree" / QDQ)
 
 
 def compare(old: Path, new: Path, networks: Sequence[str], targets: Sequence[str]) -> list[Row]:
@@ -100,11 +103,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--out", type=Path, default=Path("out/bundles"))
     parser.add_argument("--network", action="append", help="of the zoo; several times for several")
     parser.add_argument("--target", action="append", help="several times for several")
+    parser.add_argument("--precision", default=INT8, help="as of `clipfree deploy`; a folder of bundles has one")
     chosen = parser.parse_args(arguments)
     networks, targets = chosen.network or NETWORKS, chosen.target or TARGETS
     folders = [chosen.out.resolve() / name for name in ("old", "new")]
     for checkout, folder in zip((chosen.old, chosen.new), folders, strict=True):
-        make(checkout.resolve(), folder, networks, targets)
+        make(checkout.resolve(), folder, networks, targets, chosen.precision)
     rows = compare(*folders, networks, targets)
     for row in rows:
         said = "equal" if not row.different else f"different: {', '.join(row.different)}"
