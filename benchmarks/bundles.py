@@ -3,8 +3,8 @@
     python benchmarks/bundles.py OLD_CHECKOUT NEW_CHECKOUT -o out/bundles
 
 Each network is quantized once, for the first target, and deployed for the others from the QDQ file that came out; with
-a float ``--precision`` nothing is quantized. Files are compared byte by byte, but for the versions that a manifest names.
-Exits with 1 where something differs.
+a float ``--precision`` nothing is quantized. Files are compared byte by byte, but for the versions that a manifest
+names. Exits with 1 where something differs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pass, before and after, in TVMScript: what users of TVM would read."""
+"""The lowering, before and after, in TVMScript: what users of TVM would read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
 from toolchain.lower import Coverage, lower
-from toolchain.lower.lowering import LowerQuantized
 from toolchain.lower.stream import stream
 
 GEOMETRY = Geometry(1, 16)
@@ -362,7 +361,7 @@ class ConvAnchorShuffleStreamed:
     [(ConvAnchorShuffle, ConvAnchorShuffleLowered), (FloatAndConcat, FloatAndConcatLowered), (Wide, WideLowered)],
 )
 def test_main(before: tvm.IRModule, expected: tvm.IRModule):
-    after = LowerQuantized(GEOMETRY, DOT)(before)
+    after = lower(before, GEOMETRY, DOT).module
     assert_structural_equal(after["main"], expected["main"], map_free_vars=True)
     assert {symbol.name_hint for symbol in after.get_global_vars()} == {
         symbol.name_hint for symbol in expected.get_global_vars()
@@ -385,7 +384,7 @@ def test_a_network_with_a_float_operator_is_not_streamed():
 
 
 def test_another_main_is_told_apart():
-    after = LowerQuantized(GEOMETRY, DOT)(ConvAnchorShuffle)
+    after = lower(ConvAnchorShuffle, GEOMETRY, DOT).module
     with pytest.raises(ValueError, match="StructuralEqual"):
         assert_structural_equal(after["main"], FloatAndConcatLowered["main"], map_free_vars=True)
 

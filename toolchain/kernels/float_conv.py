@@ -36,7 +36,7 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
     rows, tiles, width = (tirx.Var(name, "int64") for name in ("rows", "tiles", "width"))
     registers = list(itertools.product(range(tile.channels), range(0, strip, vectors.lanes)))
     with IRBuilder() as builder, function("float_conv"):
-        x = T.arg("x", T.Buffer(geometry.window(conv.source.total, rows + conv.reach, tiles), dtype))
+        x = T.arg("x", T.Buffer(geometry.window(conv.source.total, rows + conv.reach[0], tiles), dtype))
         r = conv.residual and T.arg("r", T.Buffer(geometry.window(conv.residual.view.total, rows, tiles), dtype))
         w = T.arg("w", T.Buffer((group_in, *conv.kernel, conv.channels), dtype))
         bias = T.arg("bias", T.Buffer((conv.channels,), dtype))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from toolchain.kernels.spec import Pixels, View
+from toolchain.kernels.spec import ConvShape, Pixels, View
 
 INFINITY = float("inf")
 
@@ -29,41 +29,24 @@ class FloatOperand:
 
 
 @dataclass(frozen=True)
-class FloatConv:
-    """A convolution of stride 1 that keeps the picture's size, with what follows it.
+class FloatConv(ConvShape):
+    """A float convolution, with what follows it. Blocks are channels.
 
     Attributes:
-        source: the input's channels.
-        channels: output channels.
-        groups: of channels.
-        kernel: (height, width).
-        pads: (top, left) zero padding.
-        dilation: (vertical, horizontal).
+        target: channels of the buffer that the output is written to.
         before: activation before the residual, or the only one.
         residual: a tensor that is added.
         after: activation after the residual.
-        target: channels of the buffer that the output is written to.
         pixels: not None: the output is a picture, and ``target`` is not used.
         gain: codes of the picture for 1.0, where the output is a picture.
     """
 
-    source: View
-    channels: int
-    groups: int
-    kernel: tuple[int, int]
-    pads: tuple[int, int]
-    dilation: tuple[int, int]
     target: View
     before: FloatActivation | None = None
     residual: FloatOperand | None = None
     after: FloatActivation | None = None
     pixels: Pixels | None = None
     gain: float = 255.0
-
-    @property
-    def reach(self) -> int:
-        """Rows between the kernel's first tap and its last."""
-        return (self.kernel[0] - 1) * self.dilation[0]
 
 
 @dataclass(frozen=True)

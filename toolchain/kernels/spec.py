@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -126,22 +126,23 @@ class Pixels:
                 yield (pixel // self.scale, pixel % self.scale, block // PACK, (*slots, *[None] * (PACK - len(slots))))
 
 
+def reach(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns between the first tap and the last of a kernel (height, width)."""
+    rows, columns = ((taps - 1) * step for taps, step in zip(kernel, dilation, strict=True))
+    return rows, columns
+
+
 @dataclass(frozen=True)
-class Conv:
-    """A convolution of stride 1 that keeps the picture's size, with its requantization.
+class ConvShape:
+    """A convolution of stride 1 that keeps the picture's size, of whatever numbers.
 
     Attributes:
         source: the input's blocks.
-        channels: output channels, a multiple of 4 (padded ones have zero weights).
-        groups: input blocks and output blocks are multiples of it.
+        channels: output channels.
+        groups: of input and output channels.
         kernel: (height, width).
         pads: (top, left) zero padding.
         dilation: (vertical, horizontal).
-        requantize: the epilogue.
-        target: blocks the output is written to; `channels` / 4 of them.
-        pixels: not None: the output is a picture, and ``target`` is not used.
-        symmetric: no weight is -128, which some instruction sets have faster instructions for.
-        algorithms: those beyond the direct one that are proved to give its bits, see `toolchain.kernels.algorithms`.
     """
 
     source: View
@@ -150,17 +151,31 @@ class Conv:
     kernel: tuple[int, int]
     pads: tuple[int, int]
     dilation: tuple[int, int]
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Rows and columns between the kernel's first tap and its last: the padding on both sides together."""
+        return reach(self.kernel, self.dilation)
+
+
+@dataclass(frozen=True)
+class Conv(ConvShape):
+    """An integer convolution, with its requantization. Output channels are a multiple of 4 (padded ones have zero
+    weights), input blocks and output blocks multiples of the groups.
+
+    Attributes:
+        requantize: the epilogue.
+        target: blocks the output is written to; `channels` / 4 of them.
+        pixels: not None: the output is a picture, and ``target`` is not used.
+        symmetric: no weight is -128, which some instruction sets have faster instructions for.
+        algorithms: those beyond the direct one that are proved to give its bits, see `toolchain.kernels.algorithms`.
+    """
+
     requantize: Requantize
     target: View
     pixels: Pixels | None = None
     symmetric: bool = False
     algorithms: tuple[str, ...] = ()
-
-    @property
-    def reach(self) -> tuple[int, int]:
-        """Rows and columns between the kernel's first tap and its last: the padding on both sides together."""
-        rows, columns = ((k - 1) * d for k, d in zip(self.kernel, self.dilation, strict=True))
-        return rows, columns
 
 
 @dataclass(frozen=True)

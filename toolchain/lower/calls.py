@@ -14,7 +14,7 @@ from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.float_spec import FloatOperation
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Operation, Shuffle, View
+from toolchain.kernels.spec import Operation, View
 from toolchain.lower.movement import evaluate
 
 _SIDE = 48
@@ -35,6 +35,25 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
+class Invocation:
+    """A kernel with what it is given, wherever its result goes.
+
+    Attributes:
+        name: of its function; a number makes it one of its own.
+        function: what it is.
+        sources: its operands.
+        operation: what it computes.
+        constants: its arrays.
+    """
+
+    name: str
+    function: Any
+    sources: tuple[Source, ...]
+    operation: AnyOperation
+    constants: tuple[np.ndarray, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Launch:
     """A kernel that runs on the whole picture.
 
@@ -42,14 +61,14 @@ class Launch:
         call: the kernel; its step numbers the tensors in the order in which they are first written.
         constants: its arrays.
         result: what it writes.
-        operation: what it computes, for those who make kernels of their own of it; None where nobody does.
+        operation: what it computes, for those who make kernels of their own of it.
         scale: pixels of what it reads for one of the picture, in each direction.
     """
 
     call: Call
     constants: tuple[np.ndarray, ...]
     result: Tensor | Picture
-    operation: AnyOperation | None = None
+    operation: AnyOperation
     scale: int = 1
 
 
@@ -78,61 +97,58 @@ class Calls:
 
     def launch(
         self,
-        name: str,
-        kernel: Any,
-        sources: Sequence[Source],
-        constants: Sequence[np.ndarray],
-        view: View,
-        result: Tensor,
+        given: Invocation,
+        view: View | None,
+        result: Tensor | Picture,
         extent: Extent,
         buffer: Any = None,
-        operation: AnyOperation | None = None,
     ) -> Any:
-        """Run a kernel that writes ``view`` of ``result``: a new tensor, or ``buffer``. Returns its variable."""
-        return self._launch(name, kernel, sources, constants, view, result, extent, buffer, operation)
-
-    def draw(
-        self,
-        name: str,
-        kernel: Any,
-        sources: Sequence[Source],
-        constants: Sequence[np.ndarray],
-        picture: Picture,
-        extent: Extent,
-        operation: AnyOperation | None = None,
-    ) -> Any:
-        """Run a kernel that writes the picture."""
-        return self._launch(name, kernel, sources, constants, None, picture, extent, None, operation)
-
-    def shuffle(
-        self,
-        name: str,
-        function: Any,
-        source: Source,
-        result: Tensor,
-        extents: tuple[Extent, Extent],
-        operation: Shuffle,
-    ) -> Any:
-        """Call a function ``(input, height, tiles, width, result)``, given the input's size, that enlarges a tensor.
-
-        Args:
-            name: of the function.
-            function: what it is.
-            source: the tensor.
-            result: what comes out.
-            extents: of the source and of the result.
-            operation: what it computes.
+        """Run a kernel that writes ``view`` of ``result``: a new tensor, or ``buffer``. Where it writes the picture,
+        there is no view, and ``extent`` is what is enlarged. Returns the variable of what it wrote.
         """
-        symbol = self.add(name, function)
-        given, enlarged = extents
+        symbol = self.add(given.name, given.function)
+        reads = tuple(Read(self._numbers.get(source.var), source.above, source.below) for source in given.sources)
+        writes = None
+        if isinstance(result, Tensor):
+            writes = len(self.tensors) if buffer is None else self._numbers[buffer]
+        shapes = tuple((array.shape, str(array.dtype)) for array in given.constants)
+        call = Call(symbol.name_hint, Step(reads, writes), shapes, view)
+        operands = [source.what for source in given.sources]
+        driver = self.add(f"run_{symbol.name_hint}", whole(call, operands, result, self.geometry))
+        arguments = [
+            *(source.var for source in given.sources),
+            *(relax.const(array, str(array.dtype)) for array in given.constants),
+            *self._scalars(extent),
+        ]
+        if isinstance(result, Picture):
+            kind = relax.TensorType((extent[0] * result.scale, extent[1] * result.scale, result.channels), "uint8")
+        else:
+            kind = self.packed(result, extent)
+        if buffer is None:
+            var = self.builder.emit(relax.call_tir(driver, relax.Tuple(arguments), kind))
+        else:
+            inplace = relax.op.call_tir_inplace(driver, relax.Tuple([*arguments, buffer]), len(arguments), kind)
+            var = self.builder.emit(inplace)
+        if isinstance(result, Tensor) and buffer is None:
+            self._number(var, result, extent)
+        elif writes is not None:
+            self._numbers[var] = writes
+        self.launches.append(Launch(call, given.constants, result, given.operation, self._scale(extent)))
+        return var
+
+    def enlarge(self, given: Invocation, result: Tensor, extents: tuple[Extent, Extent]) -> Any:
+        """Call a function ``(input, height, tiles, width, result)`` that makes a larger tensor, given the input's size.
+        ``extents``: of its only source and of the result. Returns the result's variable.
+        """
+        symbol, (source,) = self.add(given.name, given.function), given.sources
+        small, large = extents
         var = self.builder.emit(
-            relax.call_tir(symbol, relax.Tuple([source.var, *self._scalars(given)]), self.packed(result, enlarged))
+            relax.call_tir(symbol, relax.Tuple([source.var, *self._scalars(small)]), self.packed(result, large))
         )
         step = Step((Read(self._numbers.get(source.var)),), len(self.tensors))
-        self._numbers[var] = len(self.tensors)
-        self.tensors.append(result)
-        self.scales.append(self._scale(enlarged))
-        self.launches.append(Launch(Call(symbol.name_hint, step, (), None), (), result, operation, self._scale(given)))
+        self._number(var, result, large)
+        call = Call(symbol.name_hint, step, (), None)
+        self.launches.append(Launch(call, (), result, given.operation, self._scale(small)))
         return var
 
     def call(self, name: str, function: Any, inputs: Sequence[Any], result: Any, *extents: Extent) -> Any:
@@ -158,49 +174,11 @@ class Calls:
         """The Relax type of a packed tensor."""
         return relax.TensorType(self.geometry.shape(tensor.blocks, *self._scalars(extent)[:2]), tensor.dtype)
 
-    def _launch(
-        self,
-        name: str,
-        kernel: Any,
-        sources: Sequence[Source],
-        constants: Sequence[np.ndarray],
-        view: View | None,
-        result: Tensor | Picture,
-        extent: Extent,
-        buffer: Any,
-        operation: AnyOperation | None,
-    ) -> Any:
-        symbol = self.add(name, kernel)
-        reads = tuple(Read(self._numbers.get(source.var), source.above, source.below) for source in sources)
-        writes = None
-        if isinstance(result, Tensor):
-            writes = len(self.tensors) if buffer is None else self._numbers[buffer]
-        call = Call(symbol.name_hint, Step(reads, writes), tuple((a.shape, str(a.dtype)) for a in constants), view)
-        driver = self.add(
-            f"run_{symbol.name_hint}", whole(call, [source.what for source in sources], result, self.geometry)
-        )
-        arguments = [
-            *(source.var for source in sources),
-            *(relax.const(a, str(a.dtype)) for a in constants),
-            *self._scalars(extent),
-        ]
-        if isinstance(result, Picture):
-            kind = relax.TensorType((extent[0] * result.scale, extent[1] * result.scale, result.channels), "uint8")
-        else:
-            kind = self.packed(result, extent)
-        if buffer is None:
-            var = self.builder.emit(relax.call_tir(driver, relax.Tuple(arguments), kind))
-        else:
-            var = self.builder.emit(
-                relax.op.call_tir_inplace(driver, relax.Tuple([*arguments, buffer]), len(arguments), kind)
-            )
-        if isinstance(result, Tensor) and writes is not None:
-            self._numbers[var] = writes
-            if buffer is None:
-                self.tensors.append(result)
-                self.scales.append(self._scale(extent))
-        self.launches.append(Launch(call, tuple(constants), result, operation, self._scale(extent)))
-        return var
+    def _number(self, var: Any, tensor: Tensor, extent: Extent) -> None:
+        """Count a tensor of its own."""
+        self._numbers[var] = len(self.tensors)
+        self.tensors.append(tensor)
+        self.scales.append(self._scale(extent))
 
     def enlarged(self, extent: Extent) -> int:
         """Pixels of a tensor of this extent for one pixel of the picture."""

@@ -9,11 +9,11 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from toolchain.kernels.driver import NOTHING, Needs, Stream, Tensor
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Conv
+from toolchain.kernels.spec import Conv, ConvShape
 from toolchain.kernels.tile import Tile
 from toolchain.lower.calls import Launch
 
-Spec = TypeVar("Spec")
+Spec = TypeVar("Spec", bound=ConvShape)
 """What a convolution kernel computes: `toolchain.kernels.spec.Conv` or `toolchain.kernels.float_spec.FloatConv`."""
 
 

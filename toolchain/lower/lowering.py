@@ -7,19 +7,20 @@ import io
 from typing import Any
 
 import onnx
-import tvm
 from tvm import relax
 
 from toolchain.kernels.intrinsics.dot import Dot
-from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile, default_tile
 from toolchain.lower.chain import Matcher, Step
-from toolchain.lower.emit import Emitter
+from toolchain.lower.emitter import Imported
 from toolchain.lower.importer import ImportRefusedError, import_onnx
+from toolchain.lower.integer_emitter import IntegerEmitter
 from toolchain.lower.lowered import Choose, Kernel, Lowered
-from toolchain.lower.main import write_main
-from toolchain.lower.movement import pixel_table, trace
+from toolchain.lower.main import ending, write_main
+from toolchain.lower.main import geometry as geometry_of
+from toolchain.lower.movement import trace
 from toolchain.lower.reading import read
 from toolchain.lower.stream import stream
 from toolchain.reference.steps import ConvStep
@@ -48,13 +49,8 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
         ModelError: a convolution's padding is wider than rows are apart in memory.
     """
     chains = _chains(Matcher(module["main"]))
-    margin = max([1, *(read(chain, chains).margin for chain in chains.values() if isinstance(chain, ConvStep))])
-    if margin > SIDE:
-        raise ModelError(
-            f"a convolution pads by {margin} pixels; {SIDE} is the most the kernels can",
-            hint="use smaller kernels or dilations",
-        )
-    return Geometry(margin, dot.columns, dot.offset)
+    margins = (read(chain, chains).margin for chain in chains.values() if isinstance(chain, ConvStep))
+    return geometry_of(margins, dot.columns, dot.offset)
 
 
 def lower_model(model: onnx.ModelProto, dot: Dot, choose: Choose | None = None, cache: int = CACHE) -> Lowered[Conv]:
@@ -82,47 +78,28 @@ def lower(module: Any, geometry: Geometry, dot: Dot, choose: Choose | None = Non
     Raises:
         ModelError: the end of the network is not a quantized picture, or a structure is not covered.
     """
-    function = module["main"]
-    matcher = Matcher(function)
-    chains = _chains(matcher)
-    shape = function.params[0].ty.shape
+    matcher = Matcher(module["main"])
     final, moves = trace(matcher.definitions, matcher.result)
-    last = matcher.definitions.get(final)
-    if not isinstance(last, relax.Call) or getattr(last.op, "name", "") != "relax.dequantize":
+    if not matcher.is_call(final, "relax.dequantize"):
         raise ModelError(
             "the network does not end in a quantized picture",
             hint="quantize the output tensor, before or after the pixel shuffle",
         )
-    codes = last.args[0]
+    codes = matcher.definitions[final].args[0]
     if str(codes.ty.dtype) != "uint8":
         raise ModelError(
             "the network's output is quantized to 16 bits, pixels have 8", hint="quantize the output tensor as uint8"
         )
-    if codes.ty.shape is None:
-        raise ModelError(
-            "the compiler cannot tell the size of the network's output",
-            hint="sizes must be whole multiples of the picture's",
-        )
-    table = pixel_table(moves, codes.ty.shape, shape[2], shape[3])
-    if table is None:
-        raise ModelError(
-            "what follows the last quantization is not a pixel shuffle",
-            hint="end the network in DepthToSpace, Reshape and Transpose",
-        )
-    chain = chains[codes]
-
-    def draw(emitter: Emitter) -> Any:
-        if isinstance(chain, ConvStep) and not any(emitter.reading(chain).cut):
-            return emitter.draw(chain, table)
-        return emitter.store(emitter.packed(codes), table, codes)
+    pixels = ending(matcher, codes, moves, "follows the last quantization")
+    imported = Imported(module, matcher, _chains(matcher))
 
     def default(kernel: Kernel[Conv], columns: int) -> Tile:
         return default_tile(kernel.conv, columns, dot)
 
-    def emitter(builder: relax.BlockBuilder, pixels: Any) -> Emitter:
-        return Emitter(matcher, chains, module, builder, pixels, geometry, dot, choose or default)
+    def emitter(builder: relax.BlockBuilder, given: Any) -> IntegerEmitter:
+        return IntegerEmitter(imported, builder, given, geometry, dot, choose or default)
 
-    return write_main(matcher, emitter, draw)
+    return write_main(matcher, emitter, codes, pixels)
 
 
 def _chains(matcher: Matcher) -> dict[Any, Step | None]:
@@ -132,15 +109,3 @@ def _chains(matcher: Matcher) -> dict[Any, Step | None]:
         if isinstance(call, relax.Call) and getattr(call.op, "name", "") == "relax.quantize":
             chains[var] = matcher.chain(var)
     return chains
-
-
-@tvm.transform.module_pass(opt_level=0, name="LowerQuantized")
-class LowerQuantized:
-    """`lower` as a Relax pass."""
-
-    def __init__(self, geometry: Geometry, dot: Dot) -> None:
-        self.geometry, self.dot = geometry, dot
-
-    def transform_module(self, module: Any, _context: Any) -> Any:
-        """The lowered module."""
-        return lower(module, self.geometry, self.dot).module

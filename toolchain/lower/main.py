@@ -2,57 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from tvm import relax
 
-from toolchain.kernels.layout import Geometry
+from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.kernels.spec import Pixels
 from toolchain.lower.bindings import Bindings
-from toolchain.lower.calls import Calls
 from toolchain.lower.coverage import measure
-from toolchain.lower.lowered import Kernel, Lowered, Network
-from toolchain.lower.operators import Operators
+from toolchain.lower.emitter import Emitter
+from toolchain.lower.lowered import Lowered, Network, Spec
+from toolchain.lower.movement import pixel_table
 from toolchain.support.errors import ModelError
 
 
-class Emits(Protocol):
-    """What an emitter has done when the network is drawn."""
+def geometry(margins: Iterable[int], columns: int, offset: int = 0) -> Geometry:
+    """Geometry that serves convolutions of these `margins`, the widest padding on any side.
 
-    calls: Calls
-    operators: Operators
-    kernels: list[Kernel[Any]]
-    covered: set[Any]
-    geometry: Geometry
+    Raises:
+        ModelError: a convolution's padding is wider than rows are apart in memory.
+    """
+    margin = max([1, *margins])
+    if margin > SIDE:
+        raise ModelError(
+            f"a convolution pads by {margin} pixels; {SIDE} is the most the kernels can",
+            hint="use smaller kernels or dilations",
+        )
+    return Geometry(margin, columns, offset)
 
 
-Emitter = TypeVar("Emitter", bound=Emits)
+def ending(matcher: Bindings, var: Any, moves: list[Any], what: str) -> Pixels:
+    """The depth-to-space that ``moves`` make of ``var``, where the network ends; ``what``: what they are in words.
+
+    Raises:
+        ModelError: they are something else.
+    """
+    shape, picture = var.ty.shape, matcher.parameter.ty.shape
+    if shape is None:
+        raise ModelError(
+            "the compiler cannot tell the size of the network's output",
+            hint="sizes must be whole multiples of the picture's",
+        )
+    table = pixel_table(moves, shape, picture[2], picture[3])
+    if table is None:
+        raise ModelError(
+            f"what {what} is not a pixel shuffle", hint="end the network in DepthToSpace, Reshape and Transpose"
+        )
+    return table
 
 
 def write_main(
-    matcher: Bindings, make: Callable[[relax.BlockBuilder, Any], Emitter], draw: Callable[[Emitter], Any]
-) -> Lowered[Any]:
+    matcher: Bindings, make: Callable[[relax.BlockBuilder, Any], Emitter[Any, Spec]], var: Any, pixels: Pixels
+) -> Lowered[Spec]:
     """A module whose ``main`` takes pixels uint8 (height, width, channels) and returns the picture.
 
     Args:
         matcher: of the imported ``main``.
         make: an emitter, from a builder inside of the new function and its parameter.
-        draw: the variable of the picture, from the emitter.
+        var: what the picture is made of.
+        pixels: how.
 
     Raises:
         ModelError: a structure is not covered.
     """
     shape = matcher.parameter.ty.shape
-    pixels = relax.Var("pixels", relax.TensorType((shape[2], shape[3], shape[1]), "uint8"))
+    given = relax.Var("pixels", relax.TensorType((shape[2], shape[3], shape[1]), "uint8"))
     builder = relax.BlockBuilder()
     refused: ModelError | None = None
-    with builder.function("main", [pixels]):
+    with builder.function("main", [given]):
         with builder.dataflow():
-            emitter = make(builder, pixels)
+            emitter = make(builder, given)
             try:
-                picture = draw(emitter)
+                picture = emitter.draw(var, pixels)
             except ModelError as error:  # raised later: a builder that is left half way complains on stderr
-                refused, picture = error, pixels
+                refused, picture = error, given
             result = builder.emit_output(picture)
         builder.emit_func_output(result)
     if refused is not None:

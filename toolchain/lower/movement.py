@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from tvm import relax, sym, tirx
 
-from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import Pixels
 
 MOVES = {"relax.reshape", "relax.permute_dims"}
@@ -69,10 +68,12 @@ def evaluate(extent: Any, values: dict[Any, int]) -> int:
     return int(analyzer.simplify(extent))
 
 
-def pattern(slots: tuple[int, ...]) -> tuple[int, int] | None:
-    """(divide, modulo) with ``slots[c] == c // divide % modulo`` for all c, as `Operand` wants it, if there is one."""
+def pattern(slots: tuple[int, ...], packing: int) -> tuple[int, int] | None:
+    """(divide, modulo) with ``slots[c] == c // divide % modulo`` for all c, if there is one: as an `Operand` wants it
+    that has ``packing`` channels a block.
+    """
     modulo = max(slots) + 1
-    for divide in {1, max(1, len(slots) // modulo)}:
+    for divide in (1, max(1, len(slots) // modulo)):
         if all(slot == channel // divide % modulo for channel, slot in enumerate(slots)):
-            return divide, -(-modulo // PACK) * PACK if divide == 1 and modulo == len(slots) else modulo
+            return divide, -(-modulo // packing) * packing if divide == 1 and modulo == len(slots) else modulo
     return None

@@ -1,4 +1,4 @@
-"""Quantized tensors in packed form, and what gives them other places or surroundings while codes stay as they are."""
+"""Tensors in packed form, and what gives them other places or surroundings while codes stay as they are."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from typing import Any
 from toolchain.frontend.window import Window
 from toolchain.kernels import elementwise
 from toolchain.kernels.driver import Tensor
-from toolchain.kernels.layout import PACK, Geometry
+from toolchain.kernels.layout import PACK, blocks_of
 from toolchain.kernels.spec import Elementwise, Operand, Pixels, Requantize, View
 from toolchain.kernels.window import Move, move
-from toolchain.lower.calls import Calls, Extent, Source
-from toolchain.reference.quantization import Quantization
+from toolchain.lower.calls import Calls, Extent, Invocation, Source
 
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """A quantized tensor in packed form: logical channel c lies in slot ``slots[c]`` of ``view`` of ``var``."""
+    """A tensor in packed form: channel c lies in channel ``slots[c]`` of ``view`` of ``var``, which is ``tensor``."""
 
     var: Any
     view: View
     slots: tuple[int, ...]
-    quantization: Quantization
+    tensor: Tensor
 
     def source(self, above: int = 0, below: int = 0) -> Source:
         """As a kernel's operand, of which rows above and below are read too."""
-        return Source(self.var, tensor(self.view, self.quantization), above, below)
+        return Source(self.var, self.tensor, above, below)
 
     def select(self, channels: tuple[int, ...]) -> Packed:
-        """Some of its channels, of no more blocks than they lie in."""
+        """Some of its channels, of no more blocks of codes than they lie in."""
         slots = [self.slots[channel] for channel in channels]
         first, last = min(slots) // PACK, max(slots) // PACK
         view = replace(self.view, start=self.view.start + first, count=last - first + 1)
@@ -40,33 +39,40 @@ class Packed:
         return replace(pixels, table=tuple(self.slots[channel] for channel in pixels.table))
 
 
-def tensor(view: View, quantization: Quantization) -> Tensor:
-    """The buffer that ``view`` is a part of."""
-    return Tensor(view.total, quantization.zero_point, wide=view.wide)
+def reordered(calls: Calls, source: Packed, extent: Extent) -> Packed:
+    """A copy of a packed tensor with channel c in slot c."""
+    count = len(source.slots)
+    view = View.whole(blocks_of(count), wide=source.view.wide)
+    operand = Operand(source.view, 1, 1, source.tensor.zero_point, 1.0, source.slots)
+    return _copied(calls, "reorder", source, operand, view, tuple(range(count)), extent)
 
 
-def filled(calls: Calls, geometry: Geometry, source: Packed, code: int, extent: Extent) -> Packed:
+def filled(calls: Calls, source: Packed, code: int, extent: Extent) -> Packed:
     """A copy of a packed tensor that is surrounded by ``code``: as if that were its zero point."""
-    view, qmax = View.whole(source.view.count, wide=source.view.wide), source.quantization.qmax
+    view = View.whole(source.view.count, wide=source.view.wide)
     operand = Operand(source.view, 1, source.view.count * PACK, code, 1.0)
-    operation = Elementwise((operand,), Requantize(-code, qmax - code, code), view)
-    around = replace(source.quantization, zero_point=code)
-    copy = calls.launch(
-        "surround",
-        elementwise.build(operation, geometry),
-        [source.source()],
-        [],
-        view,
-        tensor(view, around),
-        extent,
-        operation=operation,
-    )
-    return replace(source, var=copy, view=view)
+    return _copied(calls, "surround", source, operand, view, source.slots, extent)
+
+
+def _copied(
+    calls: Calls,
+    name: str,
+    source: Packed,
+    operand: Operand,
+    view: View,
+    slots: tuple[int, ...],
+    extent: Extent,
+) -> Packed:
+    """The codes that ``operand`` takes from ``source``, in a tensor of ``view`` alone with the operand's zero point."""
+    zero = operand.zero_point
+    operation = Elementwise((operand,), Requantize(-zero, view.qmax - zero, zero), view)
+    given = Invocation(name, elementwise.build(operation, calls.geometry), (source.source(),), operation)
+    tensor = Tensor(view.total, zero, wide=view.wide)
+    return Packed(calls.launch(given, view, tensor, extent), view, slots, tensor)
 
 
 def moved(
     calls: Calls,
-    geometry: Geometry,
     source: Packed,
     window: Window,
     fill: int,
@@ -79,9 +85,10 @@ def moved(
     ``origin``: the operator of the ONNX model that wants it.
     """
     calls.beside(origin)
-    quantization = source.quantization
     view = View.whole(source.view.count, wide=source.view.wide)
-    operation = Move(source.view, view, window, fill, quantization.zero_point, border)
-    kind = calls.packed(tensor(view, quantization), extents[1])
+    tensor = Tensor(view.total, source.tensor.zero_point, wide=view.wide)
+    operation = Move(source.view, view, window, fill, tensor.zero_point, border)
     name = "surround" if border else "pad" if window.grows else "crop"
-    return replace(source, var=calls.call(name, move(operation, geometry), [source.var], kind, *extents), view=view)
+    kind = calls.packed(tensor, extents[1])
+    var = calls.call(name, move(operation, calls.geometry), [source.var], kind, *extents)
+    return Packed(var, view, source.slots, tensor)

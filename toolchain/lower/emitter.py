@@ -1,0 +1,253 @@
+"""Write the lowered ``main`` on demand: what integer and float networks share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from tvm import relax
+
+from toolchain.kernels.driver import Picture, Tensor
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import Pixels, View
+from toolchain.lower.bindings import Bindings, channels_of
+from toolchain.lower.calls import Calls, Extent, Invocation, Source
+from toolchain.lower.lowered import Kernel, Spec
+from toolchain.lower.movement import pattern
+from toolchain.lower.operators import Operators
+from toolchain.lower.packed import Packed
+from toolchain.support.errors import ModelError
+
+Matcher = TypeVar("Matcher", bound=Bindings)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a kernel must write: from block ``start`` of the buffer of the concatenation ``concat``."""
+
+    concat: Any
+    start: int
+
+
+@dataclass(frozen=True, eq=False)
+class Imported(Generic[Matcher]):
+    """What is lowered: a module's functions, a matcher of its ``main``, the chains of its variables."""
+
+    functions: Any
+    matcher: Matcher
+    chains: Mapping[Any, Any]
+
+
+class Emitter(ABC, Generic[Matcher, Spec]):
+    """Emits the bindings of the new ``main`` on demand, from the result backwards.
+
+    Args:
+        imported: what is lowered.
+        builder: inside the new function's dataflow block.
+        pixels: the new parameter, uint8 (height, width, channels).
+        geometry: of the packed tensors.
+    """
+
+    packing: ClassVar[int]
+    """Channels of a block of a packed tensor."""
+
+    def __init__(
+        self, imported: Imported[Matcher], builder: relax.BlockBuilder, pixels: Any, geometry: Geometry
+    ) -> None:
+        self.matcher, self.chains = imported.matcher, imported.chains
+        self.pixels, self.geometry = pixels, geometry
+        self.calls = Calls(builder, pixels, geometry)
+        self.operators = Operators(imported.matcher, imported.functions, self.calls, self.known)
+        self.kernels: list[Kernel[Spec]] = []
+        self.covered: set[Any] = set()
+        self._done: dict[Any, Packed] = {}
+        self._buffers: dict[Any, Any] = {}
+        self._ordered: dict[Any, Packed] = {}
+
+    def draw(self, var: Any, pixels: Pixels) -> Any:
+        """Emit what ends the network: the picture made of ``var`` (1, C, h, w). Returns the picture's variable."""
+        if self.convolves(var):
+            given = self.convolution(self.chains[var], self.tensor(var).view, pixels)
+        else:
+            source = self.packed(var)
+            given = self.store(source, source.table(pixels))
+        return self.calls.launch(given, None, Picture(pixels.channels, pixels.scale), self.extent(var))
+
+    def packed(self, var: Any) -> Packed:
+        """The packed form of ``var``, computing it if that has not been done yet."""
+        if var not in self._done:
+            parts = self.parts(var)
+            self._done[var] = self._concat(var, parts) if parts else self.compute(var)
+        return self._done[var]
+
+    # -- what arithmetic supplies --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def tensor(self, var: Any) -> Tensor:
+        """The buffer that holds ``var`` alone."""
+
+    @abstractmethod
+    def parts(self, var: Any) -> tuple[Any, ...]:
+        """The variables whose channels ``var`` joins, if kernels join them; else nothing."""
+
+    @abstractmethod
+    def kept(self, var: Any, index: int) -> bool:
+        """Whether part ``index`` of the concatenation ``var`` is in it what it is by itself."""
+
+    @abstractmethod
+    def convolves(self, var: Any) -> bool:
+        """Whether ``var`` is all that a convolution's kernel computes."""
+
+    @abstractmethod
+    def writes(self, var: Any) -> bool:
+        """Whether the kernel of ``var`` can write into the buffer of a concatenation."""
+
+    @abstractmethod
+    def compute(self, var: Any) -> Packed:
+        """Emit what computes ``var``, which is no concatenation."""
+
+    @abstractmethod
+    def convolution(self, chain: Any, view: View, pixels: Pixels | None) -> Invocation:
+        """The kernel of the convolution ``chain``, into ``view`` or into ``pixels``; what it reads is emitted."""
+
+    @abstractmethod
+    def copy(self, var: Any, index: int, view: View) -> Invocation:
+        """What writes part ``index`` of the concatenation ``var`` into ``view``."""
+
+    @abstractmethod
+    def store(self, source: Packed, pixels: Pixels) -> Invocation:
+        """What makes the picture of ``source``."""
+
+    @abstractmethod
+    def reorder(self, source: Packed, extent: Extent) -> Packed:
+        """Emit a copy with channel c in slot c."""
+
+    @abstractmethod
+    def known(self, value: Any) -> Any | None:
+        """The plain float32 tensor ``value`` (1, C, h, w) where kernels compute it, which is emitted."""
+
+    # -- operands and results ------------------------------------------------------------------------------------
+
+    def operand(self, var: Any, channels: int) -> tuple[Packed, int, int]:
+        """What holds ``var`` as it is added to ``channels`` channels, and its divide and modulo, see `Operand`.
+
+        Raises:
+            ModelError: ``var`` has neither as many channels nor one.
+        """
+        source = self.packed(var)
+        if pattern(source.slots, self.packing) is None:
+            source = self.in_order(var)
+        slots = source.slots * (channels if len(source.slots) == 1 else 1)
+        rule = pattern(slots, self.packing)
+        if rule is None or len(slots) != channels:
+            raise ModelError(
+                f"a tensor of {len(source.slots)} channels is added to one of {channels}",
+                hint="only a single channel can be added to all",
+            )
+        return source, *rule
+
+    def in_order(self, var: Any) -> Packed:
+        """``var`` with channel c in slot c."""
+        if var not in self._ordered:
+            self._ordered[var] = self.reorder(self.packed(var), self.extent(var))
+        return self._ordered[var]
+
+    def target(self, var: Any) -> View:
+        """The blocks that ``var`` is written to: a buffer of its own or its part of a concatenation."""
+        place = self._places.get(var)
+        return self.tensor(var).view if place is None else self._part(place.concat, place.start, var)
+
+    def write(self, var: Any, given: Invocation) -> Packed:
+        """Emit a kernel that computes ``var`` into its `target`."""
+        view, place = self.target(var), self._places.get(var)
+        if place is None:
+            tensor = self.tensor(var)
+            written = self.calls.launch(given, view, tensor, self.extent(var))
+        else:
+            tensor, written = self.tensor(place.concat), self._write_part(place.concat, given, view)
+        return Packed(written, view, tuple(range(channels_of(var))), tensor)
+
+    def enter(self, var: Any, name: str, function: Any, value: Any) -> Packed:
+        """Emit ``function``, which packs the plain tensor ``value`` as ``var``."""
+        tensor, extent = self.tensor(var), self.extent(var)
+        written = self.calls.call(name, function, [value], self.calls.packed(tensor, extent), extent)
+        return Packed(written, tensor.view, tuple(range(channels_of(var))), tensor)
+
+    def leave(self, source: Packed, function: Any, channels: int, extent: Extent) -> Any:
+        """Emit ``function``, which makes a plain float32 tensor of ``source``."""
+        kind = relax.TensorType((1, channels, *extent), "float32")
+        return self.calls.call("unpack", function, [source.var], kind, extent)
+
+    def sources(self, source: Packed, conv: Spec, residual: Packed | None) -> tuple[Source, ...]:
+        """What a convolution reads: rows above and below a row of its source too, and perhaps what it adds."""
+        above = conv.pads[0]
+        around = source.source(above, conv.reach[0] - above)
+        return (around,) if residual is None else (around, residual.source())
+
+    def kernel(self, var: Any, weight: np.ndarray, groups: int, conv: Spec) -> Kernel[Spec]:
+        """The next convolution's, which covers the convolution ``var`` of the imported module."""
+        channels, inputs, kh, kw = weight.shape
+        self.covered.add(var)
+        name = f"conv{len(self.kernels)}_{kh}x{kw}_{inputs * groups}to{channels}"
+        return Kernel(name, conv, weight.size, self.calls.enlarged(self.extent(var)))
+
+    def blocks(self, var: Any) -> int:
+        """Blocks that ``var`` takes: every part of a concatenation begins with one."""
+        return sum(self._blocks(part) for part in self.parts(var) or (var,))
+
+    def extent(self, var: Any) -> Extent:
+        """Height and width of a variable (1, C, h, w) of the imported module."""
+        if var.ty.shape is None:
+            raise ModelError(
+                "the compiler cannot tell the size of a tensor within the network",
+                hint="sizes must be whole multiples of the picture's",
+            )
+        return var.ty.shape[2], var.ty.shape[3]
+
+    # -- concatenations ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _places(self) -> dict[Any, Place]:
+        """Let the producers of a concatenation's parts write into its buffer, where they can."""
+        places: dict[Any, Place] = {}
+        for var in self.chains:
+            parts, start = self.parts(var), 0
+            for index, part in enumerate(parts if len(set(parts)) > 1 else ()):
+                if part not in places and self.kept(var, index) and self.writes(part):
+                    places[part] = Place(var, start)
+                start += self._blocks(part)
+        return places
+
+    def _concat(self, var: Any, parts: tuple[Any, ...]) -> Packed:
+        if len(set(parts)) == 1 and self.kept(var, 0):
+            source = self.packed(parts[0])
+            return replace(source, slots=source.slots * len(parts))
+        slots: list[int] = []
+        start = 0
+        for index, part in enumerate(parts):
+            if self._places.get(part) == Place(var, start):
+                self.packed(part)
+            else:
+                view = self._part(var, start, part)
+                self._write_part(var, self.copy(var, index, view), view)
+            slots += range(start * self.packing, start * self.packing + channels_of(part))
+            start += self._blocks(part)
+        tensor = self.tensor(var)
+        return Packed(self._buffers[var], tensor.view, tuple(slots), tensor)
+
+    def _part(self, concat: Any, start: int, part: Any) -> View:
+        """The blocks of ``part`` in the buffer of a concatenation, from block ``start`` on."""
+        return replace(self.tensor(concat).view, start=start, count=self._blocks(part))
+
+    def _blocks(self, var: Any) -> int:
+        return -(-channels_of(var) // self.packing)
+
+    def _write_part(self, concat: Any, given: Invocation, view: View) -> Any:
+        """Write a part of a concatenation's buffer: the first part allocates it, the others write in place."""
+        buffer = self._buffers.get(concat)
+        self._buffers[concat] = self.calls.launch(given, view, self.tensor(concat), self.extent(concat), buffer)
+        return self._buffers[concat]

@@ -1,0 +1,162 @@
+"""Write the lowered ``main`` of a float network: every chain becomes one call of a float kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from toolchain.kernels import float_conv, float_ends
+from toolchain.kernels.driver import Picture, Tensor
+from toolchain.kernels.float_spec import FloatActivation, FloatConv, FloatDraw, FloatOperand, FloatPack, FloatSum
+from toolchain.kernels.float_tile import choose_tile
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import Pixels, View
+from toolchain.kernels.vectors import Vectors
+from toolchain.lower.bindings import channels_of
+from toolchain.lower.calls import Extent, Invocation, Source
+from toolchain.lower.emitter import Emitter, Imported
+from toolchain.lower.float_chain import FloatConcatChain, FloatConvChain, FloatMatcher, FloatSumChain
+from toolchain.lower.float_weights import arrange_floats
+from toolchain.lower.packed import Packed
+from toolchain.reference.steps import Activation
+
+
+class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
+    """Emits float kernels, see `Emitter`.
+
+    Args:
+        imported, builder, pixels, geometry: of `Emitter`.
+        vectors: the instruction set's.
+        white: the network's number for a pixel of 255; 0 is black.
+    """
+
+    packing = 1
+
+    def __init__(
+        self,
+        imported: Imported[FloatMatcher],
+        builder: relax.BlockBuilder,
+        pixels: Any,
+        geometry: Geometry,
+        vectors: Vectors,
+        white: float,
+    ) -> None:
+        super().__init__(imported, builder, pixels, geometry)
+        self.vectors, self.step, self.gain = vectors, white / 255.0, 255.0 / white
+
+    def tensor(self, var: Any) -> Tensor:
+        """The buffer that holds ``var`` alone."""
+        return Tensor(self.blocks(var), 0, self.vectors.dtype)
+
+    def parts(self, var: Any) -> tuple[Any, ...]:
+        """The variables whose channels ``var`` joins."""
+        chain = self.chains.get(var)
+        return chain.parts if isinstance(chain, FloatConcatChain) else ()
+
+    def kept(self, var: Any, index: int) -> bool:
+        """Always: numbers are what they are."""
+        return True
+
+    def convolves(self, var: Any) -> bool:
+        """Whether ``var`` is what a convolution's kernel computes."""
+        return isinstance(self.chains.get(var), FloatConvChain)
+
+    def writes(self, var: Any) -> bool:
+        """Whether the kernel of ``var`` can write into the buffer of a concatenation."""
+        made = isinstance(self.chains.get(var), FloatConvChain | FloatSumChain)
+        return bool(made or var == self.matcher.parameter)
+
+    def compute(self, var: Any) -> Packed:
+        """Emit what computes ``var``."""
+        chain, view = self.chains.get(var), self.target(var)
+        if var == self.matcher.parameter:
+            kernel = float_ends.read_pixels(view, self.step, self.geometry, self.vectors)
+            source = Source(self.pixels, Picture(view.count))
+            return self.write(var, Invocation("read_pixels", kernel, (source,), FloatPack(view, self.step)))
+        if isinstance(chain, FloatConvChain):
+            return self.write(var, self.convolution(chain, view, None))
+        if isinstance(chain, FloatSumChain):
+            operands, sources = zip(*(self._operand(term, view.count) for term in chain.terms), strict=True)
+            operation = FloatSum(operands, _activation(chain.after), view)
+            return self.write(var, self._sum("add", operation, sources, *self._slopes(chain.after)))
+        kernel = float_ends.pack(view, self.geometry, self.vectors)
+        return self.enter(var, "pack", kernel, self.operators.value(var))
+
+    def convolution(self, chain: FloatConvChain, view: View, pixels: Pixels | None) -> Invocation:
+        """The kernel of ``chain``, into ``view`` or into ``pixels``."""
+        channels = chain.weight.shape[0]
+        source = self.packed(chain.source)
+        groups, weights = arrange_floats(chain, source.slots, source.view.count, self.vectors.dtype)
+        operand, residual = None, None
+        if chain.residual is not None:
+            operand, residual = self._operand(chain.residual, channels)
+        conv = FloatConv(
+            source.view,
+            channels,
+            groups,
+            chain.weight.shape[2:],
+            chain.pads,
+            chain.dilation,
+            view,
+            _activation(chain.before),
+            operand,
+            _activation(chain.after),
+            pixels,
+            self.gain,
+        )
+        kernel = self.kernel(chain.conv, chain.weight, chain.groups, conv)
+        self.kernels.append(kernel)
+        function = float_conv.build(conv, self.geometry, self.vectors, choose_tile(conv, self.vectors))
+        arrays = weights, chain.bias.astype(self.vectors.dtype), *self._slopes(chain.before, chain.after)
+        return Invocation(kernel.name, function, self.sources(source, conv, residual), conv, arrays)
+
+    def copy(self, var: Any, index: int, view: View) -> Invocation:
+        """What writes a part of a concatenation."""
+        operand, packed = self._operand(self.chains[var].parts[index], view.count)
+        return self._sum("copy", FloatSum((operand,), None, view), (packed,))
+
+    def store(self, source: Packed, pixels: Pixels) -> Invocation:
+        """What makes the picture of ``source``."""
+        kernel = float_ends.store_pixels(source.view, pixels, self.gain, self.geometry, self.vectors)
+        operation = FloatDraw(source.view, pixels, self.gain)
+        return Invocation("store_pixels", kernel, (source.source(),), operation)
+
+    def reorder(self, source: Packed, extent: Extent) -> Packed:
+        """Emit a copy with every channel in its own place, channel by channel."""
+        tensor, buffer = Tensor(len(source.slots), 0, self.vectors.dtype), None
+        for channel, slot in enumerate(source.slots):
+            one = FloatOperand(View(source.view.total, source.view.start + slot, 1), 1, 1)
+            view = View(tensor.blocks, channel, 1)
+            given = self._sum("copy", FloatSum((one,), None, view), (source,))
+            buffer = self.calls.launch(given, view, tensor, extent, buffer)
+        return Packed(buffer, tensor.view, tuple(range(tensor.blocks)), tensor)
+
+    def known(self, value: Any) -> Any | None:
+        """The plain tensor ``value`` where kernels compute it."""
+        if value != self.matcher.parameter and self.chains.get(value) is None:
+            return None
+        source = self.packed(value)
+        kernel = float_ends.unpack(source.slots, source.view, self.geometry, self.vectors)
+        return self.leave(source, kernel, channels_of(value), self.extent(value))
+
+    def _sum(self, name: str, operation: FloatSum, sources: tuple[Packed, ...], *slopes: np.ndarray) -> Invocation:
+        """The kernel of ``operation``."""
+        kernel = float_ends.add(operation, self.geometry, self.vectors)
+        return Invocation(name, kernel, tuple(packed.source() for packed in sources), operation, slopes)
+
+    def _operand(self, var: Any, channels: int) -> tuple[FloatOperand, Packed]:
+        """``var`` as a term of a sum of ``channels`` channels, and what holds it."""
+        source, divide, modulo = self.operand(var, channels)
+        return FloatOperand(source.view, divide, modulo), source
+
+    def _slopes(self, *activations: Activation | None) -> tuple[np.ndarray, ...]:
+        given = (a.slopes for a in activations if a is not None)
+        return tuple(slopes.astype(self.vectors.dtype) for slopes in given if slopes is not None)
+
+
+def _activation(activation: Activation | None) -> FloatActivation | None:
+    if activation is None:
+        return None
+    return FloatActivation(activation.low, activation.high, activation.slopes is not None)

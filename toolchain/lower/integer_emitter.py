@@ -1,0 +1,290 @@
+"""Write the lowered ``main`` of a quantized network: every chain becomes one call of an integer kernel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from toolchain.frontend.window import Window
+from toolchain.kernels import algorithms, elementwise, ends
+from toolchain.kernels.driver import Picture, Tensor
+from toolchain.kernels.intrinsics.dot import Dot
+from toolchain.kernels.layout import PACK, Geometry, blocks_of
+from toolchain.kernels.spec import Conv, Draw, Elementwise, Operand, Pack, Pixels, Requantize, Shuffle, View
+from toolchain.lower.bindings import channels_of
+from toolchain.lower.calls import Extent, Invocation, Source
+from toolchain.lower.chain import Matcher, PixelStep, per_tensor
+from toolchain.lower.emitter import Emitter, Imported
+from toolchain.lower.lowered import Choose
+from toolchain.lower.packed import Packed, filled, moved, reordered
+from toolchain.lower.reading import Reading, read
+from toolchain.lower.weights import arrange, fits, pad
+from toolchain.reference.quantization import Quantization
+from toolchain.reference.steps import (
+    Activation,
+    Codes,
+    ConcatStep,
+    ConvStep,
+    InputStep,
+    SelectStep,
+    SumStep,
+    WindowStep,
+)
+from toolchain.support.errors import ModelError
+
+
+class IntegerEmitter(Emitter[Matcher, Conv]):
+    """Emits integer kernels, see `Emitter`.
+
+    Args:
+        imported, builder, pixels, geometry: of `Emitter`.
+        dot: the instruction set's dot product.
+        choose: the tiles of its convolutions.
+    """
+
+    packing = PACK
+
+    def __init__(
+        self,
+        imported: Imported[Matcher],
+        builder: relax.BlockBuilder,
+        pixels: Any,
+        geometry: Geometry,
+        dot: Dot,
+        choose: Choose,
+    ) -> None:
+        super().__init__(imported, builder, pixels, geometry)
+        self.dot, self.choose = dot, choose
+
+    def tensor(self, var: Any) -> Tensor:
+        """The buffer that holds ``var`` alone."""
+        output, blocks = self._output(var), self.blocks(var)
+        return Tensor(2 * blocks if output.wide else blocks, output.zero_point, wide=output.wide)
+
+    def parts(self, var: Any) -> tuple[Any, ...]:
+        """The variables whose channels ``var`` joins."""
+        chain = self.chains[var]
+        return tuple(part.tensor for part in chain.parts) if isinstance(chain, ConcatStep) else ()
+
+    def kept(self, var: Any, index: int) -> bool:
+        """Whether a part has the quantization of the concatenation."""
+        return bool(self.chains[var].parts[index].quantization == self._output(var))
+
+    def convolves(self, var: Any) -> bool:
+        """Whether ``var`` is all that a convolution's kernel computes: nothing of it is cut off."""
+        chain = self.chains[var]
+        return isinstance(chain, ConvStep) and not any(self._reading(chain).cut)
+
+    def writes(self, var: Any) -> bool:
+        """Whether the kernel of ``var`` can write into the buffer of a concatenation."""
+        return self.convolves(var) or isinstance(self.chains.get(var), SumStep | InputStep)
+
+    def compute(self, var: Any) -> Packed:
+        """Emit what computes ``var``."""
+        chain = self.chains[var]
+        match chain:
+            case ConvStep():
+                return self._conv(var, chain)
+            case SumStep(terms=terms):
+                return self.write(var, self._sum("add" if len(terms) == 2 else "rescale", chain, self.target(var)))
+            case InputStep():
+                channels, view = channels_of(var), self.target(var)
+                kernel = ends.pack_pixels(channels, view, self.geometry)
+                source = Source(self.pixels, Picture(channels))
+                return self.write(var, Invocation("pack_pixels", kernel, (source,), Pack(channels, view)))
+            case PixelStep(source=given):
+                return self._shuffle(var, self.packed(given.tensor), chain.pixels, self.extent(given.tensor))
+            case SelectStep(source=given):
+                return self.packed(given.tensor).select(chain.channels)
+            case WindowStep(source=given):
+                extents = self.extent(given.tensor), self.extent(var)
+                origin = self._origin(var)
+                return moved(self.calls, self.packed(given.tensor), chain.window, chain.fill, extents, origin=origin)
+        return self._quantize(var)
+
+    def convolution(self, chain: ConvStep, view: View, pixels: Pixels | None) -> Invocation:
+        """The kernel of ``chain``, into ``view`` or into ``pixels``."""
+        given, output, reading = chain.convolution, chain.out.quantization, self._reading(chain)
+        source = self._surrounded(reading, chain)
+        operand, residual = None, None
+        if chain.residual is not None:
+            operand, residual = self._operand(chain.residual, given.outputs, output)
+        if operand is not None and residual is not None and any(reading.cut):
+            grown, zero = Window((0, 0, *reading.cut)), residual.tensor.zero_point
+            extents = self.extent(chain.accumulator), self._read_extent(chain)
+            residual = moved(self.calls, residual, grown, zero, extents, origin=self._resizing(chain))
+            operand = replace(operand, view=residual.view)
+        requantize, slopes = _requantize(chain.before, chain.after, output, operand)
+        arranged = arrange(chain, source.slots, source.view.count, slopes)
+        parameters = arranged.parameters
+        conv = Conv(
+            source.view,
+            blocks_of(given.outputs) * PACK,
+            arranged.groups,
+            given.weight.shape[2:],
+            reading.pads,
+            given.dilations,
+            replace(requantize, fits=fits(parameters, source.view.qmax, requantize)),
+            view,
+            pixels,
+            symmetric=bool(given.weight.min(initial=0) > -128),
+        )
+        conv = replace(conv, algorithms=algorithms.admitted(conv, self.dot, parameters))
+        kernel = self.kernel(chain.accumulator, given.weight, given.group, conv)
+        tile = self.choose(kernel, self.geometry.columns)
+        self.kernels.append(replace(kernel, needs=algorithms.needs(conv, self.dot, tile)))
+        function = algorithms.build(conv, self.geometry, self.dot, tile)
+        arrays = algorithms.arrays(parameters, conv, self.dot, tile)
+        return Invocation(kernel.name, function, self.sources(source, conv, residual), conv, tuple(arrays))
+
+    def copy(self, var: Any, index: int, view: View) -> Invocation:
+        """What writes a part of a concatenation, changing its scale where that differs."""
+        part = self.chains[var].parts[index]
+        return self._sum("rescale", SumStep(Codes(part.tensor, self._output(var)), (part,), None), view)
+
+    def store(self, source: Packed, pixels: Pixels) -> Invocation:
+        """What makes the picture of ``source``."""
+        kernel = ends.store_pixels(source.view, self.geometry, pixels)
+        return Invocation("store_pixels", kernel, (source.source(),), Draw(source.view, pixels))
+
+    def reorder(self, source: Packed, extent: Extent) -> Packed:
+        """Emit a copy with channel c in slot c, for a concatenation whose parts end inside of a word."""
+        return reordered(self.calls, source, extent)
+
+    def known(self, value: Any) -> Any | None:
+        """The float tensor ``value`` where it is a dequantized one."""
+        if value == self.matcher.parameter:
+            raise ModelError(
+                "the network's input is used before it is quantized",
+                hint="quantize the input first, as every exporter of QDQ models does",
+            )
+        if not self.matcher.is_call(value, "relax.dequantize"):
+            return None
+        call = self.matcher.definitions[value]
+        if isinstance(call.args[0], relax.Var):
+            return self._dequantize(call.args[0])
+        codes, scale, zero = (argument.value.numpy() for argument in call.args)
+        shape = [-1 if axis == int(call.attrs.axis) % max(codes.ndim, 1) else 1 for axis in range(codes.ndim)]
+        scale, zero = (array.reshape(shape if array.size > 1 else [1] * codes.ndim) for array in (scale, zero))
+        real = (codes.astype(np.int64) - zero.astype(np.int64)).astype(np.float32) * scale
+        return relax.const(real.astype(np.float32), "float32")
+
+    def _dequantize(self, var: Any) -> Any:
+        """The plain tensor of a packed one."""
+        source, given, channels = self.packed(var), self._output(var), channels_of(var)
+        straight = source.slots == tuple(range(channels))
+        taken = channels if straight else source.view.count * PACK
+        kernel = ends.unpack(taken, source.view, self.geometry, given.scale, given.zero_point)
+        whole = self.leave(source, kernel, taken, self.extent(var))
+        if straight:
+            return whole
+        return self.calls.builder.emit(relax.op.take(whole, relax.const(np.asarray(source.slots), "int64"), axis=1))
+
+    def _conv(self, var: Any, chain: ConvStep) -> Packed:
+        """A convolution, and what is cut off of it."""
+        given, cut = self.convolution(chain, self.target(var), None), self._reading(chain).cut
+        if not any(cut):
+            return self.write(var, given)
+        tensor, whole = self.tensor(var), self._read_extent(chain)
+        computed = self.calls.launch(given, tensor.view, tensor, whole)
+        packed = Packed(computed, tensor.view, tuple(range(channels_of(var))), tensor)
+        window, extents = Window((0, 0, -cut[0], -cut[1])), (whole, self.extent(var))
+        return moved(self.calls, packed, window, 0, extents, origin=self._resizing(chain))
+
+    def _reading(self, chain: ConvStep) -> Reading:
+        """How the kernel of ``chain`` reads its input."""
+        return read(chain, self.chains)
+
+    def _read_extent(self, chain: ConvStep) -> Extent:
+        """Height and width of what the kernel of ``chain`` computes, rows and columns that are cut off included."""
+        rows, columns = self.extent(chain.accumulator)
+        cut = self._reading(chain).cut
+        return rows + cut[0], columns + cut[1]
+
+    def _surrounded(self, reading: Reading, chain: ConvStep) -> Packed:
+        """What a convolution reads, with its surroundings."""
+        var, border = reading.source.tensor, reading.border
+        source, quantization, extent = self.packed(var), reading.source.quantization, self.extent(var)
+        if len(set(source.slots)) < len(source.slots):
+            source = self.in_order(var)  # weights of a channel read twice could add up beyond int8
+        if reading.added is not None:
+            extents = extent, self._read_extent(chain)
+            zero, origin = quantization.zero_point, self._resizing(chain)
+            return moved(self.calls, source, reading.added, zero, extents, origin=origin)
+        if border is None:
+            return source
+        if border.mode == "constant":
+            return filled(self.calls, source, quantization.code(border.value), extent)
+        window, origin = Window((0, 0, 0, 0), border.mode), self._origin(chain.source.tensor)
+        return moved(self.calls, source, window, 0, (extent, extent), reading.margin, origin)
+
+    def _origin(self, var: Any) -> str:
+        """The operator whose result ``var`` is the codes of."""
+        return self.matcher.origin(self.matcher.definitions[var].args[0])
+
+    def _resizing(self, chain: ConvStep) -> str:
+        """The convolution that ``chain`` is, which does not keep the picture's size."""
+        origin = self.matcher.origin(chain.accumulator)
+        return f"{origin} (which does not keep the picture's size)" if origin else ""
+
+    def _sum(self, name: str, step: SumStep, view: View) -> Invocation:
+        """The kernel of ``step``, into ``view``."""
+        channels, output = channels_of(step.out.tensor), step.out.quantization
+        requantize, slopes = _requantize(None, step.after, output, None)
+        pairs = [self._operand(term, channels, output) for term in step.terms]
+        operation = Elementwise(tuple(operand for operand, _ in pairs), requantize, view)
+        constants = () if slopes is None else (pad(slopes, view.count * PACK),)
+        sources = tuple(packed.source() for _, packed in pairs)
+        return Invocation(name, elementwise.build(operation, self.geometry), sources, operation, constants)
+
+    def _shuffle(self, var: Any, source: Packed, pixels: Pixels, extent: Extent) -> Packed:
+        """Depth-to-space of ``source``, of that extent."""
+        tensor = self.tensor(var)
+        operation = Shuffle(source.view, source.table(pixels), tensor.view, tensor.zero_point)
+        kernel = ends.shuffle(operation, self.geometry)
+        given = Invocation("depth_to_space", kernel, (source.source(),), operation)
+        written = self.calls.enlarge(given, tensor, (extent, self.extent(var)))
+        return Packed(written, tensor.view, tuple(range(channels_of(var))), tensor)
+
+    def _quantize(self, var: Any) -> Packed:
+        """A float operator's result, quantized and packed."""
+        output, channels = self._output(var), channels_of(var)
+        requantize, _ = _requantize(None, None, output, None)
+        value = self.operators.value(self.matcher.definitions[var].args[0])
+        kernel = ends.quantize(channels, self.tensor(var).view, self.geometry, requantize, output.scale)
+        return self.enter(var, "quantize", kernel, value)
+
+    def _operand(self, term: Codes, channels: int, output: Quantization) -> tuple[Operand, Packed]:
+        """``term`` as an operand of a kernel with ``channels`` outputs, and what holds it."""
+        source, divide, modulo = self.operand(term.tensor, channels)
+        multiplier = float(np.float32(np.float64(term.quantization.scale) / np.float64(output.scale)))
+        return Operand(source.view, divide, modulo, term.quantization.zero_point, multiplier), source
+
+    def _output(self, var: Any) -> Quantization:
+        """The quantization of ``var``."""
+        output = per_tensor(self.matcher.definitions[var])
+        if output is None:
+            raise ModelError(
+                "an activation is quantized per channel or not as uint8 or uint16",
+                hint="quantize activations per tensor",
+            )
+        return output
+
+
+def _requantize(
+    before: Activation | None, after: Activation | None, output: Quantization, residual: Operand | None
+) -> tuple[Requantize, np.ndarray | None]:
+    """The epilogue, and its slopes: the activation that comes last becomes bounds on the codes."""
+    scale, zero = np.float64(output.scale), output.zero_point
+    slopes = next((a.slopes for a in (after, before) if a is not None and a.slopes is not None), None)
+    low, high = -zero, output.qmax - zero
+    if after is not None and after.slopes is None:
+        low = max(low, int(np.rint(max(after.low / scale, -1e9))))
+        high = min(high, int(np.rint(min(after.high / scale, 1e9))))
+    bounds = None
+    if before is not None and before.slopes is None:
+        bounds = (float(np.float32(before.low / scale)), float(np.float32(before.high / scale)))
+    return Requantize(low, high, zero, slopes is not None, bounds, residual), slopes
