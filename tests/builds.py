@@ -108,8 +108,9 @@ def content(module: Any) -> str:
 def told() -> str:
     """What TVM is told beside its arguments."""
     context = tvm.transform.PassContext.current()
+    versions = Versions.installed()
     parts = (context.opt_level, context.required_pass, context.disabled_pass, sorted(context.config.items()))
-    return f"{parts} {Versions.installed()} {platform.machine()}"
+    return f"{parts} {versions.tvm} {versions.tvm_ffi} {platform.machine()}"
 
 
 @contextmanager

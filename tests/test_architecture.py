@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.boards import have_compiler
 from tests.standin import QUICK, StandInBackend
 from toolchain.backends import BACKENDS, backend_for
 from toolchain.backends.open import load
 from toolchain.bundle import RECIPE, open_bundle
+from toolchain.kernels import intrinsics
 from toolchain.quantize import estimators
 from toolchain.quantize.estimators import ESTIMATORS, NAMES, find_estimator
 from toolchain.targets import Target, find_target, list_targets
@@ -32,6 +36,49 @@ def test_a_target_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "my-board.toml").write_text(text, encoding="utf-8")
     assert [target.name for target in list_targets(tmp_path)] == ["my-board"]
     assert find_target("my-board", folder=tmp_path).cpu == find_target("cortex-a76").cpu
+
+
+WIDE = '''"""Eight pixels at a time, in plain arithmetic."""
+
+from toolchain.kernels.intrinsics.dot import Dot
+from toolchain.kernels.intrinsics.instruction_set import InstructionSet
+
+
+def make():
+    """Eight pixels a vector."""
+    return Dot("wide", 8, "int8", False, None, vectors=2, channels=4, columns=16, registers=16)
+
+
+INSTRUCTION_SETS = (InstructionSet("wide", (), make),)
+'''
+BOARD = """
+description = "my board"
+triple = "{machine}-linux-gnu"
+cpu = "generic"
+attributes = []
+instruction_set = "wide"
+cores = 2
+"""
+
+
+@pytest.mark.skipif(not have_compiler, reason="no C compiler to link with")
+def test_an_instruction_set_is_a_file_and_a_name_and_a_target_for_it_a_file(
+    monkeypatch: pytest.MonkeyPatch, model_file: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "intrinsics"
+    folder.mkdir()
+    (folder / "wide.py").write_text(WIDE, encoding="utf-8")
+    monkeypatch.setattr(intrinsics, "__path__", [*intrinsics.__path__, str(folder)])
+    monkeypatch.delitem(sys.modules, f"{intrinsics.__name__}.wide", raising=False)
+    family = importlib.import_module(f"{intrinsics.__name__}.wide")
+    for found in family.INSTRUCTION_SETS:
+        monkeypatch.setitem(intrinsics.REGISTRY, found.name, found)
+    board = tmp_path / "my-board.toml"
+    board.write_text(BOARD.format(machine=platform.machine()), encoding="utf-8")
+    bundle = open_bundle(deploy(Request(model_file, tmp_path, photo_folder, target=str(board), settings=QUICK)).path)
+    assert (bundle.manifest.target.name, bundle.manifest.target.instruction_set) == ("my-board", "wide")
+    picture, expected = bundle.golden()
+    assert (load(bundle).upscale(picture) == expected).all()
 
 
 def test_a_backend_is_an_entry(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,15 +30,32 @@ def build(project: Path, kind: str, out: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, unpacked."""
+    out = tmp_path_factory.mktemp("source")
+    archive = build(ROOT, "sdist", out)
+    assert archive.name == f"clipfree-{__version__}.tar.gz"
+    with tarfile.open(archive) as files:
+        files.extractall(out / "source", filter="data")
+    (folder,) = (out / "source").iterdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Path:
     """The wheel that comes out of the source distribution, unpacked."""
-    out = tmp_path_factory.mktemp("built")
-    with tarfile.open(build(ROOT, "sdist", out)) as archive:
-        archive.extractall(out / "source", filter="data")
-    (source,) = (out / "source").iterdir()
-    with zipfile.ZipFile(build(source, "wheel", out)) as wheel:
-        wheel.extractall(out / "site")
-    return out / "site"
+    return unpacked(build(source, "wheel", tmp_path_factory.mktemp("wheel")))
+
+
+def unpacked(wheel: Path) -> Path:
+    folder = wheel.parent / "site"
+    with zipfile.ZipFile(wheel) as files:
+        files.extractall(folder)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def clipfree(installed: Path, *arguments: str, cwd: Path) -> str:
@@ -50,6 +69,24 @@ def clipfree(installed: Path, *arguments: str, cwd: Path) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_the_source_brings_what_it_is_built_and_tested_with(source: Path) -> None:
+    for name in ("LICENSE", "README.md", "CHANGELOG.md", "Makefile", "targets", "tuning_logs", "tests", "docs"):
+        assert (source / name).exists(), name
+
+
+def test_the_checkout_gives_the_same_wheel(installed: Path, tmp_path: Path) -> None:
+    assert contents(unpacked(build(ROOT, "wheel", tmp_path))) == contents(installed)
+
+
+def test_the_version_is_the_changelog_s() -> None:
+    titles = re.findall(
+        r"^## \[(.+?)\](?: - (\S+))?$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert titles[0] == ("Unreleased", "")
+    assert titles[1][0] == __version__
+    assert datetime.date.fromisoformat(titles[1][1])
 
 
 def test_it_declares_licence_types_and_command(installed: Path) -> None:
@@ -69,6 +106,21 @@ def test_it_brings_targets_logs_and_networks(installed: Path, tmp_path: Path) ->
     }
     networks = json.loads(clipfree(installed, "zoo", "list", "--json", cwd=tmp_path))
     assert "xlsr_x3" in json.dumps(networks)
+    tuned = clipfree(installed, "logs", "show", cwd=tmp_path)
+    assert "x86-avx512vnni" in tuned
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler to link with")
+def test_it_shows_what_it_does(installed: Path, tmp_path: Path) -> None:
+    pytest.importorskip("skimage", reason="its photographs are the demonstration's")
+    clipfree(installed, "demo", "-o", "out", cwd=tmp_path)
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {
+        "small.png",
+        "bicubic.png",
+        "clipfree.png",
+        "before-after.png",
+    }
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler to link with")
