@@ -20,6 +20,7 @@ from toolchain.frontend.passes import (
     clips,
     collapse,
     constants,
+    differences,
     early,
     final_clip,
     final_limits,
@@ -326,6 +327,37 @@ kernel_shape=[1, 1], pads=[0, 0, 0, 0], strides=[1, 1])
         output = Relu(v0)
         """,
         {"w": W, "w1": W1, "b": B},
+    ),
+    "a convolution that is subtracted": Case(
+        differences.apply,
+        f"""
+        a = {CONV} (input, w, b)
+        d = DepthToSpace <blocksize = 2, mode = "DCR"> (a)
+        x = DepthToSpace <blocksize = 2, mode = "DCR"> (input)
+        output = Sub (x, d)
+        """,
+        f"""
+        v0 = DepthToSpace(input, blocksize=2, mode=DCR)
+        v1 = Conv(input, weights[4, 4, 3, 3], [-0.5 -0.25 0 -1], {FULL})
+        v2 = DepthToSpace(v1, blocksize=2, mode=DCR)
+        output = Add(v0, v2)
+        """,
+        {"w": W, "b": B},
+    ),
+    "an activation that is subtracted": Case(
+        differences.apply,
+        f"""
+        a = {CONV} (input, w, b)
+        r = Relu (a)
+        output = Sub (input, r)
+        """,
+        f"""
+        v0 = Conv(input, weights[4, 4, 3, 3], [0.5 0.25 0 1], {FULL})
+        v1 = Relu(v0)
+        v2 = Conv(v1, [-1 -1 -1 -1], [0 0 0 0], {FULL.replace("group=1", "group=4").replace("3, 3", "1, 1").replace("1, 1, 1, 1", "0, 0, 0, 0")})
+        output = Add(input, v2)
+        """,
+        {"w": W, "b": B},
     ),
     "an anchor": Case(
         anchor.apply,

@@ -56,6 +56,8 @@ REWRITE = (
     "prelu",
     "biases",
     "clips",
+    # What is subtracted is negated where it is made, and added.
+    "differences",
     # Transposed convolutions become convolutions with a pixel shuffle; activations move before the shuffle.
     "transposed",
     "early",

@@ -139,6 +139,12 @@ def _is_canonical_limit(graph: Graph, node: onnx.NodeProto) -> bool:
     return found is None or (node.op_type == "Clip" and len(node.input) == 3 and all(map(math.isfinite, found)))
 
 
+def _has_no_difference(graph: Graph) -> bool:
+    computed = [n for n in graph.nodes if n.op_type == "Sub" and not any(name in graph.constants for name in n.input)]
+    sizes = shapes(graph) if computed else {}
+    return not any(len({sizes.get(name, ()) for name in n.input}) == 1 and sizes.get(n.input[0]) for n in computed)
+
+
 @_each("ConvTranspose")
 def _is_no_shuffle(graph: Graph, node: onnx.NodeProto) -> bool:
     weight, found = graph.operand(node, 1), attributes(node)
@@ -168,6 +174,7 @@ NO_NEGATIVE_PADS = Property[Graph]("no Pad cuts", _only_grows)
 NO_BATCH_NORM = Property[Graph]("there is no batch normalization by constants", _is_computed)
 NO_FINAL_CLIP = Property[Graph]("there is no clip to black and white at the end", _ends_in_no_clip)
 CLIPS = Property[Graph]("limits are Clip with two numbers, or Relu", _is_canonical_limit)
+SUMS = Property[Graph]("no two computed tensors of one shape are subtracted", _has_no_difference)
 NO_TRANSPOSED = Property[Graph]("no transposed convolution is a convolution with a pixel shuffle", _is_no_shuffle)
 NO_NEAREST = Property[Graph](
     "nothing is enlarged by repeating pixels", lambda graph: not any(repeats(graph, node) for node in graph.nodes)
