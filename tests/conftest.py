@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +27,18 @@ from toolchain.support.cpu import configure_tvm_threads
 
 # Before any test has TVM start its threads: by itself it ties the thread that calls it to one core.
 configure_tvm_threads()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where PoCL is older than the processor, let Mesa's driver run what asks for a processor, if it is installed."""
+    if hasattr(config, "workerinput") or importlib.util.find_spec("pyopencl") is None:
+        return
+    code = "from toolchain.runtime.opencl.device import find_device; find_device('opencl-cpu')"
+    # In a process of its own: drivers look at the environment when they are loaded.
+    if subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode:
+        os.environ.setdefault("RUSTICL_ENABLE", "llvmpipe")
+
+
 # Tests assert no times: an example may take as long as a busy machine needs.
 settings.register_profile("clipfree", deadline=None)
 settings.load_profile("clipfree")
