@@ -48,6 +48,7 @@ B = np.float32([0.5, 0.25, 0, 1])
 B16 = RNG.normal(0, 0.3, 16).astype("f4")
 CONV = "Conv <pads = [1, 1, 1, 1], kernel_shape = [3, 3], strides = [1, 1], dilations = [1, 1], group = 1>"
 FULL = "dilations=[1, 1], group=1, kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[1, 1]"
+TAP = "dilations=[1, 1], group=4, kernel_shape=[1, 1], pads=[0, 0, 0, 0], strides=[1, 1]"
 TOP = np.stack(np.meshgrid([0], np.arange(4), [0], np.arange(10), indexing="ij"), -1).astype(np.int64)
 FILL = np.float32([1, 2, 3, 4]).reshape(1, 4, 1, 1)
 
@@ -354,7 +355,7 @@ kernel_shape=[1, 1], pads=[0, 0, 0, 0], strides=[1, 1])
         f"""
         v0 = Conv(input, weights[4, 4, 3, 3], [0.5 0.25 0 1], {FULL})
         v1 = Relu(v0)
-        v2 = Conv(v1, [-1 -1 -1 -1], [0 0 0 0], {FULL.replace("group=1", "group=4").replace("3, 3", "1, 1").replace("1, 1, 1, 1", "0, 0, 0, 0")})
+        v2 = Conv(v1, [-1 -1 -1 -1], [0 0 0 0], {TAP})
         output = Add(input, v2)
         """,
         {"w": W, "b": B},

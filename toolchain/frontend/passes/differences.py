@@ -1,9 +1,9 @@
 """A difference of two computed tensors becomes a sum: what is taken away is negated where it is made.
 
-Before: biases present. After: no Sub of two computed tensors of one shape. A convolution that nothing else uses is negated
-in its weights and bias; anything else goes through a depthwise convolution of one tap, -1. Both are exact, and a sum is
-part of a convolution's kernel. Networks that subtract the noise they find (DnCNN, arXiv 1608.03981) end so; others
-project back (DBPN, arXiv 1803.02735).
+Before: biases present. After: no Sub of two computed tensors of one shape. A convolution that nothing else uses is
+negated in its weights and bias; anything else goes through a depthwise convolution of one tap, -1. Both are exact, and a
+sum is part of a convolution's kernel. Networks that subtract the noise they find (DnCNN, arXiv 1608.03981) end so;
+others project back (DBPN, arXiv 1803.02735).
 """
 
 from __future__ import annotations
@@ -59,4 +59,6 @@ def _negative(graph: Graph, name: str, channels: int) -> str:
     minus = graph.add_constant(np.full((channels, 1, 1, 1), -1.0), f"{name}_minus")
     zero = graph.add_constant(np.zeros(channels), f"{name}_minus_bias")
     same = {"pads": [0, 0, 0, 0], "strides": [1, 1], "dilations": [1, 1], "kernel_shape": [1, 1]}
-    return str(graph.add("Conv", [name, minus, zero], graph.fresh(f"{name}_negative"), group=channels, **same).output[0])
+    negative = graph.fresh(f"{name}_negative")
+    graph.add("Conv", [name, minus, zero], negative, group=channels, **same)
+    return negative
