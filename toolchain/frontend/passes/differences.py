@@ -26,7 +26,7 @@ def apply(graph: Graph, facts: Facts) -> Facts:
     sizes = shapes(graph)
     found = 0
     for node in [node for node in graph.nodes if node.op_type == "Sub"]:
-        target, minuend, subtrahend = node.output[0], *node.input
+        target, minuend, subtrahend = node.output[0], node.input[0], node.input[1]
         shape = sizes.get(target, ())
         if len(shape) != 4 or any(n in graph.constants or sizes.get(n) != shape for n in node.input):
             continue
@@ -45,11 +45,11 @@ def _negate(graph: Graph, name: str) -> bool:
         node = graph.sole_producer(node.input[0])
     if node is None or node.op_type not in _CONVOLUTIONS:
         return False
-    operands = [graph.operand(node, index) for index in (1, 2)]
-    if any(operand is None for operand in operands):
+    weight, bias = graph.operand(node, 1), graph.operand(node, 2)
+    if weight is None or bias is None:
         return False
-    for index, operand in enumerate(operands, 1):
-        node.input[index] = graph.add_constant(np.subtract(0, operand), f"{node.input[index]}_negated")
+    for index, operand in ((1, weight), (2, bias)):
+        node.input[index] = graph.add_constant(0 - operand, f"{node.input[index]}_negated")
     graph.touch()
     return True
 
