@@ -118,3 +118,31 @@ def test_antialiasing_of_what_shrinks_is_refused():
     b.node("Resize", x, "", b.const([1, 1, 0.5, 0.5]), mode="linear", antialias=1, out="output")
     with pytest.raises(ModelError, match="Resize 'node_output' shrinks with antialiasing"):
         normalize(b.model(3, 2), value_range="0..1")
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("gain", [2, 8])
+def test_antialiasing_to_a_size_is_as_to_a_factor(gain: int, fixed: bool):
+    b = Builder(1, 18)
+    x = b.depth_to_space(b.node("Concat", *_halves(b), axis=1), 4)
+    size = b.const([1, 3, 16 * gain, 24 * gain], np.int64)
+    if not fixed:
+        size = b.node("Mul", b.node("Shape", "input"), b.const([1, 1, gain, gain], np.int64))
+    b.node("Resize", x, "", "", size, mode="linear", antialias=1, out="output")
+    model = b.model(3, gain)
+    for end, factor in ((model.graph.input[0], 1), (model.graph.output[0], gain)):
+        for dim, side in zip(end.type.tensor_type.shape.dim[2:], (16, 24), strict=True):
+            if fixed:
+                dim.dim_value = side * factor
+    if gain < 4:
+        with pytest.raises(ModelError, match="Resize 'node_output' shrinks with antialiasing"):
+            normalize(model, value_range="0..1")
+    else:
+        agree(model, normalize(model, value_range="0..1"))
+
+
+def _halves(b: Builder) -> list[str]:
+    """Both halves of a convolution's channels, by an operator that newer opsets spell otherwise."""
+    split = b.node("Split", b.conv("input", 3, 48), num_outputs=2, axis=1)
+    b.nodes[-1].output.append("second")
+    return [split, "second"]

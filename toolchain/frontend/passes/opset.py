@@ -6,6 +6,8 @@ is refused by the checker. That values stay the same is tested at the end of nor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 from onnx import checker, inliner, numpy_helper, version_converter
@@ -14,6 +16,7 @@ from toolchain.frontend.explain import refusal
 from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import IR_VERSION, OPSET, Array, attributes, known_constants, set_attribute
 from toolchain.frontend.passes.base import model_pass
+from toolchain.frontend.probe import session
 from toolchain.frontend.properties import NO_FUNCTIONS, OPSET_17
 from toolchain.support.errors import ModelError
 
@@ -49,7 +52,7 @@ def apply(model: onnx.ModelProto, facts: Facts) -> Facts:
     if version == OPSET:
         return facts
     model.ir_version = max(model.ir_version, 4)
-    lowered = _lowered(model) if version > OPSET else model
+    lowered = _lowered(model, facts.interface.shape) if version > OPSET else model
     converted = _restamped(lowered) if version > OPSET else None
     if converted is None:
         try:
@@ -75,8 +78,11 @@ def _as_before(model: onnx.ModelProto) -> None:
             set_attribute(node, "nearest_mode", "floor")
 
 
-def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Operators and arguments newer than opset 17 in older words: ``axes`` spelled out, functions inlined."""
+def _lowered(model: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto:
+    """Operators and arguments newer than opset 17 in older words: ``axes`` spelled out, functions inlined.
+
+    ``shape``: of a picture that the model takes.
+    """
     new = [n for n in model.graph.node if n.op_type in _FUNCTIONS]
     if new:
         for node in new:
@@ -84,6 +90,10 @@ def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
         kinds = [("", n.op_type) for n in new]
         model = inliner.inline_selected_functions(model, kinds, inline_schema_functions=True)
     constants = known_constants(model)
+    for node in model.graph.node:
+        if node.op_type == "Resize" and attributes(node).get("antialias"):
+            if any(factor < 1 for factor in _factors(model, node, constants, shape)):
+                raise ModelError(f"operator Resize '{node.name}' shrinks with antialiasing", hint="shrink without it")
     for node in model.graph.node:
         if node.op_type == "Split":
             set_attribute(node, "num_outputs", None)  # equal parts are the default
@@ -95,9 +105,6 @@ def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
                 del node.input[3:]
                 node.input[1] = _stored(model, full.ravel(), f"{node.output[0]}_pads")
         if node.op_type == "Resize" and attributes(node).get("antialias"):
-            scales = constants.get(node.input[2]) if len(node.input) > 2 else None
-            if scales is not None and scales.size and (scales < 1).any():
-                raise ModelError(f"operator Resize '{node.name}' shrinks with antialiasing", hint="shrink without it")
             set_attribute(node, "antialias", None)  # what grows is the same with and without it
         if node.op_type == "Resize" and "axes" in attributes(node):
             axes = [a % 4 for a in attributes(node)["axes"]]
@@ -108,6 +115,20 @@ def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
                 node.input[2] = _stored(model, factors, f"{node.output[0]}_scales")
                 set_attribute(node, "axes", None)
     return model
+
+
+def _factors(
+    model: onnx.ModelProto, node: onnx.NodeProto, constants: Mapping[str, Array], shape: tuple[int, ...]
+) -> list[float]:
+    """By what a Resize multiplies each side: as it says, or else as it does to a picture of ``shape``."""
+    scales = constants.get(node.input[2]) if len(node.input) > 2 else None
+    if scales is not None and scales.size:
+        return [float(factor) for factor in scales]
+    tried = onnx.ModelProto.FromString(model.SerializeToString())
+    del tried.graph.output[:]
+    tried.graph.output.extend(onnx.ValueInfoProto(name=name) for name in (node.input[0], node.output[0]))
+    given, made = session(tried).run(None, np.zeros(shape, np.float32))
+    return [made.shape[axis] / given.shape[axis] for axis in range(given.ndim)]
 
 
 def _spell_out(node: onnx.NodeProto, version: int) -> None:
