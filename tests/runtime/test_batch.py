@@ -119,12 +119,24 @@ def test_an_error_of_the_network_ends_it_and_leaves_nothing(tmp_path: Path):
     assert not set(threading.enumerate()) - before
 
 
-def test_transparent_pictures_are_no_jpeg(tmp_path: Path):
-    paths = photos(tmp_path, 2)
-    Image.new("RGBA", (9, 9), (1, 2, 3, 4)).save(paths[0])
-    outcomes = run(paths, tmp_path / "out", format_name="jpg")
-    assert "0.png is transparent" in str(outcomes[0].error)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["1_x2.jpg"]
+def test_transparent_pictures_are_no_jpeg_and_that_is_known_before_the_network_runs(tmp_path: Path):
+    paths, rows = photos(tmp_path), []
+    for path, alpha in ((paths[0], 254), (paths[1], 255)):
+        pixels = np.full((30, 21, 4), 255, np.uint8)
+        pixels[-1, -1, 3] = alpha
+        Image.fromarray(pixels).save(path)
+
+    def upscale(pixels: np.ndarray) -> np.ndarray:
+        rows.append(len(pixels))
+        return NETWORK.upscale(pixels)
+
+    jobs = plan_jobs(paths, tmp_path / "out", scale=2, format_name="jpg")
+    (outcome,) = run_batch(jobs[:1], upscale, SETTINGS)
+    assert "0.png is transparent, which .jpg cannot hold; write a .png" in str(outcome.error)
+    assert not rows
+    assert all(outcome.error is None for outcome in run_batch(jobs[1:], upscale, SETTINGS))
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["1_x2.jpg", "2_x2.jpg"]
+    assert rows
 
 
 def test_a_channel_holds_no_more_than_its_limit():

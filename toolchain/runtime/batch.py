@@ -184,7 +184,6 @@ def _read(jobs: Sequence[Job], settings: Settings) -> Iterator[_Event]:
         try:
             for frame in range(len(outcome.header.durations)):
                 for photo in outcome.picture.rows(frame, outcome.cut.rows):
-                    job.format.check_rows(photo, outcome.picture.name)
                     yield outcome.header.fit(photo)
             yield _End()
         except InputError as error:
@@ -196,6 +195,10 @@ def _opened(job: Job, settings: Settings) -> Outcome:
     header, notes = header_for(picture, settings.tiling.scale, job.format)
     cut = plan_cut(picture, header, job.format, settings.tiling, channels=settings.channels, budget=settings.budget)
     check_free(picture, cut, header, free_memory())
+    if picture.alpha and not header.alpha:  # decoded twice, which is less than to run the network for nothing
+        for frame in range(len(header.durations)):
+            for photo in picture.rows(frame, cut.rows):
+                job.format.check_rows(photo, picture.name)
     return Outcome(job, picture, header, cut, notes)
 
 

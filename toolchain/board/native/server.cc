@@ -33,7 +33,8 @@ constexpr char kUsage[] =
     "  --tracker  where to register, under the name of --key\n"
     "  --address  what the tracker tells clients, if it is not where it sees this machine\n"
     "  --folder   for uploads (/tmp); emptied after each session\n"
-    "  --memory   that a session may use at most (3/4 of what is free when it begins, at most 4096); 0: no limit\n";
+    "  --memory   that a session may use at most (3/4 of what is free when it begins, at most 4096); 0: no limit\n"
+    "             but that of one packet, 1 GB\n";
 
 struct Options {
   std::string listen = "127.0.0.1", tracker, key, address, folder = "/tmp";
