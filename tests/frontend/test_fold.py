@@ -108,6 +108,21 @@ def test_scalings_before_a_padded_convolution_are_folded_and_one_offset_is_what_
     agree(model, sr)
 
 
+@pytest.mark.parametrize("mode", ["", "constant"])
+def test_a_deviation_of_each_channel_needs_no_more_than_one_mean(mode: str) -> None:
+    b = Builder(2)
+    parameters = ([0.9, 1.1, 1.0], [0.0] * 3, [0.4] * 3, [0.052, 0.05, 0.051])
+    x = b.node("BatchNormalization", "input", *map(b.const, parameters))
+    if mode:
+        x = b.node("Pad", x, b.const([0, 0, 1, 1, 0, 0, 1, 1], np.int64), mode=mode)
+    x = b.node("Conv", x, b.const(b.rng.normal(0, 0.02, (12, 3, 3, 3))), pads=[0 if mode else 1] * 4)
+    b.depth_to_space(x, 2, out="output")
+    model = b.model(3, 2)
+    sr = normalize(model, value_range="0..1")
+    assert operators(sr) == ["Pad", "Conv", "DepthToSpace"]
+    agree(model, sr)
+
+
 def test_what_several_convolutions_read_is_padded_once_for_each_padding() -> None:
     b = Builder(2)
     x = b.node("Add", b.node("Tanh", b.conv("input", 3, 4)), b.const(0.3))

@@ -2,8 +2,8 @@
 
 Before: biases present, pads explicit. After: no BatchNormalization; no Mul, Div, Add, Sub by a constant (one number, or
 one per channel) behind a convolution, nor before one where that is exact: scalings always, offsets without padding,
-since a padded zero is not offset; with it, one offset for all channels becomes the number that a Pad adds. Sums are
-formed in float64.
+since a padded zero is not offset; with it, what is 0 afterwards becomes the number that a Pad adds, if that is one for
+all channels. Sums are formed in float64.
 """
 
 from __future__ import annotations
@@ -132,10 +132,10 @@ def _into_consumers(graph: Graph, node: onnx.NodeProto, scale: Array, offset: Ar
             return False
         if graph.operand(user, 1) is None or graph.operand(user, 2) is None:
             return False
-        if np.any(offset) and (user.op_type != "Conv" or (any(values["pads"]) and not _uniform(scale, offset))):
+        if np.any(offset) and (user.op_type != "Conv" or (any(values["pads"]) and _zero(scale, offset) is None)):
             return False
     if np.any(offset):
-        _pad_first(graph, node.output[0], users, float(-offset[0] / scale[0]) if scale[0] else 0.0)
+        _pad_first(graph, node.output[0], users, _zero(scale, offset) or 0.0)
     for user in users:
         weight, bias = graph.constants[user.input[1]], graph.constants[user.input[2]]
         w = weight.astype(np.float64)
@@ -155,6 +155,14 @@ def _into_consumers(graph: Graph, node: onnx.NodeProto, scale: Array, offset: Ar
 def _uniform(scale: Array, offset: Array) -> bool:
     """One scaling, not by zero, and one offset for all channels."""
     return bool((scale == scale[0]).all() and (offset == offset[0]).all() and scale[0] != 0)
+
+
+def _zero(scale: Array, offset: Array) -> float | None:
+    """The number that becomes 0 in every channel; None where there is none: what a padded 0 was before."""
+    if not scale.all():
+        return None
+    zeros = -offset / scale
+    return float(zeros[0]) if np.allclose(zeros, zeros[0], rtol=1e-6, atol=1e-12) else None
 
 
 def _pad_first(graph: Graph, value: str, users: list[onnx.NodeProto], number: float) -> None:
@@ -183,9 +191,9 @@ def _below(graph: Graph, node: onnx.NodeProto, source: str, scale: Array, offset
     if not users or any(user.op_type not in _CONVOLUTIONS for user in users):
         return False
     if window.mode == "constant":
-        if not _uniform(scale, offset):
+        number = _zero(scale, offset - window.value)
+        if number is None:
             return False
-        number = (window.value - offset[0]) / scale[0]
         del pad.input[2:]
         pad.input.append(graph.add_constant(number, f"{pad.output[0]}_value"))
     position = list(node.input).index(source)
