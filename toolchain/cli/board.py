@@ -78,7 +78,7 @@ def serve(
     address: Annotated[str | None, typer.Option("--address", help="What the tracker tells clients.")] = None,
     folder: Annotated[Path, typer.Option("--folder", help="For uploads.")] = Path("/tmp"),
     memory: Annotated[
-        int | None, typer.Option("--memory", min=0, help="MB that a session may use; 0: no limit but 1 GB for one packet.")
+        int | None, typer.Option("--memory", min=0, help="MB that a session may use; 0: no limit but 1 GB a packet.")
     ] = None,
 ) -> None:
     """Let this machine be a board, until interrupted."""

@@ -90,10 +90,10 @@ def _lowered(model: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto:
         kinds = [("", n.op_type) for n in new]
         model = inliner.inline_selected_functions(model, kinds, inline_schema_functions=True)
     constants = known_constants(model)
-    for node in model.graph.node:
-        if node.op_type == "Resize" and attributes(node).get("antialias"):
-            if any(factor < 1 for factor in _factors(model, node, constants, shape)):
-                raise ModelError(f"operator Resize '{node.name}' shrinks with antialiasing", hint="shrink without it")
+    smoothed = [node for node in model.graph.node if node.op_type == "Resize" and attributes(node).get("antialias")]
+    for node in smoothed:
+        if min(_factors(model, node, constants, shape)) < 1:
+            raise ModelError(f"operator Resize '{node.name}' shrinks with antialiasing", hint="shrink without it")
     for node in model.graph.node:
         if node.op_type == "Split":
             set_attribute(node, "num_outputs", None)  # equal parts are the default
