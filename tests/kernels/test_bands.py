@@ -51,12 +51,13 @@ def in_bands(steps: list[Step], plan: Bands, cut: tuple[int, int], height: int, 
     for band in range(plan.count(rows, cut[1] - cut[0])):
         front = cut[0] - plan.lead + band * rows
         for index, step in enumerate(steps):
-            top = front - plan.lag[index]
-            first = max(top, cut[0] - plan.up[index], 0)
-            last = min(top + rows, cut[1] + plan.down[index], height)
+            own = plan.steps[index]
+            top = front - own.lag
+            first = max(top, cut[0] - own.up, 0)
+            last = min(top + rows, cut[1] + own.down, height)
             for y in range(first, last):
                 window = []
-                for read, start in zip(step.reads, plan.starts[index], strict=True):
+                for read, start in zip(step.reads, own.starts, strict=True):
                     if read.buffer is None:
                         window.append([y])
                         continue
@@ -74,14 +75,14 @@ def in_bands(steps: list[Step], plan: Bands, cut: tuple[int, int], height: int, 
                 if step.writes is None:
                     picture[y] = value
                 else:
-                    place = y - top + plan.offset[index]
+                    place = y - top + own.offset
                     before = lines[step.writes][place]
                     # What lies there from other rows is written over by every step that has a part of the tensor.
                     kept = {} if isinstance(before, str) else {w: v for w, v in before.items() if w != index}
                     lines[step.writes][place] = {**kept, index: value}
             if step.writes is not None:
                 for y in range(max(height, top), top + rows):
-                    lines[step.writes][y - top + plan.offset[index]] = OUTSIDE
+                    lines[step.writes][y - top + own.offset] = OUTSIDE
         for line, kept in zip(lines, plan.history, strict=True):
             line[:kept] = line[rows : rows + kept]
     return [picture[y] for y in range(*cut)]
@@ -125,9 +126,9 @@ def test_a_chain_keeps_two_rows_and_a_skip_more():
         Step((Read(2, 1, 1), Read(0)), None),
     ]
     plan = plan_bands(steps, 3)
-    assert plan.lag == (0, 1, 2, 3)
+    assert [step.lag for step in plan.steps] == [0, 1, 2, 3]
     assert plan.history == (3, 2, 2)
-    assert (plan.up, plan.down) == ((3, 2, 1, 0), (3, 2, 1, 0))
+    assert [(step.up, step.down) for step in plan.steps] == [(3, 3), (2, 2), (1, 1), (0, 0)]
 
 
 def test_a_late_branch_is_computed_late():
@@ -139,6 +140,6 @@ def test_a_late_branch_is_computed_late():
         Step((Read(4), Read(5)), None),
     ]
     plan = plan_bands(steps, 6)
-    assert plan.lag[5] == plan.lag[4] == 4
+    assert plan.steps[5].lag == plan.steps[4].lag == 4
     assert plan.history[0] == 5
     assert plan.history[5] == 0

@@ -45,30 +45,40 @@ class Step:
 
 
 @dataclass(frozen=True)
+class StepBand:
+    """A step's part of a band: which rows it computes, and where they lie in line buffers.
+
+    Attributes:
+        lag: rows by which it follows the front.
+        up, down: rows beyond its cut that it computes, for the windows of later steps.
+        offset: row of the line buffer to which the first row of its band is written; 0 for the picture.
+        starts: for each operand, row of the line buffer where the window of its band begins; 0 for the picture.
+    """
+
+    lag: int
+    up: int
+    down: int
+    offset: int
+    starts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Bands:
     """Which rows are computed when. Row numbers are those of the picture; band b ends before row ``front(b)``.
 
-    For a cut of the picture with rows ``first <= row < last``, of bands of ``rows`` rows, band b = 0, 1, ... of step s
-    is the ``rows`` rows from ``first - lead + b * rows - lag[s]`` on, as far as they are within the picture and within
-    ``first - up[s] <= row < last + down[s]``.
+    For a cut of the picture with rows ``first <= row < last``, of bands of ``rows`` rows, band b = 0, 1, ... of a step
+    is the ``rows`` rows from ``first - lead + b * rows - lag`` on, as far as they are within the picture and within
+    ``first - up <= row < last + down``.
 
     Attributes:
-        lag: rows by which each step follows the front.
-        up, down: rows beyond its cut that each step computes, for the windows of later ones.
+        steps: their parts of a band, in order.
         history: rows of each tensor that are kept from one band to the next.
-        offset: for each step, the row of the line buffer to which the first row of its band is written.
-        starts: for each step, for each operand, the row of the line buffer where the window of its band begins; 0 for
-            the picture.
         lead: rows by which the first band precedes the cut.
         tail: the bands end when the front is so many rows beyond the cut.
     """
 
-    lag: tuple[int, ...]
-    up: tuple[int, ...]
-    down: tuple[int, ...]
+    steps: tuple[StepBand, ...]
     history: tuple[int, ...]
-    offset: tuple[int, ...]
-    starts: tuple[tuple[int, ...], ...]
     lead: int
     tail: int
 
@@ -88,7 +98,7 @@ def plan_bands(steps: Sequence[Step], buffers: int) -> Bands:
         buffers: number of tensors.
     """
     inputs, uses = _dependences(steps)
-    lag = _lags(inputs, uses)
+    lags = _lags(inputs, uses)
     up, down = [0] * len(steps), [0] * len(steps)
     for index in reversed(range(len(steps))):
         for reader, read in uses[index]:
@@ -96,29 +106,31 @@ def plan_bands(steps: Sequence[Step], buffers: int) -> Bands:
             down[index] = max(down[index], down[reader] + read.below)
 
     newest = [
-        min((lag[i] for i, step in enumerate(steps) if step.writes == buffer), default=0) for buffer in range(buffers)
+        min((lag for step, lag in zip(steps, lags, strict=True) if step.writes == buffer), default=0)
+        for buffer in range(buffers)
     ]
     history = [0] * buffers
-    for index, step in enumerate(steps):
+    for step, lag in zip(steps, lags, strict=True):
         for read in step.reads:
             if read.buffer is not None:
-                history[read.buffer] = max(history[read.buffer], lag[index] + read.above - newest[read.buffer])
+                history[read.buffer] = max(history[read.buffer], lag + read.above - newest[read.buffer])
 
-    def place(buffer: int | None, step: int, above: int) -> int:
-        return 0 if buffer is None else history[buffer] + newest[buffer] - lag[step] - above
+    def place(buffer: int | None, lag: int, above: int) -> int:
+        return 0 if buffer is None else history[buffer] + newest[buffer] - lag - above
 
-    return Bands(
-        lag=tuple(lag),
-        up=tuple(up),
-        down=tuple(down),
-        history=tuple(history),
-        offset=tuple(place(step.writes, index, 0) for index, step in enumerate(steps)),
-        starts=tuple(
-            tuple(place(read.buffer, index, read.above) for read in step.reads) for index, step in enumerate(steps)
-        ),
-        lead=max(u - behind for u, behind in zip(up, lag, strict=True)),
-        tail=max(d + behind for d, behind in zip(down, lag, strict=True)),
+    bands = tuple(
+        StepBand(
+            lag,
+            up[index],
+            down[index],
+            place(step.writes, lag, 0),
+            tuple(place(read.buffer, lag, read.above) for read in step.reads),
+        )
+        for index, (step, lag) in enumerate(zip(steps, lags, strict=True))
     )
+    lead = max(band.up - band.lag for band in bands)
+    tail = max(band.down + band.lag for band in bands)
+    return Bands(bands, tuple(history), lead, tail)
 
 
 Links = list[list[tuple[int, Read]]]

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.bands import Bands, Step, plan_bands
+from toolchain.kernels.bands import Bands, Step, StepBand, plan_bands
 from toolchain.kernels.epilogue import outside_word
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import SIDE, Geometry
@@ -46,10 +46,6 @@ class Tensor:
     def view(self) -> View:
         """All of it."""
         return View(self.blocks, 0, self.blocks // 2 if self.wide else self.blocks, self.wide)
-
-
-Outside: TypeAlias = list[tuple[int, int, Any]]
-"""First block, number of blocks, and the word that surrounds the picture in them."""
 
 
 @dataclass(frozen=True)
@@ -166,12 +162,12 @@ def whole(
         if isinstance(result, Tensor) and call.view is not None:
             with T.serial(0, 2 * margin) as i:
                 row = tirx.Select(i < margin, tirx.Cast("int64", i), i + sizes.height)
-                _fill_row(y, row, sizes.outside(result, call.view), sizes.pitch)
+                sizes.fill(y, row, result, call.view)
         threads = sizes.threads()
         with T.parallel(0, threads) as thread:
             first, last = sizes.cut(thread, threads)
             if isinstance(result, Tensor) and call.view is not None:
-                _fill_sides(y, first + margin, last - first, sizes.outside(result, call.view), sizes)
+                sizes.fill_sides(y, first + margin, last - first, result, call.view)
             with T.If(last > first), T.Then():
                 rows = last - first
                 windows = [
@@ -207,73 +203,86 @@ def stream(network: Stream) -> tirx.PrimFunc:
         rows = T.bind(tirx.max(tirx.min(fitting, most), fewest))
         threads = sizes.threads()
         with T.parallel(0, threads) as thread:
-            cut = sizes.cut(thread, threads)
-            lines = [
-                T.alloc_buffer(sizes.geometry.window(tensor.blocks, rows + kept, sizes.tiles), tensor.dtype)
-                for tensor, kept in zip(network.tensors, plan.history, strict=True)
-            ]
-            for line, tensor, kept in zip(lines, network.tensors, plan.history, strict=True):
-                with T.serial(0, rows + kept) as row:
-                    _fill_row(line, row, sizes.outside(tensor, tensor.view), sizes.pitch)
-            bands = (cut[1] - cut[0] + (plan.lead + plan.tail) + rows - 1) // rows
-            with T.serial(0, bands) as band:
-                front = T.bind(cut[0] - plan.lead + band * rows)
-                for index, arrays in enumerate(constants):
-                    _band(network, plan, index, x, y, lines, arrays, sizes, cut, front - plan.lag[index], rows)
-                for line, tensor, kept in zip(lines, network.tensors, plan.history, strict=True):
-                    with T.grid(kept, tensor.blocks, sizes.pitch) as (r, b, v):
-                        T.buffer_store(line, line[r + rows, b, v], [r, b, v])
+            first, last = sizes.cut(thread, threads)
+            part = _Part(network, plan.history, sizes, (x, y), (first, last), rows)
+            part.clear()
+            count = (last - first + (plan.lead + plan.tail) + rows - 1) // rows
+            with T.serial(0, count) as number:
+                front = T.bind(first - plan.lead + number * rows)
+                for call, band, arrays in zip(network.calls, plan.steps, constants, strict=True):
+                    part.run(call, band, arrays, front - band.lag)
+                part.keep()
     return builder.get()
 
 
-def _band(
-    network: Stream,
-    plan: Bands,
-    index: int,
-    x: Any,
-    y: Any,
-    lines: Sequence[Any],
-    constants: Sequence[Any],
-    sizes: _Sizes,
-    cut: tuple[Any, Any],
-    top: Any,
-    rows: Any,
-) -> None:
-    """One band of one step: the rows from ``top`` on that lie within the picture and are needed for the cut."""
-    call, tensors = network.calls[index], network.tensors
-    step, top = call.step, T.bind(top)
-    first = T.bind(tirx.max(top, tirx.max(cut[0] - plan.up[index], _number(0))))
-    last = T.bind(tirx.min(top + rows, tirx.min(cut[1] + plan.down[index], sizes.height)))
-    with T.If(last > first), T.Then():
-        windows = []
-        for read, start in zip(step.reads, plan.starts[index], strict=True):
-            if read.buffer is None:
-                windows.append(sizes.window(x, network.source, first, last - first))
+class _Part:
+    """A thread's part of the picture, and its line buffers: of every tensor the rows that are kept between bands, and
+    after them those of a band.
+
+    Args:
+        network: what is run.
+        history: rows of each tensor that are kept.
+        sizes: of the picture.
+        pictures: buffers of the one that is read and of the one that is written.
+        cut: the part's first row, and the row after it.
+        rows: of a band.
+    """
+
+    def __init__(
+        self,
+        network: Stream,
+        history: Sequence[int],
+        sizes: _Sizes,
+        pictures: tuple[Any, Any],
+        cut: tuple[Any, Any],
+        rows: Any,
+    ) -> None:
+        self.network, self.history, self.sizes = network, history, sizes
+        self.pictures, self.cut, self.rows = pictures, cut, rows
+        self.lines = [
+            T.alloc_buffer(sizes.geometry.window(tensor.blocks, rows + kept, sizes.tiles), tensor.dtype)
+            for tensor, kept in zip(network.tensors, history, strict=True)
+        ]
+
+    def clear(self) -> None:
+        """Fill the line buffers with what surrounds the picture."""
+        for line, tensor, kept in zip(self.lines, self.network.tensors, self.history, strict=True):
+            with T.serial(0, self.rows + kept) as row:
+                self.sizes.fill(line, row, tensor, tensor.view)
+
+    def run(self, call: Call, band: StepBand, constants: Sequence[Any], top: Any) -> None:
+        """Run a kernel on its band: rows from ``top`` on that lie within the picture and are needed for the cut."""
+        step, sizes, top = call.step, self.sizes, T.bind(top)
+        first = T.bind(tirx.max(top, tirx.max(self.cut[0] - band.up, _number(0))))
+        last = T.bind(tirx.min(top + self.rows, tirx.min(self.cut[1] + band.down, sizes.height)))
+        count, skipped = last - first, first - top
+        with T.If(last > first), T.Then():
+            windows = []
+            for read, start in zip(step.reads, band.starts, strict=True):
+                if read.buffer is None:
+                    windows.append(sizes.window(self.pictures[0], self.network.source, first, count))
+                else:
+                    windows.append(self._window(read.buffer, skipped + start, count + (read.above + read.below)))
+            if step.writes is None:
+                target = sizes.window(self.pictures[1], self.network.result, first, count)
             else:
-                windows.append(
-                    sizes.window(
-                        lines[read.buffer],
-                        tensors[read.buffer],
-                        first - top + start,
-                        last - first + (read.above + read.below),
-                    )
-                )
-        if step.writes is None:
-            target = sizes.window(y, network.result, first, last - first)
-        else:
-            place = first - top + plan.offset[index]
-            target = sizes.window(lines[step.writes], tensors[step.writes], place, last - first)
-        sizes.call(call, windows, constants, last - first, target)
-    if step.writes is not None and call.view is not None and plan.history[step.writes]:
-        # Below the picture, later windows find the zero point, not what the band before left there.
-        outside = T.bind(tirx.max(tirx.min(sizes.height - top, rows), _number(0)))
-        with T.serial(0, rows - outside) as row:
-            _fill_row(
-                lines[step.writes],
-                outside + row + plan.offset[index],
-                sizes.outside(tensors[step.writes], call.view),
-                sizes.pitch,
-            )
+                target = self._window(step.writes, skipped + band.offset, count)
+            sizes.call(call, windows, constants, count, target)
+        if step.writes is not None and call.view is not None and self.history[step.writes]:
+            # Below the picture, later windows find the zero point, not what the band before left there.
+            below = T.bind(tirx.max(tirx.min(sizes.height - top, self.rows), _number(0)))
+            with T.serial(0, self.rows - below) as row:
+                place = below + row + band.offset
+                sizes.fill(self.lines[step.writes], place, self.network.tensors[step.writes], call.view)
+
+    def keep(self) -> None:
+        """Move the rows that the next band still reads to where it looks for them."""
+        for line, tensor, kept in zip(self.lines, self.network.tensors, self.history, strict=True):
+            with T.grid(kept, tensor.blocks, self.sizes.pitch) as (r, b, v):
+                T.buffer_store(line, line[r + self.rows, b, v], [r, b, v])
+
+    def _window(self, buffer: int, start: Any, rows: Any) -> Any:
+        return self.sizes.window(self.lines[buffer], self.network.tensors[buffer], start, rows)
 
 
 class _Sizes:
@@ -294,8 +303,22 @@ class _Sizes:
             return T.arg(name, T.Buffer(self.geometry.shape(what.blocks, self.height, self.tiles), what.dtype))
         return T.arg(name, T.Buffer((self.height * what.scale, self.width * what.scale, what.channels), "uint8"))
 
-    def outside(self, tensor: Tensor, view: View) -> Outside:
-        """What surrounds the picture in the blocks of ``view``."""
+    def fill(self, buffer: Any, row: Any, tensor: Tensor, view: View) -> None:
+        """Write what surrounds the picture to all words of a row."""
+        for first, count, word in self._outside(tensor, view):
+            with T.grid(count, self.pitch) as (b, v):
+                T.buffer_store(buffer, word, [row, first + b, v])
+
+    def fill_sides(self, buffer: Any, start: Any, rows: Any, tensor: Tensor, view: View) -> None:
+        """Write what surrounds the picture to the words left and right of the columns of ``rows`` rows."""
+        margin = self.geometry.margin
+        for first, count, word in self._outside(tensor, view):
+            with T.grid(rows, count, margin) as (r, b, v):
+                for column in (v + (SIDE - margin), v + (self.pitch - SIDE)):
+                    T.buffer_store(buffer, word, [start + r, first + b, column])
+
+    def _outside(self, tensor: Tensor, view: View) -> list[tuple[int, int, Any]]:
+        """First block, number of blocks, and the word that surrounds the picture in them, of the blocks of ``view``."""
         if tensor.dtype != "uint32":
             return [(view.start, view.count, tirx.const(0.0, tensor.dtype))]
         planes = view.planes(tensor.zero_point)
@@ -345,22 +368,6 @@ def _view(buffer: Any, start: Any, shape: Sequence[Any]) -> Any:
         tirx.const(0, buffer.dtype),
         _number(0),
     )
-
-
-def _fill_row(buffer: Any, row: Any, outside: Outside, pitch: Any) -> None:
-    """Write ``outside`` to all words of a row."""
-    for first, count, word in outside:
-        with T.grid(count, pitch) as (b, v):
-            T.buffer_store(buffer, word, [row, first + b, v])
-
-
-def _fill_sides(buffer: Any, start: Any, rows: Any, outside: Outside, sizes: _Sizes) -> None:
-    """Write ``outside`` to the words left and right of the columns of ``rows`` rows."""
-    margin = sizes.geometry.margin
-    for first, count, word in outside:
-        with T.grid(rows, count, margin) as (r, b, v):
-            for column in (v + (SIDE - margin), v + (sizes.pitch - SIDE)):
-                T.buffer_store(buffer, word, [start + r, first + b, column])
 
 
 def _number(value: int) -> Any:

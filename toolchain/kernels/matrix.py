@@ -12,6 +12,7 @@ What is missing at the end, the tenth tap of nine, has zero weights; what it is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
@@ -26,21 +27,79 @@ from toolchain.kernels.tile import Tile
 _EVEN, _ODD = (0, 4, 2, 6), (1, 5, 3, 7)
 """What ``trn1`` and ``trn2`` take of two vectors of four."""
 
+_HALVES = (0, 4)
+"""Where the sums of even pixels and of odd ones begin, among the eight of a vector and two channels."""
+
 
 def matrix_sums(
     conv: Conv, dot: MatrixDot, x: Any, w: Any, bias: Any, height: Any, vectors: Any
 ) -> Callable[..., list[Any]]:
-    """Block ``acc``, and ``high`` before it where codes have 16 bits; returns what loads the sums of vector u of pixels
-    in row h, for the channels of block b. ``x``, ``w``, ``bias`` are the kernel's input, weights and start values.
-    """
-    group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
-    steps = dot.steps(group_in, conv.kernel)
+    """Write block ``acc``, and ``high`` before it where codes have 16 bits.
 
-    def block(name: str, first: int, begin: Callable[..., Any], *before: Any) -> Any:
-        """The sums over the bytes that lie from block ``first`` on, each begun by ``begin``, of what was ``before``."""
-        # Of two channels and the four pixels of a vector: pixels 0 and 2, each with both channels, then 1 and 3.
-        acc = T.sblock_alloc_buffer((height, conv.channels // 2, vectors, 8), "int32", scope="local")
-        with T.grid(height, conv.channels // 2, vectors, 1, *steps) as loops, T.sblock(name):
+    Args:
+        conv: what is computed.
+        dot: the instruction.
+        x: the kernel's input, uint32 (rows, blocks, columns).
+        w: its weights, int8 (channels / 2, steps of `MatrixDot.steps`..., 16).
+        bias: its start values, int32 (channels,).
+        height: rows of the result.
+        vectors: of four pixels, in a row of the result.
+
+    Returns:
+        what loads the sums of vector u of pixels in row h, for the channels of block b: one vector for each channel.
+    """
+    sums = _Sums(conv, dot, x, w, bias, height, vectors)
+    if conv.source.wide:
+        high = sums.block("high", conv.source.start, lambda h, c, u, half: _all(0))
+        acc = sums.block(
+            "acc",
+            conv.source.low,
+            lambda h, c, u, half: high.vload([h, c, u, half], "int32x4") * _all(256) + sums.biases(c),
+            high,
+        )
+    else:
+        acc = sums.block("acc", conv.source.start, lambda h, c, u, half: sums.biases(c))
+
+    def of(h: Any, b: Any, u: Any) -> list[Any]:
+        T.reads(acc[h, 2 * b : 2 * b + 2, u, 0:8])
+        found = []
+        for c in (2 * b, 2 * b + 1):
+            even, odd = (acc.vload([h, c, u, half], "int32x4") for half in _HALVES)
+            found += [_mixed(even, odd, _EVEN), _mixed(even, odd, _ODD)]
+        return found
+
+    return of
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """The arguments of `matrix_sums`, and the blocks it is made of."""
+
+    conv: Conv
+    dot: MatrixDot
+    x: Any
+    w: Any
+    bias: Any
+    height: Any
+    vectors: Any
+
+    def block(self, name: str, first: int, begin: Callable[..., Any], *before: Any) -> Any:
+        """Write a block of sums over the bytes that lie from block ``first`` on; returns its buffer.
+
+        Of two channels and the four pixels of a vector it holds eight sums: pixels 0 and 2, each with both channels,
+        then 1 and 3.
+
+        Args:
+            name: of the block.
+            first: block of the input.
+            begin: the value with which four sums begin, of row, pair of channels, vector, and place among the eight.
+            before: buffers that ``begin`` reads.
+        """
+        conv, dot, x = self.conv, self.dot, self.x
+        group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
+        pairs, steps = conv.channels // 2, dot.steps(group_in, conv.kernel)
+        acc = T.sblock_alloc_buffer((self.height, pairs, self.vectors, 8), "int32", scope="local")
+        with T.grid(self.height, pairs, self.vectors, 1, *steps) as loops, T.sblock(name):
             # compute_at wants a variable in every region that is written: `one` is always 0.
             h, c, u, one, k, i, j = T.axis.remap("SSSSRRR", loops)
             start = first + (0 if conv.groups == 1 else 2 * c // group_out * group_in)
@@ -51,54 +110,31 @@ def matrix_sums(
                     start : start + group_in,
                     column : column + (conv.reach[1] + dot.lanes + 1),
                 ],
-                w[c, k, i, j, 0:16],
-                bias[2 * c : 2 * c + 2],
+                self.w[c, k, i, j, 0:16],
+                self.bias[2 * c : 2 * c + 2],
                 *(sums[h, c, u, one * 8 : one * 8 + 8] for sums in before),
             )
             T.writes(acc[h, c, u, one * 8 : one * 8 + 8])
             with T.init():
-                for half in (0, 4):
+                for half in _HALVES:
                     T.buffer_store(acc, begin(h, c, u, one * 8 + half), [h, c, u, tirx.Ramp(one * 8 + half, 1, 4)])
 
             def load(at: Any, row: Any, tap: Any) -> Any:
                 place = [h + row * conv.dilation[0], start + at, column + tap * conv.dilation[1]]
                 return x.vload(place, "uint32x4")
 
-            even, odd = _blocks(load, k, group_in) if conv.kernel == (1, 1) else _taps(load, k, j, conv)
-            weights = w.vload([c, k, i, j, 0], "int8x16")
-            for half, codes in ((0, even), (4, odd)):
+            codes = _blocks(load, k, group_in) if conv.kernel == (1, 1) else _taps(load, k, j, conv)
+            weights = self.w.vload([c, k, i, j, 0], "int8x16")
+            for half, words in zip(_HALVES, codes, strict=True):
                 sums = acc.vload([h, c, u, one * 8 + half], "int32x4")
-                T.buffer_store(
-                    acc,
-                    dot.multiply(sums, tirx.reinterpret("int8x16", codes), weights),
-                    [h, c, u, tirx.Ramp(one * 8 + half, 1, 4)],
-                )
+                multiplied = dot.multiply(sums, tirx.reinterpret("int8x16", words), weights)
+                T.buffer_store(acc, multiplied, [h, c, u, tirx.Ramp(one * 8 + half, 1, 4)])
         return acc
 
-    def biases(h: Any, c: Any, u: Any, half: Any) -> Any:
-        pair = tirx.reinterpret("int64", bias.vload([2 * c], "int32x2"))
+    def biases(self, c: Any) -> Any:
+        """The start values of a pair of channels, for two pixels."""
+        pair = tirx.reinterpret("int64", self.bias.vload([2 * c], "int32x2"))
         return tirx.reinterpret("int32x4", tirx.Broadcast(pair, 2))
-
-    if conv.source.wide:
-        high = block("high", conv.source.start, lambda h, c, u, half: _all(0))
-        acc = block(
-            "acc",
-            conv.source.low,
-            lambda h, c, u, half: high.vload([h, c, u, half], "int32x4") * _all(256) + biases(h, c, u, half),
-            high,
-        )
-    else:
-        acc = block("acc", conv.source.start, biases)
-
-    def of(h: Any, b: Any, u: Any) -> list[Any]:
-        T.reads(acc[h, 2 * b : 2 * b + 2, u, 0:8])
-        found = []
-        for c in (2 * b, 2 * b + 1):
-            even, odd = (acc.vload([h, c, u, half], "int32x4") for half in (0, 4))
-            found += [_mixed(even, odd, _EVEN), _mixed(even, odd, _ODD)]
-        return found
-
-    return of
 
 
 def schedule_matrix_sums(sch: Schedule, acc: Any, tile: Tile) -> None:
