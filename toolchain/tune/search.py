@@ -44,6 +44,11 @@ class Search:
         return self.space[0]
 
     @property
+    def incumbent(self) -> Candidate:
+        """The best tile so far, at first the default one."""
+        return self.best.tile if self.best else self.default
+
+    @property
     def left(self) -> list[Candidate]:
         """The tiles not tried yet."""
         return [tile for tile in self.space if tile not in self.tried]
@@ -70,7 +75,7 @@ class Search:
         if trial.tile == self.default and not self.default_seconds:
             self.default_seconds = trial.seconds
 
-    def crown(self, best: Best) -> None:
+    def accept(self, best: Best) -> None:
         """Take a new incumbent."""
         if self.best is None or best.tile != self.best.tile:
             self.stale = 0

@@ -74,6 +74,25 @@ class Outcome:
     reason: str
 
 
+@dataclass(frozen=True)
+class _Screened:
+    """What a first, short measurement gave.
+
+    Attributes:
+        results: of every tile.
+        base: seconds that the default tile takes, measured or reckoned by the incumbent's.
+    """
+
+    results: Mapping[Candidate, Timed]
+    base: float
+
+    def figures(self, tile: Candidate) -> tuple[float, float]:
+        """Seconds of a tile, and their share of the default tile's; 0 where it failed."""
+        timed = self.results[tile]
+        seconds = timed.best if timed.status == "ok" else 0.0
+        return _figures(seconds, seconds / self.base)
+
+
 class Session:
     """A run over some searches.
 
@@ -155,10 +174,30 @@ class Session:
         ]
 
     def _batch(self, search: Search, tiles: list[Candidate]) -> None:
-        """Try ``tiles``: build and check them, time them in turn with the incumbent, and let the best contend."""
+        """Try ``tiles``: time them shortly, let the best contend with the incumbent, and write down what came out."""
+        screened, count = self._screen(search, tiles), len(search.tried) + len(tiles)
+        best = self._contest(search, screened, count)
+        if best is None and search.best is None:
+            best = Best(search.task, search.default, self.tools.cpu, *screened.figures(search.default), count)
+        # First the winner, then the trials: should this be the end, trials are made again, but nothing is lost.
+        if best is not None:
+            self.tools.append(best)
+            search.accept(best)
+        for tile in tiles:
+            timed = screened.results[tile]
+            trial = Trial(search.task, tile, self.tools.cpu, timed.status, *screened.figures(tile), timed.note)
+            self.tools.append(trial)
+            search.note(trial)
+        self._learn(search, {tile: search.tried[tile] for tile in tiles})
+
+    def _screen(self, search: Search, tiles: list[Candidate]) -> _Screened:
+        """Build and check ``tiles`` and the incumbent, and time them in turn.
+
+        Raises:
+            TuningError: the default tile does not work.
+        """
         task, default = search.task, search.default
-        incumbent = search.best.tile if search.best else default
-        libraries, results = self._build(task, list(dict.fromkeys([incumbent, *tiles])))
+        libraries, results = self._build(task, list(dict.fromkeys([search.incumbent, *tiles])))
         estimate = search.default_seconds or task.macs / 1e11
         results |= self._time(task, libraries, _rounds(9, estimate * len(libraries)))
         if default in results and results[default].status != "ok":
@@ -166,50 +205,31 @@ class Session:
                 f"the default tile of {task} does not work: {results[default].note}",
                 hint="nothing can be tuned before it does",
             )
-        if results[incumbent].status != "ok":  # it was the best on another machine
+        if results[search.incumbent].status != "ok":  # it was the best on another machine
             search.best = None
-            self._batch(search, tiles)
-            return
-        base = results[incumbent].best / (search.best.relative if search.best else 1.0)
+            return self._screen(search, tiles)
         if default in results:
-            base = results[default].best
-        best = self._contest(search, results, base, len(tiles))
-        # First the winner, then the trials: should this be the end, trials are made again, but nothing is lost.
-        if best is not None:
-            self.tools.append(best)
-            search.crown(best)
-        for tile in tiles:
-            timed = results[tile]
-            seconds = timed.best if timed.status == "ok" else 0.0
-            trial = Trial(task, tile, self.tools.cpu, timed.status, *_figures(seconds, seconds / base), timed.note)
-            self.tools.append(trial)
-            search.note(trial)
-        self._learn(search, {tile: search.tried[tile] for tile in tiles})
+            return _Screened(results, results[default].best)
+        return _Screened(results, results[search.incumbent].best / (search.best.relative if search.best else 1.0))
 
-    def _contest(self, search: Search, results: Mapping[Candidate, Timed], base: float, count: int) -> Best | None:
-        """The new incumbent, found in another and longer measurement; None if the old one stays."""
-        task, cpu, trials = search.task, self.tools.cpu, len(search.tried) + count
-        incumbent = search.best.tile if search.best else search.default
-        held = results[incumbent].best
-        promising = sorted(
-            (tile for tile in results if results[tile].best < _GAIN * held), key=lambda tile: results[tile].best
-        )[:_FINALISTS]
-        if promising:
-            contenders = dict.fromkeys([incumbent, *promising, search.default])
-            found, _ = self._build(task, list(contenders))
-            timed = self._time(task, found, _rounds(30, held * len(found)))
-            if len(found) == len(contenders) and all(one.status == "ok" for one in timed.values()):
-                able = [
-                    tile
-                    for tile in promising
-                    if timed[tile].best < _GAIN * timed[incumbent].best
-                    and timed[tile].wins(timed[incumbent]) >= _MAJORITY
-                ]
-                if able:
-                    winner = min(able, key=lambda tile: timed[tile].best)
-                    seconds, default = timed[winner].best, timed[search.default].best
-                    return Best(task, winner, cpu, *_figures(seconds, seconds / default), trials)
-        return None if search.best else Best(task, incumbent, cpu, *_figures(held, held / base), trials)
+    def _contest(self, search: Search, screened: _Screened, trials: int) -> Best | None:
+        """Time the most promising tiles once more, longer, beside the incumbent; None where none of them wins."""
+        held = screened.results[search.incumbent].best
+        by_time = sorted(screened.results, key=lambda tile: screened.results[tile].best)
+        promising = [tile for tile in by_time if screened.results[tile].best < _GAIN * held][:_FINALISTS]
+        if not promising:
+            return None
+        contenders = list(dict.fromkeys([search.incumbent, *promising, search.default]))
+        libraries, failed = self._build(search.task, contenders)
+        timed = self._time(search.task, libraries, _rounds(30, held * len(libraries)))
+        if failed or any(one.status != "ok" for one in timed.values()):
+            return None
+        better = [tile for tile in promising if _beats(timed[tile], timed[search.incumbent])]
+        if not better:
+            return None
+        winner = min(better, key=lambda tile: timed[tile].best)
+        seconds, default = timed[winner].best, timed[search.default].best
+        return Best(search.task, winner, self.tools.cpu, *_figures(seconds, seconds / default), trials)
 
     def _build(self, task: Task, tiles: list[Candidate]) -> tuple[dict[Candidate, Path], dict[Candidate, Timed]]:
         """Libraries of the tiles that can be built, and what became of the others."""
@@ -247,7 +267,7 @@ def resume(searches: Iterable[Search], records: Iterable[Record], cpu: str, *, t
         if search is None or record.tile not in search.space:
             continue
         if isinstance(record, Best):
-            search.crown(record)
+            search.accept(record)
         elif trials and record.cpu == cpu and (record.status == "ok" or record.tile != search.default):
             search.note(record)
 
@@ -255,6 +275,11 @@ def resume(searches: Iterable[Search], records: Iterable[Record], cpu: str, *, t
 def _rounds(most: int, seconds: float) -> int:
     """How many rounds of ``seconds`` each to run: ``most``, but fewer where that would take long."""
     return max(min(most, 7), min(most, int(3.0 / max(seconds, 1e-6))))
+
+
+def _beats(timed: Timed, incumbent: Timed) -> bool:
+    """Whether a tile takes the incumbent's place, both timed in turn."""
+    return timed.best < _GAIN * incumbent.best and timed.wins(incumbent) >= _MAJORITY
 
 
 def _work(search: Search) -> int:
