@@ -8,7 +8,7 @@ than the source.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolchain.frontend.linear import Linear, added, composed, identity, obstacle
@@ -109,10 +109,10 @@ def make_plan(steps: Sequence[Step], users: Mapping[str, int], channels: Mapping
         users: how many operands of the graph are this value.
         channels: of every value.
     """
-    planner = _Planner(steps, users, channels)
-    kept = tuple(planner.kept(step) for step in steps)
-    exact, ideal = planner.choose(exact=True), planner.choose(exact=False)
-    best = min(kept, exact, key=_total)
+    forms = _find_forms(steps, channels)
+    exact = _Planner(steps, users, forms, exact=True).choose()
+    ideal = _Planner(steps, users, forms, exact=False).choose()
+    best = min(tuple(map(_as_in_source, steps)), exact, key=_total)
     refused: Iterable[Border] = ()
     if _total(ideal)[:2] < _total(best)[:2]:
         refused = dict.fromkeys(
@@ -121,60 +121,72 @@ def make_plan(steps: Sequence[Step], users: Mapping[str, int], channels: Mapping
     return Plan(best, tuple(refused))
 
 
+def _find_forms(steps: Sequence[Step], channels: Mapping[str, int]) -> dict[str, dict[str, Form]]:
+    """Of every value, by their names, its forms as maps of the values on which alone it depends, itself included."""
+    forms: dict[str, dict[str, Form]] = {}
+    for step in steps:
+        for operand, _ in step.parts:
+            forms.setdefault(operand, {operand: Form(identity(channels[operand]))})
+        forms[step.value] = {**_forms(step, forms), step.value: Form(identity(channels[step.value]))}
+    return forms
+
+
 class _Planner:
-    def __init__(self, steps: Sequence[Step], users: Mapping[str, int], channels: Mapping[str, int]) -> None:
-        self.steps = {step.value: step for step in steps}  # in topological order
-        self.users = users
-        self.forms: dict[str, dict[str, Form]] = {}
-        for step in steps:
-            for operand, _ in step.parts:
-                self.forms.setdefault(operand, {operand: Form(identity(channels[operand]))})
-            self.forms[step.value] = _forms(step, self.forms)
-            self.forms[step.value][step.value] = Form(identity(channels[step.value]))
+    """Chooses for one value after the other how it is computed, by what that costs with all that it needs.
 
-    def choose(self, *, exact: bool) -> tuple[Choice, ...]:
+    Choices for earlier values are never taken back (dynamic programming); what is needed twice is counted once.
+
+    Args:
+        steps: a structure in topological order.
+        users: how many operands of the graph are each value.
+        forms: of every value, by the value that it is a map of.
+        exact: use no form that is wrong at a border.
+    """
+
+    def __init__(
+        self, steps: Sequence[Step], users: Mapping[str, int], forms: Mapping[str, Mapping[str, Form]], *, exact: bool
+    ) -> None:
+        self.steps = {step.value: step for step in steps}
+        self.users, self.forms, self.exact = users, forms, exact
+        self.choices: dict[str, Choice] = {}
+        self.closures: dict[str, frozenset[str]] = {}  # of each value, all that must be computed for it, and itself
+
+    def choose(self) -> tuple[Choice, ...]:
         """A choice for the last value and for all that it needs."""
-        choices: dict[str, Choice] = {}
-        closures: dict[str, frozenset[str]] = {}
-
-        def needed(choice: Choice) -> frozenset[str]:
-            return frozenset[str]().union(*(closures[name] for name in choice.needs if name in closures))
-
-        def total(choice: Choice) -> Cost:
-            return _total([choice, *(choices[name] for name in needed(choice))])
-
         for value, step in self.steps.items():
-            options = [self.kept(step), *self.whole(value, exact=exact)]
-            best = min(options, key=total)
+            best = min([_as_in_source(step), *self.whole(value)], key=self.cost)
             if step.is_sum:
-                best = min([best, *self.grouped(step, total, exact=exact)], key=total)
-            choices[value] = best
-            closures[value] = needed(best) | {value}
+                best = min([best, *self.shorter(step)], key=self.cost)
+            self.choices[value] = best
+            self.closures[value] = self.needed(best) | {value}
         root = next(reversed(self.steps))
-        return tuple(choices[name] for name in self.steps if name in closures[root])
+        return tuple(choice for name, choice in self.choices.items() if name in self.closures[root])
 
-    def kept(self, step: Step) -> Choice:
-        """The value, computed as in the source."""
-        return Choice(step.value, tuple(name for name, _ in step.parts), (step.macs, 1, 0))
+    def needed(self, choice: Choice) -> frozenset[str]:
+        """The values of the structure that must be computed before."""
+        return frozenset[str]().union(*(self.closures[name] for name in choice.needs if name in self.closures))
 
-    def whole(self, value: str, *, exact: bool) -> Iterator[Choice]:
+    def cost(self, choice: Choice) -> Cost:
+        """What a value costs, together with all that it needs."""
+        return _total([choice, *(self.choices[name] for name in self.needed(choice))])
+
+    def whole(self, value: str) -> Iterator[Choice]:
         """The value as one convolution of each of the values on which alone it depends."""
         for base in self.forms[value]:
-            form = self.form([value], base, exact=exact)
+            form = self.form([value], base)
             if base != value and form is not None:
                 yield _as_sum(value, [Term(base, (value,), form)])
 
-    def grouped(self, step: Step, total: Callable[[Choice], Cost], *, exact: bool) -> Iterator[Choice]:
-        """The sum with fewer terms: addends that are maps of one value are merged as long as that pays."""
-        terms = [Term(name, (name,)) for name in self.addends(step)]
-        best: Choice | None = None
+    def shorter(self, step: Step) -> Iterator[Choice]:
+        """The sum with fewer terms, if any: addends that are maps of one value are merged as long as that pays."""
+        best, merges = _as_sum(step.value, [Term(name, (name,)) for name in self.addends(step)]), 0
         while True:
-            options = [_as_sum(step.value, merged) for merged in self.merged(terms, exact=exact)]
-            option = min(options, key=total, default=None)
-            if option is None or (total(best) if best else total(_as_sum(step.value, terms))) <= total(option):
+            options = [_as_sum(step.value, terms) for terms in self.merged(best.terms)]
+            option = min(options, key=self.cost, default=best)
+            if self.cost(option) >= self.cost(best):
                 break
-            best, terms = option, list(option.terms)
-        if best is not None:
+            best, merges = option, merges + 1
+        if merges:
             yield best
 
     def addends(self, step: Step) -> Iterator[str]:
@@ -186,21 +198,21 @@ class _Planner:
             else:
                 yield name
 
-    def merged(self, terms: Sequence[Term], *, exact: bool) -> Iterator[list[Term]]:
+    def merged(self, terms: Sequence[Term]) -> Iterator[list[Term]]:
         """The terms with some of them merged, in every way worth trying: by their base, up to a kernel size."""
         for base in dict.fromkeys(base for term in terms for name in term.addends for base in self.forms[name]):
-            found = [(term, form) for term in terms if (form := self.form(term.addends, base, exact=exact)) is not None]
+            found = [(term, form) for term in terms if (form := self.form(term.addends, base)) is not None]
             for size in {_area(form) for _, form in found}:
                 chosen = [term for term, form in found if _area(form) <= size]
                 if len(chosen) > 1:
                     names = tuple(name for term in chosen for name in term.addends)
                     rest = [term for term in terms if not any(term is c for c in chosen)]
-                    yield [Term(base, names, self.form(names, base, exact=exact)), *rest]
+                    yield [Term(base, names, self.form(names, base)), *rest]
 
-    def form(self, names: Sequence[str], base: str, *, exact: bool) -> Form | None:
+    def form(self, names: Sequence[str], base: str) -> Form | None:
         """The sum of values as a map of one; None if there is none, or none that is exact where it must be."""
         forms = [self.forms[name].get(base) for name in names]
-        found = [form for form in forms if form is not None and not (exact and form.borders)]
+        found = [form for form in forms if form is not None and not (self.exact and form.borders)]
         return _added(found) if len(found) == len(forms) else None
 
 
@@ -226,6 +238,10 @@ def _added(forms: Sequence[Form]) -> Form:
         return forms[0]
     borders = dict.fromkeys(border for form in forms for border in form.borders)
     return Form(added([form.map for form in forms]), tuple(borders))
+
+
+def _as_in_source(step: Step) -> Choice:
+    return Choice(step.value, tuple(name for name, _ in step.parts), (step.macs, 1, 0))
 
 
 def _as_sum(value: str, terms: Sequence[Term]) -> Choice:

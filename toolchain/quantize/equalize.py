@@ -11,7 +11,7 @@ pads its input, a constant can be moved as well.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -237,6 +237,47 @@ class _Balance:
     shift: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class _Channels:
+    """What counts of the channels of one or several sites; arrays (C,).
+
+    Attributes:
+        low, high: how far they reach below and above zero, once they are shifted.
+        gain: squares of the weights that read them, summed up.
+        free: whether they may change sign.
+        shift: what is taken off them.
+    """
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    gain: NDArray[np.float64]
+    free: NDArray[np.bool_]
+    shift: NDArray[np.float64]
+
+    @classmethod
+    def of_site(cls, site: Site, found: ChannelRanges, view: GraphView) -> _Channels:
+        """Those of one site, whose ranges were found."""
+        shift = (found.low + found.high) / 2 if site.movable else np.zeros(site.channels)
+        gain = np.zeros(site.channels)
+        for reader in site.readers:
+            gain += _power(view.producers[reader.output], view)[reader.offset : reader.offset + site.channels]
+        low, high = np.maximum(shift - found.low, 0.0), np.maximum(found.high - shift, 0.0)
+        return cls(low, high, gain, np.full(site.channels, site.linear), shift)
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Channels]) -> _Channels:
+        """Those of several sites, one after the other."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+    def factors(self, part: float, widest: float) -> NDArray[np.float64]:
+        """The largest factors at which every channel fits, where ``part`` of the codes lie below zero; negative where a
+        channel that may change sign fits better so.
+        """
+        plain = np.minimum(_fit(1 - part, self.high, widest), _fit(part, self.low, widest))
+        turned = np.minimum(_fit(1 - part, self.low, widest), _fit(part, self.high, widest))
+        return np.where(self.free & (turned > plain), -turned, plain)
+
+
 def _balance(group: Together, ranges: Mapping[str, ChannelRanges], view: GraphView, most: float) -> list[_Balance]:
     """Balance sites that share a range, which then has width 1, or the one that the fixed tensors want.
 
@@ -245,34 +286,32 @@ def _balance(group: Together, ranges: Mapping[str, ChannelRanges], view: GraphVi
     codes are best divided between the sides is searched.
     """
     sites = group.sites
-    low, high, gain, free, shift = _merged(sites, ranges, view)
-    reach = np.maximum(low, high)
+    channels = _Channels.joined([_Channels.of_site(site, ranges[site.tensor], view) for site in sites])
+    reach = np.maximum(channels.low, channels.high)
     widest = float(reach.max(initial=0.0))
     if widest == 0:
         return [_Balance(np.ones(site.channels), np.zeros(site.channels)) for site in sites]
     below = np.array([max((-float(ranges[name].low[0]) for name in group.fixed), default=0.0)])
     above = np.array([max((float(ranges[name].high[0]) for name in group.fixed), default=0.0)])
-    carried = gain * reach**2
-    needed = np.minimum(_LEAST_SPAN * np.sqrt(carried / carried.mean()), 1.0) if carried.any() else np.zeros(len(low))
-    best, least = np.ones(len(low)), np.inf
+    carried = channels.gain * reach**2
+    needed = np.minimum(_LEAST_SPAN * np.sqrt(carried / carried.mean()), 1.0) if carried.any() else np.zeros(len(reach))
+    best, least = np.ones(len(reach)), np.inf
     for part in _DIVISIONS:
-        plain = np.minimum(_fit(1 - part, high, widest), _fit(part, low, widest))
-        turned = np.minimum(_fit(1 - part, low, widest), _fit(part, high, widest))
-        factor = np.where(free & (turned > plain), -turned, plain)
+        factor = channels.factors(part, widest)
         kept = float(np.minimum(_fit(1 - part, above, 0.0), _fit(part, below, 0.0))[0])
         smallest = min(float(np.abs(factor).min()), kept)
         if smallest <= 0:
             continue
-        room = np.multiply(np.abs(factor), needed, out=np.zeros(len(low)), where=np.isfinite(factor))
+        room = np.multiply(np.abs(factor), needed, out=np.zeros(len(reach)), where=np.isfinite(factor))
         factor = np.sign(factor) * np.minimum(np.abs(factor), np.maximum(most * smallest, room))
-        loss = float((gain / factor**2).sum())
+        loss = float((channels.gain / factor**2).sum())
         if np.isfinite(kept):
             loss += float(carried.sum()) / (kept * max(below[0], above[0])) ** 2
             factor /= kept
         if loss < least:
             best, least = factor, loss
     ends = np.cumsum([site.channels for site in sites])[:-1]
-    return [_Balance(*pair) for pair in zip(np.split(best, ends), np.split(shift, ends), strict=True)]
+    return [_Balance(*pair) for pair in zip(np.split(best, ends), np.split(channels.shift, ends), strict=True)]
 
 
 def _fit(part: float, reach: NDArray[np.float64], widest: float) -> NDArray[np.float64]:
@@ -282,29 +321,13 @@ def _fit(part: float, reach: NDArray[np.float64], widest: float) -> NDArray[np.f
     return factors
 
 
-def _merged(
-    sites: Sequence[Site], ranges: Mapping[str, ChannelRanges], view: GraphView
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Per channel of all ``sites``: reach below and above zero, gain of the readers, whether it may turn, shift."""
-    parts = []
-    for site in sites:
-        found = ranges[site.tensor]
-        shift = (found.low + found.high) / 2 if site.movable else np.zeros(site.channels)
-        low, high = np.maximum(shift - found.low, 0.0), np.maximum(found.high - shift, 0.0)
-        gain = np.zeros(site.channels)
-        for reader in site.readers:
-            node = view.producers[reader.output]
-            weight = view.constants[node.input[1]].astype(np.float64)
-            if node.op_type == "Conv":
-                group = attributes(node).get("group", 1)
-                split = weight.reshape(group, -1, *weight.shape[1:])
-                power = (split**2).sum(axis=(1, 3, 4)).reshape(-1)
-            else:
-                power = (weight**2).sum(axis=(1, 2, 3))
-            gain += power[reader.offset : reader.offset + site.channels]
-        parts.append((low, high, gain, np.full(site.channels, site.linear), shift))
-    low, high, gain, free, shift = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return low, high, gain, free, shift
+def _power(node: onnx.NodeProto, view: GraphView) -> NDArray[np.float64]:
+    """Squares of a convolution's weights, summed up by the input channel that they read."""
+    weight = view.constants[node.input[1]].astype(np.float64)
+    if node.op_type == "ConvTranspose":
+        return np.asarray((weight**2).sum(axis=(1, 2, 3)))
+    split = weight.reshape(attributes(node).get("group", 1), -1, *weight.shape[1:])
+    return np.asarray((split**2).sum(axis=(1, 3, 4)).reshape(-1))
 
 
 def _scale_maker(

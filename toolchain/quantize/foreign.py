@@ -66,7 +66,8 @@ def canonicalize(model: onnx.ModelProto, *, name: str | None = None, dump: Dump 
         ModelError: integer operators instead of QDQ, other numbers of bits, activations per channel, a convolution that
             is not quantized, or what ``normalize`` refuses.
     """
-    plain, found = _take_off(model)
+    dequantizer = _Dequantizer(model)
+    plain, found = dequantizer.run(), dequantizer.found
     value_range = "0..255" if found.inputs and found.inputs[0].high > _BROAD_RANGE else "0..1"
     dump("dequantized", ".onnx", plain.SerializeToString)
     sr = normalize(plain, value_range=value_range, name=name, dump=dump)
@@ -107,42 +108,109 @@ def _unsafe(written: onnx.ModelProto) -> tuple[str, ...]:
     )
 
 
-def _take_off(model: onnx.ModelProto) -> tuple[onnx.ModelProto, _Findings]:
-    """The float network without its quantizers, and what they said."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    view = GraphView(model)
-    constants = {**view.constants, **_constant_nodes(model)}
-    found = _Findings()
-    same: dict[str, str] = {}  # what stands for the output of a quantizer that was taken off
-    nodes: list[onnx.NodeProto] = []
-    added: list[onnx.TensorProto] = []
-    for original in copy.graph.node:
-        node = onnx.NodeProto()
-        node.CopyFrom(original)
-        if node.op_type in _OTHER_FORMATS or node.op_type.startswith("QLinear"):
-            raise ModelError(f"the model computes with '{node.op_type}', not with QuantizeLinear pairs", hint=_HINT)
-        if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
-            for index, name in enumerate(node.input):
-                node.input[index] = same.get(name, name)
-            nodes.append(node)
-            continue
-        source, target = node.input[0], node.output[0]
-        scale, zero = _parameters(node, constants)
-        if source in constants:
-            constants[target] = _constant(node, constants[source], scale, zero, found)
-            if node.op_type == "DequantizeLinear":
-                added.append(numpy_helper.from_array(constants[target], target))
-        elif node.op_type == "DequantizeLinear":
-            same[target] = same.get(source, source)
-        else:
-            real = same.get(source, source)
-            same[target] = _activation(real, scale, zero, view, found, nodes)
-    for node in nodes:
-        if node.op_type == "Concat" and node.output[0] in found.ranges:
-            found.joined.update(dict.fromkeys(node.input, found.ranges[node.output[0]]))
-    _rebuild(copy, nodes, added, same)
-    return copy, found
+class _Dequantizer:
+    """Takes the quantizers off a graph, node by node, and notes what they say.
+
+    Args:
+        model: as loaded; not changed.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model, self.view, self.found = model, GraphView(model), _Findings()
+        self.constants = {**self.view.constants, **_constant_nodes(model)}
+        self.stands: dict[str, str] = {}  # by the output of a quantizer that was taken off, the tensor in its place
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+
+    def run(self) -> onnx.ModelProto:
+        """The float network that is left.
+
+        Raises:
+            ModelError: as `canonicalize`.
+        """
+        for node in self.model.graph.node:
+            if node.op_type in _OTHER_FORMATS or node.op_type.startswith("QLinear"):
+                raise ModelError(f"the model computes with '{node.op_type}', not with QuantizeLinear pairs", hint=_HINT)
+            if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+                self._keep(node)
+            elif node.input[0] in self.constants:
+                self._constant(node, *_parameters(node, self.constants))
+            else:
+                self._activation(node, *_parameters(node, self.constants))
+        for node in self.nodes:
+            if node.op_type == "Concat" and node.output[0] in self.found.ranges:
+                self.found.joined.update(dict.fromkeys(node.input, self.found.ranges[node.output[0]]))
+        return self._rebuilt()
+
+    def _keep(self, node: onnx.NodeProto) -> None:
+        kept = onnx.NodeProto()
+        kept.CopyFrom(node)
+        for index, name in enumerate(kept.input):
+            kept.input[index] = self.stands.get(name, name)
+        self.nodes.append(kept)
+
+    def _activation(self, node: onnx.NodeProto, scale: Array, zero: Array) -> None:
+        """Take a quantizer of an activation off; that of a QuantizeLinear is noted."""
+        tensor = self.stands.get(node.input[0], node.input[0])
+        if node.op_type == "QuantizeLinear":
+            given = _per_tensor(tensor, scale, zero)
+            if tensor == self.view.input:
+                self.found.inputs.append(given)
+            else:
+                tensor = self._positive(tensor) if given.zero_point == 0 else tensor
+                self.found.ranges[tensor] = given
+        self.stands[node.output[0]] = tensor
+
+    def _positive(self, tensor: str) -> str:
+        """The tensor behind a Relu that is put back: other tools drop it where the range already starts at zero, and
+        the range may be moved.
+        """
+        maker = self.view.producers.get(tensor)
+        if maker is None or maker.op_type not in ("Conv", "ConvTranspose", "Add"):
+            return tensor
+        name = f"{tensor}_positive"
+        if name not in self.found.ranges:
+            self.nodes.append(helper.make_node("Relu", [tensor], [name], name=f"{name}_relu"))
+        return name
+
+    def _constant(self, node: onnx.NodeProto, scale: Array, zero: Array) -> None:
+        """Run a quantizer of a constant; where it is dequantized, the scale of each channel is noted."""
+        value, target = self.constants[node.input[0]], node.output[0]
+        axis = attributes(node).get("axis", 1) % max(value.ndim, 1)
+        shape = [-1 if index == axis else 1 for index in range(value.ndim)] if scale.size > 1 else []
+        scales, zeros = scale.reshape(shape), zero.reshape(shape)
+        if node.op_type == "QuantizeLinear":
+            limits = np.iinfo(zero.dtype)
+            codes = np.clip(np.rint(value / scales) + zeros, limits.min, limits.max).astype(zero.dtype)
+            self.constants[target] = codes
+            return
+        if value.dtype not in (*_NARROW, np.dtype(np.int32)):
+            raise ModelError(f"the constant '{node.input[0]}' is quantized to {value.dtype}, not to 8 bits", hint=_HINT)
+        real = ((value.astype(np.int64) - zeros.astype(np.int64)).astype(np.float32) * scales).astype(np.float32)
+        for channels in (0, 1) if value.ndim >= 3 else ():
+            wide = np.moveaxis(np.broadcast_to(scales, value.shape), channels, 0).reshape(value.shape[channels], -1)
+            for row, own in zip(outputs_first(real, channels), wide, strict=True):
+                if (own == own[0]).all():
+                    self.found.scales[row.tobytes()] = float(own[0])
+        self.constants[target] = real
+        self.weights.append(numpy_helper.from_array(real, target))
+
+    def _rebuilt(self) -> onnx.ModelProto:
+        """A model of the remaining nodes; the graph's output keeps its name and becomes float."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        output = model.graph.output[0]
+        if output.name in self.stands:
+            inputs = [self.stands[output.name]]
+            self.nodes.append(helper.make_node("Identity", inputs, [output.name], name="output_identity"))
+        for value in (output, model.graph.input[0]):
+            value.type.tensor_type.elem_type = TensorProto.FLOAT
+        read = {name for node in self.nodes for name in node.input}
+        kept = [item for item in model.graph.initializer if item.name in read]
+        del model.graph.node[:], model.graph.initializer[:], model.graph.value_info[:]
+        model.graph.node.extend(self.nodes)
+        model.graph.initializer.extend([*kept, *(item for item in self.weights if item.name in read)])
+        return model
 
 
 def _constant_nodes(model: onnx.ModelProto) -> dict[str, Array]:
@@ -163,66 +231,14 @@ def _parameters(node: onnx.NodeProto, constants: dict[str, Array]) -> tuple[Arra
     return scale, zero
 
 
-def _activation(
-    tensor: str, scale: Array, zero: Array, view: GraphView, found: _Findings, nodes: list[onnx.NodeProto]
-) -> str:
-    """Note an activation's quantization; returns the tensor that stands for it from here on."""
+def _per_tensor(tensor: str, scale: Array, zero: Array) -> Quantization:
+    """What the quantizer of an activation says, as if its codes were unsigned."""
     if scale.size != 1:
         raise ModelError(f"the tensor '{tensor}' is quantized per channel", hint=_HINT)
     if zero.dtype not in (*_NARROW, *_WIDE):
         raise ModelError(f"the tensor '{tensor}' is quantized to {zero.dtype}, not to 8 or 16 bits", hint=_HINT)
-    given = Quantization(
-        float(scale.reshape(())), int(zero.reshape(())) - int(np.iinfo(zero.dtype).min), 8 * zero.dtype.itemsize
-    )
-    if tensor == view.input:
-        found.inputs.append(given)
-        return tensor
-    name = tensor
-    maker = view.producers.get(tensor)
-    if given.zero_point == 0 and maker is not None and maker.op_type in ("Conv", "ConvTranspose", "Add"):
-        # Other tools drop a Relu where the range already starts at zero; it is put back before the range is moved.
-        name = f"{tensor}_positive"
-        if name not in found.ranges:
-            nodes.append(helper.make_node("Relu", [tensor], [name], name=f"{name}_relu"))
-    found.ranges[name] = given
-    return name
-
-
-def _constant(node: onnx.NodeProto, value: Array, scale: Array, zero: Array, found: _Findings) -> Array:
-    """Run a quantizer or dequantizer of a constant, and note the scale of each channel."""
-    axis = attributes(node).get("axis", 1) if scale.size > 1 else 0
-    shape = [-1 if index == axis % max(value.ndim, 1) else 1 for index in range(value.ndim)] if scale.size > 1 else []
-    scales, zeros = scale.reshape(shape), zero.reshape(shape)
-    if node.op_type == "QuantizeLinear":
-        limits = np.iinfo(zero.dtype)
-        codes: Array = np.clip(np.rint(value / scales) + zeros, limits.min, limits.max).astype(zero.dtype)
-        return codes
-    if value.dtype not in (*_NARROW, np.dtype(np.int32)):
-        raise ModelError(f"the constant '{node.input[0]}' is quantized to {value.dtype}, not to 8 bits", hint=_HINT)
-    real = ((value.astype(np.int64) - zeros.astype(np.int64)).astype(np.float32) * scales).astype(np.float32)
-    if value.ndim >= 3:
-        for channels in (0, 1):
-            wide = np.moveaxis(np.broadcast_to(scales, value.shape), channels, 0).reshape(value.shape[channels], -1)
-            for row, own in zip(outputs_first(real, channels), wide, strict=True):
-                if (own == own[0]).all():
-                    found.scales[row.tobytes()] = float(own[0])
-    return real
-
-
-def _rebuild(
-    model: onnx.ModelProto, nodes: list[onnx.NodeProto], added: list[onnx.TensorProto], same: dict[str, str]
-) -> None:
-    """Put the remaining nodes in place; the graph's output keeps its name and becomes float."""
-    output = model.graph.output[0]
-    if output.name in same:
-        nodes.append(helper.make_node("Identity", [same[output.name]], [output.name], name="output_identity"))
-    for value in (output, model.graph.input[0]):
-        value.type.tensor_type.elem_type = TensorProto.FLOAT
-    read = {name for node in nodes for name in node.input}
-    kept = [item for item in model.graph.initializer if item.name in read]
-    del model.graph.node[:], model.graph.initializer[:], model.graph.value_info[:]
-    model.graph.node.extend(nodes)
-    model.graph.initializer.extend([*kept, *(item for item in added if item.name in read)])
+    zero_point = int(zero.reshape(())) - int(np.iinfo(zero.dtype).min)
+    return Quantization(float(scale.reshape(())), zero_point, 8 * zero.dtype.itemsize)
 
 
 def _group_quantization(plan: Plan, group: str, view: GraphView, found: _Findings) -> Quantization:
