@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import onnx
 import pytest
 
 from tests.lower.compiled import picture
-from toolchain.backends.opencl.choose import Choose, always, by_estimate
+from toolchain.backends.opencl.choose import Choice, Choose, by_estimate
+from toolchain.backends.opencl.estimate import estimate
 from toolchain.backends.opencl.job import Job
 from toolchain.backends.opencl.launches import Program
 from toolchain.backends.opencl.lower import program
@@ -23,6 +25,7 @@ from toolchain.runtime.opencl.device import drivers_of_pip, find_device
 from toolchain.runtime.opencl.runner import OpenClRunner
 from toolchain.support.errors import TargetError
 from toolchain.targets import find_target
+from toolchain.targets.gpu import Gpu
 
 GPU = find_target("mali-g78").gpu
 assert GPU is not None
@@ -37,6 +40,16 @@ def single(job: Job) -> Cut:
 def large(job: Job) -> Cut:
     """Much of everything."""
     return Cut(8, max(c for c in job.channels if c <= 36), (8, 1, 1), 8, unroll=True)
+
+
+def always(cut: Callable[[Job], Cut], gpu: Gpu, height: int, width: int) -> Choose:
+    """Kernels cut in one way."""
+
+    def choose(job: Job) -> Choice:
+        chosen = cut(job)
+        return Choice(chosen, estimate(job, chosen, gpu.core, height, width))
+
+    return choose
 
 
 CHOICES: dict[str, Choose] = {

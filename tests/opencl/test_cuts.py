@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.lower.nets import Act, Net
-from tests.opencl.devices import CHOICES, GPU, SIZE, assert_equal
+from tests.opencl.devices import CHOICES, GPU, SIZE, always, assert_equal
 from tests.tune.specs import conv
-from toolchain.backends.opencl.choose import always
 from toolchain.backends.opencl.estimate import cuts, estimate, fits, registers
 from toolchain.backends.opencl.job import Job
 from toolchain.kernels.launch import PIXELS, VECTORS, Cut, pieces

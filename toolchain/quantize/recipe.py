@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-
-from toolchain.support.errors import CalibrationError
 
 VERSION = 1
 
@@ -136,49 +133,3 @@ class Recipe:
     def to_json(self) -> str:
         """JSON text with sorted keys; equal recipes give equal bytes."""
         return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> Recipe:
-        """Read what ``to_json`` wrote.
-
-        Raises:
-            CalibrationError: not JSON, of another format version, or with missing or unknown fields.
-        """
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise CalibrationError(f"the recipe is not JSON: {error}") from error
-        if not isinstance(data, dict) or data.get("version") != VERSION:
-            found = data.get("version") if isinstance(data, dict) else None
-            raise CalibrationError(
-                f"the recipe has format version {found}, not {VERSION}", hint="quantize the model again"
-            )
-        try:
-            data["tensors"] = tuple(_read(TensorRecipe, item) for item in data["tensors"])
-            data["images"] = tuple(_read(ImageRecipe, item) for item in data["images"])
-            if data["representative"] is not None:
-                data["representative"] = _read(RepresentativeRecipe, data["representative"])
-            if data.get("budget") is not None:
-                chosen = tuple(_read(WideRecipe, item) for item in data["budget"]["chosen"])
-                data["budget"] = _read(BudgetRecipe, {**data["budget"], "chosen": chosen})
-            recipe: Recipe = _read(cls, data)
-        except (KeyError, TypeError) as error:
-            raise CalibrationError(f"the recipe is damaged: {error}", hint="quantize the model again") from error
-        return recipe
-
-    def check(self, names: Collection[str]) -> None:
-        """Raise CalibrationError where the recipe speaks of a tensor that is not among ``names``."""
-        unknown = sorted({tensor.name for tensor in self.tensors} - set(names))
-        if unknown:
-            raise CalibrationError(
-                f"the recipe names a tensor that the model does not have: '{unknown[0]}'"
-                + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""),
-                hint="use the recipe of this very model",
-            )
-
-
-def _read(kind: Any, data: dict[str, Any]) -> Any:
-    known = {field.name for field in fields(kind)}
-    if set(data) - known:
-        raise TypeError(f"unknown field '{sorted(set(data) - known)[0]}'")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
@@ -72,8 +71,3 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """The node's attributes as Python values; strings decoded."""
     values = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
-
-
-def as_float32(values: Array) -> NDArray[np.float32]:
-    """A float32 copy of ``values`` in C order."""
-    return np.ascontiguousarray(values, dtype=np.float32)

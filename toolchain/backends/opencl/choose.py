@@ -67,13 +67,3 @@ def task_of(job: Job, height: int, width: int) -> Task:
 def job_of(task: Task) -> Job:
     """The kernel of a task of `task_of`."""
     return Job(task.conv, task.picture or None, task.anchor or None)
-
-
-def always(cut: Callable[[Job], Cut], gpu: Gpu, height: int, width: int) -> Choose:
-    """A cut of one's own."""
-
-    def choose(job: Job) -> Choice:
-        chosen = cut(job)
-        return Choice(chosen, estimate(job, chosen, gpu.core, height, width))
-
-    return choose

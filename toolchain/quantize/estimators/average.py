@@ -12,11 +12,11 @@ _MEMORY = 32
 class MovingAverage(Estimator):
     """The plain mean of the extremes of the first 32 pictures; later ones count 1/32 each, earlier ones fade.
 
-    The only estimator that depends on the order of pictures, and only beyond 32 of them.
+    The only estimator that depends on which values come together in one picture; on the order of pictures, only beyond
+    32 of them.
     """
 
     name: ClassVar[str] = "average"
-    by_picture: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()

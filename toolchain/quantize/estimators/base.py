@@ -29,14 +29,9 @@ class Range:
 
 
 class Estimator(ABC):
-    """Collects values in memory that does not grow with their number.
-
-    ``by_picture``: whether the range depends on which values came together in one picture, and on the pictures' order;
-    that of all others depends on the values only.
-    """
+    """Collects values in memory that does not grow with their number."""
 
     name: ClassVar[str]
-    by_picture: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.seen_low, self.seen_high, self.count = np.inf, -np.inf, 0
