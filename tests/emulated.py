@@ -15,15 +15,20 @@ from tvm import tirx
 
 from toolchain.kernels.intrinsics import REGISTRY
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
-from toolchain.kernels.intrinsics.vnni import MultiplyAdd, make
+from toolchain.kernels.intrinsics.vnni import Products, make_avx, make_avx512
 from toolchain.kernels.intrinsics.x86_pack import AVX2, Instructions
 from toolchain.targets import Target, find_target
 
 
-def vpdpbusd(lanes: int) -> MultiplyAdd:
-    """Sums of four products of bytes each, by AVX2's products of 16-bit numbers."""
+def products(lanes: int) -> Products:
+    """Sums of products of bytes and of 16-bit numbers, by AVX2's products of 16-bit numbers."""
 
-    def eight(sums: Any, codes: Any, weights: Any) -> Any:
+    def of_halves(sums: Any, left: Any, right: Any) -> Any:
+        # As they wrap around, which signed sums must not.
+        found = tirx.call_llvm_pure_intrin("int32x8", "llvm.x86.avx2.pmadd.wd", left, right)
+        return tirx.reinterpret("int32x8", _unsigned(sums) + _unsigned(found))
+
+    def of_bytes(sums: Any, codes: Any, weights: Any) -> Any:
         quarters = []
         for start in (0, 16):
             operands = [tirx.Cast("int16x16", _part(vector, range(start, start + 16))) for vector in (codes, weights)]
@@ -31,7 +36,7 @@ def vpdpbusd(lanes: int) -> MultiplyAdd:
             quarters.append(_part(pairs, range(0, 8, 2)) + _part(pairs, range(1, 8, 2)))
         return sums + _joined(*quarters)
 
-    return eight if lanes == 8 else in_halves(eight)
+    return Products(lanes, *((found if lanes == 8 else in_halves(found)) for found in (of_bytes, of_halves)))
 
 
 def in_halves(instruction: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,11 +51,15 @@ def emulated(target: Target) -> Target:
     """``target``, which has VNNI, for CPUs with AVX2; its instruction set becomes one that `dot_product` knows."""
     name, avx2 = f"{target.instruction_set}-emulated", find_target("x86-avx2")
     if target.instruction_set == "avx512vnni":
-        dot = functools.partial(make, name, AVX512, vpdpbusd(16), registers=32)
+        dot = functools.partial(make_avx512, name, AVX512, products(16))
     else:
-        dot = functools.partial(make, name, AVX2, vpdpbusd(8), registers=16)
+        dot = functools.partial(make_avx, name, AVX2, products(8))
     REGISTRY[name] = InstructionSet(name, ("avx2",), dot)
     return dataclasses.replace(avx2, name=f"{target.name}-emulated", instruction_set=name, cores=target.cores)
+
+
+def _unsigned(vector: Any) -> Any:
+    return tirx.reinterpret("uint32x8", vector)
 
 
 def _half(vector: Any, index: int) -> Any:

@@ -22,8 +22,8 @@ AVXVNNI = Target(
     find_target("x86-avx512vnni").requires,
     2,
 )
-AVX2, SSE4 = find_target("x86-avx2"), find_target("x86-sse4")
-TARGETS = (find_target("x86-avx512vnni"), AVX2, SSE4, AVXVNNI, PORTABLE)
+AVX512VNNI, AVX2, SSE4 = (find_target(name) for name in ("x86-avx512vnni", "x86-avx2", "x86-sse4"))
+TARGETS = (AVX512VNNI, AVX2, SSE4, AVXVNNI, PORTABLE)
 
 
 def param(target: Target) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.instruction_sets import AVX2, SSE4, param
+from tests.instruction_sets import AVX2, AVX512VNNI, AVXVNNI, SSE4, param
 from tests.kernels.harness import Case, Data, check, check_data, make_data, parameters, spec
 from tests.kernels.test_conv import CASES, crd, dcr
 from toolchain.kernels import algorithms
@@ -23,7 +23,7 @@ from toolchain.kernels.winograd import transforms
 from toolchain.targets import Target
 
 TILES = (Tile(2, 4, algorithm=WINOGRAD), Tile(1, 4, algorithm=WINOGRAD), Tile(3, 8, algorithm=WINOGRAD))
-WHERE = pytest.mark.parametrize("target", [param(AVX2), param(SSE4)])
+WHERE = pytest.mark.parametrize("target", [param(target) for target in (AVX512VNNI, AVXVNNI, AVX2, SSE4)])
 ADMITTED = {
     name: case for name, case in CASES.items() if case.kernel == 3 and case.dilation == 1 and "in" not in case.wide
 }

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.instruction_sets import AVX2, SSE4, param
+from tests.instruction_sets import AVX2, AVXVNNI, SSE4, param
 from tests.lower.compiled import assert_equal
 from tests.lower.nets import PIXEL, Act, Net, Tensor
 from tests.lower.test_networks import CONCATS, OTHERS, SUMS, finished, networks, plain
@@ -18,7 +18,7 @@ from toolchain.backends.cpu.build import compile_model
 from toolchain.kernels.tile import WINOGRAD
 from toolchain.targets import Target
 
-WHERE = pytest.mark.parametrize("target", [param(AVX2), param(SSE4)])
+WHERE = pytest.mark.parametrize("target", [param(target) for target in (AVX2, SSE4)])
 STRUCTURES = {**CONCATS, **SUMS, **OTHERS}
 SIZES = ((1, 1), (5, 7), (14, 130), (77, 9))
 

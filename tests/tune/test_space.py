@@ -41,12 +41,15 @@ def test_the_default_comes_first_and_all_fit(name: str, target: Target):
     assert all(tile.vectors * tile.channels <= dot.registers for tile in found)
 
 
-def test_winograd_comes_first_where_it_is_admitted():
+def test_winograd_is_tried_where_it_is_admitted_and_comes_first_where_it_pays():
     conv = spec(SPECS["Winograd"])
     for target in TARGETS:
-        found = [tile.algorithm for tile in space(conv, target)]
-        if dot_product(target.instruction_set).pairs is None:
+        found, dot = [tile.algorithm for tile in space(conv, target)], dot_product(target.instruction_set)
+        if dot.pairs is None:
             assert set(found) == {"direct"}
+        elif dot.fewest > SPECS["Winograd"].inputs:
+            assert found[0] == "direct"
+            assert found.count(WINOGRAD) > 3
         else:
             assert found[0] == WINOGRAD
             assert found[1] == "direct"

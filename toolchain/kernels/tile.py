@@ -61,11 +61,12 @@ class Tile:
 
 
 def default_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
-    """The tile an untuned build takes: Winograd's where that can be, else the instruction set's own, reduced until it
-    divides columns and channels, on pairs of bytes where that can be.
+    """The tile an untuned build takes: Winograd's where that can be and pays, else the instruction set's own, reduced
+    until it divides columns and channels, on pairs of bytes where that can be.
     """
     winograd, direct = Tile(2, PACK, algorithm=WINOGRAD), direct_tile(conv, columns, dot)
-    choices = (winograd, replace(direct, algorithm=BYTES), direct)
+    few = conv.source.count // conv.groups * PACK < dot.fewest
+    choices = ([] if few else [winograd]) + [replace(direct, algorithm=BYTES), direct]
     return next(tile for tile in choices if tile.fits(conv, columns, dot))
 
 

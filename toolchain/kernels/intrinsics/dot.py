@@ -44,7 +44,9 @@ class Dot:
         whole_taps: loops over taps are unrolled whatever the tile says.
         pairs: sums uint32 (lanes,) plus the products of neighbours of int16 (2 * lanes,) and int16 (2 * lanes,), as TVM
             expressions; None where `toolchain.kernels.winograd` has nothing to gain.
-        bytes: the same by instructions that add two products in 16 bits, faster and exact where no two neighbouring
+        fewest: input channels of a group from which Winograd is the default: with fewer, transforms take longer than
+            the products they save.
+        bytes: a dot product by instructions that add two products in 16 bits, faster and exact where no two neighbouring
             weights exceed them; None: there are none, or they are not faster.
     """
 
@@ -65,6 +67,7 @@ class Dot:
     depth: int = PACK
     whole_taps: bool = False
     pairs: Callable[[Any, Any, Any], Any] | None = None
+    fewest: int = 0
     bytes: Dot | None = None
 
     def stored(self, weights: Integers) -> Integers:

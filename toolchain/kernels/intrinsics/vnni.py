@@ -1,4 +1,5 @@
-"""VNNI: ``vpdpbusd`` multiplies 4 unsigned codes of each pixel with 4 broadcast signed weights; exact in int32.
+"""VNNI: ``vpdpbusd`` multiplies 4 unsigned codes of each pixel with 4 broadcast signed weights; exact in int32. Half as
+many products of 16 bits are what ``vpdpwssd`` makes: it sums up Winograd's.
 
 AVX512-VNNI has it for 16 pixels, AVX-VNNI, in processors without AVX-512, for eight.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
@@ -18,34 +20,55 @@ from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.kernels.intrinsics.x86_pack import AVX2, AVX512, Instructions, packer
 
 MultiplyAdd = Callable[[Any, Any, Any], Any]
-"""The instruction as TVM expressions: sums int32 (lanes,), codes uint8 (4 * lanes,) and weights int8 (4 * lanes,) to
-the sums with the products of every four neighbours added."""
+"""An instruction as TVM expressions: sums int32 (lanes,) and two vectors of as many bits, to the sums with the products
+of neighbours added: of every four uint8 with four int8, or of every two int16."""
 
 
-def vpdpbusd(lanes: int) -> MultiplyAdd:
-    """The instruction on ``lanes`` 32-bit numbers, in AVX-512's encoding."""
+@dataclass(frozen=True)
+class Products:
+    """The instructions of VNNI on ``lanes`` 32-bit numbers.
 
-    def multiply_add(sums: Any, codes: Any, weights: Any) -> Any:
+    Attributes:
+        lanes: sums in a vector.
+        bytes: ``vpdpbusd``.
+        halves: ``vpdpwssd``.
+    """
+
+    lanes: int
+    bytes: MultiplyAdd
+    halves: MultiplyAdd
+
+
+def products(lanes: int) -> Products:
+    """The instructions on ``lanes`` 32-bit numbers, in AVX-512's encoding."""
+
+    def instruction(name: str) -> MultiplyAdd:
         # LLVM 22 takes <64 x i8> operands where the intrinsic stocked by TVM passes <16 x i32>.
-        return tirx.call_llvm_pure_intrin(
-            f"int32x{lanes}", f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", sums, codes, weights
+        return lambda *operands: tirx.call_llvm_pure_intrin(
+            f"int32x{lanes}", f"llvm.x86.avx512.{name}.{32 * lanes}", *operands
         )
 
-    return multiply_add
+    return Products(lanes, instruction("vpdpbusd"), instruction("vpdpwssd"))
 
 
-def make(name: str, instructions: Instructions, multiply_add: MultiplyAdd, *, registers: int) -> Dot:
+def make(
+    name: str, instructions: Instructions, multiply: Products, *, registers: int, vectors: int, fewest: int
+) -> Dot:
     """Register the intrinsic of instruction set ``name`` with TVM and describe it."""
     lanes, intrinsic = instructions.lanes, f"clipfree.dot.{name}"
 
     def body(a: Any, b: Any, c: Any) -> None:
         weights = tirx.Broadcast(tirx.reinterpret("int32", b.vload([0], "int8x4")), lanes)
-        sums = multiply_add(
+        sums = multiply.bytes(
             c.vload([0], f"int32x{lanes}"),
             tirx.reinterpret(f"uint8x{4 * lanes}", a.vload([0], f"uint32x{lanes}")),
             tirx.reinterpret(f"int8x{4 * lanes}", weights),
         )
         T.buffer_store(c, sums, [tirx.Ramp(0, 1, lanes)])
+
+    def pairs(sums: Any, left: Any, right: Any) -> Any:
+        found = multiply.halves(tirx.reinterpret(f"int32x{lanes}", sums), left, right)
+        return tirx.reinterpret(f"uint32x{lanes}", found)
 
     TensorIntrin.register(intrinsic, dot_function(lanes, "int8"), dot_function(lanes, "int8", body), override=True)
     return Dot(
@@ -54,21 +77,30 @@ def make(name: str, instructions: Instructions, multiply_add: MultiplyAdd, *, re
         "int8",
         False,
         intrinsic,
-        vectors=1,
-        channels=8,
-        columns=2 * lanes,
+        vectors=vectors,
+        channels=4,
+        columns=4 * lanes,
         registers=registers,
         pack=packer(instructions),
+        reduce="blocks",
+        pairs=pairs,
+        fewest=fewest,
     )
 
+
+make_avx512 = functools.partial(make, registers=32, vectors=4, fewest=40)
+"""Of 512 bits."""
+
+make_avx = functools.partial(make, registers=16, vectors=2, fewest=16)
+"""Of 256 bits."""
 
 INSTRUCTION_SETS = (
     # Intel since Ice Lake, AMD since Zen 4.
     InstructionSet(
         "avx512vnni",
         ("avx512vnni", "avx512bw"),
-        functools.partial(make, "avx512vnni", AVX512, vpdpbusd(16), registers=32),
+        functools.partial(make_avx512, "avx512vnni", AVX512, products(16)),
     ),
     # Intel since Alder Lake, AMD since Zen 5.
-    InstructionSet("avxvnni", ("avxvnni",), functools.partial(make, "avxvnni", AVX2, vpdpbusd(8), registers=16)),
+    InstructionSet("avxvnni", ("avxvnni",), functools.partial(make_avx, "avxvnni", AVX2, products(8))),
 )

@@ -148,10 +148,15 @@ class _Strips:
         return self._as_halves((words >> self._word(8) if half else words) & self._word(0x00FF00FF))
 
     def _sum(self, o: Any) -> None:
-        """M for the o-th tile of output channels. The loop over pairs must stay one: unrolled, it would spill."""
+        """M for the o-th tile of output channels. The loop over pairs must stay one: unrolled, it would spill.
+
+        Every second tile goes through the positions backwards: the nearest cache may not hold all of V, but what was
+        read last it does.
+        """
         tile, lanes, weights = self.tile, self.lanes, self.given.constants[0]
         everything = [(g, n) for g in range(tile.channels) for n in range(tile.vectors)]
-        with T.serial(0, POINTS**2) as p:
+        with T.serial(0, _number(POINTS**2)) as step:
+            p = T.bind(tirx.Select(tirx.floormod(o, 2) == 0, step, POINTS**2 - 1 - step))
             for g, n in everything:
                 T.buffer_store(self.accumulators, self._word(0), [g, n, tirx.Ramp(0, 1, lanes)])
             with T.serial(0, 2 * self.blocks) as k:
