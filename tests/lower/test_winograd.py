@@ -50,6 +50,12 @@ def test_a_deep_network_with_all_its_pieces(target: Target):
     assert found.line_buffers(640) == without.workspace(640) + found.stream.needs.workspace > 40_000
 
 
+@pytest.mark.parametrize("target", [param(AVXVNNI)])
+def test_with_vnni_it_is_taken_where_there_are_many_channels(target: Target):
+    found = assert_equal(finished(deep, scale=2), target, SIZES[1:3])
+    assert {name for name, choice in found.choices.items() if choice.tile.algorithm == WINOGRAD} == {"conv2_3x3_16to16"}
+
+
 @WHERE
 @pytest.mark.parametrize(
     "name",

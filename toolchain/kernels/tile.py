@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 WINOGRAD: Literal["winograd4x4"] = "winograd4x4"
 BYTES: Literal["bytes"] = "bytes"
+
+BRIEF = 20
+"""Words of a sum that end before the processor is done with what begins and ends a large register tile."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,9 @@ def default_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
 
 def direct_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
     """The same among tiles of the direct algorithm."""
-    vectors = max(v for v in range(1, dot.vectors + 1) if columns % (v * dot.lanes) == 0)
+    words = conv.source.count // conv.groups * math.prod(conv.kernel)
+    most = dot.brief if dot.brief is not None and words < BRIEF else dot.vectors
+    vectors = max(v for v in range(1, most + 1) if columns % (v * dot.lanes) == 0)
     group = conv.channels // conv.groups
     channels = max(c for c in range(PACK, max(dot.channels, PACK) + 1, PACK) if group % c == 0)
     several = conv.source.count > conv.groups and max(conv.kernel) > 1  # else both orders are the same

@@ -31,6 +31,7 @@ class Dot:
         paired: the four weights are stored in the order 0, 2, 1, 3 (see `weight_position`).
         intrinsic: name under which it is registered with TVM's tensorize; None: left to LLVM's vectorizer.
         vectors: default number of pixel vectors per register tile.
+        brief: the same for sums of few words (`toolchain.kernels.tile.BRIEF`); None: no other number.
         channels: default number of output channels per register tile.
         columns: pixels in a column tile of a network's tensors, a multiple of ``lanes``: widths are rounded up to it.
         registers: vector registers there are: a tile with more accumulators would keep them in memory.
@@ -46,8 +47,8 @@ class Dot:
             expressions; None where `toolchain.kernels.winograd` has nothing to gain.
         fewest: input channels of a group from which Winograd is the default: with fewer, transforms take longer than
             the products they save.
-        bytes: a dot product by instructions that add two products in 16 bits, faster and exact where no two neighbouring
-            weights exceed them; None: there are none, or they are not faster.
+        bytes: a dot product by instructions that add two products in 16 bits, faster and exact where no two
+            neighbouring weights exceed them; None: there are none, or they are not faster.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Dot:
     whole_taps: bool = False
     pairs: Callable[[Any, Any, Any], Any] | None = None
     fewest: int = 0
+    brief: int | None = None
     bytes: Dot | None = None
 
     def stored(self, weights: Integers) -> Integers:

@@ -78,6 +78,7 @@ def make(
         False,
         intrinsic,
         vectors=vectors,
+        brief=2,
         channels=4,
         columns=4 * lanes,
         registers=registers,
