@@ -20,16 +20,19 @@ from toolchain.support.errors import ModelError
 
 
 class Reader:
-    """Calibration data as onnxruntime wants it."""
+    """Calibration data as onnxruntime wants it, from ``black`` to ``peak``."""
 
-    def __init__(self, channels: int, peak: float) -> None:
-        self.left = [to_float(picture(40, 44, channels, seed), (0.0, peak)) for seed in range(3)]
+    def __init__(self, channels: int, peak: float, black: float = 0.0) -> None:
+        pictures = [picture(40, 44, channels, seed) for seed in range(3)]
+        self.left = [to_float(pixels, (black, peak)) + np.float32(black) for pixels in pictures]
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return {"input": self.left.pop()} if self.left else None
 
 
-def by_onnxruntime(model: onnx.ModelProto, folder: Path, channels: int, peak: float, **options: Any) -> onnx.ModelProto:
+def by_onnxruntime(
+    model: onnx.ModelProto, folder: Path, channels: int, peak: float, black: float = 0.0, **options: Any
+) -> onnx.ModelProto:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Data(Reader, CalibrationDataReader):  # type: ignore[misc]
@@ -42,7 +45,7 @@ def by_onnxruntime(model: onnx.ModelProto, folder: Path, channels: int, peak: fl
         quantize_static(
             folder / "float.onnx",
             folder / "q.onnx",
-            Data(channels, peak),
+            Data(channels, peak, black),
             quant_format=QuantFormat.QDQ,
             **kinds,
             **options,
@@ -102,6 +105,40 @@ def test_onnxruntimes_models_are_taken_over(
         }
         assert codes & ours
         assert len(ours - codes) <= (name == "xlsr")  # the merged convolution
+
+
+def around_zero(tanh: bool) -> onnx.ModelProto:
+    """Black is -1 at both ends."""
+    b = sr_models.Builder(5)
+    x = b.node("LeakyRelu", b.conv("input", 3, 16, identity=3, noise=0.3), alpha=0.9)
+    x = b.conv(x, 16, 12, identity=3, repeat=4)
+    x = b.node("Tanh", x) if tanh else x
+    b.depth_to_space(x, 2, out="output")
+    return b.model(3, 2)
+
+
+@pytest.mark.parametrize("tanh", [False, True])
+@pytest.mark.parametrize(
+    ("activation", "symmetric", "said"),
+    [("QUInt8", False, None), ("QInt8", False, None), ("QInt8", True, None), ("QInt8", True, "-1..1")],
+)
+def test_networks_around_zero(tanh: bool, activation: str, symmetric: bool, said: str | None, tmp_path: Path) -> None:
+    model, pixels = around_zero(tanh), picture(30, 28, 3, 8)
+    options = {"activation_type": activation, "weight_type": "QInt8", "per_channel": True}
+    given = by_onnxruntime(
+        model, tmp_path, 3, 1.0, -1.0, **options, extra_options={"ActivationSymmetric": True} if symmetric else {}
+    )
+    q = canonicalize(given, value_range=said)
+    doubtful = any("say --range -1..1 if it is not" in warning for warning in q.recipe.warnings)
+    assert doubtful == (symmetric and said is None), "such ranges are given to what is never negative, too"
+    if doubtful:
+        return
+    assert q.value_range == (0.0, 1.0)
+    assert any("which were -1..1:-1..1" in change for change in q.recipe.changes)
+    assert not any("rounded again" in change for change in q.recipe.changes)
+    real = FloatModel(model).run(to_float(pixels, (0.0, 2.0)) - np.float32(1))[0].transpose(1, 2, 0)
+    wanted = np.clip(np.rint((real + 1) * 127.5), 0, 255).astype(np.uint8)
+    assert psnr(IntegerReference(q.model).run(pixels), wanted) > 40
 
 
 UNSIGNED = np.uint8(0)

@@ -46,6 +46,7 @@ def normalize(
     model: onnx.ModelProto,
     *,
     value_range: str | None = None,
+    likely: str | None = None,
     name: str | None = None,
     passes: Sequence[str] = pipeline.REWRITE,
     dump: Dump = no_dump,
@@ -56,6 +57,7 @@ def normalize(
         model: any float super-resolution network; not changed.
         value_range: "0..1", "0..255" or "-1..1" of the output at least, or two with a colon between for input and
             output, or None to find it out.
+        likely: "0..1" or "0..255", taken where nothing tells what it is; None: that is refused.
         name: what to call it; by default the graph's own name.
         passes: names of the passes on the graph, in order.
         dump: where the model is written as it is after each pass.
@@ -71,7 +73,7 @@ def normalize(
     found = _rewritten(plain, facts, steps, dump)
     told = _told(value_range, found.facts)
     errors = {} if told else ranges.follow(found.plain, facts.interface.channels, found.scale)
-    ends = ranges.choose(value_range, found.facts.limits, found.facts.pixels.value_range, errors)
+    ends = ranges.choose(value_range, found.facts.limits, found.facts.pixels.value_range, errors, likely)
     if not ends.alike:
         found = _rewritten(plain, replace(facts, ends=ends), steps, dump)
     bounds = ends.input if ends.alike else ranges.UNIT

@@ -45,7 +45,11 @@ CANDIDATES = (Ends(UNIT, UNIT), Ends(BYTES, BYTES), Ends(SIGNED, SIGNED), Ends(U
 
 
 def choose(
-    given: str | None, limits: tuple[float, float] | None, scaled: str | None, errors: dict[Ends, float]
+    given: str | None,
+    limits: tuple[float, float] | None,
+    scaled: str | None,
+    errors: dict[Ends, float],
+    likely: str | None = None,
 ) -> Ends:
     """The value ranges: as the final clip says, or the scalings, or the user, or the model's behaviour.
 
@@ -54,6 +58,7 @@ def choose(
         limits: of the final clip, if the model has one.
         scaled: "0..1" or "0..255" if scalings in the graph say so.
         errors: from ``follow``, for `CANDIDATES`.
+        likely: "0..1" or "0..255", which it is where nothing else tells and it does not behave as one around zero.
 
     Raises:
         ModelError: an unknown range is given, it contradicts the graph, or nothing tells.
@@ -80,6 +85,8 @@ def choose(
         return min((ends for ends in CANDIDATES if ends.output == SIGNED), key=lambda ends: errors[ends])
     if output is not None:
         return Ends(output, output)
+    if likely is not None:
+        return _around_zero(errors) or Ends(RANGES[likely], RANGES[likely])
     return _by_behaviour(errors)
 
 
@@ -105,13 +112,21 @@ def _by_behaviour(errors: dict[Ends, float]) -> Ends:
     if errors[large] <= _FAITHFUL < errors[unit]:
         return large
     signed = min(errors[ends] for ends in CANDIDATES[2:])
-    # Linear networks follow pictures around zero better than others whatever they are made for.
-    hint = "say --range -1..1" if min(errors[unit], errors[large]) > 3 * _FAITHFUL > signed else _SAY
+    hint = "say --range -1..1" if _around_zero(errors) else _SAY
     raise ModelError(
         f"cannot tell whether the model works on 0..1, 0..255 or -1..1 (the output deviates from the "
         f"input by {errors[unit]:.0%}, {errors[large]:.0%} and {signed:.0%})",
         hint=hint,
     )
+
+
+def _around_zero(errors: dict[Ends, float]) -> Ends | None:
+    """The ends with black at -1 where the network follows pictures on these alone; else None.
+
+    Linear networks follow pictures around zero better than others whatever they are made for.
+    """
+    best = min(CANDIDATES[2:], key=lambda ends: errors[ends])
+    return best if min(errors[ends] for ends in CANDIDATES[:2]) > 3 * _FAITHFUL > errors[best] else None
 
 
 def follow(model: onnx.ModelProto, channels: int, scale: int) -> dict[Ends, float]:

@@ -36,6 +36,7 @@ _OTHER_FORMATS = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QLin
 _WIDE = (np.dtype(np.int16), np.dtype(np.uint16))
 _NARROW = (np.dtype(np.int8), np.dtype(np.uint8))
 _BROAD_RANGE = 2.0  # an input that reaches beyond this is 0..255, not 0..1
+_BOUNDED = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0)}
 _MERGED = re.compile(r"__\d+$")
 _HINT = "deploy the float model instead: it is quantized here"
 
@@ -45,20 +46,25 @@ class _Findings:
     """What the other tool decided.
 
     ``ranges``: quantizations by tensor. ``joined``: the quantization of the Concat that each tensor is a part of.
-    ``scales``: by the bytes of a weight's channel, its scale. ``inputs``: quantizations of the graph's input.
+    ``scales``: by `_key` of a weight's channel, its scale. ``inputs``: quantizations of the graph's input.
+    ``even``: all quantizations of activations are signed, without a zero point.
     """
 
     ranges: dict[str, Quantization] = field(default_factory=dict)
     joined: dict[str, Quantization] = field(default_factory=dict)
     scales: dict[bytes, float] = field(default_factory=dict)
     inputs: list[Quantization] = field(default_factory=list)
+    even: bool = True
 
 
-def canonicalize(model: onnx.ModelProto, *, name: str | None = None, dump: Dump = no_dump) -> QuantizedModel:
+def canonicalize(
+    model: onnx.ModelProto, *, value_range: str | None = None, name: str | None = None, dump: Dump = no_dump
+) -> QuantizedModel:
     """Bring a QDQ ``model`` of any tool to the canonical form.
 
     Args:
         model: as loaded; not changed.
+        value_range: as `normalize` takes it; None: by the input's range in the file, and how the network behaves.
         name: what to call it; by default the graph's own name.
         dump: where the float model is written as it is after each pass.
 
@@ -68,9 +74,9 @@ def canonicalize(model: onnx.ModelProto, *, name: str | None = None, dump: Dump 
     """
     dequantizer = _Dequantizer(model)
     plain, found = dequantizer.run(), dequantizer.found
-    value_range = "0..255" if found.inputs and found.inputs[0].high > _BROAD_RANGE else "0..1"
     dump("dequantized", ".onnx", plain.SerializeToString)
-    sr = normalize(plain, value_range=value_range, name=name, dump=dump)
+    said = value_range or _ends(plain, found)
+    sr = normalize(plain, value_range=said, likely="0..1", name=name, dump=dump)
     plan = make_plan(sr)
     pixels = pixel_quantization(sr.value_range)
     view = GraphView(sr.model)
@@ -83,8 +89,47 @@ def canonicalize(model: onnx.ModelProto, *, name: str | None = None, dump: Dump 
     written = write_qdq(sr, plan, quantizations, weights, biases)
     changes = (*sr.changes, *_changes(found, pixels, changed, len(weights)))
     tensors = describe(plan, quantizations, {}, weights, biases, source="file")
-    recipe = Recipe(model=sr.name, settings={}, tensors=tensors, changes=changes, warnings=_unsafe(written))
+    warnings = (*_doubtful(found, said, sr.changes), *_unsafe(written))
+    recipe = Recipe(model=sr.name, settings={}, tensors=tensors, changes=changes, warnings=warnings)
     return QuantizedModel(written, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo)
+
+
+def _ends(plain: onnx.ModelProto, found: _Findings) -> str | None:
+    """Black and white as the file's range of the input says; None where that may be either 0..1 or -1..1.
+
+    Ranges that lie evenly around zero are also given to what is never negative, by tools that know no other.
+    """
+    if not found.inputs or not _around_zero(found.inputs[0]):
+        return "0..255" if found.inputs and found.inputs[0].high > _BROAD_RANGE else "0..1"
+    if found.even:
+        return None
+    made = found.ranges.get(_last(plain))
+    return "-1..1:-1..1" if made is None or _around_zero(made) else "-1..1:0..1"
+
+
+def _last(plain: onnx.ModelProto) -> str:
+    """The output, or what is moved into its place."""
+    view = GraphView(plain)
+    name = view.output
+    while (maker := view.producers.get(name)) and maker.op_type in ("Identity", "DepthToSpace"):
+        name = maker.input[0]
+    return name
+
+
+def _around_zero(given: Quantization) -> bool:
+    return given.low < -_BROAD_RANGE / 4 and given.high <= _BROAD_RANGE
+
+
+def _doubtful(found: _Findings, said: str | None, changes: tuple[str, ...]) -> tuple[str, ...]:
+    """That black and white were guessed, where a range in the file speaks against it."""
+    guessed = said is None and found.inputs and _around_zero(found.inputs[0])
+    if not guessed or any(change.startswith("made both ends 0..1") for change in changes):
+        return ()
+    low, high = found.inputs[0].low, found.inputs[0].high
+    return (
+        f"the file quantizes the input to {low:.3g}..{high:.3g}, the network behaves as one on 0..1 and is taken for "
+        "that; say --range -1..1 if it is not",
+    )
 
 
 def _changes(found: _Findings, pixels: Quantization, changed: int, weights: int) -> tuple[str, ...]:
@@ -154,6 +199,7 @@ class _Dequantizer:
         tensor = self.stands.get(node.input[0], node.input[0])
         if node.op_type == "QuantizeLinear":
             given = _per_tensor(tensor, scale, zero)
+            self.found.even &= zero.dtype in (np.int8, np.int16) and not zero.any()
             if tensor == self.view.input:
                 self.found.inputs.append(given)
             else:
@@ -191,7 +237,8 @@ class _Dequantizer:
             wide = np.moveaxis(np.broadcast_to(scales, value.shape), channels, 0).reshape(value.shape[channels], -1)
             for row, own in zip(outputs_first(real, channels), wide, strict=True):
                 if (own == own[0]).all():
-                    self.found.scales[row.tobytes()] = float(own[0])
+                    key, power = _key(row)
+                    self.found.scales[key] = float(own[0]) / power
         self.constants[target] = real
         self.weights.append(numpy_helper.from_array(real, target))
 
@@ -241,6 +288,12 @@ def _per_tensor(tensor: str, scale: Array, zero: Array) -> Quantization:
     return Quantization(float(scale.reshape(())), zero_point, 8 * zero.dtype.itemsize)
 
 
+def _key(row: Array) -> tuple[bytes, float]:
+    """The weights of a channel but for a power of two, and that: ends that were around zero become half as wide."""
+    power = float(np.exp2(np.floor(np.log2(largest)))) if (largest := float(np.abs(row).max(initial=0.0))) else 1.0
+    return (row / np.float32(power)).tobytes(), power
+
+
 def _group_quantization(plan: Plan, group: str, view: GraphView, found: _Findings) -> Quantization:
     """What the file says of any tensor of a group: those that are merely moved share what was said of one of them."""
     members = [name for name in plan.points if plan.group[name] == group]
@@ -254,6 +307,8 @@ def _group_quantization(plan: Plan, group: str, view: GraphView, found: _Finding
             return found.joined.get(first) or found.ranges[first]
     for name in members:
         maker = view.producers[name]
+        if maker.op_type in _BOUNDED:
+            return Quantization.of_range(*_BOUNDED[maker.op_type], bits=8)
         before = found.ranges.get(maker.input[0])
         if maker.op_type == "Relu" and before is not None:
             return Quantization.of_range(0.0, before.high, bits=before.bits)
@@ -273,7 +328,7 @@ def _weights(
         rows = outputs_first(weight, site.axis)
         # The file's scale makes the file's codes again, pairs that other processors saturate among them. A channel
         # without one (or with codes beyond -127) is rounded like our own.
-        known = np.array([found.scales.get(row.tobytes(), 0.0) for row in rows])
+        known = np.array([found.scales.get(key, 0.0) * power for key, power in map(_key, rows)])
         largest = np.abs(rows).max(axis=(1, 2, 3), initial=0.0).astype(np.float64)
         fits = (known > 0) & (np.rint(largest / np.where(known > 0, known, 1.0)) <= LIMIT)
         changed += int(not fits.all())

@@ -57,7 +57,7 @@ def hurried(
 
     source = load_model(path)
     if is_quantized(source):
-        return canonicalize(source)
+        return canonicalize(source, value_range=value_range)
     sr = normalize(source, value_range=value_range)
     images = [np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE, sr.channels), dtype=np.uint8)]
     if calibration is not None:

@@ -209,8 +209,11 @@ def _below(graph: Graph, node: onnx.NodeProto, source: str, scale: Array, offset
 def _above(
     graph: Graph, node: onnx.NodeProto, producer: onnx.NodeProto, source: str, scale: Array, offset: Array
 ) -> bool:
-    """Move the node before an operator with which it commutes, if a convolution stands further up."""
-    if not _reaches_convolution(graph, producer):
+    """Move the node before an operator with which it commutes, if a convolution stands further up, or if what it makes
+    is shuffled last: then what is shuffled are the output's own values.
+    """
+    last = producer.op_type == "DepthToSpace" and node.output[0] == graph.output
+    if not last and not _reaches_convolution(graph, producer):
         return False
     scaled_only = not np.any(offset) and bool((scale > 0).all())
     uniform = _uniform(scale, offset) and bool(scale[0] > 0)

@@ -146,7 +146,7 @@ def _quantize(
                 f"{request.model.name} is quantized already: its tensors keep their bits",
                 hint="give the float model, or leave out --bits and --budget",
             )
-        model = canonicalize(source, dump=dump)
+        model = canonicalize(source, value_range=request.value_range, dump=dump)
         backend_for(target).rehearse(model.model, target)
         photos = _photos(request.calibration, 3, line) if request.calibration is not None else None
         with line.step("quantize") as note:

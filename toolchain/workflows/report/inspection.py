@@ -136,7 +136,7 @@ def inspect_model(
     if is_quantized(model):
         from toolchain.quantize.foreign import canonicalize
 
-        quantized = canonicalize(model)
+        quantized = canonicalize(model, value_range=value_range)
         found, integer = _quantized(quantized), quantized.model
     else:
         network = normalize(model, value_range=value_range)
