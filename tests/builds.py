@@ -9,6 +9,7 @@ Tests that look at machine code, or link in another way, have it made anew.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -147,11 +148,19 @@ def kept_builds() -> Iterator[None]:
         yield
 
 
+def kept_folder(compiler: str, *sources: Path) -> Path:
+    """A folder for what ``compiler`` makes of the files below ``sources``, which may be there already."""
+    files = sorted(path for source in sources for path in source.rglob("*") if path.suffix != ".pyc" and path.is_file())
+    parts = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
+    folder = FOLDER / digest(told(), identity(compiler), *parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    return folder
+
+
 def clean() -> None:
     """Remove what nobody has asked for in a month."""
-    for path in FOLDER.glob("*.so"):
-        try:
+    for path in FOLDER.glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
             if path.stat().st_mtime < time.time() - MONTH:
-                path.unlink()
-        except FileNotFoundError:  # another process was faster
-            pass
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

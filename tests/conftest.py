@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +17,10 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+import toolchain
 from tests import boards, sr_models, watching
 from tests.boards import Running
-from tests.builds import kept_builds
+from tests.builds import kept_builds, kept_folder
 from tests.standin import QUICK, standing_in
 from toolchain.board.pack import cached_pack
 from toolchain.board.tracker import entries
@@ -127,9 +129,10 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The server and its libraries for this machine."""
     if not boards.have_compiler:
         pytest.skip("there is no C++ compiler here")
+    package = Path(toolchain.__file__).parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        return cached_pack()
+        patch.setenv("XDG_CACHE_HOME", str(kept_folder("c++", package / "board", package / "targets")))
+        return Path(shutil.copytree(cached_pack(), tmp_path_factory.mktemp("pack") / "board", symlinks=True))
 
 
 @pytest.fixture(scope="session")

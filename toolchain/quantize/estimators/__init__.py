@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from types import GenericAlias
 
 from toolchain.quantize.estimators.base import Estimator, Range
 from toolchain.support.errors import CalibrationError
@@ -24,8 +25,10 @@ def find_estimator(name: str) -> type[Estimator]:
         ValueError: it holds none of that name.
     """
     module = importlib.import_module(f"{__name__}.{name}")
-    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Estimator)]
-    found = next((kind for kind in kinds if kind.__module__ == module.__name__ and kind.name == name), None)
+    # Python 3.10 takes an alias such as tuple[float, float] for a type.
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and not isinstance(kind, GenericAlias)]
+    own = [kind for kind in kinds if issubclass(kind, Estimator) and kind.__module__ == module.__name__]
+    found = next((kind for kind in own if kind.name == name), None)
     if found is None:
         raise ValueError(f"{module.__name__} has no estimator '{name}'")
     return found
