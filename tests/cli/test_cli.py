@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -11,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from PIL import Image
 
-from tests import expanded
+from tests.cli.conftest import document
 from tests.conftest import photograph
-from tests.sr_models import Builder
-from toolchain.bundle import LIBRARY, open_bundle
+from toolchain.bundle import LIBRARY
 from toolchain.cli import main
 from toolchain.cli.console import plain
 from toolchain.images import read_photo
@@ -26,26 +23,10 @@ from toolchain.images import read_photo
 pytestmark = pytest.mark.usefixtures("without_compiler")
 
 
-@pytest.fixture
-def bundle(stand_in_bundle: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(stand_in_bundle, tmp_path / "tiny.clipfree"))
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    Image.fromarray(photograph(37, 53, 9)).save(tmp_path / "photo.png")
-    return tmp_path / "photo.png"
-
-
 def opened(path: Path) -> tuple[str, tuple[int, int]]:
     """Mode and size of a picture file."""
     with Image.open(path) as image:
         return image.mode, image.size
-
-
-def document(capsys: pytest.CaptureFixture[str]) -> Any:
-    """The one JSON document on stdout."""
-    return json.loads(capsys.readouterr().out)
 
 
 def test_help_needs_nothing_heavy():
@@ -119,32 +100,6 @@ def test_deploy_then_everything(model_file: Path, photo_folder: Path, tmp_path: 
     assert document(capsys)["manifest"]["scale"] == 2
 
 
-def test_tensors_of_16_bits(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
-    words = ["deploy", str(model_file), "--calib", str(photo_folder), "--bits", "*=16"]
-    assert main([*words, "-o", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
-    assert re.search(r"16 bits: .+; \d+\.\d% more multiply-accumulates", out)
-    assert "equal to the integer reference, byte for byte, in 10 pictures" in out
-    for subject in (tmp_path / "tiny.clipfree", tmp_path / "tiny.clipfree" / "model.qdq.onnx"):
-        assert main(["inspect", str(subject)]) == 0
-        out = capsys.readouterr().out
-        assert "more multiply-accumulates" in out
-        assert "for any picture: no sum exceeds 2^" in out
-    tensors = json.loads((tmp_path / "tiny.clipfree" / "recipe.json").read_text())["tensors"]
-    assert {"uint8", "uint16"} == {tensor["dtype"] for tensor in tensors if tensor["role"] == "activation"}
-
-
-def test_a_budget_is_spent_on_what_gains_or_not_at_all(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
-    words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path), "--budget"]
-    assert main([*words, "0.001"]) == 0
-    assert "nothing is spent: no tensor is worth 16 bits within 0.001 % more" in capsys.readouterr().out
-    assert main([*words, "20", "--json"]) == 0
-    calibration = document(capsys)["report"]["calibration"]
-    assert calibration["budget"]["chosen"]
-    assert calibration["budget"]["after"] > calibration["budget"]["before"]
-    assert calibration["budget"]["after"] == pytest.approx(calibration["loss"]["psnr"])
-
-
 def test_text_for_people(bundle: Path, model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
     assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path / "o")]) == 0
     out = capsys.readouterr().out
@@ -169,82 +124,6 @@ def test_text_for_people(bundle: Path, model_file: Path, photo_folder: Path, tmp
     assert "border of 2 pixels left out" in capsys.readouterr().out
     assert main(["verify", str(bundle)]) == 0
     assert capsys.readouterr().out.startswith("equal:")
-
-
-def coarse_network() -> onnx.ModelProto:
-    """Two tensors of ranges 1000 and 1 side by side that cannot be balanced: 8 bits lose the small one."""
-    b = Builder(3)
-    sums = []
-    for gain in (1000.0, 1.0):
-        made = b.node("Relu", b.conv("input", 3, 6, identity=3, bias=0))
-        sums.append(b.clip(b.node("Mul", made, b.const(gain)), 0.0, 10 * gain))
-    small = b.node(
-        "Slice",
-        b.node("Concat", *sums, axis=1),
-        b.const([3], np.int64),
-        b.const([9], np.int64),
-        b.const([1], np.int64),
-        b.const([1], np.int64),
-    )
-    b.depth_to_space(b.conv(small, 6, 12, identity=3, source=3, repeat=4, bias=0), 2, out="output")
-    return b.model(3, 2)
-
-
-def test_the_loss_is_said_and_recorded(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
-    assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path)]) == 0
-    captured = capsys.readouterr()
-    said = re.search(
-        r"INT8 against float: (\d+\.\d) dB over 6 crops, worst (\d+\.\d) dB \(crop of photo\d.png\)", captured.out
-    )
-    assert said
-    assert float(said[1]) >= float(said[2]) > 35
-    assert "can be seen" not in captured.err
-    assert main(["inspect", str(tmp_path / "tiny.clipfree")]) == 0
-    assert said[0] in capsys.readouterr().out
-    assert main(["inspect", str(tmp_path / "tiny.clipfree"), "--json"]) == 0
-    assert f"{document(capsys)['manifest']['loss']['psnr']:.1f}" == said[1]
-
-
-def test_a_loss_that_can_be_seen_is_warned_of_with_the_tensors_to_blame(photo_folder: Path, tmp_path: Path, capsys):
-    onnx.save(coarse_network(), tmp_path / "coarse.onnx")
-    words = ["deploy", str(tmp_path / "coarse.onnx"), "--calib", str(photo_folder), "--range", "0..1"]
-    assert main([*words, "-o", str(tmp_path), "--json"]) == 0
-    report = document(capsys)["report"]
-    loss = report["calibration"]["loss"]
-    assert loss["worst"] <= loss["psnr"] < 35
-    assert loss["crops"] == 6
-    assert loss["photograph"] in report["calibration"]["photographs"]
-    (warning,) = [warning for warning in report["warnings"] if "can be seen" in warning]
-    assert re.search(r"INT8 is no nearer to the float network than \d+\.\d dB.*most is lost in '", warning)
-    named = re.findall(r"'(\S+)' \(\d+\.\d dB if nothing else is quantized\)", warning)
-    bundle = open_bundle(tmp_path / "coarse.clipfree")
-    assert named
-    assert {tensor.name for tensor in bundle.manifest.tensors} >= {f"{name}_quantized" for name in named}
-
-
-def test_a_quantized_model_has_no_float_network_to_be_held_against(bundle: Path, tmp_path: Path, capsys):
-    assert main(["deploy", str(bundle / "model.qdq.onnx"), "-o", str(tmp_path / "again")]) == 0
-    assert "INT8 against float: not known, the model came quantized" in capsys.readouterr().out
-    assert open_bundle(tmp_path / "again" / "model.qdq.clipfree").manifest.loss is None
-
-
-def test_inspect_shows_what_was_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    onnx.save(expanded.network("sesr", merged=False), tmp_path / "sesr.onnx")
-    assert main(["inspect", str(tmp_path / "sesr.onnx"), "--json"]) == 0
-    model = document(capsys)["model"]
-    collapse = model["collapse"]
-    assert (collapse["nodes_before"], collapse["nodes_after"]) == (16, 10)
-    assert collapse["macs_after"] == model["macs_per_pixel"] < collapse["macs_before"] / 10
-    merges = collapse["merges"]
-    assert [merge["kernel"] for merge in merges] == [[5, 5], [3, 3], [3, 3], [5, 5]]
-    assert all(merge["outliers_after"] > 2 * merge["outliers_before"] for merge in merges[1:3])  # the identity's ones
-
-    assert main(["inspect", str(tmp_path / "sesr.onnx")]) == 0
-    out = capsys.readouterr().out
-    assert "linear branches: 16 operators with 25.4 kMAC per input pixel became 10 with 2.2 kMAC" in out
-    assert f"{merges[1]['outliers_before']:.1f} -> {merges[1]['outliers_after']:.1f}" in out
-    assert main(["inspect", "zoo:xlsr_x3"]) == 0
-    assert "linear branches" not in capsys.readouterr().out
 
 
 def test_tiles_give_the_same_file(bundle: Path, photo: Path, tmp_path: Path):
