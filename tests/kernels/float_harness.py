@@ -12,10 +12,10 @@ from tests import arm
 from toolchain.kernels import float_conv
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
-from toolchain.kernels.float_spec import FloatActivation, FloatConv, FloatOperand
+from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import FloatTile, choose_tile
 from toolchain.kernels.layout import SIDE, Geometry
-from toolchain.kernels.spec import Pixels, View
+from toolchain.kernels.spec import Add, Addend, Bounds, Pixels, Slopes, Stage, View
 from toolchain.kernels.vectors import Vectors
 from toolchain.targets import Target
 from toolchain.targets.linker import is_native
@@ -95,12 +95,15 @@ def convolved(x: np.ndarray, weights: np.ndarray, bias: np.ndarray, conv: FloatC
     return result
 
 
-def activated(values: np.ndarray, activation: FloatActivation | None, slopes: np.ndarray) -> np.ndarray:
-    if activation is None:
-        return values
-    if activation.slopes:
-        return np.where(values < 0, values * slopes[:, None, None], values)
-    return np.clip(values, activation.low, activation.high)
+def followed(values: np.ndarray, stage: Stage, slopes: np.ndarray, added: np.ndarray | None) -> np.ndarray:
+    match stage:
+        case Slopes():
+            return np.where(values < 0, values * slopes[:, None, None], values)
+        case Bounds(low, high):
+            return np.clip(values, low, high)
+        case Add(operand):
+            assert added is not None
+            return values + added[_channels(operand, len(values))]
 
 
 def check_conv(
@@ -115,17 +118,16 @@ def check_conv(
     weights = rng.normal(0, 1, (conv.channels, conv.source.count // conv.groups, *conv.kernel)).astype(dtype)
     weights *= np.asarray(0.5 / np.sqrt(weights[0].size), dtype)
     bias = rng.normal(0, 0.2, conv.channels).astype(dtype)
-    slopes = [rng.uniform(-0.3, 0.6, conv.channels).astype(dtype) for _ in range(2)]
+    slopes = [rng.uniform(-0.3, 0.6, conv.channels).astype(dtype) for _ in range(conv.stages.count(Slopes()))]
     operands = [(pack(x, conv.source, geometry, dtype), Read(0, conv.pads[0], reach[0] - conv.pads[0]))]
-    wanted = activated(convolved(x, weights, bias, conv), conv.before, slopes[0])
+    wanted, added, bends = convolved(x, weights, bias, conv), None, iter(slopes)
     if conv.residual is not None:
         added = rng.uniform(-1, 1, (conv.residual.view.count, height, width)).astype(dtype)
         operands.append((pack(added, conv.residual.view, geometry, dtype), Read(1)))
-        wanted = wanted + added[_channels(conv.residual, conv.channels)]
-    wanted = activated(wanted, conv.after, slopes[1])
-    bends = [slope for slope, act in zip(slopes, (conv.before, conv.after), strict=True) if act and act.slopes]
+    for stage in conv.stages:
+        wanted = followed(wanted, stage, next(bends) if isinstance(stage, Slopes) else bias, added)
     kernel = float_conv.build(conv, geometry, vectors, tile or choose_tile(conv, vectors))
-    constants = [np.ascontiguousarray(weights.transpose(1, 2, 3, 0)), bias, *bends]
+    constants = [np.ascontiguousarray(weights.transpose(1, 2, 3, 0)), bias, *slopes]
     found = run(kernel, target, geometry, vectors, operands, constants, conv.pixels or conv.target, height, width)
     # Every product and every sum rounds once.
     bound = np.finfo(dtype).eps * (weights[0].size + 8)
@@ -150,5 +152,5 @@ def drawn(values: np.ndarray, pixels: Pixels) -> np.ndarray:
     return picture
 
 
-def _channels(operand: FloatOperand, channels: int) -> np.ndarray:
+def _channels(operand: Addend, channels: int) -> np.ndarray:
     return np.arange(channels) // operand.divide % operand.modulo

@@ -14,15 +14,15 @@ from tests.kernels.float_harness import check_conv
 from tests.kernels.test_assembly import assembly
 from tests.kernels.test_conv import crd, dcr
 from toolchain.kernels import float_conv
-from toolchain.kernels.float_spec import FloatActivation, FloatConv, FloatOperand
+from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import FloatTile, choose_tile
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import View
+from toolchain.kernels.spec import Add, Addend, Bounds, Slopes, View
 from toolchain.kernels.vectors import vectors_for
 from toolchain.support.errors import TargetError
 from toolchain.targets import Target, find_target
 
-RELU, BENT = FloatActivation(low=0.0), FloatActivation(slopes=True)
+RELU, BENT = Bounds(low=0.0), Slopes()
 
 
 def conv(
@@ -35,37 +35,37 @@ def conv(
     return FloatConv(source, outputs, others.pop("groups", 1), (kernel,) * 2, pads, (dilation,) * 2, target, **others)
 
 
-def plain(count: int) -> FloatOperand:
-    return FloatOperand(View(count, 0, count), 1, count)
+def plain(count: int) -> Add:
+    return Add(Addend(View(count, 0, count), 1, count))
 
 
-def residual(count: int, divide: int, modulo: int) -> FloatOperand:
-    return FloatOperand(View(count + 2, 1, count), divide, modulo)
+def residual(count: int, divide: int, modulo: int) -> Add:
+    return Add(Addend(View(count + 2, 1, count), divide, modulo))
 
 
 CASES = {
-    "3x3": conv(8, 8, before=RELU),
+    "3x3": conv(8, 8, stages=(RELU,)),
     "odd channels": conv(11, 13),
     "prime channels, more than registers": conv(2, 37, 1),
-    "1x1": conv(16, 12, 1, before=FloatActivation(-0.1, 0.2)),
+    "1x1": conv(16, 12, 1, stages=(Bounds(-0.1, 0.2),)),
     "5x5": conv(3, 9, 5),
     "dilation": conv(5, 4, dilation=2),
     "pads all on one side": conv(4, 4, pads=(0, 2)),
     "groups": conv(16, 32, groups=4),
     "groups of odd channels": conv(9, 15, groups=3),
     "depthwise": conv(6, 6, groups=6),
-    "PReLU": conv(6, 8, before=BENT),
-    "residual": conv(8, 8, residual=plain(8), after=RELU),
-    "ReLU, residual, PReLU": conv(8, 8, before=RELU, residual=plain(8), after=BENT),
-    "PReLU, residual, PReLU": conv(4, 4, before=BENT, residual=plain(4), after=BENT),
-    "repeated residual": conv(8, 27, residual=residual(3, 1, 3)),
-    "interleaved residual": conv(8, 27, residual=residual(3, 9, 3)),
-    "broadcast residual": conv(8, 9, residual=residual(1, 1, 1)),
+    "PReLU": conv(6, 8, stages=(BENT,)),
+    "residual": conv(8, 8, stages=(plain(8), RELU)),
+    "ReLU, residual, PReLU": conv(8, 8, stages=(RELU, plain(8), BENT)),
+    "PReLU, residual, PReLU": conv(4, 4, stages=(BENT, plain(4), BENT)),
+    "repeated residual": conv(8, 27, stages=(residual(3, 1, 3),)),
+    "interleaved residual": conv(8, 27, stages=(residual(3, 9, 3),)),
+    "broadcast residual": conv(8, 9, stages=(residual(1, 1, 1),)),
     "parts of larger buffers": conv(8, 12, around=(2, 3)),
     "pixels x1, grey": conv(4, 1, pixels=crd(1, 1)),
     "pixels x2, RGB, 0..255": conv(4, 12, pixels=crd(2, 3), gain=100.0),
-    "pixels x3, RGB": conv(8, 27, pixels=dcr(3, 3), residual=residual(3, 1, 3)),
-    "pixels, PReLU": conv(4, 3, pixels=crd(1, 3), before=BENT),
+    "pixels x3, RGB": conv(8, 27, pixels=dcr(3, 3), stages=(residual(3, 1, 3),)),
+    "pixels, PReLU": conv(4, 3, pixels=crd(1, 3), stages=(BENT,)),
 }
 
 

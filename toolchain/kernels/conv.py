@@ -11,16 +11,16 @@ tiles, the true width, the output. Its blocks are called ``acc`` (the integer su
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
+from toolchain.kernels.arguments import arguments
 from toolchain.kernels.epilogue import activate, extract, flipped, outside_word, pack_words, residual_code
-from toolchain.kernels.function import declare, function
+from toolchain.kernels.function import function
 from toolchain.kernels.intrinsics.dot import Dot, byte_of
 from toolchain.kernels.intrinsics.matrix import MatrixDot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
@@ -38,35 +38,6 @@ def constants(conv: Conv, dot: Dot) -> tuple[tuple[tuple[int, ...], str], ...]:
         (vector, "float32"),
         *[(vector, "float32")] * conv.requantize.slopes,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Arguments:
-    """A kernel's arguments as TVM's buffers and variables; ``residual`` is None where nothing is added."""
-
-    x: Any
-    residual: Any
-    constants: tuple[Any, ...]
-    height: Any
-    tiles: Any
-    width: Any
-    y: Any
-
-
-def arguments(conv: Conv, geometry: Geometry, constants: Sequence[tuple[tuple[int, ...], str]]) -> Arguments:
-    """Declare the arguments of the function that is being written, of which ``constants`` are the arrays."""
-    height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
-    residual = conv.requantize.residual
-    x = _buffer("x", geometry.window(conv.source.total, height + conv.reach[0], tiles), "uint32")
-    r = residual and _buffer("r", geometry.window(residual.view.total, height, tiles), "uint32")
-    arrays = tuple(_buffer(f"c{index}", shape, dtype) for index, (shape, dtype) in enumerate(constants))
-    declare(height, tiles, width)
-    if conv.pixels is None:
-        y = _buffer("y", geometry.window(conv.target.total, height, tiles), "uint32")
-    else:
-        scale = conv.pixels.scale
-        y = _buffer("y", (height * scale, width * scale, conv.pixels.channels), "uint8")
-    return Arguments(x, r, arrays, height, tiles, width, y)
 
 
 def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
@@ -183,7 +154,3 @@ def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors
             for dy, dx, channel, slot in conv.pixels.places():
                 code = extract(rows[h, slot // PACK, v // lanes, v % lanes], slot % PACK)
                 T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
-
-
-def _buffer(name: str, shape: tuple[Any, ...], dtype: str) -> Any:
-    return T.arg(name, T.Buffer(shape, dtype))

@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import code_at, dequantize, fence, flipped, outside_word, pack_codes, pack_words, real
+from toolchain.kernels.epilogue import bend, code_at, dequantize, fence, flipped, outside_word, pack_codes, pack_words
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Elementwise, Operand
@@ -39,8 +39,7 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
                     ]
                     value = terms[0] if len(terms) == 1 else fence(terms[0]) + fence(terms[1])
                     if slope is not None:
-                        value = fence(value)
-                        value = tirx.Select(value < real(0.0), value * slope[channel], value)
+                        value = bend(fence(value), slope[channel])
                     values.append(value)
                 inside = tirx.Cast("int32", v) < tirx.Cast("int32", width)
                 packed = pack_words(values, requantize, target, pack_codes)

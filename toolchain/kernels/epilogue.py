@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import tvm
 from tvm import tirx
 
 from toolchain.kernels.layout import PACK
-from toolchain.kernels.spec import Operand, Requantize, View
+from toolchain.kernels.spec import Add, Addend, Bounds, Operand, Requantize, Slopes, Stage, View
 
 MAGIC = 12582912.0
 """1.5 * 2**23: adding it to a float32 of small magnitude rounds half to even and leaves the integer in the low bits."""
@@ -56,20 +57,50 @@ def code_bits(value: Any, requantize: Requantize) -> Any:
 
 def activate(acc: Any, multiplier: Any, slope: Any | None, residual_code: Any | None, requantize: Requantize) -> Any:
     """float32 value before the clamp, from the int32 accumulator (bias included) and the residual's int32 code."""
-    value = cast("float32", acc) * multiplier
-    if slope is not None:
-        value = tirx.Select(value < real(0.0), value * slope, value)
-    if requantize.inner is not None:
-        low, high = requantize.inner
-        value = tirx.max(value, real(low))
-        if high != float("inf"):
-            value = tirx.min(value, real(high))
-    if residual_code is not None:
-        assert requantize.residual is not None
-        value = fence(value) + fence(
-            dequantize(residual_code, requantize.residual.zero_point, requantize.residual.multiplier)
-        )
+
+    def add(value: Any, operand: Addend) -> Any:
+        assert isinstance(operand, Operand)
+        return fence(value) + fence(dequantize(residual_code, operand.zero_point, operand.multiplier))
+
+    return follow(cast("float32", acc) * multiplier, requantize.stages, [slope], add)
+
+
+Adding: TypeAlias = Callable[[Any, Addend], Any]
+
+
+def follow(value: Any, stages: Sequence[Stage], slopes: Sequence[Any], add: Adding | None = None) -> Any:
+    """Put a float, or a vector of them, of one channel through ``stages``.
+
+    Args:
+        value: what they begin with.
+        stages: one after the other.
+        slopes: of the channel, one for each stage that has slopes.
+        add: adds an operand's number to a value, where a stage does so.
+    """
+    bends = iter(slopes)
+    for stage in stages:
+        match stage:
+            case Slopes():
+                value = bend(value, next(bends))
+            case Bounds(low, high):
+                if low > -math.inf:
+                    value = tirx.max(value, number(low, value))
+                if high < math.inf:
+                    value = tirx.min(value, number(high, value))
+            case Add(operand):
+                assert add is not None
+                value = add(value, operand)
     return value
+
+
+def bend(value: Any, slope: Any) -> Any:
+    """``value``, multiplied by ``slope`` where it is negative."""
+    return tirx.Select(value < number(0.0, value), value * slope, value)
+
+
+def number(constant: float, value: Any) -> Any:
+    """A constant of the type of one of the numbers of ``value``."""
+    return tirx.const(constant, str(value.ty.dtype).partition("x")[0])
 
 
 def dequantize(code: Any, zero_point: int, multiplier: float) -> Any:

@@ -13,6 +13,7 @@ pixel's sum is in the same order wherever it lies, so that pieces of a picture g
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -20,42 +21,36 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.float_expressions import activate, code, inside, load
+from toolchain.kernels.arguments import arguments
+from toolchain.kernels.epilogue import follow
+from toolchain.kernels.float_expressions import code, inside, load
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import FloatTile
-from toolchain.kernels.function import declare, function
+from toolchain.kernels.function import function
 from toolchain.kernels.layout import SIDE, Geometry
-from toolchain.kernels.spec import Pixels
+from toolchain.kernels.spec import Addend, Pixels, Slopes
 from toolchain.kernels.vectors import Vectors
 
 
 def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile) -> tirx.PrimFunc:
     """The function of ``conv``, with ``tile`` in the registers."""
-    dtype, strip = vectors.dtype, tile.vectors * vectors.lanes
+    strip = tile.vectors * vectors.lanes
     group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
-    rows, tiles, width = (tirx.Var(name, "int64") for name in ("rows", "tiles", "width"))
     registers = list(itertools.product(range(tile.channels), range(0, strip, vectors.lanes)))
+    bends = conv.stages.count(Slopes())
+    shapes = (group_in, *conv.kernel, conv.channels), *[(conv.channels,)] * (1 + bends)
+    names = "w", "bias", *(f"slope{index}" for index in range(bends))
     with IRBuilder() as builder, function("float_conv"):
-        x = T.arg("x", T.Buffer(geometry.window(conv.source.total, rows + conv.reach[0], tiles), dtype))
-        r = conv.residual and T.arg("r", T.Buffer(geometry.window(conv.residual.view.total, rows, tiles), dtype))
-        w = T.arg("w", T.Buffer((group_in, *conv.kernel, conv.channels), dtype))
-        bias = T.arg("bias", T.Buffer((conv.channels,), dtype))
-        slopes = [
-            T.arg(f"slope{index}", T.Buffer((conv.channels,), dtype)) if act and act.slopes else None
-            for index, act in enumerate((conv.before, conv.after))
-        ]
-        declare(rows, tiles, width)
-        if conv.pixels is None:
-            y = T.arg("y", T.Buffer(geometry.window(conv.target.total, rows, tiles), dtype))
-        else:
-            scale = conv.pixels.scale
-            y = T.arg("y", T.Buffer((rows * scale, width * scale, conv.pixels.channels), "uint8"))
+        arrays = [(shape, vectors.dtype) for shape in shapes]
+        given = arguments(conv, geometry, arrays, names, dtype=vectors.dtype, rows="rows")
+        x, r, (w, bias, *slopes) = given.x, given.residual, given.constants
+        y, rows, tiles, width = given.y, given.height, given.tiles, given.width
         with T.grid(rows, tiles * (geometry.columns // strip)) as (h, u):
             left = T.bind(u * strip)
             codes = T.alloc_buffer((conv.channels, strip), "uint8", scope="local") if conv.pixels else None
             with T.serial(0, conv.channels // tile.channels) as block:
                 first = T.bind(block * tile.channels)
-                acc = T.alloc_buffer((tile.channels, strip), dtype, scope="local")
+                acc = T.alloc_buffer((tile.channels, strip), vectors.dtype, scope="local")
                 for c, v in registers:
                     T.buffer_store(acc, tirx.Broadcast(bias[first + c], vectors.lanes), [c, _lanes(v, vectors)])
                 with T.grid(group_in, *conv.kernel) as (k, i, j):
@@ -67,11 +62,9 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
                         )
                         T.buffer_store(acc, acc.vload([c, v], vectors.type) + product, [c, _lanes(v, vectors)])
                 for c, v in registers:
-                    bends = [None if slope is None else slope[first + c] for slope in slopes]
-                    value = activate(acc.vload([c, v], vectors.type), conv.before, bends[0], vectors)
-                    if conv.residual is not None:
-                        value = value + load(r, conv.residual, h, first + c, left + v, vectors)
-                    value = activate(value, conv.after, bends[1], vectors)
+                    add = functools.partial(_added, r, h, first + c, left + v, vectors)
+                    value = acc.vload([c, v], vectors.type)
+                    value = follow(value, conv.stages, [slope[first + c] for slope in slopes], add)
                     if conv.pixels is None:
                         T.buffer_store(
                             y,
@@ -91,6 +84,11 @@ def _store_pixels(pixels: Pixels, codes: Any, y: Any, h: Any, left: Any, count: 
     with T.serial(0, count) as v:
         for dy, dx, channel, slot in pixels.places():
             T.buffer_store(y, codes[slot, v], [h * scale + dy, (left + v) * scale + dx, channel])
+
+
+def _added(r: Any, h: Any, channel: Any, v: Any, vectors: Vectors, value: Any, operand: Addend) -> Any:
+    """A vector with the residual's."""
+    return value + load(r, operand, h, channel, v, vectors)
 
 
 def _lanes(start: Any, vectors: Vectors) -> Any:

@@ -13,11 +13,12 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.float_expressions import activate, code, inside, load
+from toolchain.kernels.epilogue import follow
+from toolchain.kernels.float_expressions import code, inside, load
 from toolchain.kernels.float_spec import FloatSum
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import SIDE, Geometry
-from toolchain.kernels.spec import Pixels, View
+from toolchain.kernels.spec import Pixels, Slopes, View
 from toolchain.kernels.vectors import Vectors
 
 
@@ -40,21 +41,21 @@ def read_pixels(target: View, step: float, geometry: Geometry, vectors: Vectors)
 
 def add(operation: FloatSum, geometry: Geometry, vectors: Vectors) -> tirx.PrimFunc:
     """The function of a `FloatSum`; its arguments: operands, slopes if any, rows, tiles, width, output."""
-    after, target = operation.after, operation.target
+    target = operation.target
     rows, tiles, width = _sizes("rows")
     with IRBuilder() as builder, function("add"):
         inputs = [
             T.arg(f"x{index}", T.Buffer(geometry.window(operand.view.total, rows, tiles), vectors.dtype))
             for index, operand in enumerate(operation.operands)
         ]
-        slopes = T.arg("slope", T.Buffer((target.count,), vectors.dtype)) if after and after.slopes else None
+        slopes = T.arg("slope", T.Buffer((target.count,), vectors.dtype)) if Slopes() in operation.stages else None
         declare(rows, tiles, width)
         y = T.arg("y", T.Buffer(geometry.window(target.total, rows, tiles), vectors.dtype))
         with T.grid(rows, target.count, tiles * (geometry.columns // vectors.lanes)) as (h, c, u):
             v = u * vectors.lanes
             terms = [load(x, operand, h, c, v, vectors) for x, operand in zip(inputs, operation.operands, strict=True)]
             value = terms[0] if len(terms) == 1 else terms[0] + terms[1]
-            value = activate(value, after, None if slopes is None else slopes[c], vectors)
+            value = follow(value, operation.stages, [] if slopes is None else [slopes[c]])
             T.buffer_store(
                 y, inside(value, v, width, vectors), [h, target.start + c, tirx.Ramp(v + SIDE, 1, vectors.lanes)]
             )

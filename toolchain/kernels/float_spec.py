@@ -1,60 +1,41 @@
-"""What a float kernel computes, apart from how it is scheduled. Values, not code."""
+"""What a float kernel computes, apart from how it is scheduled. Values, not code. Blocks are channels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from toolchain.kernels.spec import ConvShape, Pixels, View
-
-INFINITY = float("inf")
-
-
-@dataclass(frozen=True)
-class FloatActivation:
-    """``max(low, min(high, x))``; where ``slopes``, negative values are multiplied by their channel's slope instead."""
-
-    low: float = -INFINITY
-    high: float = INFINITY
-    slopes: bool = False
-
-
-@dataclass(frozen=True)
-class FloatOperand:
-    """A packed tensor as a term of a sum: output channel c takes the view's channel ``c // divide % modulo``."""
-
-    view: View
-    divide: int
-    modulo: int
+from toolchain.kernels.spec import Add, Addend, ConvShape, Pixels, Stage, View
 
 
 @dataclass(frozen=True)
 class FloatConv(ConvShape):
-    """A float convolution, with what follows it. Blocks are channels.
+    """A float convolution, with what follows it.
 
     Attributes:
         target: channels of the buffer that the output is written to.
-        before: activation before the residual, or the only one.
-        residual: a tensor that is added.
-        after: activation after the residual.
+        stages: what follows the sums, in order; one tensor may be added.
         pixels: not None: the output is a picture, and ``target`` is not used.
         gain: codes of the picture for 1.0, where the output is a picture.
     """
 
     target: View
-    before: FloatActivation | None = None
-    residual: FloatOperand | None = None
-    after: FloatActivation | None = None
+    stages: tuple[Stage, ...] = ()
     pixels: Pixels | None = None
     gain: float = 255.0
+
+    @property
+    def residual(self) -> Addend | None:
+        """What is added."""
+        return next((stage.operand for stage in self.stages if isinstance(stage, Add)), None)
 
 
 @dataclass(frozen=True)
 class FloatSum:
-    """The sum of one or two packed tensors, and an activation; with one term and none, a copy."""
+    """The sum of one or two packed tensors, and what follows it; of one tensor and nothing, a copy."""
 
-    operands: tuple[FloatOperand, ...]
-    after: FloatActivation | None
+    operands: tuple[Addend, ...]
+    stages: tuple[Stage, ...]
     target: View
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -48,25 +49,58 @@ class View:
 
 
 @dataclass(frozen=True)
-class Operand:
-    """A packed tensor as a term of a sum: ``float32(code - zero_point) * multiplier``.
+class Addend:
+    """A packed tensor as a term of a sum.
 
     Attributes:
         view: where it lies.
         divide, modulo: output channel c takes the view's channel ``c // divide % modulo``: (1, C) adds channel by
             channel, (1, 3) repeats an RGB picture as an anchor does, (9, 3) repeats each channel nine times, (1, 1)
             broadcasts.
-        slots: where no such rule holds: the view's channel for every output channel. Only elementwise kernels know it.
-        zero_point: its zero point.
-        multiplier: float32 value of its scale over the output's scale.
     """
 
     view: View
     divide: int
     modulo: int
+
+
+@dataclass(frozen=True)
+class Operand(Addend):
+    """A packed tensor of codes as a term of a sum: ``float32(code - zero_point) * multiplier``.
+
+    Attributes:
+        slots: where no rule holds: the view's channel for every output channel. Only elementwise kernels know it.
+        zero_point: its zero point.
+        multiplier: float32 value of its scale over the output's scale.
+    """
+
     zero_point: int
     multiplier: float
     slots: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """The stage of a PReLU: negative values are multiplied by their channel's slope."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The stage of a ReLU or a clip: ``max(low, min(high, x))``."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+
+@dataclass(frozen=True)
+class Add:
+    """The stage that adds a tensor."""
+
+    operand: Addend
+
+
+Stage: TypeAlias = Slopes | Bounds | Add
+"""What may follow a sum, one after the other, while it is in a register: gemmlowp calls that an output pipeline."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +127,13 @@ class Requantize:
     inner: tuple[float, float] | None = None
     residual: Operand | None = None
     fits: bool = False
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What lies between the multiplication and the clamp."""
+        slopes = [Slopes()] * self.slopes
+        inner = [] if self.inner is None else [Bounds(*self.inner)]
+        return (*slopes, *inner, *([] if self.residual is None else [Add(self.residual)]))
 
 
 @dataclass(frozen=True)
@@ -176,6 +217,16 @@ class Conv(ConvShape):
     pixels: Pixels | None = None
     symmetric: bool = False
     algorithms: tuple[str, ...] = ()
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What lies between the multiplication and the clamp."""
+        return self.requantize.stages
+
+    @property
+    def residual(self) -> Operand | None:
+        """What is added."""
+        return self.requantize.residual
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from tvm import relax
 
 from toolchain.kernels import float_conv, float_ends
 from toolchain.kernels.driver import Picture, Tensor
-from toolchain.kernels.float_spec import FloatActivation, FloatConv, FloatDraw, FloatOperand, FloatPack, FloatSum
+from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatSum
 from toolchain.kernels.float_tile import choose_tile
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Pixels, View
+from toolchain.kernels.spec import Add, Addend, Bounds, Pixels, Slopes, Stage, View
 from toolchain.kernels.vectors import Vectors
 from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Extent, Invocation, Source
@@ -79,7 +79,7 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
             return self.write(var, self.convolution(chain, view, None))
         if isinstance(chain, FloatSumChain):
             operands, sources = zip(*(self._operand(term, view.count) for term in chain.terms), strict=True)
-            operation = FloatSum(operands, _activation(chain.after), view)
+            operation = FloatSum(operands, _stages(chain.after), view)
             return self.write(var, self._sum("add", operation, sources, *self._slopes(chain.after)))
         kernel = float_ends.pack(view, self.geometry, self.vectors)
         return self.enter(var, "pack", kernel, self.operators.value(var))
@@ -100,9 +100,7 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
             chain.pads,
             chain.dilation,
             view,
-            _activation(chain.before),
-            operand,
-            _activation(chain.after),
+            (*_stages(chain.before), *([] if operand is None else [Add(operand)]), *_stages(chain.after)),
             pixels,
             self.gain,
         )
@@ -115,7 +113,7 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
     def copy(self, var: Any, index: int, view: View) -> Invocation:
         """What writes a part of a concatenation."""
         operand, packed = self._operand(self.chains[var].parts[index], view.count)
-        return self._sum("copy", FloatSum((operand,), None, view), (packed,))
+        return self._sum("copy", FloatSum((operand,), (), view), (packed,))
 
     def store(self, source: Packed, pixels: Pixels) -> Invocation:
         """What makes the picture of ``source``."""
@@ -127,9 +125,9 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
         """Emit a copy with every channel in its own place, channel by channel."""
         tensor, buffer = Tensor(len(source.slots), 0, self.vectors.dtype), None
         for channel, slot in enumerate(source.slots):
-            one = FloatOperand(View(source.view.total, source.view.start + slot, 1), 1, 1)
+            one = Addend(View(source.view.total, source.view.start + slot, 1), 1, 1)
             view = View(tensor.blocks, channel, 1)
-            given = self._sum("copy", FloatSum((one,), None, view), (source,))
+            given = self._sum("copy", FloatSum((one,), (), view), (source,))
             buffer = self.calls.launch(given, view, tensor, extent, buffer)
         return Packed(buffer, tensor.view, tuple(range(tensor.blocks)), tensor)
 
@@ -146,17 +144,17 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
         kernel = float_ends.add(operation, self.geometry, self.vectors)
         return Invocation(name, kernel, tuple(packed.source() for packed in sources), operation, slopes)
 
-    def _operand(self, var: Any, channels: int) -> tuple[FloatOperand, Packed]:
+    def _operand(self, var: Any, channels: int) -> tuple[Addend, Packed]:
         """``var`` as a term of a sum of ``channels`` channels, and what holds it."""
         source, divide, modulo = self.operand(var, channels)
-        return FloatOperand(source.view, divide, modulo), source
+        return Addend(source.view, divide, modulo), source
 
     def _slopes(self, *activations: Activation | None) -> tuple[np.ndarray, ...]:
         given = (a.slopes for a in activations if a is not None)
         return tuple(slopes.astype(self.vectors.dtype) for slopes in given if slopes is not None)
 
 
-def _activation(activation: Activation | None) -> FloatActivation | None:
+def _stages(activation: Activation | None) -> tuple[Stage, ...]:
     if activation is None:
-        return None
-    return FloatActivation(activation.low, activation.high, activation.slopes is not None)
+        return ()
+    return (Bounds(activation.low, activation.high) if activation.slopes is None else Slopes(),)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolchain.backends.opencl.choose import Choice, by_estimate, by_log
-from toolchain.backends.opencl.float_lower import float_program
 from toolchain.backends.opencl.host import compile_sources, write_sources
 from toolchain.backends.opencl.launches import Program
 from toolchain.backends.opencl.lower import program
@@ -120,5 +119,5 @@ def compile_opencl_floats(
     dump("import", SUFFIX, lambda: script(import_qdq(model.model)))
     lowered = lower_float_model(model, vectors_for(target, precision))
     dump("lower", SUFFIX, lambda: script(lowered.module))
-    made = float_program(lowered, model.channels, gpu, by_estimate(gpu, *SIZE), prod(SIZE), precision)
+    made = program(lowered, model.channels, gpu, by_estimate(gpu, *SIZE), prod(SIZE), precision)
     return CompiledKernels(made, FLOATS, lowered.coverage, lowered.kernels)

@@ -1,110 +1,72 @@
 """The convolution template for OpenCL: one work-item computes some neighbouring pixels of some output channels.
 
-Everything of a quantized convolution is one launch: padding, sums, bias, requantization, activation, residual, and at
-the network's ends the pictures themselves, with depth-to-space. Padding is read from memory as in the CPU's kernels
+Everything of a convolution is one launch: padding, sums, bias, the stages that follow, residual, and at the network's
+ends the pictures themselves, with depth-to-space. Padding is read from memory as in the CPU's kernels
 (`toolchain.kernels.layout`), or by clamped coordinates where the source is the picture. There is no local memory: on
 Mali it is main memory, and what neighbours share lies in the cache.
 
-`arrange` orders the constants so that a work-item reads its weights one after the other, four words a load.
+Weights are ordered so that a work-item reads its own one after the other, several a load.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.backends.opencl.job import Job, slots_of
-from toolchain.backends.opencl.terms import (
-    Size,
-    bind,
-    call,
-    code_of,
-    item,
-    load,
-    number,
-    pixel_word,
-    private,
-    real,
-    store_codes,
-    threads,
-)
-from toolchain.kernels.function import function
+from toolchain.backends.opencl.terms import Size, follow, item, load, number, private, threads
+from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.launch import Cut
-from toolchain.kernels.layout import PACK, SIDE, Geometry
-from toolchain.kernels.spec import Conv, Operand, Pixels, View
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import Add, Addend, Conv, Pixels, Slopes
 
-Array = npt.NDArray[Any]
+Rows = list[list[Any]]
+"""Numbers of a work-item, channel by channel and pixel by pixel."""
 
 
-def arrange(
-    job: Job, cut: Cut, weights: Array, bias: Array, multiplier: Array, slopes: Array | None = None
-) -> dict[str, Array]:
-    """Constants as `build`'s kernel reads them.
+AnyConv = TypeVar("AnyConv", Conv, FloatConv)
+
+
+class ConvKernel(ABC, Generic[AnyConv]):
+    """Writes one kernel: its arguments first, then what a work-item does.
 
     Args:
         job: the kernel.
-        cut: its cut.
-        weights: int8 (channels, blocks / groups, kh, kw, 4).
-        bias: int32 (channels,).
-        multiplier: float32 (channels,).
-        slopes: float32 (channels,) or None.
-
-    Returns:
-        "weights" as uint32 (z, blocks, kh, kw, channels of a work-item), "bias", "multiplier" and perhaps "slopes".
+        conv: what it computes.
+        geometry: of packed tensors; its columns are a multiple of the cut's pixels.
+        cut: how.
+        weights: type of an element of the weights.
+        vectors: names and types of the other constants, a number for each output channel.
     """
-    conv, order = job.conv, list(job.order)
-    if job.dense:
-        wide = np.zeros((conv.channels, conv.source.count, *weights.shape[2:]), np.int8)
-        blocks, channels = weights.shape[1], conv.channels // conv.groups
-        for group in range(conv.groups):
-            wide[group * channels : (group + 1) * channels, group * blocks : (group + 1) * blocks] = weights[
-                group * channels : (group + 1) * channels
-            ]
-        weights = wide
-    words = np.ascontiguousarray(weights[order].astype(np.int8)).view("<u4")[..., 0]
-    words = words.reshape(-1, cut.channels, *words.shape[1:]).transpose(0, 2, 3, 4, 1)
-    arrays = {"weights": np.ascontiguousarray(words), "bias": bias[order], "multiplier": multiplier[order]}
-    return arrays if slopes is None else {**arrays, "slopes": slopes[order]}
 
+    sum: ClassVar[str]
+    """Type of a sum."""
+    names: ClassVar[tuple[str, str, str]]
+    """What a block, its elements in a row and the weights of a tap are called in the code."""
 
-def build(job: Job, geometry: Geometry, cut: Cut) -> tirx.PrimFunc:
-    """The kernel of an integer convolution as a function with its threads bound.
-
-    Args:
-        job: what it computes.
-        geometry: of packed tensors.
-        cut: how; ``geometry.columns`` are a multiple of its pixels.
-    """
-    with IRBuilder() as builder, function("conv"):
-        _Kernel(job, geometry, cut).write()
-    return builder.get()
-
-
-class _Kernel:
-    """Writes one kernel: its arguments first, then what a work-item does."""
-
-    def __init__(self, job: Job, geometry: Geometry, cut: Cut) -> None:
-        assert isinstance(job.conv, Conv)
-        conv = job.conv
-        self.job, self.conv, self.geometry, self.cut = job, conv, geometry, cut
+    def __init__(
+        self, job: Job, conv: AnyConv, geometry: Geometry, cut: Cut, weights: str, vectors: Mapping[str, str]
+    ) -> None:
+        residual, dtype = conv.residual, job.dtype
+        self.conv: AnyConv = conv
+        self.job, self.geometry, self.cut = job, geometry, cut
         self.depth = len(job.order) // cut.channels
-        requantize, residual = conv.requantize, conv.requantize.residual
         self.size = Size()
-        self.x = self.size.operand("x", conv.source.total, geometry, job.picture)
-        self.r = None if residual is None else self.size.operand("r", residual.view.total, geometry, job.anchor)
-        self.weights = T.arg("weights", T.Buffer((self.depth, job.inputs, *conv.kernel, cut.channels), "uint32"))
-        vectors = {"bias": "int32", "multiplier": "float32", **({"slopes": "float32"} if requantize.slopes else {})}
-        self.vectors = {
-            name: T.arg(name, T.Buffer((self.depth, cut.channels), dtype)) for name, dtype in vectors.items()
-        }
+        self.x = self.size.operand("x", conv.source.total, geometry, job.picture, dtype=dtype)
+        self.r = None
+        if residual is not None:
+            self.r = self.size.operand("r", residual.view.total, geometry, job.anchor, dtype=dtype)
+        self.weights = T.arg("weights", T.Buffer((self.depth, job.inputs, *conv.kernel, cut.channels), weights))
+        self.vectors = {name: T.arg(name, T.Buffer((self.depth, cut.channels), kind)) for name, kind in vectors.items()}
+        self.slopes = iter([name for name in vectors if name.startswith("slopes")])
         self.size.declare()
         self.y = (
-            self.size.operand("y", conv.target.total, geometry, None)
+            self.size.operand("y", conv.target.total, geometry, None, dtype=dtype)
             if conv.pixels is None
             else self.size.operand("y", 0, geometry, conv.pixels.channels, conv.pixels.scale)
         )
@@ -112,166 +74,114 @@ class _Kernel:
     def write(self) -> None:
         """The function's body."""
         cut, size = self.cut, self.size
-        items = ((size.width + cut.pixels - 1) // cut.pixels, size.height, self.depth)
-        with threads(items, cut.group):
+        with threads(((size.width + cut.pixels - 1) // cut.pixels, size.height, self.depth), cut.group):
             self.column, self.row, self.part = item("column", 0, cut.pixels), item("row", 1, 1), item("part", 2, 1)
             inside = tirx.all(self.column < size.width, self.row < size.height, self.part < self.depth)
             with T.If(inside), T.Then():
-                codes = self.codes(self.sums())
+                results = self.results(self._sums())
                 if self.conv.pixels is None:
-                    self.store_words(codes)
+                    self.store(results)
                 else:
-                    pixels = [[tirx.Cast("uint8", code) for code in row] for row in codes]
-                    spread(self.conv.pixels, cut, self.y, pixels, (self.part, self.row, self.column), size)
+                    codes = [[self.pixel(value) for value in row] for row in results]
+                    _spread(self.conv.pixels, cut, self.y, codes, (self.part, self.row, self.column), size)
 
-    def sums(self) -> Any:
-        """The bias, and the products of all taps: an array (channels, pixels). Of codes of 16 bits, the sums over high
-        bytes come first, and count 256 times.
+    # -- what arithmetic supplies --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def read(self, name: str, buffer: Any, place: tuple[Any, Any, Any], count: int, picture: int | None) -> list[Any]:
+        """``count`` neighbouring elements of a packed tensor, or of a picture of so many channels.
+
+        ``place``: row of the picture, block of the tensor, column of the picture.
         """
-        source, cut = self.conv.source, self.cut
-        sums = private("sum", cut.channels * cut.pixels, "int32")
-        places = [(c, c * cut.pixels + p) for c in range(cut.channels) for p in range(cut.pixels)]
-        if source.wide:
-            for _, place in places:
-                T.buffer_store(sums, number(0), [place])
-            self.add_products(sums, source.start)
-        starts = self.vector("start", "bias")
-        for c, place in places:
-            T.buffer_store(sums, sums[place] * 256 + starts[c] if source.wide else starts[c], [place])
-        self.add_products(sums, source.low if source.wide else source.start)
-        return sums
 
-    def add_products(self, sums: Any, start: int) -> None:
-        """Add the products of all taps with the bytes that lie from block ``start`` on."""
-        conv, cut = self.conv, self.cut
-        rows = T.unroll if cut.unroll else T.serial
-        with T.serial(0, self.job.inputs) as k, rows(0, conv.kernel[0]) as i:
-            IRBuilder.name("block", k)
-            IRBuilder.name("tap_row", i)
-            words = self.window(start + k, i)
-            for j in range(conv.kernel[1]):
-                taps = load("taps", self.weights, [self.part, k, i, j, 0], cut.channels, cut.vector)
-                for c, tap in enumerate(taps):
-                    for p in range(cut.pixels):
-                        place = c * cut.pixels + p
-                        code = words[p + j * conv.dilation[1]]
-                        T.buffer_store(sums, call("int32", "dot4", sums[place], code, tap), [place])
+    @abstractmethod
+    def product(self, total: Any, element: Any, tap: Any) -> Any:
+        """A sum and the product of an element of the source and one of the weights."""
 
-    def window(self, block: Any, i: Any) -> list[Any]:
-        """Words of ``block`` that the kernel's row ``i`` covers for all pixels; of the group that is computed."""
-        conv, count = self.conv, self.cut.pixels + self.job.window
-        row, column = self.row + i * conv.dilation[0] - conv.pads[0], self.column - conv.pads[1]
-        if self.job.picture is not None:
-            return [
-                bind(
-                    "codes",
-                    pixel_word(self.x, row, column + offset, self.size.height, self.size.width, self.job.picture),
-                )
-                for offset in range(count)
-            ]
-        if conv.groups > 1 and not self.job.dense:
-            block = block + self.part // (conv.channels // conv.groups // self.cut.channels) * self.job.inputs
-        return load("codes", self.x, [row + self.geometry.margin, block, column + SIDE], count, self.cut.vector)
+    @abstractmethod
+    def results(self, sums: Rows) -> Rows:
+        """What becomes of the sums."""
 
-    def codes(self, sums: Any) -> list[list[Any]]:
-        """The output's codes, channel by channel and pixel by pixel."""
-        requantize, cut = self.conv.requantize, self.cut
-        residual = requantize.residual
-        others = None if residual is None else self.residual(residual)
-        factors = self.vector("factor", "multiplier")
-        slopes = self.vector("slope", "slopes") if requantize.slopes else None
-        bounds = [real(requantize.low), real(requantize.high), number(requantize.zero_point)]
-        codes = []
-        for c in range(cut.channels):
-            values = [tirx.Cast("float32", sums[c * cut.pixels + p]) * factors[c] for p in range(cut.pixels)]
-            if slopes is not None:
-                values = [call("float32", "prelu", value, slopes[c]) for value in values]
-            if requantize.inner is not None:
-                low, high = requantize.inner
-                values = [call("float32", "fmax", value, real(low)) for value in values]
-                if high != float("inf"):
-                    values = [call("float32", "fmin", value, real(high)) for value in values]
-            if others is not None and residual is not None:
-                values = [
-                    value + call("float32", "dequantize", other, number(residual.zero_point), real(residual.multiplier))
-                    for value, other in zip(values, others[c], strict=True)
-                ]
-            codes.append([call("uint32", "requantize", value, *bounds) for value in values])
-        return codes
+    @abstractmethod
+    def others(self, residual: Addend) -> Rows:
+        """The residual's numbers."""
 
-    def residual(self, residual: Operand) -> list[list[Any]]:
-        """The residual's codes, channel by channel and pixel by pixel."""
-        cut = self.cut
-        in_step = residual.divide == 1 and residual.modulo >= self.conv.channels and self.conv.pixels is None
-        known: dict[int, list[Any]] = {}
-        codes = []
-        for c in range(cut.channels):
-            if in_step:  # channel by channel: the work-items along z read the blocks along z
-                slot, block = c, self.part * (cut.channels // PACK) + c // PACK
-            elif self.conv.pixels is not None or self.depth == 1:  # the same for all work-items along z
-                slot = slots_of(self.job.order, residual)[c]
-                block = slot // PACK
-            else:
-                channel = tirx.floordiv(self.part * cut.channels + c, residual.divide)
-                slot = bind("slot", tirx.floormod(channel, residual.modulo))
-                block = tirx.floordiv(slot, PACK)
-            if not isinstance(slot, int):
-                words, position = self.others(residual.view, block), tirx.floormod(slot, PACK)
-            else:
-                if slot // PACK not in known:
-                    known[slot // PACK] = self.others(residual.view, block)
-                words, position = known[slot // PACK], number(slot % PACK)
-            codes.append([code_of(planes, position) for planes in words])
-        return codes
+    @abstractmethod
+    def store(self, results: Rows) -> None:
+        """Write a packed tensor."""
 
-    def others(self, view: View, block: Any) -> list[tuple[Any, ...]]:
-        """Words of the residual's block for all pixels, one of each plane."""
-        cut = self.cut
-        if self.job.anchor is not None:
-            return [
-                (
-                    bind(
-                        "other",
-                        pixel_word(
-                            self.r, self.row, self.column + p, self.size.height, self.size.width, self.job.anchor
-                        ),
-                    ),
-                )
-                for p in range(cut.pixels)
-            ]
-        planes = [
-            load(
-                "other",
-                self.r,
-                [self.row + self.geometry.margin, first + block, self.column + SIDE],
-                cut.pixels,
-                cut.vector,
-            )
-            for first, _ in view.planes(0)
-        ]
-        return list(zip(*planes, strict=True))
+    @abstractmethod
+    def pixel(self, result: Any) -> Any:
+        """A pixel's uint8."""
 
-    def store_words(self, codes: list[list[Any]]) -> None:
-        """Packed words; right of the picture, the zero point."""
-        blocks = self.cut.channels // PACK
-        for b in range(blocks):
-            block = self.part * blocks + b
-            store_codes(
-                self.y,
-                codes[b * PACK : b * PACK + PACK],
-                self.conv.target,
-                self.conv.requantize.zero_point,
-                (self.row + self.geometry.margin, block, self.column),
-                self.size,
-                self.cut.vector,
-            )
+    # -- what they share -----------------------------------------------------------------------------------------
+
+    def follow(self, values: Rows, others: Rows | None = None) -> Rows:
+        """Put numbers through the convolution's stages; ``others``: the residual's where they are loaded already."""
+        for stage in self.conv.stages:
+            slopes: list[Any] = [None] * self.cut.channels
+            added: Rows = [[]] * self.cut.channels
+            if isinstance(stage, Slopes):
+                slopes = self.vector("slope", next(self.slopes))
+            elif isinstance(stage, Add):
+                added = self.others(stage.operand) if others is None else others
+            values = [follow(row, stage, *given) for row, *given in zip(values, slopes, added, strict=True)]
+        return values
 
     def vector(self, name: str, array: str) -> list[Any]:
         """A constant for each of the work-item's channels."""
         return load(name, self.vectors[array], [self.part, 0], self.cut.channels, self.cut.vector)
 
+    def slot(self, residual: Addend, c: int) -> Any:
+        """The residual's channel for the work-item's channel ``c``: a number where it is the same for all along z."""
+        if self.conv.pixels is not None or self.depth == 1:
+            return slots_of(self.job.order, residual)[c]
+        channel = tirx.floordiv(self.part * self.cut.channels + c, residual.divide)
+        return tirx.floormod(channel, residual.modulo)
 
-def spread(picture: Pixels, cut: Cut, y: Any, codes: list[list[Any]], place: tuple[Any, Any, Any], size: Size) -> None:
+    def _sums(self) -> Rows:
+        """The bias, and the products of all taps. Of codes of 16 bits, the sums over high bytes come first, and count
+        256 times.
+        """
+        source, cut = self.conv.source, self.cut
+        sums = private("sum", cut.channels * cut.pixels, self.sum)
+        places = [(c, c * cut.pixels + p) for c in range(cut.channels) for p in range(cut.pixels)]
+        if source.wide:
+            for _, place in places:
+                T.buffer_store(sums, number(0), [place])
+            self._add_products(sums, source.start)
+        starts = self.vector("start", "bias")
+        for c, place in places:
+            T.buffer_store(sums, sums[place] * 256 + starts[c] if source.wide else starts[c], [place])
+        self._add_products(sums, source.low if source.wide else source.start)
+        return [[sums[c * cut.pixels + p] for p in range(cut.pixels)] for c in range(cut.channels)]
+
+    def _add_products(self, sums: Any, start: int) -> None:
+        """Add the products of all taps with the elements that lie from block ``start`` on."""
+        conv, cut = self.conv, self.cut
+        (inputs, elements, weights), rows = self.names, T.unroll if cut.unroll else T.serial
+        with T.serial(0, self.job.inputs) as k, rows(0, conv.kernel[0]) as i:
+            IRBuilder.name(inputs, k)
+            IRBuilder.name("tap_row", i)
+            row, column = self.row + i * conv.dilation[0] - conv.pads[0], self.column - conv.pads[1]
+            block = self._input(start, k)
+            found = self.read(elements, self.x, (row, block, column), cut.pixels + self.job.window, self.job.picture)
+            for j in range(conv.kernel[1]):
+                taps = load(weights, self.weights, [self.part, k, i, j, 0], cut.channels, cut.vector)
+                for c, tap in enumerate(taps):
+                    for p in range(cut.pixels):
+                        place = c * cut.pixels + p
+                        product = self.product(sums[place], found[p + j * conv.dilation[1]], tap)
+                        T.buffer_store(sums, product, [place])
+
+    def _input(self, start: int, k: Any) -> Any:
+        """The block of the ``k``-th input of the group that is computed."""
+        if self.conv.groups == 1 or self.job.dense:
+            return start + k
+        return start + k + self.part // (self.conv.channels // self.conv.groups // self.cut.channels) * self.job.inputs
+
+
+def _spread(picture: Pixels, cut: Cut, y: Any, codes: list[list[Any]], place: tuple[Any, Any, Any], size: Size) -> None:
     """Depth-to-space of uint8 codes, by channel and pixel: a work-item's channels are whole rows of a pixel's bytes.
 
     Args:

@@ -11,22 +11,23 @@ from typing import Any
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.backends.opencl.terms import Size, bind, call, load, real, store
+from toolchain.backends.opencl.terms import Size, call, follow, load, real, store_floats
 from toolchain.backends.opencl.words import Group, pixelwise
-from toolchain.kernels.float_spec import INFINITY, FloatActivation, FloatDraw, FloatPack, FloatSum
+from toolchain.kernels.float_spec import FloatDraw, FloatPack, FloatSum
 from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.kernels.spec import Slopes
 
 
-def add(operation: FloatSum, geometry: Geometry, dtype: str, pixels: int, group: Group) -> tirx.PrimFunc:
+def add(operation: FloatSum, dtype: str, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
     """The sum of one or two packed tensors, and an activation: arguments x, r, slopes, y."""
-    target, after = operation.target, operation.after
+    target = operation.target
 
     def write(size: Size) -> Callable[[Any, Any], None]:
         inputs = [
             size.operand(name, operand.view.total, geometry, None, dtype=dtype)
             for name, operand in zip("xr", operation.operands, strict=False)
         ]
-        slopes = T.arg("slopes", T.Buffer((target.count,), "float32")) if after and after.slopes else None
+        slopes = T.arg("slopes", T.Buffer((target.count,), "float32")) if Slopes() in operation.stages else None
         size.declare()
         y = size.operand("y", target.total, geometry, None, dtype=dtype)
 
@@ -37,15 +38,16 @@ def add(operation: FloatSum, geometry: Geometry, dtype: str, pixels: int, group:
                     slot = operand.view.start + channel // operand.divide % operand.modulo
                     terms.append(load("value", x, [row + geometry.margin, slot, column + SIDE], pixels))
                 values = terms[0] if len(terms) == 1 else [a + b for a, b in zip(*terms, strict=True)]
-                values = _activated(values, after, None if slopes is None else slopes[channel])
-                _store(y, values, [row + geometry.margin, target.start + channel, column + SIDE], column, size)
+                for stage in operation.stages:
+                    values = follow(values, stage, None if slopes is None else slopes[channel])
+                store_floats(y, values, (row + geometry.margin, target.start + channel, column), size)
 
         return body
 
     return pixelwise(write, pixels, group)
 
 
-def pack(operation: FloatPack, geometry: Geometry, dtype: str, pixels: int, group: Group) -> tirx.PrimFunc:
+def pack(operation: FloatPack, dtype: str, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
     """The picture as packed floats: arguments x, y."""
     target = operation.target
 
@@ -61,14 +63,14 @@ def pack(operation: FloatPack, geometry: Geometry, dtype: str, pixels: int, grou
                     known = column + p < size.width
                     code = x[row, tirx.min(column + p, size.width - 1), channel]
                     values.append(call("float32", "pixel", code, tirx.Cast("int32", known), real(operation.step)))
-                _store(y, values, [row + geometry.margin, target.start + channel, column + SIDE], column, size)
+                store_floats(y, values, (row + geometry.margin, target.start + channel, column), size)
 
         return body
 
     return pixelwise(write, pixels, group)
 
 
-def draw(operation: FloatDraw, geometry: Geometry, dtype: str, pixels: int, group: Group) -> tirx.PrimFunc:
+def draw(operation: FloatDraw, dtype: str, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
     """The picture from packed floats, depth-to-space included: arguments x, y."""
     source, picture = operation.source, operation.pixels
 
@@ -91,27 +93,3 @@ def draw(operation: FloatDraw, geometry: Geometry, dtype: str, pixels: int, grou
         return body
 
     return pixelwise(write, pixels, group)
-
-
-def _activated(values: list[Any], act: FloatActivation | None, slope: Any) -> list[Any]:
-    if act is None:
-        return values
-    if act.slopes:
-        return [call("float32", "prelu", value, slope) for value in values]
-    if act.low > -INFINITY:
-        values = [call("float32", "fmax", value, real(act.low)) for value in values]
-    if act.high < INFINITY:
-        values = [call("float32", "fmin", value, real(act.high)) for value in values]
-    return values
-
-
-def _store(y: Any, values: list[Any], place: list[Any], column: Any, size: Size) -> None:
-    """Neighbouring values; right of the picture, zeros."""
-    store(
-        y,
-        place,
-        [
-            bind("result", call("float32", "select", real(0.0), value, tirx.Cast("int32", column + p < size.width)))
-            for p, value in enumerate(values)
-        ],
-    )

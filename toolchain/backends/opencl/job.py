@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
-from toolchain.kernels.float_spec import FloatConv, FloatOperand
+from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.layout import PACK
-from toolchain.kernels.spec import Conv, Operand
-
-Residual: TypeAlias = Operand | FloatOperand
-"""Output channel c adds its channel ``c // divide % modulo``."""
+from toolchain.kernels.spec import Addend, Conv
 
 
 @dataclass(frozen=True)
@@ -42,9 +38,9 @@ class Job:
         return self.conv.pixels.table if self.conv.pixels is not None else tuple(range(self.conv.channels))
 
     @property
-    def residual(self) -> Residual | None:
+    def residual(self) -> Addend | None:
         """What is added to the convolution."""
-        return self.conv.requantize.residual if isinstance(self.conv, Conv) else self.conv.residual
+        return self.conv.residual
 
     @property
     def packing(self) -> int:
@@ -101,6 +97,6 @@ class Job:
         return np.dtype(self.dtype).itemsize
 
 
-def slots_of(order: Sequence[int], residual: Residual) -> tuple[int, ...]:
+def slots_of(order: Sequence[int], residual: Addend) -> tuple[int, ...]:
     """The residual's channel for every output channel."""
     return tuple(channel // residual.divide % residual.modulo for channel in order)

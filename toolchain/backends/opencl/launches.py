@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,6 @@ from toolchain.bundle.launch_plan import PICTURE, RESULT, Buffer, Extent, Launch
 from toolchain.bundle.launches import Figures
 from toolchain.kernels.driver import Picture
 from toolchain.kernels.float_spec import FloatConv, FloatPack
-from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Conv, Pack
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered, Network
@@ -60,14 +59,15 @@ def network_of(lowered: Lowered[Any]) -> Network:
     return lowered.network
 
 
-def pictures(network: Network, pack: type[Pack | FloatPack], blocks: int, conv: type[Conv | FloatConv]) -> set[int]:
-    """Tensors that are the packed picture of so many ``blocks`` alone, and are read by nothing but convolutions."""
+def _pictures(network: Network) -> set[int]:
+    """Tensors that are the packed picture alone, and are read by nothing but convolutions."""
     found = set()
     for call in network.launches:
         writes = call.call.step.writes
-        if isinstance(call.operation, pack) and call.operation.target.total == blocks and writes is not None:
+        alone = isinstance(given := call.operation, Pack | FloatPack) and given.target.count == given.target.total
+        if alone and writes is not None:
             readers = [other for other in network.launches if writes in [r.buffer for r in other.call.step.reads]]
-            if all(isinstance(reader.operation, conv) for reader in readers):
+            if all(isinstance(reader.operation, Conv | FloatConv) for reader in readers):
                 found.add(writes)
     return found
 
@@ -76,18 +76,19 @@ class Writer:
     """Turns calls of the CPU's kernels into launches of OpenCL kernels.
 
     Args:
-        network: the calls.
-        geometry: of packed tensors.
+        lowered: the network.
         channels: of the picture that comes in.
-        direct: tensors that are the packed picture and nothing else: kernels read the picture itself.
         dtype: of packed tensors.
+
+    Raises:
+        ModelError: a part of the network has no OpenCL kernel.
     """
 
-    def __init__(
-        self, network: Network, geometry: Geometry, channels: int, direct: Collection[int], dtype: str
-    ) -> None:
-        self.network, self.geometry, self.channels = network, geometry, channels
-        self.direct, self.dtype = direct, dtype
+    def __init__(self, lowered: Lowered[Any], channels: int, dtype: str) -> None:
+        self.network, self.geometry = network_of(lowered), lowered.geometry
+        self.channels, self.dtype = channels, dtype
+        self.direct = _pictures(self.network)
+        """Tensors in whose place kernels read the picture itself."""
         self.names, self.buffers = self._buffers()
         self.arrays: dict[str, Any] = {}
         self.kernels: list[Source] = []

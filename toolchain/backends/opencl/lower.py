@@ -1,49 +1,53 @@
-"""From a lowered integer network to OpenCL: kernels, constants and the plan of launches."""
+"""From a lowered network to OpenCL: kernels, constants and the plan of launches."""
 
 from __future__ import annotations
 
-from toolchain.backends.opencl import conv as template
-from toolchain.backends.opencl import words
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from toolchain.backends.opencl import float_conv, float_words, integer_conv, words
 from toolchain.backends.opencl.choose import Choose
 from toolchain.backends.opencl.job import Job
-from toolchain.backends.opencl.launches import Program, Writer, network_of, pictures
+from toolchain.backends.opencl.launches import Program, Writer
 from toolchain.bundle.launches import Figures
-from toolchain.kernels.layout import PACK
-from toolchain.kernels.spec import Conv, Draw, Elementwise, Pack, Shuffle
+from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatSum
+from toolchain.kernels.spec import Conv, Draw, Elementwise, Pack, Shuffle, View
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered
 from toolchain.targets.gpu import Gpu
 
+Words: TypeAlias = Elementwise | Pack | Draw | Shuffle | FloatSum | FloatPack | FloatDraw
+"""What is no convolution."""
 
-def program(lowered: Lowered[Conv], channels: int, gpu: Gpu, choose: Choose, size: int) -> Program:
+
+def program(
+    lowered: Lowered[Any], channels: int, gpu: Gpu, choose: Choose, size: int, dtype: str = "uint32"
+) -> Program:
     """The network as OpenCL kernels: one launch a convolution, and one a sum that is not part of one.
 
     Args:
-        lowered: with the weights in the plain order of `toolchain.kernels.intrinsics.portable`.
+        lowered: with integer weights in the plain order of `toolchain.kernels.intrinsics.portable`, or float32 ones.
         channels: of the picture that comes in.
         gpu: the device.
         choose: the cuts of its convolutions.
         size: pixels of the picture that they were chosen for.
+        dtype: of the tensors between kernels: "uint32", words of codes; for a float network "float32" or "float16".
 
     Raises:
         ModelError: a part of the network has no OpenCL kernel.
     """
-    network = network_of(lowered)
-    writer = Writer(network, lowered.geometry, channels, pictures(network, Pack, 1, Conv), "uint32")
-    for call in network.launches:
-        if isinstance(call.operation, Conv):
-            job = writer.job(call, call.operation)
+    writer = Writer(lowered, channels, dtype)
+    for call in writer.network.launches:
+        operation = call.operation
+        if isinstance(operation, Conv | FloatConv):
+            template = integer_conv if isinstance(operation, Conv) else float_conv
+            job = writer.job(call, operation)
             choice = choose(job)
-            writer.conv(
-                call,
-                job,
-                choice,
-                template.build(job, writer.geometry, choice.cut),
-                template.arrange(job, choice.cut, *call.constants),
-                size,
-            )
+            function = template.build(job, writer.geometry, choice.cut)
+            writer.conv(call, job, choice, function, template.arrange(job, choice.cut, *call.constants), size)
         elif call.call.step.writes not in writer.direct:
-            _words(writer, call, gpu, size)
+            _words(writer, call, operation, gpu, size * call.scale**2)
     return writer.program()
 
 
@@ -53,29 +57,52 @@ def jobs(lowered: Lowered[Conv], channels: int) -> list[Job]:
     Raises:
         ModelError: a part of the network has no OpenCL kernel.
     """
-    network = network_of(lowered)
-    writer = Writer(network, lowered.geometry, channels, pictures(network, Pack, 1, Conv), "uint32")
-    return [writer.job(call, call.operation) for call in network.launches if isinstance(call.operation, Conv)]
+    writer = Writer(lowered, channels, "uint32")
+    launches = writer.network.launches
+    return [writer.job(call, call.operation) for call in launches if isinstance(call.operation, Conv)]
 
 
-def _words(writer: Writer, call: Call, gpu: Gpu, size: int) -> None:
-    size *= call.scale**2
-    operation, cut = call.operation, (writer.geometry, gpu.pixels, gpu.work_group)
-    match operation:
-        case Elementwise():
-            function = words.add(operation, *cut)
-            read = PACK * sum(operand.view.bytes * operand.view.count for operand in operation.operands)
-            written = PACK * operation.target.bytes * operation.target.count
-        case Pack():
-            function = words.pack(operation, *cut)
-            read, written = operation.channels, PACK
-        case Draw():
-            function = words.draw(operation, *cut)
-            read, written = PACK * operation.source.count, operation.pixels.scale**2 * operation.pixels.channels
-        case Shuffle(source, pixels, target):
-            function = words.shuffle(operation, *cut)
-            read, written = (PACK * view.bytes * view.count for view in (source, target))
-            written *= pixels.scale**2
+def _words(writer: Writer, call: Call, given: Words, gpu: Gpu, size: int) -> None:
+    """Launch ``given``; ``size``: pixels of what it reads."""
+    function, (read, written) = _function(given, writer, gpu), _traffic(given, writer)
     writer.launch(call, function, dict(zip(["slopes"], call.constants, strict=False)), gpu.pixels, 1, gpu.work_group)
     shape = f"{gpu.pixels} pixels, groups {'x'.join(map(str, gpu.work_group))}"
     writer.figures.append(Figures(call.call.kernel, shape, 0, size * read, size * written))
+
+
+def _function(given: Words, writer: Writer, gpu: Gpu) -> Any:
+    """The kernel of ``given``."""
+    cut = writer.geometry, gpu.pixels, gpu.work_group
+    match given:
+        case Elementwise():
+            return words.add(given, *cut)
+        case FloatSum():
+            return float_words.add(given, writer.dtype, *cut)
+        case Pack():
+            return words.pack(given, *cut)
+        case FloatPack():
+            return float_words.pack(given, writer.dtype, *cut)
+        case Draw():
+            return words.draw(given, *cut)
+        case FloatDraw():
+            return float_words.draw(given, writer.dtype, *cut)
+        case Shuffle():
+            return words.shuffle(given, *cut)
+
+
+def _traffic(given: Words, writer: Writer) -> tuple[int, int]:
+    """Bytes read and written for a pixel of what is read."""
+    element = np.dtype(writer.dtype).itemsize
+
+    def bytes_of(view: View) -> int:
+        return element * view.bytes * view.count
+
+    match given:
+        case Elementwise(operands=operands, target=target) | FloatSum(operands=operands, target=target):
+            return sum(bytes_of(operand.view) for operand in operands), bytes_of(target)
+        case Pack(target=target) | FloatPack(target=target):
+            return writer.channels, bytes_of(target)
+        case Draw(source=source, pixels=pixels) | FloatDraw(source=source, pixels=pixels):
+            return bytes_of(source), len(pixels.table)
+        case Shuffle(source, pixels, target):
+            return bytes_of(source), bytes_of(target) * pixels.scale**2

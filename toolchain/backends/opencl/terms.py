@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.launch import pieces
 from toolchain.kernels.layout import PACK, SIDE, Geometry
-from toolchain.kernels.spec import View
+from toolchain.kernels.spec import Add, Bounds, Slopes, Stage, View
 
 
 class Size:
@@ -194,6 +195,44 @@ def store_codes(
             word = call("uint32", "pack4", *parts)
             words.append(bind("word", choose(column + p < size.width, word, zero * 0x01010101)))
         store(y, [row, first + block, column + SIDE], words, vector)
+
+
+def store_floats(y: Any, values: Sequence[Any], place: tuple[Any, Any, Any], size: Size, vector: int = PACK) -> None:
+    """Write neighbouring values of a channel; right of the picture, zeros.
+
+    Args:
+        y: the buffer.
+        values: of every pixel.
+        place: row of the buffer, its channel, column of the picture.
+        size: of the picture.
+        vector: values a store, at most.
+    """
+    row, channel, column = place
+    kept = [
+        bind("result", call("float32", "select", real(0.0), value, tirx.Cast("int32", column + p < size.width)))
+        for p, value in enumerate(values)
+    ]
+    store(y, [row, channel, column + SIDE], kept, vector)
+
+
+def follow(values: Sequence[Any], stage: Stage, slope: Any = None, others: Sequence[Any] = ()) -> list[Any]:
+    """Put neighbouring pixels of a channel through a stage.
+
+    Args:
+        values: of every pixel.
+        stage: what is done.
+        slope: of the channel, where the stage has slopes.
+        others: of every pixel, where the stage adds them.
+    """
+    match stage:
+        case Slopes():
+            return [call("float32", "prelu", value, slope) for value in values]
+        case Bounds(low, high):
+            if low > -math.inf:
+                values = [call("float32", "fmax", value, real(low)) for value in values]
+            return [call("float32", "fmin", value, real(high)) for value in values] if high < math.inf else list(values)
+        case Add():
+            return [value + other for value, other in zip(values, others, strict=True)]
 
 
 def choose(condition: Any, word: Any, otherwise: int) -> Any:

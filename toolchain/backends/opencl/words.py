@@ -18,6 +18,7 @@ from toolchain.backends.opencl.terms import (
     call,
     choose,
     code_of,
+    follow,
     item,
     load,
     number,
@@ -58,8 +59,8 @@ def add(operation: Elementwise, geometry: Geometry, pixels: int, group: Group) -
                 for channel in range(block * PACK, block * PACK + PACK):
                     terms = [one.values(channel) for one in given]
                     values = terms[0] if len(terms) == 1 else [a + b for a, b in zip(*terms, strict=True)]
-                    if slopes is not None:
-                        values = [call("float32", "prelu", value, slopes[channel]) for value in values]
+                    for stage in requantize.stages:
+                        values = follow(values, stage, None if slopes is None else slopes[channel])
                     codes.append([call("uint32", "requantize", value, *bounds) for value in values])
                 store_codes(y, codes, target, requantize.zero_point, (row + geometry.margin, block, column), size)
 

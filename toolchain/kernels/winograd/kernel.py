@@ -20,7 +20,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.conv import Arguments, arguments
+from toolchain.kernels.arguments import Arguments, arguments
 from toolchain.kernels.epilogue import activate, extract, flipped, outside_word, pack_words, residual_code
 from toolchain.kernels.function import function
 from toolchain.kernels.intrinsics.dot import Dot

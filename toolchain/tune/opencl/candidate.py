@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.backends.opencl import conv as template
+from toolchain.backends.opencl import integer_conv as template
 from toolchain.backends.opencl.choose import job_of
 from toolchain.backends.opencl.prelude import prelude
 from toolchain.backends.opencl.source import generate

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.backends.opencl import conv as template
+from toolchain.backends.opencl import integer_conv as template
 from toolchain.backends.opencl.choose import job_of
 from toolchain.bundle.launch_plan import Extent
 from toolchain.kernels.intrinsics import dot_product

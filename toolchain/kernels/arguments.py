@@ -1,0 +1,71 @@
+"""The arguments of a convolution's kernel, whatever its numbers and whichever its algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.kernels.float_spec import FloatConv
+from toolchain.kernels.function import declare
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import Conv
+
+Shapes: TypeAlias = Sequence[tuple[tuple[int, ...], str]]
+"""Shape and element type of each of a kernel's arrays."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arguments:
+    """A kernel's arguments as TVM's buffers and variables; ``residual`` is None where nothing is added."""
+
+    x: Any
+    residual: Any
+    constants: tuple[Any, ...]
+    height: Any
+    tiles: Any
+    width: Any
+    y: Any
+
+
+def arguments(
+    conv: Conv | FloatConv,
+    geometry: Geometry,
+    constants: Shapes,
+    names: Sequence[str] = (),
+    *,
+    dtype: str = "uint32",
+    rows: str = "height",
+) -> Arguments:
+    """Declare the arguments of the function that is being written, see `toolchain.kernels.conv`.
+
+    Args:
+        conv: what it computes.
+        geometry: of its packed tensors.
+        constants: its arrays.
+        names: of the arrays; else c0, c1 and so on.
+        dtype: of the elements of packed tensors.
+        rows: name of the number of rows to compute.
+    """
+    height, tiles, width = (tirx.Var(name, "int64") for name in (rows, "tiles", "width"))
+    residual = conv.residual
+
+    def packed(name: str, blocks: int, count: Any) -> Any:
+        return T.arg(name, T.Buffer(geometry.window(blocks, count, tiles), dtype))
+
+    x = packed("x", conv.source.total, height + conv.reach[0])
+    r = residual and packed("r", residual.view.total, height)
+    arrays = tuple(
+        T.arg(name, T.Buffer(*array))
+        for name, array in zip(names or [f"c{index}" for index in range(len(constants))], constants, strict=True)
+    )
+    declare(height, tiles, width)
+    if conv.pixels is None:
+        y = packed("y", conv.target.total, height)
+    else:
+        scale = conv.pixels.scale
+        y = T.arg("y", T.Buffer((height * scale, width * scale, conv.pixels.channels), "uint8"))
+    return Arguments(x, r, arrays, height, tiles, width, y)
