@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
+from tests.lower.nets import Net
 from tests.sr_models import Builder, espcn, fsrcnn
 from tests.standin import QUICK
 from toolchain.cli import main
@@ -67,24 +69,81 @@ def test_inspect_says_what_deploy_does(
 ):
     path = tmp_path / f"{name}.onnx"
     onnx.save(NETWORKS[name](), path)
-    asked = [word for target in TARGETS for word in ("--target", target)]
-    assert main(["inspect", str(path), "--range", "0..1", *asked, "--json"]) == 0
-    for target, outlook in zip(TARGETS, json.loads(capsys.readouterr().out)["model"]["outlooks"], strict=True):
-        steps: list[str] = []
+    for target, outlook in zip(TARGETS, outlooks(path, capsys, *TARGETS), strict=True):
         request = Request(path, tmp_path / target, photo_folder, target, value_range="0..1", settings=QUICK)
+        refused = name not in ("plain", "transposed") and target == "mali-g78"
+        assert bool(outlook["obstacle"]) == refused, "the GPU's kernels do no more than convolutions, sums and shuffles"
+        assert_foreseen(outlook, request)
 
-        def run(request: Request = request, steps: list[str] = steps) -> Deployment:
-            return deploy(request, progress=lambda event: steps.append(event.step))
 
-        if outlook["obstacle"]:
-            with pytest.raises(ModelError) as refusal:
-                run()
-            assert outlook["obstacle"] == str(refusal.value)
-            assert "calibrate" not in steps, "refused before any photograph is read"
-            assert not list((tmp_path / target).glob("*"))
-        else:
-            said, did = outlook["coverage"], run().manifest.coverage
-            assert said["float_operators"] == list(did.float_operators)
-            assert (said["integer_macs"], said["convolutions"]) == (did.integer_macs, did.convolutions)
-    refused = name not in ("plain", "transposed")
-    assert bool(outlook["obstacle"]) == refused, "the GPU's kernels do no more than convolutions, sums and shuffles"
+def outlooks(path: Path, capsys: pytest.CaptureFixture[str], *targets: str, precision: str = "int8") -> Any:
+    """What inspect says of each target."""
+    asked = [word for target in targets for word in ("--target", target)]
+    assert main(["inspect", str(path), "--range", "0..1", "--precision", precision, *asked, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)["model"]["outlooks"]
+
+
+def assert_foreseen(outlook: Any, request: Request) -> None:
+    """Deploying ends as ``outlook`` says."""
+    steps: list[str] = []
+
+    def run() -> Deployment:
+        return deploy(request, progress=lambda event: steps.append(event.step))
+
+    if outlook["obstacle"]:
+        with pytest.raises(ModelError) as refusal:
+            run()
+        assert outlook["obstacle"] == str(refusal.value)
+        assert "calibrate" not in steps, "refused before any photograph is read"
+        assert not list(request.out.glob("*"))
+    else:
+        said, did = outlook["coverage"], run().manifest.coverage
+        assert said["float_operators"] == list(did.float_operators)
+        assert (said["macs"], said["convolutions"]) == (did.macs, did.convolutions)
+        if request.precision == "int8":
+            assert said["integer_macs"] == did.integer_macs
+
+
+@pytest.mark.parametrize("name", ["plain", "sigmoid"])
+@pytest.mark.parametrize(("target", "precision"), [("host", "float32"), ("mali-g78", "float16")])
+def test_float_deployments_are_foreseen_too(
+    name: str, target: str, precision: str, tmp_path: Path, photo_folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / f"{name}.onnx"
+    onnx.save(NETWORKS[name](), path)
+    (outlook,) = outlooks(path, capsys, target, precision="float")
+    assert outlook["precision"] == precision
+    assert bool(outlook["obstacle"]) == (name == "sigmoid" and target == "mali-g78")
+    assert_foreseen(
+        outlook, Request(path, tmp_path / "o", photo_folder, target, value_range="0..1", precision=precision)
+    )
+    assert main(["inspect", str(path), "--range", "0..1", "--precision", "float", "--target", target]) == 0
+    out = capsys.readouterr().out
+    words = {"plain": "all in float kernels", "sigmoid": "in float kernels, but left to the compiler: sigmoid"}
+    title = "FP16" if target == "mali-g78" else "FP32"
+    said = "not at all: there is no OpenCL kernel for operator Sigmoid" if outlook["obstacle"] else words[name]
+    assert f"{title} on {outlook['target']}: {said}" in out
+
+
+def test_what_came_quantized_is_foreseen_too(tmp_path: Path, photo_folder: Path, capsys: pytest.CaptureFixture[str]):
+    net = Net()
+    path = tmp_path / "bent.onnx"
+    onnx.save(net.model(net.conv(net.quantized(net.node("Tanh", net.conv(net.input, 8).name), 8), 3)), path)
+    for precision in ("int8", "float32"):
+        (outlook,) = outlooks(path, capsys, "mali-g78", precision=precision)
+        assert ("operator Tanh" if precision == "int8" else "is quantized already") in outlook["obstacle"]
+        assert_foreseen(outlook, Request(path, tmp_path / "o", photo_folder, "mali-g78", precision=precision))
+
+
+def test_what_this_machine_lacks_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    onnx.save(espcn(), tmp_path / "net.onnx")
+    for variable in ("CC", "CXX"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("toolchain.targets.linker.importlib.util.find_spec", lambda name: None)
+    assert main(["inspect", str(tmp_path / "net.onnx"), "--range", "0..1", "--target", "cortex-a76"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "INT8 on cortex-a76" in line]
+    assert "all in integers; not from this machine: " in line
+    assert "pip install ziglang" in line

@@ -141,11 +141,11 @@ def inspect_model(
     else:
         network = normalize(model, value_range=value_range)
         found, integer = _float(network), stand_in(network)
-    outlooks = [_outlook(network, integer, target, name) for target, name in zip(asked, names, strict=True)]
+    outlooks = [_outlook(path, network, integer, target, name) for target, name in zip(asked, names, strict=True)]
     return replace(found, outlooks=tuple(outlooks))
 
 
-def _outlook(network: SRModel | None, integer: onnx.ModelProto, target: Target, precision: str) -> Outlook:
+def _outlook(path: Path, network: SRModel | None, integer: onnx.ModelProto, target: Target, precision: str) -> Outlook:
     backend = backend_for(target)
     lacking = ""
     try:
@@ -153,7 +153,7 @@ def _outlook(network: SRModel | None, integer: onnx.ModelProto, target: Target, 
         if precision == INT8:
             coverage = backend.rehearse(integer, target)
         elif network is None:
-            raise ModelError("the model is quantized already", hint="give the float model for a float network")
+            raise ModelError(f"{path.name} is quantized already", hint="give the float model for a float network")
         else:
             coverage = backend.rehearse_floats(network, target, precision)
     except (ModelError, TargetError) as error:
