@@ -33,7 +33,7 @@ from toolchain.targets import Target, find_target
 from toolchain.targets.llvm import tvm_target
 from toolchain.tune.kernel import standalone
 from toolchain.tune.network import kernels_of
-from toolchain.tune.space import tiles
+from toolchain.tune.search_space import tiles
 from toolchain.zoo.embedded import list_models, resolve
 
 SIZE = (360, 640)

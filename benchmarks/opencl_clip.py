@@ -39,7 +39,7 @@ from toolchain.schedules.select import Tuning
 from toolchain.support.errors import ClipfreeError
 from toolchain.support.files import atomic_write
 from toolchain.targets import find_target
-from toolchain.tune.network import hurried
+from toolchain.tune.network import quantize_quickly
 from toolchain.zoo.embedded import resolve
 
 PHONES = ("mali-g78", "adreno-740")
@@ -165,7 +165,7 @@ def _fastest(times: list[float]) -> float:
 
 def measure(network: str, size: tuple[int, int], rounds: int) -> dict[str, Any]:
     """Everything of one network."""
-    model = hurried(resolve(network))
+    model = quantize_quickly(resolve(network))
     models = {name: replace(model, model=change(model.model)) for name, change in VARIANTS.items()}
     phones = {phone: {name: expected(compiled(one, phone, size)) for name, one in models.items()} for phone in PHONES}
     here = {name: compiled(one, HERE, size) for name, one in models.items()}

@@ -3,7 +3,7 @@
     python benchmarks/quality.py [zoo | zoo:NAME | MODEL.onnx ...] --calib DIR --hr Set5/ Set14/ -o result.json
 
 Without models, all embedded networks. Every network and every cell is kept on disk by what decided it: a run that was
-killed goes on where it was, and only what changed is computed again. What the rows are: benchmarks/rows.py.
+killed goes on where it was, and only what changed is computed again. What the rows are: benchmarks/table.py.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import onnx
 
-from cells import Cells, digest, of_files, of_source, versions
 from quality_table import markdown
-from rows import OURS, ROWS, Network, Row
+from result_cache import ResultCache, digest, of_files, of_source, versions
 from subject import Case, Photographs, Subject
+from table import OURS, ROWS, Network, Row
 from toolchain.images import ImageSet, read_images
 from toolchain.images.metrics import psnr, shaved
 from toolchain.reference.network import describe_network
@@ -37,7 +37,7 @@ MAKING = (
     "toolchain/frontend",
     "toolchain/quantize",
     "toolchain/images",
-    "benchmarks/ways.py",
+    "benchmarks/variants.py",
     "benchmarks/subject.py",
     "benchmarks/networks.py",
 )
@@ -45,12 +45,14 @@ SHOWING = (
     "toolchain/reference/arithmetic.py",
     "toolchain/reference/convolution.py",
     "toolchain/reference/program.py",
+    "toolchain/reference/quantization.py",
+    "toolchain/reference/steps.py",
     "toolchain/reference/interpreter.py",
     "toolchain/workflows/evaluate.py",
     "toolchain/images/metrics.py",
     "toolchain/runtime/photo.py",
     "toolchain/images",
-    "benchmarks/ways.py",
+    "benchmarks/variants.py",
     "benchmarks/runtimes.py",
     "benchmarks/subject.py",
     "benchmarks/quality.py",
@@ -80,7 +82,9 @@ class Set:
 class Table:
     """Computes cells that are not on disk yet, and tells of each."""
 
-    def __init__(self, cells: Cells, sets: Sequence[Set], rows: Sequence[Row], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, cells: ResultCache, sets: Sequence[Set], rows: Sequence[Row], tell: Callable[[str], None]
+    ) -> None:
         self.cells, self.sets, self.rows, self.tell = cells, sets, rows, tell
         self.versions = versions()
         self.making, self.showing = of_source(*MAKING), of_source(*SHOWING)
@@ -242,7 +246,7 @@ def run(options: argparse.Namespace, tell: Callable[[str], None]) -> dict[str, A
         raise InputError(f"there is no row '{min(unknown)}'", hint=f"there are {', '.join(row.name for row in ROWS)}")
     rows = [row for row in ROWS if options.rows is None or row.name in options.rows]
     sets = [Set(folder.resolve().name, read_images(folder)) for folder in options.hr]
-    cells = Cells(options.cache)
+    cells = ResultCache(options.cache)
     table = Table(cells, sets, rows, lambda text: None)
     photographs: dict[str, Photographs] = {}
     networks = []

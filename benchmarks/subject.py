@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cells import digest, of_files
+from result_cache import digest, of_files
 from toolchain.frontend import UNBOUNDED_HALO, SRModel, load_model, normalize
 from toolchain.images import ImageSet, read_calibration
 from toolchain.images.metrics import luma

@@ -89,7 +89,7 @@ class Worker:
         try:
             self._pipe.send("time")
         except OSError as error:
-            raise GoneError(self._obituary()) from error
+            raise GoneError(self._died()) from error
         return self._receive()
 
     def close(self) -> None:
@@ -106,12 +106,12 @@ class Worker:
                 raise GoneError(f"no answer within {PATIENCE:.0f} s")
             answer = self._pipe.recv()
         except (EOFError, OSError) as error:
-            raise GoneError(self._obituary()) from error
+            raise GoneError(self._died()) from error
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def _obituary(self) -> str:
+    def _died(self) -> str:
         self._process.join(5)
         code = self._process.exitcode
         how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"code {code}"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import quality
-from cells import ROOT
 from quality_table import markdown
-from rows import ROWS
+from result_cache import ROOT
+from table import ROWS
 from tests.quantize.helpers import shared
 
 RESULT = ROOT / "benchmarks" / "results" / "quality.json"

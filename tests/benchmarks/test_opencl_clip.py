@@ -11,11 +11,11 @@ import pytest
 import opencl_clip
 from tests.opencl.devices import device
 from toolchain.quantize import IntegerReference
-from toolchain.tune.network import hurried
+from toolchain.tune.network import quantize_quickly
 
 
 def test_the_forms_are_one_network(model_file: Path):
-    model = hurried(model_file).model
+    model = quantize_quickly(model_file).model
     pixels = np.random.default_rng(0).integers(0, 256, (12, 17, 3), dtype=np.uint8)
     found = {
         name: IntegerReference(change(model)).run(pixels).astype(int) for name, change in opencl_clip.VARIANTS.items()

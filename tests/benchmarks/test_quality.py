@@ -14,12 +14,12 @@ import pytest
 
 import quality
 from quality_table import below, markdown
-from rows import OURS, ROWS, Row
 from runtimes import QEMU
 from subject import Subject
+from table import OURS, ROWS, Row
 from tests.benchmarks import fakes
 from toolchain.support.errors import InputError
-from ways import Settled
+from variants import Settled
 
 
 @pytest.fixture(scope="module")

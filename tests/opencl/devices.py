@@ -18,7 +18,7 @@ from toolchain.backends.opencl.launches import Program
 from toolchain.backends.opencl.lower import program
 from toolchain.backends.opencl.prelude import prelude
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.lower import lower_model
 from toolchain.quantize import IntegerReference
 from toolchain.runtime.opencl.device import drivers_of_pip, find_device
@@ -32,17 +32,17 @@ assert GPU is not None
 SIZE = (360, 640)
 
 
-def single(job: Job) -> Cut:
+def single(job: Job) -> LaunchConfig:
     """The least that a work-item can do, in work-groups of three dimensions."""
-    return Cut(1, job.channels[0], (4, 2, 2), 2)
+    return LaunchConfig(1, job.channels[0], (4, 2, 2), 2)
 
 
-def large(job: Job) -> Cut:
+def large(job: Job) -> LaunchConfig:
     """Much of everything."""
-    return Cut(8, max(c for c in job.channels if c <= 36), (8, 1, 1), 8, unroll=True)
+    return LaunchConfig(8, max(c for c in job.channels if c <= 36), (8, 1, 1), 8, unroll=True)
 
 
-def always(cut: Callable[[Job], Cut], gpu: Gpu, height: int, width: int) -> Choose:
+def always(cut: Callable[[Job], LaunchConfig], gpu: Gpu, height: int, width: int) -> Choose:
     """Kernels cut in one way."""
 
     def choose(job: Job) -> Choice:

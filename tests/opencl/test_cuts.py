@@ -14,7 +14,7 @@ from tests.opencl.devices import CHOICES, GPU, SIZE, always, assert_equal
 from tests.tune.specs import conv
 from toolchain.backends.opencl.estimate import cuts, estimate, fits, registers
 from toolchain.backends.opencl.job import Job
-from toolchain.kernels.launch import PIXELS, VECTORS, Cut, pieces
+from toolchain.kernels.launch import PIXELS, VECTORS, LaunchConfig, pieces
 from toolchain.kernels.spec import Pixels
 from toolchain.targets import find_target, list_targets
 
@@ -56,12 +56,12 @@ def test_what_is_offered_is_within_the_device(job: Job, gpu, height: int, width:
 @pytest.mark.parametrize(
     ("cut", "reason"),
     [
-        (Cut(4, 4, (32, 32, 1)), "more work-items than run together"),
-        (Cut(8, 16, (8, 8, 1)), "more registers than a work-item has"),
-        (Cut(4, 6, (8, 8, 1)), "channels that no word holds"),
+        (LaunchConfig(4, 4, (32, 32, 1)), "more work-items than run together"),
+        (LaunchConfig(8, 16, (8, 8, 1)), "more registers than a work-item has"),
+        (LaunchConfig(4, 6, (8, 8, 1)), "channels that no word holds"),
     ],
 )
-def test_what_is_beyond_the_device_does_not_fit(cut: Cut, reason: str):
+def test_what_is_beyond_the_device_does_not_fit(cut: LaunchConfig, reason: str):
     job = Job(conv())
     assert not fits(job, cut, GPU), reason
     assert cut not in [offered for offered, _ in cuts(job, GPU, *SIZE)]
@@ -76,7 +76,7 @@ def test_a_smaller_device_is_offered_less():
 
 def test_mali_holds_half_as_many_work_items_beyond_32_registers():
     job = Job(conv())
-    full, half = Cut(4, 4, (8, 8, 1)), Cut(4, 8, (8, 8, 1))
+    full, half = LaunchConfig(4, 4, (8, 8, 1)), LaunchConfig(4, 8, (8, 8, 1))
     assert registers(job, full) <= 32 < registers(job, half)
     assert estimate(job, full, GPU.core, *SIZE).occupancy == 1
     assert estimate(job, half, GPU.core, *SIZE).occupancy == 0.5
@@ -87,21 +87,21 @@ def test_mali_holds_half_as_many_work_items_beyond_32_registers():
 
 def test_neighbours_that_read_neighbours_touch_fewer_lines():
     job = Job(conv())
-    along = estimate(job, Cut(1, 4, (64, 1, 1)), GPU.core, *SIZE)
-    down = estimate(job, Cut(1, 4, (4, 16, 1)), GPU.core, *SIZE)
+    along = estimate(job, LaunchConfig(1, 4, (64, 1, 1)), GPU.core, *SIZE)
+    down = estimate(job, LaunchConfig(1, 4, (4, 16, 1)), GPU.core, *SIZE)
     assert along.lines < down.lines
 
 
 def test_larger_work_groups_read_less_around_them():
     job = Job(conv())
-    small, large = (estimate(job, Cut(4, 4, group), GPU.core, *SIZE) for group in ((8, 2, 1), (16, 16, 1)))
+    small, large = (estimate(job, LaunchConfig(4, 4, group), GPU.core, *SIZE) for group in ((8, 2, 1), (16, 16, 1)))
     assert large.read < small.read
     assert large.written == small.written == SIZE[0] * SIZE[1] * 16
 
 
 def test_groups_of_channels_read_what_is_theirs():
     """Along z, work-items of a dense convolution read the same source, those of a grouped one each their own part."""
-    chosen = Cut(1, 4, (16, 4, 1)), Cut(1, 4, (16, 4, 4))
+    chosen = LaunchConfig(1, 4, (16, 4, 1)), LaunchConfig(1, 4, (16, 4, 4))
     dense, grouped = (
         [estimate(Job(conv(16, 16, groups=groups)), cut, GPU.core, *SIZE).read for cut in chosen] for groups in (1, 4)
     )
@@ -119,8 +119,8 @@ def test_every_cut_gives_the_references_bits(monkeypatch: pytest.MonkeyPatch, da
     x = net.conv(x, 16, groups=2, zero=9, residual=net.conv(x, 16, 1))
     model = net.model(net.conv(x, 12, residual=net.concat(*[net.input] * 4)), 2)
 
-    def draw(job: Job) -> Cut:
-        return Cut(
+    def draw(job: Job) -> LaunchConfig:
+        return LaunchConfig(
             data.draw(st.sampled_from(PIXELS)),
             data.draw(st.sampled_from(job.channels)),
             data.draw(st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 3))),

@@ -12,7 +12,7 @@ from toolchain.support.errors import TuningError
 from toolchain.targets import find_target
 from toolchain.tune.features import TileFeatures
 from toolchain.tune.model import XGBoostModel
-from toolchain.tune.space import tiles
+from toolchain.tune.search_space import tiles
 
 TARGET = find_target("x86-sse4")
 

@@ -17,8 +17,8 @@ from toolchain.schedules.task import Task, normal
 from toolchain.support.cpu import this_cpu
 from toolchain.targets import find_target
 from toolchain.tune.builder import LocalBuilder
+from toolchain.tune.kernel_data import make_sample
 from toolchain.tune.runner import LocalRunner, Timed
-from toolchain.tune.sample import make_sample
 
 SSE4 = find_target("x86-sse4")
 needs_sse4 = pytest.mark.skipif(bool(SSE4.missing_on(this_cpu())), reason="this CPU has no SSE4")

@@ -14,7 +14,7 @@ from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import WINOGRAD, Tile, default_tile
 from toolchain.support.cpu import this_cpu
 from toolchain.targets import Target
-from toolchain.tune.space import tiles
+from toolchain.tune.search_space import tiles
 
 SPECS = {
     "3x3": Case(8, 8, height=3),

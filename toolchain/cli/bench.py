@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolchain.cli.board_options import Device, Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
 from toolchain.cli.console import MOST_THREADS, Console, Json
-from toolchain.cli.places import Device, Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
 from toolchain.cli.run import Bundle
 from toolchain.support.errors import InputError
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolchain.cli.board_options import Rpc, Ssh, Tracker, Wait, reach
 from toolchain.cli.console import Console, Json, guarded
-from toolchain.cli.places import Rpc, Ssh, Tracker, Wait, reach
 from toolchain.cli.run import Bundle
 from toolchain.support.errors import BoardError, InputError
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolchain.cli.board_options import Device, machine_for
 from toolchain.cli.console import Console, Json, Threads, decibel
 from toolchain.cli.inputs import check_pictures
-from toolchain.cli.places import Device, machine_for
 from toolchain.cli.run import Bundle, tiling
 from toolchain.support.errors import InputError
 

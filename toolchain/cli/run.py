@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolchain.cli.board_options import Device, machine_for
 from toolchain.cli.console import Console, Json, Threads, duration
-from toolchain.cli.places import Device, machine_for
 from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:

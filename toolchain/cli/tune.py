@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolchain.cli.board_options import Key, Rpc, Ssh, Tracker, Wait, reach
 from toolchain.cli.console import MOST_THREADS, Console, Json, duration
 from toolchain.cli.inputs import check_pictures
-from toolchain.cli.places import Key, Rpc, Ssh, Tracker, Wait, reach
 from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from toolchain.cli.board_options import Device, Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
 from toolchain.cli.console import Console, Json, Threads
-from toolchain.cli.places import Device, Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
 from toolchain.cli.run import Bundle
 
 

@@ -16,7 +16,7 @@ _LARGEST = 256
 
 
 @dataclass(frozen=True)
-class Cut:
+class LaunchConfig:
     """A choice. Every one of them gives the same bits.
 
     Attributes:
@@ -51,7 +51,7 @@ def pieces(count: int, vector: int) -> tuple[int, ...]:
     return (*found, *[1] * count)
 
 
-def all_cuts(gpu: Gpu, channels: tuple[int, ...], total: int, window: int, rows: int) -> Iterator[Cut]:
+def all_cuts(gpu: Gpu, channels: tuple[int, ...], total: int, window: int, rows: int) -> Iterator[LaunchConfig]:
     """Every cut worth a thought whose work-groups the device can run, the plainest first; no two make the same kernel.
 
     Args:
@@ -71,4 +71,4 @@ def all_cuts(gpu: Gpu, channels: tuple[int, ...], total: int, window: int, rows:
             loads.setdefault((pieces(pixels + window, vector), pieces(count, vector), pieces(pixels, vector)), vector)
         for group, vector, unroll in itertools.product(groups, loads.values(), (False, True)):
             if total // count % group[2] == 0 and (rows > 1 or not unroll):
-                yield Cut(pixels, count, group, vector, unroll)
+                yield LaunchConfig(pixels, count, group, vector, unroll)

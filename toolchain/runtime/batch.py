@@ -27,7 +27,7 @@ from toolchain.runtime.bands import bands
 from toolchain.runtime.channel import Channel, Stopped
 from toolchain.runtime.jobs import STANDARD, Job
 from toolchain.runtime.measure import free_memory
-from toolchain.runtime.memory import WAITING, Cut, check_free, plan_cut
+from toolchain.runtime.memory import WAITING, BandPlan, check_free, plan_cut
 from toolchain.runtime.photo import MARGIN, upscale_photo
 from toolchain.runtime.tiles import Tiling, upscale_tiled
 from toolchain.support.errors import InputError
@@ -75,7 +75,7 @@ class Outcome:
     job: Job
     picture: Picture | None = None
     header: Header | None = None
-    cut: Cut | None = None
+    cut: BandPlan | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     error: InputError | None = None

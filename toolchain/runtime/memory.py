@@ -26,7 +26,7 @@ WAITING = 8_000_000
 
 
 @dataclass(frozen=True)
-class Cut:
+class BandPlan:
     """How a picture is worked on.
 
     Attributes:
@@ -42,7 +42,7 @@ class Cut:
 
 def plan_cut(
     picture: Picture, header: Header, kind: Format, tiling: Tiling, *, channels: int, budget: int | None = None
-) -> Cut:
+) -> BandPlan:
     """Cut a picture for a network.
 
     Args:
@@ -68,7 +68,7 @@ def plan_cut(
     return cut
 
 
-def check_free(picture: Picture, cut: Cut, header: Header, available: int | None) -> None:
+def check_free(picture: Picture, cut: BandPlan, header: Header, available: int | None) -> None:
     """Refuse a picture that does not fit into memory, before the system ends the process for it.
 
     Args:
@@ -115,14 +115,14 @@ def _costs(picture: Picture, header: Header, kind: Format, scale: int, channels:
     return _Costs(_LEAST + 2 * WAITING + fixed * _SPARE, row * _SPARE)
 
 
-def _within(picture: Picture, tiling: Tiling, costs: _Costs) -> Cut:
+def _within(picture: Picture, tiling: Tiling, costs: _Costs) -> BandPlan:
     height, width, margin = picture.height, picture.width, max(tiling.halo, MARGIN)
     network = tiling.bytes_per_pixel * _SPARE
 
-    def cut(rows: int, columns: int | None) -> Cut:
+    def cut(rows: int, columns: int | None) -> BandPlan:
         tall = min(height, rows + 2 * margin)
         wide = width if columns is None else min(width, columns + 2 * tiling.halo)
-        return Cut(rows, columns, int(costs.fixed + tall * costs.row + tall * wide * network))
+        return BandPlan(rows, columns, int(costs.fixed + tall * costs.row + tall * wide * network))
 
     whole = cut(height, None)
     if tiling.halo >= tiling.halo_limit or (tiling.side is None and tiling.budget is None):

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.tile import Tile
 from toolchain.schedules.task import Task
 from toolchain.support.serialization import from_plain, parse_json, to_plain
@@ -19,7 +19,7 @@ FORMAT_VERSION = 1
 STATIC = "llvm-mca"
 """How the processor's name begins where a tile was not timed but chosen by LLVM's cost model, see benchmarks."""
 
-Candidate: TypeAlias = Tile | Cut
+Candidate: TypeAlias = Tile | LaunchConfig
 """What is tried of a kernel: on a CPU a tile, on an OpenCL device a cut. Both are called tile in logs."""
 
 Status = Literal["ok", "failed", "wrong", "crashed", "hung"]

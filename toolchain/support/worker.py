@@ -58,7 +58,7 @@ class Worker:
         if line.endswith("\n"):
             answer: dict[str, Any] = json.loads(line)
             return answer
-        raise self._obituary(limit)
+        raise self._died(limit)
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
@@ -84,7 +84,7 @@ class Worker:
             )
         return self._process
 
-    def _obituary(self, limit: float) -> Died:
+    def _died(self, limit: float) -> Died:
         process, errors = self._process, self._errors
         assert process is not None
         assert errors is not None

@@ -25,7 +25,7 @@ _HOPELESS = 2.0
 
 
 @dataclass(frozen=True)
-class Entrant:
+class BoundCandidate:
     """A candidate with the data of a task.
 
     Attributes:
@@ -37,7 +37,7 @@ class Entrant:
     seconds: Callable[[int], float]
 
 
-class Rig(Protocol):
+class Harness(Protocol):
     """Where candidates run, and on what."""
 
     def guard(self) -> AbstractContextManager[None]:
@@ -46,49 +46,51 @@ class Rig(Protocol):
     def prepare(self, task: Task, request: dict[str, Any]) -> None:
         """Make the data of ``task``."""
 
-    def load(self, library: Path) -> Entrant:
+    def load(self, library: Path) -> BoundCandidate:
         """A candidate for the prepared task."""
 
 
 class Bench:
-    """Checks and times candidates on a rig."""
+    """Checks and times candidates on a harness."""
 
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
 
     def time(self, request: dict[str, Any]) -> dict[str, Any]:
-        """``task``, ``libraries``, ``rounds``, and what the rig wants: one status and list of seconds for each library.
+        """Answer ``task``, ``libraries``, ``rounds``, and what the harness wants: status and seconds of each library.
 
         Libraries run in turn, round by round, so that all of them see the same moments of a noisy machine.
         """
-        with self.rig.guard():
-            self.rig.prepare(from_plain(Task, request["task"]), request)
+        with self.harness.guard():
+            self.harness.prepare(from_plain(Task, request["task"]), request)
             answers: list[dict[str, Any]] = []
-            entrants: dict[int, Entrant] = {}
+            candidates: dict[int, BoundCandidate] = {}
             for index, path in enumerate(request["libraries"]):
-                entrant, status, note = self._admit(Path(path))
+                candidate, status, note = self._checked(Path(path))
                 answers.append({"status": status, "note": note, "seconds": []})
-                if entrant is not None:
-                    entrants[index] = entrant
-            numbers = {index: _number(entrant) for index, entrant in entrants.items()}
+                if candidate is not None:
+                    candidates[index] = candidate
+            numbers = {index: _number(candidate) for index, candidate in candidates.items()}
             for turn in range(request["rounds"]):
-                for index, entrant in entrants.items():
-                    answers[index]["seconds"].append(entrant.seconds(numbers[index]))
-                if turn == 2 and 0 in entrants:
+                for index, candidate in candidates.items():
+                    answers[index]["seconds"].append(candidate.seconds(numbers[index]))
+                if turn == 2 and 0 in candidates:
                     bound = _HOPELESS * min(answers[0]["seconds"])
-                    entrants = {
-                        index: entrant for index, entrant in entrants.items() if min(answers[index]["seconds"]) <= bound
+                    candidates = {
+                        index: candidate
+                        for index, candidate in candidates.items()
+                        if min(answers[index]["seconds"]) <= bound
                     }
         return {"answers": answers}
 
-    def _admit(self, library: Path) -> tuple[Entrant | None, Status, str]:
+    def _checked(self, library: Path) -> tuple[BoundCandidate | None, Status, str]:
         """A candidate that is right; otherwise None, what is the matter with it, and a note."""
         try:
-            entrant = self.rig.load(library)
-            note = entrant.wrong()
+            candidate = self.harness.load(library)
+            note = candidate.wrong()
         except ClipfreeError as error:  # a driver refuses it
             return None, "failed", error.message
-        return (None, "wrong", note) if note else (entrant, "ok", "")
+        return (None, "wrong", note) if note else (candidate, "ok", "")
 
 
 def difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> str:
@@ -98,7 +100,7 @@ def difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> str:
     return f"{wrong} of {different.size} values differ from the reference" if wrong else ""
 
 
-def _number(entrant: Entrant) -> int:
+def _number(candidate: BoundCandidate) -> int:
     """How many calls make one sample, found with two calls, of which the first warms up."""
-    entrant.seconds(1)
-    return max(1, math.ceil(_SAMPLE_SECONDS / max(entrant.seconds(1), 1e-9)))
+    candidate.seconds(1)
+    return max(1, math.ceil(_SAMPLE_SECONDS / max(candidate.seconds(1), 1e-9)))

@@ -40,7 +40,7 @@ class Machine(Protocol):
         """Around all work: ends the process if the machine is gone."""
 
 
-class Here:
+class LocalMachine:
     """The machine that clipfree runs on."""
 
     def load(self, library: Path) -> Loaded:
@@ -74,7 +74,7 @@ class Here:
         return nullcontext()
 
 
-class There:
+class RemoteMachine:
     """A board, by whose clock is timed: the network does not count."""
 
     def __init__(self, session: Session) -> None:

@@ -29,7 +29,7 @@ def kernels_of(
 def lowered_model(
     path: Path, target: Target, calibration: Path | Sequence[Path] | None = None, value_range: str | None = None
 ) -> tuple[Lowered[Conv], int]:
-    """What ``target`` gets for an ONNX model, and the channels of its pictures; see `hurried`.
+    """What ``target`` gets for an ONNX model, and the channels of its pictures; see `quantize_quickly`.
 
     Raises:
         TargetError: there are no kernels for the target's instruction set.
@@ -37,11 +37,11 @@ def lowered_model(
     from toolchain.kernels.intrinsics import dot_product
     from toolchain.lower import lower_model
 
-    model = hurried(path, calibration, value_range)
+    model = quantize_quickly(path, calibration, value_range)
     return lower_model(model.model, dot_product(target.instruction_set)), model.channels
 
 
-def hurried(
+def quantize_quickly(
     path: Path, calibration: Path | Sequence[Path] | None = None, value_range: str | None = None
 ) -> QuantizedModel:
     """An ONNX model in QDQ. A float model is quantized in a hurry, without photographs on noise: the numbers do not

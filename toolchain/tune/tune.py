@@ -11,11 +11,11 @@ from toolchain.schedules.records import Header
 from toolchain.support.errors import TuningError
 from toolchain.support.files import scratch_folder
 from toolchain.targets import HOST, Target, find_target
-from toolchain.tune.opencl.workshop import DeviceWorkshop
+from toolchain.tune.opencl.tuned_target import TunedDevice
 from toolchain.tune.request import Request
 from toolchain.tune.search import Search
 from toolchain.tune.session import Outcome, Point, Session, Tools, resume
-from toolchain.tune.workshop import CpuWorkshop, Workshop, tuned_cpu
+from toolchain.tune.tuned_target import TunedCpu, TunedTarget, tuned_cpu
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ def tune(
     return Summary(target, writer.log.path, tuple(searches), outcome)
 
 
-def _workshop(request: Request) -> tuple[Target, Workshop]:
+def _workshop(request: Request) -> tuple[Target, TunedTarget]:
     """The target, and what it is tuned with."""
     if request.target != HOST and (gpu := (target := find_target(request.target)).gpu) is not None:
-        return target, DeviceWorkshop(request, target, gpu)
+        return target, TunedDevice(request, target, gpu)
     cpu = tuned_cpu(request)
     target = find_target(request.target, cpu=cpu)
-    return target, CpuWorkshop(request, target, cpu)
+    return target, TunedCpu(request, target, cpu)

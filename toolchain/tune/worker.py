@@ -17,10 +17,10 @@ from toolchain.support.cpu import configure_tvm_threads
 from toolchain.support.serialization import from_plain, to_plain
 from toolchain.support.worker import answer
 from toolchain.targets import Target
-from toolchain.tune.bench import Bench, Entrant, difference
+from toolchain.tune.bench import Bench, BoundCandidate, difference
 from toolchain.tune.kernel import compile_kernel
-from toolchain.tune.machine import Here, Machine, There
-from toolchain.tune.sample import Sample, make_sample
+from toolchain.tune.kernel_data import KernelData, make_sample
+from toolchain.tune.machine import LocalMachine, Machine, RemoteMachine
 
 
 def compile_candidate(request: dict[str, Any]) -> dict[str, Any]:
@@ -31,17 +31,17 @@ def compile_candidate(request: dict[str, Any]) -> dict[str, Any]:
     return {"status": "ok"}
 
 
-class CpuRig:
+class CpuHarness:
     """Kernels for CPUs, here or on a board; keeps the data of the last task."""
 
     def __init__(self) -> None:
-        self.machine: Machine = Here()
+        self.machine: Machine = LocalMachine()
         self.task: Task | None = None
 
     def connect(self, request: dict[str, Any]) -> dict[str, Any]:
         """From now on, check and time on a board; see `toolchain.board.connect`."""
         session, told = Session.open(request)
-        self.machine, self.task = There(session), None
+        self.machine, self.task = RemoteMachine(session), None
         return told
 
     def guard(self) -> AbstractContextManager[None]:
@@ -63,14 +63,14 @@ class CpuRig:
         self.machine.threads(task.threads)
         self.task = task
 
-    def load(self, library: Path) -> Entrant:
+    def load(self, library: Path) -> BoundCandidate:
         """The kernel of a library."""
         kernel = self.machine.load(library)
         tile = from_plain(Tile, json.loads(_beside(library).read_bytes()))
         # Those of the small sample serve both: values do not touch speed.
         constants = [self.machine.tensor(array) for array in self.small.constants(self.dot, tile)]
 
-        def arguments(sample: Sample, output: Any) -> list[Any]:
+        def arguments(sample: KernelData, output: Any) -> list[Any]:
             height, width = sample.size
             return [*self.tensors[sample], *constants, height, sample.geometry.tiles(width), width, output]
 
@@ -81,7 +81,7 @@ class CpuRig:
             return used
 
         timed = arguments(self.timed, self.timed_output)
-        return Entrant(lambda: difference(result(), self.expected), lambda number: kernel.seconds(timed, number))
+        return BoundCandidate(lambda: difference(result(), self.expected), lambda number: kernel.seconds(timed, number))
 
 
 def _beside(library: Path) -> Path:
@@ -92,8 +92,8 @@ def _beside(library: Path) -> Path:
 def main() -> None:
     """Answer the requests on stdin until it ends."""
     configure_tvm_threads()
-    rig = CpuRig()
-    answer({"compile": compile_candidate, "connect": rig.connect, "time": Bench(rig).time})
+    harness = CpuHarness()
+    answer({"compile": compile_candidate, "connect": harness.connect, "time": Bench(harness).time})
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Machine(Protocol):
         """Seconds that each function of the network takes of a picture u8 (h, w, C)."""
 
 
-class Here:
+class OnCpu:
     """The machine that clipfree runs on.
 
     Args:

@@ -18,7 +18,7 @@ from tests.tune.test_tune import answer
 from toolchain.backends.opencl.choose import task_of
 from toolchain.board.place import Place
 from toolchain.cli import main
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.spec import Conv
 from toolchain.runtime.opencl.device import device_name
 from toolchain.schedules.database import find_log
@@ -50,7 +50,7 @@ def runner(board: Running) -> Iterator[DeviceBoardRunner]:
     made.close()
 
 
-def kernel(task: Task, cut: Cut = CUT) -> Written:
+def kernel(task: Task, cut: LaunchConfig = CUT) -> Written:
     assert CPU.gpu is not None
     return generated(task, cut, CPU.gpu)
 
@@ -63,7 +63,7 @@ def compiled(task: Task, written: Written, path: Path) -> Path:
 def test_right_kernels_are_timed_and_wrong_ones_are_not(runner: DeviceBoardRunner, tmp_path: Path):
     for name, job in JOBS.items():
         task = task_of(job, *SIZE)
-        cut = CUT if name != "anchor" else Cut(1, 6, (4, 2, 2))
+        cut = CUT if name != "anchor" else LaunchConfig(1, 6, (4, 2, 2))
         requantize = dataclasses.replace(task.conv.requantize, high=task.conv.requantize.high - 100)
         conv: Conv = dataclasses.replace(task.conv, requantize=requantize)
         wrong = kernel(dataclasses.replace(task, conv=conv), cut)

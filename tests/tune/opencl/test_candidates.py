@@ -13,14 +13,14 @@ from tests.opencl.devices import GPU, device
 from tests.tune.specs import conv
 from toolchain.backends.opencl.choose import task_of
 from toolchain.backends.opencl.job import Job
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.spec import Conv, Operand, Pixels, View
 from toolchain.schedules.task import Task
 from toolchain.tune.opencl.candidate import write
 from toolchain.tune.opencl.runner import DeviceRunner
 
 SIZE = 20, 40
-CUT = Cut(2, 4, (4, 2, 1), 2)
+CUT = LaunchConfig(2, 4, (4, 2, 1), 2)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ JOBS = {
 }
 
 
-def written(task: Task, path: Path, cut: Cut = CUT) -> Path:
+def written(task: Task, path: Path, cut: LaunchConfig = CUT) -> Path:
     write(task, cut, GPU, path)
     return path
 
@@ -55,7 +55,7 @@ def written(task: Task, path: Path, cut: Cut = CUT) -> Path:
 @pytest.mark.parametrize("name", JOBS)
 def test_right_kernels_are_timed_and_wrong_ones_are_not(name: str, runner: DeviceRunner, tmp_path: Path):
     task = task_of(JOBS[name], *SIZE)
-    cut = CUT if name != "anchor" else Cut(1, 6, (4, 2, 2))
+    cut = CUT if name != "anchor" else LaunchConfig(1, 6, (4, 2, 2))
     requantize = dataclasses.replace(task.conv.requantize, high=task.conv.requantize.high - 100)
     wrong = dataclasses.replace(task, conv=dataclasses.replace(task.conv, requantize=requantize))
     good, bad = runner.time(task, [written(task, tmp_path / "a", cut), written(wrong, tmp_path / "b", cut)], 3)

@@ -15,7 +15,7 @@ from toolchain.backends.opencl.estimate import cuts
 from toolchain.backends.opencl.job import Job
 from toolchain.bundle import open_bundle
 from toolchain.cli import main
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.schedules.database import find_log
 from toolchain.schedules.records import Best, Trial
 from toolchain.schedules.select import Tuning
@@ -41,7 +41,7 @@ def test_a_run_leaves_a_log_and_is_resumed(logs: Path, model_file: Path, capsys:
     assert log is not None
     trials = [record for record in log.records if isinstance(record, Trial)]
     assert [trial.status for trial in trials] == ["ok"] * TRIALS
-    assert all(isinstance(trial.tile, Cut) and trial.seconds > 0 for trial in trials)
+    assert all(isinstance(trial.tile, LaunchConfig) and trial.seconds > 0 for trial in trials)
     assert {trial.cpu for trial in trials} == {f"{device().name.strip()} ({device().platform.name.strip()})"}
     table = answer(
         capsys,

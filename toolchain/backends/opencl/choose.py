@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from toolchain.backends.opencl.estimate import Estimate, cuts, estimate, fits
 from toolchain.backends.opencl.job import Job
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.spec import Conv
 from toolchain.schedules.records import Best
 from toolchain.schedules.select import Tuning
@@ -20,7 +20,7 @@ from toolchain.targets.gpu import Gpu
 class Choice:
     """The cut of one kernel, what is expected of it, and where it was found; None: it is the estimate's."""
 
-    cut: Cut
+    cut: LaunchConfig
     expected: Estimate
     record: Best | None = None
 
@@ -45,10 +45,12 @@ def by_log(tuning: Tuning, gpu: Gpu) -> Choose:
     def choose(job: Job) -> Choice:
         kernel = task_of(job, tuning.height, tuning.width).kernel
         best = tuning.nearest(
-            lambda best: best.task.kernel == kernel and isinstance(best.tile, Cut) and fits(job, best.tile, gpu),
+            lambda best: (
+                best.task.kernel == kernel and isinstance(best.tile, LaunchConfig) and fits(job, best.tile, gpu)
+            ),
             job.scale,
         )
-        if best is None or not isinstance(best.tile, Cut):
+        if best is None or not isinstance(best.tile, LaunchConfig):
             return guess(job)
         return Choice(best.tile, estimate(job, best.tile, gpu.core, tuning.height, tuning.width), best)
 

@@ -19,9 +19,9 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.backends.opencl.job import Job, slots_of
-from toolchain.backends.opencl.terms import Size, follow, item, load, number, private, threads
+from toolchain.backends.opencl.primitives import Size, follow, item, load, number, private, threads
 from toolchain.kernels.float_spec import FloatConv
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Add, Addend, Conv, Pixels, Slopes
 
@@ -50,7 +50,7 @@ class ConvKernel(ABC, Generic[AnyConv]):
     """What a block, its elements in a row and the weights of a tap are called in the code."""
 
     def __init__(
-        self, job: Job, conv: AnyConv, geometry: Geometry, cut: Cut, weights: str, vectors: Mapping[str, str]
+        self, job: Job, conv: AnyConv, geometry: Geometry, cut: LaunchConfig, weights: str, vectors: Mapping[str, str]
     ) -> None:
         residual, dtype = conv.residual, job.dtype
         self.conv: AnyConv = conv
@@ -181,7 +181,9 @@ class ConvKernel(ABC, Generic[AnyConv]):
         return start + k + self.part // (self.conv.channels // self.conv.groups // self.cut.channels) * self.job.inputs
 
 
-def _spread(picture: Pixels, cut: Cut, y: Any, codes: list[list[Any]], place: tuple[Any, Any, Any], size: Size) -> None:
+def _spread(
+    picture: Pixels, cut: LaunchConfig, y: Any, codes: list[list[Any]], place: tuple[Any, Any, Any], size: Size
+) -> None:
     """Depth-to-space of uint8 codes, by channel and pixel: a work-item's channels are whole rows of a pixel's bytes.
 
     Args:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from toolchain.backends.opencl.job import Job
-from toolchain.kernels.launch import Cut, all_cuts, pieces
+from toolchain.kernels.launch import LaunchConfig, all_cuts, pieces
 from toolchain.targets.gpu import Core, Gpu
 
 _FIXED = 6
@@ -56,14 +56,14 @@ class Estimate:
     cycles: float
 
 
-def registers(job: Job, cut: Cut) -> int:
+def registers(job: Job, cut: LaunchConfig) -> int:
     """Registers that a work-item needs: its sums, a row's window of the source, a load of weights."""
     window = cut.pixels + job.window
     # Written out, the next row is read while this one is summed.
     return cut.pixels * cut.channels + window * (2 if cut.unroll else 1) + min(cut.vector, cut.channels) + _FIXED
 
 
-def fits(job: Job, cut: Cut, gpu: Gpu) -> bool:
+def fits(job: Job, cut: LaunchConfig, gpu: Gpu) -> bool:
     """Whether the device can run the kernel without keeping registers in memory.
 
     Local memory and constant memory set no limit: kernels use neither.
@@ -74,7 +74,7 @@ def fits(job: Job, cut: Cut, gpu: Gpu) -> bool:
     return 0 < prod(cut.group) <= min(gpu.largest_group, _held(needed, core))
 
 
-def cuts(job: Job, gpu: Gpu, height: int, width: int) -> list[tuple[Cut, Estimate]]:
+def cuts(job: Job, gpu: Gpu, height: int, width: int) -> list[tuple[LaunchConfig, Estimate]]:
     """The cuts that the device can run, the best first as far as can be guessed for pictures of ``height`` x ``width``.
 
     Where none can, the smallest is all there is: few output channels of one pixel.
@@ -85,7 +85,7 @@ def cuts(job: Job, gpu: Gpu, height: int, width: int) -> list[tuple[Cut, Estimat
     return sorted(guessed, key=lambda pair: pair[1].cycles)
 
 
-def estimate(job: Job, cut: Cut, core: Core, height: int, width: int) -> Estimate:
+def estimate(job: Job, cut: LaunchConfig, core: Core, height: int, width: int) -> Estimate:
     """What is expected of a kernel of a network for pictures of ``height`` x ``width``."""
     height, width = height * job.scale, width * job.scale
     needed = registers(job, cut)
@@ -119,7 +119,7 @@ def _held(needed: int, core: Core) -> int:
     return min(core.items, core.registers // (ceil(needed / core.step) * core.step)) // core.warp * core.warp
 
 
-def _operations(job: Job, cut: Cut, core: Core) -> float:
+def _operations(job: Job, cut: LaunchConfig, core: Core) -> float:
     """Operations of a work-item."""
     kh, kw = job.conv.kernel
     sums, window = cut.pixels * cut.channels, cut.pixels + job.window
@@ -140,7 +140,7 @@ class _Traffic:
         lines: cache lines that they touch.
     """
 
-    def __init__(self, job: Job, cut: Cut, core: Core) -> None:
+    def __init__(self, job: Job, cut: LaunchConfig, core: Core) -> None:
         self.job, self.cut, self.core = job, cut, core
         conv, (x, y, _) = job.conv, cut.group
         self.across = min(x, core.warp)

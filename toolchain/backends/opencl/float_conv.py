@@ -15,17 +15,17 @@ from tvm.script.ir_builder import IRBuilder
 
 from toolchain.backends.opencl.conv import ConvKernel, Rows
 from toolchain.backends.opencl.job import Job
-from toolchain.backends.opencl.terms import bind, call, load, number, real, store_floats
+from toolchain.backends.opencl.primitives import bind, call, load, number, real, store_floats
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.function import function
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Addend, Slopes
 
 Array = npt.NDArray[Any]
 
 
-def arrange(job: Job, cut: Cut, weights: Array, bias: Array, *slopes: Array) -> dict[str, Array]:
+def arrange(job: Job, cut: LaunchConfig, weights: Array, bias: Array, *slopes: Array) -> dict[str, Array]:
     """Constants as `build`'s kernel reads them: weights (z, channels in, kh, kw, channels of a work-item).
 
     Args:
@@ -48,7 +48,7 @@ def arrange(job: Job, cut: Cut, weights: Array, bias: Array, *slopes: Array) -> 
     return arrays | {f"slopes{index}": values[order] for index, values in enumerate(slopes)}
 
 
-def build(job: Job, geometry: Geometry, cut: Cut) -> tirx.PrimFunc:
+def build(job: Job, geometry: Geometry, cut: LaunchConfig) -> tirx.PrimFunc:
     """The kernel as a function with its threads bound, see `ConvKernel`."""
     conv = job.conv
     assert isinstance(conv, FloatConv)

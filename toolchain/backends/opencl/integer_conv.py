@@ -14,9 +14,9 @@ from tvm.script.ir_builder import IRBuilder
 
 from toolchain.backends.opencl.conv import ConvKernel, Rows
 from toolchain.backends.opencl.job import Job
-from toolchain.backends.opencl.terms import bind, call, code_of, load, number, pixel_word, real, store_codes
+from toolchain.backends.opencl.primitives import bind, call, code_of, load, number, pixel_word, real, store_codes
 from toolchain.kernels.function import function
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Addend, Conv, Operand
 
@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 
 def arrange(
-    job: Job, cut: Cut, weights: Array, bias: Array, multiplier: Array, slopes: Array | None = None
+    job: Job, cut: LaunchConfig, weights: Array, bias: Array, multiplier: Array, slopes: Array | None = None
 ) -> dict[str, Array]:
     """Constants as `build`'s kernel reads them.
 
@@ -54,7 +54,7 @@ def arrange(
     return arrays if slopes is None else {**arrays, "slopes": slopes[order]}
 
 
-def build(job: Job, geometry: Geometry, cut: Cut) -> tirx.PrimFunc:
+def build(job: Job, geometry: Geometry, cut: LaunchConfig) -> tirx.PrimFunc:
     """The kernel as a function with its threads bound, see `ConvKernel`."""
     conv, vectors = job.conv, {"bias": "int32", "multiplier": "float32"}
     assert isinstance(conv, Conv)

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from toolchain.backends.opencl import float_conv, float_words, integer_conv, words
+from toolchain.backends.opencl import elementwise, float_conv, float_elementwise, integer_conv
 from toolchain.backends.opencl.choose import Choose
 from toolchain.backends.opencl.job import Job
 from toolchain.backends.opencl.launches import Program, Writer
@@ -75,19 +75,19 @@ def _function(given: Words, writer: Writer, gpu: Gpu) -> Any:
     cut = writer.geometry, gpu.pixels, gpu.work_group
     match given:
         case Elementwise():
-            return words.add(given, *cut)
+            return elementwise.add(given, *cut)
         case FloatSum():
-            return float_words.add(given, writer.dtype, *cut)
+            return float_elementwise.add(given, writer.dtype, *cut)
         case Pack():
-            return words.pack(given, *cut)
+            return elementwise.pack(given, *cut)
         case FloatPack():
-            return float_words.pack(given, writer.dtype, *cut)
+            return float_elementwise.pack(given, writer.dtype, *cut)
         case Draw():
-            return words.draw(given, *cut)
+            return elementwise.draw(given, *cut)
         case FloatDraw():
-            return float_words.draw(given, writer.dtype, *cut)
+            return float_elementwise.draw(given, writer.dtype, *cut)
         case Shuffle():
-            return words.shuffle(given, *cut)
+            return elementwise.shuffle(given, *cut)
 
 
 def _traffic(given: Words, writer: Writer) -> tuple[int, int]:

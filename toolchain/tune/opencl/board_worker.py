@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from toolchain.board.session import Session
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.schedules.task import Task
 from toolchain.support.errors import BoardError, last_line
 from toolchain.support.serialization import from_plain
 from toolchain.support.worker import answer, within
 from toolchain.targets import Target
-from toolchain.tune.bench import Bench, Entrant, difference
+from toolchain.tune.bench import Bench, BoundCandidate, difference
 from toolchain.tune.opencl.candidate import generated
 from toolchain.tune.opencl.data import RESULT, SMALL, sample_of, tensors
 from toolchain.tune.opencl.library import TENSORS, compile_candidate, compile_probe
@@ -26,12 +26,12 @@ def make_candidate(request: dict[str, Any]) -> dict[str, Any]:
     """``task``, ``tile``, ``target``, ``path``: write a library."""
     task, target = from_plain(Task, request["task"]), from_plain(Target, request["target"])
     assert target.gpu is not None
-    written = generated(task, from_plain(Cut, request["tile"]), target.gpu)
+    written = generated(task, from_plain(LaunchConfig, request["tile"]), target.gpu)
     compile_candidate(task, written, target, Path(request["path"]))
     return {"status": "ok"}
 
 
-class BoardRig:
+class BoardHarness:
     """Kernels on a board's OpenCL device, through the library's own host part; keeps the data of the last task."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class BoardRig:
         self._expected = small.used(small.expected())
         self._task = task
 
-    def load(self, library: Path) -> Entrant:
+    def load(self, library: Path) -> BoundCandidate:
         """The candidate of a library, which is uploaded; the board's driver compiles it."""
         loaded = _Loaded(self._session, library)
         self._loaded.append(loaded)
@@ -89,7 +89,7 @@ class BoardRig:
             loaded.ask("take", TENSORS.index(RESULT), result)
             return difference(small.sample.used(result.numpy()), self._expected)
 
-        return Entrant(wrong, seconds)
+        return BoundCandidate(wrong, seconds)
 
     def _launch(self, loaded: _Loaded, data: _Data, number: int) -> float:
         """Mean seconds of so many launches, by the device's clock; the alarm ends a process whose launch does not."""
@@ -136,8 +136,10 @@ class _Loaded:
 
 def main() -> None:
     """Answer the requests on stdin until it ends."""
-    rig = BoardRig()
-    answer({"compile": make_candidate, "connect": rig.connect, "device": rig.device, "time": Bench(rig).time})
+    harness = BoardHarness()
+    answer(
+        {"compile": make_candidate, "connect": harness.connect, "device": harness.device, "time": Bench(harness).time}
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from toolchain.backends.opencl.choose import job_of
 from toolchain.backends.opencl.prelude import prelude
 from toolchain.backends.opencl.source import generate
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.schedules.task import Task
 from toolchain.support.serialization import from_plain, to_plain
 from toolchain.targets.gpu import Gpu
@@ -26,17 +26,17 @@ class Written:
 
     source: str
     arguments: tuple[str, ...]
-    cut: Cut
+    cut: LaunchConfig
 
 
-def generated(task: Task, cut: Cut, gpu: Gpu) -> Written:
+def generated(task: Task, cut: LaunchConfig, gpu: Gpu) -> Written:
     """The kernel of ``task``, cut by ``cut``; it takes any size, as in a network."""
     function = template.build(job_of(task), task.geometry(dot_product("opencl")), cut)
     made = generate(NAME, function)
     return Written(prelude(integer_dot=gpu.integer_dot) + made.code, made.arguments, cut)
 
 
-def write(task: Task, cut: Cut, gpu: Gpu, path: Path) -> None:
+def write(task: Task, cut: LaunchConfig, gpu: Gpu, path: Path) -> None:
     """Write a candidate to the file ``path``."""
     path.write_text(json.dumps(to_plain(generated(task, cut, gpu))), encoding="utf-8")
 

@@ -11,10 +11,10 @@ from toolchain.backends.opencl import integer_conv as template
 from toolchain.backends.opencl.choose import job_of
 from toolchain.bundle.launch_plan import Extent
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.tile import default_tile
 from toolchain.schedules.task import Task
-from toolchain.tune.sample import Sample, make_sample
+from toolchain.tune.kernel_data import KernelData, make_sample
 
 Array = npt.NDArray[Any]
 
@@ -25,14 +25,14 @@ SOURCE, RESIDUAL, RESULT = "x", "r", "y"
 """What kernels call the tensors or pictures that they read and write."""
 
 
-def sample_of(task: Task, height: int, width: int) -> Sample:
+def sample_of(task: Task, height: int, width: int) -> KernelData:
     """Random data of the task's kernel, and what the reference makes of them."""
     return make_sample(
         task.conv, task.geometry(dot_product("opencl")), height, width, picture=task.picture, anchor=task.anchor
     )
 
 
-def tensors(task: Task, sample: Sample) -> dict[str, Array]:
+def tensors(task: Task, sample: KernelData) -> dict[str, Array]:
     """What is read, and the result before the kernel ran, by name: packed uint32, or u8 pictures."""
     x, *others = sample.tensors
     result = sample.output()
@@ -44,14 +44,14 @@ def tensors(task: Task, sample: Sample) -> dict[str, Array]:
     return found
 
 
-def constants(task: Task, cut: Cut, sample: Sample) -> dict[str, Array]:
+def constants(task: Task, cut: LaunchConfig, sample: KernelData) -> dict[str, Array]:
     """A sample's weights and what goes with them, by name, in the order of ``cut``."""
     dot = dot_product("opencl")
     arrays = sample.constants(dot, default_tile(task.conv, dot.columns, dot))
     return template.arrange(job_of(task), cut, *arrays)
 
 
-def work(task: Task, cut: Cut) -> tuple[Extent, Extent, Extent]:
+def work(task: Task, cut: LaunchConfig) -> tuple[Extent, Extent, Extent]:
     """Work-items of the task's kernel."""
     return Extent("width", cut.pixels), Extent("height"), Extent("one", 1, len(job_of(task).order) // cut.channels)
 

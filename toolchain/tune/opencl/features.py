@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from toolchain.backends.opencl.choose import job_of
 from toolchain.backends.opencl.estimate import Estimate, estimate
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.schedules.records import Candidate
 from toolchain.schedules.task import Task
 from toolchain.targets.gpu import Gpu
@@ -28,7 +28,7 @@ class CutFeatures:
         return np.array([self._row(task, cut) for cut in tiles], np.float32)
 
     def _row(self, task: Task, cut: Candidate) -> list[float]:
-        assert isinstance(cut, Cut)
+        assert isinstance(cut, LaunchConfig)
         job, found = job_of(task), guess(task, cut, self._gpu)
         sums = (cut.pixels, cut.channels, *cut.group, prod(cut.group), cut.pixels * cut.channels, cut.vector)
         work = task.height * task.width * job.macs
@@ -64,5 +64,5 @@ class GuessingModel:
 
 def guess(task: Task, cut: Candidate, gpu: Gpu) -> Estimate:
     """What is expected of a cut at the task's size."""
-    assert isinstance(cut, Cut)
+    assert isinstance(cut, LaunchConfig)
     return estimate(job_of(task), cut, gpu.core, task.height, task.width)

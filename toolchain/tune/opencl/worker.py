@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.bundle.launch_plan import Launch
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.layout import SIDE
 from toolchain.runtime.opencl.device import find_device, import_pyopencl
 from toolchain.runtime.opencl.driver import Driver
@@ -20,21 +20,21 @@ from toolchain.support.errors import TargetError
 from toolchain.support.serialization import from_plain
 from toolchain.support.worker import answer, within
 from toolchain.targets import Target
-from toolchain.tune.bench import Bench, Entrant, difference
+from toolchain.tune.bench import Bench, BoundCandidate, difference
+from toolchain.tune.kernel_data import KernelData
 from toolchain.tune.opencl.candidate import NAME, Written, read, write
 from toolchain.tune.opencl.data import RESULT, SMALL, constants, sample_of, tensors, work
-from toolchain.tune.sample import Sample
 
 
 def write_candidate(request: dict[str, Any]) -> dict[str, Any]:
     """``task``, ``tile``, ``target``, ``path``: write a kernel."""
     gpu = from_plain(Target, request["target"]).gpu
     assert gpu is not None
-    write(from_plain(Task, request["task"]), from_plain(Cut, request["tile"]), gpu, Path(request["path"]))
+    write(from_plain(Task, request["task"]), from_plain(LaunchConfig, request["tile"]), gpu, Path(request["path"]))
     return {"status": "ok"}
 
 
-class DeviceRig:
+class DeviceHarness:
     """Kernels on an OpenCL device of this machine; keeps the data of the last task."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class DeviceRig:
         self._small, self._timed = (self._data(task, *size) for size in (SMALL, (task.height, task.width)))
         self._task = task
 
-    def load(self, library: Path) -> Entrant:
+    def load(self, library: Path) -> BoundCandidate:
         """The candidate of a file, compiled by the driver."""
         assert self._driver is not None
         written = read(library)
@@ -72,7 +72,7 @@ class DeviceRig:
             self._launch(kernel, written, weights, self._small)
             return self._small.difference(self._cl, self._driver)
 
-        return Entrant(wrong, seconds)
+        return BoundCandidate(wrong, seconds)
 
     def _data(self, task: Task, height: int, width: int) -> _Data:
         assert self._driver is not None
@@ -108,7 +108,7 @@ class _Data:
         arguments: of kernels, by name, but for the constants.
     """
 
-    def __init__(self, task: Task, sample: Sample, cl: Any, driver: Driver) -> None:
+    def __init__(self, task: Task, sample: KernelData, cl: Any, driver: Driver) -> None:
         self.task, self.sample = task, sample
         height, width = sample.size
         given = tensors(task, sample)
@@ -137,7 +137,7 @@ def _buffer(cl: Any, driver: Driver, array: npt.NDArray[Any]) -> Any:
 
 def main() -> None:
     """Answer the requests on stdin until it ends."""
-    answer({"compile": write_candidate, "time": Bench(DeviceRig()).time})
+    answer({"compile": write_candidate, "time": Bench(DeviceHarness()).time})
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 bundle's files, `progress` tells what happens.
 """
 
-from toolchain.workflows.deploy.line import Deployment, deploy
+from toolchain.workflows.deploy.pipeline import Deployment, deploy
 from toolchain.workflows.deploy.progress import STEPS, Event
 from toolchain.workflows.deploy.request import Request, bundle_path
 

@@ -1,4 +1,4 @@
-"""The rows of the quality table. A new one is a line in ``ROWS``, with settings or ways of its own."""
+"""The rows of the quality table. A new one is a line in ``ROWS``, with settings or variants of its own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import onnx
 
-import ways
+import variants
 from subject import Subject
 from toolchain.quantize import Settings
-from ways import Settled, Show
+from variants import Settled, Show
 
 
 @dataclass(frozen=True)
@@ -43,46 +43,48 @@ class Row:
     portable: bool = True
 
 
-FLOAT = Network(ways.in_float)
-EXTREMES = Network(ways.by_extremes, {"images": "natural"})
-CFQP = Network(ways.by_extremes, {"images": "tamed"})
-OURS = Network(ways.by_clipfree, asdict(Settings()))
-MIXED = Network(ways.by_clipfree, asdict(Settings(budget=10)))
-ONNXRUNTIME = Network(ways.by_onnxruntime, {"images": "natural", "clip": True, "pinned_input": False})
-ONNXRUNTIME_CFQP = Network(ways.by_onnxruntime, {"images": "tamed", "clip": False, "pinned_input": True})
+FLOAT = Network(variants.in_float)
+EXTREMES = Network(variants.by_extremes, {"images": "natural"})
+CFQP = Network(variants.by_extremes, {"images": "tamed"})
+OURS = Network(variants.by_clipfree, asdict(Settings()))
+MIXED = Network(variants.by_clipfree, asdict(Settings(budget=10)))
+ONNXRUNTIME = Network(variants.by_onnxruntime, {"images": "natural", "clip": True, "pinned_input": False})
+ONNXRUNTIME_CFQP = Network(variants.by_onnxruntime, {"images": "tamed", "clip": False, "pinned_input": True})
 
 ROWS = (
-    Row("fp32_clip", "FP32, clip", "the float network and its clip; rounded to 8 bits", FLOAT, ways.shown_saturated),
-    Row("fp32", "FP32", "without the clip: rounded, but what leaves 0..255 is left there", FLOAT, ways.shown_as_is),
+    Row(
+        "fp32_clip", "FP32, clip", "the float network and its clip; rounded to 8 bits", FLOAT, variants.shown_saturated
+    ),
+    Row("fp32", "FP32", "without the clip: rounded, but what leaves 0..255 is left there", FLOAT, variants.shown_as_is),
     Row(
         "int8_clip",
         "INT8, clip",
         "min/max on the photographs for every tensor, the output before the clip among them; then the clip as an "
         "operator of its own, which requantizes to pixels",
         EXTREMES,
-        ways.shown_through_a_clip,
+        variants.shown_through_a_clip,
     ),
     Row(
         "int8_naive",
         "INT8, no clip",
         "the same with the clip deleted: the codes that come out are taken as pixels",
         EXTREMES,
-        ways.shown_codes,
+        variants.shown_codes,
     ),
     Row(
         "int8_cfqp",
         "INT8 CFQP",
         "min/max on the tamed photographs, nothing else; no clip, the codes are the pixels",
         CFQP,
-        ways.shown_codes,
+        variants.shown_codes,
     ),
-    Row("int8_ours", "INT8 clipfree", "what `clipfree deploy` makes by default", OURS, ways.shown_codes),
+    Row("int8_ours", "INT8 clipfree", "what `clipfree deploy` makes by default", OURS, variants.shown_codes),
     Row(
         "int8_mixed",
         "clipfree +10 %",
         "the same with `--budget 10`: those tensors at 16 bits that gain most for up to 10 % more multiply-accumulates",
         MIXED,
-        ways.shown_codes,
+        variants.shown_codes,
     ),
     Row(
         "ort_clip",
@@ -90,7 +92,7 @@ ROWS = (
         "its static quantization (QDQ, min/max, int8 weights per channel) of the network with its clip, run so that no "
         "product saturates",
         ONNXRUNTIME,
-        ways.shown_exactly,
+        variants.shown_exactly,
         portable=False,
     ),
     Row(
@@ -98,7 +100,7 @@ ROWS = (
         "onnxruntime INT8, tamed",
         "the same without the clip, on the tamed photographs, the input pinned",
         ONNXRUNTIME_CFQP,
-        ways.shown_exactly,
+        variants.shown_exactly,
         portable=False,
     ),
     Row(
@@ -107,7 +109,7 @@ ROWS = (
         "that file with onnxruntime's default options on a processor with AVX2 and no VNNI (Haswell, emulated), where "
         "it adds products in 16 bits that saturate",
         ONNXRUNTIME_CFQP,
-        ways.shown_without_vnni,
+        variants.shown_without_vnni,
         portable=False,
     ),
 )

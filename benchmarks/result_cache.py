@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("numpy", "onnx", "onnxruntime", "pillow")
 
 
-class Cells:
+class ResultCache:
     """Files named by the digest of everything that decides what is in them.
 
     ``made`` counts what was computed, ``kept`` what was there already.

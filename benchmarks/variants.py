@@ -1,4 +1,4 @@
-"""The ways from a network and photographs to a picture: how it is quantized, and how its result becomes pixels."""
+"""The variants of a network and of how it is shown: how it is quantized, and how its result becomes pixels."""
 
 from __future__ import annotations
 

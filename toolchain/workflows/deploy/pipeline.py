@@ -21,7 +21,7 @@ from toolchain.support.dump import DumpFolder, no_dump
 from toolchain.targets import find_target
 from toolchain.targets.linker import Linker
 from toolchain.targets.precision import INT8, read_precision
-from toolchain.workflows.deploy.content import make_manifest, make_report, write_files
+from toolchain.workflows.deploy.files import make_manifest, make_report, write_files
 from toolchain.workflows.deploy.prepare import prepare_normalized, prepare_quantized
 from toolchain.workflows.deploy.progress import Event, Progress
 from toolchain.workflows.deploy.request import Request, bundle_path

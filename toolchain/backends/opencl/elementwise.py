@@ -12,7 +12,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.backends.opencl.terms import (
+from toolchain.backends.opencl.primitives import (
     Size,
     bind,
     call,

@@ -11,7 +11,7 @@ from toolchain.backends.opencl.choose import job_of, task_of
 from toolchain.backends.opencl.estimate import cuts
 from toolchain.backends.opencl.lower import jobs
 from toolchain.board.place import Place
-from toolchain.kernels.launch import Cut
+from toolchain.kernels.launch import LaunchConfig
 from toolchain.runtime.opencl.device import device_name, find_device
 from toolchain.schedules.task import Demand, Task
 from toolchain.support.cpu import usable_cores
@@ -29,13 +29,13 @@ from toolchain.tune.remote import open_boards
 from toolchain.tune.request import Request
 from toolchain.tune.runner import Runner
 from toolchain.tune.search import Search
-from toolchain.tune.workshop import MOST_WORKERS
+from toolchain.tune.tuned_target import MOST_WORKERS
 
 _MOST = 256
 """Cuts of a kernel that are candidates: the most promising by the estimate."""
 
 
-class DeviceWorkshop:
+class TunedDevice:
     """Kernels for OpenCL devices, on one of this machine or on boards.
 
     Args:
@@ -84,7 +84,7 @@ class DeviceWorkshop:
         )
         return [Search(task, self._candidates(task), Demand(*size, times)) for (task, size), times in counts.items()]
 
-    def _candidates(self, task: Task) -> list[Cut]:
+    def _candidates(self, task: Task) -> list[LaunchConfig]:
         return [cut for cut, _ in cuts(job_of(task), self.gpu, task.height, task.width)[:_MOST]]
 
     def builder(self, folder: Path) -> Builder:

@@ -1,6 +1,6 @@
 """The other float kernels for OpenCL: sums and copies, and the pictures where no convolution reads or writes them.
 
-As `toolchain.backends.opencl.words`, with one channel a block; float32 is computed with whatever is stored.
+As `toolchain.backends.opencl.elementwise`, with one channel a block; float32 is computed with whatever is stored.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.backends.opencl.terms import Size, call, follow, load, real, store_floats
-from toolchain.backends.opencl.words import Group, pixelwise
+from toolchain.backends.opencl.elementwise import Group, pixelwise
+from toolchain.backends.opencl.primitives import Size, call, follow, load, real, store_floats
 from toolchain.kernels.float_spec import FloatDraw, FloatPack, FloatSum
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Slopes

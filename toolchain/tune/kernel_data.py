@@ -24,7 +24,7 @@ _UNTOUCHED = 0xDEADBEEF
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class KernelData:
     """Random data for a kernel.
 
     Attributes:
@@ -126,7 +126,7 @@ class Sample:
 
 def make_sample(
     conv: Conv, geometry: Geometry, height: int, width: int, seed: int = 0, picture: int = 0, anchor: int = 0
-) -> Sample:
+) -> KernelData:
     """Random data for ``conv`` on ``height`` x ``width`` pixels, such that its codes spread over the whole range. A
     ``picture`` or an ``anchor`` of so many channels is a source or a residual without any others, and with black around
     the source.
@@ -141,7 +141,7 @@ def make_sample(
     codes = rng.integers(0, 256, (inputs, height, width), dtype=np.uint8)
     weights = rng.integers(-127, 128, (conv.channels, inputs // conv.groups, *conv.kernel))
     codes[picture or inputs :] = 0
-    return Sample(
+    return KernelData(
         conv,
         geometry,
         codes=codes,

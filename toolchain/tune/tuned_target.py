@@ -21,12 +21,12 @@ from toolchain.tune.remote import open_boards
 from toolchain.tune.request import Request
 from toolchain.tune.runner import LocalRunner, Runner
 from toolchain.tune.search import Search
-from toolchain.tune.space import tiles
+from toolchain.tune.search_space import tiles
 
 MOST_WORKERS = 8
 
 
-class Workshop(Protocol):
+class TunedTarget(Protocol):
     """A kind of target.
 
     Attributes:
@@ -72,7 +72,7 @@ def tuned_cpu(request: Request) -> Cpu:
         return board.cpu
 
 
-class CpuWorkshop:
+class TunedCpu:
     """Kernels for CPUs, on this machine or on boards.
 
     Args:
