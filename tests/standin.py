@@ -39,7 +39,7 @@ class StandIn:
         self.model = model.model
         self.kernels = [SimpleNamespace(name=f"qconv{index}") for index in range(count)]
         self.choices: dict[str, Choice] = {}
-        self.figures = ()
+        self.figures, self.further = (), 0
         self.tuned = TunedCoverage(count, 0, macs, 0)
         self.coverage = SimpleNamespace(
             convolutions=count, integer_convolutions=count, macs=macs, integer_macs=macs, float_operators=()

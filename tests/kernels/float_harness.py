@@ -9,11 +9,11 @@ import numpy as np
 import tvm
 
 from tests import arm
-from toolchain.kernels import float_conv
+from toolchain.kernels import float_algorithms
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.float_spec import FloatConv
-from toolchain.kernels.float_tile import FloatTile, choose_tile
+from toolchain.kernels.float_tile import WINOGRAD, FloatTile, choose_tile
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Add, Addend, Bounds, Pixels, Slopes, Stage, View
 from toolchain.kernels.vectors import Vectors
@@ -126,11 +126,15 @@ def check_conv(
         operands.append((pack(added, conv.residual.view, geometry, dtype), Read(1)))
     for stage in conv.stages:
         wanted = followed(wanted, stage, next(bends) if isinstance(stage, Slopes) else bias, added)
-    kernel = float_conv.build(conv, geometry, vectors, tile or choose_tile(conv, vectors))
-    constants = [np.ascontiguousarray(weights.transpose(1, 2, 3, 0)), bias, *slopes]
+    tile = tile or choose_tile(conv, vectors)
+    kernel = float_algorithms.build(conv, geometry, vectors, tile)
+    laid = float_algorithms.weights(np.ascontiguousarray(weights.transpose(1, 2, 3, 0)), tile)
+    constants = [laid, bias, *slopes]
     found = run(kernel, target, geometry, vectors, operands, constants, conv.pixels or conv.target, height, width)
     # Every product and every sum rounds once.
     bound = np.finfo(dtype).eps * (weights[0].size + 8)
+    if tile.algorithm == WINOGRAD:  # whose transforms' coefficients enlarge that
+        bound *= 6
     if conv.pixels is not None:
         codes = np.clip(drawn(wanted, conv.pixels) * conv.gain, 0, 255)
         assert np.abs(found - codes).max() <= 0.5 + 255 * bound

@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.instruction_sets import ARM, EVERY, PORTABLE, TARGETS
 from tests.kernels.float_harness import check_conv
 from tests.kernels.test_assembly import assembly
 from tests.kernels.test_conv import crd, dcr
-from toolchain.kernels import float_conv
+from toolchain.kernels import float_algorithms, float_winograd
 from toolchain.kernels.float_spec import FloatConv
-from toolchain.kernels.float_tile import FloatTile, choose_tile
+from toolchain.kernels.float_tile import WINOGRAD, FloatTile, choose_tile
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Add, Addend, Bounds, Slopes, View
 from toolchain.kernels.vectors import vectors_for
@@ -75,6 +77,44 @@ def test_is_the_definition(name: str):
     check_conv(CASES[name], host, vectors_for(host, "float32"), 5, 13)
 
 
+@pytest.mark.parametrize("name", ["groups", "ReLU, residual, PReLU", "pixels x3, RGB"])
+def test_direct_sums_are_the_definition(name: str):
+    host = find_target("host")
+    vectors = dataclasses.replace(vectors_for(host, "float32"), fewest=None)
+    check_conv(CASES[name], host, vectors, 5, 13)
+
+
+def test_winograd_is_for_3x3_kernels_of_float32():
+    vectors = vectors_for(TARGETS[0], "float32")
+    for name, case in CASES.items():
+        wanted = case.kernel == (3, 3) and case.dilation == (1, 1) and case.source.count // case.groups >= 3
+        assert (choose_tile(case, vectors).algorithm == WINOGRAD) == wanted, name
+        assert choose_tile(case, vectors.half()).algorithm == "direct"
+
+
+def along_a_row(taps: list[float], d: list[float]) -> list[float]:
+    """F(4,3) by the kernel's own matrix of weights and its transforms, in exact arithmetic."""
+    given = np.array(taps).reshape(1, 1, 3, 1)
+    u = float_winograd.weights(np.repeat(given, 3, axis=1), FloatTile(1, 1, WINOGRAD))[0, :, 0, 0, 0]
+    a, b, c, e = d[4] - 4 * d[2], d[3] - 4 * d[1], d[4] - d[2], d[3] - d[1]
+    v = [4 * (d[0] - d[2]) + c, a + b, a - b, c + 2 * e, c - 2 * e, d[5] - d[3] - 4 * e]
+    m = u * np.array(v)
+    near, across, far, beyond = m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]
+    return [m[0] + near + far, across + 2 * beyond, near + 4 * far, across + m[5] + 8 * beyond]
+
+
+@given(st.lists(st.integers(-99, 99), min_size=3, max_size=3), st.lists(st.integers(-99, 99), min_size=6, max_size=6))
+def test_the_transformed_weights_are_those_of_winograd(taps: list[int], d: list[int]):
+    wanted = [sum(t * x for t, x in zip(taps, d[i : i + 3], strict=True)) for i in range(4)]
+    np.testing.assert_allclose(along_a_row(list(map(float, taps)), list(map(float, d))), wanted, atol=1e-8)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, 140), st.integers(1, 7), st.sampled_from(["PReLU", "pixels x2, RGB, 0..255", "groups"]))
+def test_any_size(width: int, height: int, name: str):
+    check_conv(CASES[name], PORTABLE, vectors_for(PORTABLE, "float32"), height, width)
+
+
 @EVERY
 @pytest.mark.parametrize("name", ["groups", "ReLU, residual, PReLU", "pixels x3, RGB"])
 def test_is_the_definition_with_any_instructions(name: str, target: Target):
@@ -108,20 +148,24 @@ def test_float16(name: str):
 
 
 @pytest.mark.parametrize(
-    ("name", "precision", "wanted"),
+    ("name", "precision", "algorithm", "wanted"),
     [
-        ("x86-avx512vnni", "float32", r"vfmadd\w+ps\s.*%zmm"),
-        ("x86-avx2", "float32", r"vfmadd\w+ps\s.*%ymm"),
-        ("cortex-a53", "float32", r"fmla\s.*\.4s"),
-        ("cortex-a76", "float16", r"fmla\s.*\.8h"),
+        ("x86-avx512vnni", "float32", "direct", r"vfmadd\w+ps\s.*%zmm"),
+        ("x86-avx512vnni", "float32", WINOGRAD, r"vfmadd\w+ps\s.*%zmm"),
+        ("x86-avx2", "float32", "direct", r"vfmadd\w+ps\s.*%ymm"),
+        ("x86-avx2", "float32", WINOGRAD, r"vfmadd\w+ps\s.*%ymm"),
+        ("cortex-a53", "float32", "direct", r"fmla\s.*\.4s"),
+        ("cortex-a53", "float32", WINOGRAD, r"fmla\s.*\.4s"),
+        ("cortex-a76", "float16", "direct", r"fmla\s.*\.8h"),
     ],
 )
-def test_sums_are_fused_and_stay_in_registers(name: str, precision: str, wanted: str):
-    target = find_target(name)
+def test_sums_are_fused_and_stay_in_registers(name: str, precision: str, algorithm: str, wanted: str):
+    target, case = find_target(name), conv(32, 32, groups=2)
     vectors = vectors_for(target, precision)
-    kernel = float_conv.build(
-        CASES["groups"], Geometry(1, vectors.columns), vectors, choose_tile(CASES["groups"], vectors)
-    )
+    other = vectors if algorithm == WINOGRAD else dataclasses.replace(vectors, fewest=None)
+    tile = choose_tile(case, other)
+    assert tile.algorithm == algorithm
+    kernel = float_algorithms.build(case, Geometry(1, vectors.columns), vectors, tile)
     text = assembly(kernel, target)
     inner = max(text.split(".LBB"), key=lambda block: len(re.findall(wanted, block)))
     found = len(re.findall(wanted, inner))
@@ -144,7 +188,9 @@ def test_every_tile_computes_the_same():
     target = PORTABLE
     vectors = vectors_for(target, "float32")
     for tile in (FloatTile(1, 1), FloatTile(2, 2), FloatTile(1, 4)):
-        check_conv(CASES["groups"], target, vectors, 3, 9, tile)
+        for algorithm in ("direct", WINOGRAD):
+            same = dataclasses.replace(tile, algorithm=algorithm)  # type: ignore[arg-type]
+            check_conv(CASES["groups"], target, vectors, 3, 9, same)
 
 
 def test_float16_is_for_processors_that_have_it():

@@ -20,6 +20,7 @@ from tests.sr_models import Builder
 from toolchain.backends.cpu.float_build import compile_float_model
 from toolchain.backends.cpu.pipeline import FINISH, PLAN
 from toolchain.frontend import SRModel, normalize
+from toolchain.kernels.float_tile import WINOGRAD
 from toolchain.kernels.vectors import vectors_for
 from toolchain.lower.float_lowering import lower_float_model
 from toolchain.runtime.tiles import Tiling
@@ -97,9 +98,11 @@ def test_random_networks(model: onnx.ModelProto):
 @pytest.mark.parametrize("side", [31, 16])
 def test_tiles_have_the_bytes_of_the_whole(name: str, side: int):
     model = normalized(name)
-    upscale = upscaler(compile_float_model(model, HOST).executable)
-    pixels = photograph(70, 53, 3)[:, :, : model.channels]
-    tiles = Tiling(model.scale, model.halo, 100.0, side, None)
+    compiled = compile_float_model(model, HOST)
+    upscale, pixels = upscaler(compiled.executable), photograph(70, 153, 3)[:, :, : model.channels]
+    winograd = sum(choice.algorithm == WINOGRAD for choice in compiled.choices.values())  # type: ignore[attr-defined]
+    assert compiled.further == 3 * winograd > 0
+    tiles = Tiling(model.scale, model.halo + compiled.further, 100.0, side, None)
     assert np.array_equal(tiles.over(upscale)(pixels), upscale(pixels))
 
 

@@ -38,6 +38,9 @@ class Compiled(Protocol):
     def choices(self) -> Mapping[str, Any]: ...  # noqa: D102
 
     @property
+    def further(self) -> int: ...  # noqa: D102
+
+    @property
     def figures(self) -> Sequence[Any]: ...  # noqa: D102
 
     @property

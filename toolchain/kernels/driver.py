@@ -63,16 +63,22 @@ class Needs:
     Attributes:
         rows: it computes so many rows at a time: other numbers of rows waste some.
         workspace: bytes of memory that a call takes for itself.
+        further: pixels beyond those that an output depends on which its rounding depends on.
     """
 
     rows: int = 1
     workspace: int = 0
+    further: int = 0
 
     @staticmethod
     def all(several: Iterable[Needs]) -> Needs:
         """What kernels want that run one after the other."""
         found = list(several)
-        return Needs(math.lcm(*(one.rows for one in found)), max((one.workspace for one in found), default=0))
+        return Needs(
+            math.lcm(*(one.rows for one in found)),
+            max((one.workspace for one in found), default=0),
+            sum(one.further for one in found),
+        )
 
 
 NOTHING = Needs()

@@ -21,7 +21,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.arguments import arguments
+from toolchain.kernels.arguments import Arguments, arguments
 from toolchain.kernels.epilogue import follow
 from toolchain.kernels.float_expressions import code, inside, load
 from toolchain.kernels.float_spec import FloatConv
@@ -32,17 +32,22 @@ from toolchain.kernels.spec import Addend, Pixels, Slopes
 from toolchain.kernels.vectors import Vectors
 
 
+def declared(conv: FloatConv, geometry: Geometry, vectors: Vectors, weights: tuple[int, ...]) -> Arguments:
+    """Declare the arguments of the function that is being written; ``weights``: the shape of those."""
+    bends = conv.stages.count(Slopes())
+    shapes = weights, *[(conv.channels,)] * (1 + bends)
+    names = "w", "bias", *(f"slope{index}" for index in range(bends))
+    arrays = [(shape, vectors.dtype) for shape in shapes]
+    return arguments(conv, geometry, arrays, names, dtype=vectors.dtype, rows="rows")
+
+
 def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile) -> tirx.PrimFunc:
     """The function of ``conv``, with ``tile`` in the registers."""
     strip = tile.vectors * vectors.lanes
     group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
     registers = list(itertools.product(range(tile.channels), range(0, strip, vectors.lanes)))
-    bends = conv.stages.count(Slopes())
-    shapes = (group_in, *conv.kernel, conv.channels), *[(conv.channels,)] * (1 + bends)
-    names = "w", "bias", *(f"slope{index}" for index in range(bends))
     with IRBuilder() as builder, function("float_conv"):
-        arrays = [(shape, vectors.dtype) for shape in shapes]
-        given = arguments(conv, geometry, arrays, names, dtype=vectors.dtype, rows="rows")
+        given = declared(conv, geometry, vectors, (group_in, *conv.kernel, conv.channels))
         x, r, (w, bias, *slopes) = given.x, given.residual, given.constants
         y, rows, tiles, width = given.y, given.height, given.tiles, given.width
         with T.grid(rows, tiles * (geometry.columns // strip)) as (h, u):
@@ -62,7 +67,7 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
                         )
                         T.buffer_store(acc, acc.vload([c, v], vectors.type) + product, [c, _lanes(v, vectors)])
                 for c, v in registers:
-                    add = functools.partial(_added, r, h, first + c, left + v, vectors)
+                    add = functools.partial(added, r, h, first + c, left + v, vectors)
                     value = acc.vload([c, v], vectors.type)
                     value = follow(value, conv.stages, [slope[first + c] for slope in slopes], add)
                     if conv.pixels is None:
@@ -74,19 +79,21 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
                     else:
                         T.buffer_store(codes, code(value, conv.gain), [first + c, _lanes(v, vectors)])
             if conv.pixels is not None:
-                _store_pixels(conv.pixels, codes, y, h, left, tirx.min(tirx.const(strip, "int64"), width - left))
+                store_pixels(conv.pixels, codes, y, h, left, tirx.min(tirx.const(strip, "int64"), width - left))
     return builder.get()
 
 
-def _store_pixels(pixels: Pixels, codes: Any, y: Any, h: Any, left: Any, count: Any) -> None:
-    """Depth-to-space of ``count`` pixels' codes ``(channels, strip)``, those from column ``left`` of row h on."""
+def store_pixels(pixels: Pixels, codes: Any, y: Any, h: Any, left: Any, count: Any, first: Any = 0) -> None:
+    """Depth-to-space of ``count`` pixels' codes ``(channels, strip)`` from the ``first`` on, those from column ``left``
+    of row h on.
+    """
     scale = pixels.scale
     with T.serial(0, count) as v:
         for dy, dx, channel, slot in pixels.places():
-            T.buffer_store(y, codes[slot, v], [h * scale + dy, (left + v) * scale + dx, channel])
+            T.buffer_store(y, codes[slot, first + v], [h * scale + dy, (left + v) * scale + dx, channel])
 
 
-def _added(r: Any, h: Any, channel: Any, v: Any, vectors: Vectors, value: Any, operand: Addend) -> Any:
+def added(r: Any, h: Any, channel: Any, v: Any, vectors: Vectors, value: Any, operand: Addend) -> Any:
     """A vector with the residual's."""
     return value + load(r, operand, h, channel, v, vectors)
 

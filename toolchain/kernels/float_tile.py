@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.vectors import Vectors
@@ -11,23 +12,41 @@ ENOUGH = 8
 """Sums in flight that hide the latency of multiply-add: 4 cycles, 2 a cycle."""
 
 
+WINOGRAD: Literal["winograd4"] = "winograd4"
+
+_STRIP = 2
+"""Vectors of tiles in a strip of Winograd's, at most: what they are transformed to shall stay near the processor."""
+
+
 @dataclass(frozen=True)
 class FloatTile:
-    """Pixel vectors and output channels whose sums stay in registers. Every tile gives the same bits."""
+    """How a convolution is computed; the order of an output's sums, and so its bits, are the algorithm's alone.
+
+    Attributes:
+        vectors: pixel vectors whose sums stay in registers.
+        channels: output channels whose sums stay in registers.
+        algorithm: see `toolchain.kernels.float_algorithms`.
+    """
 
     vectors: int
     channels: int
+    algorithm: Literal["direct", "winograd4"] = "direct"
 
     def __str__(self) -> str:
-        return f"{self.vectors} vectors x {self.channels} channels"
+        size = f"{self.vectors} vectors x {self.channels} channels"
+        return f"Winograd F(4,3) along rows, {size}" if self.algorithm == WINOGRAD else size
 
 
 def choose_tile(conv: FloatConv, vectors: Vectors) -> FloatTile:
-    """Enough sums to hide latencies, no more than leave registers free, and then the fewest loads per multiply-add."""
+    """Winograd's where it pays; enough sums to hide latencies, no more than leave registers free, and then the fewest
+    loads per multiply-add.
+    """
     group, strips = conv.channels // conv.groups, vectors.columns // vectors.lanes
-    tiles = [
-        FloatTile(v, c) for v in range(1, strips + 1) if strips % v == 0 for c in range(1, group + 1) if group % c == 0
-    ]
+    counts = [v for v in range(1, strips + 1) if strips % v == 0]
+    algorithm: Literal["direct", "winograd4"] = "direct"
+    if _winograd_pays(conv, vectors):
+        counts, algorithm = list(range(1, _STRIP + 1)), WINOGRAD
+    tiles = [FloatTile(v, c, algorithm) for v in counts for c in range(1, group + 1) if group % c == 0]
 
     def worth(tile: FloatTile) -> tuple[bool, bool, float]:
         sums = tile.vectors * tile.channels
@@ -38,3 +57,8 @@ def choose_tile(conv: FloatConv, vectors: Vectors) -> FloatTile:
         )
 
     return max(tiles, key=worth)
+
+
+def _winograd_pays(conv: FloatConv, vectors: Vectors) -> bool:
+    few = vectors.fewest is None or conv.source.count // conv.groups < vectors.fewest
+    return not few and conv.kernel == (3, 3) and conv.dilation == (1, 1)

@@ -27,6 +27,8 @@ class Vectors:
         registers: how many there are.
         sums: vectors of sums that a register tile has by default, at most.
         columns: pixels in a column tile of a network's tensors, a multiple of ``lanes``: widths are rounded up to it.
+        fewest: input channels of a group from which `toolchain.kernels.float_winograd` is faster, which wants column
+            tiles of four vectors; None: never, or its rounding is too coarse.
     """
 
     dtype: str
@@ -34,10 +36,11 @@ class Vectors:
     registers: int
     sums: int
     columns: int
+    fewest: int | None = None
 
     def half(self) -> Vectors:
         """The same registers with float16 in them."""
-        return dataclasses.replace(self, dtype="float16", lanes=2 * self.lanes, columns=2 * self.columns)
+        return dataclasses.replace(self, dtype="float16", lanes=2 * self.lanes, columns=2 * self.columns, fewest=None)
 
     @property
     def type(self) -> str:
@@ -49,10 +52,10 @@ class Vectors:
         return tirx.Broadcast(tirx.const(number, self.dtype), self.lanes)
 
 
-_AVX2, _NEON = Vectors("float32", 8, 16, 9, 16), Vectors("float32", 4, 32, 18, 16)
-_SMALL = Vectors("float32", 4, 16, 9, 8)
+_AVX2, _NEON = Vectors("float32", 8, 16, 9, 32, 3), Vectors("float32", 4, 32, 18, 16, 3)
+_SMALL = Vectors("float32", 4, 16, 9, 16, 3)
 _FLOAT32 = {
-    "avx512vnni": Vectors("float32", 16, 32, 18, 32),
+    "avx512vnni": Vectors("float32", 16, 32, 18, 64, 3),
     "avxvnni": _AVX2,
     "avx2": _AVX2,
     "sse4": _SMALL,
@@ -61,7 +64,7 @@ _FLOAT32 = {
     "neon-i8mm": _NEON,
     "armv7-neon": _SMALL,
     "portable": _SMALL,
-    "opencl": _SMALL,
+    "opencl": Vectors("float32", 4, 16, 9, 8),
 }
 _HALF = {"asimdhp": "Armv8.2 FP16", "avx512_fp16": "AVX512-FP16"}
 """CPU features, as /proc/cpuinfo spells them, that compute with float16, and what people call them."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from tvm import relax
 
-from toolchain.kernels import float_conv, float_ends
+from toolchain.kernels import float_algorithms, float_ends
 from toolchain.kernels.driver import Picture, Tensor
 from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatSum
 from toolchain.kernels.float_tile import choose_tile
@@ -104,10 +105,16 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
             pixels,
             self.gain,
         )
-        kernel = self.kernel(chain.conv, chain.weight, chain.groups, conv)
+        tile = choose_tile(conv, self.vectors)
+        needs = float_algorithms.needs(conv, self.vectors, tile)
+        kernel = replace(self.kernel(chain.conv, chain.weight, chain.groups, conv), needs=needs)
         self.kernels.append(kernel)
-        function = float_conv.build(conv, self.geometry, self.vectors, choose_tile(conv, self.vectors))
-        arrays = weights, chain.bias.astype(self.vectors.dtype), *self._slopes(chain.before, chain.after)
+        function = float_algorithms.build(conv, self.geometry, self.vectors, tile)
+        arrays = (
+            float_algorithms.weights(weights, tile),
+            chain.bias.astype(self.vectors.dtype),
+            *self._slopes(chain.before, chain.after),
+        )
         return Invocation(kernel.name, function, self.sources(source, conv, residual), conv, arrays)
 
     def copy(self, var: Any, index: int, view: View) -> Invocation:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from toolchain.images import Format, Header, Picture
 from toolchain.runtime.photo import MARGIN
-from toolchain.runtime.tiles import SMALLEST, Tiling
+from toolchain.runtime.tiles import SMALLEST, Tiling, around
 from toolchain.support.errors import InputError
 
 _DECODING_ROWS, _ENCODING_ROWS = 600, 1000  # that libvips holds, with what they are converted from
@@ -120,8 +120,8 @@ def _within(picture: Picture, tiling: Tiling, costs: _Costs) -> BandPlan:
     network = tiling.bytes_per_pixel * _SPARE
 
     def cut(rows: int, columns: int | None) -> BandPlan:
-        tall = min(height, rows + 2 * margin)
-        wide = width if columns is None else min(width, columns + 2 * tiling.halo)
+        tall = min(height, rows + around(margin))
+        wide = width if columns is None else min(width, columns + around(tiling.halo))
         return BandPlan(rows, columns, int(costs.fixed + tall * costs.row + tall * wide * network))
 
     whole = cut(height, None)
@@ -134,9 +134,9 @@ def _within(picture: Picture, tiling: Tiling, costs: _Costs) -> BandPlan:
         return whole
     # Narrow tiles, as the network's buffers grow with their width; what they leave is for rows.
     columns = min(width, _COLUMNS)
-    wide = min(width, columns + 2 * tiling.halo)
+    wide = min(width, columns + around(tiling.halo))
     tall = int((tiling.budget - costs.fixed) / (costs.row + wide * network))
-    return cut(max(SMALLEST, min(height, tall - 2 * margin)), None if columns == width else columns)
+    return cut(max(SMALLEST, min(height, tall - around(margin))), None if columns == width else columns)
 
 
 def _megabytes(size: float) -> int:

@@ -17,6 +17,9 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 
+ALIGNED = 4
+"""Tiles with their halo begin at multiples of it, as the tiles of Winograd's float kernels do."""
+
 SMALLEST = 16
 """Tiles are not made smaller than this, whatever the memory bound says."""
 
@@ -116,17 +119,24 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, rows: int | None =
     )
 
 
+def around(halo: int) -> int:
+    """Pixels that a source has more than its tile, at most."""
+    return 2 * halo + 2 * (ALIGNED - 1)
+
+
 def plan_spans(length: int, longest: int, halo: int) -> tuple[Span, ...]:
     """Cut a length into spans of at most ``longest``, as equal as possible.
 
-    All sources are of one length, so that the network's memory, which is kept for each size, is that of one.
+    All sources are of one length, so that the network's memory, which is kept for each size, is that of one, and begin
+    at multiples of `ALIGNED`.
     """
     count = max(1, -(-length // longest))
     edges = [length * index // count for index in range(count + 1)]
-    source = min(length, -(-length // count) + 2 * halo)
+    source = -(-length // count) + 2 * halo + (ALIGNED - 1)
+    source = length if source > length else source + (length - source) % ALIGNED
     spans = []
     for begin, end in itertools.pairwise(edges):
-        first = min(max(0, begin - halo), length - source)
+        first = min(max(0, begin - halo) // ALIGNED * ALIGNED, length - source)
         spans.append(Span(begin, end, first, first + source))
     return tuple(spans)
 
@@ -180,5 +190,5 @@ def choose_tile(height: int, width: int, *, halo: int, bytes_per_pixel: float, b
     """
     if height * width * bytes_per_pixel <= budget:
         return None
-    side = math.isqrt(int(budget / bytes_per_pixel)) - 2 * halo
+    side = math.isqrt(int(budget / bytes_per_pixel)) - around(halo)
     return max(SMALLEST, side)

@@ -44,6 +44,7 @@ class Compiled:
         planned: the Relax module after memory planning: what is allocated, and as what.
         stream: how pictures stream through it in bands of rows; None: it runs layer by layer.
         scratch: bytes that kernels take for themselves, on all threads, where the network runs layer by layer.
+        further: pixels beyond its receptive field that tiles of a picture must carry, for all bits to be the whole's.
         figures: of launches on a device, of which there are none.
     """
 
@@ -55,6 +56,7 @@ class Compiled:
     planned: Any
     stream: Stream | None
     scratch: int = 0
+    further: int = 0
     figures: tuple[()] = ()
 
     def workspace(self, height: int, width: int) -> int:
@@ -141,4 +143,5 @@ def finished(
         planned,
         lowered.stream,
         0 if lowered.stream else needs.workspace * target.cores,
+        needs.further,
     )

@@ -56,6 +56,11 @@ class CompiledKernels:
         return self.program.choices
 
     @property
+    def further(self) -> int:
+        """Pixels beyond its receptive field that tiles of a picture must carry: none."""
+        return 0
+
+    @property
     def figures(self) -> tuple[Figures, ...]:
         """What is expected of every launch."""
         return self.program.figures

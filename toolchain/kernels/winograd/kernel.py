@@ -13,7 +13,6 @@ run the same way.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 from tvm import tirx
@@ -28,6 +27,7 @@ from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 from toolchain.kernels.winograd import transforms
+from toolchain.kernels.winograd.lanes import transposed
 from toolchain.kernels.winograd.transforms import POINTS
 from toolchain.kernels.winograd.transforms import SIDE as TILE
 from toolchain.kernels.winograd.weights import constants, pairs
@@ -130,7 +130,7 @@ class _Strips:
                 ]
                 for shift in (0, TILE)
             )
-            columns = [*self._transposed(near), *self._transposed(far)[: POINTS - TILE]]
+            columns = [*transposed(near, lanes), *transposed(far, lanes)[: POINTS - TILE]]
             for half in range(2):
                 split = [T.bind(self._pair(words, half)) for words in columns]
                 for j, value in enumerate(transforms.inputs(split)):
@@ -195,7 +195,7 @@ class _Strips:
             row = T.bind(top + i)
             planes = zip(*self._requantized(i, row, column, block), strict=True)
             for plane, words in enumerate(planes):
-                for k, value in enumerate(self._transposed(words)):
+                for k, value in enumerate(transposed(words, lanes)):
                     if self.conv.pixels is None:
                         self._store(value, plane, row, block, column + k * lanes)
                     else:
@@ -238,7 +238,7 @@ class _Strips:
             T.bind(self.given.residual.vload([row, block, column + (SIDE + self.lanes * k)], self.words))
             for k in range(TILE)
         ]
-        return [flipped(words, self.geometry.offset) for words in self._transposed(found)]
+        return [flipped(words, self.geometry.offset) for words in transposed(found, self.lanes)]
 
     def _store(self, words: Any, plane: int, row: Any, block: Any, column: Any) -> None:
         """Words of an output block to memory; zero points where they lie beyond the picture's width."""
@@ -267,17 +267,6 @@ class _Strips:
                 T.buffer_store(
                     given.y, tirx.Cast("uint8", code), [(top + i) * scale + dy, (column + v) * scale + dx, channel]
                 )
-
-    def _transposed(self, vectors: Sequence[Any]) -> list[Any]:
-        """Four vectors: lane by lane in groups of four, rows become columns. The inverse of itself."""
-        halves = vectors[:2], vectors[2:]
-        pairs = [[self._shuffled(half, order) for half in halves] for order in ((0, 4, 1, 5), (2, 6, 3, 7))]
-        return [self._shuffled(pair, order) for pair in pairs for order in ((0, 1, 4, 5), (2, 3, 6, 7))]
-
-    def _shuffled(self, pair: Sequence[Any], order: Sequence[int]) -> Any:
-        """In every group of four lanes, those of ``order``: 0 to 3 are the first vector's, 4 to 7 the second's."""
-        lanes = [start + lane % 4 + lane // 4 * self.lanes for start in range(0, self.lanes, 4) for lane in order]
-        return T.bind(tirx.Shuffle(list(pair), [tirx.const(lane, "int32") for lane in lanes]))
 
     def _get(self, buffer: str, place: Any) -> Any:
         return self.buffers[buffer].vload([place], self.words)

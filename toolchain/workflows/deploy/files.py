@@ -44,7 +44,7 @@ def make_manifest(
         channels=model.channels,
         scale=model.scale,
         value_range=model.value_range,
-        halo=model.halo,
+        halo=model.halo + compiled.further,
         macs_per_pixel=network.macs_per_pixel,
         # At a large size, where the rounding of widths to column tiles no longer shows; the input comes on top.
         workspace_per_pixel=compiled.workspace(1080, 1920) / (1080 * 1920) + model.channels,
