@@ -8,5 +8,5 @@ SUFFIX = ".py"
 
 
 def script(module: Any) -> bytes:
-    """A module as TVMScript, without the numbers of its constants."""
+    """Return a module as TVMScript, without the numbers of its constants."""
     return bytes(module.script(show_meta=False), "utf-8")

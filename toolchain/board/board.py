@@ -107,7 +107,7 @@ class Board:
         return len(self.cores(1)) or 1
 
     def cores(self, threads: int) -> tuple[int, ...]:
-        """Numbers of the cores that so many threads run on; none with an OpenCL device, whose driver puts them.
+        """Return numbers of the cores that so many threads run on; none with an OpenCL device, whose driver puts them.
 
         Raises:
             InputError: there are too few.
@@ -185,7 +185,7 @@ class Board:
         return np.asarray(np.load(output, allow_pickle=False))
 
     def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:
-        """Seconds of each repeat on u8 (h, w, C), by the board's own clock: the network to it does not count.
+        """Return seconds of each repeat on u8 (h, w, C), by the board's own clock: the network to it does not count.
 
         Raises:
             BoardError: the library failed or crashed, or the board was lost.
@@ -201,7 +201,7 @@ class Board:
         return [float(seconds) for seconds in found["seconds"]]
 
     def functions(self, pixels: Pixels, threads: int, repeats: int) -> dict[str, float]:
-        """Seconds that each function of the network takes of a picture u8 (h, w, C), mean of ``repeats``.
+        """Return seconds that each function of the network takes of a picture u8 (h, w, C), mean of ``repeats``.
 
         Raises:
             BoardError: the library failed or crashed, or the board was lost.

@@ -47,7 +47,9 @@ def unreachable(address: Address, error: OSError) -> BoardError:
 
 
 def crashed(death: Died) -> BoardError:
-    """The process that talks to a board crashed: over what was answered, or because somebody ended it."""
+    """Return the error of a process that talks to a board and crashed: over what was answered, or because somebody
+    ended it.
+    """
     how = death.note.partition(":")[0]  # behind it stands the last line of a library
     hint = "is it a board that answers? `clipfree board serve` starts a board's server"
     return BoardError(f"the process that talks to the board ended with {how}", hint=hint)

@@ -14,7 +14,7 @@ from toolchain.support.serialization import from_plain, parse_json
 from toolchain.support.versions import Versions
 
 PROTOCOL = 2
-"""Of the functions that the server offers beside TVM's own."""
+"""The version of the functions that the server offers beside TVM's own."""
 
 _LONGEST = 200  # letters of a name
 _DEGREES = re.compile(r"-?[0-9]{1,9}")
@@ -52,7 +52,7 @@ class Description:
 
     @staticmethod
     def parse(told: Mapping[str, Any] | str) -> Description:
-        """What the server told, as JSON or read already.
+        """Return what the server told, as JSON or read already.
 
         Raises:
             BoardError: it is of another version of clipfree, or nonsense.

@@ -48,14 +48,14 @@ def check_needs(library: Library, triple: str, name: str) -> None:
 
 
 def _listed(name: str) -> frozenset[str]:
-    """The names of a list of ``provides.h``."""
+    """Return the names of a list of ``provides.h``."""
     text = _PROVIDES.read_text(encoding="utf-8").replace("\\\n", " ")
     (line,) = re.findall(rf"^#define {name}\(X\)(.*)$", text, re.MULTILINE)
     return frozenset(re.findall(r"X\((\w+),", line))
 
 
 def _called(library: Library, name: str) -> list[str]:
-    """The functions that the library's program speaks of, but for its own."""
+    """Return the functions that the library's program speaks of, but for its own."""
     try:
         return _Reader(library.bytes_from(_CARRIED)).functions()
     except (struct.error, ValueError) as error:
@@ -73,7 +73,7 @@ class _Reader:
         self._data = data[: 8 + struct.unpack_from("<Q", data)[0]]
 
     def functions(self) -> list[str]:
-        """Names of functions that are called, in order of their numbers."""
+        """Return names of functions that are called, in order of their numbers."""
         for _ in range(2):  # the tree of modules
             self._skip(8 * self._number())
         if self._text() != b"relax.VMExecutable":

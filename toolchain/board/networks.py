@@ -24,13 +24,13 @@ class Network(Protocol):
         """Send a picture to the board; `Session.threads` says what ``threads`` and ``cores`` are."""
 
     def run(self) -> Pixels:
-        """The result for that picture."""
+        """Return the result for that picture."""
 
     def times(self, repeats: int, cool_down: float) -> list[float]:
-        """Seconds of each of some runs, by the board's clock, with ``cool_down`` seconds of rest after each."""
+        """Return seconds of each of some runs, by the board's clock, with ``cool_down`` seconds of rest after each."""
 
     def functions(self, repeats: int) -> dict[str, float]:
-        """Seconds of each function of the network, mean of ``repeats`` runs."""
+        """Return seconds of each function of the network, mean of ``repeats`` runs."""
 
 
 class OnCpu:
@@ -48,12 +48,12 @@ class OnCpu:
         self._machine.set_input(_ENTRY, self._session.tensor(pixels))
 
     def run(self) -> Pixels:
-        """The result for that picture."""
+        """Return the result for that picture."""
         self._machine.invoke_stateful(_ENTRY)
         return np.asarray(self._machine.get_outputs(_ENTRY).numpy())
 
     def times(self, repeats: int, cool_down: float) -> list[float]:
-        """Seconds of each run."""
+        """Return seconds of each run."""
         timer = self._machine.time_evaluator(
             "invoke_stateful",
             self._session.device,
@@ -64,7 +64,7 @@ class OnCpu:
         return list(timer(_ENTRY).results)
 
     def functions(self, repeats: int) -> dict[str, float]:
-        """Seconds of each function of the library."""
+        """Return seconds of each function of the library."""
         self._machine.set_instrument("clipfree.board.stopwatch")
         for _ in range(repeats):
             self._machine.invoke_stateful(_ENTRY)
@@ -99,19 +99,19 @@ class OnOpenCl:
         self._pictures = self._session.tensor(pixels), self._session.tensor(large)
 
     def run(self) -> Pixels:
-        """The result for that picture."""
+        """Return the result for that picture."""
         self._ask("main", *self._pictures)
         return np.asarray(self._pictures[1].numpy())
 
     def times(self, repeats: int, cool_down: float) -> list[float]:
-        """Seconds of each run, with the transfer of the pictures to the device and back."""
+        """Return seconds of each run, with the transfer of the pictures to the device and back."""
         timer = self._library.time_evaluator(
             "main", self._session.device, number=1, repeat=repeats, cooldown_interval_ms=round(1000 * cool_down)
         )
         return list(timer(*self._pictures).results)
 
     def functions(self, repeats: int) -> dict[str, float]:
-        """Seconds of each kernel, as the device counts them."""
+        """Return seconds of each kernel, as the device counts them."""
         seconds = self._session.tensor(np.zeros(len(self._kernels)))
         total = np.zeros(len(self._kernels))
         for _ in range(repeats):

@@ -62,7 +62,7 @@ def build_pack(triple: str, out: Path, libraries: Path | None = None) -> tuple[P
 
 
 def cached_pack() -> Path:
-    """The folder for this machine, built when it is needed for the first time.
+    """Return the folder for this machine, built when it is needed for the first time.
 
     Raises:
         TargetError, OutputError: as `build_pack`.
@@ -121,7 +121,7 @@ def run_compiler(command: Sequence[str], name: str) -> None:
 
 
 def find_compiler(triple: str) -> tuple[str, ...]:
-    """A C++ compiler for ``triple``: ``$CXX`` if it compiles for it, or one on the PATH, else ziglang's.
+    """Return a C++ compiler for ``triple``: ``$CXX`` if it compiles for it, or one on the PATH, else ziglang's.
 
     Raises:
         TargetError: there is none.
@@ -148,7 +148,8 @@ def find_compiler(triple: str) -> tuple[str, ...]:
 
 
 def runtime_libraries(triple: str) -> Path:
-    """A folder with TVM's runtime libraries for ``triple``: of the packages installed here, or downloaded by pip once.
+    """Return a folder with TVM's runtime libraries for ``triple``: of the packages installed here, or downloaded by pip
+    once.
 
     Raises:
         InputError: pip has none.
@@ -209,7 +210,7 @@ def _definitions() -> tuple[str, ...]:
 
 
 def _package(name: str) -> Path:
-    """The folder of an installed package, which is not imported for it."""
+    """Return the folder of an installed package, which is not imported for it."""
     spec = importlib.util.find_spec(name)
     assert spec is not None
     assert spec.origin is not None

@@ -46,7 +46,7 @@ class Place:
 
 
 def parse_address(text: str, option: str, port: int) -> Address:
-    """The address of "host:port", or of "host" with the usual ``port``; ``option`` is where it was given.
+    """Return the address of "host:port", or of "host" with the usual ``port``; ``option`` is where it was given.
 
     Raises:
         InputError: it is neither.
@@ -60,7 +60,7 @@ def parse_address(text: str, option: str, port: int) -> Address:
 
 
 def parse_place(rpc: str | None, tracker: str | None, key: str | None) -> Place | None:
-    """What ``--rpc``, ``--tracker`` and ``--key`` say together; None if none of them is given.
+    """Return what ``--rpc``, ``--tracker`` and ``--key`` say together; None if none of them is given.
 
     Raises:
         InputError: they do not fit together, or one is not understood.

@@ -24,7 +24,7 @@ from toolchain.support.versions import Versions
 from toolchain.targets.elf import read_elf
 
 ENDED = "the session on the board ended"
-"""What a process says that ends for it."""
+"""What a process says on stderr when it ends because the session did."""
 
 MEMORY = "use smaller pictures, or start its server with a larger --memory"
 """What to do where a board has too little of it."""
@@ -35,7 +35,7 @@ _SPACE = "free some space there, or start its server with --folder elsewhere"
 
 
 class Session:
-    """An open session.
+    """A connection to a board's server, over which code is loaded, tensors are sent and kernels run.
 
     Args:
         place: of the board.
@@ -87,7 +87,7 @@ class Session:
 
     @staticmethod
     def open(request: dict[str, Any]) -> tuple[Session, dict[str, Any]]:
-        """A session as ``request`` of `toolchain.board.connect` asks for it, and the answer.
+        """Return a session as ``request`` of `toolchain.board.connect` asks for it, and the answer.
 
         Raises:
             BoardError: as above.
@@ -96,7 +96,7 @@ class Session:
         return session, {"address": str(session.address), "board": session.told}
 
     def call_seconds(self) -> float:
-        """How long the shortest of some calls to the board takes."""
+        """Return how long the shortest of some calls to the board takes."""
         times = []
         for _ in range(10):
             begin = time.perf_counter()
@@ -140,7 +140,7 @@ class Session:
         return module
 
     def tensor(self, array: npt.NDArray[np.generic]) -> Any:
-        """A copy of ``array`` on the board."""
+        """Return a copy of ``array`` on the board."""
         import tvm
 
         return tvm.runtime.tensor(array, self.device)
@@ -151,7 +151,7 @@ class Session:
         self._session.get_function("clipfree.board.threads")(count, ",".join(map(str, chosen)))
 
     def laps(self) -> str:
-        """What the board's stopwatch measured since the last time it was asked, as JSON."""
+        """Return what the board's stopwatch measured since the last time it was asked, as JSON."""
         return str(self._session.get_function("clipfree.board.laps")())
 
 

@@ -72,7 +72,7 @@ class Tracker:
             raise BoardError(f"what answers at {address} is no tracker", hint="for a board itself use --rpc")
 
     def entries(self) -> tuple[Entry, ...]:
-        """The boards that are registered, by key and address.
+        """Return the boards that are registered, by key and address.
 
         Raises:
             BoardError: the tracker does not answer.
@@ -117,7 +117,7 @@ class Tracker:
         self._socket.close()
 
     def _ask(self, request: list[Any], limit: float) -> Any:
-        """What the tracker answers to a request, all of it within ``limit`` seconds."""
+        """Return what the tracker answers to a request, all of it within ``limit`` seconds."""
         end = time.monotonic() + limit
         data = json.dumps(request).encode()
         try:
@@ -158,7 +158,7 @@ class Tracker:
 
 
 def entries(address: Address) -> tuple[Entry, ...]:
-    """The boards that the tracker at ``address`` knows.
+    """Return the boards that the tracker at ``address`` knows.
 
     Raises:
         BoardError: no tracker answers there.
@@ -168,7 +168,7 @@ def entries(address: Address) -> tuple[Entry, ...]:
 
 
 def count(place: Place) -> int:
-    """How many boards of ``place``'s key are registered; 1 where it is the board itself.
+    """Return how many boards of ``place``'s key are registered; 1 where it is the board itself.
 
     Raises:
         BoardError: no tracker answers there.
@@ -211,7 +211,7 @@ def serve(address: Address, ready: Callable[[Address], None]) -> None:
 
 
 def reason(error: OSError) -> str:
-    """What a socket's error means, for people."""
+    """Return what a socket's error means, for people."""
     if isinstance(error, TimeoutError):
         return "no answer"
     return error.strerror or str(error)
@@ -251,7 +251,7 @@ def _check_address(host: str, port: int) -> None:
 
 
 def _entry(server: Any) -> Entry | None:
-    """A board that is registered; None for what is none: anybody may register anything."""
+    """Return a board that is registered; None for what is none: anybody may register anything."""
     try:
         fields = {key: server[key] for key in ("key", "addr", "busy") if key in server}
         told = from_plain(_Registered, fields)

@@ -87,7 +87,7 @@ def tunnel(login: str, far: Address) -> Iterator[Address]:
 
 
 def _said(errors: IO[bytes]) -> list[str]:
-    """The lines that ssh has written so far, at least one."""
+    """Return the lines that ssh has written so far, at least one."""
     errors.seek(0)
     return errors.read().decode(errors="replace").strip().splitlines() or ["no answer"]
 

@@ -86,7 +86,9 @@ class Launch:
     scale: Positive = 1
 
     def sizes(self, height: int, width: int, group: tuple[int, int, int] | None = None) -> tuple[int, int, int]:
-        """The global size for an input of ``height`` x ``width`` pixels; ``group``: in place of the planned one."""
+        """Return the global size for an input of ``height`` x ``width`` pixels; ``group``: in place of the
+        planned one.
+        """
         x, y, z = (
             -(-extent.count(height * self.scale, width * self.scale) // local) * local
             for extent, local in zip(self.work, group or self.group, strict=True)
@@ -123,17 +125,17 @@ class Plan:
         return rows, blocks, pitch
 
     def scalars(self, launch: Launch, height: int, width: int) -> dict[str, int]:
-        """The `SCALARS` of a launch for an input of ``height`` x ``width`` pixels."""
+        """Return the `SCALARS` of a launch for an input of ``height`` x ``width`` pixels."""
         across = width * launch.scale
         pitch = -(-across // self.columns) * self.columns + 2 * SIDE
         return {"height": height * launch.scale, "pitch": pitch, "width": across}
 
     def size(self, buffer: Buffer, height: int, width: int) -> int:
-        """Bytes of a buffer for an input of ``height`` x ``width`` pixels."""
+        """Return bytes of a buffer for an input of ``height`` x ``width`` pixels."""
         return int(np.prod(self.shape(buffer, height, width))) * np.dtype(buffer.dtype).itemsize
 
     def workspace(self, height: int, width: int) -> int:
-        """Bytes of all buffers and of the result."""
+        """Return bytes of all buffers and of the result."""
         result = height * width * self.scale**2 * self.channels
         return sum(self.size(buffer, height, width) for buffer in self.buffers) + result
 
@@ -143,19 +145,19 @@ class Plan:
         return any(buffer.dtype == "float16" for buffer in self.buffers)
 
     def in_float32(self) -> Plan:
-        """The same with float32 for float16, for devices that lack it."""
+        """Return the same with float32 for float16, for devices that lack it."""
         wide = {"float16": "float32"}
         buffers = (dataclasses.replace(buffer, dtype=wide.get(buffer.dtype, buffer.dtype)) for buffer in self.buffers)
         return dataclasses.replace(self, buffers=tuple(buffers))
 
     def to_json(self) -> str:
-        """The plan as a document, with the layout of packed tensors in words."""
+        """Return the plan as a document, with the layout of packed tensors in words."""
         body = {"format": FORMAT, "format_version": VERSION, "side": SIDE, **dataclasses.asdict(self)}
         return json.dumps(body, indent=1, sort_keys=True) + "\n"
 
 
 def fitting(group: tuple[int, int, int], most: int, along: Sequence[int]) -> tuple[int, int, int]:
-    """The work-group that a device runs in place of ``group``: no kernel asks for its place in one.
+    """Return the work-group that a device runs in place of ``group``: no kernel asks for its place in one.
 
     Halved along z, then y, then x: neighbours along x share cache lines.
 

@@ -47,7 +47,7 @@ class Launches:
 
     @staticmethod
     def of(report: Mapping[str, Any]) -> Launches:
-        """Those of a bundle's report; none where it has none.
+        """Return those of a bundle's report; none where it has none.
 
         Raises:
             TypeError, ValueError: they are not what `Figures` says.
@@ -58,7 +58,7 @@ class Launches:
         return from_plain(Launches, {**size, "figures": report["launches"]})
 
     def lines(self) -> Iterator[str]:
-        """A line for all of them, and one for each."""
+        """Yield a line for all of them, and one for each."""
         if not self.figures:
             return
         read, written, macs = (sum(getattr(one, key) for one in self.figures) for key in ("read", "written", "macs"))

@@ -109,7 +109,7 @@ class Manifest:
         return text + (f"; left to the compiler: {', '.join(others)}" if others else "")
 
     def to_json(self) -> bytes:
-        """The same bytes for the same content; a checksum over the rest shows accidental changes."""
+        """Return the same bytes for the same content; a checksum over the rest shows accidental changes."""
         body = {"format": FORMAT, "format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
         return _dump({**body, "checksum": _checksum(body)})
 
@@ -149,7 +149,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
 
 def _checked(manifest: Manifest) -> Manifest:
-    """A manifest whose fields have the right types, and can be true.
+    """Return a manifest whose fields have the right types, and can be true.
 
     Raises:
         ValueError: they cannot.

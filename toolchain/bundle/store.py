@@ -88,7 +88,7 @@ class Bundle:
         self.check_library(self.manifest.library, _NETWORK)
 
     def host_library(self, cpu: Cpu, *, name: str) -> Path:
-        """The library that runs the OpenCL kernels on a machine called ``name`` with this CPU.
+        """Return the library that runs the OpenCL kernels on a machine called ``name`` with this CPU.
 
         Raises:
             BundleError: the bundle has none, holds no OpenCL kernels, or the machine has another architecture.
@@ -104,7 +104,7 @@ class Bundle:
         return self.path / LIBRARY
 
     def model(self) -> onnx.ModelProto:
-        """The network that the library is held against: quantized as QDQ ONNX, or normalized float ONNX.
+        """Return the network that the library is held against: quantized as QDQ ONNX, or normalized float ONNX.
 
         Raises:
             BundleError: the file is not there or cannot be read.
@@ -122,7 +122,7 @@ class Bundle:
         return model
 
     def golden(self) -> tuple[Pixels, Pixels]:
-        """A picture u8 (h, w, C), and what the network makes of it, u8 (h*scale, w*scale, C).
+        """Return a picture u8 (h, w, C), and what the network makes of it, u8 (h*scale, w*scale, C).
 
         Raises:
             BundleError: the file is not there, cannot be read, or holds something else.
@@ -150,7 +150,7 @@ class Bundle:
         return picture, expected
 
     def launches(self) -> Launches:
-        """What the report expects of the launches on an OpenCL device.
+        """Return what the report expects of the launches on an OpenCL device.
 
         Raises:
             BundleError: the report is not there, or garbled.
@@ -158,7 +158,7 @@ class Bundle:
         return self._reported(Launches.of)
 
     def tiles(self) -> dict[str, str]:
-        """What the report says of the tile of each kernel; nothing where kernels have none.
+        """Return what the report says of the tile of each kernel; nothing where kernels have none.
 
         Raises:
             BundleError: the report is not there, or garbled.
@@ -166,7 +166,7 @@ class Bundle:
         return self._reported(_tiles)
 
     def _reported(self, of: Callable[[dict[str, Any]], T]) -> T:
-        """What ``of`` takes from the report; it raises TypeError or ValueError where that is garbled."""
+        """Return what ``of`` takes from the report; it raises TypeError or ValueError where that is garbled."""
         try:
             report = parse_json(self._read(REPORT))
             if not isinstance(report, dict) or not isinstance(report.get("tuning", {}), dict):
@@ -196,7 +196,7 @@ class Bundle:
         return found
 
     def size(self) -> int:
-        """Bytes of all files but the manifest."""
+        """Return bytes of all files but the manifest."""
         return sum(record.size for record in self.manifest.files.values())
 
     def check_opencl(self) -> None:
@@ -335,7 +335,7 @@ def _sha256(path: Path) -> str:
 
 
 def _meant(path: Path) -> str:
-    """What to name in place of ``path``: a bundle that lies in it, or one that is yet to be made."""
+    """Return what to name in place of ``path``: a bundle that lies in it, or one that is yet to be made."""
     if path.suffix == ".onnx" or str(path).startswith("zoo:"):
         return f"deploy it first: `clipfree deploy {path}`"
     inside = sorted(entry for entry in path.iterdir() if entry.suffix == SUFFIX) if path.is_dir() else []

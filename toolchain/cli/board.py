@@ -123,7 +123,7 @@ def list_boards(
     tracker: Annotated[str, typer.Option("--tracker", help="HOST:PORT.")] = "127.0.0.1:9190",
     as_json: Json = False,
 ) -> None:
-    """The boards of a tracker: free or busy, TVM's version, processor, best target; --json has all features."""
+    """List the boards of a tracker: free or busy, TVM's version, processor, best target; --json has all features."""
     from toolchain.board.place import TRACKER_PORT, parse_address
     from toolchain.board.tracker import entries
     from toolchain.targets import best_target

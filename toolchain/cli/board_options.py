@@ -41,7 +41,8 @@ Device = Annotated[
 
 @contextmanager
 def reach(rpc: str | None, tracker: str | None, key: str | None, ssh: str | None) -> Iterator[Place | None]:
-    """Where the board is that the options name, through an ssh tunnel if they ask for one; None: no board is named.
+    """Yield where the board is that the options name, through an ssh tunnel if they ask for one; None: no board is
+    named.
 
     Raises:
         InputError: the options do not fit together.
@@ -70,7 +71,8 @@ def machine_for(
     cpus: str | None = None,
     device: str | None = None,
 ) -> Iterator[tuple[Bundle, Machine]]:
-    """The opened bundle, and what runs it: this machine or the board at ``place``, or the OpenCL ``device`` there.
+    """Yield the opened bundle, and what runs it: this machine or the board at ``place``, or the OpenCL ``device``
+    there.
 
     Raises:
         InputError: ``device`` does not go together with threads, or there are no such cores.

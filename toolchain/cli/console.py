@@ -118,19 +118,19 @@ def plain(value: Any) -> Any:
 
 
 def decibel(value: float) -> str:
-    """A PSNR for people: two decimals, "equal" where there is no difference."""
+    """Return a PSNR for people: two decimals, "equal" where there is no difference."""
     return "  equal" if math.isinf(value) else f"{value:7.2f}"
 
 
 def duration(seconds: float) -> str:
-    """A span of time for people: ``duration(100)`` is "1.7 min"."""
+    """Return a span of time for people: ``duration(100)`` is "1.7 min"."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def quantity(value: float, unit: str) -> str:
-    """A number with an SI prefix: ``quantity(22e3, "MAC")`` is "22.0 kMAC"."""
+    """Return a number with an SI prefix: ``quantity(22e3, "MAC")`` is "22.0 kMAC"."""
     for limit, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
             return f"{value / limit:.1f} {prefix}{unit}"

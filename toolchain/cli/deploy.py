@@ -113,7 +113,8 @@ def deploy(
 
 
 def parse_estimators(words: Sequence[str] | None, weights: str | None) -> dict[str, Any]:
-    """``Settings``' fields for the words of --estimator, at most one NAME and any number of TENSOR=NAME, and --weights.
+    """Return ``Settings``' fields for the words of --estimator, at most one NAME and any number of TENSOR=NAME, and
+    --weights.
 
     Raises:
         InputError: two estimators for all tensors, or a word that is not understood.
@@ -135,7 +136,7 @@ def parse_estimators(words: Sequence[str] | None, weights: str | None) -> dict[s
 def parse_settings(
     estimators: Sequence[str] | None, weights: str | None, bits: Sequence[str] | None, budget: float | None
 ) -> Settings:
-    """The settings that the words of --estimator, --weights, --bits and --budget mean.
+    """Return the settings that the words of --estimator, --weights, --bits and --budget mean.
 
     Raises:
         InputError: they are not understood.

@@ -57,7 +57,7 @@ def explain(error: BaseException, number: int | None = None) -> Failure:
 
 
 def _advice(error: BaseException) -> str:
-    """What to do about words that typer does not understand."""
+    """Return what to do about words that typer does not understand."""
     context = getattr(error, "ctx", None)
     command = getattr(context, "command", None)
     takes_calib = any("--calib" in option.opts for option in getattr(command, "params", ()))

@@ -100,7 +100,7 @@ def run(
 
 
 def _lines(outcome: Outcome, manifest: Manifest) -> list[str]:
-    """What is said of a picture; with its notes, on one line."""
+    """Return what is said of a picture; with its notes, on one line."""
     from toolchain.targets.precision import TITLES
 
     name = outcome.job.source.name
@@ -117,7 +117,7 @@ def _lines(outcome: Outcome, manifest: Manifest) -> list[str]:
 
 
 def _entry(outcome: Outcome) -> dict[str, Any]:
-    """A picture in the JSON document."""
+    """Return a picture in the JSON document."""
     entry: dict[str, Any] = {"photo": outcome.job.source, "output": outcome.job.output, "skipped": outcome.skipped}
     if outcome.error is not None:
         return {**entry, "error": {"message": outcome.error.message, "hint": outcome.error.hint}}
@@ -156,7 +156,7 @@ def _summarize(console: Console, outcomes: list[Outcome]) -> None:
 
 
 def parse_tile(tile: str) -> int | None:
-    """The side of ``--tile N``, None for "auto" and "off".
+    """Return the side of ``--tile N``, None for "auto" and "off".
 
     Raises:
         InputError: it is none of them.
@@ -169,7 +169,7 @@ def parse_tile(tile: str) -> int | None:
 
 
 def tiling(manifest: Manifest, *, side: int | None = None, megabytes: int | None = 512) -> Tiling:
-    """How pictures are cut for the network of a bundle.
+    """Return how pictures are cut for the network of a bundle.
 
     Raises:
         InputError: ``side`` is given, but each output pixel of this network depends on the whole picture.

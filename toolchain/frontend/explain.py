@@ -131,7 +131,7 @@ _KNOWN: tuple[tuple[str, re.Pattern[str], str, str], ...] = (
 
 
 def explain(error: BaseException) -> Reason:
-    """What an exception of onnx or onnxruntime says, in words of our own."""
+    """Return what an exception of onnx or onnxruntime says, in words of our own."""
     text = str(error)
     found = next((match for match in (pattern.search(text) for pattern in _NODES) if match), None)
     op = found["op"] if found else ""
@@ -143,7 +143,7 @@ def explain(error: BaseException) -> Reason:
 
 
 def refusal(doing: str, error: BaseException, *, hint: str = "") -> ModelError:
-    """The error to raise for an exception of onnx or onnxruntime, met while ``doing``.
+    """Return the error to raise for an exception of onnx or onnxruntime, met while ``doing``.
 
     Args:
         doing: what cannot be done, such as "the model cannot be executed".

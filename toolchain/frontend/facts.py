@@ -31,11 +31,11 @@ class PixelScale:
     output_offset: float = 0.0
 
     def to_source(self, values: Array) -> Array:
-        """What the source takes for what the rewritten model takes, float32."""
+        """Return what the source takes for what the rewritten model takes, float32."""
         return values * np.float32(self.input_factor) + np.float32(self.input_offset)
 
     def from_source(self, values: Array) -> Array:
-        """What the rewritten model gives for what the source gives, float32."""
+        """Return what the rewritten model gives for what the source gives, float32."""
         return values * np.float32(self.output_factor) + np.float32(self.output_offset)
 
 

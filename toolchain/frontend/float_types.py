@@ -13,7 +13,7 @@ WIDE = {TensorProto.DOUBLE: "float64"}
 
 
 def uses(model: onnx.ModelProto, types: Mapping[int, str]) -> bool:
-    """Whether a tensor, a cast or an end of ``model`` has one of ``types``."""
+    """Return whether a tensor, a cast or an end of ``model`` has one of ``types``."""
     casts = [a.i for n in model.graph.node if n.op_type == "Cast" for a in n.attribute if a.name == "to"]
     ends = [value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)]
     return any(kind in types for kind in (*(tensor.data_type for tensor in _held(model)), *casts, *ends))

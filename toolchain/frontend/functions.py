@@ -7,7 +7,7 @@ import onnx
 from toolchain.support.errors import ModelError
 
 MAX_NODES = 100_000
-"""Of a model without functions. The largest super-resolution networks have some thousands."""
+"""The most nodes of a model without functions. The largest super-resolution networks have some thousands."""
 
 _HINT = "is it a super-resolution network? if so, simplify it first, with onnxsim for instance"
 _Key = tuple[str, str]

@@ -33,7 +33,7 @@ def set_attribute(node: onnx.NodeProto, name: str, value: Any) -> None:
 
 
 def known_constants(model: onnx.ModelProto) -> dict[str, Array]:
-    """The arrays of initializers, and of Constant nodes that hold a tensor, by name."""
+    """Return the arrays of initializers, and of Constant nodes that hold a tensor, by name."""
     found = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     nodes = [node for node in model.graph.node if node.op_type == "Constant"]
     return found | {n.output[0]: numpy_helper.to_array(a.t) for n in nodes for a in n.attribute if a.name == "value"}
@@ -84,35 +84,37 @@ class Graph:
         return self._index
 
     def producer(self, name: str) -> onnx.NodeProto | None:
-        """The node that makes a value; None for the graph's input and for constants."""
+        """Return the node that makes a value; None for the graph's input and for constants."""
         return self._indexed()[0].get(name)
 
     def consumers(self, name: str) -> list[onnx.NodeProto]:
-        """The nodes that use a value, once per use; the graph's output is not among them."""
+        """Return the nodes that use a value, once per use; the graph's output is not among them."""
         return self._indexed()[1].get(name, [])
 
     def sole_consumer(self, name: str) -> onnx.NodeProto | None:
-        """The node that alone uses a value; None if there are several uses, or it is the graph's output."""
+        """Return the node that alone uses a value; None if there are several uses, or it is the graph's output."""
         users = self.consumers(name)
         return users[0] if len(users) == 1 and name != self.output else None
 
     def sole_producer(self, name: str, *op_types: str) -> onnx.NodeProto | None:
-        """The node (of one of these types) that makes a value which nothing but one node uses."""
+        """Return the node (of one of these types) that makes a value which nothing but one node uses."""
         node = self.producer(name)
         if node is None or (op_types and node.op_type not in op_types):
             return None
         return node if len(self.consumers(name)) == 1 and name != self.output else None
 
     def constant(self, name: str) -> Array | None:
-        """The array of a constant; None if the value is computed."""
+        """Return the array of a constant; None if the value is computed."""
         return self.constants.get(name)
 
     def operand(self, node: onnx.NodeProto, position: int) -> Array | None:
-        """The constant that stands at an input position of a node; None if it is absent or computed."""
+        """Return the constant that stands at an input position of a node; None if it is absent or computed."""
         return self.constants.get(node.input[position]) if position < len(node.input) else None
 
     def split(self, node: onnx.NodeProto) -> tuple[str, Array, bool] | None:
-        """A two-input node as (computed value's name, constant, constant stands first); None if it is not that."""
+        """Return a two-input node as (computed value's name, constant, constant stands first); None if it is
+        not that.
+        """
         if len(node.input) != 2:
             return None
         first, second = (self.constant(name) for name in node.input)
@@ -125,7 +127,7 @@ class Graph:
     # -- editing
 
     def fresh(self, stem: str) -> str:
-        """An unused value name."""
+        """Return an unused value name."""
         stem, number = stem or "value", 1
         while stem in self._names:
             stem = re.sub(r"(__\d+)?$", f"__{number}", stem, count=1)
@@ -220,7 +222,7 @@ class Graph:
     def to_model(
         self, *, input_shape: Sequence[int | str], output_shape: Sequence[int | str] | None, weights: bool = True
     ) -> onnx.ModelProto:
-        """The graph as a model of opset 17 with float32 ends; no output shape means it is left open.
+        """Return the graph as a model of opset 17 with float32 ends; no output shape means it is left open.
 
         Without ``weights`` larger float constants are only declared, which is enough for shape inference.
         """

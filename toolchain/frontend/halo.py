@@ -82,7 +82,7 @@ def halo(graph: Graph, scale: int) -> int:
 def _back(
     node: onnx.NodeProto, span: Interval, axis: int, graph: Graph, sizes: dict[str, tuple[int, ...]]
 ) -> Interval | None:
-    """The interval of a node's input that an interval of its output needs; None if it cannot be bounded."""
+    """Return the interval of a node's input that an interval of its output needs; None if it cannot be bounded."""
     low, high = span
     values = attributes(node)
     op = node.op_type

@@ -45,7 +45,7 @@ _ZIPS: tuple[tuple[bytes, Kind], ...] = (
 
 
 def kind_of(data: bytes) -> Kind:
-    """What a file that is not ONNX looks like; a nameless kind if nothing is known of it."""
+    """Return what a file that is not ONNX looks like; a nameless kind if nothing is known of it."""
     for start, kind in _STARTS:
         if data.startswith(start):
             return kind
@@ -65,7 +65,7 @@ def kind_of(data: bytes) -> Kind:
 
 
 def folder_kind(folder: Path) -> Kind:
-    """What a folder is that was given in place of a model, to be read after "is "."""
+    """Return what a folder is that was given in place of a model, to be read after "is "."""
     has: Callable[[str], bool] = lambda name: (folder / name).exists()  # noqa: E731
     if has("saved_model.pb"):
         return Kind("a folder with a TensorFlow SavedModel", _convert("saved-model", str(folder)))

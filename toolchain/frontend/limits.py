@@ -35,12 +35,12 @@ def bounds(graph: Graph, node: onnx.NodeProto) -> tuple[float, float] | None:
 
 
 def data_input(graph: Graph, node: onnx.NodeProto) -> str:
-    """The computed input of a node for which ``bounds`` knows the limits."""
+    """Return the computed input of a node for which ``bounds`` knows the limits."""
     return str(next(i for i in node.input if i not in graph.constants))
 
 
 def together(steps: list[tuple[onnx.NodeProto, tuple[float, float]]]) -> tuple[float, float]:
-    """The bounds that one limit after the other comes to."""
+    """Return the bounds that one limit after the other comes to."""
     low, high = -math.inf, math.inf
     for _, (lo, hi) in steps:
         low, high = min(max(low, lo), hi), min(max(high, lo), hi)
@@ -48,7 +48,7 @@ def together(steps: list[tuple[onnx.NodeProto, tuple[float, float]]]) -> tuple[f
 
 
 def final_steps(graph: Graph) -> tuple[list[tuple[onnx.NodeProto, tuple[float, float]]], bool]:
-    """The limits that a graph ends in, in order, and whether the first stands before the pixel shuffle."""
+    """Return the limits that a graph ends in, in order, and whether the first stands before the pixel shuffle."""
     steps: list[tuple[onnx.NodeProto, tuple[float, float]]] = []
     shuffled = shuffled_at = False
     name = graph.output

@@ -85,7 +85,7 @@ class Linear:
 
 
 def convolution(weight: Kernel, bias: Kernel, pads: Sequence[int], dilations: Sequence[int], group: int) -> Linear:
-    """A Conv of stride 1: weight (O, I / group, rows, columns), pads (top, left, bottom, right)."""
+    """Return a Conv of stride 1: weight (O, I / group, rows, columns), pads (top, left, bottom, right)."""
     outputs, per_group, *size = weight.shape
     reach = [d * (s - 1) for d, s in zip(dilations, size, strict=True)]
     full = np.zeros((outputs, per_group, reach[0] + 1, reach[1] + 1))
@@ -106,7 +106,9 @@ def convolution(weight: Kernel, bias: Kernel, pads: Sequence[int], dilations: Se
 
 
 def trimmed(whole: Linear) -> Linear:
-    """The same map without outer rows and columns of the kernel that are zero, of which composing may leave some."""
+    """Return the same map without outer rows and columns of the kernel that are zero, of which composing may leave
+    some.
+    """
     rows, columns = (_support(whole.kernel, axis) for axis in (2, 3))
     part = whole.kernel[:, :, rows[0] : rows[1] + 1, columns[0] : columns[1] + 1]
     return replace(
@@ -124,7 +126,7 @@ def _support(kernel: Kernel, axis: int) -> tuple[int, int]:
 
 
 def affine(scale: Kernel, offset: Kernel) -> Linear:
-    """Per channel scale * x + offset, both float64 (C,)."""
+    """Return per channel scale * x + offset, both float64 (C,)."""
     return convolution(scale.reshape(-1, 1, 1, 1), offset, (0,) * 4, (1, 1), len(scale))
 
 
@@ -163,7 +165,7 @@ def composed(outer: Linear, inner: Linear) -> Linear:
 
 
 def obstacle(outer: Linear, inner: Linear) -> str:
-    """Why ``composed`` is wrong at the borders: "bias" or "overlap"; "" where it is exact.
+    """Return why ``composed`` is wrong at the borders: "bias" or "overlap"; "" where it is exact.
 
     Where ``outer`` reads beyond the rows and columns that ``inner`` computes, it finds zeros. The composed map has
     there what the formula of ``inner`` gives: its bias, and x as far as its kernel reaches back into the picture.
@@ -181,7 +183,7 @@ def obstacle(outer: Linear, inner: Linear) -> str:
 
 
 def added(maps: Sequence[Linear]) -> Linear:
-    """The sum of maps of one x to results of one size.
+    """Return the sum of maps of one x to results of one size.
 
     Raises:
         ValueError: the sizes differ.
@@ -211,7 +213,7 @@ def added(maps: Sequence[Linear]) -> Linear:
 
 
 def outlier_ratio(weight: Kernel) -> float:
-    """The largest |w| of an output channel over its median |w|, of the worst channel; zeros do not count.
+    """Return the largest |w| of an output channel over its median |w|, of the worst channel; zeros do not count.
 
     A channel has one scale in INT8: how many of the 127 steps an ordinary weight gets is 127 over this ratio. 1 where
     every channel has but one magnitude.

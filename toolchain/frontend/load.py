@@ -23,7 +23,7 @@ from toolchain.frontend.repair import repair
 from toolchain.support.errors import ModelError
 
 LARGEST_WEIGHT = 1e18
-"""Of a tensor with more than one axis: two such numbers multiplied still fit into float32."""
+"""The largest magnitude in a tensor with more than one axis: two such numbers multiplied still fit into float32."""
 
 _DIVERGED = "training diverged, or the file is damaged"
 
@@ -80,7 +80,7 @@ def load_model(path: Path) -> onnx.ModelProto:
 
 
 def is_quantized(model: onnx.ModelProto) -> bool:
-    """Whether the model has been quantized already (by whatever tool): it holds quantizing or integer operators.
+    """Return whether the model has been quantized already (by whatever tool): it holds quantizing or integer operators.
 
     One in which nothing but weights are stored as integers is a float model.
     """
@@ -92,7 +92,7 @@ def is_quantized(model: onnx.ModelProto) -> bool:
 
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor a model holds: initializers and attributes, in subgraphs and functions too."""
+    """Yield every tensor a model holds: initializers and attributes, in subgraphs and functions too."""
     yield from _graph_tensors(model.graph)
     for function in model.functions:
         for node in function.node:

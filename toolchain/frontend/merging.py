@@ -102,7 +102,7 @@ class Plan:
 
 
 def make_plan(steps: Sequence[Step], users: Mapping[str, int], channels: Mapping[str, int]) -> Plan:
-    """The cheapest exact way to compute the value of the last step.
+    """Return the cheapest exact way to compute the value of the last step.
 
     Args:
         steps: a structure in topological order; operands that no step makes are there already.
@@ -122,7 +122,7 @@ def make_plan(steps: Sequence[Step], users: Mapping[str, int], channels: Mapping
 
 
 def _find_forms(steps: Sequence[Step], channels: Mapping[str, int]) -> dict[str, dict[str, Form]]:
-    """Of every value, by their names, its forms as maps of the values on which alone it depends, itself included."""
+    """Find every value's forms as maps of the values on which alone it depends, itself included; both by name."""
     forms: dict[str, dict[str, Form]] = {}
     for step in steps:
         for operand, _ in step.parts:
@@ -152,7 +152,7 @@ class _Planner:
         self.closures: dict[str, frozenset[str]] = {}  # of each value, all that must be computed for it, and itself
 
     def choose(self) -> tuple[Choice, ...]:
-        """A choice for the last value and for all that it needs."""
+        """Return a choice for the last value and for all that it needs."""
         for value, step in self.steps.items():
             best = min([_as_in_source(step), *self.whole(value)], key=self.cost)
             if step.is_sum:
@@ -163,22 +163,24 @@ class _Planner:
         return tuple(choice for name, choice in self.choices.items() if name in self.closures[root])
 
     def needed(self, choice: Choice) -> frozenset[str]:
-        """The values of the structure that must be computed before."""
+        """Return the values of the structure that must be computed before."""
         return frozenset[str]().union(*(self.closures[name] for name in choice.needs if name in self.closures))
 
     def cost(self, choice: Choice) -> Cost:
-        """What a value costs, together with all that it needs."""
+        """Return what a value costs, together with all that it needs."""
         return _total([choice, *(self.choices[name] for name in self.needed(choice))])
 
     def whole(self, value: str) -> Iterator[Choice]:
-        """The value as one convolution of each of the values on which alone it depends."""
+        """Yield the value as one convolution of each of the values on which alone it depends."""
         for base in self.forms[value]:
             form = self.form([value], base)
             if base != value and form is not None:
                 yield _as_sum(value, [Term(base, (value,), form)])
 
     def shorter(self, step: Step) -> Iterator[Choice]:
-        """The sum with fewer terms, if any: addends that are maps of one value are merged as long as that pays."""
+        """Yield the sum with fewer terms, if any: addends that are maps of one value are merged as long as that
+        pays.
+        """
         best, merges = _as_sum(step.value, [Term(name, (name,)) for name in self.addends(step)]), 0
         while True:
             options = [_as_sum(step.value, terms) for terms in self.merged(best.terms)]
@@ -190,7 +192,7 @@ class _Planner:
             yield best
 
     def addends(self, step: Step) -> Iterator[str]:
-        """What a sum adds, through sums that nothing else uses."""
+        """Yield what a sum adds, through sums that nothing else uses."""
         for name, _ in step.parts:
             inner = self.steps.get(name)
             if inner is not None and inner.is_sum and self.users[name] == 1:
@@ -199,7 +201,7 @@ class _Planner:
                 yield name
 
     def merged(self, terms: Sequence[Term]) -> Iterator[list[Term]]:
-        """The terms with some of them merged, in every way worth trying: by their base, up to a kernel size."""
+        """Yield the terms with some of them merged, in every way worth trying: by their base, up to a kernel size."""
         for base in dict.fromkeys(base for term in terms for name in term.addends for base in self.forms[name]):
             found = [(term, form) for term in terms if (form := self.form(term.addends, base)) is not None]
             for size in {_area(form) for _, form in found}:
@@ -210,14 +212,14 @@ class _Planner:
                     yield [Term(base, names, self.form(names, base)), *rest]
 
     def form(self, names: Sequence[str], base: str) -> Form | None:
-        """The sum of values as a map of one; None if there is none, or none that is exact where it must be."""
+        """Return the sum of values as a map of one; None if there is none, or none that is exact where it must be."""
         forms = [self.forms[name].get(base) for name in names]
         found = [form for form in forms if form is not None and not (self.exact and form.borders)]
         return _added(found) if len(found) == len(forms) else None
 
 
 def _forms(step: Step, known: Mapping[str, Mapping[str, Form]]) -> dict[str, Form]:
-    """A step's value as maps of all the earlier values on which alone it depends."""
+    """Return a step's value as maps of all the earlier values on which alone it depends."""
     parts = [
         {base: _applied(maps, form, step.value, name) for base, form in known[name].items()}
         for name, maps in step.parts

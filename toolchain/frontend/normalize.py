@@ -100,7 +100,7 @@ def _told(value_range: str | None, facts: Facts) -> bool:
 
 
 def _opened(model: onnx.ModelProto, dump: Dump) -> tuple[onnx.ModelProto, Source, Facts]:
-    """A copy of the model with plain ends in opset 17, the source that it is held against, and what is known."""
+    """Return a copy of the model with plain ends in opset 17, the source that it is held against, and what is known."""
     steps = find_passes((*pipeline.READ, *pipeline.OPEN), onnx.ModelProto)
     read, open_up = steps[: len(pipeline.READ)], steps[len(pipeline.READ) :]
     watch = _dumped(dump, lambda model: model)
@@ -139,7 +139,7 @@ def _rewritten(model: onnx.ModelProto, facts: Facts, passes: Sequence[GraphPass]
 
 
 def _dumped(dump: Dump, view: Callable[[Subject], onnx.ModelProto]) -> Callable[[Pass[Subject], Subject], None]:
-    """What is called after each pass; one that runs again is numbered."""
+    """Return what is called after each pass; one that runs again is numbered."""
     seen: Counter[str] = Counter()
 
     def watch(step: Pass[Subject], subject: Subject) -> None:
@@ -151,7 +151,7 @@ def _dumped(dump: Dump, view: Callable[[Subject], onnx.ModelProto]) -> Callable[
 
 
 def _viewed(graph: Graph) -> onnx.ModelProto:
-    """The graph as it is, with the shapes of its values at the size that it is tried at."""
+    """Return the graph as it is, with the shapes of its values at the size that it is tried at."""
     return shape_inference.infer_shapes(graph.to_model(input_shape=graph.probe, output_shape=None))
 
 

@@ -76,7 +76,8 @@ REWRITE = (
 
 
 def find_pass(name: str, subject: type[Subject]) -> Pass[Subject]:
-    """The pass on a ``subject`` (`onnx.ModelProto` or `Graph`) in the file ``name`` of `toolchain.frontend.passes`.
+    """Return the pass on a ``subject`` (`onnx.ModelProto` or `Graph`) in the file ``name`` of
+    `toolchain.frontend.passes`.
 
     Raises:
         ValueError: there is none.
@@ -91,7 +92,7 @@ def find_pass(name: str, subject: type[Subject]) -> Pass[Subject]:
 
 
 def find_passes(names: Sequence[str], subject: type[Subject]) -> tuple[Pass[Subject], ...]:
-    """The passes of these names.
+    """Return the passes of these names.
 
     Raises:
         ValueError: there is no such pass, or one requires what none before it ensures.

@@ -16,7 +16,7 @@ _REFERENCE = {"DequantizeLinear": 19, "QuantizeLinear": 19}
 
 
 def session(model: onnx.ModelProto) -> Session:
-    """The model on one thread, with only the safest optimizations.
+    """Return the model on one thread, with only the safest optimizations.
 
     Raises:
         ModelError: onnxruntime does not accept the model.
@@ -25,7 +25,7 @@ def session(model: onnx.ModelProto) -> Session:
 
 
 def run(model: onnx.ModelProto, pixels: Array) -> Array:
-    """The first output for one input, both float; the input is converted to the type the model asks for.
+    """Return the first output for one input, both float; the input is converted to the type the model asks for.
 
     Raises:
         ModelError: the model cannot be executed, or not at this size.
@@ -36,14 +36,14 @@ def run(model: onnx.ModelProto, pixels: Array) -> Array:
 
 
 def operands(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
-    """Values of integer tensors, constant or computed from the input's shape, at the probe's shape."""
+    """Return values of integer tensors, constant or computed from the input's shape, at the probe's shape."""
     wanted = sorted({n for n in names if n})
     found = {n: graph.constants[n] for n in wanted if n in graph.constants}
     return found | values(graph, [n for n in wanted if n not in found], np.zeros(graph.probe, np.float32))
 
 
 def values(graph: Graph, names: Iterable[str], picture: Array) -> dict[str, Array]:
-    """Computed values, or the input, for a float32 ``picture`` of the probe's shape.
+    """Return computed values, or the input, for a float32 ``picture`` of the probe's shape.
 
     Raises:
         ModelError: onnxruntime does not accept the graph.
@@ -83,7 +83,7 @@ def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
 
 
 def evaluate(node: onnx.NodeProto, inputs: list[Array | None]) -> list[Array]:
-    """The outputs of one node of opset 17 for given inputs, by ONNX's reference implementation."""
+    """Return the outputs of one node of opset 17 for given inputs, by ONNX's reference implementation."""
     from onnx.reference import ReferenceEvaluator
 
     feeds = {n: v for n, v in zip(node.input, inputs, strict=True) if n and v is not None}

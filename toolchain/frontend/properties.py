@@ -30,12 +30,12 @@ _CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 
 def is_channels_first(shape: tuple[int, ...], probe: tuple[int, ...]) -> bool:
-    """Whether an output's shape has the channels and a multiple of the size of an input of shape ``probe``."""
+    """Return whether an output's shape has the channels and a multiple of the size of an input of shape ``probe``."""
     return shape[1] == probe[1] and shape[2] % probe[2] == 0 and shape[3] % probe[3] == 0
 
 
 def repeats(graph: Graph, node: onnx.NodeProto) -> int:
-    """How often a Resize repeats each pixel, in both directions; 0 if a node is anything else."""
+    """Return how often a Resize repeats each pixel, in both directions; 0 if a node is anything else."""
     found, factors = attributes(node), graph.operand(node, 2)
     sampling = (
         found.get("coordinate_transformation_mode", "half_pixel"),

@@ -51,7 +51,7 @@ def _sort(graph: onnx.GraphProto) -> None:
 
 
 def _reads(node: onnx.NodeProto) -> set[str]:
-    """What a node reads, its subgraphs included."""
+    """Return what a node reads, its subgraphs included."""
     found = {name for name in node.input if name}
     for attribute in node.attribute:
         for graph in [attribute.g] if attribute.HasField("g") else list(attribute.graphs):

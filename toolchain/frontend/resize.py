@@ -52,7 +52,7 @@ class Sampling:
 
 
 def read_sampling(attributes: Mapping[str, Any]) -> Sampling | None:
-    """The sampling that a Resize's attributes (strings decoded) ask for; None if it is not of these kinds."""
+    """Return the sampling that a Resize's attributes (strings decoded) ask for; None if it is not of these kinds."""
     found = Sampling(
         attributes.get("mode", "nearest"),
         attributes.get("coordinate_transformation_mode", "half_pixel"),
@@ -66,7 +66,7 @@ def read_sampling(attributes: Mapping[str, Any]) -> Sampling | None:
 
 
 def fraction(factor: float) -> Fraction:
-    """The simple fraction that a float32 factor stands for."""
+    """Return the simple fraction that a float32 factor stands for."""
     return Fraction(float(factor)).limit_denominator(_SIMPLE)
 
 
@@ -85,7 +85,9 @@ def resize(values: Array, sampling: Sampling, factors: Sequence[Fraction]) -> ND
 
 
 def axis_matrix(sampling: Sampling, size: int, out: int, factor: Fraction) -> NDArray[np.float64]:
-    """The weights (out, size) of an axis of ``size`` that becomes ``out``, ``factor`` times as long or a bit less."""
+    """Return the weights (out, size) of an axis of ``size`` that becomes ``out``, ``factor`` times as long or a bit
+    less.
+    """
     matrix = np.zeros((out, size))
     place = _PLACES[sampling.coordinates]
     for row in range(out):
@@ -101,7 +103,7 @@ def axis_matrix(sampling: Sampling, size: int, out: int, factor: Fraction) -> ND
 
 
 def _taps(sampling: Sampling, place: float) -> list[tuple[int, float]]:
-    """Inputs around ``place`` and their weights."""
+    """Return inputs around ``place`` and their weights."""
     if sampling.mode == "nearest":
         rounding: dict[str, Callable[[float], int]] = {
             "floor": floor,

@@ -58,7 +58,7 @@ class Session:
         self.input, self.dtype = str(source.name), str(source.type)
 
     def run(self, outputs: Sequence[str] | None, values: Array) -> list[Array]:
-        """The named outputs (all of them if None) for one input.
+        """Return the named outputs (all of them if None) for one input.
 
         Raises:
             ModelError: onnxruntime cannot run the model on it.

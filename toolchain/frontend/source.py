@@ -43,7 +43,7 @@ class Source:
             ) from error
 
     def run(self, picture: Array) -> Array:
-        """The output, float32, for a picture of ``interface.shape`` in float32; batches are filled with copies.
+        """Return the output, float32, for a picture of ``interface.shape`` in float32; batches are filled with copies.
 
         Raises:
             ModelError: it cannot be executed.

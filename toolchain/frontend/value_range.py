@@ -51,7 +51,7 @@ def choose(
     errors: dict[Ends, float],
     likely: str | None = None,
 ) -> Ends:
-    """The value ranges: as the final clip says, or the scalings, or the user, or the model's behaviour.
+    """Return the value ranges: as the final clip says, or the scalings, or the user, or the model's behaviour.
 
     Args:
         given: one of `RANGES` as the user said it, of the output at least, or two with a colon between, or None.
@@ -121,7 +121,7 @@ def _by_behaviour(errors: dict[Ends, float]) -> Ends:
 
 
 def _around_zero(errors: dict[Ends, float]) -> Ends | None:
-    """The ends with black at -1 where the network follows pictures on these alone; else None.
+    """Return the ends with black at -1 where the network follows pictures on these alone; else None.
 
     Linear networks follow pictures around zero better than others whatever they are made for.
     """

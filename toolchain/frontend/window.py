@@ -38,7 +38,7 @@ class Window:
 
 
 def read_window(node: onnx.NodeProto, constant: Callable[[str], Array | None]) -> Window | None:
-    """What a Pad or a Slice does with rows and columns; None if it does anything else, or not by constants.
+    """Return what a Pad or a Slice does with rows and columns; None if it does anything else, or not by constants.
 
     Args:
         node: of opset 17, of a tensor (1, C, h, w).
@@ -53,7 +53,7 @@ def read_window(node: onnx.NodeProto, constant: Callable[[str], Array | None]) -
 
 
 def pad_window(operands: Sequence[Array | None], mode: str) -> Window | None:
-    """What a Pad with these operands behind the tensor does, as `read_window` says it."""
+    """Return what a Pad with these operands behind the tensor does, as `read_window` says it."""
     pads, value = operands[0], operands[1] if len(operands) > 1 else None
     if pads is None or pads.size != 8 or mode not in MODES or len(operands) > 2:
         return None
@@ -65,7 +65,7 @@ def pad_window(operands: Sequence[Array | None], mode: str) -> Window | None:
 
 
 def slice_window(operands: Sequence[Array | None]) -> Window | None:
-    """What a Slice with these operands behind the tensor does, as `read_window` says it."""
+    """Return what a Slice with these operands behind the tensor does, as `read_window` says it."""
     starts, ends, axes, steps = (operands[i] if i < len(operands) else None for i in range(4))
     if starts is None or ends is None or (steps is not None and (steps != 1).any()):
         return None

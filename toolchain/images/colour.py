@@ -44,7 +44,7 @@ def cmyk_to_srgb(image: Any, profile: bytes | None) -> Any:
 
 
 def lab_to_srgb(image: Any) -> Any:
-    """A pyvips image of CIELAB (float, D50 as TIFF and profiles have it) as one of sRGB, 8 bits."""
+    """Return a pyvips image of CIELAB (float, D50 as TIFF and profiles have it) as one of sRGB, 8 bits."""
     return image.icc_export(output_profile="srgb", pcs="lab", depth=8, **_INTENT)
 
 
@@ -58,7 +58,7 @@ def pixels_to_srgb(pixels: Pixels, profile: bytes) -> Pixels:
 
 @functools.lru_cache(maxsize=1)
 def srgb_profile() -> bytes:
-    """The profile of what has been converted to sRGB."""
+    """Return the profile of what has been converted to sRGB."""
     image = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb").icc_transform("srgb", input_profile="srgb")
     return bytes(image.get("icc-profile-data"))
 

@@ -27,7 +27,7 @@ UNITS = {
     11: (1, 4),
     12: (1, 8),
 }
-"""Of each type: numbers a value, and bytes a number."""
+"""Numbers a value and bytes a number, by type."""
 
 _THUMBNAIL, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 
@@ -56,24 +56,24 @@ class Block:
             raise ValueError("no TIFF header")
 
     def number(self, form: str, place: int) -> int:
-        """An unsigned number: ``form`` H or I."""
+        """Return an unsigned number: ``form`` H or I."""
         try:
             return int(struct.unpack_from(self.order + form, self.data, place)[0])
         except struct.error:
             raise ValueError("a directory ends early") from None
 
     def entries(self, place: int) -> Iterator[Entry]:
-        """The entries of the directory at ``place``."""
+        """Yield the entries of the directory at ``place``."""
         for index in range(self.number("H", place)):
             at = place + 2 + 12 * index
             yield Entry(at, self.number("H", at), self.number("H", at + 2), self.number("I", at + 4))
 
     def next_place(self, place: int) -> int:
-        """Where the place of the next directory is written."""
+        """Return where the place of the next directory is written."""
         return place + 2 + 12 * self.number("H", place)
 
     def data_of(self, entry: Entry) -> bytes:
-        """The values of an entry, numbers with their lowest byte first."""
+        """Return the values of an entry, numbers with their lowest byte first."""
         if entry.kind not in UNITS:
             raise ValueError("an entry of no known type")
         numbers, size = UNITS[entry.kind]
@@ -87,7 +87,7 @@ class Block:
         return b"".join(data[at : at + size][::-1] for at in range(0, length, size))
 
     def value(self, entry: Entry) -> int:
-        """A single SHORT or LONG, or an offset."""
+        """Return a single SHORT or LONG, or an offset."""
         return self.number("H" if entry.kind == SHORT and entry.count == 1 else "I", entry.place + 8)
 
     def set(self, entry: Entry, value: int) -> None:

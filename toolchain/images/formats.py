@@ -96,14 +96,14 @@ class Header:
         return self.width * self.samples * (2 if self.deep else 1)
 
     def fit(self, photo: Photo) -> Photo:
-        """Rows of the picture without what is not written of them: alpha, and what 8 bits leave over."""
+        """Return rows of the picture without what is not written of them: alpha, and what 8 bits leave over."""
         if not self.alpha:
             photo = photo.opaque()
         return photo if self.deep else replace(photo, remainder=None)
 
 
 def format_of(path: Path) -> Format:
-    """The kind of file that a name stands for.
+    """Return the kind of file that a name stands for.
 
     Raises:
         InputError: none.
@@ -118,7 +118,7 @@ def format_of(path: Path) -> Format:
 
 
 def format_named(name: str) -> Format:
-    """The kind of file that ``--format`` names.
+    """Return the kind of file that ``--format`` names.
 
     Raises:
         InputError: none.
@@ -129,7 +129,8 @@ def format_named(name: str) -> Format:
 
 
 def header_for(picture: Picture, scale: int, kind: Format) -> tuple[Header, tuple[str, ...]]:
-    """What becomes of a picture that is enlarged by ``scale`` in a file of a kind, and what the user should know of it.
+    """Return what becomes of a picture that is enlarged by ``scale`` in a file of a kind, and what the user should know
+    of it.
 
     Raises:
         InputError: it is larger than such files can be.

@@ -74,7 +74,7 @@ class Frame:
 
 
 def decode(frame: Frame, image: Image.Image | None = None) -> Any:
-    """The frame as a pyvips image as the file has it: not turned, in the file's colour space.
+    """Return the frame as a pyvips image as the file has it: not turned, in the file's colour space.
 
     Args:
         frame: what to decode.
@@ -87,7 +87,7 @@ def decode(frame: Frame, image: Image.Image | None = None) -> Any:
 
 
 def load(frame: Frame, image: Image.Image | None = None) -> Any:
-    """The frame as a pyvips image, upright, grey or RGB, with or without alpha; CMYK and Lab have become sRGB.
+    """Return the frame as a pyvips image, upright, grey or RGB, with or without alpha; CMYK and Lab have become sRGB.
 
     Raises:
         As ``decode``.
@@ -101,7 +101,7 @@ def load(frame: Frame, image: Image.Image | None = None) -> Any:
 
 
 def rows(image: Any, count: int) -> Iterator[Samples]:
-    """The samples of a pyvips image, top to bottom, (at most ``count``, w, bands) at a time.
+    """Yield the samples of a pyvips image, top to bottom, (at most ``count``, w, bands) at a time.
 
     Raises:
         pyvips.Error: what follows is damaged.
@@ -134,7 +134,7 @@ def _by_pillow(frame: Frame, image: Image.Image) -> Any:
 
 
 def _pillow_samples(image: Image.Image, *, animated: bool) -> tuple[Samples, str]:
-    """Samples and what libvips calls their interpretation."""
+    """Return samples and what libvips calls their interpretation."""
     if image.mode == "LAB":
         # L is 0..255 for 0..100; a and b are signed.
         raw = np.asarray(image)
@@ -153,7 +153,7 @@ def _pillow_samples(image: Image.Image, *, animated: bool) -> tuple[Samples, str
 
 
 def _upright(image: Any, orientation: int) -> Any:
-    """Turned and mirrored by EXIF's ``orientation``."""
+    """Turn and mirror by EXIF's ``orientation``."""
     if orientation in (2, 5, 7):
         image = image.fliphor()
     if orientation == 4:

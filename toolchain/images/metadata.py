@@ -52,7 +52,7 @@ LAYOUT = frozenset(
 
 
 def orientation_of(exif: bytes | None) -> int:
-    """How a picture lies, 1 to 8 as EXIF counts; 1 (upright) where nothing sensible is said."""
+    """Return how a picture lies, 1 to 8 as EXIF counts; 1 (upright) where nothing sensible is said."""
     try:
         block = Block(exif or b"")
         for entry in block.entries(block.number("I", 4)):
@@ -82,7 +82,9 @@ def described(metadata: Metadata, *, width: int, height: int, srgb: bool = False
 
 
 def exif_of_tiff(exif: Image.Exif) -> bytes | None:
-    """The EXIF block of a TIFF file, whose tags lie among those of its pixels; None where there is nothing to keep."""
+    """Return the EXIF block of a TIFF file, whose tags lie among those of its pixels; None where there is nothing to
+    keep.
+    """
     kept = Image.Exif()
     for tag, value in exif.items():
         if tag not in LAYOUT and tag not in (EXIF, GPS):
@@ -98,7 +100,7 @@ def exif_of_tiff(exif: Image.Exif) -> bytes | None:
 
 
 def bare_exif(block: object) -> bytes | None:
-    """An EXIF block from its TIFF header on, without the words that JPEG puts in front of it."""
+    """Return an EXIF block from its TIFF header on, without the words that JPEG puts in front of it."""
     if not isinstance(block, bytes) or not block:
         return None
     return block.removeprefix(b"Exif\0\0") or None

@@ -42,7 +42,9 @@ class Loss:
 
 
 def decibels(error: float) -> float:
-    """The PSNR in dB that a mean squared error in grey levels is; a finite one even of an error too small to matter."""
+    """Return the PSNR in dB that a mean squared error in grey levels is; a finite one even of an error too small to
+    matter.
+    """
     return 10 * math.log10(255.0**2 / max(error, 1e-9))
 
 
@@ -77,7 +79,7 @@ def psnr(first: npt.NDArray[np.generic], second: npt.NDArray[np.generic]) -> flo
 
 
 def ssim(first: Plane, second: Plane) -> float:
-    """Mean structural similarity of two planes (h, w) with values in 0..255.
+    """Return mean structural similarity of two planes (h, w) with values in 0..255.
 
     Gaussian window of 11 x 11 and sigma 1.5, K1 = 0.01, K2 = 0.03, population variances, windows wholly inside the
     picture (Wang, Bovik, Sheikh, Simoncelli 2004). A picture smaller than the window gives NaN.

@@ -92,7 +92,7 @@ class Picture:
         return len(self._frames)
 
     def rows(self, frame: int, count: int) -> Iterator[Photo]:
-        """The rows of a frame, top to bottom, at most ``count`` at a time.
+        """Yield the rows of a frame, top to bottom, at most ``count`` at a time.
 
         Raises:
             InputError: the file turns out to be damaged; what came before is good.
@@ -130,7 +130,7 @@ def open_picture(source: Path | bytes, name: str | None = None) -> Picture:
 
 
 def suffixes() -> frozenset[str]:
-    """What names of files end with that may be pictures, in small letters."""
+    """Return what names of files end with that may be pictures, in small letters."""
     return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in _FORMATS)
 
 
@@ -184,7 +184,7 @@ def _open_other(source: Path | bytes, name: str) -> Picture:
 
 
 def _describe(name: str, page: Any, metadata: Metadata, orientation: int, frames: list[Frame]) -> Picture:
-    """What the first frame as the file has it tells of all."""
+    """Return what the first frame as the file has it tells of all."""
     check_size(name, page.width, page.height, len(frames))
     cmyk, lab = page.interpretation == "cmyk", page.interpretation == "lab"
     bands, converted = page.bands - cmyk, cmyk or lab
@@ -258,7 +258,9 @@ def _animation(frame: Frame, image: Image.Image, count: int) -> tuple[list[Frame
 
 
 def _pages_like_the_first(first: Frame, page: Any, count: int) -> list[int]:
-    """The pages of a TIFF that have the first one's size and kind; others are reduced copies or something else."""
+    """Return the pages of a TIFF that have the first one's size and kind; others are reduced copies or
+    something else.
+    """
 
     def kind(image: Any) -> tuple[Any, ...]:
         return image.width, image.height, image.bands, image.format, image.interpretation
@@ -291,7 +293,7 @@ def _photo(samples: Samples, found: Range | None, metadata: Metadata) -> Photo:
 
 @contextmanager
 def _opened(frame: Frame) -> Iterator[Image.Image | None]:
-    """The file opened by Pillow, where Pillow decodes it."""
+    """Yield the file opened by Pillow, where Pillow decodes it."""
     if frame.by_libvips:
         yield None
         return

@@ -57,7 +57,7 @@ class Photo:
         return sum(0 if array is None else array.nbytes for array in (self.pixels, self.alpha, self.remainder))
 
     def rows(self, top: int, bottom: int) -> Photo:
-        """The rows from ``top`` up to ``bottom``, without copying them."""
+        """Return the rows from ``top`` up to ``bottom``, without copying them."""
         return Photo(
             self.pixels[top:bottom],
             None if self.alpha is None else self.alpha[top:bottom],
@@ -66,13 +66,13 @@ class Photo:
         )
 
     def opaque(self) -> Photo:
-        """The picture without its alpha channel."""
+        """Return the picture without its alpha channel."""
         remainder = None if self.remainder is None else self.remainder[:, :, : self.pixels.shape[2]]
         return Photo(self.pixels, None, remainder, self.metadata)
 
 
 def stacked(parts: list[Photo]) -> Photo:
-    """Rows under rows as one picture; all parts are of one kind, the metadata is the first's."""
+    """Return rows under rows as one picture; all parts are of one kind, the metadata is the first's."""
     if len(parts) == 1:
         return parts[0]
 

@@ -29,7 +29,7 @@ Frames = Iterable[Iterable[Photo]]
 
 
 def png_parts(header: Header, frames: Frames, *, stored: bool = False) -> Iterator[bytes]:
-    """The bytes of a PNG file, part by part.
+    """Yield the bytes of a PNG file, part by part.
 
     Args:
         header: what is written.
@@ -58,7 +58,7 @@ def png_parts(header: Header, frames: Frames, *, stored: bool = False) -> Iterat
 
 
 def samples_of(photo: Photo, *, deep: bool) -> npt.NDArray[np.integer]:
-    """The samples of a picture, alpha last: u8 or, where ``deep``, u16 (h, w, 1 to 4)."""
+    """Return the samples of a picture, alpha last: u8 or, where ``deep``, u16 (h, w, 1 to 4)."""
     if not deep:
         return photo.planes
     remainder = photo.remainder if photo.remainder is not None else np.zeros(photo.planes.shape, np.int16)
@@ -66,7 +66,7 @@ def samples_of(photo: Photo, *, deep: bool) -> npt.NDArray[np.integer]:
 
 
 def _compressed(header: Header, frame: Iterable[Photo], *, stored: bool) -> Iterator[bytes]:
-    """The rows of a frame as one deflate stream, in pieces that are not empty."""
+    """Yield the rows of a frame as one deflate stream, in pieces that are not empty."""
     packer = zlib.compressobj(0) if stored else zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
     above = np.zeros((1, header.row_bytes), np.uint8)
     step = max(1, _AT_ONCE // header.row_bytes)

@@ -25,14 +25,14 @@ class Range:
     eight_bits: bool = False
 
     def to_16_bit(self, samples: Samples) -> npt.NDArray[np.uint16]:
-        """Samples as u16, ``black`` at 0 and ``white`` at 65535, rounded."""
+        """Return samples as u16, ``black`` at 0 and ``white`` at 65535, rounded."""
         scaled = (samples.astype(np.float64) - self.black) * (65535.0 / (self.white - self.black))
         found: npt.NDArray[np.uint16] = np.rint(np.clip(scaled, 0.0, 65535.0)).astype(np.uint16)
         return found
 
 
 def find_range(strips: Iterable[Samples], name: str) -> Range:
-    """What black and white are in the samples of the picture ``name``, which no 8 or 16 bits hold.
+    """Return what black and white are in the samples of the picture ``name``, which no 8 or 16 bits hold.
 
     Integers are 0..255 or 0..65535, whichever holds them all; floating-point samples are 0..1. Samples beyond these are
     taken from the least of them (or 0) to the greatest.

@@ -50,7 +50,7 @@ def read_photo(source: Path | bytes) -> Photo:
 
 
 def read_calibration(source: Path | Sequence[Path], channels: int) -> ImageSet:
-    """The photographs of a folder, or the files given, to calibrate a network of ``channels`` with.
+    """Return the photographs of a folder, or the files given, to calibrate a network of ``channels`` with.
 
     Memory is bounded: of a photograph no more than its middle, ``_SIDE`` pixels a side, is kept, and of more than
     ``_MOST`` photographs as many.
@@ -120,7 +120,7 @@ def read_images(
 
 
 def picture_files(folder: Path, *, recursive: bool = False) -> list[Path]:
-    """The files of a folder that are named as pictures are, in the order of their names, hidden ones not.
+    """Return the files of a folder that are named as pictures are, in the order of their names, hidden ones not.
 
     Args:
         folder: the folder; a file is its own list.

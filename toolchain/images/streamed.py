@@ -140,7 +140,7 @@ class _Sink:
         self.error: BaseException | None = None
 
     def target(self) -> pyvips.TargetCustom:
-        """What libvips takes."""
+        """Return what libvips takes."""
         target = pyvips.TargetCustom()
         target.on_write(lambda data: self._guarded(self._write, data))
         target.on_read(lambda size: self._guarded(os.read, self._file, size))

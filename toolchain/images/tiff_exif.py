@@ -40,7 +40,7 @@ class _Form:
     pointer: int
 
     def entry_bytes(self, tag: int, kind: int, count: int, value: bytes) -> bytes:
-        """An entry, ``value`` being its values or their offset."""
+        """Return an entry, ``value`` being its values or their offset."""
         size = struct.calcsize(self.number)
         return struct.pack("<HH" + self.number[1:], tag, kind, count) + value.ljust(size, b"\0")
 
@@ -110,7 +110,7 @@ def _written(
 
 
 def _directory_at(file: int, form: _Form, place: int) -> tuple[tuple[bytes, ...], int]:
-    """The entries of the directory at ``place`` as they are, and where the next one is."""
+    """Return the entries of the directory at ``place`` as they are, and where the next one is."""
     os.lseek(file, place, os.SEEK_SET)
     count = _number(form.count, os.read(file, struct.calcsize(form.count)))
     data = os.read(file, count * form.entry + struct.calcsize(form.number))

@@ -16,7 +16,7 @@ from toolchain.support.files import atomic_write
 Frames = Iterable[Iterable[Photo]]
 
 QUALITY = 95
-"""Of JPEG and WebP."""
+"""The quality of JPEG and WebP, of 100."""
 
 
 def write_frames(file: IO[bytes], kind: Format, header: Header, frames: Frames, *, quality: int = QUALITY) -> None:

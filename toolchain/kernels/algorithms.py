@@ -29,7 +29,9 @@ _CODE, _INT16 = 255, 2**15 - 1
 
 
 def admitted(conv: Conv, dot: Dot, parameters: Parameters) -> tuple[str, ...]:
-    """The algorithms beyond the direct one that give the bits of ``conv``, with these weights, whatever its input."""
+    """Return the algorithms beyond the direct one that give the bits of ``conv``, with these weights, whatever its
+    input.
+    """
     exact = winograd.exact(parameters.largest(conv.source.qmax), parameters.multiplier)
     found = {
         BYTES: dot.bytes is not None and parameters.largest_pair(_CODE) <= _INT16,
@@ -39,7 +41,9 @@ def admitted(conv: Conv, dot: Dot, parameters: Parameters) -> tuple[str, ...]:
 
 
 def refused(conv: Conv, dot: Dot) -> str:
-    """Why ``conv`` is not computed by a faster algorithm, where its weights alone are the reason; else nothing."""
+    """Return why ``conv`` is not computed by a faster algorithm, where its weights alone are the reason; else
+    nothing.
+    """
     if winograd.possible(conv, dot) and WINOGRAD not in conv.algorithms:
         return "sums too large for Winograd"
     if dot.bytes is not None and not conv.algorithms:
@@ -48,7 +52,7 @@ def refused(conv: Conv, dot: Dot) -> str:
 
 
 def build(conv: Conv, geometry: Geometry, dot: Dot, tile: Tile) -> tirx.PrimFunc:
-    """The function of ``conv`` by the algorithm of ``tile``, before `schedule`.
+    """Return the function of ``conv`` by the algorithm of ``tile``, before `schedule`.
 
     Its arguments: the packed input, from the first row that the first output row needs on (and the packed residual),
     what `arrays` makes, the rows to compute, the number of column tiles, the true width, the output.
@@ -65,12 +69,12 @@ def schedule(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: str =
 
 
 def shapes(conv: Conv, dot: Dot, tile: Tile) -> Shapes:
-    """Shape and element type of each of the kernel's arrays, in the order of its arguments."""
+    """Return shape and element type of each of the kernel's arrays, in the order of its arguments."""
     return winograd.constants(conv, tile) if tile.algorithm == WINOGRAD else direct.constants(conv, _direct(dot, tile))
 
 
 def arrays(parameters: Parameters, conv: Conv, dot: Dot, tile: Tile) -> list[np.ndarray]:
-    """A kernel's arrays, in the order of its arguments."""
+    """Return a kernel's arrays, in the order of its arguments."""
     start = dot.folded(parameters.bias, parameters.weights, parameters.zero_point, wide=conv.source.wide)
     if tile.algorithm == WINOGRAD:
         return winograd.arrays(parameters, start, tile)
@@ -78,12 +82,12 @@ def arrays(parameters: Parameters, conv: Conv, dot: Dot, tile: Tile) -> list[np.
 
 
 def needs(conv: Conv, dot: Dot, tile: Tile) -> Needs:
-    """What the kernel wants of those who call it."""
+    """Return what the kernel wants of those who call it."""
     return Needs(winograd.ROWS, winograd.workspace(conv, dot, tile)) if tile.algorithm == WINOGRAD else Needs()
 
 
 def _direct(dot: Dot, tile: Tile) -> Dot:
-    """The dot product that ``tile`` sums up words with."""
+    """Return the dot product that ``tile`` sums up words with."""
     if tile.algorithm == BYTES:
         assert dot.bytes is not None  # or the tile would not fit
         return dot.bytes

@@ -83,7 +83,7 @@ class Bands:
     tail: int
 
     def count(self, rows: int, height: int) -> int:
-        """Bands of ``rows`` rows for a cut of ``height`` rows."""
+        """Return bands of ``rows`` rows for a cut of ``height`` rows."""
         return -(-(height + self.lead + self.tail) // rows)
 
 
@@ -138,7 +138,7 @@ Links = list[list[tuple[int, Read]]]
 
 
 def _dependences(steps: Sequence[Step]) -> tuple[Links, Links]:
-    """The steps that write what a step reads, and those that read what it writes."""
+    """Return the steps that write what a step reads, and those that read what it writes."""
     inputs: Links = [[] for _ in steps]
     uses: Links = [[] for _ in steps]
     for index, step in enumerate(steps):

@@ -29,7 +29,7 @@ from toolchain.kernels.spec import Conv
 
 
 def constants(conv: Conv, dot: Dot) -> tuple[tuple[tuple[int, ...], str], ...]:
-    """Shape and element type of each of a kernel's arrays, in the order of its arguments."""
+    """Return shape and element type of each of a kernel's arrays, in the order of its arguments."""
     weights = dot.weight_shape(conv.channels, conv.source.count // conv.groups, conv.kernel)
     vector = (conv.channels,)
     return (
@@ -41,7 +41,7 @@ def constants(conv: Conv, dot: Dot) -> tuple[tuple[tuple[int, ...], str], ...]:
 
 
 def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
-    """The unscheduled function of ``conv``."""
+    """Return the unscheduled function of ``conv``."""
     requantize, residual = conv.requantize, conv.requantize.residual
     blocks = conv.channels // PACK
     with IRBuilder() as builder, function("conv"):
@@ -57,7 +57,7 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
         vector = f"x{dot.lanes}"
 
         def codes(h: Any, b: Any, u: Any) -> tuple[Any, ...]:
-            """The words of vector u of pixels, for each plane of the result."""
+            """Return the words of vector u of pixels, for each plane of the result."""
             v = u * dot.lanes
 
             def read(block: Any) -> Any:
@@ -108,7 +108,9 @@ def _word_sums(conv: Conv, dot: Dot, x: Any, w: Any, bias: Any, height: Any, col
     kh, kw = conv.kernel
 
     def block(name: str, start: int, begin: Callable[..., Any], *before: Any) -> Any:
-        """The sums over the bytes that lie from block ``start`` on, each begun by ``begin``, of what was ``before``."""
+        """Return the sums over the bytes that lie from block ``start`` on, each begun by ``begin``, of what was
+        ``before``.
+        """
         acc = T.sblock_alloc_buffer((height, conv.channels, columns), "int32", scope="local")
         with T.grid(height, conv.channels, columns, group_in, kh, kw, PACK) as loops, T.sblock(name):
             h, c, v, k, i, j, q = T.axis.remap("SSSRRRR", loops)

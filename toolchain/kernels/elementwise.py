@@ -15,7 +15,7 @@ from toolchain.kernels.spec import Elementwise, Operand
 
 
 def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
-    """The function of ``operation`` on windows of rows: operands, slopes if any, rows, tiles, width, output."""
+    """Return the function of ``operation`` on windows of rows: operands, slopes if any, rows, tiles, width, output."""
     requantize, target = operation.requantize, operation.target
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     columns = tiles * geometry.columns

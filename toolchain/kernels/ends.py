@@ -29,7 +29,9 @@ from toolchain.kernels.spec import Pixels, Requantize, Shuffle, View
 
 
 def pack_pixels(channels: int, target: View, geometry: Geometry) -> tirx.PrimFunc:
-    """Rows of pixels uint8 ``(rows, width, channels)``, channels <= 4, to rows of a packed tensor with zero point 0."""
+    """Turn rows of pixels uint8 ``(rows, width, channels)``, channels <= 4, into rows of a packed tensor with zero
+    point 0.
+    """
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     with IRBuilder() as builder, function("pack_pixels"):
         x = T.arg("x", T.Buffer((height, width, channels), "uint8"))
@@ -99,7 +101,9 @@ def unpack(channels: int, source: View, geometry: Geometry, scale: float, zero_p
 
 
 def store_pixels(source: View, geometry: Geometry, pixels: Pixels) -> tirx.PrimFunc:
-    """Rows of a packed tensor to a picture, depth-to-space included; used where no convolution ends the network."""
+    """Turn rows of a packed tensor into a picture, depth-to-space included; used where no convolution ends the
+    network.
+    """
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     scale, channels = pixels.scale, pixels.channels
     with IRBuilder() as builder, function("store_pixels"):
@@ -116,8 +120,8 @@ def store_pixels(source: View, geometry: Geometry, pixels: Pixels) -> tirx.PrimF
 
 
 def shuffle(operation: Shuffle, geometry: Geometry) -> tirx.PrimFunc:
-    """A packed tensor to a larger one, with what surrounds the picture: codes stay what they are. The sizes that it is
-    given are those of the smaller one.
+    """Turn a packed tensor into a larger one, with what surrounds the picture: codes stay what they are. The sizes that
+    it is given are those of the smaller one.
     """
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     source, target, pixels, scale = operation.source, operation.target, operation.pixels, operation.pixels.scale

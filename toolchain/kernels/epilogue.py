@@ -17,17 +17,17 @@ MAGIC = 12582912.0
 
 
 def real(value: float) -> Any:
-    """A float32 constant."""
+    """Return a float32 constant."""
     return tirx.const(value, "float32")
 
 
 def word(value: int) -> Any:
-    """A uint32 constant."""
+    """Return a uint32 constant."""
     return tirx.const(value, "uint32")
 
 
 def lanes(value: Any) -> int:
-    """Numbers in a vector expression; 1 for a scalar."""
+    """Return numbers in a vector expression; 1 for a scalar."""
     return int(tvm.DataType(str(value.ty.dtype)).lanes)
 
 
@@ -37,7 +37,7 @@ def cast(kind: str, value: Any) -> Any:
 
 
 def typed(kind: str, value: Any) -> str:
-    """The type of as many ``kind`` as ``value`` has lanes."""
+    """Return the type of as many ``kind`` as ``value`` has lanes."""
     return kind if lanes(value) == 1 else f"{kind}x{lanes(value)}"
 
 
@@ -99,7 +99,7 @@ def bend(value: Any, slope: Any) -> Any:
 
 
 def number(constant: float, value: Any) -> Any:
-    """A constant of the type of one of the numbers of ``value``."""
+    """Return a constant of the type of one of the numbers of ``value``."""
     return tirx.const(constant, str(value.ty.dtype).partition("x")[0])
 
 
@@ -109,8 +109,8 @@ def dequantize(code: Any, zero_point: int, multiplier: float) -> Any:
 
 
 def flipped(words: Any, offset: int) -> Any:
-    """Words as they lie in memory from words of codes, or back, where codes are stored less ``offset`` (0 or 128): as
-    signed bytes, of which the top bit is the other one.
+    """Return words as they lie in memory from words of codes, or back, where codes are stored less ``offset`` (0 or
+    128): as signed bytes, of which the top bit is the other one.
     """
     if not offset:
         return words
@@ -119,18 +119,18 @@ def flipped(words: Any, offset: int) -> Any:
 
 
 def outside_word(zero_point: int, offset: int) -> Any:
-    """A word of zero points as it lies in memory, see `flipped`."""
+    """Return a word of zero points as it lies in memory, see `flipped`."""
     return word((zero_point ^ offset) * 0x01010101)
 
 
 def extract(packed: Any, position: Any) -> Any:
-    """The code at byte ``position`` (0..3, a number or a TVM expression) of a word, as int32."""
+    """Return the code at byte ``position`` (0..3, a number or a TVM expression) of a word, as int32."""
     shift = word(8 * position) if isinstance(position, int) else tirx.Cast("uint32", position * 8)
     return cast("int32", (packed >> shift) & word(255))
 
 
 def combine(bits: list[Any]) -> Any:
-    """Four int32, of which the low bytes count, as one word."""
+    """Return four int32, of which the low bytes count, as one word."""
     words = [cast("uint32", b) for b in bits]
     packed = words[0] & word(255)
     packed = packed | ((words[1] & word(255)) << word(8))
@@ -141,23 +141,23 @@ def combine(bits: list[Any]) -> Any:
 def pack_words(
     values: list[Any], requantize: Requantize, view: View, pack: Callable[[list[Any], Requantize], Any]
 ) -> tuple[Any, ...]:
-    """Four float32 vectors, one a channel, clamped, rounded and packed into words for each of ``view``'s planes; by
-    ``pack`` where that is one.
+    """Return four float32 vectors, one a channel, clamped, rounded and packed into words for each of ``view``'s planes;
+    by ``pack`` where that is one.
     """
     return pack_wide(values, requantize) if view.wide else (pack(values, requantize),)
 
 
 def code_at(read: Callable[[Any], Any], view: View, block: Any, position: Any) -> Any:
-    """The code at ``position`` of a word of block ``block`` of ``view`` as int32, where ``read`` gives the words of a
-    buffer's block.
+    """Return the code at ``position`` of a word of block ``block`` of ``view`` as int32, where ``read`` gives the words
+    of a buffer's block.
     """
     code = extract(read(view.start + block), position)
     return code * tirx.const(256, "int32") + extract(read(view.low + block), position) if view.wide else code
 
 
 def residual_code(read: Callable[[Any], Any], residual: Operand, blocks: int, b: Any, p: int) -> Any:
-    """The residual's codes as int32 for output channel 4*b + p, of ``blocks`` blocks, where ``read`` gives the words of
-    a block of its buffer.
+    """Return the residual's codes as int32 for output channel 4*b + p, of ``blocks`` blocks, where ``read`` gives the
+    words of a block of its buffer.
     """
     if residual.divide == 1 and residual.modulo == residual.view.count * PACK == blocks * PACK:
         return code_at(read, residual.view, b, p)
@@ -166,7 +166,9 @@ def residual_code(read: Callable[[Any], Any], residual: Operand, blocks: int, b:
 
 
 def pack_wide(values: list[Any], requantize: Requantize) -> tuple[Any, Any]:
-    """Four float32 vectors, one a channel, clamped, rounded and packed into words of high bytes and of low bytes."""
+    """Return four float32 vectors, one a channel, clamped, rounded and packed into words of high bytes and of low
+    bytes.
+    """
     bits = [cast("uint32", code_bits(value, requantize)) for value in values]
     even, odd = ((a & word(0xFFFF)) | (b << word(16)) for a, b in zip(bits[:2], bits[2:], strict=True))
     bytes_ = word(0x00FF00FF)
@@ -175,5 +177,7 @@ def pack_wide(values: list[Any], requantize: Requantize) -> tuple[Any, Any]:
 
 
 def pack_codes(values: list[Any], requantize: Requantize) -> Any:
-    """Four float32 vectors, one a channel, clamped, rounded and packed into words: plain arithmetic, any processor."""
+    """Return four float32 vectors, one a channel, clamped, rounded and packed into words: plain arithmetic, any
+    processor.
+    """
     return combine([code_bits(value, requantize) for value in values])

@@ -23,7 +23,7 @@ from toolchain.kernels.vectors import Vectors
 
 
 def read_pixels(target: View, step: float, geometry: Geometry, vectors: Vectors) -> tirx.PrimFunc:
-    """Rows of pixels uint8 ``(rows, width, channels)`` to rows of a packed tensor, each code times ``step``."""
+    """Turn rows of pixels uint8 ``(rows, width, channels)`` into rows of a packed tensor, each code times ``step``."""
     rows, tiles, width = _sizes("rows")
     with IRBuilder() as builder, function("read_pixels"):
         x = T.arg("x", T.Buffer((rows, width, target.count), "uint8"))
@@ -40,7 +40,7 @@ def read_pixels(target: View, step: float, geometry: Geometry, vectors: Vectors)
 
 
 def add(operation: FloatSum, geometry: Geometry, vectors: Vectors) -> tirx.PrimFunc:
-    """The function of a `FloatSum`; its arguments: operands, slopes if any, rows, tiles, width, output."""
+    """Return the function of a `FloatSum`; its arguments: operands, slopes if any, rows, tiles, width, output."""
     target = operation.target
     rows, tiles, width = _sizes("rows")
     with IRBuilder() as builder, function("add"):
@@ -63,7 +63,9 @@ def add(operation: FloatSum, geometry: Geometry, vectors: Vectors) -> tirx.PrimF
 
 
 def store_pixels(source: View, pixels: Pixels, gain: float, geometry: Geometry, vectors: Vectors) -> tirx.PrimFunc:
-    """Rows of a packed tensor to a picture, depth-to-space included; used where no convolution ends the network."""
+    """Turn rows of a packed tensor into a picture, depth-to-space included; used where no convolution ends the
+    network.
+    """
     rows, tiles, width = _sizes("rows")
     scale = pixels.scale
     with IRBuilder() as builder, function("store_pixels"):

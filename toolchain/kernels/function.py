@@ -11,7 +11,7 @@ from tvm.script.ir_builder import tirx as T
 
 @contextmanager
 def function(name: str) -> Iterator[None]:
-    """A function called ``name`` whose buffers do not overlap, to be written inside."""
+    """Yield a function called ``name`` whose buffers do not overlap, to be written inside."""
     with T.prim_func(is_private=True, s_tir=True):
         T.func_name(name)
         T.func_attr({"tirx.noalias": True})

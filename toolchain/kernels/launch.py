@@ -43,7 +43,9 @@ class LaunchConfig:
 
 
 def pieces(count: int, vector: int) -> tuple[int, ...]:
-    """The widths of the loads that take ``count`` neighbouring elements, ``vector`` at most, the widest first."""
+    """Return the widths of the loads that take ``count`` neighbouring elements, ``vector`` at most, the widest
+    first.
+    """
     found: list[int] = []
     while vector > 1:
         found += [vector] * (count // vector)
@@ -52,7 +54,8 @@ def pieces(count: int, vector: int) -> tuple[int, ...]:
 
 
 def all_cuts(gpu: Gpu, channels: tuple[int, ...], total: int, window: int, rows: int) -> Iterator[LaunchConfig]:
-    """Every cut worth a thought whose work-groups the device can run, the plainest first; no two make the same kernel.
+    """Yield every cut worth a thought whose work-groups the device can run, the plainest first; no two make the same
+    kernel.
 
     Args:
         gpu: the device.

@@ -44,20 +44,20 @@ class Geometry:
     offset: int = 0
 
     def tiles(self, width: int) -> int:
-        """Number of column tiles that cover ``width`` pixels."""
+        """Return number of column tiles that cover ``width`` pixels."""
         return -(-width // self.columns)
 
     def shape(self, blocks: int, rows: Any, tiles: Any) -> tuple[Any, Any, Any]:
-        """Shape of a packed tensor; ``rows`` and ``tiles`` may be numbers or TVM expressions."""
+        """Return shape of a packed tensor; ``rows`` and ``tiles`` may be numbers or TVM expressions."""
         return self.window(blocks, rows + 2 * self.margin, tiles)
 
     def window(self, blocks: int, rows: Any, tiles: Any) -> tuple[Any, Any, Any]:
-        """Shape of ``rows`` rows of a packed tensor, whatever they are."""
+        """Return shape of ``rows`` rows of a packed tensor, whatever they are."""
         return rows, blocks, tiles * self.columns + 2 * SIDE
 
 
 def blocks_of(channels: int) -> int:
-    """Words that hold ``channels`` codes of one pixel."""
+    """Return words that hold ``channels`` codes of one pixel."""
     return -(-channels // PACK)
 
 

@@ -132,7 +132,7 @@ class _Sums:
         return acc
 
     def biases(self, c: Any) -> Any:
-        """The start values of a pair of channels, for two pixels."""
+        """Return the start values of a pair of channels, for two pixels."""
         pair = tirx.reinterpret("int64", self.bias.vload([2 * c], "int32x2"))
         return tirx.reinterpret("int32x4", tirx.Broadcast(pair, 2))
 
@@ -152,13 +152,13 @@ def schedule_matrix_sums(sch: Schedule, acc: Any, tile: Tile) -> None:
 
 
 def _blocks(load: Any, k: Any, blocks: int) -> tuple[Any, Any]:
-    """The words of blocks 2*k and 2*k + 1, of the even pixels and of the odd ones."""
+    """Return the words of blocks 2*k and 2*k + 1, of the even pixels and of the odd ones."""
     words = load(2 * k, 0, 0), load(tirx.min(2 * k + 1, blocks - 1), 0, 0)
     return _mixed(*words, _EVEN), _mixed(*words, _ODD)
 
 
 def _taps(load: Any, k: Any, j: Any, conv: Conv) -> tuple[Any, Any]:
-    """The words of taps 2*j and 2*j + 1, counted row by row, of the even pixels and of the odd ones."""
+    """Return the words of taps 2*j and 2*j + 1, counted row by row, of the even pixels and of the odd ones."""
     taps, width = conv.kernel[0] * conv.kernel[1], conv.kernel[1]
     row, tap = 2 * j // width, 2 * j % width
     first = load(k, row, tap)

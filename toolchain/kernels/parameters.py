@@ -34,7 +34,7 @@ class Parameters:
         return [] if self.slopes is None else [self.slopes]
 
     def largest(self, most: int) -> npt.NDArray[np.int64]:
-        """What no sum's magnitude exceeds, for each output channel, where codes are 0 to ``most``: int64."""
+        """Return what no sum's magnitude exceeds, for each output channel, where codes are 0 to ``most``: int64."""
         weights = self.weights.astype(np.int64)
         up, down = (np.maximum(side, 0).sum(axis=(1, 2, 3)) for side in (weights, -weights))
         above, below = most - self.zero_point, self.zero_point
@@ -43,8 +43,8 @@ class Parameters:
         return np.asarray(np.maximum(*ends))
 
     def largest_pair(self, most: int) -> int:
-        """What no two products that `toolchain.kernels.intrinsics.dot.Dot.bytes` adds exceed, where bytes of codes are
-        0 to ``most``: those of channels 0 and 1, or 2 and 3, of a word.
+        """Return what no two products that `toolchain.kernels.intrinsics.dot.Dot.bytes` adds exceed, where bytes of
+        codes are 0 to ``most``: those of channels 0 and 1, or 2 and 3, of a word.
         """
         weights = self.weights.astype(np.int64)
         sums = (np.maximum(side, 0)[:, 0::2] + np.maximum(side, 0)[:, 1::2] for side in (weights, -weights))

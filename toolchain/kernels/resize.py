@@ -48,7 +48,7 @@ def resize_axis(sampling: Sampling, channels: int, axis: int, factor: Fraction) 
 
 
 def _taps(sampling: Sampling, row: Any, size: Any, out: Any, factor: Fraction) -> list[tuple[Any, Any]]:
-    """Inputs that output ``row`` is made of, within the picture, and their weights, float64 expressions."""
+    """Return inputs that output ``row`` is made of, within the picture, and their weights, float64 expressions."""
     place = _place(sampling.coordinates, row, size, out, factor)
     first = tirx.floor(place)
     if sampling.mode == "nearest":

@@ -55,7 +55,7 @@ def _schedule_sums(sch: Schedule, acc: Any, conv: Conv, tile: Tile, dot: Dot) ->
 
 
 def _schedule_word_sums(sch: Schedule, acc: Any, conv: Conv, tile: Tile, dot: Dot) -> None:
-    """The same, a word at a time."""
+    """Do the same, a word at a time."""
     channel, pixel, k, i, j, q = sch.get_loops(acc)[-6:]
     acc_vector, acc_lanes = sch.split(pixel, [None, dot.lanes])
     sums = (i, j, k) if tile.reduce == "taps" else (k, i, j)

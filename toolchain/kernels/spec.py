@@ -30,7 +30,7 @@ class View:
 
     @property
     def bytes(self) -> int:
-        """Of a code."""
+        """Bytes of a code."""
         return 2 if self.wide else 1
 
     @property
@@ -39,12 +39,12 @@ class View:
         return int(256**self.bytes - 1)
 
     def planes(self, code: int) -> tuple[tuple[int, int], ...]:
-        """Where the bytes of codes lie, and those of ``code``: pairs of a first block and a byte."""
+        """Return where the bytes of codes lie, and those of ``code``: pairs of a first block and a byte."""
         return ((self.start, code >> 8), (self.low, code & 255)) if self.wide else ((self.start, code),)
 
     @classmethod
     def whole(cls, blocks: int, *, wide: bool = False) -> View:
-        """All of a buffer for ``blocks`` blocks of codes."""
+        """Return all of a buffer for ``blocks`` blocks of codes."""
         return cls(2 * blocks if wide else blocks, 0, blocks, wide)
 
 
@@ -168,7 +168,7 @@ class Pixels:
 
 
 def reach(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, int]:
-    """Rows and columns between the first tap and the last of a kernel (height, width)."""
+    """Return rows and columns between the first tap and the last of a kernel (height, width)."""
     rows, columns = ((taps - 1) * step for taps, step in zip(kernel, dilation, strict=True))
     return rows, columns
 

@@ -42,7 +42,7 @@ class Tile:
     algorithm: Literal["direct", "bytes", "winograd4x4"] = "direct"
 
     def fits(self, conv: Conv, columns: int, dot: Dot) -> bool:
-        """Whether the template can be scheduled by this tile, with ``columns`` pixels in a column tile."""
+        """Return whether the template can be scheduled by this tile, with ``columns`` pixels in a column tile."""
         vectors, channels = self.vectors, self.channels
         if vectors < 1 or channels < PACK or channels % PACK:
             return False
@@ -65,8 +65,8 @@ class Tile:
 
 
 def default_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
-    """The tile an untuned build takes: Winograd's where that can be and pays, else the instruction set's own, reduced
-    until it divides columns and channels, on pairs of bytes where that can be.
+    """Return the tile an untuned build takes: Winograd's where that can be and pays, else the instruction set's own,
+    reduced until it divides columns and channels, on pairs of bytes where that can be.
     """
     winograd, direct = Tile(2, PACK, algorithm=WINOGRAD), direct_tile(conv, columns, dot)
     few = conv.source.count // conv.groups * PACK < dot.fewest
@@ -75,7 +75,7 @@ def default_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
 
 
 def direct_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
-    """The same among tiles of the direct algorithm."""
+    """Return the same among tiles of the direct algorithm."""
     words = conv.source.count // conv.groups * math.prod(conv.kernel)
     most = dot.brief if dot.brief is not None and words < BRIEF else dot.vectors
     vectors = max(v for v in range(1, most + 1) if columns % (v * dot.lanes) == 0)

@@ -42,8 +42,8 @@ class Move:
 
 
 def move(operation: Move, geometry: Geometry) -> tirx.PrimFunc:
-    """The function of ``operation``: ``(input, height, tiles, width, rows, across, columns, result)``, where the first
-    three are the input's size and the last three the result's.
+    """Return the function of ``operation``: ``(input, height, tiles, width, rows, across, columns, result)``, where the
+    first three are the input's size and the last three the result's.
     """
     names = ("height", "tiles", "width", "rows", "across", "columns")
     height, tiles, width, rows, across, columns = (tirx.Var(name, "int64") for name in names)
@@ -106,7 +106,7 @@ def pad_floats(channels: int, window: Window) -> tirx.PrimFunc:
 
 
 def _read(read: Any, row: Any, column: Any, height: Any, width: Any, mode: Mode, fill: Any) -> Any:
-    """What stands at a place inside or outside of a picture of ``height`` x ``width``; ``read`` reads inside."""
+    """Return what stands at a place inside or outside of a picture of ``height`` x ``width``; ``read`` reads inside."""
     if mode == "constant":
         inside = tirx.all(row >= 0, row < height, column >= 0, column < width)
         return tirx.if_then_else(inside, read(row, column), fill)

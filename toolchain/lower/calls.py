@@ -87,7 +87,7 @@ class Calls:
         self.launches: list[Launch] = []
         self.tensors: list[Tensor] = []
         self.scales: list[int] = []
-        """Of the tensors: pixels for one of the picture, in each direction."""
+        """Pixels of each tensor for one of the picture, in each direction."""
         self.integer = True
         """Nothing but kernels has been called."""
         self.origins: dict[str, None] = {}
@@ -171,7 +171,7 @@ class Calls:
         return self.builder.add_func(function.with_attr("global_symbol", unique), unique)
 
     def packed(self, tensor: Tensor, extent: Extent) -> Any:
-        """The Relax type of a packed tensor."""
+        """Return the Relax type of a packed tensor."""
         return relax.TensorType(self.geometry.shape(tensor.blocks, *self._scalars(extent)[:2]), tensor.dtype)
 
     def _number(self, var: Any, tensor: Tensor, extent: Extent) -> None:
@@ -181,7 +181,7 @@ class Calls:
         self.scales.append(self._scale(extent))
 
     def enlarged(self, extent: Extent) -> int:
-        """Pixels of a tensor of this extent for one pixel of the picture."""
+        """Return pixels of a tensor of this extent for one pixel of the picture."""
         sizes = dict(zip(self.extent, (_SIDE, _SIDE), strict=True))
         return max(1, math.prod(evaluate(size, sizes) for size in extent) // _SIDE**2)
 
@@ -193,6 +193,6 @@ class Calls:
 
 
 def scalars(geometry: Geometry, extent: Extent) -> list[Any]:
-    """What every function is told of the picture's size: height, column tiles, width."""
+    """Return what every function is told of the picture's size: height, column tiles, width."""
     height, width = extent
     return [height, tirx.floordiv(width + (geometry.columns - 1), geometry.columns), width]

@@ -41,7 +41,7 @@ class ImportRefusedError(Exception):
 
 
 def import_onnx(model: onnx.ModelProto) -> Any:
-    """Relax module of an ONNX model, its weights constants of it.
+    """Return Relax module of an ONNX model, its weights constants of it.
 
     The attribute `ORIGINS` of its ``main`` says of each variable's name which operator of the model it belongs to.
 
@@ -64,7 +64,7 @@ def pad_call(value: Any, window: Window) -> Any:
 
 
 def window_of(call: Any) -> Window | None:
-    """The window of a call of ``relax.nn.pad`` that `pad_call` makes."""
+    """Return the window of a call of ``relax.nn.pad`` that `pad_call` makes."""
     attrs = call.attrs
     *others, top, bottom, left, right = (int(width) for width in attrs.pad_width)
     mode = next((ours for ours, theirs in _MODES.items() if theirs == str(attrs.pad_mode)), None)
@@ -91,7 +91,7 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
         return made
 
     def named(self, module: Any) -> Any:
-        """``module`` with `ORIGINS`; an operator may have become several calls, of which it returned the last."""
+        """Give ``module`` its `ORIGINS`; an operator may have become several calls, of which it returned the last."""
         main = module["main"]
         found: dict[Any, str] = {}
         for block in reversed(main.body.blocks):
@@ -111,7 +111,7 @@ def _array(value: Any) -> np.ndarray | None:
 
 
 def _operands(inputs: Any) -> list[np.ndarray | None] | None:
-    """What stands behind the tensor; None if any of it is computed."""
+    """Return what stands behind the tensor; None if any of it is computed."""
     given = [inputs[index] for index in range(1, len(inputs))]
     arrays = [_array(value) for value in given]
     computed = any(value is not None and array is None for value, array in zip(given, arrays, strict=True))
@@ -161,7 +161,9 @@ AGAIN = "resize_rows"
 
 
 def _prelu(_builder: Any, inputs: Any, _attrs: dict[str, Any]) -> Any:
-    """Of one slope for everything: TVM lays it along the width, which is no number where pictures may have any."""
+    """Import a PRelu of one slope for everything: TVM lays it along the width, which is no number where pictures may
+    have any.
+    """
     operands = _operands(inputs)
     slope = operands[0] if operands else None
     if slope is None or slope.size != 1:

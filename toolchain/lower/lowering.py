@@ -29,7 +29,7 @@ from toolchain.targets import CACHE
 
 
 def import_qdq(model: onnx.ModelProto) -> Any:
-    """Relax module of a QDQ model with symbolic height and width.
+    """Return Relax module of a QDQ model with symbolic height and width.
 
     Raises:
         ModelError: TVM cannot import an operator of the model.
@@ -43,7 +43,7 @@ def import_qdq(model: onnx.ModelProto) -> Any:
 
 
 def geometry_for(module: Any, dot: Dot) -> Geometry:
-    """Geometry that serves all integer convolutions of an imported module.
+    """Return geometry that serves all integer convolutions of an imported module.
 
     Raises:
         ModelError: a convolution's padding is wider than rows are apart in memory.
@@ -103,7 +103,7 @@ def lower(module: Any, geometry: Geometry, dot: Dot, choose: Choose | None = Non
 
 
 def _chains(matcher: Matcher) -> dict[Any, Step | None]:
-    """The chain of every quantized activation, in program order."""
+    """Return the chain of every quantized activation, in program order."""
     chains: dict[Any, Step | None] = {}
     for var, call in matcher.definitions.items():
         if isinstance(call, relax.Call) and getattr(call.op, "name", "") == "relax.quantize":

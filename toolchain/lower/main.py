@@ -18,7 +18,7 @@ from toolchain.support.errors import ModelError
 
 
 def geometry(margins: Iterable[int], columns: int, offset: int = 0) -> Geometry:
-    """Geometry that serves convolutions of these `margins`, the widest padding on any side.
+    """Return geometry that serves convolutions of these `margins`, the widest padding on any side.
 
     Raises:
         ModelError: a convolution's padding is wider than rows are apart in memory.
@@ -33,7 +33,8 @@ def geometry(margins: Iterable[int], columns: int, offset: int = 0) -> Geometry:
 
 
 def ending(matcher: Bindings, var: Any, moves: list[Any], what: str) -> Pixels:
-    """The depth-to-space that ``moves`` make of ``var``, where the network ends; ``what``: what they are in words.
+    """Return the depth-to-space that ``moves`` make of ``var``, where the network ends; ``what``: what they are in
+    words.
 
     Raises:
         ModelError: they are something else.
@@ -55,7 +56,7 @@ def ending(matcher: Bindings, var: Any, moves: list[Any], what: str) -> Pixels:
 def write_main(
     matcher: Bindings, make: Callable[[relax.BlockBuilder, Any], Emitter[Any, Spec]], var: Any, pixels: Pixels
 ) -> Lowered[Spec]:
-    """A module whose ``main`` takes pixels uint8 (height, width, channels) and returns the picture.
+    """Return a module whose ``main`` takes pixels uint8 (height, width, channels) and returns the picture.
 
     Args:
         matcher: of the imported ``main``.

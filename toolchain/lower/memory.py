@@ -20,7 +20,9 @@ class Storage:
 
 
 def storages(planned: Any, height: int, width: int) -> tuple[Storage, ...]:
-    """Every allocation of the planned ``main`` for an input of ``height`` x ``width`` pixels, output included."""
+    """Return every allocation of the planned ``main`` for an input of ``height`` x ``width`` pixels, output
+    included.
+    """
     function = planned["main"]
     shape = function.params[0].ty.shape
     sizes = {shape[0]: height, shape[1]: width}

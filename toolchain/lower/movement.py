@@ -28,7 +28,7 @@ def trace(definitions: dict[Any, Any], result: Any) -> tuple[Any, list[Any]]:
 
 
 def pixel_table(calls: list[Any], shape: Any, height: Any, width: Any) -> Pixels | None:
-    """The depth-to-space that ``calls`` perform on a tensor ``(1, C, h, w)``; None if they do anything else.
+    """Return the depth-to-space that ``calls`` perform on a tensor ``(1, C, h, w)``; None if they do anything else.
 
     The operators are run once on an array of indices of a small picture; ``shape`` is an expression of the symbolic
     variables ``height`` and ``width`` of the module.
@@ -59,7 +59,7 @@ def pixel_table(calls: list[Any], shape: Any, height: Any, width: Any) -> Pixels
 
 
 def evaluate(extent: Any, values: dict[Any, int]) -> int:
-    """A shape's extent with numbers for its symbolic variables."""
+    """Return a shape's extent with numbers for its symbolic variables."""
     if isinstance(extent, int):
         return extent
     analyzer = sym.Analyzer()

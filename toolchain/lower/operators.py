@@ -33,7 +33,7 @@ class Operators:
         self._done: dict[Any, Any] = {}
 
     def value(self, value: Any) -> Any:
-        """The tensor ``value`` of the imported module, in the new one.
+        """Return the tensor ``value`` of the imported module, in the new one.
 
         Raises:
             ModelError: an operator that cannot be copied.

@@ -28,19 +28,19 @@ class Packed:
         return Source(self.var, self.tensor, above, below)
 
     def select(self, channels: tuple[int, ...]) -> Packed:
-        """Some of its channels, of no more blocks of codes than they lie in."""
+        """Return some of its channels, of no more blocks of codes than they lie in."""
         slots = [self.slots[channel] for channel in channels]
         first, last = min(slots) // PACK, max(slots) // PACK
         view = replace(self.view, start=self.view.start + first, count=last - first + 1)
         return replace(self, view=view, slots=tuple(slot - first * PACK for slot in slots))
 
     def table(self, pixels: Pixels) -> Pixels:
-        """A depth-to-space of channels as one of slots."""
+        """Return a depth-to-space of channels as one of slots."""
         return replace(pixels, table=tuple(self.slots[channel] for channel in pixels.table))
 
 
 def reordered(calls: Calls, source: Packed, extent: Extent) -> Packed:
-    """A copy of a packed tensor with channel c in slot c."""
+    """Return a copy of a packed tensor with channel c in slot c."""
     count = len(source.slots)
     view = View.whole(blocks_of(count), wide=source.view.wide)
     operand = Operand(source.view, 1, 1, source.tensor.zero_point, 1.0, source.slots)
@@ -48,7 +48,7 @@ def reordered(calls: Calls, source: Packed, extent: Extent) -> Packed:
 
 
 def filled(calls: Calls, source: Packed, code: int, extent: Extent) -> Packed:
-    """A copy of a packed tensor that is surrounded by ``code``: as if that were its zero point."""
+    """Return a copy of a packed tensor that is surrounded by ``code``: as if that were its zero point."""
     view = View.whole(source.view.count, wide=source.view.wide)
     operand = Operand(source.view, 1, source.view.count * PACK, code, 1.0)
     return _copied(calls, "surround", source, operand, view, source.slots, extent)
@@ -63,7 +63,9 @@ def _copied(
     slots: tuple[int, ...],
     extent: Extent,
 ) -> Packed:
-    """The codes that ``operand`` takes from ``source``, in a tensor of ``view`` alone with the operand's zero point."""
+    """Return the codes that ``operand`` takes from ``source``, in a tensor of ``view`` alone with the operand's zero
+    point.
+    """
     zero = operand.zero_point
     operation = Elementwise((operand,), Requantize(-zero, view.qmax - zero, zero), view)
     given = Invocation(name, elementwise.build(operation, calls.geometry), (source.source(),), operation)
@@ -80,7 +82,7 @@ def moved(
     border: int = 0,
     origin: str = "",
 ) -> Packed:
-    """A packed tensor cut or continued, from the first extent to the second; see `Move`.
+    """Return a packed tensor cut or continued, from the first extent to the second; see `Move`.
 
     ``origin``: the operator of the ONNX model that wants it.
     """

@@ -38,7 +38,7 @@ class Reading:
 
 
 def read(step: ConvStep, steps: Mapping[Any, Step | None]) -> Reading:
-    """How a convolution is computed; a border that was added for it alone need not be stored."""
+    """Return how a convolution is computed; a border that was added for it alone need not be stored."""
     reach, (top, left, bottom, right) = step.convolution.reach, step.convolution.pads
     growth = (top + bottom - reach[0], left + right - reach[1])  # rows and columns more than its input has
     inner = steps.get(step.source.tensor)

@@ -85,7 +85,7 @@ def cut_crops(
 
 
 def usable(images: Sequence[NDArray[np.uint8]], *, channels: int, halo: int) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The places of the images that can calibrate a network, and what the user should know about the others.
+    """Return the places of the images that can calibrate a network, and what the user should know about the others.
 
     Args:
         images: photos, u8 (h, w, channels).
@@ -116,7 +116,7 @@ def usable(images: Sequence[NDArray[np.uint8]], *, channels: int, halo: int) -> 
 
 
 def stress(crops: Sequence[NDArray[np.uint8]], seed: int) -> tuple[NDArray[np.uint8], ...]:
-    """A harder picture out of each crop: colours exchanged, contrast stretched to the full range, some inverted.
+    """Return a harder picture out of each crop: colours exchanged, contrast stretched to the full range, some inverted.
 
     A few photographs do not hold all colours and edges that a network will meet; ranges found on them alone can be far
     too narrow for channels that answer to one colour.
@@ -125,7 +125,7 @@ def stress(crops: Sequence[NDArray[np.uint8]], seed: int) -> tuple[NDArray[np.ui
 
 
 def spread(items: Sequence[Item], most: int) -> Sequence[Item]:
-    """Every item, or every second, or every third, so that there are ``most`` at most."""
+    """Return every item, or every second, or every third, so that there are ``most`` at most."""
     return items[:: -(-len(items) // most)]
 
 

@@ -24,7 +24,7 @@ def describe(
     *,
     source: str,
 ) -> tuple[TensorRecipe, ...]:
-    """The recipe's lines: activations in graph order, then weights and biases.
+    """Return the recipe's lines: activations in graph order, then weights and biases.
 
     Args:
         plan: which tensors are quantized.

@@ -77,14 +77,14 @@ class ChannelRanges:
 
 
 def find_sites(sr: SRModel) -> tuple[Site, ...]:
-    """Every tensor that can be equalized, in graph order."""
+    """Return every tensor that can be equalized, in graph order."""
     view = GraphView(sr.model)
     found = (_site(view, node) for node in sr.model.graph.node if node.op_type in ("Conv", "ConvTranspose"))
     return tuple(site for site in found if site is not None)
 
 
 def share_ranges(sr: SRModel, plan: Plan, sites: Iterable[Site]) -> tuple[Together, ...]:
-    """The sites by the range that ``plan`` gives their tensors, in graph order; those of pixels are left out."""
+    """Return the sites by the range that ``plan`` gives their tensors, in graph order; those of pixels are left out."""
     view = GraphView(sr.model)
     groups: dict[str, list[Site]] = {}
     for site in sites:
@@ -121,7 +121,7 @@ def measure_channels(
 
 
 def _without_offset(found: Range) -> tuple[float, float]:
-    """The ends of a range that holds 0, or as much room as what was seen is wide, where 0 lies beyond that."""
+    """Return the ends of a range that holds 0, or as much room as what was seen is wide, where 0 lies beyond that."""
     low, high = max(found.low, found.seen_low), min(found.high, found.seen_high)
     return max(found.low, low - (high - low)), min(found.high, high + (high - low))
 
@@ -136,7 +136,7 @@ def widening(photographs: int) -> float:
 
 
 def equalize(sr: SRModel, groups: Iterable[Together], ranges: Mapping[str, ChannelRanges], most: float) -> SRModel:
-    """The same function with other weights, in which the channels of every site span the same range.
+    """Return the same function with other weights, in which the channels of every site span the same range.
 
     No channel is widened by more than ``most`` times what the least widened one is, unless it spans too few codes for
     what it carries.
@@ -214,7 +214,7 @@ def _readers(view: GraphView, tensor: str, offset: int) -> tuple[Reader, ...]:
 
 
 def _width(view: GraphView, tensor: str) -> int | None:
-    """Number of channels, where a convolution (and an activation) or the input tells."""
+    """Return number of channels, where a convolution (and an activation) or the input tells."""
     node = view.producers.get(tensor)
     if node is None:
         return int(view.model.graph.input[0].type.tensor_type.shape.dim[1].dim_value) if tensor == view.input else None
@@ -256,7 +256,7 @@ class _Channels:
 
     @classmethod
     def of_site(cls, site: Site, found: ChannelRanges, view: GraphView) -> _Channels:
-        """Those of one site, whose ranges were found."""
+        """Return those of one site, whose ranges were found."""
         shift = (found.low + found.high) / 2 if site.movable else np.zeros(site.channels)
         gain = np.zeros(site.channels)
         for reader in site.readers:
@@ -266,12 +266,12 @@ class _Channels:
 
     @classmethod
     def joined(cls, parts: Sequence[_Channels]) -> _Channels:
-        """Those of several sites, one after the other."""
+        """Return those of several sites, one after the other."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def factors(self, part: float, widest: float) -> NDArray[np.float64]:
-        """The largest factors at which every channel fits, where ``part`` of the codes lie below zero; negative where a
-        channel that may change sign fits better so.
+        """Return the largest factors at which every channel fits, where ``part`` of the codes lie below zero; negative
+        where a channel that may change sign fits better so.
         """
         plain = np.minimum(_fit(1 - part, self.high, widest), _fit(part, self.low, widest))
         turned = np.minimum(_fit(1 - part, self.low, widest), _fit(part, self.high, widest))
@@ -315,7 +315,7 @@ def _balance(group: Together, ranges: Mapping[str, ChannelRanges], view: GraphVi
 
 
 def _fit(part: float, reach: NDArray[np.float64], widest: float) -> NDArray[np.float64]:
-    """The factors that bring ``reach`` to ``part``; endless where there is nothing to bring."""
+    """Return the factors that bring ``reach`` to ``part``; endless where there is nothing to bring."""
     endless = np.full(reach.shape, np.inf)
     factors: NDArray[np.float64] = np.divide(part, reach, out=endless, where=reach > widest * _TINY)
     return factors

@@ -30,12 +30,12 @@ class FloatModel:
         self._session = Session(copy, entries=entries)
 
     def run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The output, (1, C, h * scale, w * scale), for ``values`` (1, C, h, w)."""
+        """Return the output, (1, C, h * scale, w * scale), for ``values`` (1, C, h, w)."""
         result: NDArray[np.float32] = self._session.run([self.output], values)[0]
         return result
 
     def run_all(self, values: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """The output and every chosen tensor, by name."""
+        """Return the output and every chosen tensor, by name."""
         names = [name for name in self.tensors if name != self.input]
         found = dict(zip(names, self._session.run(names, values), strict=True))
         if self.input in self.tensors:
@@ -44,6 +44,6 @@ class FloatModel:
 
 
 def to_float(pixels: NDArray[np.uint8], value_range: tuple[float, float]) -> NDArray[np.float32]:
-    """Pixels u8 (h, w, C) as the float32 (1, C, h, w) that the network takes."""
+    """Return pixels u8 (h, w, C) as the float32 (1, C, h, w) that the network takes."""
     step = np.float32((value_range[1] - value_range[0]) / 255)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]).astype(np.float32) * step

@@ -108,7 +108,7 @@ def _ends(plain: onnx.ModelProto, found: _Findings) -> str | None:
 
 
 def _last(plain: onnx.ModelProto) -> str:
-    """The output, or what is moved into its place."""
+    """Return the output, or what is moved into its place."""
     view = GraphView(plain)
     name = view.output
     while (maker := view.producers.get(name)) and maker.op_type in ("Identity", "DepthToSpace"):
@@ -121,7 +121,7 @@ def _around_zero(given: Quantization) -> bool:
 
 
 def _doubtful(found: _Findings, said: str | None, changes: tuple[str, ...]) -> tuple[str, ...]:
-    """That black and white were guessed, where a range in the file speaks against it."""
+    """Say that black and white were guessed, where a range in the file speaks against it."""
     guessed = said is None and found.inputs and _around_zero(found.inputs[0])
     if not guessed or any(change.startswith("made both ends 0..1") for change in changes):
         return ()
@@ -142,7 +142,7 @@ def _changes(found: _Findings, pixels: Quantization, changed: int, weights: int)
 
 
 def _unsafe(written: onnx.ModelProto) -> tuple[str, ...]:
-    """That other runtimes may saturate, where they may."""
+    """Say that other runtimes may saturate, where they may."""
     found = find_bounds(written).accumulators
     unsafe = sum(one.pair >= PAIR_LIMIT for one in found)
     if not unsafe:
@@ -168,7 +168,7 @@ class _Dequantizer:
         self.weights: list[onnx.TensorProto] = []
 
     def run(self) -> onnx.ModelProto:
-        """The float network that is left.
+        """Return the float network that is left.
 
         Raises:
             ModelError: as `canonicalize`.
@@ -208,8 +208,8 @@ class _Dequantizer:
         self.stands[node.output[0]] = tensor
 
     def _positive(self, tensor: str) -> str:
-        """The tensor behind a Relu that is put back: other tools drop it where the range already starts at zero, and
-        the range may be moved.
+        """Return the tensor behind a Relu that is put back: other tools drop it where the range already starts at zero,
+        and the range may be moved.
         """
         maker = self.view.producers.get(tensor)
         if maker is None or maker.op_type not in ("Conv", "ConvTranspose", "Add"):
@@ -243,7 +243,7 @@ class _Dequantizer:
         self.weights.append(numpy_helper.from_array(real, target))
 
     def _rebuilt(self) -> onnx.ModelProto:
-        """A model of the remaining nodes; the graph's output keeps its name and becomes float."""
+        """Return a model of the remaining nodes; the graph's output keeps its name and becomes float."""
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
         output = model.graph.output[0]
@@ -279,7 +279,7 @@ def _parameters(node: onnx.NodeProto, constants: dict[str, Array]) -> tuple[Arra
 
 
 def _per_tensor(tensor: str, scale: Array, zero: Array) -> Quantization:
-    """What the quantizer of an activation says, as if its codes were unsigned."""
+    """Return what the quantizer of an activation says, as if its codes were unsigned."""
     if scale.size != 1:
         raise ModelError(f"the tensor '{tensor}' is quantized per channel", hint=_HINT)
     if zero.dtype not in (*_NARROW, *_WIDE):
@@ -289,13 +289,17 @@ def _per_tensor(tensor: str, scale: Array, zero: Array) -> Quantization:
 
 
 def _key(row: Array) -> tuple[bytes, float]:
-    """The weights of a channel but for a power of two, and that: ends that were around zero become half as wide."""
+    """Return the weights of a channel but for a power of two, and that: ends that were around zero become half
+    as wide.
+    """
     power = float(np.exp2(np.floor(np.log2(largest)))) if (largest := float(np.abs(row).max(initial=0.0))) else 1.0
     return (row / np.float32(power)).tobytes(), power
 
 
 def _group_quantization(plan: Plan, group: str, view: GraphView, found: _Findings) -> Quantization:
-    """What the file says of any tensor of a group: those that are merely moved share what was said of one of them."""
+    """Return what the file says of any tensor of a group: those that are merely moved share what was said of one of
+    them.
+    """
     members = [name for name in plan.points if plan.group[name] == group]
     joined = [name for name in members if view.producers[name].op_type == "Concat"]
     for name in [*joined, *members, *(other for other in plan.group if plan.group[other] == group)]:

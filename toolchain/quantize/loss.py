@@ -30,13 +30,15 @@ class Comparison:
         self._exact = self._outputs(sr.model)
 
     def errors(self, network: onnx.ModelProto) -> NDArray[np.float64]:
-        """Mean squared errors in grey levels, one a picture, of a network whose Q and DQ nodes round in float32."""
+        """Return mean squared errors in grey levels, one a picture, of a network whose Q and DQ nodes round in
+        float32.
+        """
         low, high = self._range
         found = zip(self._outputs(network), self._exact, strict=True)
         return np.array([np.mean((one - other) ** 2) for one, other in found]) * (255 / (high - low)) ** 2
 
     def mean(self, errors: NDArray[np.float64]) -> float:
-        """The mean over the values of all pictures, of errors for each of them."""
+        """Return the mean over the values of all pictures, of errors for each of them."""
         return float(np.average(errors, weights=[values.size for values in self._exact]))
 
     def _outputs(self, network: onnx.ModelProto) -> list[NDArray[np.float64]]:

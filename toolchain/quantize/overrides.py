@@ -17,7 +17,13 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class _Words:
-    """How to speak of what is said: several of it, and why pixels and constants have none."""
+    """The sentences of error messages about one kind of override.
+
+    Attributes:
+        several: how several of it are called.
+        pixels: why pixels have none.
+        constants: why constants have none.
+    """
 
     several: str
     pixels: str
@@ -50,7 +56,7 @@ def choose_estimators(
 
 
 def choose_bits(plan: Plan, bits: Mapping[str, int], *, constants: Collection[str] = ()) -> dict[str, int]:
-    """Bits by group, for every group that something is said of.
+    """Return bits by group, for every group that something is said of.
 
     Args:
         plan: which tensors are quantized, and which share a range.

@@ -117,7 +117,7 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
 
 
 def calibration_crops(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings) -> CropSet:
-    """The crops of calibration photos that ``quantize`` chooses by, and those that are held out.
+    """Return the crops of calibration photos that ``quantize`` chooses by, and those that are held out.
 
     Raises:
         CalibrationError: the photos cannot be used.
@@ -209,7 +209,7 @@ def _quantization(found: Range, value_range: tuple[float, float], bits: int) -> 
 def round_weights(
     sr: SRModel, plan: Plan, quantizations: Mapping[str, Quantization], estimator: str
 ) -> tuple[dict[str, QuantizedWeight], dict[str, NDArray[np.float32]]]:
-    """Every convolution's weights, each rounded for itself, and its float biases, by the convolution's output.
+    """Return every convolution's weights, each rounded for itself, and its float biases, by the convolution's output.
 
     Args:
         sr: the float network.

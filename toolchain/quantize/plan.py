@@ -193,7 +193,7 @@ class _Planner:
         return [tensor, reader.output[0]]
 
     def _follow(self, tensor: str) -> list[str]:
-        """The outputs of the nodes that the convolution ``tensor`` takes into its kernel."""
+        """Return the outputs of the nodes that the convolution ``tensor`` takes into its kernel."""
         chain = self._tail(tensor, ACTIVATIONS)
         reader = self.view.sole_reader(chain[-1])
         if reader is None or reader.op_type != "Add" or reader.output[0] in self.joined or self._floating(reader):
@@ -211,7 +211,9 @@ class _Planner:
         return left is None or (left == 1 and right != 1)
 
     def _channels(self, tensor: str) -> int | None:
-        """Number of channels, as far as convolutions and what keeps or adds channels tell; None where unknown."""
+        """Return number of channels, as far as convolutions and what keeps or adds channels tell; None where
+        unknown.
+        """
         node = self.view.producers.get(tensor)
         if node is None:
             if tensor != self.view.input:
@@ -252,7 +254,8 @@ class _Planner:
         )
 
     def _only_shown(self, nodes: list[onnx.NodeProto], integer: set[str]) -> frozenset[str]:
-        """The output, and the tensors whose values are in it and nowhere else, each as it is or the largest of several.
+        """Return the output, and the tensors whose values are in it and nowhere else, each as it is or the largest of
+        several.
 
         Only of these does the output's range, which is the picture's, say all. It is a clip: on a tensor that something
         else reads, or of whose values means are taken, it would also stand where the network has none.

@@ -28,7 +28,7 @@ _WIDE_OPSET, _WIDE_IR = 21, 10
 
 
 def pixel_quantization(value_range: tuple[float, float]) -> Quantization:
-    """The quantization whose codes are the pixels: scale 1/255 or 1, zero point 0."""
+    """Return the quantization whose codes are the pixels: scale 1/255 or 1, zero point 0."""
     return Quantization(float(np.float32((value_range[1] - value_range[0]) / 255)), 0)
 
 
@@ -56,12 +56,16 @@ def write_qdq(
 
 
 def float_end(view: GraphView) -> str:
-    """The name of the tensor before the last quantizer, where that quantizer makes the output of a float network."""
+    """Return the name of the tensor before the last quantizer, where that quantizer makes the output of a float
+    network.
+    """
     return view.unused(f"{view.output}_float")
 
 
 def name_weights(plan: Plan) -> dict[str, str]:
-    """The names of the convolutions' weights, by convolution output, made unique where convolutions share one."""
+    """Return the names of the convolutions' weights, by convolution output, made unique where convolutions
+    share one.
+    """
     names: dict[str, str] = {}
     used: set[str] = set()
     for output, site in plan.convolutions.items():
@@ -159,7 +163,7 @@ class _Writer:
 
 
 def for_bits(model: onnx.ModelProto, bits: Collection[int]) -> onnx.ModelProto:
-    """The model in an opset whose QuantizeLinear knows codes of so many bits.
+    """Return the model in an opset whose QuantizeLinear knows codes of so many bits.
 
     Raises:
         ModelError: an operator of the model cannot be expressed in it.

@@ -41,7 +41,7 @@ class TensorRecipe:
 
     @property
     def bits(self) -> int:
-        """Of a code."""
+        """Bits of a code."""
         return 8 * np.dtype(self.dtype).itemsize
 
 

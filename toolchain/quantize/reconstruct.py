@@ -120,12 +120,12 @@ class _Places:
         return (y * height).astype(np.intp), (x * width).astype(np.intp)
 
     def gather(self, picture: int, values: Array) -> Array:
-        """The chosen pixels of (C, h, w) as (C, n)."""
+        """Return the chosen pixels of (C, h, w) as (C, n)."""
         rows, columns = self.rows_columns(picture, *values.shape[1:])
         return values[:, rows, columns]
 
     def columns(self, codes: Sequence[CodeArray], step: ConvStep) -> NDArray[np.float32]:
-        """What the weights of one output pixel meet, as real numbers: (C * kh * kw, pixels of all pictures)."""
+        """Return what the weights of one output pixel meet, as real numbers: (C * kh * kw, pixels of all pictures)."""
         convolution, source = step.convolution, step.source.quantization
         kh, kw = convolution.weight.shape[2:]
         top, left, bottom, right = convolution.pads
@@ -143,7 +143,7 @@ class _Places:
 def _targets(
     sr: SRModel, plan: Plan, crops: Sequence[NDArray[np.uint8]], places: _Places
 ) -> dict[str, NDArray[np.float32]]:
-    """What the float convolutions give at the chosen pixels, (O, n), by their output."""
+    """Return what the float convolutions give at the chosen pixels, (O, n), by their output."""
     names = tuple(plan.convolutions)
     model = FloatModel(sr.model, names)
     parts: dict[str, list[Array]] = {name: [] for name in names}
@@ -176,7 +176,7 @@ def _solve(
     group: int,
     fixed: QuantizedWeight | None,
 ) -> tuple[QuantizedWeight, NDArray[np.float32]]:
-    """Rounded weights and the bias that bring ``columns`` (group * K, n) nearest to ``target`` (O, n).
+    """Return rounded weights and the bias that bring ``columns`` (group * K, n) nearest to ``target`` (O, n).
 
     ``fixed``: has the scales to keep; None to try several.
     """

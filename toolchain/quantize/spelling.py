@@ -10,7 +10,8 @@ from toolchain.reference.graph import GraphView, attributes
 
 
 def for_runtimes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of a canonical QDQ ``model``: a Gather stands between a Concat and a DepthToSpace, pools pad nothing.
+    """Return a copy of a canonical QDQ ``model``: a Gather stands between a Concat and a DepthToSpace, pools pad
+    nothing.
 
     OpenVINO 2026.4 gives a Concat zero points per channel and moves them through a DepthToSpace as they are, though it
     leaves fewer channels: the model does not load. Behind a Gather there is one zero point. Where a Concat only repeats
@@ -66,7 +67,7 @@ class _Writer:
         return name
 
     def kept(self, reading: onnx.NodeProto, count: int) -> str:
-        """A tensor with all channels of what ``reading`` dequantizes, quantized in the same way."""
+        """Return a tensor with all channels of what ``reading`` dequantizes, quantized in the same way."""
         return self.placed(reading, "Gather", self.constant(f"{reading.output[0]}_channels", np.arange(count)), axis=1)
 
     def pad_before(self, pool: onnx.NodeProto, reading: onnx.NodeProto | None) -> None:
@@ -85,7 +86,7 @@ class _Writer:
         pool.attribute.extend(kept)
 
     def placed(self, reading: onnx.NodeProto, kind: str, operand: str, **settings: int) -> str:
-        """A tensor of what ``reading`` dequantizes, moved by an operator and quantized in the same way."""
+        """Return a tensor of what ``reading`` dequantizes, moved by an operator and quantized in the same way."""
         source = f"{reading.output[0]}_{kind.lower()}"
         taken, codes, target = (self.name(f"{source}{part}") for part in ("", "_quantized", "_dequantized"))
         self.added[target] = [
@@ -97,7 +98,9 @@ class _Writer:
 
 
 def _joined(nodes: dict[str, onnx.NodeProto], shuffle: onnx.NodeProto) -> tuple[onnx.NodeProto, onnx.NodeProto] | None:
-    """What ``shuffle`` reads, a DequantizeLinear, and the Concat over channels behind it; None where it is not so."""
+    """Return what ``shuffle`` reads, a DequantizeLinear, and the Concat over channels behind it; None where it is not
+    so.
+    """
     reading = nodes.get(shuffle.input[0])
     if reading is None or reading.op_type != "DequantizeLinear":
         return None
@@ -109,7 +112,7 @@ def _joined(nodes: dict[str, onnx.NodeProto], shuffle: onnx.NodeProto) -> tuple[
 
 
 def _channels(model: onnx.ModelProto) -> dict[str, int]:
-    """The number of channels of each tensor of four axes; 0 where it is not known."""
+    """Return the number of channels of each tensor of four axes; 0 where it is not known."""
     graph = onnx.shape_inference.infer_shapes(model).graph
     shapes = {item.name: item.type.tensor_type.shape.dim for item in [*graph.input, *graph.value_info, *graph.output]}
     return {name: dims[1].dim_value for name, dims in shapes.items() if len(dims) == 4}

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def stand_in(sr: SRModel) -> onnx.ModelProto:
-    """The canonical QDQ model of ``sr``, all tensors of 8 bits, with made-up ranges: what it is made of is told by it.
+    """Return the canonical QDQ model of ``sr``, all tensors of 8 bits, with made-up ranges: what it is made of is told
+    by it.
 
     Raises:
         ModelError: the network cannot be quantized, or not be read as integer kernels.

@@ -28,22 +28,23 @@ class QuantizedWeight:
     estimator: str
 
     def real(self) -> NDArray[np.float32]:
-        """The float32 weights that the codes stand for."""
+        """Return the float32 weights that the codes stand for."""
         return (self.codes.astype(np.float32) * along(self.scale, self.axis, self.codes.ndim)).astype(np.float32)
 
 
 def along(values: Array, axis: int, rank: int) -> Array:
-    """A vector as an array of ``rank`` dimensions that broadcasts along ``axis``."""
+    """Return a vector as an array of ``rank`` dimensions that broadcasts along ``axis``."""
     return values.reshape([-1 if index == axis else 1 for index in range(rank)])
 
 
 def outputs_first(weight: Array, axis: int) -> Array:
-    """A convolution's weights as (O, I, kh, kw); ``axis``: where its output channels are."""
+    """Return a convolution's weights as (O, I, kh, kw); ``axis``: where its output channels are."""
     return np.moveaxis(weight, axis, 0)
 
 
 def mse_scale(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Per channel, the scale among 81 shrinkings of the least safe one (1.0 to 0.6) with the least squared error.
+    """Return per channel, the scale among 81 shrinkings of the least safe one (1.0 to 0.6) with the least squared
+    error.
 
     ``weights`` (O, I, kh, kw) -> (O,).
     """
@@ -58,7 +59,8 @@ def mse_scale(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def percentile_scale(weights: NDArray[np.float64], percent: float) -> NDArray[np.float64]:
-    """Per channel, the scale at which ``percent`` of the weights do not saturate: outliers of merged branches do.
+    """Return per channel, the scale at which ``percent`` of the weights do not saturate: outliers of merged branches
+    do.
 
     ``weights`` (O, I, kh, kw) -> (O,).
     """
@@ -67,7 +69,8 @@ def percentile_scale(weights: NDArray[np.float64], percent: float) -> NDArray[np
 
 
 def scale_by(name: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """The function from weights (O, I, kh, kw) to scales (O,) called "minmax", "mse", "output" or "percentile:P".
+    """Return the function from weights (O, I, kh, kw) to scales (O,) called "minmax", "mse", "output" or
+    "percentile:P".
 
     "output" is "mse", to begin with: reconstruction then tries several scales on the calibration images.
     Entropy and averages over pictures are for activations: a channel has a few hundred weights, all known.
@@ -101,7 +104,9 @@ def safe_scale(scale: Array, bias: Array, source_scale: float) -> NDArray[np.flo
 
 
 def make_room_for_bias(weight: QuantizedWeight, bias: Array, source_scale: float) -> QuantizedWeight:
-    """The weights at scales at which ``bias`` (O,) fits in 31 bits; as they are, but where it dwarfs a channel's."""
+    """Return the weights at scales at which ``bias`` (O,) fits in 31 bits; as they are, but where it dwarfs a
+    channel's.
+    """
     folded = np.abs(bias).reshape(-1, len(weight.scale)).max(axis=0)
     scale = safe_scale(weight.scale, folded, source_scale)
     shrunk = along(weight.scale / scale.astype(np.float64), weight.axis, weight.codes.ndim)
@@ -116,12 +121,12 @@ def round_weight(weight: Array, scale: NDArray[np.float32], axis: int, estimator
 
 
 def bias_scale(source_scale: float, weight_scale: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The scale of the accumulator: float32(s_x * s_w) per output channel."""
+    """Return the scale of the accumulator: float32(s_x * s_w) per output channel."""
     scale: NDArray[np.float32] = (np.float64(source_scale) * weight_scale.astype(np.float64)).astype(np.float32)
     return scale
 
 
 def round_bias(bias: Array, source_scale: float, weight_scale: NDArray[np.float32]) -> NDArray[np.int32]:
-    """The bias in accumulator steps, saturated to 31 bits."""
+    """Return the bias in accumulator steps, saturated to 31 bits."""
     steps = np.rint(bias.astype(np.float64) / (np.float64(source_scale) * weight_scale.astype(np.float64)))
     return np.clip(steps, -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32)

@@ -44,7 +44,7 @@ def choose_wide(
     pictures: Sequence[NDArray[np.uint8]],
     judges: Sequence[NDArray[np.uint8]],
 ) -> tuple[WideRecipe, ...]:
-    """The tensors to keep at 16 bits, best first; each of them gains on ``judges`` too.
+    """Return the tensors to keep at 16 bits, best first; each of them gains on ``judges`` too.
 
     Args:
         model: quantized to 8 bits but for what the user has decided, with its float network.

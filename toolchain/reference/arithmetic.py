@@ -23,7 +23,7 @@ def multiplier(scale_in: float, scale_weight: Array | float, scale_out: float) -
 
 
 def final_bounds(activation: Activation | None, out: Quantization) -> tuple[np.float32, np.float32]:
-    """The integer bounds, in output steps from the zero point, that saturation and a last Relu or Clip leave."""
+    """Return the integer bounds, in output steps from the zero point, that saturation and a last Relu or Clip leave."""
     low, high = float(QMIN - out.zero_point), float(out.qmax - out.zero_point)
     if activation is not None:
         low = max(low, float(np.rint(np.float64(activation.low) / np.float64(out.scale))))
@@ -32,7 +32,9 @@ def final_bounds(activation: Activation | None, out: Quantization) -> tuple[np.f
 
 
 def activate(values: NDArray[np.float32], activation: Activation, out: Quantization) -> NDArray[np.float32]:
-    """An activation with more to come before rounding, or one with a slope. ``values`` (C, h, w), in output steps."""
+    """Apply an activation with more to come before rounding, or one with a slope. ``values`` (C, h, w), in output
+    steps.
+    """
     if activation.slopes is not None:
         return np.where(values < 0, values * activation.slopes.reshape(-1, 1, 1), values)
     low = np.float32(np.float64(activation.low) / np.float64(out.scale))
@@ -47,7 +49,7 @@ def scaled(codes: CodeArray, zero_point: int, factor: NDArray[np.float32]) -> ND
 
 
 def finish(values: NDArray[np.float32], after: Activation | None, out: Quantization) -> CodeArray:
-    """The end of every kernel: last activation, clamp in float32, round half to even, add the zero point."""
+    """End a kernel: last activation, clamp in float32, round half to even, add the zero point."""
     if after is not None and after.slopes is not None:
         values = activate(values, after, out)
     low, high = final_bounds(after, out)
@@ -57,7 +59,7 @@ def finish(values: NDArray[np.float32], after: Activation | None, out: Quantizat
 
 
 def requantize(codes: CodeArray, given: Quantization, wanted: Quantization) -> CodeArray:
-    """The same numbers as codes of another quantization; the codes themselves where both are equal."""
+    """Return the same numbers as codes of another quantization; the codes themselves where both are equal."""
     if given == wanted:
         return codes
     return finish(scaled(codes, given.zero_point, multiplier(given.scale, 1.0, wanted.scale)), None, wanted)

@@ -62,7 +62,7 @@ class AccumulatorBounds:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Of a whole network: its convolutions' accumulators and the codes that leave each kernel, by name."""
+    """Bounds of a whole network: its convolutions' accumulators and the codes that leave each kernel, by name."""
 
     accumulators: tuple[AccumulatorBounds, ...]
     codes: Mapping[str, Interval]
@@ -94,7 +94,7 @@ class Bounds:
         return all(max(-found.low, found.high) <= _EXACT for found in self.accumulators)
 
     def clips(self, low: float, high: float) -> bool:
-        """Whether saturation of the result's codes is the clip to [low, high], for every value before it.
+        """Return whether saturation of the result's codes is the clip to [low, high], for every value before it.
 
         Rounding is monotone, so it is enough that the bounds themselves are the first and the last code.
         """
@@ -142,7 +142,7 @@ class Proof:
 
 
 def prove(model: onnx.ModelProto, value_range: tuple[float, float]) -> Proof:
-    """What can be said of a canonical QDQ model of pictures in ``value_range``, for every picture.
+    """Return what can be said of a canonical QDQ model of pictures in ``value_range``, for every picture.
 
     Raises:
         ModelError: the model is not canonical, or a convolution's sum could leave int32.
@@ -222,7 +222,7 @@ def _convolution(step: ConvStep, codes: Mapping[str, Interval]) -> tuple[Interva
 
 
 def _sums(step: ConvStep, given: Interval) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
-    """The accumulators' ends, int64 (O, 1, 1), the largest partial sum and the largest pair of products."""
+    """Return the accumulators' ends, int64 (O, 1, 1), the largest partial sum and the largest pair of products."""
     convolution, source = step.convolution, step.source.quantization
     zero = source.zero_point
     weight = convolution.grouped().astype(np.int64)  # (group, O / group, I / group, kh, kw)
@@ -250,7 +250,7 @@ def _sums(step: ConvStep, given: Interval) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _span(function: Callable[[Reals], Values], low: Reals, high: Reals) -> tuple[Values, Values]:
-    """The ends of what a function gives between ``low`` and ``high`` that is monotone on each side of 0."""
+    """Return the ends of what a function gives between ``low`` and ``high`` that is monotone on each side of 0."""
     nearest = np.minimum(np.maximum(low, np.float32(0)), high)
     values = [function(at) for at in (low, high, nearest)]
     return np.minimum.reduce(values), np.maximum.reduce(values)

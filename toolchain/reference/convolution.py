@@ -48,20 +48,20 @@ class Convolution:
         return rows, columns
 
     def grouped(self) -> NDArray[np.int8]:
-        """The weights as (group, O / group, I / group, kh, kw)."""
+        """Return the weights as (group, O / group, I / group, kh, kw)."""
         kh, kw = self.weight.shape[2:]
         if self.transposed:
             return self.weight.reshape(self.group, -1, self.weight.shape[1], kh, kw).transpose(0, 2, 1, 3, 4)
         return self.weight.reshape(self.group, -1, self.weight.shape[1], kh, kw)
 
     def bound(self, zero_point: int, qmax: int = QMAX) -> int:
-        """The largest magnitude that any partial sum, bias not counted, can reach for codes 0..``qmax``."""
+        """Return the largest magnitude that any partial sum, bias not counted, can reach for codes 0..``qmax``."""
         sums = np.abs(self.grouped().astype(np.int64)).sum(axis=(2, 3, 4))
         return int(sums.max(initial=0)) * max(zero_point, qmax - zero_point)
 
     def partial(self, zero_point: int, qmax: int) -> int:
-        """The largest magnitude of any partial sum, bias included, in a kernel that sums up codes 0..``qmax`` as they
-        are, or bytes less 128, and folds the difference into the bias.
+        """Return the largest magnitude of any partial sum, bias included, in a kernel that sums up codes 0..``qmax`` as
+        they are, or bytes less 128, and folds the difference into the bias.
         """
         weight = self.grouped().astype(np.int64)
         total, size = weight.sum(axis=(2, 3, 4)), np.abs(weight).sum(axis=(2, 3, 4))
@@ -74,7 +74,7 @@ class Convolution:
         return int(np.maximum(*ends).max(initial=0))
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the output for an input of ``height`` x ``width``."""
+        """Return rows and columns of the output for an input of ``height`` x ``width``."""
         sizes = []
         for axis, size in enumerate((height, width)):
             reach = self.reach[axis] + 1

@@ -14,7 +14,7 @@ from toolchain.frontend.resize import fraction, read_sampling, resize
 
 
 def evaluator(model: onnx.ModelProto) -> ReferenceEvaluator:
-    """What runs ``model`` in NumPy."""
+    """Return what runs ``model`` in NumPy."""
     return ReferenceEvaluator(model, new_ops=[Resize])
 
 

@@ -58,16 +58,18 @@ class GraphView:
         return wanted
 
     def sole_reader(self, tensor: str) -> onnx.NodeProto | None:
-        """The only node that reads ``tensor``, or None where there are none or several or it leaves the graph."""
+        """Return the only node that reads ``tensor``, or None where there are none or several or it leaves the
+        graph.
+        """
         readers = self.consumers.get(tensor, ())
         return readers[0] if len(readers) == 1 and tensor != self.output else None
 
     def is_constant(self, tensor: str) -> bool:
-        """Whether ``tensor`` is an initializer."""
+        """Return whether ``tensor`` is an initializer."""
         return tensor in self.constants
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """The node's attributes as Python values; strings decoded."""
+    """Return the node's attributes as Python values; strings decoded."""
     values = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}

@@ -34,7 +34,9 @@ class IntegerReference:
         return np.ascontiguousarray(values[self.program.result.tensor].transpose(1, 2, 0), np.uint8)
 
     def tensors(self, pixels: NDArray[np.uint8]) -> dict[str, CodeArray]:
-        """What every QuantizeLinear gives for ``pixels``, u8 (h, w, C): codes (1, C, h, w) by its output's name."""
+        """Return what every QuantizeLinear gives for ``pixels``, u8 (h, w, C): codes (1, C, h, w) by its
+        output's name.
+        """
         values = self._execute(pixels, keep=True)
         return {
             step.out.tensor: values[step.out.tensor][None]
@@ -58,7 +60,9 @@ class IntegerReference:
 
 
 def run_step(step: Step, values: dict[str, CodeArray], pixels: NDArray[np.uint8]) -> CodeArray:
-    """The codes (C, h, w) that one kernel makes of ``values``, by name; ``pixels`` (h, w, C) are for the first one."""
+    """Return the codes (C, h, w) that one kernel makes of ``values``, by name; ``pixels`` (h, w, C) are for the first
+    one.
+    """
     if isinstance(step, InputStep):
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
     if isinstance(step, ConvStep):

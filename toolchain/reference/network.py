@@ -86,7 +86,7 @@ class Network:
         return tuple(tensor.name.removesuffix("_quantized") for tensor in self.tensors if tensor.bits == 16)
 
     def describe_wide(self) -> str:
-        """The tensors of 16 bits and what they cost, for people; empty without any."""
+        """Return the tensors of 16 bits and what they cost, for people; empty without any."""
         if not self.wide:
             return ""
         share = self.doubled_per_pixel / self.macs_per_pixel if self.macs_per_pixel else 0.0
@@ -94,7 +94,7 @@ class Network:
 
 
 def describe_network(model: onnx.ModelProto) -> Network:
-    """Figures of a network with one 4-D image input; shapes that cannot be inferred count as nothing."""
+    """Return figures of a network with one 4-D image input; shapes that cannot be inferred count as nothing."""
     graph = _at_fixed_size(model).graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     shapes = _shapes(graph)
@@ -175,7 +175,7 @@ def _scalar(constants: dict[str, onnx.TensorProto], name: str) -> float:
 
 
 def _bits(constants: dict[str, onnx.TensorProto], node: onnx.NodeProto) -> int:
-    """Of the codes that a QuantizeLinear makes or a DequantizeLinear reads."""
+    """Return the bits of the codes that a QuantizeLinear makes or a DequantizeLinear reads."""
     zero = constants.get(node.input[2]) if len(node.input) > 2 else None
     return 16 if zero is not None and zero.data_type == onnx.TensorProto.UINT16 else 8
 

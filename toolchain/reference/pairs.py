@@ -31,13 +31,14 @@ Reals: TypeAlias = NDArray[np.float64]
 
 
 def least_scale(weights: Reals) -> Reals:
-    """The smallest scales (O,) at which no weight and no two neighbours exceed their limits."""
+    """Return the smallest scales (O,) at which no weight and no two neighbours exceed their limits."""
     scale: Reals = np.abs(weights).max(axis=(1, 2, 3), initial=0.0) / LIMIT
     return np.maximum(scale, largest_pairs(weights) / PAIR)
 
 
 def code_limits(steps: Reals) -> tuple[Reals, Reals]:
-    """The smallest and the largest code that each weight may become, whatever the others become within their own.
+    """Return the smallest and the largest code that each weight may become, whatever the others become within their
+    own.
 
     What two neighbours of one sign leave of ``PAIR``, or exceed it by, is shared equally between them.
 
@@ -56,7 +57,7 @@ def code_limits(steps: Reals) -> tuple[Reals, Reals]:
 
 
 def single_limits(codes: Reals) -> tuple[Reals, Reals]:
-    """The smallest and the largest code that each weight may become if all others stay what they are."""
+    """Return the smallest and the largest code that each weight may become if all others stay what they are."""
 
     def rest(own: Reals, other: Reals) -> Reals:
         return PAIR - other
@@ -65,13 +66,15 @@ def single_limits(codes: Reals) -> tuple[Reals, Reals]:
 
 
 def round_safely(steps: Reals) -> NDArray[np.int8]:
-    """The nearest code to each weight, in steps of its scale, within ``code_limits``."""
+    """Return the nearest code to each weight, in steps of its scale, within ``code_limits``."""
     codes: NDArray[np.int8] = np.clip(np.rint(steps), *code_limits(steps)).astype(np.int8)
     return codes
 
 
 def largest_pairs(weights: Array) -> Reals:
-    """The largest magnitude of two neighbours of one sign together, or of a weight alone, in each output (O,)."""
+    """Return the largest magnitude of two neighbours of one sign together, or of a weight alone, in each output
+    (O,).
+    """
     wide = weights.astype(np.float64)
     largest: Reals = np.abs(wide).max(axis=(1, 2, 3), initial=0.0)
     for axes in _ORDERS:
@@ -82,7 +85,9 @@ def largest_pairs(weights: Array) -> Reals:
 
 
 def _largest_codes(steps: Reals, limit: Callable[[Reals, Reals], Reals]) -> Reals:
-    """The least of the limits that a weight has beside its neighbours; ``limit`` of its own and another's magnitude."""
+    """Return the least of the limits that a weight has beside its neighbours; ``limit`` of its own and another's
+    magnitude.
+    """
     positive = np.clip(steps, 0.0, LIMIT)
     largest = np.full(steps.shape, float(LIMIT))
     for axes in _ORDERS:

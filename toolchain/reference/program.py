@@ -237,7 +237,7 @@ class _Parser:
 
 
 def read_selection(node: onnx.NodeProto, view: GraphView) -> tuple[int, ...] | None:
-    """The channels that ``node`` takes of its input, if that is all it does."""
+    """Return the channels that ``node`` takes of its input, if that is all it does."""
     indices = view.constants.get(node.input[1]) if node.op_type == "Gather" else None
     if indices is None or indices.ndim != 1 or attributes(node).get("axis", 0) != 1 or (indices < 0).any():
         return None
@@ -245,7 +245,7 @@ def read_selection(node: onnx.NodeProto, view: GraphView) -> tuple[int, ...] | N
 
 
 def read_activation(node: onnx.NodeProto, view: GraphView) -> Activation | None:
-    """The activation that ``node`` is, or None where its parameters are not constant or not per channel."""
+    """Return the activation that ``node`` is, or None where its parameters are not constant or not per channel."""
     if node.op_type == "Relu":
         return Activation(low=0.0)
     if node.op_type == "LeakyRelu":

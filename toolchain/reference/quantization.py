@@ -60,7 +60,7 @@ class Quantization:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the codes: uint8 or uint16."""
+        """The type of codes: uint8 or uint16."""
         return np.dtype(np.uint16 if self.wide else np.uint8)
 
     @property

@@ -19,7 +19,7 @@ class Band:
     bottom: int
 
     def inner(self, enlarged: Photo, scale: int) -> Photo:
-        """Of the band, enlarged by ``scale``, the rows that it stands for."""
+        """Return the rows that the band stands for, of the band enlarged by ``scale``."""
         return enlarged.rows(self.above * scale, len(enlarged.pixels) - self.below * scale)
 
 

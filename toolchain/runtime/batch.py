@@ -203,7 +203,7 @@ def _opened(job: Job, settings: Settings) -> Outcome:
 
 
 def _source(path: Path) -> tuple[Path | bytes, str]:
-    """What ``open_picture`` takes."""
+    """Return what ``open_picture`` takes."""
     if path != STANDARD:
         return path, str(path)
     data = sys.stdin.buffer.read(_MOST_INPUT + 1)
@@ -215,7 +215,7 @@ def _source(path: Path) -> tuple[Path | bytes, str]:
 def _enlarge(
     events: Iterator[_Event], upscale: Callable[[Pixels], Pixels], settings: Settings, shares: _Shares
 ) -> Iterator[_Event]:
-    """The network: rows of small pictures become rows of large ones."""
+    """Run the network: rows of small pictures become rows of large ones."""
     scale, halo = settings.tiling.scale, settings.tiling.halo
     for event in events:
         assert isinstance(event, _Begin)
@@ -285,7 +285,7 @@ def _written(outcome: Outcome, events: Iterator[_Event], settings: Settings) -> 
 
 
 def _rows(events: Iterator[_Event], height: int) -> Iterator[Photo]:
-    """The rows of one frame.
+    """Yield the rows of one frame.
 
     Raises:
         _BrokenOffError: they end early.
@@ -306,7 +306,7 @@ def _end(events: Iterator[_Event]) -> _End:
 
 @contextmanager
 def _destination(output: Path) -> Iterator[IO[bytes]]:
-    """A file on a disk that becomes the output when it has been written wholly.
+    """Yield a file on a disk that becomes the output when it has been written wholly.
 
     Raises:
         OutputError: it cannot be written.
@@ -334,7 +334,7 @@ class _Shares:
         self._tell(done / sum(self._sizes))
 
     def next(self) -> None:
-        """The picture at hand is done."""
+        """Count the picture at hand as done."""
         self.within(1.0)
         self._done += 1
 

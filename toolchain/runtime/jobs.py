@@ -70,7 +70,7 @@ def plan_jobs(
 
 
 def _format(file: Path | None, name: str | None) -> Format:
-    """The format that a file's name or ``--format`` asks for."""
+    """Return the format that a file's name or ``--format`` asks for."""
     by_name = None if name is None else format_named(name)
     if file is None or file == STANDARD:
         return by_name or format_named("png")
@@ -102,7 +102,9 @@ def _within(path: Path, folder: Path | None) -> bool:
 
 
 def _outputs(found: Sequence[Found], out: Path | None, scale: int, kind: Format) -> list[Path]:
-    """A name for each result. What has one name with another keeps its suffix, then the folder it came from too."""
+    """Return a name for each result. What has one name with another keeps its suffix, then the folder it came
+    from too.
+    """
     suffix = f"_x{scale}{kind.suffixes[0]}"
 
     def folder(item: Found) -> Path:

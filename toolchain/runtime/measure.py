@@ -68,7 +68,7 @@ def measure(
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[float]:
-    """Seconds of each repeat of ``call``, in order.
+    """Return seconds of each repeat of ``call``, in order.
 
     Args:
         call: what to time; its result is dropped.
@@ -96,7 +96,7 @@ def measure(
 
 
 def summarize(times: Sequence[float], *, warm_up: int = 0) -> Timing:
-    """The figures of durations in seconds (not empty), in order; the 90th percentile is the nearest rank."""
+    """Return the figures of durations in seconds (not empty), in order; the 90th percentile is the nearest rank."""
     ordered, third = sorted(times), len(times) // 3
     median = statistics.median(ordered)
     p90 = ordered[math.ceil(0.9 * len(ordered)) - 1]
@@ -107,7 +107,7 @@ def summarize(times: Sequence[float], *, warm_up: int = 0) -> Timing:
 
 
 def peak_memory() -> int:
-    """The most memory this process has held so far, in bytes; 0 where the system does not tell."""
+    """Return the most memory this process has held so far, in bytes; 0 where the system does not tell."""
     try:
         import resource
     except ImportError:  # Windows

@@ -75,7 +75,7 @@ class Runner:
         return result
 
     def bind(self, pixels: Pixels) -> Callable[[], Any]:
-        """A call that upscales ``pixels`` without copying them again: what is timed by ``measure``.
+        """Return a call that upscales ``pixels`` without copying them again: what is timed by ``measure``.
 
         Raises:
             InputError: the shape or the type of ``pixels`` does not fit the network.
@@ -95,7 +95,7 @@ class Runner:
         return lambda: self._entry(tensor)
 
     def functions(self, pixels: Pixels, repeats: int) -> dict[str, float]:
-        """Seconds that each function of the network takes of a picture u8 (h, w, C), mean of ``repeats`` calls.
+        """Return seconds that each function of the network takes of a picture u8 (h, w, C), mean of ``repeats`` calls.
 
         Raises:
             InputError: the shape or the type of ``pixels`` does not fit the network.

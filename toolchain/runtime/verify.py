@@ -140,14 +140,14 @@ def compare(name: str, found: Pixels, expected: Pixels, standard: Standard = EXA
 
 
 def standard_for(precision: str, float_operators: Sequence[str]) -> Standard:
-    """What a network is held against, given its precision and, in INT8, the operators that stayed float."""
+    """Return what a network is held against, given its precision and, in INT8, the operators that stayed float."""
     if precision in _FLOAT:
         return _FLOAT[precision]
     return Standard("integer reference, of which a part is float", FLOAT_TOLERANCE) if float_operators else EXACT
 
 
 def verdict(cases: Sequence[Verified], standard: Standard) -> str:
-    """What was found, for people."""
+    """Return what was found, for people."""
     largest = max((case.difference for case in cases), default=0)
     if not largest:
         return f"equal to the {standard.name}, byte for byte,"

@@ -51,7 +51,7 @@ class Recorded(Protocol):
 
 
 def coverage(kernels: Sequence[Kernel[Any]], choices: Sequence[Recorded]) -> TunedCoverage:
-    """How much of ``kernels`` is tuned, given the choice for each."""
+    """Return how much of ``kernels`` is tuned, given the choice for each."""
     known = [
         (kernel.macs, choice.record.measured)
         for kernel, choice in zip(kernels, choices, strict=True)

@@ -40,22 +40,22 @@ class Log:
     torn: int = 0
 
     def best(self) -> tuple[Best, ...]:
-        """The last best tile of each task, in the order of their first appearance."""
+        """Return the last best tile of each task, in the order of their first appearance."""
         return tuple({record.task: record for record in self.records if isinstance(record, Best)}.values())
 
 
 def log_folder() -> Path:
-    """Where the logs lie that come with the package."""
+    """Return where the logs lie that come with the package."""
     return shipped("tuning_logs")
 
 
 def log_path(folder: Path, header: Header) -> Path:
-    """The log of ``header`` among the logs of ``folder``."""
+    """Return the log of ``header`` among the logs of ``folder``."""
     return folder / header.target / f"tvm-{header.tvm}{SUFFIX}"
 
 
 def find_log(folder: Path, target: Target) -> Log | None:
-    """The log for ``target`` and the installed TVM; None if there is none.
+    """Return the log for ``target`` and the installed TVM; None if there is none.
 
     Raises:
         TuningError: it is damaged, or of another target or version than its name says.
@@ -66,7 +66,7 @@ def find_log(folder: Path, target: Target) -> Log | None:
 
 
 def need_log(folder: Path, target: Target) -> Log:
-    """The log for ``target`` and the installed TVM.
+    """Return the log for ``target`` and the installed TVM.
 
     Raises:
         TuningError: there is none, or it is damaged, or for something else.
@@ -139,8 +139,8 @@ def write_log(path: Path, header: Header, records: Iterable[Record]) -> None:
 
 
 def merge(logs: Sequence[Log]) -> tuple[Record, ...]:
-    """The records of several logs of one header. Equal lines are kept once; of several best tiles of a task the one
-    that gained most over the default.
+    """Return the records of several logs of one header. Equal lines are kept once; of several best tiles of a task the
+    one that gained most over the default.
 
     Raises:
         TuningError: the logs are for different targets or versions; or there is none.

@@ -23,7 +23,7 @@ Candidate: TypeAlias = Tile | LaunchConfig
 """What is tried of a kernel: on a CPU a tile, on an OpenCL device a cut. Both are called tile in logs."""
 
 Status = Literal["ok", "failed", "wrong", "crashed", "hung"]
-"""Of a tile: it could not be compiled, gives another result than the reference, or took its process with it."""
+"""Of a tile: right, not compiled, another result than the reference, or it took its process with it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Header:
         )
 
     def differences(self, other: Header) -> str:
-        """Where the two differ, in words; empty if nowhere."""
+        """Return where the two differ, in words; empty if nowhere."""
         names = ("target", "triple", "cpu", "attributes", "instruction_set", "tvm")
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in names]
         return ", ".join(
@@ -117,7 +117,7 @@ Record = Trial | Best
 
 
 def encode(record: Header | Record) -> bytes:
-    """A line of a log, newline included; the same bytes for the same record."""
+    """Return a line of a log, newline included; the same bytes for the same record."""
     kind = {Header: "header", Trial: "trial", Best: "best"}[type(record)]
     marks = {"format": FORMAT, "format_version": FORMAT_VERSION} if kind == "header" else {}
     table = {"kind": kind, **marks, **to_plain(record)}
@@ -125,7 +125,7 @@ def encode(record: Header | Record) -> bytes:
 
 
 def decode(line: bytes) -> Header | Record:
-    """The record of a line.
+    """Return the record of a line.
 
     Raises:
         TypeError, ValueError: the line is damaged, or of another program or format.
@@ -155,7 +155,7 @@ def decode(line: bytes) -> Header | Record:
 
 
 def _check_name(name: str) -> None:
-    """Logs lie in folders and files of these names.
+    """Check a name: logs lie in folders and files of these names.
 
     Raises:
         ValueError: it leads elsewhere, or no file can be called so.

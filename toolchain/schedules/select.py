@@ -66,8 +66,8 @@ class Tuning:
     threads: int = 1
 
     def choose(self, kernel: Kernel[Conv], columns: int, dot: Dot) -> Choice:
-        """The tile for ``kernel``, with ``columns`` pixels in a column tile: of its records the one whose size is
-        nearest, then the one whose number of threads is.
+        """Return the tile for ``kernel``, with ``columns`` pixels in a column tile: of its records the one whose size
+        is nearest, then the one whose number of threads is.
         """
         from toolchain.kernels.algorithms import refused  # which needs TVM, as nothing else here does
 
@@ -81,8 +81,11 @@ class Tuning:
         return Choice(best.tile, best, note)
 
     def nearest(self, fits: Callable[[Best], bool], scale: int = 1) -> Best | None:
-        """Of the first log that has records that ``fits``, the one of the nearest size; ``scale`` is a kernel's output
-        pixels for one of the picture, in each direction. None: no log has any.
+        """Return the record of the nearest size out of the first log that has any.
+
+        Args:
+            fits: what a record must fulfil.
+            scale: the kernel's output pixels for one of the picture, in each direction.
         """
         for log in self.logs:
             if known := [best for best in log if fits(best)]:
@@ -98,7 +101,7 @@ class Tuning:
 
 
 def read_tuning(target: Target, folders: Iterable[Path] = (), size: tuple[int, int] = SIZE) -> Tuning:
-    """What the logs in ``folders``, and those that come with the package, know for ``target``.
+    """Return what the logs in ``folders``, and those that come with the package, know for ``target``.
 
     Raises:
         TuningError: one of ``folders`` has no log for the target and the installed compiler, or a log is damaged or for

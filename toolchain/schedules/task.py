@@ -42,7 +42,7 @@ class Task:
         return self.conv, self.picture, self.anchor
 
     def geometry(self, dot: Dot) -> Geometry:
-        """Of the packed tensors it is tuned on."""
+        """Return the geometry of the packed tensors it is tuned on."""
         conv = self.conv
         behind = (reach - pad for reach, pad in zip(conv.reach, conv.pads, strict=True))
         return Geometry(max(1, *conv.pads, *behind), dot.columns, dot.offset)
@@ -72,8 +72,8 @@ class Demand:
 def tasks_of(
     networks: Iterable[Sequence[Kernel[Conv]]], sizes: Sequence[tuple[int, int]], counts: Sequence[int]
 ) -> dict[Task, Demand]:
-    """The tasks of some networks for pictures of ``sizes`` (height, width) on ``counts`` threads: equal kernels of one
-    network or of several are one task.
+    """Return the tasks of some networks for pictures of ``sizes`` (height, width) on ``counts`` threads: equal kernels
+    of one network or of several are one task.
     """
     kernels = Counter((normal(kernel.conv), kernel.scale) for network in networks for kernel in network)
     return {
@@ -118,7 +118,7 @@ def normal(conv: Conv) -> Conv:
 
 
 def describe(conv: Conv) -> str:
-    """A kernel in a few words, with channels as they are padded: ``3x3 32->28, groups 4, pixels x3``."""
+    """Return a kernel in a few words, with channels as they are padded: ``3x3 32->28, groups 4, pixels x3``."""
     parts = [f"{conv.kernel[0]}x{conv.kernel[1]} {conv.source.count * PACK}->{conv.channels}"]
     parts += [f"groups {conv.groups}"] * (conv.groups > 1)
     parts += [f"dilation {conv.dilation[0]}"] * (max(conv.dilation) > 1)

@@ -31,7 +31,7 @@ class Core:
 
 
 def these_cores(system: Path = _SYSTEM) -> tuple[Core, ...]:
-    """The cores that this process may use; none where the system lets no program choose (macOS, Windows)."""
+    """Return the cores that this process may use; none where the system lets no program choose (macOS, Windows)."""
     try:
         numbers = sorted(os.sched_getaffinity(0))
     except AttributeError:
@@ -64,13 +64,15 @@ def _pin(chosen: Set[int]) -> None:
 
 
 def big(cores: Sequence[Core]) -> tuple[Core, ...]:
-    """Those that are more than half as fast as the fastest: all of them where they are alike, or nothing is known."""
+    """Return those that are more than half as fast as the fastest: all of them where they are alike, or nothing is
+    known.
+    """
     fastest = max((core.speed for core in cores), default=0)
     return tuple(core for core in cores if 2 * core.speed > fastest or not fastest)
 
 
 def choose(cores: Sequence[Core], wish: str | None, threads: int, whose: str = "this machine") -> tuple[int, ...]:
-    """Numbers of the cores that ``threads`` threads run on; empty: wherever the system puts them.
+    """Return numbers of the cores that ``threads`` threads run on; empty: wherever the system puts them.
 
     Args:
         cores: of the machine.

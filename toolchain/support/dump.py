@@ -82,7 +82,7 @@ class DumpFolder:
         self._write_index()
 
     def _before(self, step: str) -> list[str]:
-        """The steps before ``step``, the last first."""
+        """Return the steps before ``step``, the last first."""
         steps = list(self._suffixes)
         return steps[: steps.index(step)][::-1] if step in steps else steps[::-1]
 

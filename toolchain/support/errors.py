@@ -77,5 +77,7 @@ class BoardError(ClipfreeError):
 
 
 def last_line(error: Exception) -> str:
-    """The last line of what an exception of another library says: TVM puts the reason there; else the type's name."""
+    """Return the last line of what an exception of another library says: TVM puts the reason there; else the type's
+    name.
+    """
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]

@@ -37,7 +37,7 @@ def put_in_place(new: Path, path: Path) -> None:
 
 
 def system_exchange() -> Exchange | None:
-    """The system's call for it; None if there is none."""
+    """Return the system's call for it; None if there is none."""
     try:
         library: Any = ctypes.CDLL(None, use_errno=True)
     except (OSError, TypeError):  # on Windows

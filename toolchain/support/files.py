@@ -82,7 +82,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file or folder is one that a writer here made, and has not renamed yet or was killed over."""
+    """Return whether a file or folder is one that a writer here made, and has not renamed yet or was killed over."""
     return path.name.startswith(_PREFIX) and path.name.endswith(_SUFFIX)
 
 

@@ -28,11 +28,11 @@ class Between:
     high: float
 
     def allows(self, value: Any) -> bool:
-        """Whether a number lies between them."""
+        """Return whether a number lies between them."""
         return bool(self.low <= value <= self.high)
 
     def says(self, kind: type) -> str:
-        """What a value of ``kind`` must be."""
+        """Return what a value of ``kind`` must be."""
         number = "a whole number" if kind is int else "a number"
         return f"{number} from {self.low} to {self.high}"
 
@@ -45,11 +45,11 @@ class Matches:
     what: str
 
     def allows(self, value: Any) -> bool:
-        """Whether a text matches."""
+        """Return whether a text matches."""
         return re.fullmatch(self.pattern, value) is not None
 
     def says(self, _kind: type) -> str:
-        """What a value must be."""
+        """Return what a value must be."""
         return self.what
 
 
@@ -60,11 +60,11 @@ class OneOf:
     choices: tuple[Any, ...]
 
     def allows(self, value: Any) -> bool:
-        """Whether a value is among them."""
+        """Return whether a value is among them."""
         return value in self.choices
 
     def says(self, _kind: type) -> str:
-        """What a value must be."""
+        """Return what a value must be."""
         return f"one of {', '.join(map(repr, self.choices))}"
 
 
@@ -107,7 +107,7 @@ def _no_number(digits: str) -> NoReturn:
 
 
 def to_plain(value: Any) -> Any:
-    """A dataclass as JSON values. Fields at their defaults are left out; infinities become texts."""
+    """Return a dataclass as JSON values. Fields at their defaults are left out; infinities become texts."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [(field, getattr(value, field.name)) for field in dataclasses.fields(value)]
         return {field.name: to_plain(item) for field, item in fields if item != field.default}
@@ -138,7 +138,7 @@ def from_plain(cls: type[T], table: Any) -> T:
 
 
 def needed_fields(cls: Any) -> tuple[str, ...]:
-    """The fields of a dataclass that have no default."""
+    """Return the fields of a dataclass that have no default."""
     return tuple(
         field.name
         for field in dataclasses.fields(cls)

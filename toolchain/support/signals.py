@@ -56,7 +56,7 @@ class Interruption:
             raise KeyboardInterrupt
 
     def _thrown_away(self, unraisable: Any) -> None:
-        """The exception was raised where Python could only drop it: send the signal again."""
+        """Send the signal again: its exception was raised where Python could only drop it."""
         if self.number is None or not issubclass(unraisable.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(unraisable)
             return

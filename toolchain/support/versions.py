@@ -18,7 +18,7 @@ class Versions:
 
     @staticmethod
     def installed() -> Versions:
-        """Those of this machine, read without importing TVM; "none" for what is not installed."""
+        """Return those of this machine, read without importing TVM; "none" for what is not installed."""
         return Versions(__version__, _installed("apache-tvm"), _installed("apache-tvm-ffi"))
 
 

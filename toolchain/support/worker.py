@@ -41,7 +41,7 @@ class Worker:
         self._errors: IO[bytes] | None = None
 
     def ask(self, request: Mapping[str, Any], limit: float) -> dict[str, Any]:
-        """The answer to ``request``.
+        """Return the answer to ``request``.
 
         Raises:
             Died: the process crashed, or took more than ``limit`` seconds and was ended.

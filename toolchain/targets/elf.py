@@ -56,13 +56,13 @@ class Library:
     segments: tuple[tuple[int, bytes], ...]
 
     def bytes_from(self, name: str) -> bytes:
-        """The bytes from what is called ``name`` to the end of its segment; none if it defines no such name."""
+        """Return the bytes from what is called ``name`` to the end of its segment; none if it defines no such name."""
         address = self.defines.get(name, -1)
         return next((data[address - start :] for start, data in self.segments if 0 <= address - start < len(data)), b"")
 
 
 def read_elf(path: Path) -> Elf | None:
-    """The header of ``path``; None if it is no little-endian ELF file.
+    """Return the header of ``path``; None if it is no little-endian ELF file.
 
     Raises:
         OSError: it cannot be read.
@@ -72,7 +72,7 @@ def read_elf(path: Path) -> Elf | None:
 
 
 def read_library(path: Path) -> Library:
-    """What a shared library holds, defines and needs.
+    """Return what a shared library holds, defines and needs.
 
     Raises:
         TargetError: it is no shared library, or not all of it is there.
@@ -195,7 +195,7 @@ class _Reader:
             yield dict(zip(names.split(), struct.unpack_from(form, self.data, place), strict=True))
 
     def part(self, offset: int, size: int) -> bytes:
-        """Some bytes of the file, which must be there."""
+        """Return some bytes of the file, which must be there."""
         if offset < 0 or size < 0 or (size and offset + size > len(self.data)):
             raise ValueError("beyond the end")
         return self.data[offset : offset + size]

@@ -121,7 +121,9 @@ _IMPLIED = {
 
 
 def words(features: Iterable[str], triple: str) -> frozenset[str]:
-    """What /proc/cpuinfo says of a machine with LLVM's ``features``, as far as it matters for arithmetic code."""
+    """Return what /proc/cpuinfo says of a machine with LLVM's ``features``, as far as it matters for arithmetic
+    code.
+    """
     narrow = triple.startswith("arm")
     found = {word for feature in features for word in WORDS.get(feature, ())}
     if "neon" in features:

@@ -93,7 +93,8 @@ class Linker:
 
 
 def find_linker(triple: str, *, environment: Mapping[str, str] | None = None) -> Linker:
-    """The first linker for ``triple`` out of ``$CXX``, ``$CC``, a (cross) compiler or linker on the PATH, and ziglang.
+    """Return the first linker for ``triple`` out of ``$CXX``, ``$CC``, a (cross) compiler or linker on the PATH, and
+    ziglang.
 
     For another machine ``$CXX`` and ``$CC`` count only if they compile for it.
 
@@ -108,7 +109,7 @@ def find_linker(triple: str, *, environment: Mapping[str, str] | None = None) ->
 
 
 def find_c_compiler(triple: str, *, environment: Mapping[str, str] | None = None) -> Linker:
-    """The first of `find_linker`'s that compiles C too.
+    """Return the first of `find_linker`'s that compiles C too.
 
     Raises:
         TargetError: there is none, or ``$CC`` names a program that does not exist.
@@ -166,12 +167,12 @@ def _linkers(triple: str, environment: Mapping[str, str]) -> Iterator[Linker]:
 
 
 def is_native(triple: str) -> bool:
-    """Whether ``triple`` names this machine's own architecture and system."""
+    """Return whether ``triple`` names this machine's own architecture and system."""
     return platform.machine() in machines(triple) and platform.system().lower() in triple.split("-")
 
 
 def made_for(command: tuple[str, ...], triple: str) -> bool:
-    """Whether a compiler's output is for the architecture of ``triple``, by its own word."""
+    """Return whether a compiler's output is for the architecture of ``triple``, by its own word."""
     try:
         done = subprocess.run([*command, "-dumpmachine"], capture_output=True, text=True, check=False, timeout=60)
     except (OSError, subprocess.SubprocessError):
@@ -180,7 +181,7 @@ def made_for(command: tuple[str, ...], triple: str) -> bool:
 
 
 def gnu(triple: str) -> str:
-    """How the tools of GNU that link for ``triple`` are called: as for Linux, 32-bit Arm without its version."""
+    """Return how the tools of GNU that link for ``triple`` are called: as for Linux, 32-bit Arm without its version."""
     return triple.replace("armv7a-", "arm-").replace("-android", "-gnu")
 
 

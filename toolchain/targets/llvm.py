@@ -36,7 +36,7 @@ def tvm_target(target: Target) -> Any:
 
 
 def with_vendor(triple: str) -> str:
-    """The triple with the word for a vendor, which GNU leaves out: ``armv7a-unknown-linux-gnueabihf``.
+    """Return the triple with the word for a vendor, which GNU leaves out: ``armv7a-unknown-linux-gnueabihf``.
 
     TVM hands a triple to LLVM as it is, and LLVM reads its words by their places: "linux" as a vendor, "gnueabihf" as a
     system, both unknown. It then keeps to no system's conventions. On 32-bit Arm it passes floats in integer registers,
@@ -48,12 +48,12 @@ def with_vendor(triple: str) -> str:
 
 
 def features(target: Target) -> tuple[str, ...]:
-    """What LLVM really enables for ``target``, in its own words, sorted."""
+    """Return what LLVM really enables for ``target``, in its own words, sorted."""
     return tuple(sorted(map(str, codegen.llvm_get_cpu_features(tvm_target(target)))))
 
 
 def cpu_features(cpu: str, triple: str) -> frozenset[str] | None:
-    """What LLVM says that ``cpu`` has, in its own words; None if it knows no such CPU for ``triple``."""
+    """Return what LLVM says that ``cpu`` has, in its own words; None if it knows no such CPU for ``triple``."""
     bare = {"kind": "llvm", "mtriple": with_vendor(triple)}
     if cpu not in set(map(str, codegen.llvm_get_cpu_archlist(tvm.target.Target(bare)))):
         return None

@@ -18,7 +18,7 @@ _ARCHITECTURES = {
 
 
 def advise(name: str, targets: Sequence[Target]) -> str:
-    """A hint for somebody who asked for ``name``, which none of ``targets`` is called."""
+    """Return a hint for somebody who asked for ``name``, which none of ``targets`` is called."""
     by_name = {_bare(target.name): target.name for target in targets} | {HOST: HOST}
     wanted = _bare(name)
     if wanted in by_name:
@@ -46,7 +46,7 @@ def _of_its_own(cpu: str, able: Sequence[Target]) -> str:
 
 
 def _for_cpu(cpu: str, targets: Sequence[Target]) -> list[Target] | None:
-    """The targets that make code for a CPU that LLVM calls ``cpu``; None if it knows none of that name."""
+    """Return the targets that make code for a CPU that LLVM calls ``cpu``; None if it knows none of that name."""
     from toolchain.targets.features import words
     from toolchain.targets.llvm import cpu_features
 

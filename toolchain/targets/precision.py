@@ -12,7 +12,8 @@ _ALSO = {"fp32": FLOAT32, "single": FLOAT32, "fp16": FLOAT16, "half": FLOAT16}
 
 
 def read_precision(text: str, *, gpu: bool = False) -> str:
-    """One of `TITLES`, also by its title; "float" is the one that suits a ``gpu``, float16, or else a CPU, float32.
+    """Return one of `TITLES`, also by its title; "float" is the one that suits a ``gpu``, float16, or else a CPU,
+    float32.
 
     Raises:
         InputError: it is none of them.

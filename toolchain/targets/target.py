@@ -75,27 +75,27 @@ class Target:
         return "cpu" if self.gpu is None else "opencl"
 
     def missing_on(self, cpu: Cpu) -> tuple[str, ...]:
-        """The required features that ``cpu`` lacks; empty when code for this target runs there."""
+        """Return the required features that ``cpu`` lacks; empty when code for this target runs there."""
         return tuple(feature for feature in self.requires if feature not in cpu.features)
 
 
 def architecture(triple: str) -> str:
-    """The first part of an LLVM triple: "x86_64", "aarch64", "armv7a"."""
+    """Return the first part of an LLVM triple: "x86_64", "aarch64", "armv7a"."""
     return triple.split("-")[0]
 
 
 def machines(triple: str) -> tuple[str, ...]:
-    """What ``uname -m`` may say on a device that runs code for ``triple``."""
+    """Return what ``uname -m`` may say on a device that runs code for ``triple``."""
     return ("armv7l", "armv8l") if architecture(triple) == "armv7a" else (architecture(triple),)
 
 
 def target_folder() -> Path:
-    """Where the TOML files lie."""
+    """Return where the TOML files lie."""
     return shipped("targets")
 
 
 def list_targets(folder: Path | None = None) -> tuple[Target, ...]:
-    """Every target, sorted by name.
+    """Return every target, sorted by name.
 
     Raises:
         TargetError: a TOML file is broken.
@@ -105,7 +105,7 @@ def list_targets(folder: Path | None = None) -> tuple[Target, ...]:
 
 
 def find_target(name: str, *, folder: Path | None = None, cpu: Cpu | None = None) -> Target:
-    """The target called ``name``, or described by the TOML file ``name``; ``host`` is the best one that ``cpu``
+    """Return the target called ``name``, or described by the TOML file ``name``; ``host`` is the best one that ``cpu``
     (default: this machine's) can run.
 
     Raises:

@@ -47,7 +47,7 @@ class Harness(Protocol):
         """Make the data of ``task``."""
 
     def load(self, library: Path) -> BoundCandidate:
-        """A candidate for the prepared task."""
+        """Return a candidate for the prepared task."""
 
 
 class Bench:
@@ -84,7 +84,7 @@ class Bench:
         return {"answers": answers}
 
     def _checked(self, library: Path) -> tuple[BoundCandidate | None, Status, str]:
-        """A candidate that is right; otherwise None, what is the matter with it, and a note."""
+        """Return a candidate that is right; otherwise None, what is the matter with it, and a note."""
         try:
             candidate = self.harness.load(library)
             note = candidate.wrong()
@@ -94,7 +94,7 @@ class Bench:
 
 
 def difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> str:
-    """How a result differs from the reference, in words; empty if it does not."""
+    """Return how a result differs from the reference, in words; empty if it does not."""
     different = found != expected
     wrong = np.count_nonzero(different)
     return f"{wrong} of {different.size} values differ from the reference" if wrong else ""

@@ -33,7 +33,7 @@ class Builder(Protocol):
     """Compiles candidates."""
 
     def build(self, task: Task, tiles: Sequence[Candidate]) -> list[Built]:
-        """One result for each tile."""
+        """Return one result for each tile."""
 
     def close(self) -> None:
         """Give back what it holds."""
@@ -64,7 +64,7 @@ class LocalBuilder:
         self._done: dict[tuple[object, Candidate], Built] = {}
 
     def build(self, task: Task, tiles: Sequence[Candidate]) -> list[Built]:
-        """One result for each tile."""
+        """Return one result for each tile."""
         new = [tile for tile in dict.fromkeys(tiles) if (task.kernel, tile) not in self._done]
         paths = [self.folder / f"{len(self._done) + index}{self.suffix}" for index in range(len(new))]
         with ThreadPoolExecutor(len(self._all)) as pool:

@@ -29,8 +29,8 @@ ROWS = "kernel_rows"
 
 
 def standalone(conv: Conv, geometry: Geometry, dot: Dot, tile: Tile) -> Any:
-    """A module with ``conv`` scheduled by ``tile``, and the function `ENTRY` that runs it on whole tensors of any size:
-    ``(input, residual if any, constants..., height, tiles, width, output)``.
+    """Return a module with ``conv`` scheduled by ``tile``, and the function `ENTRY` that runs it on whole tensors of
+    any size: ``(input, residual if any, constants..., height, tiles, width, output)``.
     """
     kernel = algorithms.build(conv, geometry, dot, tile).with_attr("global_symbol", ROWS)
     sch = Schedule(tvm.IRModule({ROWS: kernel}))

@@ -61,13 +61,13 @@ class KernelData:
         return arrays
 
     def constants(self, dot: Dot, tile: Tile) -> list[npt.NDArray[Any]]:
-        """The arrays that a kernel made by ``tile`` takes then, in order."""
+        """Return the arrays that a kernel made by ``tile`` takes then, in order."""
         slopes = self.slopes if self.conv.requantize.slopes else None
         parameters = Parameters(self.weights, self.bias, self.zero_point, self.multiplier, slopes)
         return list(algorithms.arrays(parameters, self.conv, dot, tile))
 
     def output(self) -> npt.NDArray[np.generic]:
-        """An array for the result, filled with what no kernel would write."""
+        """Return an array for the result, filled with what no kernel would write."""
         height, width = self.size
         pixels = self.conv.pixels
         if pixels is not None:
@@ -76,7 +76,9 @@ class KernelData:
         return np.full(self.geometry.shape(self.conv.target.total, height, tiles), _UNTOUCHED, np.uint32)
 
     def expected(self) -> npt.NDArray[np.generic]:
-        """What `output` must hold after the kernel has run, by the integer reference; see `used` for which part."""
+        """Return what `output` must hold after the kernel has run, by the integer reference; see `used` for
+        which part.
+        """
         codes = self._requantized()
         conv, pixels = self.conv, self.conv.pixels
         result = self.output()
@@ -89,13 +91,13 @@ class KernelData:
         return result
 
     def used(self, output: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-        """The part of an output that somebody reads: all but the words beside the margin."""
+        """Return the part of an output that somebody reads: all but the words beside the margin."""
         if self.conv.pixels is not None:
             return output
         return output[..., SIDE - self.geometry.margin : output.shape[2] - SIDE + self.geometry.margin]
 
     def _requantized(self) -> Codes:
-        """The output's codes (channels, h, w)."""
+        """Return the output's codes (channels, h, w)."""
         conv, given = self.conv, self.conv.requantize
         top, left = conv.pads
         bottom, right = conv.reach[0] - top, conv.reach[1] - left
@@ -127,9 +129,9 @@ class KernelData:
 def make_sample(
     conv: Conv, geometry: Geometry, height: int, width: int, seed: int = 0, picture: int = 0, anchor: int = 0
 ) -> KernelData:
-    """Random data for ``conv`` on ``height`` x ``width`` pixels, such that its codes spread over the whole range. A
-    ``picture`` or an ``anchor`` of so many channels is a source or a residual without any others, and with black around
-    the source.
+    """Return random data for ``conv`` on ``height`` x ``width`` pixels, such that its codes spread over the whole
+    range. A ``picture`` or an ``anchor`` of so many channels is a source or a residual without any others, and with
+    black around the source.
     """
     rng = np.random.default_rng(seed)
     inputs, taps = conv.source.count * PACK, conv.source.count * PACK // conv.groups * conv.kernel[0] * conv.kernel[1]

@@ -36,7 +36,7 @@ class Checked:
 
 
 def find_logs(places: Iterable[Path]) -> tuple[Path, ...]:
-    """The logs in some places, each a log or a folder of logs, sorted within a place.
+    """Return the logs in some places, each a log or a folder of logs, sorted within a place.
 
     Raises:
         TuningError: there is no such file or folder.
@@ -53,7 +53,7 @@ def find_logs(places: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def check(path: Path) -> Checked:
-    """Look at the log ``path``; every mistake is part of the answer."""
+    """Return look at the log ``path``; every mistake is part of the answer."""
     try:
         log = read_log(path)
     except TuningError as error:

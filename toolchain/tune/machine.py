@@ -28,10 +28,10 @@ class Machine(Protocol):
     """Loads kernels and holds their data."""
 
     def load(self, library: Path) -> Loaded:
-        """The kernel of a library."""
+        """Return the kernel of a library."""
 
     def tensor(self, array: npt.NDArray[np.generic]) -> Any:
-        """A copy of ``array`` where kernels can use it."""
+        """Return a copy of ``array`` where kernels can use it."""
 
     def threads(self, count: int) -> None:
         """Let kernels use so many threads, on the fastest cores."""
@@ -44,7 +44,7 @@ class LocalMachine:
     """The machine that clipfree runs on."""
 
     def load(self, library: Path) -> Loaded:
-        """The kernel of a library."""
+        """Return the kernel of a library."""
         import tvm
 
         function = tvm.runtime.load_module(str(library))[ENTRY]
@@ -58,7 +58,7 @@ class LocalMachine:
         return Loaded(function, seconds)
 
     def tensor(self, array: npt.NDArray[np.generic]) -> Any:
-        """A copy of ``array`` as TVM's tensor."""
+        """Return a copy of ``array`` as TVM's tensor."""
         import tvm
 
         return tvm.runtime.tensor(array)
@@ -82,7 +82,7 @@ class RemoteMachine:
         self.tensor, self.threads, self.guard = session.tensor, session.threads, session.guard
 
     def load(self, library: Path) -> Loaded:
-        """The kernel of a library, which is uploaded."""
+        """Return the kernel of a library, which is uploaded."""
         module = self._session.load(library)
 
         def seconds(arguments: Sequence[Any], number: int) -> float:

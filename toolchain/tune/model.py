@@ -39,7 +39,7 @@ class CostModel(Protocol):
         """Take note of times, relative to the default one's."""
 
     def scores(self, task: Task, tiles: Sequence[Candidate]) -> list[float] | None:
-        """How good each candidate is, higher is better; None while it cannot tell."""
+        """Return how good each candidate is, higher is better; None while it cannot tell."""
 
 
 class Features(Protocol):
@@ -77,7 +77,7 @@ class XGBoostModel:
             self._trees = None
 
     def scores(self, task: Task, tiles: Sequence[Candidate]) -> list[float] | None:
-        """How good each candidate is, higher is better; None while it cannot tell."""
+        """Return how good each candidate is, higher is better; None while it cannot tell."""
         if sum(map(len, self._measured.values())) < _LEAST or not tiles:
             return None
         if self._trees is None:

@@ -22,14 +22,16 @@ _SIDE = 48
 def kernels_of(
     path: Path, target: Target, calibration: Path | Sequence[Path] | None = None, value_range: str | None = None
 ) -> tuple[Kernel[Conv], ...]:
-    """The convolution kernels that ``target`` gets for an ONNX model, in order of execution; see `lowered_model`."""
+    """Return the convolution kernels that ``target`` gets for an ONNX model, in order of execution; see
+    `lowered_model`.
+    """
     return lowered_model(path, target, calibration, value_range)[0].kernels
 
 
 def lowered_model(
     path: Path, target: Target, calibration: Path | Sequence[Path] | None = None, value_range: str | None = None
 ) -> tuple[Lowered[Conv], int]:
-    """What ``target`` gets for an ONNX model, and the channels of its pictures; see `quantize_quickly`.
+    """Return what ``target`` gets for an ONNX model, and the channels of its pictures; see `quantize_quickly`.
 
     Raises:
         TargetError: there are no kernels for the target's instruction set.
@@ -44,8 +46,8 @@ def lowered_model(
 def quantize_quickly(
     path: Path, calibration: Path | Sequence[Path] | None = None, value_range: str | None = None
 ) -> QuantizedModel:
-    """An ONNX model in QDQ. A float model is quantized in a hurry, without photographs on noise: the numbers do not
-    change a kernel's speed.
+    """Return an ONNX model in QDQ. A float model is quantized in a hurry, without photographs on noise: the numbers do
+    not change a kernel's speed.
 
     Raises:
         ModelError: the model cannot be used.

@@ -59,11 +59,11 @@ class BoardRunner(LocalRunner):
 
     @property
     def name(self) -> str:
-        """Of what candidates run on: the board's processor."""
+        """The name of what candidates run on: the board's processor."""
         return self.board.description.cpu.name
 
     def refusal(self, target: Target) -> TargetError | None:
-        """Why it cannot be tuned on for ``target``; None if it can."""
+        """Return why it cannot be tuned on for ``target``; None if it can."""
         cpu = self.board.description.cpu
         missing = target.missing_on(cpu)
         if not missing and cpu.machine in machines(target.triple):
@@ -75,7 +75,7 @@ class BoardRunner(LocalRunner):
         )
 
     def time(self, task: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
-        """One result for each library; those that are right run in turn, ``rounds`` times.
+        """Return one result for each library; those that are right run in turn, ``rounds`` times.
 
         Raises:
             BoardError: the board was lost, and did not come back.
@@ -132,7 +132,7 @@ class BoardsRunner:
         self.boards, self._note = list(boards), note
 
     def time(self, task: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
-        """One result for each library; those that are right run in turn on one of the boards, ``rounds`` times.
+        """Return one result for each library; those that are right run in turn on one of the boards, ``rounds`` times.
 
         Raises:
             BoardError: no board is left.
@@ -191,7 +191,8 @@ def open_boards(
     note: Callable[[str], None],
     open_board: OpenBoard = _on_processor,
 ) -> BoardsRunner:
-    """The boards at ``place`` that are free and can run code for ``target``; ``note`` is told what else there is.
+    """Return the boards at ``place`` that are free and can run code for ``target``; ``note`` is told what else there
+    is.
 
     Args:
         place: of the boards.

@@ -54,7 +54,7 @@ class Runner(Protocol):
     """Times candidates."""
 
     def time(self, task: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
-        """One result for each library; those that are right run in turn, ``rounds`` times."""
+        """Return one result for each library; those that are right run in turn, ``rounds`` times."""
 
     def close(self) -> None:
         """Give back what it holds."""
@@ -79,7 +79,7 @@ class LocalRunner:
         self._worker = Worker(command)
 
     def time(self, task: Task, libraries: Sequence[Path], rounds: int) -> list[Timed]:
-        """One result for each library; those that are right run in turn, ``rounds`` times."""
+        """Return one result for each library; those that are right run in turn, ``rounds`` times."""
         request = {
             **self.context,
             "operation": "time",

@@ -84,8 +84,8 @@ class Search:
     def propose(
         self, count: int, model: CostModel, chance: random.Random, hints: Iterable[Candidate] = ()
     ) -> list[Candidate]:
-        """Up to ``count`` tiles to try next: the default one if it was never measured, then ``hints``, then those the
-        model thinks best, and some at random.
+        """Return up to ``count`` tiles to try next: the default one if it was never measured, then ``hints``, then
+        those the model thinks best, and some at random.
         """
         left = self.left
         chosen = [self.default] if self.default in left else []

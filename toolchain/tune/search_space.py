@@ -19,7 +19,7 @@ _STRIP = 3
 
 
 def tiles(conv: Conv, columns: int, dot: Dot) -> tuple[Tile, ...]:
-    """Every tile of ``conv`` worth a try, the default one first; no two of them make the same loops.
+    """Return every tile of ``conv`` worth a try, the default one first; no two of them make the same loops.
 
     Args:
         conv: the kernel.

@@ -87,7 +87,7 @@ class _Screened:
     base: float
 
     def figures(self, tile: Candidate) -> tuple[float, float]:
-        """Seconds of a tile, and their share of the default tile's; 0 where it failed."""
+        """Return seconds of a tile, and their share of the default tile's; 0 where it failed."""
         timed = self.results[tile]
         seconds = timed.best if timed.status == "ok" else 0.0
         return _figures(seconds, seconds / self.base)
@@ -151,7 +151,9 @@ class Session:
         return left if self.budget.trials is None else min(left, self.budget.trials - self.trials)
 
     def _next(self) -> Search | None:
-        """What was never measured here, the most arithmetic first; then by share of its picture's time, and by hope."""
+        """Return what was never measured here, the most arithmetic first; then by share of its picture's time, and by
+        hope.
+        """
         new = [search for search in self.searches if search.default not in search.tried]
         if new:
             return max(new, key=_work)
@@ -166,7 +168,7 @@ class Session:
         )
 
     def _hints(self, search: Search) -> list[Candidate]:
-        """What was best for the same kernel at other sizes and numbers of threads."""
+        """Return what was best for the same kernel at other sizes and numbers of threads."""
         return [
             other.best.tile
             for other in self.searches

@@ -70,7 +70,7 @@ def tune(
 
 
 def _workshop(request: Request) -> tuple[Target, TunedTarget]:
-    """The target, and what it is tuned with."""
+    """Return the target, and what it is tuned with."""
     if request.target != HOST and (gpu := (target := find_target(request.target)).gpu) is not None:
         return target, TunedDevice(request, target, gpu)
     cpu = tuned_cpu(request)

@@ -43,7 +43,7 @@ class TunedTarget(Protocol):
         """
 
     def searches(self) -> list[Search]:
-        """The kernels of the request's models, each with its candidates.
+        """Return the kernels of the request's models, each with its candidates.
 
         Raises:
             ModelError: a model cannot be used.
@@ -61,7 +61,7 @@ class TunedTarget(Protocol):
 
 
 def tuned_cpu(request: Request) -> Cpu:
-    """The processor to tune on.
+    """Return the processor to tune on.
 
     Raises:
         BoardError: there is no board.
@@ -98,11 +98,11 @@ class TunedCpu:
         find_linker(target.triple)
 
     def model(self) -> CostModel:
-        """Boosted trees on the loops of tiles."""
+        """Return boosted trees on the loops of tiles."""
         return XGBoostModel(TileFeatures(self.target))
 
     def searches(self) -> list[Search]:
-        """The integer convolutions of the request's models."""
+        """Return the integer convolutions of the request's models."""
         request, dot = self.request, dot_product(self.target.instruction_set)
         networks = [kernels_of(path, self.target, request.calibration) for path in request.models]
         return [
@@ -111,11 +111,11 @@ class TunedCpu:
         ]
 
     def builder(self, folder: Path) -> Builder:
-        """Libraries of one kernel, made on this machine."""
+        """Return libraries of one kernel, made on this machine."""
         return LocalBuilder(self.target, folder, min(usable_cores(), MOST_WORKERS))
 
     def runner(self, note: Callable[[str], None]) -> Runner:
-        """The boards that are there, or this machine."""
+        """Return the boards that are there, or this machine."""
         if self.request.place is not None:
             return open_boards(self.request.place, self.target, self.request.wait, note)
         return LocalRunner(self.target.instruction_set)

@@ -64,7 +64,7 @@ class CpuHarness:
         self.task = task
 
     def load(self, library: Path) -> BoundCandidate:
-        """The kernel of a library."""
+        """Return the kernel of a library."""
         kernel = self.machine.load(library)
         tile = from_plain(Tile, json.loads(_beside(library).read_bytes()))
         # Those of the small sample serve both: values do not touch speed.
@@ -85,7 +85,7 @@ class CpuHarness:
 
 
 def _beside(library: Path) -> Path:
-    """The file that holds the tile of a candidate's library."""
+    """Return the file that holds the tile of a candidate's library."""
     return library.with_suffix(".tile")
 
 

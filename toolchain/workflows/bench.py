@@ -36,16 +36,16 @@ class Machine(Protocol):
         """How many threads are worth a try."""
 
     def cores(self, threads: int) -> tuple[int, ...]:
-        """Numbers of the cores that so many threads run on; empty: wherever its system puts them."""
+        """Return numbers of the cores that so many threads run on; empty: wherever its system puts them."""
 
     def upscale(self, pixels: Pixels) -> Pixels:
         """u8 (h, w, C) to u8 (h*scale, w*scale, C)."""
 
     def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:
-        """Seconds of each repeat on u8 (h, w, C)."""
+        """Return seconds of each repeat on u8 (h, w, C)."""
 
     def functions(self, pixels: Pixels, threads: int, repeats: int) -> dict[str, float]:
-        """Seconds that each function of the network takes of a picture u8 (h, w, C)."""
+        """Return seconds that each function of the network takes of a picture u8 (h, w, C)."""
 
 
 class OnCpu:
@@ -68,16 +68,16 @@ class OnCpu:
         self.upscale = load(bundle, threads=threads).upscale
 
     def cores(self, threads: int) -> tuple[int, ...]:
-        """Numbers of the cores that so many threads run on; empty: wherever the system puts them."""
+        """Return numbers of the cores that so many threads run on; empty: wherever the system puts them."""
         return choose(self._cores, self._cpus, threads)
 
     def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:
-        """Seconds of each repeat on u8 (h, w, C)."""
+        """Return seconds of each repeat on u8 (h, w, C)."""
         with pinned(self.cores(threads)):
             return measure(load(self._bundle, threads=threads).bind(pixels), plan)
 
     def functions(self, pixels: Pixels, threads: int, repeats: int) -> dict[str, float]:
-        """Seconds that each function of the network takes of a picture u8 (h, w, C)."""
+        """Return seconds that each function of the network takes of a picture u8 (h, w, C)."""
         with pinned(self.cores(threads)):
             return load(self._bundle, threads=threads).functions(pixels, repeats)
 
@@ -105,11 +105,11 @@ class OnDevice:
         return ()
 
     def times(self, pixels: Pixels, _threads: int, plan: Plan) -> list[float]:
-        """Seconds of each repeat on u8 (h, w, C), transfers included."""
+        """Return seconds of each repeat on u8 (h, w, C), transfers included."""
         return measure(self._runner.bind(pixels), plan)
 
     def functions(self, pixels: Pixels, _threads: int, repeats: int) -> dict[str, float]:
-        """Seconds of each kernel on u8 (h, w, C), as the device counts them."""
+        """Return seconds of each kernel on u8 (h, w, C), as the device counts them."""
         return self._runner.functions(pixels, repeats)
 
 

@@ -74,7 +74,7 @@ def make_demo(
 def side_by_side(
     pictures: list[Pixels], captions: list[str], *, box: tuple[int, int, int, int], zoom: int = 2
 ) -> Pixels:
-    """The same cut of several pictures u8 (h, w, 3), enlarged without smoothing, captions below: one u8 picture.
+    """Return the same cut of several pictures u8 (h, w, 3), enlarged without smoothing, captions below: one u8 picture.
 
     Args:
         pictures: of one size.
@@ -93,7 +93,7 @@ def side_by_side(
 
 
 def _box(height: int, width: int) -> tuple[int, int, int, int]:
-    """The upper middle, where the astronaut's face is."""
+    """Return the upper middle, where the astronaut's face is."""
     side = min(height, width) * 3 // 8
     left, top = width * 7 // 25, height // 50
     return left, top, min(width, left + side), min(height, top + side)

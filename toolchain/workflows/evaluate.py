@@ -27,7 +27,7 @@ Upscale = Callable[[Pixels], Pixels]
 
 @dataclass(frozen=True)
 class Quality:
-    """Of one picture against another: PSNR in dB over RGB and over BT.601 luma, SSIM of luma.
+    """Quality of one picture against another: PSNR in dB over RGB and over BT.601 luma, SSIM of luma.
 
     Luma is that of a luma network's own output, as papers measure it, not of the RGB picture made with it.
     """
@@ -111,7 +111,8 @@ def evaluate(
 
 
 def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, threads: int | None = None) -> Upscale:
-    """A normalized float network through onnxruntime as a function on pixels; its output is clipped and rounded to u8.
+    """Return a normalized float network through onnxruntime as a function on pixels; its output is clipped and rounded
+    to u8.
 
     Args:
         model: ``input`` (1, C, h, w) to ``output`` (1, C, h*scale, w*scale), float32.

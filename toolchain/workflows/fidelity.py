@@ -155,7 +155,9 @@ def measure_fidelity(request: Request, *, progress: Callable[[str, int, int], No
 
 
 def _pictures(photos: ImageSet, sr: SRModel, count: int, side: int) -> tuple[tuple[str, ...], tuple[Pixels, ...]]:
-    """The middle of at most ``count`` of the photographs, spread over the set, made small as the network's scale."""
+    """Return the middle of at most ``count`` of the photographs, spread over the set, made small as the network's
+    scale.
+    """
     chosen = range(0, len(photos.images), -(-len(photos.images) // count))
     pictures = []
     for index in chosen:
@@ -172,7 +174,7 @@ def _shown(
     integer: Callable[[Pixels], Pixels],
     exact: Callable[[Pixels], Pixels],
 ) -> tuple[Shown, ...]:
-    """The pictures that differ most between both networks, worst first."""
+    """Return the pictures that differ most between both networks, worst first."""
     found = []
     for name, picture in zip(names, pictures, strict=True):
         top, left = (max(0, (length - _SHOWN_SIDE) // 2) for length in picture.shape[:2])

@@ -279,7 +279,7 @@ def _sheet(
     made: RepresentativeSet,
     proof: Proof,
 ) -> NDArray[np.uint8]:
-    """Outputs before and after, values beyond the range marked. Natural images come first, those made follow."""
+    """Return outputs before and after, values beyond the range marked. Natural images come first, those made follow."""
     pairs = []
     for entry, image in list(zip(proof.images, made.images, strict=True))[:_SHOWN]:
         what = f"contrast x{image.factor:.3f}" if image.kind == "contracted" else _KINDS.get(image.kind, "unchanged")

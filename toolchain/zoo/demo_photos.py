@@ -12,7 +12,7 @@ _NAMES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "
 
 
 def demo_photographs() -> tuple[Path, ...]:
-    """The files, in the order of their names.
+    """Return the files, in the order of their names.
 
     Raises:
         CalibrationError: scikit-image is not installed, or carries none of them.
@@ -29,7 +29,7 @@ def demo_photographs() -> tuple[Path, ...]:
 
 
 def photographs_for(model: str, calib: Path | None) -> Path | tuple[Path, ...]:
-    """The folder ``calib``, or, for an embedded model ``zoo:NAME`` without one, the demo's photographs.
+    """Return the folder ``calib``, or, for an embedded model ``zoo:NAME`` without one, the demo's photographs.
 
     Raises:
         CalibrationError: there are none.

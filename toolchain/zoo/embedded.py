@@ -23,18 +23,18 @@ class Embedded:
 
 
 def model_folder() -> Path:
-    """Where the ONNX files and their cards lie."""
+    """Return where the ONNX files and their cards lie."""
     return Path(__file__).resolve().parent / "models"
 
 
 def list_models(folder: Path | None = None) -> tuple[Embedded, ...]:
-    """Every embedded model, sorted by name; a missing or broken card is an empty one."""
+    """Return every embedded model, sorted by name; a missing or broken card is an empty one."""
     paths = sorted((folder or model_folder()).glob("*.onnx"))
     return tuple(Embedded(path.stem, path, _card(path.with_suffix(".json"))) for path in paths)
 
 
 def resolve(model: str, *, folder: Path | None = None) -> Path:
-    """The file of a model argument: a path as it is, or ``zoo:NAME``.
+    """Return the file of a model argument: a path as it is, or ``zoo:NAME``.
 
     Raises:
         InputError: there is no such embedded model, or no such file.
@@ -50,7 +50,7 @@ def resolve(model: str, *, folder: Path | None = None) -> Path:
 
 
 def find(name: str, *, folder: Path | None = None) -> Embedded:
-    """The embedded model called ``name``, with or without ``zoo:`` in front.
+    """Return the embedded model called ``name``, with or without ``zoo:`` in front.
 
     Raises:
         InputError: there is none of that name.
@@ -66,7 +66,7 @@ def find(name: str, *, folder: Path | None = None) -> Embedded:
 
 
 def _meant(path: Path, folder: Path | None) -> str:
-    """A file that is called nearly as ``path``, or an embedded model; empty where there is neither."""
+    """Return a file that is called nearly as ``path``, or an embedded model; empty where there is neither."""
     if path.is_symlink():
         return f"{path} is a link that leads nowhere"
     if path.name in {model.name for model in list_models(folder)}:

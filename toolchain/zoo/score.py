@@ -11,7 +11,7 @@ from toolchain.workflows.evaluate import evaluate, float_upscale
 
 
 def score(model: Path, sets: Sequence[Path]) -> dict[str, float]:
-    """Mean PSNR of luma in dB by the set's folder name, and "border": the pixels left out on each side.
+    """Return mean PSNR of luma in dB by the set's folder name, and "border": the pixels left out on each side.
 
     Raises:
         InputError: a folder does not exist or has no usable picture.

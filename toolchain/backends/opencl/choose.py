@@ -34,12 +34,14 @@ Choose: TypeAlias = Callable[[Job], Choice]
 
 
 def by_estimate(gpu: Gpu, height: int, width: int) -> Choose:
-    """The cut that promises most for pictures of ``height`` x ``width``; see `toolchain.backends.opencl.estimate`."""
+    """Return the cut that promises most for pictures of ``height`` x ``width``; see
+    `toolchain.backends.opencl.estimate`.
+    """
     return lambda job: Choice(*cuts(job, gpu, height, width)[0])
 
 
 def by_log(tuning: Tuning, gpu: Gpu) -> Choose:
-    """The cut that a log knows, as far as the device can run it, else the estimate's."""
+    """Return the cut that a log knows, as far as the device can run it, else the estimate's."""
     guess = by_estimate(gpu, tuning.height, tuning.width)
 
     def choose(job: Job) -> Choice:
@@ -58,8 +60,8 @@ def by_log(tuning: Tuning, gpu: Gpu) -> Choose:
 
 
 def task_of(job: Job, height: int, width: int) -> Task:
-    """What is tuned of a network's kernel for pictures of ``height`` x ``width``. The order of a picture's bytes stays:
-    it says how the kernel may be cut.
+    """Return what is tuned of a network's kernel for pictures of ``height`` x ``width``. The order of a picture's bytes
+    stays: it says how the kernel may be cut.
     """
     assert isinstance(job.conv, Conv)
     conv = replace(normal(job.conv), pixels=job.conv.pixels)
@@ -67,5 +69,5 @@ def task_of(job: Job, height: int, width: int) -> Task:
 
 
 def job_of(task: Task) -> Job:
-    """The kernel of a task of `task_of`."""
+    """Return the kernel of a task of `task_of`."""
     return Job(task.conv, task.picture or None, task.anchor or None)

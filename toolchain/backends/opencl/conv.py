@@ -72,7 +72,7 @@ class ConvKernel(ABC, Generic[AnyConv]):
         )
 
     def write(self) -> None:
-        """The function's body."""
+        """Write the function's body."""
         cut, size = self.cut, self.size
         with threads(((size.width + cut.pixels - 1) // cut.pixels, size.height, self.depth), cut.group):
             self.column, self.row, self.part = item("column", 0, cut.pixels), item("row", 1, 1), item("part", 2, 1)
@@ -96,15 +96,15 @@ class ConvKernel(ABC, Generic[AnyConv]):
 
     @abstractmethod
     def product(self, total: Any, element: Any, tap: Any) -> Any:
-        """A sum and the product of an element of the source and one of the weights."""
+        """Return a sum and the product of an element of the source and one of the weights."""
 
     @abstractmethod
     def results(self, sums: Rows) -> Rows:
-        """What becomes of the sums."""
+        """Return what becomes of the sums."""
 
     @abstractmethod
     def others(self, residual: Addend) -> Rows:
-        """The residual's numbers."""
+        """Return the residual's numbers."""
 
     @abstractmethod
     def store(self, results: Rows) -> None:
@@ -112,7 +112,7 @@ class ConvKernel(ABC, Generic[AnyConv]):
 
     @abstractmethod
     def pixel(self, result: Any) -> Any:
-        """A pixel's uint8."""
+        """Return a pixel's uint8."""
 
     # -- what they share -----------------------------------------------------------------------------------------
 
@@ -129,19 +129,21 @@ class ConvKernel(ABC, Generic[AnyConv]):
         return values
 
     def vector(self, name: str, array: str) -> list[Any]:
-        """A constant for each of the work-item's channels."""
+        """Return a constant for each of the work-item's channels."""
         return load(name, self.vectors[array], [self.part, 0], self.cut.channels, self.cut.vector)
 
     def slot(self, residual: Addend, c: int) -> Any:
-        """The residual's channel for the work-item's channel ``c``: a number where it is the same for all along z."""
+        """Return the residual's channel for the work-item's channel ``c``: a number where it is the same for all along
+        z.
+        """
         if self.conv.pixels is not None or self.depth == 1:
             return slots_of(self.job.order, residual)[c]
         channel = tirx.floordiv(self.part * self.cut.channels + c, residual.divide)
         return tirx.floormod(channel, residual.modulo)
 
     def _sums(self) -> Rows:
-        """The bias, and the products of all taps. Of codes of 16 bits, the sums over high bytes come first, and count
-        256 times.
+        """Return the bias, and the products of all taps. Of codes of 16 bits, the sums over high bytes come first, and
+        count 256 times.
         """
         source, cut = self.conv.source, self.cut
         sums = private("sum", cut.channels * cut.pixels, self.sum)
@@ -175,7 +177,7 @@ class ConvKernel(ABC, Generic[AnyConv]):
                         T.buffer_store(sums, product, [place])
 
     def _input(self, start: int, k: Any) -> Any:
-        """The block of the ``k``-th input of the group that is computed."""
+        """Return the block of the ``k``-th input of the group that is computed."""
         if self.conv.groups == 1 or self.job.dense:
             return start + k
         return start + k + self.part // (self.conv.channels // self.conv.groups // self.cut.channels) * self.job.inputs

@@ -36,7 +36,7 @@ Group = tuple[int, int, int]
 
 
 def add(operation: Elementwise, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
-    """The sum of one or two packed tensors, requantized: arguments x, r, slopes, y."""
+    """Return the sum of one or two packed tensors, requantized: arguments x, r, slopes, y."""
     requantize, target = operation.requantize, operation.target
 
     def write(size: Size) -> Callable[[Any, Any], None]:
@@ -70,7 +70,7 @@ def add(operation: Elementwise, geometry: Geometry, pixels: int, group: Group) -
 
 
 def pack(operation: Pack, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
-    """The picture as packed words: arguments x, y."""
+    """Return the picture as packed words: arguments x, y."""
 
     def write(size: Size) -> Callable[[Any, Any], None]:
         x = size.operand("x", 0, geometry, operation.channels)
@@ -98,7 +98,7 @@ def pack(operation: Pack, geometry: Geometry, pixels: int, group: Group) -> tirx
 
 
 def draw(operation: Draw, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
-    """The picture from packed words, depth-to-space included: arguments x, y."""
+    """Return the picture from packed words, depth-to-space included: arguments x, y."""
     source, scale = operation.source, operation.pixels.scale
 
     def write(size: Size) -> Callable[[Any, Any], None]:
@@ -125,7 +125,9 @@ def draw(operation: Draw, geometry: Geometry, pixels: int, group: Group) -> tirx
 
 
 def shuffle(operation: Shuffle, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
-    """A packed tensor from a smaller one: arguments x, y. What surrounds the picture is left as it was filled."""
+    """Return a packed tensor from a smaller one: arguments x, y. What surrounds the picture is left as it was
+    filled.
+    """
     source, target, scale = operation.source, operation.target, operation.pixels.scale
 
     def write(size: Size) -> Callable[[Any, Any], None]:
@@ -167,7 +169,7 @@ def shuffle(operation: Shuffle, geometry: Geometry, pixels: int, group: Group) -
 
 
 def pixelwise(write: Callable[[Size], Callable[[Any, Any], None]], pixels: int, group: Group) -> tirx.PrimFunc:
-    """A kernel: ``write`` declares its arguments and returns what writes the work-item at a row and a column."""
+    """Return a kernel: ``write`` declares its arguments and returns what writes the work-item at a row and a column."""
     with IRBuilder() as builder, function("words"):
         size = Size()
         body = write(size)
@@ -204,7 +206,7 @@ class _Given:
         ]
 
     def loaded(self, block: int) -> list[Any]:
-        """Words of a block, pixel by pixel."""
+        """Return words of a block, pixel by pixel."""
         if block not in self.words:
             self.words[block] = load("word", self.x, [self.row, block, self.column], self.pixels)
         return self.words[block]

@@ -57,14 +57,14 @@ class Estimate:
 
 
 def registers(job: Job, cut: LaunchConfig) -> int:
-    """Registers that a work-item needs: its sums, a row's window of the source, a load of weights."""
+    """Return registers that a work-item needs: its sums, a row's window of the source, a load of weights."""
     window = cut.pixels + job.window
     # Written out, the next row is read while this one is summed.
     return cut.pixels * cut.channels + window * (2 if cut.unroll else 1) + min(cut.vector, cut.channels) + _FIXED
 
 
 def fits(job: Job, cut: LaunchConfig, gpu: Gpu) -> bool:
-    """Whether the device can run the kernel without keeping registers in memory.
+    """Return whether the device can run the kernel without keeping registers in memory.
 
     Local memory and constant memory set no limit: kernels use neither.
     """
@@ -75,7 +75,8 @@ def fits(job: Job, cut: LaunchConfig, gpu: Gpu) -> bool:
 
 
 def cuts(job: Job, gpu: Gpu, height: int, width: int) -> list[tuple[LaunchConfig, Estimate]]:
-    """The cuts that the device can run, the best first as far as can be guessed for pictures of ``height`` x ``width``.
+    """Return the cuts that the device can run, the best first as far as can be guessed for pictures of ``height`` x
+    ``width``.
 
     Where none can, the smallest is all there is: few output channels of one pixel.
     """
@@ -86,7 +87,7 @@ def cuts(job: Job, gpu: Gpu, height: int, width: int) -> list[tuple[LaunchConfig
 
 
 def estimate(job: Job, cut: LaunchConfig, core: Core, height: int, width: int) -> Estimate:
-    """What is expected of a kernel of a network for pictures of ``height`` x ``width``."""
+    """Return what is expected of a kernel of a network for pictures of ``height`` x ``width``."""
     height, width = height * job.scale, width * job.scale
     needed = registers(job, cut)
     items = prod(cut.group)
@@ -187,13 +188,13 @@ class _Traffic:
             self.lines += times * self.deep
 
     def _touch(self, span: int, times: int, deep: int) -> None:
-        """Loads that reach over ``span`` bytes of each of the warp's rows, and begin anywhere in a line."""
+        """Count loads that reach over ``span`` bytes of each of the warp's rows, and begin anywhere in a line."""
         self.loads += times
         self.lines += times * self.down * deep * (1 + (span - 1) / self.core.line)
 
     def read(self, height: int, width: int, groups: list[int]) -> int:
-        """Bytes read for a picture: each work-group reads its parts of the source and its weights once, if its core's
-        cache holds them, else the source once for every work-item along z.
+        """Return bytes read for a picture: each work-group reads its parts of the source and its weights once, if its
+        core's cache holds them, else the source once for every work-item along z.
         """
         job, cut, conv = self.job, self.cut, self.job.conv
         x, y, z = cut.group
@@ -210,7 +211,7 @@ class _Traffic:
         return total
 
     def written(self, height: int, width: int) -> int:
-        """Bytes written for a picture."""
+        """Return bytes written for a picture."""
         job = self.job
         each = 1 if job.conv.pixels is not None else job.element * job.conv.target.bytes
         return height * width * len(job.order) * each // (1 if job.conv.pixels is not None else job.packing)

@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 
 def arrange(job: Job, cut: LaunchConfig, weights: Array, bias: Array, *slopes: Array) -> dict[str, Array]:
-    """Constants as `build`'s kernel reads them: weights (z, channels in, kh, kw, channels of a work-item).
+    """Return constants as `build`'s kernel reads them: weights (z, channels in, kh, kw, channels of a work-item).
 
     Args:
         job: the kernel.
@@ -49,7 +49,7 @@ def arrange(job: Job, cut: LaunchConfig, weights: Array, bias: Array, *slopes: A
 
 
 def build(job: Job, geometry: Geometry, cut: LaunchConfig) -> tirx.PrimFunc:
-    """The kernel as a function with its threads bound, see `ConvKernel`."""
+    """Return the kernel as a function with its threads bound, see `ConvKernel`."""
     conv = job.conv
     assert isinstance(conv, FloatConv)
     vectors = "bias", *(f"slopes{index}" for index in range(conv.stages.count(Slopes())))
@@ -87,7 +87,7 @@ class _Kernel(ConvKernel[FloatConv]):
         return [self.read("value", self.r, (self.row, channel, self.column), count, anchor) for channel in channels]
 
     def store(self, results: Rows) -> None:
-        """A packed tensor; right of the picture, zeros."""
+        """Store a packed tensor; right of the picture, zeros."""
         first, row = self.conv.target.start + self.part * self.cut.channels, self.row + self.geometry.margin
         for c, values in enumerate(results):
             store_floats(self.y, values, (row, first + c, self.column), self.size, self.cut.vector)

@@ -19,7 +19,7 @@ from toolchain.kernels.spec import Slopes
 
 
 def add(operation: FloatSum, dtype: str, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
-    """The sum of one or two packed tensors, and an activation: arguments x, r, slopes, y."""
+    """Return the sum of one or two packed tensors, and an activation: arguments x, r, slopes, y."""
     target = operation.target
 
     def write(size: Size) -> Callable[[Any, Any], None]:
@@ -48,7 +48,7 @@ def add(operation: FloatSum, dtype: str, geometry: Geometry, pixels: int, group:
 
 
 def pack(operation: FloatPack, dtype: str, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
-    """The picture as packed floats: arguments x, y."""
+    """Return the picture as packed floats: arguments x, y."""
     target = operation.target
 
     def write(size: Size) -> Callable[[Any, Any], None]:
@@ -71,7 +71,7 @@ def pack(operation: FloatPack, dtype: str, geometry: Geometry, pixels: int, grou
 
 
 def draw(operation: FloatDraw, dtype: str, geometry: Geometry, pixels: int, group: Group) -> tirx.PrimFunc:
-    """The picture from packed floats, depth-to-space included: arguments x, y."""
+    """Return the picture from packed floats, depth-to-space included: arguments x, y."""
     source, picture = operation.source, operation.pixels
 
     def write(size: Size) -> Callable[[Any, Any], None]:

@@ -100,7 +100,7 @@ def _launch(index: int, launch: Launch) -> str:
 
 
 def _literal(text: str) -> str:
-    """A text as a C literal, a line each."""
+    """Return a text as a C literal, a line each."""
     lines = (line.replace("\\", "\\\\").replace('"', '\\"') for line in text.splitlines())
     return "\n".join(f'    "{line}\\n"' for line in lines)
 

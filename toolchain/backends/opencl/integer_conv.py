@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 def arrange(
     job: Job, cut: LaunchConfig, weights: Array, bias: Array, multiplier: Array, slopes: Array | None = None
 ) -> dict[str, Array]:
-    """Constants as `build`'s kernel reads them.
+    """Return constants as `build`'s kernel reads them.
 
     Args:
         job: the kernel.
@@ -55,7 +55,7 @@ def arrange(
 
 
 def build(job: Job, geometry: Geometry, cut: LaunchConfig) -> tirx.PrimFunc:
-    """The kernel as a function with its threads bound, see `ConvKernel`."""
+    """Return the kernel as a function with its threads bound, see `ConvKernel`."""
     conv, vectors = job.conv, {"bias": "int32", "multiplier": "float32"}
     assert isinstance(conv, Conv)
     if conv.requantize.slopes:
@@ -80,7 +80,7 @@ class _Kernel(ConvKernel[Conv]):
         return call("int32", "dot4", total, element, tap)
 
     def results(self, sums: Rows) -> Rows:
-        """The output's codes."""
+        """Return the output's codes."""
         requantize, residual = self.conv.requantize, self.conv.residual
         others = None if residual is None else self.others(residual)
         factors = self.vector("factor", "multiplier")

@@ -98,5 +98,5 @@ class Job:
 
 
 def slots_of(order: Sequence[int], residual: Addend) -> tuple[int, ...]:
-    """The residual's channel for every output channel."""
+    """Return the residual's channel for every output channel."""
     return tuple(channel // residual.divide % residual.modulo for channel in order)

@@ -94,5 +94,5 @@ static inline float pixel(uchar code, int inside, float step) {{
 
 
 def prelude(*, integer_dot: bool) -> str:
-    """What stands before a kernel; ``integer_dot``: with the extension's dot product where the driver has it."""
+    """Return what stands before a kernel; ``integer_dot``: with the extension's dot product where the driver has it."""
     return COMMON + (DOT_KHR if integer_dot else DOT) + "\n"

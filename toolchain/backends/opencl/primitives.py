@@ -31,7 +31,7 @@ class Size:
     def operand(
         self, name: str, blocks: int, geometry: Geometry, channels: int | None, scale: int = 1, *, dtype: str = "uint32"
     ) -> Any:
-        """A packed tensor of so many blocks as an argument, or a picture of so many channels; enlarged."""
+        """Return a packed tensor of so many blocks as an argument, or a picture of so many channels; enlarged."""
         if channels is None:
             return T.arg(
                 name,
@@ -64,17 +64,17 @@ def threads(items: tuple[Any, Any, int], group: tuple[int, int, int]) -> Iterato
 
 
 def call(dtype: str, name: str, *arguments: Any) -> Any:
-    """A function of the prelude or of OpenCL C, without side effects."""
+    """Return a function of the prelude or of OpenCL C, without side effects."""
     return tirx.call_pure_extern(dtype, name, *arguments)
 
 
 def number(value: int) -> Any:
-    """An int32 constant."""
+    """Return an int32 constant."""
     return tirx.const(value, "int32")
 
 
 def real(value: float) -> Any:
-    """A float32 constant with all its bits: TVM's C code prints seven digits only, one too few at times."""
+    """Return a float32 constant with all its bits: TVM's C code prints seven digits only, one too few at times."""
     if value == int(value) and abs(value) < 1e6:
         return tirx.const(value, "float32")
     (bits,) = struct.unpack("<i", struct.pack("<f", value))
@@ -82,20 +82,20 @@ def real(value: float) -> Any:
 
 
 def bind(name: str, value: Any) -> Any:
-    """A named variable of the kernel."""
+    """Return a named variable of the kernel."""
     var = T.bind(value)
     IRBuilder.name(name, var)
     return var
 
 
 def item(name: str, axis: int, size: int) -> Any:
-    """A named variable: the first of the ``size`` things along an axis of which this work-item takes care."""
+    """Return a named variable: the first of the ``size`` things along an axis of which this work-item takes care."""
     # Not declared as pure: TVM would put the expression wherever the variable stands.
     return bind(name, tirx.call_extern("int32", "item", axis, size))
 
 
 def private(name: str, count: int, dtype: str) -> Any:
-    """A named array of a work-item; indexed by constants only, it becomes registers."""
+    """Return a named array of a work-item; indexed by constants only, it becomes registers."""
     array = T.alloc_buffer((count,), dtype, scope="local")
     IRBuilder.name(name, array)
     return array
@@ -146,7 +146,7 @@ def store(buffer: Any, index: Sequence[Any], values: Sequence[Any], vector: int 
 
 
 def pixel_word(picture: Any, row: Any, column: Any, height: Any, width: Any, channels: int) -> Any:
-    """The codes of a pixel as a word; outside of the picture, its zero point, which is 0."""
+    """Return the codes of a pixel as a word; outside of the picture, its zero point, which is 0."""
     inside = tirx.all(row >= 0, row < height, column >= 0, column < width)
     y = tirx.max(tirx.min(row, height - 1), number(0))
     x = tirx.max(tirx.min(column, width - 1), number(0))
@@ -156,7 +156,9 @@ def pixel_word(picture: Any, row: Any, column: Any, height: Any, width: Any, cha
 
 
 def code_of(planes: Sequence[Any], position: Any) -> Any:
-    """The code at a position of words, of which there is one a plane: the code's, or its high and its low byte's."""
+    """Return the code at a position of words, of which there is one a plane: the code's, or its high and its low
+    byte's.
+    """
     high, *low = (call("uint32", "code_of", word, position) for word in planes)
     return high * tirx.const(256, "uint32") + low[0] if low else high
 
@@ -236,5 +238,5 @@ def follow(values: Sequence[Any], stage: Stage, slope: Any = None, others: Seque
 
 
 def choose(condition: Any, word: Any, otherwise: int) -> Any:
-    """A word, or a constant in its place; without a branch."""
+    """Return a word, or a constant in its place; without a branch."""
     return call("uint32", "select", tirx.const(otherwise, "uint32"), word, tirx.Cast("int32", condition))

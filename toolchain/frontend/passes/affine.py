@@ -158,7 +158,7 @@ def _uniform(scale: Array, offset: Array) -> bool:
 
 
 def _zero(scale: Array, offset: Array) -> float | None:
-    """The number that becomes 0 in every channel; None where there is none: what a padded 0 was before."""
+    """Return the number that becomes 0 in every channel; None where there is none: what a padded 0 was before."""
     if not scale.all():
         return None
     zeros = -offset / scale
@@ -255,7 +255,7 @@ def _reaches_convolution(graph: Graph, node: onnx.NodeProto | None) -> bool:
 
 
 def _as_convolution(graph: Graph, node: onnx.NodeProto, source: str, scale: Array, offset: Array) -> None:
-    """A normalization with no convolution to fold into is a 1x1 convolution of each channel by itself."""
+    """Make a normalization with no convolution to fold into a 1x1 convolution of each channel by itself."""
     target = node.output[0]
     weight = graph.add_constant(scale.reshape(-1, 1, 1, 1), f"{target}_weight")
     bias = graph.add_constant(offset, f"{target}_bias")

@@ -76,7 +76,7 @@ def _step(graph: Graph, add: onnx.NodeProto) -> bool:
 
 
 def _root(graph: Graph, name: str) -> str | None:
-    """The one value that ``name`` only moves about; None if there are several, or nothing is moved."""
+    """Return the one value that ``name`` only moves about; None if there are several, or nothing is moved."""
     start, roots, seen, stack = name, set(), set(), [name]
     while stack:
         name = stack.pop()

@@ -42,7 +42,7 @@ def apply(graph: Graph, facts: Facts) -> Facts:
 
 
 def _end(graph: Graph, pad: onnx.NodeProto) -> str:
-    """The value at the end of the assignments to a padded tensor; "" if there are none."""
+    """Return the value at the end of the assignments to a padded tensor; "" if there are none."""
     value, assigned = pad.output[0], False
     while True:
         users = [
@@ -57,7 +57,7 @@ def _end(graph: Graph, pad: onnx.NodeProto) -> str:
 
 
 def _fill(graph: Graph, pad: onnx.NodeProto, seen: list[tuple[Array, Array]]) -> Array | None:
-    """The numbers (C,) around what is padded, from pairs (before, after); None if it is anything else."""
+    """Return the numbers (C,) around what is padded, from pairs (before, after); None if it is anything else."""
     pads = graph.operand(pad, 1)
     if pads is None or pads.size != 8 or len(pad.input) > 3 or attributes(pad).get("mode", "constant") != "constant":
         return None

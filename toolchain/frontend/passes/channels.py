@@ -43,7 +43,7 @@ def apply(graph: Graph, facts: Facts) -> Facts:
 
 
 def _indices(graph: Graph, node: onnx.NodeProto | None) -> Array | None:
-    """The channels that a node in the common spelling takes; None if it is anything else."""
+    """Return the channels that a node in the common spelling takes; None if it is anything else."""
     if node is None or node.op_type != "Gather" or attributes(node).get("axis") != 1:
         return None
     found = graph.operand(node, 1)
@@ -86,7 +86,7 @@ def _spell_split(graph: Graph, node: onnx.NodeProto, channels: int, sizes: dict[
 
 
 def _spell_slice(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...], given: dict[str, Array]) -> None:
-    """A Slice of channels; one that cuts rows or columns too keeps doing that."""
+    """Spell a Slice of channels; one that cuts rows or columns too keeps doing that."""
     starts, ends, axes, steps = (
         [int(v) for v in given[node.input[i]].ravel()] if i < len(node.input) and node.input[i] else None
         for i in range(1, 5)
@@ -152,7 +152,7 @@ def _step(graph: Graph, node: onnx.NodeProto) -> str:
 
 
 def _join(graph: Graph, concat: onnx.NodeProto) -> bool:
-    """A Concat of choices of one tensor is one choice."""
+    """Make a Concat of choices of one tensor one choice."""
     if concat.op_type != "Concat" or attributes(concat).get("axis") not in (1, -3):
         return False
     makers = [graph.producer(name) for name in concat.input]
@@ -175,7 +175,7 @@ def _whole(graph: Graph, node: onnx.NodeProto, indices: Array) -> bool:
 
 
 def _dense(graph: Graph, node: onnx.NodeProto | None) -> bool:
-    """A convolution without groups, its weights constant."""
+    """Return a convolution without groups, its weights constant."""
     return bool(
         node is not None
         and node.op_type == "Conv"

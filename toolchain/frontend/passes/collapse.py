@@ -52,7 +52,7 @@ def apply(graph: Graph, facts: Facts) -> Facts:
 
 
 def _step(graph: Graph, node: onnx.NodeProto, sizes: Sizes) -> Step | None:
-    """A node as a linear step; None if it is not one."""
+    """Return a node as a linear step; None if it is not one."""
     value = node.output[0]
     shape = sizes.get(value, ())
     if len(shape) != 4 or any(len(sizes.get(n, ())) != 4 for n in node.input if n and n not in graph.constants):
@@ -101,7 +101,9 @@ def _padding(graph: Graph, node: onnx.NodeProto, channels: int) -> Step | None:
 
 
 def _structures(graph: Graph, steps: dict[str, Step]) -> list[list[Step]]:
-    """The steps by the one value that is not linear's own affair: used by another operator, or for several such."""
+    """Return the steps by the one value that is not linear's own affair: used by another operator, or for
+    several such.
+    """
     root: dict[str, str] = {}
     for value in reversed(steps):
         uses = {root[n.output[0]] if n.output[0] in steps else "" for n in graph.consumers(value)}
@@ -138,7 +140,7 @@ def _carry_out(graph: Graph, plan: Plan, steps: Mapping[str, Step], sizes: Sizes
 
 
 def _replaced(choice: Choice, term: Term, steps: Mapping[str, Step], computed: set[str], gone: set[str]) -> list[str]:
-    """The values between a term's base and its addends that nobody computes any longer, in order."""
+    """Return the values between a term's base and its addends that nobody computes any longer, in order."""
     found: set[str] = set()
     ahead = list(term.addends)
     while ahead:

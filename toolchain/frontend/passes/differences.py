@@ -55,7 +55,7 @@ def _negate(graph: Graph, name: str) -> bool:
 
 
 def _negative(graph: Graph, name: str, channels: int) -> str:
-    """The tensor ``name`` with its sign changed, by a convolution."""
+    """Return the tensor ``name`` with its sign changed, by a convolution."""
     minus = graph.add_constant(np.full((channels, 1, 1, 1), -1.0), f"{name}_minus")
     zero = graph.add_constant(np.zeros(channels), f"{name}_minus_bias")
     same = {"pads": [0, 0, 0, 0], "strides": [1, 1], "dilations": [1, 1], "kernel_shape": [1, 1]}

@@ -145,7 +145,7 @@ def _stored(model: onnx.ModelProto, value: Array, name: str) -> str:
 
 
 def _restamped(model: onnx.ModelProto) -> onnx.ModelProto | None:
-    """The same nodes under opset 17, if that is valid."""
+    """Return the same nodes under opset 17, if that is valid."""
     copy = onnx.ModelProto.FromString(model.SerializeToString())
     copy.opset_import[0].version = OPSET
     copy.ir_version = IR_VERSION

@@ -35,7 +35,7 @@ def apply(model: onnx.ModelProto, facts: Facts) -> Facts:
 
 
 def _open_input(graph: onnx.GraphProto) -> None:
-    """What moves uint8 about moves floats alike; casts of it to float do nothing any more."""
+    """Let what moves uint8 about move floats; casts of it to float do nothing any more."""
     pixels = {graph.input[0].name}
     for node in graph.node:
         if not pixels & set(node.input):

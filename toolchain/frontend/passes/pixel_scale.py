@@ -24,7 +24,7 @@ PEAK = 255.0
 
 @graph_pass(requires=(NO_CONSTANT_NODES,))
 def apply(graph: Graph, facts: Facts) -> Facts:
-    """Look at both ends, and put a scaling at one of them where they disagree; `affine` folds it.
+    """Return look at both ends, and put a scaling at one of them where they disagree; `affine` folds it.
 
     Ends that were both uint8 say that they agree.
     """
@@ -74,7 +74,7 @@ def _add(graph: Graph, source: str, target: str, factor: float, offset: float) -
 
 
 def _factor(graph: Graph, node: onnx.NodeProto | None) -> float:
-    """The number by which a node multiplies; 1 if it does something else."""
+    """Return the number by which a node multiplies; 1 if it does something else."""
     if node is None or node.op_type not in ("Mul", "Div"):
         return 1.0
     parts = graph.split(node)

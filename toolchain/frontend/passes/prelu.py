@@ -76,7 +76,7 @@ def _slope(
 
 
 def _between(graph: Graph, end: onnx.NodeProto, source: str) -> list[onnx.NodeProto] | None:
-    """The nodes, in order, through which ``end`` depends on ``source`` and on nothing else computed."""
+    """Return the nodes, in order, through which ``end`` depends on ``source`` and on nothing else computed."""
     members: list[onnx.NodeProto] = []
     seen: set[str] = {source}
 

@@ -41,7 +41,7 @@ def apply(graph: Graph, facts: Facts) -> Facts:
 def phases(
     weight: Array, stride: int, begin: Sequence[int], dilations: Sequence[int], group: int = 1
 ) -> tuple[Array, tuple[int, int, int, int]]:
-    """The convolution that computes all phases of a transposed convolution.
+    """Return the convolution that computes all phases of a transposed convolution.
 
     Args:
         weight: (I, O / group, kh, kw).

@@ -37,7 +37,7 @@ def apply(graph: Graph, facts: Facts) -> Facts:
 
 
 def _cutting_pad(graph: Graph, node: onnx.NodeProto) -> str:
-    """What a Pad cuts is cut by a Slice before it, as ONNX has it."""
+    """Let a Slice before a Pad cut what it cuts, as ONNX has it."""
     window = read_window(node, graph.constant)
     if window is None or window.grows:
         return ""
@@ -61,7 +61,7 @@ def _add_slice(graph: Graph, source: str, target: str, top: int, left: int, bott
 
 
 def _wrapping_pad(graph: Graph, node: onnx.NodeProto) -> str:
-    """A picture that goes on at its other end: parts of it, side by side."""
+    """Return a picture that goes on at its other end: parts of it, side by side."""
     pads = graph.operand(node, 1)
     if attributes(node).get("mode") != "wrap" or pads is None or pads.size != 8:
         return ""

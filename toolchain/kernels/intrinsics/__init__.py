@@ -19,7 +19,7 @@ REGISTRY: dict[str, InstructionSet] = {
 
 @functools.cache  # parsing the intrinsic takes as long as compiling a small kernel
 def dot_product(instruction_set: str) -> Dot:
-    """The dot product of ``instruction_set`` (a name from a target's TOML), registered with TVM.
+    """Return the dot product of ``instruction_set`` (a name from a target's TOML), registered with TVM.
 
     Raises:
         TargetError: no kernels exist for that instruction set.

@@ -73,8 +73,8 @@ class Dot:
     bytes: Dot | None = None
 
     def stored(self, weights: Integers) -> Integers:
-        """Weights (channels, channels in / groups, kh, kw) as kernels take them: (channels / together, blocks in /
-        groups, kh, kw, together * 4), both numbers of channels being multiples of four.
+        """Return weights (channels, channels in / groups, kh, kw) as kernels take them: (channels / together, blocks in
+        / groups, kh, kw, together * 4), both numbers of channels being multiples of four.
         """
         channels, inputs, kh, kw = weights.shape
         order = [0, 2, 1, 3] if self.paired else [0, 1, 2, 3]
@@ -84,23 +84,25 @@ class Dot:
         return np.ascontiguousarray(laid.reshape(shape).astype(self.weight_dtype))
 
     def weight_shape(self, channels: int, blocks: int, kernel: tuple[int, int]) -> tuple[int, int, int, int, int]:
-        """Shape of `stored` weights of ``channels`` output channels, each over ``blocks`` blocks of input channels."""
+        """Return shape of `stored` weights of ``channels`` output channels, each over ``blocks`` blocks of input
+        channels.
+        """
         return channels // self.together, *self.steps(blocks, kernel), self.together * self.depth
 
     def steps(self, blocks: int, kernel: tuple[int, int]) -> tuple[int, int, int]:
-        """Extents of the loops of a sum: blocks of input channels, rows of taps, and taps of a row."""
+        """Return extents of the loops of a sum: blocks of input channels, rows of taps, and taps of a row."""
         return blocks, *kernel
 
     def place(self, channel: Any, k: Any) -> tuple[Any, Any]:
-        """First and last index of the weight of output ``channel`` for channel ``k`` (0..3) of a block, in `stored`
-        weights; numbers or TVM expressions.
+        """Return first and last index of the weight of output ``channel`` for channel ``k`` (0..3) of a block, in
+        `stored` weights; numbers or TVM expressions.
         """
         return channel // self.together, channel % self.together * PACK + weight_position(k, self.paired)
 
     def folded(
         self, bias: Integers, weights: Integers, zero_point: int, *, wide: bool = False
     ) -> npt.NDArray[np.int32]:
-        """Start values of the sums over codes as they are stored, given those over codes less ``zero_point``; of
+        """Return start values of the sums over codes as they are stored, given those over codes less ``zero_point``; of
         ``wide`` ones, codes of 16 bits, each byte of which is stored less ``offset``.
 
         They may wrap around: sums do so too, and end where they belong.
@@ -112,12 +114,14 @@ class Dot:
 
 
 def weight_position(k: Any, paired: bool) -> Any:
-    """Where the weight of channel ``k`` (0..3, a number or a TVM expression) of a group of four is stored."""
+    """Return where the weight of channel ``k`` (0..3, a number or a TVM expression) of a group of four is stored."""
     return k % 2 * 2 + k // 2 if paired else k
 
 
 def byte_of(word: Any, k: Any, offset: int) -> Any:
-    """Byte ``k`` of ``word`` as int32, in the words tensorize compares; a signed one where there is an ``offset``."""
+    """Return byte ``k`` of ``word`` as int32, in the words tensorize compares; a signed one where there is an
+    ``offset``.
+    """
     byte = word >> (tirx.Cast("uint32", k) * tirx.const(8, "uint32"))
     return tirx.Cast("int32", tirx.Cast("int8", byte) if offset else byte & tirx.const(255, "uint32"))
 

@@ -30,8 +30,8 @@ class MatrixDot(Dot):
         return blocks, 1, -(-kernel[0] * kernel[1] // 2)
 
     def stored(self, weights: Integers) -> Integers:
-        """Weights (channels, channels in / groups, kh, kw) as (channels / 2, *steps, 16): eight of a channel, then
-        eight of the next one. Where a step lacks its second word, that has zero weights.
+        """Return weights (channels, channels in / groups, kh, kw) as (channels / 2, *steps, 16): eight of a channel,
+        then eight of the next one. Where a step lacks its second word, that has zero weights.
         """
         channels, inputs, kh, kw = weights.shape
         words = weights.reshape(channels, inputs // PACK, PACK, kh * kw).transpose(0, 1, 3, 2)

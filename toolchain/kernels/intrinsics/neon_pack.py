@@ -16,7 +16,7 @@ _ORDER = bytes(4 * (place % 4) + place // 4 for place in range(16))
 
 
 def part(vector: Any, start: int, count: int) -> Any:
-    """Numbers ``start`` to ``start + count`` of a vector."""
+    """Return numbers ``start`` to ``start + count`` of a vector."""
     return tirx.Shuffle([vector], [tirx.const(start + index, "int32") for index in range(count)])
 
 
@@ -26,7 +26,7 @@ def joined(vectors: list[Any]) -> Any:
 
 
 def pack_neon(values: list[Any], requantize: Requantize) -> Any:
-    """The `toolchain.kernels.intrinsics.dot.Dot.pack` of 64-bit Arm, for any multiple of four pixels."""
+    """Return the `toolchain.kernels.intrinsics.dot.Dot.pack` of 64-bit Arm, for any multiple of four pixels."""
     words = [
         _pack_four([part(value, start, 4) for value in values], requantize) for start in range(0, lanes(values[0]), 4)
     ]

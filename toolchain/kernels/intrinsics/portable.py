@@ -9,12 +9,14 @@ from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 
 
 def make() -> Dot:
-    """Four pixels a vector, any processor."""
+    """Return four pixels a vector, any processor."""
     return Dot("portable", 4, "int8", False, None, vectors=2, channels=4, columns=8, registers=16)
 
 
 def make_opencl() -> Dot:
-    """The same arithmetic, order of weights and layout, of which `toolchain.backends.opencl` makes its own kernels."""
+    """Return the same arithmetic, order of weights and layout, of which `toolchain.backends.opencl` makes its own
+    kernels.
+    """
     return dataclasses.replace(make(), name="opencl")
 
 

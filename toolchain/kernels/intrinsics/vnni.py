@@ -40,7 +40,7 @@ class Products:
 
 
 def products(lanes: int) -> Products:
-    """The instructions on ``lanes`` 32-bit numbers, in AVX-512's encoding."""
+    """Return the instructions on ``lanes`` 32-bit numbers, in AVX-512's encoding."""
 
     def instruction(name: str) -> MultiplyAdd:
         # LLVM 22 takes <64 x i8> operands where the intrinsic stocked by TVM passes <16 x i32>.
@@ -90,10 +90,10 @@ def make(
 
 
 make_avx512 = functools.partial(make, registers=32, vectors=4, fewest=40)
-"""Of 512 bits."""
+"""Make the dot product of 512-bit registers."""
 
 make_avx = functools.partial(make, registers=16, vectors=2, fewest=16)
-"""Of 256 bits."""
+"""Make the dot product of 256-bit registers."""
 
 INSTRUCTION_SETS = (
     # Intel since Ice Lake, AMD since Zen 4.

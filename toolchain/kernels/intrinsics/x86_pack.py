@@ -74,7 +74,7 @@ SSE4 = named(
 
 
 def packer(instructions: Instructions) -> Callable[[list[Any], Requantize], Any]:
-    """The `toolchain.kernels.intrinsics.dot.Dot.pack` of these instructions."""
+    """Return the `toolchain.kernels.intrinsics.dot.Dot.pack` of these instructions."""
     lanes = instructions.lanes
 
     def rounded(value: Any, requantize: Requantize) -> Any:

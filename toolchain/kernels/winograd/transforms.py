@@ -51,7 +51,7 @@ def weights(given: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int16]:
 
 
 def inputs(d: Sequence[Any]) -> list[Any]:
-    """Six inputs, numbers or vectors of int16, transformed along one direction."""
+    """Return six inputs, numbers or vectors of int16, transformed along one direction."""
     a, b = d[4] - _four(d[2]), d[3] - _four(d[1])
     c, e = d[4] - d[2], d[3] - d[1]
     twice = e + e
@@ -59,8 +59,8 @@ def inputs(d: Sequence[Any]) -> list[Any]:
 
 
 def outputs(m: Sequence[Any]) -> list[Any]:
-    """Six sums of products, numbers or vectors of 32 bits, to four outputs along one direction. The last sum counts
-    four times, for its weights are 6 times those of the textbook, and all others come to 24 times.
+    """Return six sums of products, numbers or vectors of 32 bits, to four outputs along one direction. The last sum
+    counts four times, for its weights are 6 times those of the textbook, and all others come to 24 times.
     """
     near, across = m[1] + m[2], m[1] - m[2]
     far, beyond = m[3] + m[4], m[3] - m[4]

@@ -19,7 +19,7 @@ _SMALLEST = np.finfo(np.float32).tiny * transforms.LEFT
 
 
 def possible(conv: Conv, dot: Dot) -> bool:
-    """Whether there is a kernel for a convolution of this shape."""
+    """Return whether there is a kernel for a convolution of this shape."""
     return (
         dot.pairs is not None
         and conv.kernel == (transforms.TAPS, transforms.TAPS)
@@ -29,18 +29,20 @@ def possible(conv: Conv, dot: Dot) -> bool:
 
 
 def exact(largest: npt.NDArray[np.int64], multiplier: npt.NDArray[np.float32]) -> bool:
-    """Whether the kernel gives the right bits for sums of magnitudes up to ``largest``, with these multipliers."""
+    """Return whether the kernel gives the right bits for sums of magnitudes up to ``largest``, with these
+    multipliers.
+    """
     used = np.abs(multiplier[multiplier != 0])
     return bool(largest.max(initial=0) < transforms.LARGEST and used.min(initial=1) >= _SMALLEST)
 
 
 def pairs(conv: Conv) -> int:
-    """Of input channels, that an output channel is summed from."""
+    """Return the number of pairs of input channels that an output channel is summed from."""
     return conv.source.count // conv.groups * PACK // 2
 
 
 def constants(conv: Conv, tile: Tile) -> tuple[tuple[tuple[int, ...], str], ...]:
-    """Shape and element type of each of the kernel's arrays, in the order of its arguments."""
+    """Return shape and element type of each of the kernel's arrays, in the order of its arguments."""
     vector = (conv.channels,)
     return (
         ((conv.channels // tile.channels, POINTS**2, pairs(conv), tile.channels), "int32"),
@@ -50,7 +52,7 @@ def constants(conv: Conv, tile: Tile) -> tuple[tuple[tuple[int, ...], str], ...]
 
 
 def arrays(parameters: Parameters, start: npt.NDArray[np.int32], tile: Tile) -> list[npt.NDArray[Any]]:
-    """The kernel's arrays; ``start``: what sums over codes begin with.
+    """Return the kernel's arrays; ``start``: what sums over codes begin with.
 
     A number of the weights is those for two channels, 0 and 2 of a block or 1 and 3, as the two halves of words are.
     """

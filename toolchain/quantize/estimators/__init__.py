@@ -15,11 +15,11 @@ NAMES = (
     "entropy",
     "average",
 )
-"""Of files here, each with one estimator of that name."""
+"""Names of files here, each with one estimator of that name."""
 
 
 def find_estimator(name: str) -> type[Estimator]:
-    """The estimator in the file ``name`` of this package.
+    """Return the estimator in the file ``name`` of this package.
 
     Raises:
         ValueError: it holds none of that name.
@@ -38,7 +38,7 @@ ESTIMATORS: dict[str, type[Estimator]] = {name: find_estimator(name) for name in
 
 
 def make_estimator(name: str) -> Estimator:
-    """A fresh estimator, from ``NAME`` or ``NAME:ARGUMENT``.
+    """Return a fresh estimator, from ``NAME`` or ``NAME:ARGUMENT``.
 
     Raises:
         CalibrationError: the name is not one of ``ESTIMATORS``, or the argument is not one that it takes.

@@ -38,7 +38,7 @@ class Estimator(ABC):
 
     @classmethod
     def make(cls, argument: str) -> Estimator:
-        """A fresh estimator for what stands behind the colon of ``NAME:ARGUMENT``; empty where there is none.
+        """Return a fresh estimator for what stands behind the colon of ``NAME:ARGUMENT``; empty where there is none.
 
         Raises:
             CalibrationError: this estimator takes no such argument.
@@ -59,7 +59,7 @@ class Estimator(ABC):
                 self._collect(piece)
 
     def result(self) -> Range:
-        """The range of everything observed; (0, 0) where nothing was."""
+        """Return the range of everything observed; (0, 0) where nothing was."""
         if not self.count:
             return Range(0.0, 0.0, 0.0, 0.0, 0, str(self))
         low, high = self._range()
@@ -77,7 +77,7 @@ class Estimator(ABC):
 
     @abstractmethod
     def _range(self) -> tuple[float, float]:
-        """The range, from what was collected; at least one value was."""
+        """Return the range, from what was collected; at least one value was."""
 
 
 class HistogramEstimator(Estimator):

@@ -25,11 +25,11 @@ class Histogram:
 
     @property
     def width(self) -> float:
-        """Of a bin."""
+        """The width of a bin."""
         return float(np.ldexp(1.0, self.exponent))
 
     def centres(self) -> NDArray[np.float64]:
-        """The middle of each bin."""
+        """Return the middle of each bin."""
         middles: NDArray[np.float64] = (np.arange(2 * HALF, dtype=np.float64) - HALF + 0.5) * self.width
         return middles
 

@@ -32,7 +32,7 @@ class Percentile(HistogramEstimator):
 
     @staticmethod
     def parse(argument: str) -> float:
-        """The number of a percentile, 99.99 where none is given.
+        """Return the number of a percentile, 99.99 where none is given.
 
         Raises:
             CalibrationError: not a number from 50 to 100.

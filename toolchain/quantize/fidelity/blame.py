@@ -51,12 +51,12 @@ class OutputError:
         self._comparison = Comparison(balanced(model), pictures)
 
     def __call__(self, quantized: Iterable[Part]) -> float:
-        """The mean squared error, in grey levels, if just these parts are quantized."""
+        """Return the mean squared error, in grey levels, if just these parts are quantized."""
         return self._comparison.mean(self._comparison.errors(write_variant(self._model, frozenset(quantized))))
 
 
 def count_runs(model: QuantizedModel) -> int:
-    """How many variants ``assign_blame`` runs."""
+    """Return how many variants ``assign_blame`` runs."""
     return 2 * len(list_parts(model)) + 1
 
 
@@ -89,7 +89,7 @@ def assign_blame(
 
 
 def find_culprits(model: QuantizedModel, pictures: Sequence[NDArray[np.uint8]]) -> tuple[tuple[Part, float], ...]:
-    """The parts that cost most, worst first, each with the error of the output if only it is quantized.
+    """Return the parts that cost most, worst first, each with the error of the output if only it is quantized.
 
     Args:
         model: with its float network.

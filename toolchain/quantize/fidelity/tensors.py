@@ -125,7 +125,7 @@ class _Sums:
         self.codes += np.bincount(rounded.reshape(-1), minlength=len(self.codes))
 
     def result(self, name: str, operator: str, estimator: str) -> TensorFidelity:
-        """The figures of everything taken in."""
+        """Return the figures of everything taken in."""
         met = np.flatnonzero(self.codes)
         length = math.sqrt(self.signal * self.made)
         shares = self.codes.reshape(BINS, -1).sum(axis=1) / self.count

@@ -42,7 +42,7 @@ class Part:
 
 
 def balanced(model: QuantizedModel) -> SRModel:
-    """The float network that ``model`` quantizes.
+    """Return the float network that ``model`` quantizes.
 
     Raises:
         ModelError: another tool quantized it.
@@ -53,7 +53,7 @@ def balanced(model: QuantizedModel) -> SRModel:
 
 
 def list_parts(model: QuantizedModel) -> tuple[Part, ...]:
-    """Every part that rounds anything, in graph order; the input does not, its codes are the pixels.
+    """Return every part that rounds anything, in graph order; the input does not, its codes are the pixels.
 
     Raises:
         ModelError: another tool quantized the model.
@@ -76,7 +76,7 @@ def list_parts(model: QuantizedModel) -> tuple[Part, ...]:
 
 
 def write_variant(model: QuantizedModel, parts: Collection[Part]) -> onnx.ModelProto:
-    """The float network in which only ``parts`` are quantized, as ``model`` quantizes them.
+    """Return the float network in which only ``parts`` are quantized, as ``model`` quantizes them.
 
     Raises:
         ModelError: another tool quantized the model.
@@ -124,7 +124,7 @@ def write_variant(model: QuantizedModel, parts: Collection[Part]) -> onnx.ModelP
 
 
 def _real(given: Mapping[str, Array], name: str, *, transposed: bool) -> tuple[Array, Array]:
-    """The float32 weights and biases that the codes called ``name`` stand for."""
+    """Return the float32 weights and biases that the codes called ``name`` stand for."""
     codes, scale = given[f"{name}_quantized"], given[f"{name}_scale"]
     weight = codes.astype(np.float32) * along(scale, int(transposed), codes.ndim)
     bias = given[f"{name}_bias_quantized"].astype(np.float32) * given[f"{name}_bias_scale"]

@@ -27,7 +27,7 @@ _DARK, _BRIGHT = 95, 160
 
 
 def flat(run: Outputs, images: Sequence[Pixels], covered: Coverage) -> list[TamedImage]:
-    """The darkest and the brightest flat frame, of the first image's size, whose outputs are in range."""
+    """Return the darkest and the brightest flat frame, of the first image's size, whose outputs are in range."""
     frames = []
     for levels in (range(32), range(255, 223, -1)):
         before: Extremes | None = None

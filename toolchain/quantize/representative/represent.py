@@ -83,7 +83,7 @@ def _tame(
 
 
 def _patches(image: Pixels, side: int | None) -> Iterator[tuple[tuple[int, int], Pixels]]:
-    """The whole image, or patches that cover it: the last ones of a row and column overlap their neighbours."""
+    """Yield the whole image, or patches that cover it: the last ones of a row and column overlap their neighbours."""
     height, width = image.shape[:2]
     rows, columns = _starts(height, side), _starts(width, side)
     for top in rows:

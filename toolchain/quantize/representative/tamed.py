@@ -50,7 +50,7 @@ class Coverage:
 
     @classmethod
     def of(cls, images: Sequence[TamedImage], wanted: Extremes) -> Coverage:
-        """The coverage of ``images``; an empty set covers the middle only."""
+        """Return the coverage of ``images``; an empty set covers the middle only."""
         middle = (wanted[0] + wanted[1]) / 2
         low = min((image.after[0] for image in images), default=middle)
         high = max((image.after[1] for image in images), default=middle)
@@ -77,7 +77,7 @@ class Coverage:
         return self.inside and self.touches_low and self.touches_high
 
     def quantization(self) -> Quantization:
-        """What a calibrator that records extremes would write for the output."""
+        """Return what a calibrator that records extremes would write for the output."""
         return Quantization.of_range(self.low, self.high)
 
 
@@ -100,10 +100,10 @@ class RepresentativeSet:
 
 
 def extremes(values: NDArray[np.float32]) -> Extremes:
-    """Smallest and largest value."""
+    """Return smallest and largest value."""
     return float(values.min()), float(values.max())
 
 
 def inside(found: Extremes, wanted: Extremes) -> bool:
-    """Whether ``found`` lies within ``wanted``."""
+    """Return whether ``found`` lies within ``wanted``."""
     return wanted[0] <= found[0] and found[1] <= wanted[1]

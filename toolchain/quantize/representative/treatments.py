@@ -19,7 +19,9 @@ _HALVINGS = 9  # a contraction factor is found to 1/512
 
 
 def contract(pixels: Pixels, factor: float, anchor: float = 127.5) -> Pixels:
-    """Pixels moved towards ``anchor``: ``anchor + factor * (pixels - anchor)``, rounded half to even, saturated."""
+    """Return pixels moved towards ``anchor``: ``anchor + factor * (pixels - anchor)``, rounded half to even,
+    saturated.
+    """
     moved = anchor + factor * (pixels.astype(np.float64) - anchor)
     return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 

@@ -18,9 +18,9 @@ _INSTALL = "`pip install 'clipfree[opencl]'` brings PoCL, which makes this machi
 
 
 def find_device(wish: str) -> Any:
-    """The OpenCL device that ``wish`` means, as pyopencl knows it: the first of a kind, a key of `KINDS`, whose driver
-    can build kernels; or, where a colon follows, the first of them whose name or platform's name contains what stands
-    behind ("opencl-cpu:rusticl").
+    """Return the OpenCL device that ``wish`` means, as pyopencl knows it: the first of a kind, a key of `KINDS`, whose
+    driver can build kernels; or, where a colon follows, the first of them whose name or platform's name contains what
+    stands behind ("opencl-cpu:rusticl").
 
     Raises:
         TargetError: no such kind, no pyopencl, no such device, its driver builds no kernels, or it rounds otherwise
@@ -60,8 +60,8 @@ def find_device(wish: str) -> Any:
 
 
 def _failure(cl: Any, device: Any) -> str:
-    """What the driver says of the simplest kernel, behind a colon; empty where it builds it. PoCL's compiler may be
-    older than the processor.
+    """Return what the driver says of the simplest kernel, behind a colon; empty where it builds it. PoCL's compiler may
+    be older than the processor.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -73,13 +73,13 @@ def _failure(cl: Any, device: Any) -> str:
 
 
 def last_words(error: Exception) -> str:
-    """What a driver's compiler says is wrong, of all that it says."""
+    """Return what a driver's compiler says is wrong, of all that it says."""
     said = [line.strip() for line in str(error).splitlines() if "error:" in line.lower()]
     return said[0] if said else (str(error).strip().splitlines() or ["no reason is given"])[0]
 
 
 def device_name(device: Any) -> str:
-    """What a device and its driver call themselves."""
+    """Return what a device and its driver call themselves."""
     return f"{device.name.strip()} ({device.platform.name.strip()})"
 
 
@@ -96,7 +96,7 @@ def parse_wish(wish: str) -> tuple[str, str]:
 
 
 def import_pyopencl() -> Any:
-    """The module pyopencl.
+    """Return the module pyopencl.
 
     Raises:
         TargetError: it is not installed.

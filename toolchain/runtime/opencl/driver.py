@@ -11,7 +11,7 @@ from toolchain.support.errors import TargetError
 
 
 def stores_halves(device: Any) -> bool:
-    """Whether float16 is worth storing: a GPU without the extension would convert every number by a program."""
+    """Return whether float16 is worth storing: a GPU without the extension would convert every number by a program."""
     gpu = import_pyopencl().device_type.GPU
     return not device.type & gpu or "cl_khr_fp16" in device.extensions.split()
 
@@ -41,7 +41,7 @@ class Driver:
             self._options.append("-DFLOAT32_TENSORS")
 
     def build(self, name: str, source: str) -> Any:
-        """The kernel ``name`` of ``source``.
+        """Return the kernel ``name`` of ``source``.
 
         Raises:
             TargetError: the driver cannot build it.
@@ -57,6 +57,8 @@ class Driver:
                 ) from error
 
     def group(self, kernel: Any, planned: tuple[int, int, int]) -> tuple[int, int, int]:
-        """The work-group that a kernel runs in, where ``planned`` may be more than the device can: see `fitting`."""
+        """Return the work-group that a kernel runs in, where ``planned`` may be more than the device can: see
+        `fitting`.
+        """
         most = kernel.get_work_group_info(self._cl.kernel_work_group_info.WORK_GROUP_SIZE, self.device)
         return fitting(planned, most, self.device.max_work_item_sizes)

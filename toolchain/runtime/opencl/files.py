@@ -15,7 +15,7 @@ CONSTANTS, KERNELS, HOST = "constants.bin", "kernels", "host"
 
 
 def load_runner(plan: Path, device: str) -> OpenClRunner:
-    """The network whose launch plan is the file ``plan``, on a device as the user calls it ("opencl-cpu").
+    """Return the network whose launch plan is the file ``plan``, on a device as the user calls it ("opencl-cpu").
 
     Raises:
         BundleError: a file is missing or damaged.
@@ -37,7 +37,7 @@ def load_runner(plan: Path, device: str) -> OpenClRunner:
 
 
 def read_plan(path: Path) -> Plan:
-    """The launch plan in a file.
+    """Return the launch plan in a file.
 
     Raises:
         BundleError: it is missing or damaged.

@@ -72,7 +72,7 @@ class OpenClRunner:
         return self.bind(pixels)()
 
     def bind(self, pixels: Pixels) -> Callable[[], Pixels]:
-        """A call that upscales ``pixels``, with their transfer to the device and back: what is timed.
+        """Return a call that upscales ``pixels``, with their transfer to the device and back: what is timed.
 
         Raises:
             InputError: the shape or the type of ``pixels`` does not fit the network.
@@ -100,7 +100,7 @@ class OpenClRunner:
         return call
 
     def functions(self, pixels: Pixels, repeats: int) -> dict[str, float]:
-        """Seconds of each kernel on u8 (h, w, C) as the device counts them, mean of ``repeats`` pictures."""
+        """Return seconds of each kernel on u8 (h, w, C) as the device counts them, mean of ``repeats`` pictures."""
         self.upscale(pixels)
         seconds = {launch.kernel: 0.0 for launch in self.plan.launches}
         for _ in range(repeats):

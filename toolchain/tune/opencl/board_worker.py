@@ -72,7 +72,7 @@ class BoardHarness:
         self._task = task
 
     def load(self, library: Path) -> BoundCandidate:
-        """The candidate of a library, which is uploaded; the board's driver compiles it."""
+        """Return the candidate of a library, which is uploaded; the board's driver compiles it."""
         loaded = _Loaded(self._session, library)
         self._loaded.append(loaded)
         loaded.ask("open", self._kind)

@@ -17,7 +17,7 @@ from toolchain.support.serialization import from_plain, to_plain
 from toolchain.targets.gpu import Gpu
 
 NAME = "conv"
-"""Of every candidate's kernel."""
+"""The name of every candidate's kernel."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Written:
 
 
 def generated(task: Task, cut: LaunchConfig, gpu: Gpu) -> Written:
-    """The kernel of ``task``, cut by ``cut``; it takes any size, as in a network."""
+    """Return the kernel of ``task``, cut by ``cut``; it takes any size, as in a network."""
     function = template.build(job_of(task), task.geometry(dot_product("opencl")), cut)
     made = generate(NAME, function)
     return Written(prelude(integer_dot=gpu.integer_dot) + made.code, made.arguments, cut)
@@ -42,5 +42,5 @@ def write(task: Task, cut: LaunchConfig, gpu: Gpu, path: Path) -> None:
 
 
 def read(path: Path) -> Written:
-    """The candidate that `write` wrote."""
+    """Return the candidate that `write` wrote."""
     return from_plain(Written, json.loads(path.read_bytes()))

@@ -26,14 +26,14 @@ SOURCE, RESIDUAL, RESULT = "x", "r", "y"
 
 
 def sample_of(task: Task, height: int, width: int) -> KernelData:
-    """Random data of the task's kernel, and what the reference makes of them."""
+    """Return random data of the task's kernel, and what the reference makes of them."""
     return make_sample(
         task.conv, task.geometry(dot_product("opencl")), height, width, picture=task.picture, anchor=task.anchor
     )
 
 
 def tensors(task: Task, sample: KernelData) -> dict[str, Array]:
-    """What is read, and the result before the kernel ran, by name: packed uint32, or u8 pictures."""
+    """Return what is read, and the result before the kernel ran, by name: packed uint32, or u8 pictures."""
     x, *others = sample.tensors
     result = sample.output()
     if task.conv.pixels is None:  # kernels write inside of the picture only
@@ -45,7 +45,7 @@ def tensors(task: Task, sample: KernelData) -> dict[str, Array]:
 
 
 def constants(task: Task, cut: LaunchConfig, sample: KernelData) -> dict[str, Array]:
-    """A sample's weights and what goes with them, by name, in the order of ``cut``."""
+    """Return a sample's weights and what goes with them, by name, in the order of ``cut``."""
     dot = dot_product("opencl")
     arrays = sample.constants(dot, default_tile(task.conv, dot.columns, dot))
     return template.arrange(job_of(task), cut, *arrays)
@@ -57,5 +57,5 @@ def work(task: Task, cut: LaunchConfig) -> tuple[Extent, Extent, Extent]:
 
 
 def _pixels(codes: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np.uint8]:
-    """A picture (h, w, channels) of codes (c, h, w)."""
+    """Return a picture (h, w, channels) of codes (c, h, w)."""
     return np.ascontiguousarray(np.moveaxis(codes[:channels], 0, -1))

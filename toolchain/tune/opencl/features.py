@@ -57,12 +57,12 @@ class GuessingModel:
         self._model.learn(task, relative)
 
     def scores(self, task: Task, tiles: Sequence[Candidate]) -> list[float] | None:
-        """How good each cut is, higher is better."""
+        """Return how good each cut is, higher is better."""
         known = self._model.scores(task, tiles)
         return known if known is not None else [-guess(task, cut, self._gpu).cycles for cut in tiles]
 
 
 def guess(task: Task, cut: Candidate, gpu: Gpu) -> Estimate:
-    """What is expected of a cut at the task's size."""
+    """Return what is expected of a cut at the task's size."""
     assert isinstance(cut, LaunchConfig)
     return estimate(job_of(task), cut, gpu.core, task.height, task.width)

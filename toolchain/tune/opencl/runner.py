@@ -88,7 +88,7 @@ class DeviceBoardRunner(BoardRunner):
         return self._device
 
     def refusal(self, target: Target) -> TargetError | None:
-        """Why it cannot be tuned on for ``target``; None if it can."""
+        """Return why it cannot be tuned on for ``target``; None if it can."""
         return super().refusal(target) or wrong_device(self._device, target)
 
     def _ask_device(self, target: Target) -> str:
@@ -106,7 +106,7 @@ class DeviceBoardRunner(BoardRunner):
 
 
 def wrong_device(name: str, target: Target) -> TargetError | None:
-    """Why the device ``name`` cannot be tuned on for ``target``; None if it can."""
+    """Return why the device ``name`` cannot be tuned on for ``target``; None if it can."""
     if target.gpu is None or target.gpu.name in name:
         return None
     return TargetError(

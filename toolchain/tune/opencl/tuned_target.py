@@ -59,7 +59,7 @@ class TunedDevice:
             raise refusal
 
     def _device(self) -> tuple[str, TargetError | None]:
-        """The name of the device to tune on, and why it cannot be tuned on, if so."""
+        """Return the name of the device to tune on, and why it cannot be tuned on, if so."""
         request, target = self.request, self.target
         if request.place is None:
             name = device_name(find_device(self._kind))
@@ -72,11 +72,11 @@ class TunedDevice:
         return DeviceBoardRunner(target, self._kind, place, wait)
 
     def model(self) -> CostModel:
-        """Boosted trees on the numbers of cuts; before they have learnt, the estimate."""
+        """Return boosted trees on the numbers of cuts; before they have learnt, the estimate."""
         return GuessingModel(XGBoostModel(CutFeatures(self.gpu)), self.gpu)
 
     def searches(self) -> list[Search]:
-        """The integer convolutions of the request's models."""
+        """Return the integer convolutions of the request's models."""
         request = self.request
         networks = [lowered_model(path, self.target, request.calibration) for path in request.models]
         counts = Counter(
@@ -88,12 +88,12 @@ class TunedDevice:
         return [cut for cut, _ in cuts(job_of(task), self.gpu, task.height, task.width)[:_MOST]]
 
     def builder(self, folder: Path) -> Builder:
-        """Sources, which the device's driver compiles; for boards, with the host part around them."""
+        """Return sources, which the device's driver compiles; for boards, with the host part around them."""
         command, suffix = (WORKER, ".json") if self.request.place is None else (BOARD_WORKER, ".so")
         return LocalBuilder(self.target, folder, min(usable_cores(), MOST_WORKERS), command, suffix)
 
     def runner(self, note: Callable[[str], None]) -> Runner:
-        """The device, or those of the boards that are there."""
+        """Return the device, or those of the boards that are there."""
         if self.request.place is not None:
             return open_boards(self.request.place, self.target, self.request.wait, note, self._board)
         return DeviceRunner(self._kind)

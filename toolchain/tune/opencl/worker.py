@@ -55,7 +55,7 @@ class DeviceHarness:
         self._task = task
 
     def load(self, library: Path) -> BoundCandidate:
-        """The candidate of a file, compiled by the driver."""
+        """Return the candidate of a file, compiled by the driver."""
         assert self._driver is not None
         written = read(library)
         kernel = self._driver.build(NAME, written.source)
@@ -79,7 +79,7 @@ class DeviceHarness:
         return _Data(task, sample_of(task, height, width), self._cl, self._driver)
 
     def _constants(self, written: Written) -> dict[str, Any]:
-        """The small picture's weights and what goes with them; values do not touch speed."""
+        """Return the small picture's weights and what goes with them; values do not touch speed."""
         assert self._driver is not None
         laid = constants(self._small.task, written.cut, self._small.sample)
         return {name: _buffer(self._cl, self._driver, array) for name, array in laid.items()}
@@ -122,7 +122,7 @@ class _Data:
         return self.sample.used(self.sample.expected())
 
     def difference(self, cl: Any, driver: Driver | None) -> str:
-        """How what a kernel wrote differs from the reference, in words; empty if it does not."""
+        """Return how what a kernel wrote differs from the reference, in words; empty if it does not."""
         assert driver is not None
         found = np.empty_like(self.result)
         cl.enqueue_copy(driver.queue, found, self.arguments["y"])

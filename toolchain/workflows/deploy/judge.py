@@ -18,7 +18,7 @@ ENOUGH = 35.0
 def judge(
     sr: SRModel, model: QuantizedModel, photos: ImageSet, settings: Settings | None
 ) -> tuple[Loss, tuple[str, ...]]:
-    """The loss of ``model`` against the float network ``sr``, and warnings where it is below ``ENOUGH``.
+    """Return the loss of ``model`` against the float network ``sr``, and warnings where it is below ``ENOUGH``.
 
     Args:
         sr: the float network.

@@ -65,7 +65,7 @@ class Prepared:
 
 
 def prepare_quantized(request: Request, target: Target, line: Progress, dump: Dump = no_dump) -> Prepared:
-    """The integer network."""
+    """Return the integer network."""
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
     tuning = read_tuning(target, request.logs, request.size)
     model, photos, loss, warnings = _quantize(request, target, line, dump)
@@ -88,7 +88,7 @@ def prepare_quantized(request: Request, target: Target, line: Progress, dump: Du
 
 
 def prepare_normalized(request: Request, target: Target, line: Progress, dump: Dump = no_dump) -> Prepared:
-    """The float network."""
+    """Return the float network."""
     from toolchain.kernels.vectors import vectors_for
 
     vectors_for(target, request.precision)  # fails now rather than later

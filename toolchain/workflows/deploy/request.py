@@ -58,7 +58,7 @@ class Request:
 
 
 def bundle_path(out: Path, name: str) -> Path:
-    """Where the bundle called ``name`` goes.
+    """Return where the bundle called ``name`` goes.
 
     Raises:
         OutputError: ``name`` cannot be a file's.

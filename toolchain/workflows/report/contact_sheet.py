@@ -27,7 +27,7 @@ class Pair:
 
 
 def marked(values: npt.NDArray[np.float32], value_range: tuple[float, float], *, side: int = _SIDE) -> Pixels:
-    """A thumbnail of a network's output in which every value beyond the range shows, however small its area.
+    """Return a thumbnail of a network's output in which every value beyond the range shows, however small its area.
 
     Args:
         values: float32 (1, C, h, w) in the network's units.

@@ -35,7 +35,7 @@ _LOW_SQNR, _MUCH_SATURATED, _LITTLE_USED = 25.0, 0.001, 0.5
 
 
 def render(document: Document) -> str:
-    """The page of what fidelity.json holds."""
+    """Return the page of what fidelity.json holds."""
     title = f"Fidelity of {document['model']} in INT8"
     parts = [
         f"<h1>{escape(title)}</h1>",

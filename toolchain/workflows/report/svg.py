@@ -54,7 +54,7 @@ def bars(rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str], uni
 
 
 def lines(labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], unit: str) -> str:
-    """Values over labelled places, one line for each named series; all values finite."""
+    """Return values over labelled places, one line for each named series; all values finite."""
     values = [value for _, many in series for value in many]
     low, high = min(values), max(values)
     low, high = (low - 1, high + 1) if high - low < 1 else (low, high)

@@ -29,7 +29,7 @@ class Chain(nn.Module):
         return result
 
     def collapsed(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The one 3x3 convolution's weights and bias."""
+        """Return the one 3x3 convolution's weights and bias."""
         assert self.mix.bias is not None
         assert self.spatial.bias is not None
         weight = torch.einsum("omkl,mi->oikl", self.spatial.weight, self.mix.weight[:, :, 0, 0])
@@ -56,7 +56,7 @@ class Edge(nn.Module):
         return functional.conv2d(mixed, self._kernel(), self.bias, groups=mixed.shape[1])
 
     def collapsed(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The one 3x3 convolution's weights and bias."""
+        """Return the one 3x3 convolution's weights and bias."""
         assert self.mix.bias is not None
         kernel = self._kernel()
         return self.mix.weight * kernel, self.bias + kernel.sum((1, 2, 3)) * self.mix.bias

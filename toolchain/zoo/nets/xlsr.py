@@ -15,7 +15,7 @@ class GBlock(nn.Module):
         self.mix = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """One block: the same shape."""
+        """Run one block; the shape stays."""
         return self.mix(torch.relu(self.spatial(x)))
 
 

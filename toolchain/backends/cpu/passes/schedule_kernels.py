@@ -20,7 +20,7 @@ from toolchain.lower import Kernel
 
 
 def schedule_kernels(kernels: Sequence[Kernel[Conv]], tiles: Mapping[str, Tile], dot: Dot) -> Any:
-    """The pass for ``kernels``, with the tile of each by its name."""
+    """Return the pass for ``kernels``, with the tile of each by its name."""
 
     def apply(module: Any, _context: Any) -> Any:
         for kernel in kernels:
