@@ -29,7 +29,7 @@ PARTS = {
 
 
 def page() -> str:
-    """The page as text."""
+    """Return the page as text."""
     parts = [f"## {title}\n\n{_table(passes)}" for title, passes in PARTS.items()]
     return "\n".join([HEAD, *parts])
 

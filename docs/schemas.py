@@ -16,7 +16,7 @@ FOLDER = Path(__file__).with_suffix("")
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """The schemas by the names of their files."""
+    """Return the schemas by the names of their files."""
     return {
         "target.json": _target(),
         "manifest.json": _document(
@@ -70,7 +70,7 @@ def _log() -> dict[str, Any]:
 
 
 def written(schema: dict[str, Any]) -> str:
-    """A schema as text."""
+    """Return a schema as text."""
     return json.dumps(schema, indent=1) + "\n"
 
 

@@ -107,7 +107,7 @@ class Backend(Protocol):
         """
 
     def rehearse_floats(self, model: SRModel, target: Target, precision: str) -> Coverage:
-        """The same of a float network: lower it as `compile_floats` does, and stop there.
+        """Return the same of a float network: lower it as `compile_floats` does, and stop there.
 
         Raises:
             ModelError: a part of the network has no kernel: `compile_floats` would say the same.

@@ -143,7 +143,7 @@ def _word_sums(conv: Conv, dot: Dot, x: Any, w: Any, bias: Any, height: Any, col
 
 
 def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors: Any, lanes: int) -> None:
-    """Block ``pixels``: depth-to-space from packed rows ``(height, blocks, vectors, lanes)`` into the picture."""
+    """Write block ``pixels``: depth-to-space from packed rows ``(height, blocks, vectors, lanes)`` into the picture."""
     assert conv.pixels is not None
     scale, channels = conv.pixels.scale, conv.pixels.channels
     blocks = conv.channels // PACK

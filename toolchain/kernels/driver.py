@@ -72,7 +72,7 @@ class Needs:
 
     @staticmethod
     def all(several: Iterable[Needs]) -> Needs:
-        """What kernels want that run one after the other."""
+        """Return what kernels want that run one after the other."""
         found = list(several)
         return Needs(
             math.lcm(*(one.rows for one in found)),
@@ -124,11 +124,13 @@ class Stream:
     needs: Needs = NOTHING
 
     def plan(self) -> Bands:
-        """Which rows are computed when."""
+        """Return which rows are computed when."""
         return plan_bands([call.step for call in self.calls], len(self.tensors))
 
     def workspace(self, width: int) -> int:
-        """Bytes that every thread needs for line buffers, and its kernels beside, for a picture of ``width`` pixels."""
+        """Return bytes that every thread needs for line buffers, and its kernels beside, for a picture of ``width``
+        pixels.
+        """
         pitch: int = self.geometry.window(1, 1, self.geometry.tiles(width))[2]
         row, kept = self.bytes(self.plan())
         fewest, most = self.rows
@@ -142,7 +144,9 @@ class Stream:
         return max(FEWEST, step), max(MOST // step, 1) * step
 
     def bytes(self, plan: Bands) -> tuple[int, int]:
-        """Bytes a column of all line buffers per row of a band, and of all the rows that are kept between bands."""
+        """Return bytes a column of all line buffers per row of a band, and of all the rows that are kept
+        between bands.
+        """
         sizes = [tensor.blocks * np.dtype(tensor.dtype).itemsize for tensor in self.tensors]
         return sum(sizes), sum(size * kept for size, kept in zip(sizes, plan.history, strict=True))
 
@@ -304,7 +308,7 @@ class _Sizes:
         declare(self.height, self.tiles, self.width)
 
     def argument(self, name: str, what: Tensor | Picture) -> Any:
-        """A tensor with margins, or a picture, as an argument of the function."""
+        """Return a tensor with margins, or a picture, as an argument of the function."""
         if isinstance(what, Tensor):
             return T.arg(name, T.Buffer(self.geometry.shape(what.blocks, self.height, self.tiles), what.dtype))
         return T.arg(name, T.Buffer((self.height * what.scale, self.width * what.scale, what.channels), "uint8"))
@@ -336,7 +340,7 @@ class _Sizes:
         return T.bind(tirx.min(pool, tirx.max(self.height // SHORTEST, _number(1))))
 
     def cut(self, thread: Any, threads: Any) -> tuple[Any, Any]:
-        """The first row of a thread's part of the picture, and the row after it."""
+        """Return the first row of a thread's part of the picture, and the row after it."""
         return T.bind(self.height * thread // threads), T.bind(self.height * (thread + 1) // threads)
 
     def window(self, buffer: Any, what: Tensor | Picture, start: Any, rows: Any) -> Any:
@@ -362,7 +366,9 @@ def _constants(call: Call, prefix: str) -> list[Any]:
 
 
 def _view(buffer: Any, start: Any, shape: Sequence[Any]) -> Any:
-    """A DLTensor on the stack. It points at row ``start`` itself: kernels do not look at a tensor's byte offset."""
+    """Return a DLTensor on the stack. It points at row ``start`` itself: kernels do not look at a tensor's byte
+    offset.
+    """
     first = tirx.call_intrin("handle", "tirx.address_of", buffer[(start, *[0] * (len(shape) - 1))])
     return tirx.call_intrin(
         "handle",

@@ -21,18 +21,18 @@ from toolchain.kernels.vectors import Vectors
 
 
 def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile) -> tirx.PrimFunc:
-    """The function of ``conv``, with the arguments that `toolchain.kernels.float_conv` names."""
+    """Return the function of ``conv``, with the arguments that `toolchain.kernels.float_conv` names."""
     template = float_winograd if tile.algorithm == WINOGRAD else float_conv
     return template.build(conv, geometry, vectors, tile)
 
 
 def weights(given: npt.NDArray[np.floating[Any]], tile: FloatTile) -> npt.NDArray[np.floating[Any]]:
-    """Weights (channels in / groups, kh, kw, channels) as the kernel takes them."""
+    """Return weights (channels in / groups, kh, kw, channels) as the kernel takes them."""
     return float_winograd.weights(given, tile) if tile.algorithm == WINOGRAD else given
 
 
 def needs(conv: FloatConv, vectors: Vectors, tile: FloatTile) -> Needs:
-    """What the kernel wants of those who call it."""
+    """Return what the kernel wants of those who call it."""
     if tile.algorithm != WINOGRAD:
         return Needs()
     return Needs(workspace=float_winograd.workspace(conv, vectors, tile), further=float_winograd.FURTHER)

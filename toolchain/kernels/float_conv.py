@@ -42,7 +42,7 @@ def declared(conv: FloatConv, geometry: Geometry, vectors: Vectors, weights: tup
 
 
 def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile) -> tirx.PrimFunc:
-    """The function of ``conv``, with ``tile`` in the registers."""
+    """Return the function of ``conv``, with ``tile`` in the registers."""
     strip = tile.vectors * vectors.lanes
     group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
     registers = list(itertools.product(range(tile.channels), range(0, strip, vectors.lanes)))
@@ -94,7 +94,7 @@ def store_pixels(pixels: Pixels, codes: Any, y: Any, h: Any, left: Any, count: A
 
 
 def added(r: Any, h: Any, channel: Any, v: Any, vectors: Vectors, value: Any, operand: Addend) -> Any:
-    """A vector with the residual's."""
+    """Return a vector with the residual's."""
     return value + load(r, operand, h, channel, v, vectors)
 
 

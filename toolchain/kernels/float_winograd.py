@@ -47,7 +47,7 @@ _LINE = 64
 
 
 def weights(given: npt.NDArray[np.floating[Any]], tile: FloatTile) -> npt.NDArray[np.floating[Any]]:
-    """Weights (channels in / groups, 3, 3, channels) as the kernel takes them: (channels / tile.channels, 6, 3,
+    """Return weights (channels in / groups, 3, 3, channels) as the kernel takes them: (channels / tile.channels, 6, 3,
     channels in / groups, tile.channels).
     """
     inputs, rows, _, channels = given.shape
@@ -57,7 +57,9 @@ def weights(given: npt.NDArray[np.floating[Any]], tile: FloatTile) -> npt.NDArra
 
 
 def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile) -> tirx.PrimFunc:
-    """The function of ``conv``, with the arguments of `toolchain.kernels.float_conv`, but for the form of weights."""
+    """Return the function of ``conv``, with the arguments of `toolchain.kernels.float_conv`, but for the form of
+    weights.
+    """
     shape = conv.channels // tile.channels, POINTS, TAPS, conv.source.count // conv.groups, tile.channels
     with IRBuilder() as builder, function("float_conv"):
         given = declared(conv, geometry, vectors, shape)
@@ -66,7 +68,7 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
 
 
 def workspace(conv: FloatConv, vectors: Vectors, tile: FloatTile) -> int:
-    """Bytes that a call takes for itself."""
+    """Return bytes that a call takes for itself."""
     codes = conv.channels * tile.vectors * OUTPUTS * vectors.lanes if conv.pixels else 0
     return sum(_sizes(conv, vectors, tile)) * np.dtype(vectors.dtype).itemsize + codes
 
@@ -99,7 +101,7 @@ class _Strips:
             self.codes = T.alloc_buffer((conv.channels, tile.vectors * self.across), "uint8")
 
     def write(self) -> None:
-        """The loops over strips and rows."""
+        """Write the loops over strips and rows."""
         conv, tile, rows = self.conv, self.tile, self.given.height
         outputs = conv.channels // conv.groups // tile.channels
         with T.serial(0, tirx.floordiv(self.count + (tile.vectors - 1), _number(tile.vectors))) as s:
@@ -118,11 +120,11 @@ class _Strips:
                         store_pixels(conv.pixels, self.codes, self.given.y, h, left, width, n * self.across)
 
     def _column(self, s: Any, n: Any) -> Any:
-        """The first column of the n-th vector of strip s; what does not fit into the row is done twice."""
+        """Return the first column of the n-th vector of strip s; what does not fit into the row is done twice."""
         return T.bind(tirx.min(s * self.tile.vectors + n, self.count - 1) * self.across)
 
     def _transform(self, s: Any, row: Any, slot: Any) -> None:
-        """A row of the input to V."""
+        """Transform a row of the input into V."""
         conv, lanes = self.conv, self.lanes
         with T.serial(0, conv.source.count) as k, T.serial(0, self.tile.vectors) as n:
             start = self._column(s, n) + (SIDE - conv.pads[1])
@@ -168,7 +170,7 @@ class _Strips:
                 self._put(self.sums, place, acc.vload([c, n, 0], self.vectors.type))
 
     def _finish(self, s: Any, h: Any, channel: Any, c: Any, n: Any) -> None:
-        """The outputs of a channel, the c-th of its tile, from M."""
+        """Write the outputs of a channel, the c-th of its tile, from M."""
         conv, given, tile = self.conv, self.given, self.tile
         _, bias, *slopes = given.constants
         left = self._column(s, n)

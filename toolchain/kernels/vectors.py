@@ -39,7 +39,7 @@ class Vectors:
     fewest: int | None = None
 
     def half(self) -> Vectors:
-        """The same registers with float16 in them."""
+        """Return the same registers with float16 in them."""
         return dataclasses.replace(self, dtype="float16", lanes=2 * self.lanes, columns=2 * self.columns, fewest=None)
 
     @property
@@ -48,7 +48,7 @@ class Vectors:
         return f"{self.dtype}x{self.lanes}"
 
     def all(self, number: float) -> Any:
-        """A vector of which every lane is ``number``."""
+        """Return a vector of which every lane is ``number``."""
         return tirx.Broadcast(tirx.const(number, self.dtype), self.lanes)
 
 
@@ -71,7 +71,7 @@ _HALF = {"asimdhp": "Armv8.2 FP16", "avx512_fp16": "AVX512-FP16"}
 
 
 def vectors_for(target: Target, precision: str) -> Vectors:
-    """The vectors of ``target`` for "float32" or "float16".
+    """Return the vectors of ``target`` for "float32" or "float16".
 
     Raises:
         TargetError: nothing is known of its instruction set, or it cannot compute with float16.

@@ -69,7 +69,7 @@ class Tiling:
     halo_limit: int = 1 << 20
 
     def side_for(self, height: int, width: int) -> int | None:
-        """The tiles' side for a picture; None where it runs whole."""
+        """Return the tiles' side for a picture; None where it runs whole."""
         if self.halo >= self.halo_limit or (self.side is None and self.budget is None):
             return None
         if self.side is not None or self.budget is None:
@@ -120,7 +120,7 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, rows: int | None =
 
 
 def around(halo: int) -> int:
-    """Pixels that a source has more than its tile, at most."""
+    """Return pixels that a source has more than its tile, at most."""
     return 2 * halo + 2 * (ALIGNED - 1)
 
 
@@ -179,7 +179,7 @@ def upscale_tiled(
 
 
 def choose_tile(height: int, width: int, *, halo: int, bytes_per_pixel: float, budget: int) -> int | None:
-    """The largest tile whose working memory fits, or None where the whole picture fits.
+    """Return the largest tile whose working memory fits, or None where the whole picture fits.
 
     Args:
         height: of the picture in pixels.

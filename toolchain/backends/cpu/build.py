@@ -60,13 +60,13 @@ class Compiled:
     figures: tuple[()] = ()
 
     def workspace(self, height: int, width: int) -> int:
-        """Bytes of memory a call allocates for an input of ``height`` x ``width`` pixels, its result included; the line
-        buffers of threads come on top.
+        """Return bytes of memory a call allocates for an input of ``height`` x ``width`` pixels, its result included;
+        the line buffers of threads come on top.
         """
         return self.scratch + sum(storage.size for storage in storages(self.planned, height, width))
 
     def line_buffers(self, width: int) -> int:
-        """Bytes that every thread needs for its line buffers; 0 where the network runs layer by layer."""
+        """Return bytes that every thread needs for its line buffers; 0 where the network runs layer by layer."""
         return self.stream.workspace(width) if self.stream else 0
 
     def export(self, path: Path, linker: Linker | None) -> None:

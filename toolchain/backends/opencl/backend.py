@@ -30,7 +30,7 @@ class OpenClBackend:
     library = PLAN
 
     def check(self, target: Target) -> None:
-        """Kernels in OpenCL C need nothing but OpenCL."""
+        """Check nothing: kernels in OpenCL C need nothing but OpenCL."""
 
     def linker(self, target: Target) -> tuple[Linker | None, tuple[str, ...]]:
         """Find a C compiler for the host part; kernels are of use without one."""

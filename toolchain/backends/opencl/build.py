@@ -71,7 +71,7 @@ class CompiledKernels:
         return coverage(self.kernels, [self.choices[kernel.name] for kernel in self.kernels])
 
     def workspace(self, height: int, width: int) -> int:
-        """Bytes of memory on the device for an input of ``height`` x ``width`` pixels, the result included."""
+        """Return bytes of memory on the device for an input of ``height`` x ``width`` pixels, the result included."""
         return self.program.plan.workspace(height, width)
 
     def line_buffers(self, width: int) -> int:

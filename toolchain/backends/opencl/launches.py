@@ -36,7 +36,7 @@ _NAMED = 3
 
 
 def network_of(lowered: Lowered[Any]) -> Network:
-    """The kernels of a network that is nothing else.
+    """Return the kernels of a network that is nothing else.
 
     Raises:
         ModelError: it is more than that.
@@ -97,7 +97,7 @@ class Writer:
         self.choices: dict[str, Choice] = {}
 
     def job(self, call: Call, conv: Conv | FloatConv) -> Job:
-        """The kernel of a convolution, with the pictures that it reads itself."""
+        """Return the kernel of a convolution, with the pictures that it reads itself."""
         picture, *anchor = [
             self.channels if read.buffer is None or read.buffer in self.direct else None
             for read in call.call.step.reads
@@ -145,7 +145,7 @@ class Writer:
         )
 
     def program(self) -> Program:
-        """All that was launched."""
+        """Return all that was launched."""
         constants, data = lay_out(self.arrays)
         result = self.network.launches[-1].result
         assert isinstance(result, Picture)
@@ -162,8 +162,8 @@ class Writer:
         return Program(plan, tuple(self.kernels), data, tuple(self.figures), self.choices)
 
     def _buffers(self) -> tuple[dict[int, str], tuple[Buffer, ...]]:
-        """A buffer for every tensor. Tensors of the same form share one where the first is read for the last time
-        before the next is written: what surrounds the picture stays as it was filled.
+        """Return a buffer for every tensor. Tensors of the same form share one where the first is read for the last
+        time before the next is written: what surrounds the picture stays as it was filled.
         """
         first: dict[int, int] = {}
         last: dict[int, int] = {}

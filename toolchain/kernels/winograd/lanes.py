@@ -10,7 +10,7 @@ from tvm.script.ir_builder import tirx as T
 
 
 def transposed(vectors: Sequence[Any], lanes: int) -> list[Any]:
-    """Four vectors of ``lanes``: lane by lane in groups of four, rows become columns. The inverse of itself.
+    """Return four vectors of ``lanes``: lane by lane in groups of four, rows become columns. The inverse of itself.
 
     Of four vectors of neighbouring pixels, what comes first are the pixels of which each is the first of four.
     """

@@ -33,7 +33,7 @@ Pixels = npt.NDArray[np.uint8]
 def make_manifest(
     request: Request, prepared: Prepared, target: Target, compiled: Compiled, network: Network
 ) -> Manifest:
-    """The manifest, before the files are sealed."""
+    """Return the manifest, before the files are sealed."""
     model = prepared.model
     return Manifest(
         name=request.title,
@@ -68,7 +68,7 @@ def make_report(
     verified: tuple[Verified, ...],
     warnings: tuple[str, ...],
 ) -> dict[str, Any]:
-    """What was done, with nothing in it that differs between two runs on the same files."""
+    """Return what was done, with nothing in it that differs between two runs on the same files."""
     model, photos = prepared.model, prepared.photos
     return {
         "model": {
