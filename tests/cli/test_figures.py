@@ -90,10 +90,26 @@ def test_a_loss_that_can_be_seen_is_warned_of_with_the_tensors_to_blame(photo_fo
     assert loss["photograph"] in report["calibration"]["photographs"]
     (warning,) = [warning for warning in report["warnings"] if "can be seen" in warning]
     assert re.search(r"INT8 is no nearer to the float network than \d+\.\d dB.*most is lost in '", warning)
+    assert "shows more, --bits or --budget keeps tensors finer" in warning
     named = re.findall(r"'(\S+)' \(\d+\.\d dB if nothing else is quantized\)", warning)
     bundle = open_bundle(tmp_path / "coarse.clipfree")
     assert named
     assert {tensor.name for tensor in bundle.manifest.tensors} >= {f"{name}_quantized" for name in named}
+
+
+def test_what_is_lost_in_weights_is_not_said_to_be_cured_by_finer_tensors(photo_folder: Path, tmp_path: Path, capsys):
+    b = Builder()
+    weight = np.zeros((3, 3, 3, 3))
+    for channel in range(3):
+        weight[channel, channel, 1] = [0, 1000, -999]  # 8 bits make both of one size
+    b.node("Conv", "input", b.const(weight), pads=[1] * 4, out="output")
+    onnx.save(b.model(3, 1), tmp_path / "net.onnx")
+    words = ["deploy", str(tmp_path / "net.onnx"), "--calib", str(photo_folder), "--range", "0..1"]
+    assert main([*words, "-o", str(tmp_path)]) == 0
+    err = capsys.readouterr().err
+    assert "most is lost in 'output (weights)'" in err
+    assert "`clipfree fidelity` shows more, --weights rounds weights in other ways" in err
+    assert "--bits" not in err
 
 
 def test_a_quantized_model_has_no_float_network_to_be_held_against(bundle: Path, tmp_path: Path, capsys):

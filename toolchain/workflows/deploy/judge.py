@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from toolchain.images.metrics import Loss, decibels
@@ -40,5 +41,11 @@ def judge(
     where = f"{loss.psnr:.1f} dB" if loss.psnr < ENOUGH else f"{loss.worst:.1f} dB on a crop of {loss.photograph}"
     return loss, (
         f"INT8 is no nearer to the float network than {where}, which can be seen (below {ENOUGH:g} dB); "
-        f"most is lost in {named}; `clipfree fidelity` shows more, --bits or --budget keeps tensors finer",
+        f"most is lost in {named}; `clipfree fidelity` shows more, {_remedy([part.kind for part, _ in culprits])}",
     )
+
+
+def _remedy(kinds: Sequence[str]) -> str:
+    """What can be done about parts of these kinds: weights have 8 bits in any case."""
+    ways = {"activation": "--bits or --budget keeps tensors finer", "weights": "--weights rounds weights in other ways"}
+    return ", ".join(way for kind, way in ways.items() if kind in kinds)
