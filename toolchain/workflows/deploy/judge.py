@@ -46,6 +46,6 @@ def judge(
 
 
 def _remedy(kinds: Sequence[str]) -> str:
-    """What can be done about parts of these kinds: weights have 8 bits in any case."""
+    """Advise what suits parts of these kinds: weights have 8 bits in any case."""
     ways = {"activation": "--bits or --budget keeps tensors finer", "weights": "--weights rounds weights in other ways"}
     return ", ".join(way for kind, way in ways.items() if kind in kinds)
