@@ -117,7 +117,7 @@ def test_any_field_may_hold_anything(place: tuple[Any, ...]):
         ('"a": 1e999', "holds 1e999, which is no finite number"),
         ('"a": 18446744073709551616', "holds the number 18446744073709551616, which no integer here can hold"),
         ('"a": ' + "9" * 5000, r"holds the number 9{24}\.\.\., which no integer"),
-        ('"a": ' + "[" * 5000 + "]" * 5000, "is not JSON"),
+        ('"a": ' + "[" * 100_000 + "]" * 100_000, "is not JSON"),
         ('"a": "\udcff"', "is not JSON"),
         ('"format_version": "2"', "tells no format"),
         ('"format_version": 2.0', "tells no format"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import types
 import typing
@@ -62,6 +63,7 @@ def _rule(rule: Any) -> Schema:
 
 def _attributes(text: str) -> dict[str, Schema]:
     """What a docstring says of each attribute."""
-    _, _, part = text.partition("Attributes:")
-    entries = re.findall(r"^ {8}([\w, ]+): ((?:.*\n?)(?:^ {12}.*\n?)*)", part, re.MULTILINE)
+    # Python 3.13 takes the indentation away by itself, earlier ones do not.
+    _, _, part = inspect.cleandoc(text).partition("Attributes:")
+    entries = re.findall(r"^ {4}([\w, ]+): ((?:.*\n?)(?:^ {8}.*\n?)*)", part, re.MULTILINE)
     return {name: {"description": " ".join(said.split())} for names, said in entries for name in names.split(", ")}
