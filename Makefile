@@ -6,7 +6,7 @@ ARGS ?=
 # Processes that run tests side by side; 0 runs them in one, for a debugger.
 JOBS ?= auto
 # Tests that `make test` leaves to `make test-rest`, by their markers: pyproject.toml lists them.
-REST := campaign or emulator or sanitizer or slow
+REST := board or campaign or emulator or opencl or sanitizer or slow or tuning
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 MINUTES ?= 10
 
@@ -20,7 +20,7 @@ TUNED_SIZES ?= 180x320 270x480 360x640 540x960
 help:
 	@echo "make demo    deploy the embedded model and upscale a real photograph into out/demo"
 	@echo "make test    run the tests but the longest (ARGS='-k tiles' for some of them)"
-	@echo "make test-rest   run the others: under emulators and sanitizers, random inputs, the slow ones"
+	@echo "make test-rest   run the others: boards, OpenCL, tuning, emulators, sanitizers, random inputs"
 	@echo "make test-train  run those of the trainer, for which PyTorch is installed"
 	@echo "make test-all    run them all"
 	@echo "make coverage    run all but the trainer's, and say which lines of the package ran"

@@ -35,6 +35,7 @@ def program(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_picture_is_upscaled_without_python(program: Path, real_bundle: Bundle, tmp_path: Path):
     upscale([str(program)], real_bundle, tmp_path)
 

@@ -18,6 +18,8 @@ from toolchain.cli import main
 from toolchain.support.errors import ModelError
 from toolchain.workflows.deploy import Deployment, Request, deploy
 
+pytestmark = pytest.mark.slow
+
 TARGETS = ("host", "cortex-a76", "mali-g78")
 
 

@@ -17,6 +17,8 @@ from toolchain.quantize.spelling import for_runtimes
 from toolchain.workflows.evaluate import shrink
 from toolchain.zoo.embedded import list_models
 
+pytestmark = pytest.mark.slow
+
 RUNTIMES = ("onnxruntime", "openvino")
 NETWORKS = {model.name: model.path for model in list_models()}
 QUICK = Settings(crop=40, crops_per_image=1, tame=False, augment=False)
@@ -52,6 +54,7 @@ def test_every_embedded_network_by_default(name: str, runtime: str, tmp_path: Pa
     same(name, runtime, tmp_path)
 
 
+@pytest.mark.emulator
 @pytest.mark.skipif(QEMU is None, reason="needs qemu-x86_64-static: apt install qemu-user-static")
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("name", ["abpn_x3", "ecbsr_m4c16_x2", "xlsr_x3"])

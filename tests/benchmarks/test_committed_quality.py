@@ -29,6 +29,7 @@ def test_the_table_is_that_of_the_figures(committed: dict[str, Any]) -> None:
     assert RESULT.with_suffix(".md").read_text(encoding="utf-8") == markdown(committed)
 
 
+@pytest.mark.slow
 def test_the_figures_are_found_again(committed: dict[str, Any], tmp_path: Path) -> None:
     calib, pictures = shared("images/calib"), shared(f"images/{SET}")
     # The rows that no other tool's kernels take part in.

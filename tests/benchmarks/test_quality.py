@@ -21,6 +21,8 @@ from tests.benchmarks import fakes
 from toolchain.support.errors import InputError
 from variants import Settled
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def options(model_file: Path, photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> argparse.Namespace:

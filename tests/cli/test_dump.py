@@ -68,6 +68,7 @@ def test_an_integer_network(model_file: Path, photo_folder: Path, tmp_path: Path
     assert "vm.builtin" in texts["finish.py"]
 
 
+@pytest.mark.slow
 def test_a_float_network_and_its_library_are_the_same_with_and_without(model_file: Path, tmp_path: Path) -> None:
     words = ["deploy", str(model_file), "--precision", "float32", "-o"]
     assert main([*words, str(tmp_path / "with"), "--dump", str(tmp_path / "dump")]) == 0

@@ -34,6 +34,7 @@ def test_tensors_of_16_bits(model_file: Path, photo_folder: Path, tmp_path: Path
     assert {"uint8", "uint16"} == {tensor["dtype"] for tensor in tensors if tensor["role"] == "activation"}
 
 
+@pytest.mark.slow
 def test_a_budget_is_spent_on_what_gains_or_not_at_all(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
     words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path), "--budget"]
     assert main([*words, "0.001"]) == 0

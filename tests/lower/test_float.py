@@ -84,6 +84,7 @@ def test_float16_is_within_its_bound():
     assert assert_close(model, executable, standard_for("float16", ()).tolerance) > 0.001, "is this float16?"
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(network())
 def test_random_networks(model: onnx.ModelProto):

@@ -279,6 +279,7 @@ def grown(draw: st.DrawFn, net: Net, start: Tensor, scales: Sequence[float]) -> 
     return tensors[-1]
 
 
+@pytest.mark.slow
 @given(networks(stages=2))
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_random_graphs_of_two_sizes(model: onnx.ModelProto):
@@ -286,6 +287,7 @@ def test_random_graphs_of_two_sizes(model: onnx.ModelProto):
     assert {entry.dtype for entry in storages(found.planned, 9, 9)} == {"uint8", "uint32"}
 
 
+@pytest.mark.slow
 @given(networks())
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_random_graphs(model: onnx.ModelProto):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.quantize.helpers import shared
@@ -20,6 +21,7 @@ def decibels(result: np.ndarray, wanted: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.mean(error**2)))
 
 
+@pytest.mark.slow
 def test_int8_xlsr_is_near_float_with_a_few_photographs() -> None:
     """PSNR on Y, 3 pixels shaved, of Set5's smaller pictures. onnxruntime's static INT8 loses 0.2 dB here."""
     model, photos, folder = shared("models/xlsr_x3_clipped.onnx"), shared("images/calib"), shared("images/Set5")
