@@ -29,3 +29,31 @@ def test_one_slope_for_all_channels(shape: tuple[int, ...], channels: int):
         x = np.random.default_rng(width).standard_normal((1, channels, height, width)).astype(np.float32)
         found = machine["main"](tvm.runtime.tensor(x)).numpy()
         np.testing.assert_array_equal(found, np.where(x < 0, x * np.float32(0.25), x))
+
+
+def test_every_variable_knows_the_operator_it_belongs_to():
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["input", "weight", "bias"], ["c"], name="/first", pads=[1, 1, 1, 1]),
+            helper.make_node("Clip", ["c", "low", "high"], ["b"], name="/bent"),
+            helper.make_node("DepthToSpace", ["b"], ["output"], blocksize=2),
+        ],
+        "g",
+        [info("input", 1, [1, 1, "h", "w"])],
+        [info("output", 1, [1, 1, "H", "W"])],
+        [
+            numpy_helper.from_array(np.ones((4, 1, 3, 3), np.float32), "weight"),
+            numpy_helper.from_array(np.ones(4, np.float32), "bias"),
+            numpy_helper.from_array(np.float32(0), "low"),
+            numpy_helper.from_array(np.float32(1), "high"),
+        ],
+    )
+    main = import_qdq(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))["main"]
+    bound = [binding for block in main.body.blocks for binding in block.bindings]
+    origins = dict(main.attrs["origins"])
+    assert set(origins) == {binding.var.name for binding in bound}
+    kinds = {origins[binding.var.name]: getattr(binding.value, "op", None) for binding in bound}
+    assert list(kinds) == ["Conv '/first'", "Clip '/bent'", "DepthToSpace"]
+    convolutions = [binding.var.name for binding in bound if getattr(binding.value.op, "name", "") == "relax.nn.conv2d"]
+    assert [origins[name] for name in convolutions] == ["Conv '/first'"], "inner calls belong to it too"

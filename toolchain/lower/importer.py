@@ -102,7 +102,8 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
                 found[binding.var] = origin
                 for var in relax.analysis.free_vars(binding.value):
                     found.setdefault(var, origin)
-        module["main"] = main.with_attr(ORIGINS, {var.name: origin for var, origin in found.items()})
+        bound = [binding.var for block in main.body.blocks for binding in block.bindings]
+        module["main"] = main.with_attr(ORIGINS, {var.name: found[var] for var in bound if var in found})
         return module
 
 
