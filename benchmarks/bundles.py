@@ -4,7 +4,7 @@
 
 Each network is quantized once, for the first target, and deployed for the others from the QDQ file that came out; with
 a float ``--precision`` nothing is quantized. Files are compared byte by byte, but for the versions that a manifest
-names. Exits with 1 where something differs.
+names and its checksum. Exits with 1 where something differs.
 """
 
 from __future__ import annotations
@@ -85,13 +85,16 @@ def compare(old: Path, new: Path, networks: Sequence[str], targets: Sequence[str
 
 
 def _content(path: Path) -> bytes | None:
-    """The bytes of a file, without the versions where it is a manifest; None where there is no such file."""
+    """The bytes of a file, where it is a manifest without the versions and the checksum over them; None where there is
+    no such file.
+    """
     if not path.is_file():
         return None
     if path.name != MANIFEST:
         return path.read_bytes()
     manifest = json.loads(path.read_text(encoding="utf-8"))
-    del manifest["versions"]
+    for name in ("versions", "checksum"):
+        manifest.pop(name, None)
     return json.dumps(manifest, sort_keys=True).encode()
 
 

@@ -9,6 +9,7 @@ from tvm import relax
 from tvm.ir import GenericConst
 
 from toolchain.lower.importer import ORIGINS
+from toolchain.reference.convolution import Convolution
 from toolchain.reference.steps import Activation
 
 
@@ -57,6 +58,27 @@ class Bindings:
         if above is None and below is None:
             return None, value
         return Activation(-np.inf if below is None else below, np.inf if above is None else above), inner
+
+    def convolution(self, value: Any) -> tuple[Any, Any, Any] | None:
+        """``value`` as a convolution of stride 1 with a bias: the variable of the convolution itself, what its weights
+        and what its biases are bound to; None if it is none.
+        """
+        if not self.is_call(value, "relax.add"):
+            return None
+        conv, bias = self.definitions[value].args
+        if not self.is_call(conv, "relax.nn.conv2d") or not self.is_call(bias, "relax.reshape"):
+            return None
+        call = self.definitions[conv]
+        if [int(s) for s in call.attrs.strides] != [1, 1]:
+            return None
+        return conv, call.args[1], self.definitions[bias].args[0]
+
+    def convolution_of(self, conv: Any, weight: np.ndarray, bias: np.ndarray) -> Convolution:
+        """The convolution of the variable ``conv``, of stride 1, with these constants."""
+        attrs = self.definitions[conv].attrs
+        top, left, bottom, right = (int(pad) for pad in attrs.padding)
+        dilations = (int(attrs.dilation[0]), int(attrs.dilation[1]))
+        return Convolution(weight, bias, (1, 1), (top, left, bottom, right), dilations, int(attrs.groups))
 
     def _bound(self, value: Any, name: str) -> tuple[float | None, Any]:
         """Half of a Clip, ``value`` = ``name``(x, constant): the constant and x; else None and ``value``.

@@ -17,7 +17,6 @@ from toolchain.kernels.spec import Pixels
 from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.importer import window_of
 from toolchain.lower.movement import pixel_table, trace
-from toolchain.reference.convolution import Convolution
 from toolchain.reference.quantization import Quantization
 from toolchain.reference.steps import (
     Activation,
@@ -116,26 +115,17 @@ class Matcher(Bindings):
         self, value: Any, out: Codes, before: Activation | None, residual: Codes | None, after: Activation | None
     ) -> ConvStep | None:
         """A convolution with bias that ends in ``value``; None unless an integer kernel covers it."""
-        if not self.is_call(value, "relax.add"):
+        found = self.convolution(value)
+        if found is None:
             return None
-        conv, bias = self.definitions[value].args
-        if not self.is_call(conv, "relax.nn.conv2d") or not self.is_call(bias, "relax.reshape"):
-            return None
-        call = self.definitions[conv]
-        source, weight = self._codes(call.args[0]), self._constant(call.args[1])
-        offsets = self._constant(self.definitions[bias].args[0])
-        if source is None or weight is None or offsets is None:
+        conv, *constants = found
+        source, (weight, bias) = self._codes(self.definitions[conv].args[0]), map(self._constant, constants)
+        if source is None or weight is None or bias is None:
             return None
         codes, scale, zero = weight
-        attrs = call.attrs
-        if [int(s) for s in attrs.strides] != [1, 1] or codes.dtype != np.int8 or np.any(zero):
+        if codes.dtype != np.int8 or np.any(zero) or bias[0].dtype != np.int32:
             return None
-        if offsets[0].dtype != np.int32:
-            return None
-        top, left, bottom, right = (int(p) for p in attrs.padding)
-        dilations = (int(attrs.dilation[0]), int(attrs.dilation[1]))
-        convolution = Convolution(codes, offsets[0], (1, 1), (top, left, bottom, right), dilations, int(attrs.groups))
-        scale = np.broadcast_to(scale, codes.shape[:1])
+        scale, convolution = np.broadcast_to(scale, codes.shape[:1]), self.convolution_of(conv, codes, bias[0])
         return ConvStep(out, conv, source, convolution, scale, before, residual, after)
 
     def _codes(self, value: Any) -> Codes | None:

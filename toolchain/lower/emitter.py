@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
-import numpy as np
 from tvm import relax
 
 from toolchain.kernels.driver import Picture, Tensor
@@ -20,6 +19,7 @@ from toolchain.lower.lowered import Kernel, Spec
 from toolchain.lower.movement import pattern
 from toolchain.lower.operators import Operators
 from toolchain.lower.packed import Packed
+from toolchain.reference.convolution import Convolution
 from toolchain.support.errors import ModelError
 
 Matcher = TypeVar("Matcher", bound=Bindings)
@@ -188,12 +188,12 @@ class Emitter(ABC, Generic[Matcher, Spec]):
         around = source.source(above, conv.reach[0] - above)
         return (around,) if residual is None else (around, residual.source())
 
-    def kernel(self, var: Any, weight: np.ndarray, groups: int, conv: Spec) -> Kernel[Spec]:
-        """The next convolution's, which covers the convolution ``var`` of the imported module."""
-        channels, inputs, kh, kw = weight.shape
+    def kernel(self, var: Any, given: Convolution, conv: Spec) -> Kernel[Spec]:
+        """The next convolution's, which covers the convolution ``given`` whose variable is ``var``."""
+        channels, inputs, kh, kw = given.weight.shape
         self.covered.add(var)
-        name = f"conv{len(self.kernels)}_{kh}x{kw}_{inputs * groups}to{channels}"
-        return Kernel(name, conv, weight.size, self.calls.enlarged(self.extent(var)))
+        name = f"conv{len(self.kernels)}_{kh}x{kw}_{inputs * given.group}to{channels}"
+        return Kernel(name, conv, given.weight.size, self.calls.enlarged(self.extent(var)))
 
     def blocks(self, var: Any) -> int:
         """Blocks that ``var`` takes: every part of a concatenation begins with one."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
 from toolchain.lower.bindings import Bindings, channels_of, is_picture
 from toolchain.lower.movement import evaluate
+from toolchain.reference.convolution import Convolution
 from toolchain.reference.steps import Activation
 
 _PROBES = (48, 52)
@@ -25,32 +25,20 @@ class FloatConvChain:
     """Convolution with bias, activation, residual, activation.
 
     Attributes:
-        conv: the Relax variable bound to the convolution.
+        accumulator: the Relax variable bound to the convolution itself.
         source: the variable of its input.
-        weight: float32 (channels, channels_in / groups, kh, kw).
-        bias: float32 (channels,).
-        groups, pads, dilation: of the convolution; pads are (top, left).
+        convolution: what it is, with float32 weights and biases.
         before: activation before the residual, or the only one.
         residual: the variable that is added, or None.
         after: activation after the residual.
     """
 
-    conv: Any
+    accumulator: Any
     source: Any
-    weight: np.ndarray
-    bias: np.ndarray
-    groups: int
-    pads: tuple[int, int]
-    dilation: tuple[int, int]
+    convolution: Convolution
     before: Activation | None = None
     residual: Any = None
     after: Activation | None = None
-
-    @property
-    def margin(self) -> int:
-        """The widest zero padding on any side."""
-        reach = [(k - 1) * d for k, d in zip(self.weight.shape[2:], self.dilation, strict=True)]
-        return int(max(*self.pads, reach[0] - self.pads[0], reach[1] - self.pads[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,33 +96,15 @@ class FloatMatcher(Bindings):
         self, value: Any, before: Activation | None, residual: Any = None, after: Activation | None = None
     ) -> FloatConvChain | None:
         """A convolution with bias that ends in ``value``; None unless a float kernel covers it."""
-        if not self.is_call(value, "relax.add"):
+        found = self.convolution(value)
+        if found is None or not all(isinstance(constant, GenericConst) for constant in found[1:]):
             return None
-        conv, offset = self.definitions[value].args
-        if not self.is_call(conv, "relax.nn.conv2d") or not self.is_call(offset, "relax.reshape"):
+        conv, weight, bias = found
+        convolution = self.convolution_of(conv, weight.value.numpy(), bias.value.numpy().reshape(-1))
+        top, left, bottom, right = convolution.pads
+        if (top + bottom, left + right) != convolution.reach:
             return None
-        call = self.definitions[conv]
-        bias = self.definitions[offset].args[0]
-        if not isinstance(call.args[1], GenericConst) or not isinstance(bias, GenericConst):
-            return None
-        weight, attrs = call.args[1].value.numpy(), call.attrs
-        dilation = tuple(int(d) for d in attrs.dilation)
-        top, left, bottom, right = (int(p) for p in attrs.padding)
-        reach = [(k - 1) * d for k, d in zip(weight.shape[2:], dilation, strict=True)]
-        if [int(s) for s in attrs.strides] != [1, 1] or [top + bottom, left + right] != reach:
-            return None
-        return FloatConvChain(
-            conv,
-            call.args[0],
-            weight,
-            bias.value.numpy().reshape(-1),
-            int(attrs.groups),
-            (top, left),
-            (dilation[0], dilation[1]),
-            before,
-            residual,
-            after,
-        )
+        return FloatConvChain(conv, self.definitions[conv].args[0], convolution, before, residual, after)
 
     def _alike(self, left: Any, right: Any) -> bool:
         """Whether kernels can add two operands: tensors of one size, with equal channels or one."""

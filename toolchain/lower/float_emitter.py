@@ -19,8 +19,8 @@ from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Extent, Invocation, Source
 from toolchain.lower.emitter import Emitter, Imported
 from toolchain.lower.float_chain import FloatConcatChain, FloatConvChain, FloatMatcher, FloatSumChain
-from toolchain.lower.float_weights import arrange_floats
 from toolchain.lower.packed import Packed
+from toolchain.lower.weights import arrange_floats
 from toolchain.reference.steps import Activation
 
 
@@ -87,19 +87,18 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
 
     def convolution(self, chain: FloatConvChain, view: View, pixels: Pixels | None) -> Invocation:
         """The kernel of ``chain``, into ``view`` or into ``pixels``."""
-        channels = chain.weight.shape[0]
-        source = self.packed(chain.source)
-        groups, weights = arrange_floats(chain, source.slots, source.view.count, self.vectors.dtype)
+        given, source = chain.convolution, self.packed(chain.source)
+        groups, weights = arrange_floats(given, source.slots, source.view.count, self.vectors.dtype)
         operand, residual = None, None
         if chain.residual is not None:
-            operand, residual = self._operand(chain.residual, channels)
+            operand, residual = self._operand(chain.residual, given.outputs)
         conv = FloatConv(
             source.view,
-            channels,
+            given.outputs,
             groups,
-            chain.weight.shape[2:],
-            chain.pads,
-            chain.dilation,
+            given.weight.shape[2:],
+            given.pads[:2],
+            given.dilations,
             view,
             (*_stages(chain.before), *([] if operand is None else [Add(operand)]), *_stages(chain.after)),
             pixels,
@@ -107,14 +106,11 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
         )
         tile = choose_tile(conv, self.vectors)
         needs = float_algorithms.needs(conv, self.vectors, tile)
-        kernel = replace(self.kernel(chain.conv, chain.weight, chain.groups, conv), needs=needs)
+        kernel = replace(self.kernel(chain.accumulator, given, conv), needs=needs)
         self.kernels.append(kernel)
         function = float_algorithms.build(conv, self.geometry, self.vectors, tile)
-        arrays = (
-            float_algorithms.weights(weights, tile),
-            chain.bias.astype(self.vectors.dtype),
-            *self._slopes(chain.before, chain.after),
-        )
+        bias, slopes = given.bias.astype(self.vectors.dtype), self._slopes(chain.before, chain.after)
+        arrays = float_algorithms.weights(weights, tile), bias, *slopes
         return Invocation(kernel.name, function, self.sources(source, conv, residual), conv, arrays)
 
     def copy(self, var: Any, index: int, view: View) -> Invocation:

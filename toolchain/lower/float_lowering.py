@@ -40,7 +40,7 @@ def lower_float_model(model: SRModel, vectors: Vectors, cache: int = CACHE) -> L
     pixels = ending(matcher, final, moves, "ends the network")
     chains = {var: matcher.chain(var) for var in matcher.definitions}
     imported = Imported(module, matcher, chains)
-    margins = (chain.margin for chain in chains.values() if isinstance(chain, FloatConvChain))
+    margins = (max(chain.convolution.pads) for chain in chains.values() if isinstance(chain, FloatConvChain))
     shared, white = geometry(margins, vectors.columns), model.value_range[1]
 
     def emitter(builder: relax.BlockBuilder, given: Any) -> FloatEmitter:

@@ -133,7 +133,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
             symmetric=bool(given.weight.min(initial=0) > -128),
         )
         conv = replace(conv, algorithms=algorithms.admitted(conv, self.dot, parameters))
-        kernel = self.kernel(chain.accumulator, given.weight, given.group, conv)
+        kernel = self.kernel(chain.accumulator, given, conv)
         tile = self.choose(kernel, self.geometry.columns)
         self.kernels.append(replace(kernel, needs=algorithms.needs(conv, self.dot, tile)))
         function = algorithms.build(conv, self.geometry, self.dot, tile)

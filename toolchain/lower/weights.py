@@ -1,7 +1,8 @@
-"""Lay a convolution's parameters out for a kernel: blocks of four channels, padding, groups."""
+"""Lay a convolution's parameters out for a kernel: channels by their slots, padding, groups, the order of the loops."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,21 @@ def densify(weight: np.ndarray, groups: int) -> np.ndarray:
         rows = slice(group * channels // groups, (group + 1) * channels // groups)
         dense[rows, group * inputs : (group + 1) * inputs] = weight[rows]
     return dense
+
+
+def arrange_floats(conv: Convolution, slots: Sequence[int], count: int, dtype: str) -> tuple[int, np.ndarray]:
+    """Groups and weights ``(count / groups, kh, kw, channels)`` of the float kernel for an input of ``count`` channels
+    in which the model's channel c is channel ``slots[c]``.
+
+    Groups stay where the input's channels lie in order; else the weights get zeros for the other groups.
+    """
+    if conv.group > 1 and tuple(slots) == tuple(range(count)):
+        return conv.group, np.ascontiguousarray(conv.weight.transpose(1, 2, 3, 0), dtype)
+    weight = densify(conv.weight, conv.group)
+    laid = np.zeros((weight.shape[0], count, *weight.shape[2:]), np.float32)
+    for channel, slot in enumerate(slots):
+        laid[:, slot] += weight[:, channel]
+    return 1, np.ascontiguousarray(laid.transpose(1, 2, 3, 0), dtype)
 
 
 def fits(given: Parameters, qmax: int, requantize: Requantize) -> bool:
