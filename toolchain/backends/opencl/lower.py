@@ -10,6 +10,7 @@ from toolchain.backends.opencl import elementwise, float_conv, float_elementwise
 from toolchain.backends.opencl.choose import Choose
 from toolchain.backends.opencl.job import Job
 from toolchain.backends.opencl.launches import Program, Writer
+from toolchain.backends.opencl.pixelwise import PixelwiseConfig
 from toolchain.bundle.launches import Figures
 from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatSum
 from toolchain.kernels.spec import Conv, Draw, Elementwise, Pack, Shuffle, View
@@ -72,22 +73,22 @@ def _words(writer: Writer, call: Call, given: Words, gpu: Gpu, size: int) -> Non
 
 def _function(given: Words, writer: Writer, gpu: Gpu) -> Any:
     """The kernel of ``given``."""
-    cut = writer.geometry, gpu.pixels, gpu.work_group
+    config = PixelwiseConfig(writer.geometry, gpu.pixels, gpu.work_group)
     match given:
         case Elementwise():
-            return elementwise.add(given, *cut)
+            return elementwise.add(given, config)
         case FloatSum():
-            return float_elementwise.add(given, writer.dtype, *cut)
+            return float_elementwise.add(given, writer.dtype, config)
         case Pack():
-            return elementwise.pack(given, *cut)
+            return elementwise.pack(given, config)
         case FloatPack():
-            return float_elementwise.pack(given, writer.dtype, *cut)
+            return float_elementwise.pack(given, writer.dtype, config)
         case Draw():
-            return elementwise.draw(given, *cut)
+            return elementwise.draw(given, config)
         case FloatDraw():
-            return float_elementwise.draw(given, writer.dtype, *cut)
+            return float_elementwise.draw(given, writer.dtype, config)
         case Shuffle():
-            return elementwise.shuffle(given, *cut)
+            return elementwise.shuffle(given, config)
 
 
 def _traffic(given: Words, writer: Writer) -> tuple[int, int]:

@@ -1,0 +1,104 @@
+"""The frame of the kernels that are no convolutions: a work-item computes some neighbouring pixels of all channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.backends.opencl.primitives import Size, follow, item, threads
+from toolchain.kernels.function import function
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import Pixels, Slopes, Stage
+
+Group: TypeAlias = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class PixelwiseConfig:
+    """Pixels of a work-item, work-items of a group along x, y and z, and the layout of packed tensors."""
+
+    geometry: Geometry
+    pixels: int
+    group: Group
+
+
+@dataclass(frozen=True)
+class Form:
+    """What an argument is: a packed tensor of ``blocks``, or a picture of ``channels``; ``scale`` times enlarged."""
+
+    blocks: int = 0
+    channels: int | None = None
+    scale: int = 1
+    dtype: str = "uint32"
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A work-item: the arguments (``slopes`` may be None), the picture's size, and its first pixel: ``row`` is the
+    picture's, ``inner`` that of a packed tensor.
+    """
+
+    inputs: Sequence[Any]
+    slopes: Any
+    y: Any
+    size: Size
+    row: Any
+    inner: Any
+    column: Any
+
+
+def pixelwise(
+    reads: Sequence[Form], writes: Form, config: PixelwiseConfig, body: Callable[[Item], None], slopes: int = 0
+) -> tirx.PrimFunc:
+    """Write a kernel with the arguments x, r, slopes, y, as far as there are such.
+
+    Args:
+        reads: its operands.
+        writes: its result.
+        config: how it is config.
+        body: writes what a work-item does.
+        slopes: how many there are.
+    """
+    geometry, pixels = config.geometry, config.pixels
+    with IRBuilder() as builder, function("words"):
+        size = Size()
+
+        def operand(name: str, form: Form) -> Any:
+            return size.operand(name, form.blocks, geometry, form.channels, form.scale, dtype=form.dtype)
+
+        inputs = [operand(name, form) for name, form in zip("xr", reads, strict=False)]
+        bends = T.arg("slopes", T.Buffer((slopes,), "float32")) if slopes else None
+        size.declare()
+        y = operand("y", writes)
+        with threads(((size.width + pixels - 1) // pixels, size.height, 1), config.group):
+            column, row = item("column", 0, pixels), item("row", 1, 1)
+            with T.If(tirx.all(column < size.width, row < size.height, item("part", 2, 1) < 1)), T.Then():
+                body(Item(inputs, bends, y, size, row, row + geometry.margin, column))
+    return builder.get()
+
+
+def count_slopes(stages: Sequence[Stage], channels: int) -> int:
+    """Count the slopes that ``stages`` want."""
+    return channels if Slopes() in stages else 0
+
+
+def summed(terms: Sequence[list[Any]], stages: Sequence[Stage], at: Item, channel: int) -> list[Any]:
+    """Add one or two terms, pixel by pixel of a channel, and do what follows."""
+    values = terms[0] if len(terms) == 1 else [a + b for a, b in zip(*terms, strict=True)]
+    for stage in stages:
+        values = follow(values, stage, None if at.slopes is None else at.slopes[channel])
+    return values
+
+
+def spread(picture: Pixels, at: Item, pixels: int, code: Callable[[int, int], Any]) -> None:
+    """Write the picture by depth-to-space; ``code``: the uint8 of a slot and a pixel."""
+    scale = picture.scale
+    for p in range(pixels):
+        with T.If(at.column + p < at.size.width), T.Then():
+            for dy, dx, channel, slot in picture.places():
+                T.buffer_store(at.y, code(slot, p), [at.row * scale + dy, (at.column + p) * scale + dx, channel])
