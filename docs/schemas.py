@@ -27,7 +27,7 @@ def schemas() -> dict[str, dict[str, Any]]:
             checksum={"type": "string"},
         ),
         "plan.json": _document(
-            launch_plan.Plan,
+            launch_plan.LaunchPlan,
             "Launch plan of a bundle for an OpenCL device",
             format={"const": launch_plan.FORMAT},
             format_version={"const": launch_plan.VERSION},

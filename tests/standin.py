@@ -22,7 +22,7 @@ from toolchain.backends.cpu import CpuBackend
 from toolchain.quantize import IntegerReference, QuantizedModel, Settings
 from toolchain.reference.network import describe_network
 from toolchain.schedules.coverage import TunedCoverage
-from toolchain.schedules.select import Choice, Tuning
+from toolchain.schedules.select import TileChoice, Tuning
 from toolchain.support.cpu import this_cpu
 from toolchain.targets import Target
 from toolchain.targets.elf import read_library
@@ -38,7 +38,7 @@ class StandIn:
         count, macs = len(network.layers), network.macs_per_pixel
         self.model = model.model
         self.kernels = [SimpleNamespace(name=f"qconv{index}") for index in range(count)]
-        self.choices: dict[str, Choice] = {}
+        self.choices: dict[str, TileChoice] = {}
         self.figures, self.further = (), 0
         self.tuned = TunedCoverage(count, 0, macs, 0)
         self.coverage = SimpleNamespace(

@@ -16,13 +16,13 @@ from PIL import Image
 from tests.standin import QUICK
 from toolchain.cli import main
 from toolchain.cli.console import plain
-from toolchain.workflows.fidelity import Fidelity, Request, measure_fidelity
+from toolchain.workflows.fidelity import Fidelity, FidelityRequest, measure_fidelity
 from toolchain.workflows.report.fidelity_page import render
 
 
 @pytest.fixture(scope="module")
 def found(model_file: Path, photo_folder: Path) -> Fidelity:
-    return measure_fidelity(Request(model_file, photo_folder, photo_folder, settings=QUICK, crops=2, side=24))
+    return measure_fidelity(FidelityRequest(model_file, photo_folder, photo_folder, settings=QUICK, crops=2, side=24))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.representative import Reading
 from toolchain.support.errors import CalibrationError, InputError, OutputError
 from toolchain.workflows.report.contact_sheet import marked
-from toolchain.workflows.represent import Request, make_representative_set
+from toolchain.workflows.represent import RepresentRequest, make_representative_set
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -24,7 +24,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, model_file: Path, photo_folder: Path) -> Path:
     out = tmp_path_factory.mktemp("represent") / "set"
-    make_representative_set(Request(model_file, photo_folder, out))
+    make_representative_set(RepresentRequest(model_file, photo_folder, out))
     return out
 
 
@@ -54,7 +54,7 @@ def test_every_file_of_the_set_agrees_with_the_proof(made: Path) -> None:
 
 
 def test_equal_photographs_give_equal_files(made: Path, tmp_path: Path, model_file: Path, photo_folder: Path) -> None:
-    make_representative_set(Request(model_file, photo_folder, tmp_path / "again"))
+    make_representative_set(RepresentRequest(model_file, photo_folder, tmp_path / "again"))
     first, again = (
         {p.relative_to(d): p.read_bytes() for p in d.rglob("*") if p.is_file()} for d in (made, tmp_path / "again")
     )
@@ -88,7 +88,7 @@ def test_the_snippet_of_the_documentation_runs_and_finds_the_pixel_range(
 def test_every_reading_keeps_outputs_in_range(
     reading: Reading, kinds: set[str], model_file: Path, photo_folder: Path, tmp_path: Path
 ) -> None:
-    proof = make_representative_set(Request(model_file, photo_folder, tmp_path / "set", reading=reading))
+    proof = make_representative_set(RepresentRequest(model_file, photo_folder, tmp_path / "set", reading=reading))
     assert proof.coverage.inside
     assert kinds <= {image.kind for image in proof.images}
     assert (reading.overshoot == "select") == bool(proof.left_out)
@@ -100,7 +100,9 @@ def test_every_reading_keeps_outputs_in_range(
 
 def test_patches_cover_the_whole_image(model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
     proof = make_representative_set(
-        Request(model_file, photo_folder / "photo0.png", tmp_path / "set", reading=Reading(frames=(), patch=32))
+        RepresentRequest(
+            model_file, photo_folder / "photo0.png", tmp_path / "set", reading=Reading(frames=(), patch=32)
+        )
     )
     seen = np.zeros((60, 70), bool)
     for image in proof.images:
@@ -111,20 +113,20 @@ def test_patches_cover_the_whole_image(model_file: Path, photo_folder: Path, tmp
 
 def test_an_empty_selection_is_said(model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
     proof = make_representative_set(
-        Request(model_file, photo_folder, tmp_path / "set", reading=Reading(overshoot="select"))
+        RepresentRequest(model_file, photo_folder, tmp_path / "set", reading=Reading(overshoot="select"))
     )
     assert {image.kind for image in proof.images} <= {"flat", "end"}
     assert any("all 3 natural images overshoot" in warning for warning in proof.warnings)
     with pytest.raises(CalibrationError, match="not one image could be brought into range"):
         make_representative_set(
-            Request(model_file, photo_folder, tmp_path / "none", reading=Reading("select", frames=()))
+            RepresentRequest(model_file, photo_folder, tmp_path / "none", reading=Reading("select", frames=()))
         )
     assert not (tmp_path / "none").exists()
 
 
 def test_a_folder_with_other_things_is_not_replaced(model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
-    request = Request(model_file, photo_folder / "photo0.png", tmp_path / "set", formats=("png",))
+    request = RepresentRequest(model_file, photo_folder / "photo0.png", tmp_path / "set", formats=("png",))
     make_representative_set(request)
     make_representative_set(request)
     assert not (tmp_path / "set" / "float.npz").exists()
@@ -149,7 +151,7 @@ def test_readings_are_checked(wrong: dict[str, object], said: str) -> None:
 
 def test_formats_are_checked(model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'tiff' is no format"):
-        make_representative_set(Request(model_file, photo_folder, tmp_path / "set", formats=("tiff",)))
+        make_representative_set(RepresentRequest(model_file, photo_folder, tmp_path / "set", formats=("tiff",)))
 
 
 def test_one_value_beyond_the_range_shows_on_a_thumbnail() -> None:

@@ -22,7 +22,7 @@ from toolchain.board.board import Board
 from toolchain.board.pack import SERVER
 from toolchain.board.place import Address, Place
 from toolchain.bundle import LIBRARY, Bundle, open_bundle
-from toolchain.runtime.measure import Plan
+from toolchain.runtime.measure import TimingPlan
 from toolchain.support.cores import these_cores
 from toolchain.support.cpu import this_cpu
 from toolchain.support.errors import BoardError, BundleError, InputError
@@ -48,7 +48,7 @@ def test_the_same_bits_and_plausible_times(board: Running, bundle: Bundle):
     with Board(Place(board.address)) as there:
         there.load(bundle)
         assert np.array_equal(there.upscale(picture), expected)
-        times = there.times(picture, 1, Plan(repeats=4, cool_down=0.05))
+        times = there.times(picture, 1, TimingPlan(repeats=4, cool_down=0.05))
         assert len(times) == 4
         assert all(0 < seconds < 1 for seconds in times)
         functions = there.functions(picture, 1, 2)
@@ -82,7 +82,7 @@ def test_threads_stay_on_the_cores_that_were_chosen(board: Running, bundle: Bund
         assert [os.sched_getaffinity(thread) for thread in threads] == [{number}] * len(threads)
         assert there.cores(1) == (number,)
         with pytest.raises(InputError, match=rf"2 threads need as many cores, --cpus {number} names 1"):
-            there.times(bundle.golden()[0], 2, Plan())
+            there.times(bundle.golden()[0], 2, TimingPlan())
 
 
 def test_a_core_that_the_board_lacks(board: Running):

@@ -79,7 +79,7 @@ def test_a_wrong_picture_is_not_timed(board: Running, bundle: Bundle, tmp_path: 
 
 
 def test_a_machine_that_grows_hot_is_told(without_compiler, stand_in_bundle: Path, monkeypatch, capsys):
-    monkeypatch.setattr("toolchain.workflows.bench.OnCpu.times", lambda *_: [0.010] * 6 + [0.013] * 6)
+    monkeypatch.setattr("toolchain.workflows.bench.HostMachine.times", lambda *_: [0.010] * 6 + [0.013] * 6)
     assert main(["bench", str(stand_in_bundle), "--size", "8x8", "--threads", "1"]) == 0
     assert "the last repeats took 30% longer than the first" in capsys.readouterr().err
 

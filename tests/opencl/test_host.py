@@ -29,7 +29,7 @@ from toolchain.board.place import Place
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.cli import main
 from toolchain.quantize import IntegerReference
-from toolchain.runtime.measure import Plan
+from toolchain.runtime.measure import TimingPlan
 from toolchain.support.errors import BoardError, BundleError, TargetError
 from toolchain.targets import find_target
 from toolchain.targets.elf import check_library
@@ -69,7 +69,7 @@ def test_on_a_board(board: Running, bundle: Bundle, capsys: pytest.CaptureFixtur
         there.load_opencl(bundle, "opencl-cpu")
         np.testing.assert_array_equal(there.upscale(picture), expected)
         assert "Portable Computing Language" in there.cpu.name
-        assert len(there.times(picture, 1, Plan(repeats=3))) == 3
+        assert len(there.times(picture, 1, TimingPlan(repeats=3))) == 3
         functions = there.functions(picture, 1, 2)
         assert functions.keys() == set(bundle.manifest.kernels)
         assert all(0 < seconds < 10 for seconds in functions.values())

@@ -8,7 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toolchain.bundle.launch_plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, fitting, lay_out, parse_plan
+from toolchain.bundle.launch_plan import (
+    PICTURE,
+    RESULT,
+    Buffer,
+    Extent,
+    Launch,
+    LaunchPlan,
+    fitting,
+    lay_out,
+    parse_plan,
+)
 from toolchain.support.errors import BundleError
 
 LAUNCH = Launch(
@@ -18,7 +28,7 @@ LAUNCH = Launch(
     (8, 4, 2),
 )
 ARRAYS = {"conv0.weights": np.arange(5, dtype=np.uint32), "conv0.bias": np.arange(3, dtype=np.int32)}
-PLAN = Plan(3, 2, 1, 8, (Buffer("tensor0", "uint32", 2, 7),), lay_out(ARRAYS)[0], (LAUNCH,))
+PLAN = LaunchPlan(3, 2, 1, 8, (Buffer("tensor0", "uint32", 2, 7),), lay_out(ARRAYS)[0], (LAUNCH,))
 
 
 def test_what_is_written_is_read():

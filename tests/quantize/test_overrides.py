@@ -11,16 +11,18 @@ from tests.quantize.helpers import QUICK, network, pictures, psnr, quantized
 from toolchain.quantize import IntegerReference, Settings, quantize
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.overrides import choose_estimators
-from toolchain.quantize.plan import Plan, make_plan
+from toolchain.quantize.plan import QuantizationPlan, make_plan
 from toolchain.quantize.weights import scale_by
 from toolchain.reference.graph import GraphView
 from toolchain.reference.pairs import LIMIT, PAIR, least_scale
 from toolchain.support.errors import CalibrationError
 
 
-def plan_of(groups: dict[str, str], pinned: str = "input") -> Plan:
+def plan_of(groups: dict[str, str], pinned: str = "input") -> QuantizationPlan:
     names = tuple(groups)
-    return Plan(names, groups, frozenset({pinned}), {}, {}, (), tuple(n for n in names if groups[n] != pinned))
+    return QuantizationPlan(
+        names, groups, frozenset({pinned}), {}, {}, (), tuple(n for n in names if groups[n] != pinned)
+    )
 
 
 PLAN = plan_of({"input": "input", "head/relu": "head/relu", "body/a": "body/a", "body/b": "body/a", "tail": "tail"})

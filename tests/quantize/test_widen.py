@@ -17,7 +17,7 @@ from tests.sr_models import Builder
 from toolchain.frontend import SRModel, normalize
 from toolchain.images.metrics import decibels
 from toolchain.quantize import QuantizedModel, Settings, quantize
-from toolchain.quantize.fidelity import OutputError, list_parts
+from toolchain.quantize.fidelity import OutputLoss, list_parts
 from toolchain.quantize.loss import Comparison
 from toolchain.quantize.pipeline import calibration_crops
 from toolchain.quantize.plan import make_plan
@@ -67,7 +67,7 @@ def test_the_first_choice_is_the_one_that_saves_most_for_its_cost() -> None:
     first = spending(within("xlsr", 1000.0)).chosen[0]
     model = quantized("xlsr")
     plan, parts = make_plan(network("xlsr")), list_parts(model)
-    error = OutputError(model, pictures(3)[:1])
+    error = OutputLoss(model, pictures(3)[:1])
     work = {layer.name: layer.macs_per_pixel for layer in describe_network(network("xlsr").model).layers}
 
     def worth(name: str) -> float:

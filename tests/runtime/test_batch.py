@@ -11,14 +11,14 @@ from PIL import Image
 
 from tests.runtime.fakes import FakeNetwork
 from toolchain.images import read_photo
-from toolchain.runtime.batch import Outcome, Settings, run_batch
+from toolchain.runtime.batch import BatchSettings, PictureOutcome, run_batch
 from toolchain.runtime.channel import Channel, Stopped
 from toolchain.runtime.jobs import plan_jobs
 from toolchain.runtime.tiles import Tiling
 from toolchain.support.errors import OutputError
 
 NETWORK = FakeNetwork(channels=3, scale=2)
-SETTINGS = Settings(Tiling(2, NETWORK.halo, 50.0, 8), 3)
+SETTINGS = BatchSettings(Tiling(2, NETWORK.halo, 50.0, 8), 3)
 
 
 def photos(folder: Path, count: int = 3) -> list[Path]:
@@ -29,7 +29,7 @@ def photos(folder: Path, count: int = 3) -> list[Path]:
     return paths
 
 
-def run(paths: list[Path], out: Path, settings: Settings = SETTINGS, **options: object) -> list[Outcome]:
+def run(paths: list[Path], out: Path, settings: BatchSettings = SETTINGS, **options: object) -> list[PictureOutcome]:
     return list(run_batch(plan_jobs(paths, out, scale=2, **options), NETWORK.upscale, settings))
 
 
@@ -74,7 +74,7 @@ def test_what_is_there_is_left(tmp_path: Path):
     paths = photos(tmp_path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "1_x2.png").write_bytes(b"mine")
-    outcomes = run(paths, tmp_path / "out", Settings(SETTINGS.tiling, 3, skip_existing=True))
+    outcomes = run(paths, tmp_path / "out", BatchSettings(SETTINGS.tiling, 3, skip_existing=True))
     assert [outcome.skipped for outcome in outcomes] == [False, True, False]
     assert (tmp_path / "out" / "1_x2.png").read_bytes() == b"mine"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.runtime.measure import Plan, free_memory, measure, peak_memory, summarize
+from toolchain.runtime.measure import TimingPlan, free_memory, measure, peak_memory, summarize
 
 
 class Clock:
@@ -26,7 +26,7 @@ class Clock:
 
 def test_warm_up_does_not_count():
     clock = Clock(9.0, 9.0, 1.0, 3.0, 2.0)
-    timing = summarize(measure(clock.call, Plan(warm_up=2, repeats=3), clock=clock), warm_up=2)
+    timing = summarize(measure(clock.call, TimingPlan(warm_up=2, repeats=3), clock=clock), warm_up=2)
     assert (timing.median, timing.minimum, timing.p90, timing.repeats, timing.warm_up) == (2.0, 1.0, 3.0, 3, 2)
     assert timing.spread == pytest.approx(1.0)
     assert timing.rate(10.0) == pytest.approx(5.0)
@@ -34,7 +34,7 @@ def test_warm_up_does_not_count():
 
 def test_stops_when_the_time_is_over_but_not_before_three():
     clock = Clock(6.0)
-    plan = Plan(warm_up=0, repeats=50, seconds=10.0)
+    plan = TimingPlan(warm_up=0, repeats=50, seconds=10.0)
     assert len(measure(clock.call, plan, clock=clock)) == 3
     clock = Clock(2.0)
     assert len(measure(clock.call, plan, clock=clock)) == 5
@@ -42,7 +42,11 @@ def test_stops_when_the_time_is_over_but_not_before_three():
 
 def test_it_rests_after_each_repeat():
     clock, rests = Clock(1.0), []
-    assert measure(clock.call, Plan(warm_up=1, repeats=3, cool_down=7.0), clock=clock, sleep=rests.append) == [1, 1, 1]
+    assert measure(clock.call, TimingPlan(warm_up=1, repeats=3, cool_down=7.0), clock=clock, sleep=rests.append) == [
+        1,
+        1,
+        1,
+    ]
     assert rests == [7.0] * 3
 
 
@@ -65,14 +69,14 @@ def test_collection_is_back_on_after_a_failure():
         raise RuntimeError("broken")
 
     with pytest.raises(RuntimeError, match="broken"):
-        measure(fail, Plan(warm_up=0))
+        measure(fail, TimingPlan(warm_up=0))
     assert gc.isenabled()
 
 
 @pytest.mark.parametrize("numbers", [{"repeats": 0}, {"warm_up": -1}])
 def test_senseless_numbers(numbers: dict[str, int]):
     with pytest.raises(ValueError, match="cannot time"):
-        Plan(**numbers)
+        TimingPlan(**numbers)
 
 
 def test_peak_memory_is_plausible():

@@ -24,7 +24,7 @@ from toolchain.zoo.nets import NETWORKS  # noqa: E402
 pytestmark = pytest.mark.train
 torch.set_num_threads(1)  # patches of 8 pixels: threads cost more than they bring
 
-PLAN = trainer.Plan("xlsr_x2", steps=6, batch=2, patch=8, sizes=(1.0,))
+PLAN = trainer.TrainingPlan("xlsr_x2", steps=6, batch=2, patch=8, sizes=(1.0,))
 PARAMETERS = {
     "xlsr_x2": 17_612,
     "xlsr_x3": 21_947,
@@ -40,7 +40,7 @@ def weights(net: Any) -> dict[str, np.ndarray]:
 
 
 def test_the_rate_rises_and_falls():
-    plan = trainer.Plan("xlsr_x3", steps=1000, warmup=0.02)
+    plan = trainer.TrainingPlan("xlsr_x3", steps=1000, warmup=0.02)
     shares = [trainer.share(plan, step) for step in range(1000)]
     assert max(shares) == shares[19] == 1.0
     assert shares[:20] == sorted(shares[:20])
@@ -74,7 +74,7 @@ def test_networks(name: str, tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["xlsr_x2", "sesr_m5_x2", "ecbsr_m4c16_x2"])
 def test_it_learns(name: str, photo_folder: Path, tmp_path: Path):
-    plan = trainer.Plan(name, steps=40, batch=4, patch=8, sizes=(1.0,))
+    plan = trainer.TrainingPlan(name, steps=40, batch=4, patch=8, sizes=(1.0,))
     losses = [loss for _, loss in trainer.train(plan, photo_folder, tmp_path, every=10).losses]
     assert losses[-1] < 0.8 * losses[0]
 

@@ -18,7 +18,7 @@ from toolchain.board.connect import connect, crashed
 from toolchain.board.place import Place
 from toolchain.board.session import ENDED, MEMORY
 from toolchain.bundle import Bundle
-from toolchain.runtime.measure import Plan
+from toolchain.runtime.measure import TimingPlan
 from toolchain.runtime.opencl.files import read_plan
 from toolchain.support.cores import choose
 from toolchain.support.cpu import Cpu
@@ -184,7 +184,7 @@ class Board:
         self._run("run", pixels, self._threads or self.threads, self._once(pixels), output=str(output))
         return np.asarray(np.load(output, allow_pickle=False))
 
-    def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:
+    def times(self, pixels: Pixels, threads: int, plan: TimingPlan) -> list[float]:
         """Return seconds of each repeat on u8 (h, w, C), by the board's own clock: the network to it does not count.
 
         Raises:

@@ -17,7 +17,7 @@ _ENTRY = "main"
 Pixels = npt.NDArray[np.uint8]
 
 
-class Network(Protocol):
+class RemoteNetwork(Protocol):
     """What runs pictures u8 (h, w, C) to u8 (h*scale, w*scale, C)."""
 
     def bind(self, pixels: Pixels, threads: int, cores: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from toolchain.board.networks import Network, OnCpu, OnOpenCl
+from toolchain.board.networks import OnCpu, OnOpenCl, RemoteNetwork
 from toolchain.board.session import Session
 from toolchain.support.worker import answer
 
@@ -17,7 +17,7 @@ class Talk:
     """The operations; a session is opened by the first, a library loaded by the second."""
 
     session: Session
-    network: Network
+    network: RemoteNetwork
 
     def connect(self, request: dict[str, Any]) -> dict[str, Any]:
         """``host``, ``port``, ``key``, ``wait``: open a session; the board's address, and what it says of itself."""

@@ -97,7 +97,7 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LaunchPlan:
     """A network.
 
     Attributes:
@@ -144,7 +144,7 @@ class Plan:
         """Whether packed tensors are float16."""
         return any(buffer.dtype == "float16" for buffer in self.buffers)
 
-    def in_float32(self) -> Plan:
+    def in_float32(self) -> LaunchPlan:
         """Return the same with float32 for float16, for devices that lack it."""
         wide = {"float16": "float32"}
         buffers = (dataclasses.replace(buffer, dtype=wide.get(buffer.dtype, buffer.dtype)) for buffer in self.buffers)
@@ -174,7 +174,7 @@ def fitting(group: tuple[int, int, int], most: int, along: Sequence[int]) -> tup
     return x, y, z
 
 
-def parse_plan(text: str | bytes, where: str) -> Plan:
+def parse_plan(text: str | bytes, where: str) -> LaunchPlan:
     """Read a plan; ``where`` names it in messages.
 
     Raises:
@@ -187,7 +187,7 @@ def parse_plan(text: str | bytes, where: str) -> Plan:
         marks = {key: table.pop(key, None) for key in ("format", "format_version", "side")}
         if marks != {"format": FORMAT, "format_version": VERSION, "side": SIDE}:
             raise BundleError(f"{where} is of another version", hint="deploy the model again")
-        plan = from_plain(Plan, table)
+        plan = from_plain(LaunchPlan, table)
     except (ValueError, TypeError) as error:
         raise BundleError(
             f"{where} is damaged: it lacks or garbles a part: {error}", hint="deploy the model again"

@@ -47,7 +47,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Time a bundle: median, 90th percentile, fastest, and the work done per second."""
-    from toolchain.runtime.measure import Plan, peak_memory
+    from toolchain.runtime.measure import TimingPlan, peak_memory
     from toolchain.targets.precision import TITLES
     from toolchain.workflows.bench import bench as run
 
@@ -67,7 +67,7 @@ def bench(
         console.say(
             f"{'threads':>8}{'median':>12}{'p90':>12}{'fastest':>12}{'spread':>9}{'repeats':>9}{'rate':>14}  cores"
         )
-        plan = Plan(warm_up, repeats, seconds, cool_down)
+        plan = TimingPlan(warm_up, repeats, seconds, cool_down)
         rows = [
             _tell(row, work, console)
             for row in run(machine, opened, (height, width), threads or (), plan, functions=functions)

@@ -82,13 +82,13 @@ def machine_for(
     """
     from toolchain.board.board import Board
     from toolchain.bundle import open_bundle
-    from toolchain.workflows.bench import OnCpu, OnDevice
+    from toolchain.workflows.bench import HostMachine, OnDevice
 
     if device is not None and threads is not None:
         raise InputError("an OpenCL device has no --threads", hint="leave them away")
     opened = open_bundle(path, for_this_machine=place is None and device is None)
     if place is None:
-        yield opened, OnCpu(opened, threads, cpus) if device is None else OnDevice(opened, device)
+        yield opened, HostMachine(opened, threads, cpus) if device is None else OnDevice(opened, device)
         return
     with Board(place, wait=wait, threads=threads, cpus=cpus) as board:
         if opened.manifest.target.gpu is None and device is None:

@@ -35,7 +35,7 @@ def fidelity(
 ) -> None:
     """Quantize a model and report what each tensor and each convolution costs."""
     from toolchain.support.files import atomic_write, check_writable
-    from toolchain.workflows.fidelity import Request, measure_fidelity
+    from toolchain.workflows.fidelity import FidelityRequest, measure_fidelity
     from toolchain.workflows.report.fidelity_page import render
     from toolchain.zoo.demo_photos import photographs_for
     from toolchain.zoo.embedded import resolve
@@ -45,7 +45,7 @@ def fidelity(
     check_pictures(hr, "--hr")
     check_writable(out / "index.html")
     settings = parse_settings(estimator, weights, bits, budget)
-    request = Request(resolve(model), photographs_for(model, calib), hr, value_range, settings, crops)
+    request = FidelityRequest(resolve(model), photographs_for(model, calib), hr, value_range, settings, crops)
     with console.progress(100) as tell:
         found = measure_fidelity(request, progress=lambda text, done, total: tell(text, 100 * done // total))
     document = plain(found)

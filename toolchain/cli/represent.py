@@ -36,7 +36,7 @@ def represent(
 ) -> None:
     """Make representative images whose outputs need no clip, for calibrators that record extremes."""
     from toolchain.quantize.representative import Reading
-    from toolchain.workflows.represent import Request, make_representative_set
+    from toolchain.workflows.represent import RepresentRequest, make_representative_set
     from toolchain.zoo.demo_photos import photographs_for
     from toolchain.zoo.embedded import resolve
 
@@ -44,7 +44,9 @@ def represent(
     check_pictures(calib, "--calib")
     reading = Reading(overshoot, () if frames == "none" else tuple(frames.split(",")), patch)
     photographs = photographs_for(model, calib)
-    request = Request(resolve(model), photographs, out, value_range, reading, crop, most, tuple(formats.split(",")))
+    request = RepresentRequest(
+        resolve(model), photographs, out, value_range, reading, crop, most, tuple(formats.split(","))
+    )
     with console.progress(100) as tell:
         proof = make_representative_set(request, progress=lambda text, done, total: tell(text, 100 * done // total))
     summarize(proof, console)

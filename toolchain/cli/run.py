@@ -14,7 +14,7 @@ from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
     from toolchain.bundle import Manifest
-    from toolchain.runtime.batch import Outcome
+    from toolchain.runtime.batch import PictureOutcome
     from toolchain.runtime.tiles import Tiling
 
 Bundle = Annotated[Path, typer.Argument(help="A folder made by `clipfree deploy`.")]
@@ -53,12 +53,12 @@ def run(
     """Upscale photographs. Tiles give the same bytes as the whole picture."""
     import time
 
-    from toolchain.runtime.batch import Settings, run_batch
+    from toolchain.runtime.batch import BatchSettings, run_batch
     from toolchain.runtime.jobs import STANDARD, plan_jobs
 
     console = Console(as_json=as_json)
     side = parse_tile(tile)
-    outcomes: list[Outcome] = []
+    outcomes: list[PictureOutcome] = []
     with machine_for(bundle, None, wait=0.0, threads=threads, device=device) as (opened, machine):
         if device is not None:
             console.note(f"on {machine.cpu.name}")
@@ -68,7 +68,7 @@ def run(
         if to_stdout and (as_json or sys.stdout.isatty()):
             raise InputError("standard output is taken", hint="name a file with -o")
         tiles = tiling(manifest, side=side, megabytes=(memory or 512) if tile == "auto" else None)
-        settings = Settings(
+        settings = BatchSettings(
             tiles,
             manifest.channels,
             quality=quality,
@@ -99,7 +99,7 @@ def run(
     _summarize(console, outcomes)
 
 
-def _lines(outcome: Outcome, manifest: Manifest) -> list[str]:
+def _lines(outcome: PictureOutcome, manifest: Manifest) -> list[str]:
     """Return what is said of a picture; with its notes, on one line."""
     from toolchain.targets.precision import TITLES
 
@@ -116,7 +116,7 @@ def _lines(outcome: Outcome, manifest: Manifest) -> list[str]:
     ]
 
 
-def _entry(outcome: Outcome) -> dict[str, Any]:
+def _entry(outcome: PictureOutcome) -> dict[str, Any]:
     """Return a picture in the JSON document."""
     entry: dict[str, Any] = {"photo": outcome.job.source, "output": outcome.job.output, "skipped": outcome.skipped}
     if outcome.error is not None:
@@ -142,7 +142,7 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _summarize(console: Console, outcomes: list[Outcome]) -> None:
+def _summarize(console: Console, outcomes: list[PictureOutcome]) -> None:
     """Say how many there were; ends the command where some could not be done."""
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     there = sum(outcome.skipped for outcome in outcomes)

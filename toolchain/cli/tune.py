@@ -13,7 +13,7 @@ from toolchain.cli.inputs import check_pictures
 from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
-    from toolchain.tune.request import Request
+    from toolchain.tune.request import TuningRequest
     from toolchain.tune.search import Search
     from toolchain.tune.session import Point
     from toolchain.tune.tune import Summary
@@ -47,7 +47,7 @@ def tune(
     """Find the fastest tiles for the kernels of some models, and keep them in a log that `deploy --logs` reads."""
     from toolchain.cli.bench import parse_size
     from toolchain.support.files import check_writable
-    from toolchain.tune.request import Request
+    from toolchain.tune.request import TuningRequest
     from toolchain.tune.session import Budget
     from toolchain.zoo.embedded import resolve
 
@@ -62,7 +62,7 @@ def tune(
     counts = tuple(dict.fromkeys(threads or []))
     paths = tuple(resolve(model) for model in models)
     with reach(rpc, tracker, key, ssh) as place:
-        request = Request(paths, target, sizes, counts, budget, resume, logs, calib, place=place, wait=wait)
+        request = TuningRequest(paths, target, sizes, counts, budget, resume, logs, calib, place=place, wait=wait)
         done = run(request, console)
     summarize(done, console)
     if curve is not None and done.outcome.curve:
@@ -97,7 +97,7 @@ def tune(
     )
 
 
-def run(request: Request, console: Console) -> Summary:
+def run(request: TuningRequest, console: Console) -> Summary:
     """Tune with progress on the console."""
     from toolchain.tune.tune import tune
 

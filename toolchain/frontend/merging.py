@@ -18,7 +18,7 @@ Cost = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Step:
+class LinearStep:
     """A linear operator of the graph: its value is the sum of its parts.
 
     Attributes:
@@ -67,7 +67,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Choice:
+class MergeChoice:
     """How a value is computed: as the sum of terms, or as in the source if there are none.
 
     Attributes:
@@ -84,7 +84,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MergePlan:
     """How a structure is computed.
 
     Attributes:
@@ -92,7 +92,7 @@ class Plan:
         refused: borders that forbade something cheaper.
     """
 
-    choices: tuple[Choice, ...]
+    choices: tuple[MergeChoice, ...]
     refused: tuple[Border, ...]
 
     @property
@@ -101,7 +101,7 @@ class Plan:
         return any(choice.terms for choice in self.choices)
 
 
-def make_plan(steps: Sequence[Step], users: Mapping[str, int], channels: Mapping[str, int]) -> Plan:
+def make_plan(steps: Sequence[LinearStep], users: Mapping[str, int], channels: Mapping[str, int]) -> MergePlan:
     """Return the cheapest exact way to compute the value of the last step.
 
     Args:
@@ -118,10 +118,10 @@ def make_plan(steps: Sequence[Step], users: Mapping[str, int], channels: Mapping
         refused = dict.fromkeys(
             border for choice in ideal for term in choice.terms if term.form for border in term.form.borders
         )
-    return Plan(best, tuple(refused))
+    return MergePlan(best, tuple(refused))
 
 
-def _find_forms(steps: Sequence[Step], channels: Mapping[str, int]) -> dict[str, dict[str, Form]]:
+def _find_forms(steps: Sequence[LinearStep], channels: Mapping[str, int]) -> dict[str, dict[str, Form]]:
     """Find every value's forms as maps of the values on which alone it depends, itself included; both by name."""
     forms: dict[str, dict[str, Form]] = {}
     for step in steps:
@@ -144,14 +144,19 @@ class _Planner:
     """
 
     def __init__(
-        self, steps: Sequence[Step], users: Mapping[str, int], forms: Mapping[str, Mapping[str, Form]], *, exact: bool
+        self,
+        steps: Sequence[LinearStep],
+        users: Mapping[str, int],
+        forms: Mapping[str, Mapping[str, Form]],
+        *,
+        exact: bool,
     ) -> None:
         self.steps = {step.value: step for step in steps}
         self.users, self.forms, self.exact = users, forms, exact
-        self.choices: dict[str, Choice] = {}
+        self.choices: dict[str, MergeChoice] = {}
         self.closures: dict[str, frozenset[str]] = {}  # of each value, all that must be computed for it, and itself
 
-    def choose(self) -> tuple[Choice, ...]:
+    def choose(self) -> tuple[MergeChoice, ...]:
         """Return a choice for the last value and for all that it needs."""
         for value, step in self.steps.items():
             best = min([_as_in_source(step), *self.whole(value)], key=self.cost)
@@ -162,22 +167,22 @@ class _Planner:
         root = next(reversed(self.steps))
         return tuple(choice for name, choice in self.choices.items() if name in self.closures[root])
 
-    def needed(self, choice: Choice) -> frozenset[str]:
+    def needed(self, choice: MergeChoice) -> frozenset[str]:
         """Return the values of the structure that must be computed before."""
         return frozenset[str]().union(*(self.closures[name] for name in choice.needs if name in self.closures))
 
-    def cost(self, choice: Choice) -> Cost:
+    def cost(self, choice: MergeChoice) -> Cost:
         """Return what a value costs, together with all that it needs."""
         return _total([choice, *(self.choices[name] for name in self.needed(choice))])
 
-    def whole(self, value: str) -> Iterator[Choice]:
+    def whole(self, value: str) -> Iterator[MergeChoice]:
         """Yield the value as one convolution of each of the values on which alone it depends."""
         for base in self.forms[value]:
             form = self.form([value], base)
             if base != value and form is not None:
                 yield _as_sum(value, [Term(base, (value,), form)])
 
-    def shorter(self, step: Step) -> Iterator[Choice]:
+    def shorter(self, step: LinearStep) -> Iterator[MergeChoice]:
         """Yield the sum with fewer terms, if any: addends that are maps of one value are merged as long as that
         pays.
         """
@@ -191,7 +196,7 @@ class _Planner:
         if merges:
             yield best
 
-    def addends(self, step: Step) -> Iterator[str]:
+    def addends(self, step: LinearStep) -> Iterator[str]:
         """Yield what a sum adds, through sums that nothing else uses."""
         for name, _ in step.parts:
             inner = self.steps.get(name)
@@ -218,7 +223,7 @@ class _Planner:
         return _added(found) if len(found) == len(forms) else None
 
 
-def _forms(step: Step, known: Mapping[str, Mapping[str, Form]]) -> dict[str, Form]:
+def _forms(step: LinearStep, known: Mapping[str, Mapping[str, Form]]) -> dict[str, Form]:
     """Return a step's value as maps of all the earlier values on which alone it depends."""
     parts = [
         {base: _applied(maps, form, step.value, name) for base, form in known[name].items()}
@@ -242,20 +247,20 @@ def _added(forms: Sequence[Form]) -> Form:
     return Form(added([form.map for form in forms]), tuple(borders))
 
 
-def _as_in_source(step: Step) -> Choice:
-    return Choice(step.value, tuple(name for name, _ in step.parts), (step.macs, 1, 0))
+def _as_in_source(step: LinearStep) -> MergeChoice:
+    return MergeChoice(step.value, tuple(name for name, _ in step.parts), (step.macs, 1, 0))
 
 
-def _as_sum(value: str, terms: Sequence[Term]) -> Choice:
+def _as_sum(value: str, terms: Sequence[Term]) -> MergeChoice:
     forms = [term.form for term in terms if term.form is not None]
     cost = (sum(form.map.macs for form in forms), len(forms) + len(terms) - 1, sum(len(f.borders) for f in forms))
-    return Choice(value, tuple(term.base for term in terms), cost, tuple(terms))
+    return MergeChoice(value, tuple(term.base for term in terms), cost, tuple(terms))
 
 
 def _area(form: Form) -> int:
     return form.map.shape[0] * form.map.shape[1]
 
 
-def _total(choices: Iterable[Choice]) -> Cost:
+def _total(choices: Iterable[MergeChoice]) -> Cost:
     costs = [choice.cost for choice in choices]
     return sum(c[0] for c in costs), sum(c[1] for c in costs), sum(c[2] for c in costs)

@@ -23,7 +23,7 @@ from toolchain.frontend.model import SRModel
 from toolchain.frontend.passes.base import GraphPass, Pass, Subject
 from toolchain.frontend.pipeline import find_passes, run_passes
 from toolchain.frontend.probe import run
-from toolchain.frontend.source import Source
+from toolchain.frontend.source import ModelSource
 from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import ModelError
 
@@ -99,7 +99,7 @@ def _told(value_range: str | None, facts: Facts) -> bool:
     return facts.clip is not None or facts.pixels.value_range is not None
 
 
-def _opened(model: onnx.ModelProto, dump: Dump) -> tuple[onnx.ModelProto, Source, Facts]:
+def _opened(model: onnx.ModelProto, dump: Dump) -> tuple[onnx.ModelProto, ModelSource, Facts]:
     """Return a copy of the model with plain ends in opset 17, the source that it is held against, and what is known."""
     steps = find_passes((*pipeline.READ, *pipeline.OPEN), onnx.ModelProto)
     read, open_up = steps[: len(pipeline.READ)], steps[len(pipeline.READ) :]
@@ -109,7 +109,7 @@ def _opened(model: onnx.ModelProto, dump: Dump) -> tuple[onnx.ModelProto, Source
     facts = replace(facts, interface=read_interface(plain))
     if facts.interface.freed:
         free_size(plain)
-    source = Source(plain, facts.interface)
+    source = ModelSource(plain, facts.interface)
     return plain, source, run_passes(open_up, plain, facts, watch)
 
 
@@ -218,7 +218,7 @@ def _factors(model: onnx.ModelProto, channels: int, height: int, width: int) -> 
     return {shape[2] // height, shape[3] // width}
 
 
-def _compare(source: Source, found: _Rewritten, peak: float, tolerance: float) -> None:
+def _compare(source: ModelSource, found: _Rewritten, peak: float, tolerance: float) -> None:
     """Both models on one picture of a size that the source accepts."""
     interface, pixels, clip = source.interface, found.facts.pixels, found.facts.clip
     x = random_picture(interface.shape, peak)

@@ -13,7 +13,7 @@ from toolchain.support.errors import ModelError
 _TYPES = {"tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
 
 
-class Source:
+class ModelSource:
     """A model and its ends.
 
     Attributes:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from toolchain.quantize.estimators import Range, make_estimator
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.overrides import choose_estimators
-from toolchain.quantize.plan import Plan
+from toolchain.quantize.plan import QuantizationPlan
 from toolchain.reference.graph import GraphView
 from toolchain.support.errors import CalibrationError
 
@@ -23,7 +23,7 @@ _REACHED = 0.9
 
 
 def measure_ranges(
-    sr: SRModel, plan: Plan, crops: Iterable[NDArray[np.uint8]], estimators: Mapping[str, str], default: str
+    sr: SRModel, plan: QuantizationPlan, crops: Iterable[NDArray[np.uint8]], estimators: Mapping[str, str], default: str
 ) -> dict[str, Range]:
     """Run ``crops``, u8 (h, w, C), through the float network and estimate every group that is not pinned.
 

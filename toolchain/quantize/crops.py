@@ -22,7 +22,7 @@ _HELD_OUT = 3  # a stream of random numbers of its own
 
 
 @dataclass(frozen=True)
-class Source:
+class PhotoSource:
     """A calibration photo as the recipe names it: place in the given list, size in pixels, digest of its pixels."""
 
     index: int
@@ -49,7 +49,7 @@ class CropSet:
 
     crops: tuple[NDArray[np.uint8], ...]
     held_out: tuple[HeldOut, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[PhotoSource, ...]
     warnings: tuple[str, ...]
 
 
@@ -199,6 +199,6 @@ def _shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return np.stack(planes, axis=-1)
 
 
-def _source(image: NDArray[np.uint8], index: int) -> Source:
+def _source(image: NDArray[np.uint8], index: int) -> PhotoSource:
     digest = hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()
-    return Source(index, int(image.shape[1]), int(image.shape[0]), digest)
+    return PhotoSource(index, int(image.shape[1]), int(image.shape[0]), digest)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.quantize.estimators import Range
-from toolchain.quantize.plan import Plan
+from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.qdq import name_weights
 from toolchain.quantize.recipe import TensorRecipe
 from toolchain.quantize.weights import QuantizedWeight, bias_scale
@@ -16,7 +16,7 @@ from toolchain.reference.quantization import Quantization
 
 
 def describe(
-    plan: Plan,
+    plan: QuantizationPlan,
     quantizations: Mapping[str, Quantization],
     ranges: Mapping[str, Range],
     weights: Mapping[str, QuantizedWeight],

@@ -21,7 +21,7 @@ from onnx import numpy_helper
 
 from toolchain.quantize.estimators import Range, make_estimator
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.plan import Plan
+from toolchain.quantize.plan import QuantizationPlan
 from toolchain.reference.graph import Array, GraphView, attributes
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def find_sites(sr: SRModel) -> tuple[Site, ...]:
     return tuple(site for site in found if site is not None)
 
 
-def share_ranges(sr: SRModel, plan: Plan, sites: Iterable[Site]) -> tuple[Together, ...]:
+def share_ranges(sr: SRModel, plan: QuantizationPlan, sites: Iterable[Site]) -> tuple[Together, ...]:
     """Return the sites by the range that ``plan`` gives their tensors, in graph order; those of pixels are left out."""
     view = GraphView(sr.model)
     groups: dict[str, list[Site]] = {}

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from toolchain.frontend import normalize
 from toolchain.quantize.describe import describe
-from toolchain.quantize.plan import Plan, make_plan
+from toolchain.quantize.plan import QuantizationPlan, make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import Recipe
@@ -296,7 +296,7 @@ def _key(row: Array) -> tuple[bytes, float]:
     return (row / np.float32(power)).tobytes(), power
 
 
-def _group_quantization(plan: Plan, group: str, view: GraphView, found: _Findings) -> Quantization:
+def _group_quantization(plan: QuantizationPlan, group: str, view: GraphView, found: _Findings) -> Quantization:
     """Return what the file says of any tensor of a group: those that are merely moved share what was said of one of
     them.
     """
@@ -322,7 +322,7 @@ def _group_quantization(plan: Plan, group: str, view: GraphView, found: _Finding
 
 
 def _weights(
-    plan: Plan, view: GraphView, quantizations: dict[str, Quantization], found: _Findings
+    plan: QuantizationPlan, view: GraphView, quantizations: dict[str, Quantization], found: _Findings
 ) -> tuple[dict[str, QuantizedWeight], dict[str, NDArray[np.float32]], int]:
     weights: dict[str, QuantizedWeight] = {}
     biases: dict[str, NDArray[np.float32]] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from toolchain.quantize.plan import Plan
+from toolchain.quantize.plan import QuantizationPlan
 from toolchain.support.errors import CalibrationError
 
 _HINT = "`clipfree fidelity` lists the names; * and ? stand for any letters"
@@ -37,7 +37,7 @@ _BITS = _Words("numbers of bits", "they have 8 bits", "only activations can have
 
 
 def choose_estimators(
-    plan: Plan, overrides: Mapping[str, str], default: str, *, constants: Collection[str] = ()
+    plan: QuantizationPlan, overrides: Mapping[str, str], default: str, *, constants: Collection[str] = ()
 ) -> dict[str, str]:
     """Estimator names by group, for every group that is observed.
 
@@ -55,7 +55,7 @@ def choose_estimators(
     return {**chosen, **_by_group(plan, overrides, constants, _ESTIMATORS)}
 
 
-def choose_bits(plan: Plan, bits: Mapping[str, int], *, constants: Collection[str] = ()) -> dict[str, int]:
+def choose_bits(plan: QuantizationPlan, bits: Mapping[str, int], *, constants: Collection[str] = ()) -> dict[str, int]:
     """Return bits by group, for every group that something is said of.
 
     Args:
@@ -70,7 +70,9 @@ def choose_bits(plan: Plan, bits: Mapping[str, int], *, constants: Collection[st
     return _by_group(plan, bits, constants, _BITS)
 
 
-def _by_group(plan: Plan, said: Mapping[str, Value], constants: Collection[str], words: _Words) -> dict[str, Value]:
+def _by_group(
+    plan: QuantizationPlan, said: Mapping[str, Value], constants: Collection[str], words: _Words
+) -> dict[str, Value]:
     free = {name: group for name, group in plan.group.items() if name in plan.points and group not in plan.pinned}
     found: dict[str, tuple[tuple[bool, int], str, Value]] = {}  # by group: how specific, key, value
     for key, value in sorted(said.items()):
@@ -90,7 +92,7 @@ def _by_group(plan: Plan, said: Mapping[str, Value], constants: Collection[str],
     return {group: value for group, (_, _, value) in found.items()}
 
 
-def _unfit(key: str, plan: Plan, constants: Collection[str], words: _Words) -> str:
+def _unfit(key: str, plan: QuantizationPlan, constants: Collection[str], words: _Words) -> str:
     if plan.group.get(key) in plan.pinned:
         return f"'{key}' holds pixels: {words.pixels}"
     if key in constants:

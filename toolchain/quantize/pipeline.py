@@ -19,7 +19,7 @@ from toolchain.quantize.estimators import Range
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.loss import Comparison, enough
 from toolchain.quantize.overrides import choose_bits
-from toolchain.quantize.plan import Plan, make_plan
+from toolchain.quantize.plan import QuantizationPlan, make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import BudgetRecipe, ImageRecipe, Recipe, RepresentativeRecipe
@@ -160,7 +160,7 @@ class _Rounded:
 
 def _round(
     sr: SRModel,
-    plan: Plan,
+    plan: QuantizationPlan,
     ranges: Mapping[str, Range],
     bits: Mapping[str, int],
     crops: Sequence[NDArray[np.uint8]],
@@ -190,7 +190,7 @@ def _round(
 
 def _write(
     sr: SRModel,
-    plan: Plan,
+    plan: QuantizationPlan,
     quantizations: Mapping[str, Quantization],
     weights: Mapping[str, QuantizedWeight],
     biases: Mapping[str, NDArray[np.float32]],
@@ -207,7 +207,7 @@ def _quantization(found: Range, value_range: tuple[float, float], bits: int) -> 
 
 
 def round_weights(
-    sr: SRModel, plan: Plan, quantizations: Mapping[str, Quantization], estimator: str
+    sr: SRModel, plan: QuantizationPlan, quantizations: Mapping[str, Quantization], estimator: str
 ) -> tuple[dict[str, QuantizedWeight], dict[str, NDArray[np.float32]]]:
     """Return every convolution's weights, each rounded for itself, and its float biases, by the convolution's output.
 

@@ -47,7 +47,7 @@ class ConvSite:
 
 
 @dataclass(frozen=True)
-class Plan:
+class QuantizationPlan:
     """What the QDQ writer does.
 
     Attributes:
@@ -69,7 +69,7 @@ class Plan:
     observed: tuple[str, ...]
 
 
-def make_plan(sr: SRModel, *, pin_output: bool = True) -> Plan:
+def make_plan(sr: SRModel, *, pin_output: bool = True) -> QuantizationPlan:
     """Decide for a normalized float network. Pure graph work: no data is looked at.
 
     ``pin_output``: the output holds pixels. False leaves its range to be observed like any other tensor's, as a
@@ -91,7 +91,7 @@ class _Planner:
         self.joined: set[str] = set()  # outputs of the Adds that are part of a convolution's kernel
         self.parent: dict[str, str] = {}
 
-    def plan(self, pin_output: bool) -> Plan:
+    def plan(self, pin_output: bool) -> QuantizationPlan:
         nodes = list(self.view.model.graph.node)
         integer: set[str] = set()  # outputs of the nodes that are part of an integer kernel
         sites: dict[str, ConvSite] = {}
@@ -122,7 +122,7 @@ class _Planner:
         observed = tuple(
             p for p in points if groups[p] not in pinned and not self._shown_elsewhere(p, groups, set(points))
         )
-        return Plan(points, groups, pinned, self._bounds(points), sites, floats, observed)
+        return QuantizationPlan(points, groups, pinned, self._bounds(points), sites, floats, observed)
 
     def _floating(self, node: onnx.NodeProto) -> bool:
         """Whether a sum stays float: with a constant, or with an interpolated picture that nothing else needs in codes.

@@ -15,7 +15,7 @@ import onnx
 from onnx import helper, numpy_helper, version_converter
 
 from toolchain.frontend.explain import refusal
-from toolchain.quantize.plan import Plan
+from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.weights import QuantizedWeight, bias_scale, round_bias
 from toolchain.reference.graph import Array, GraphView
 from toolchain.reference.quantization import BITS, Quantization
@@ -34,7 +34,7 @@ def pixel_quantization(value_range: tuple[float, float]) -> Quantization:
 
 def write_qdq(
     sr: SRModel,
-    plan: Plan,
+    plan: QuantizationPlan,
     quantizations: Mapping[str, Quantization],
     weights: Mapping[str, QuantizedWeight],
     biases: Mapping[str, Array],
@@ -62,7 +62,7 @@ def float_end(view: GraphView) -> str:
     return view.unused(f"{view.output}_float")
 
 
-def name_weights(plan: Plan) -> dict[str, str]:
+def name_weights(plan: QuantizationPlan) -> dict[str, str]:
     """Return the names of the convolutions' weights, by convolution output, made unique where convolutions
     share one.
     """
@@ -75,7 +75,7 @@ def name_weights(plan: Plan) -> dict[str, str]:
 
 
 class _Writer:
-    def __init__(self, sr: SRModel, plan: Plan, quantizations: Mapping[str, Quantization]) -> None:
+    def __init__(self, sr: SRModel, plan: QuantizationPlan, quantizations: Mapping[str, Quantization]) -> None:
         self.sr, self.plan = sr, plan
         self.view = GraphView(sr.model)
         self.end = float_end(self.view)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from toolchain.quantize.crops import spread
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.plan import Plan
+from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.qdq import float_end
 from toolchain.quantize.rounding import round_together
 from toolchain.quantize.weights import QuantizedWeight, make_room_for_bias, round_bias
@@ -45,7 +45,7 @@ class Reconstruction:
 
 def reconstruct(
     sr: SRModel,
-    plan: Plan,
+    plan: QuantizationPlan,
     written: onnx.ModelProto,
     weights: Mapping[str, QuantizedWeight],
     biases: Mapping[str, NDArray[np.float32]],
@@ -141,7 +141,7 @@ class _Places:
 
 
 def _targets(
-    sr: SRModel, plan: Plan, crops: Sequence[NDArray[np.uint8]], places: _Places
+    sr: SRModel, plan: QuantizationPlan, crops: Sequence[NDArray[np.uint8]], places: _Places
 ) -> dict[str, NDArray[np.float32]]:
     """Return what the float convolutions give at the chosen pixels, (O, n), by their output."""
     names = tuple(plan.convolutions)

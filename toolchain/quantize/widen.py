@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from toolchain.images.metrics import decibels
 from toolchain.quantize.crops import spread
-from toolchain.quantize.fidelity import OutputError, Part, list_parts
+from toolchain.quantize.fidelity import OutputLoss, Part, list_parts
 from toolchain.quantize.fidelity.variants import balanced
-from toolchain.quantize.plan import Plan
+from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import WideRecipe
 from toolchain.reference.bounds import LIMIT
@@ -38,7 +38,7 @@ _WIDER = 257
 
 def choose_wide(
     model: QuantizedModel,
-    plan: Plan,
+    plan: QuantizationPlan,
     budget: float,
     decided: Collection[str],
     pictures: Sequence[NDArray[np.uint8]],
@@ -54,7 +54,7 @@ def choose_wide(
         pictures: u8 (h, w, C), that choose.
         judges: others, that may only refuse.
     """
-    error, verdict = OutputError(model, spread(pictures, _PICTURES)), OutputError(model, judges)
+    error, verdict = OutputLoss(model, spread(pictures, _PICTURES)), OutputLoss(model, judges)
     quantized, left = set(list_parts(model)), budget
     found: list[WideRecipe] = []
     costs = {part: cost for part, cost in _costs(model, plan).items() if plan.group[part.name] not in decided}
@@ -97,7 +97,7 @@ def keep_gains(
     return best, chosen
 
 
-def _costs(model: QuantizedModel, plan: Plan) -> dict[Part, float]:
+def _costs(model: QuantizedModel, plan: QuantizationPlan) -> dict[Part, float]:
     """Percent of the network's multiply-accumulates that each tensor adds at 16 bits, where sums still fit into 32."""
     network = describe_network(balanced(model).model)
     work = {layer.name: layer.macs_per_pixel for layer in network.layers}

@@ -52,7 +52,7 @@ class QuantizedTensor:
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkFigures:
     """Figures of a whole network.
 
     Attributes:
@@ -93,7 +93,7 @@ class Network:
         return f"16 bits: {', '.join(self.wide)}; {share:.1%} more multiply-accumulates"
 
 
-def describe_network(model: onnx.ModelProto) -> Network:
+def describe_network(model: onnx.ModelProto) -> NetworkFigures:
     """Return figures of a network with one 4-D image input; shapes that cannot be inferred count as nothing."""
     graph = _at_fixed_size(model).graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -134,7 +134,9 @@ def describe_network(model: onnx.ModelProto) -> Network:
         for node in graph.node
         if _quantizes_activation(node, constants)
     )
-    return Network(tuple(layers), parameters, tuple(sorted(counts.items())), _peak(graph, shapes, constants), tensors)
+    return NetworkFigures(
+        tuple(layers), parameters, tuple(sorted(counts.items())), _peak(graph, shapes, constants), tensors
+    )
 
 
 def _at_fixed_size(model: onnx.ModelProto) -> onnx.ModelProto:

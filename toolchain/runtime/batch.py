@@ -39,7 +39,7 @@ _MOST_INPUT = 1_000_000_000  # bytes of standard input
 
 
 @dataclass(frozen=True)
-class Settings:
+class BatchSettings:
     """How pictures are enlarged.
 
     Attributes:
@@ -58,7 +58,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PictureOutcome:
     """What became of a picture.
 
     Attributes:
@@ -86,7 +86,7 @@ class Outcome:
 class _Begin:
     """A picture begins. Rows and ``_End`` follow, unless there is nothing to write."""
 
-    outcome: Outcome
+    outcome: PictureOutcome
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ class _BrokenOffError(Exception):
 def run_batch(
     jobs: Sequence[Job],
     upscale: Callable[[Pixels], Pixels],
-    settings: Settings,
+    settings: BatchSettings,
     progress: Callable[[float], None] = lambda share: None,
-) -> Iterator[Outcome]:
+) -> Iterator[PictureOutcome]:
     """Enlarge pictures; yields what became of each when that is known, in their order.
 
     Args:
@@ -126,7 +126,7 @@ def run_batch(
         OutputError: a file cannot be written; nothing is gone on with then.
     """
     read, made = (Channel[_Event](WAITING) for _ in range(2))
-    done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    done: queue.SimpleQueue[PictureOutcome] = queue.SimpleQueue()
     with ThreadPoolExecutor(2) as pool:
         pool.submit(_fill, read, _read(jobs, settings))
         writing = pool.submit(_write, made, settings, done)
@@ -147,7 +147,7 @@ def run_batch(
         yield from _ready(done)
 
 
-def _ready(done: queue.SimpleQueue[Outcome]) -> Iterator[Outcome]:
+def _ready(done: queue.SimpleQueue[PictureOutcome]) -> Iterator[PictureOutcome]:
     with contextlib.suppress(queue.Empty):
         while True:
             yield done.get_nowait()
@@ -166,16 +166,16 @@ def _fill(channel: Channel[_Event], events: Iterator[_Event]) -> None:
         channel.close(error)
 
 
-def _read(jobs: Sequence[Job], settings: Settings) -> Iterator[_Event]:
+def _read(jobs: Sequence[Job], settings: BatchSettings) -> Iterator[_Event]:
     """Open and decode."""
     for job in jobs:
         if settings.skip_existing and job.output != STANDARD and job.output.exists():
-            yield _Begin(Outcome(job, skipped=True))
+            yield _Begin(PictureOutcome(job, skipped=True))
             continue
         try:
             outcome = _opened(job, settings)
         except InputError as error:
-            yield _Begin(Outcome(job, error=error))
+            yield _Begin(PictureOutcome(job, error=error))
             continue
         assert outcome.picture is not None
         assert outcome.header is not None
@@ -190,7 +190,7 @@ def _read(jobs: Sequence[Job], settings: Settings) -> Iterator[_Event]:
             yield _End(error=error)
 
 
-def _opened(job: Job, settings: Settings) -> Outcome:
+def _opened(job: Job, settings: BatchSettings) -> PictureOutcome:
     picture = open_picture(*_source(job.source))
     header, notes = header_for(picture, settings.tiling.scale, job.format)
     cut = plan_cut(picture, header, job.format, settings.tiling, channels=settings.channels, budget=settings.budget)
@@ -199,7 +199,7 @@ def _opened(job: Job, settings: Settings) -> Outcome:
         for frame in range(len(header.durations)):
             for photo in picture.rows(frame, cut.rows):
                 job.format.check_rows(photo, picture.name)
-    return Outcome(job, picture, header, cut, notes)
+    return PictureOutcome(job, picture, header, cut, notes)
 
 
 def _source(path: Path) -> tuple[Path | bytes, str]:
@@ -213,7 +213,7 @@ def _source(path: Path) -> tuple[Path | bytes, str]:
 
 
 def _enlarge(
-    events: Iterator[_Event], upscale: Callable[[Pixels], Pixels], settings: Settings, shares: _Shares
+    events: Iterator[_Event], upscale: Callable[[Pixels], Pixels], settings: BatchSettings, shares: _Shares
 ) -> Iterator[_Event]:
     """Run the network: rows of small pictures become rows of large ones."""
     scale, halo = settings.tiling.scale, settings.tiling.halo
@@ -251,7 +251,7 @@ def _enlarge(
         shares.next()
 
 
-def _write(events: Channel[_Event], settings: Settings, done: queue.SimpleQueue[Outcome]) -> None:
+def _write(events: Channel[_Event], settings: BatchSettings, done: queue.SimpleQueue[PictureOutcome]) -> None:
     """Encode."""
     try:
         taken = iter(events)
@@ -265,7 +265,7 @@ def _write(events: Channel[_Event], settings: Settings, done: queue.SimpleQueue[
         raise
 
 
-def _written(outcome: Outcome, events: Iterator[_Event], settings: Settings) -> Outcome:
+def _written(outcome: PictureOutcome, events: Iterator[_Event], settings: BatchSettings) -> PictureOutcome:
     header, kind = outcome.header, outcome.job.format
     if header is None:
         return outcome

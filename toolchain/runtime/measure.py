@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Plan:
+class TimingPlan:
     """How to time a call.
 
     Attributes:
@@ -63,7 +63,7 @@ class Timing:
 
 def measure(
     call: Callable[[], object],
-    plan: Plan,
+    plan: TimingPlan,
     *,
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,

@@ -24,7 +24,7 @@ SIZE = (360, 640)
 
 
 @dataclass(frozen=True)
-class Choice:
+class TileChoice:
     """The tile of one kernel, and why.
 
     Attributes:
@@ -65,7 +65,7 @@ class Tuning:
     width: int = SIZE[1]
     threads: int = 1
 
-    def choose(self, kernel: Kernel[Conv], columns: int, dot: Dot) -> Choice:
+    def choose(self, kernel: Kernel[Conv], columns: int, dot: Dot) -> TileChoice:
         """Return the tile for ``kernel``, with ``columns`` pixels in a column tile: of its records the one whose size
         is nearest, then the one whose number of threads is.
         """
@@ -77,8 +77,8 @@ class Tuning:
             kernel.scale,
         )
         if best is None or not isinstance(best.tile, Tile):
-            return Choice(default_tile(kernel.conv, columns, dot), note=note)
-        return Choice(best.tile, best, note)
+            return TileChoice(default_tile(kernel.conv, columns, dot), note=note)
+        return TileChoice(best.tile, best, note)
 
     def nearest(self, fits: Callable[[Best], bool], scale: int = 1) -> Best | None:
         """Return the record of the nearest size out of the first log that has any.

@@ -11,7 +11,7 @@ from toolchain.tune.session import Budget
 
 
 @dataclass(frozen=True)
-class Request:
+class TuningRequest:
     """What to tune.
 
     Attributes:

@@ -12,7 +12,7 @@ from toolchain.support.errors import TuningError
 from toolchain.support.files import scratch_folder
 from toolchain.targets import HOST, Target, find_target
 from toolchain.tune.opencl.tuned_target import TunedDevice
-from toolchain.tune.request import Request
+from toolchain.tune.request import TuningRequest
 from toolchain.tune.search import Search
 from toolchain.tune.session import Outcome, Point, Session, Tools, resume
 from toolchain.tune.tuned_target import TunedCpu, TunedTarget, tuned_cpu
@@ -29,7 +29,7 @@ class Summary:
 
 
 def tune(
-    request: Request,
+    request: TuningRequest,
     tell: Callable[[Point, Search], None] = lambda point, search: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Summary:
@@ -69,7 +69,7 @@ def tune(
     return Summary(target, writer.log.path, tuple(searches), outcome)
 
 
-def _workshop(request: Request) -> tuple[Target, TunedTarget]:
+def _workshop(request: TuningRequest) -> tuple[Target, TunedTarget]:
     """Return the target, and what it is tuned with."""
     if request.target != HOST and (gpu := (target := find_target(request.target)).gpu) is not None:
         return target, TunedDevice(request, target, gpu)

@@ -18,7 +18,7 @@ from toolchain.tune.features import TileFeatures
 from toolchain.tune.model import CostModel, XGBoostModel
 from toolchain.tune.network import kernels_of
 from toolchain.tune.remote import open_boards
-from toolchain.tune.request import Request
+from toolchain.tune.request import TuningRequest
 from toolchain.tune.runner import LocalRunner, Runner
 from toolchain.tune.search import Search
 from toolchain.tune.search_space import tiles
@@ -60,7 +60,7 @@ class TunedTarget(Protocol):
         """
 
 
-def tuned_cpu(request: Request) -> Cpu:
+def tuned_cpu(request: TuningRequest) -> Cpu:
     """Return the processor to tune on.
 
     Raises:
@@ -85,7 +85,7 @@ class TunedCpu:
         InputError: more threads than it has cores.
     """
 
-    def __init__(self, request: Request, target: Target, cpu: Cpu) -> None:
+    def __init__(self, request: TuningRequest, target: Target, cpu: Cpu) -> None:
         self.request, self.target, self.name = request, target, cpu.name
         self._counts = request.threads or (cpu.cores,)
         if max(self._counts) > cpu.cores:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from toolchain.backends.open import load, load_on
 from toolchain.bundle import Bundle
-from toolchain.runtime.measure import Plan, Timing, measure, summarize
+from toolchain.runtime.measure import Timing, TimingPlan, measure, summarize
 from toolchain.runtime.verify import compare, standard_for
 from toolchain.support.cores import choose, pinned, these_cores
 from toolchain.support.cpu import Cpu, this_cpu
@@ -41,14 +41,14 @@ class Machine(Protocol):
     def upscale(self, pixels: Pixels) -> Pixels:
         """u8 (h, w, C) to u8 (h*scale, w*scale, C)."""
 
-    def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:
+    def times(self, pixels: Pixels, threads: int, plan: TimingPlan) -> list[float]:
         """Return seconds of each repeat on u8 (h, w, C)."""
 
     def functions(self, pixels: Pixels, threads: int, repeats: int) -> dict[str, float]:
         """Return seconds that each function of the network takes of a picture u8 (h, w, C)."""
 
 
-class OnCpu:
+class HostMachine:
     """The machine that clipfree runs on.
 
     Args:
@@ -71,7 +71,7 @@ class OnCpu:
         """Return numbers of the cores that so many threads run on; empty: wherever the system puts them."""
         return choose(self._cores, self._cpus, threads)
 
-    def times(self, pixels: Pixels, threads: int, plan: Plan) -> list[float]:
+    def times(self, pixels: Pixels, threads: int, plan: TimingPlan) -> list[float]:
         """Return seconds of each repeat on u8 (h, w, C)."""
         with pinned(self.cores(threads)):
             return measure(load(self._bundle, threads=threads).bind(pixels), plan)
@@ -104,7 +104,7 @@ class OnDevice:
         """None that have numbers."""
         return ()
 
-    def times(self, pixels: Pixels, _threads: int, plan: Plan) -> list[float]:
+    def times(self, pixels: Pixels, _threads: int, plan: TimingPlan) -> list[float]:
         """Return seconds of each repeat on u8 (h, w, C), transfers included."""
         return measure(self._runner.bind(pixels), plan)
 
@@ -135,7 +135,7 @@ def bench(
     bundle: Bundle,
     size: tuple[int, int],
     threads: Sequence[int],
-    plan: Plan,
+    plan: TimingPlan,
     *,
     functions: bool = False,
 ) -> Iterator[Row]:

@@ -30,7 +30,7 @@ _STEPS = 3  # load, quantize, compare: counted beside the variants
 
 
 @dataclass(frozen=True)
-class Request:
+class FidelityRequest:
     """What to look at.
 
     Attributes:
@@ -100,7 +100,7 @@ class Fidelity:
     warnings: tuple[str, ...]
 
 
-def measure_fidelity(request: Request, *, progress: Callable[[str, int, int], None] | None = None) -> Fidelity:
+def measure_fidelity(request: FidelityRequest, *, progress: Callable[[str, int, int], None] | None = None) -> Fidelity:
     """Quantize, compare every tensor, blame every part, and measure quality where originals are given.
 
     Args:

@@ -41,7 +41,7 @@ _KINDS = {"flat": "flat frame", "end": "touches an end"}
 
 
 @dataclass(frozen=True)
-class Request:
+class RepresentRequest:
     """What to tame.
 
     Attributes:
@@ -128,7 +128,9 @@ class Proof:
         return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def make_representative_set(request: Request, *, progress: Callable[[str, int, int], None] | None = None) -> Proof:
+def make_representative_set(
+    request: RepresentRequest, *, progress: Callable[[str, int, int], None] | None = None
+) -> Proof:
     """Tame photographs for a model and write them, their proof and a contact sheet; nothing is left on an error.
 
     Args:
@@ -181,7 +183,7 @@ def make_representative_set(request: Request, *, progress: Callable[[str, int, i
 
 
 def _proof(
-    request: Request,
+    request: RepresentRequest,
     sr: SRModel,
     photographs: ImageSet,
     names: Sequence[str],

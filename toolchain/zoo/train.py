@@ -29,7 +29,7 @@ from toolchain.zoo.score import score
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """One training run. ``patch`` is in low-resolution pixels; the rates are the largest step sizes, see `Optimizer`.
 
     ``sizes`` are the factors at which every photograph is looked at.
@@ -48,7 +48,7 @@ class Plan:
     sizes: tuple[float, ...] = (1.0, 0.5, 0.35, 0.25)
 
 
-def share(plan: Plan, step: int) -> float:
+def share(plan: TrainingPlan, step: int) -> float:
     """Triangular schedule: from 0 to 1 during the warm-up share of the steps, then down to 0, linearly."""
     top = max(1, int(plan.steps * plan.warmup))
     return (step + 1) / top if step < top else (plan.steps - step) / (plan.steps - top + 1)
@@ -69,7 +69,7 @@ class Trained:
     card: dict[str, Any]
 
 
-def train(plan: Plan, folder: Path, out: Path, *, every: int = 500) -> Trained:
+def train(plan: TrainingPlan, folder: Path, out: Path, *, every: int = 500) -> Trained:
     """Train ``plan.network`` on the photographs of ``folder``.
 
     ``out`` gets a checkpoint and the loss curve, every ``every`` steps.
@@ -154,16 +154,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("network", choices=sorted(NETWORKS))
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs to learn from")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, loss curve, card and ONNX file")
-    parser.add_argument("--steps", type=int, default=Plan.steps)
-    parser.add_argument("--batch", type=int, default=Plan.batch, help="patches a step")
-    parser.add_argument("--patch", type=int, default=Plan.patch, help="a patch's side in low-resolution pixels")
+    parser.add_argument("--steps", type=int, default=TrainingPlan.steps)
+    parser.add_argument("--batch", type=int, default=TrainingPlan.batch, help="patches a step")
+    parser.add_argument("--patch", type=int, default=TrainingPlan.patch, help="a patch's side in low-resolution pixels")
     parser.add_argument(
         "--decay",
         type=float,
-        default=Plan.decay,
+        default=TrainingPlan.decay,
         help="of the convolutions' weights; smaller features lose less in INT8",
     )
-    parser.add_argument("--seed", type=int, default=Plan.seed)
+    parser.add_argument("--seed", type=int, default=TrainingPlan.seed)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     parser.add_argument(
         "--score",
@@ -176,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
-    plan = Plan(
+    plan = TrainingPlan(
         options.network,
         steps=options.steps,
         batch=options.batch,
@@ -205,7 +205,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _check(plan: Plan) -> None:
+def _check(plan: TrainingPlan) -> None:
     if plan.steps < 1 or plan.batch < 1 or plan.patch < 8:
         raise InputError("a run needs at least 1 step, 1 patch a step, and patches of 8 pixels")
 

@@ -20,7 +20,7 @@ from toolchain.lower import Coverage, Kernel, Lowered, geometry_for, import_qdq,
 from toolchain.lower.memory import storages
 from toolchain.lower.stream import stream
 from toolchain.schedules.coverage import coverage
-from toolchain.schedules.select import Choice, Tuning
+from toolchain.schedules.select import TileChoice, Tuning
 from toolchain.support.dump import Dump, no_dump
 from toolchain.targets.llvm import tvm_target
 
@@ -96,7 +96,7 @@ def compile_model(
     """
     dot = dot_product(target.instruction_set)
     tuning = tuning or Tuning()
-    choices: dict[str, Choice] = {}
+    choices: dict[str, TileChoice] = {}
 
     def choose(kernel: Kernel[Conv], columns: int) -> Tile:
         choices[kernel.name] = tuning.choose(kernel, columns, dot)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from toolchain.bundle import LIBRARY
-from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, Plan
+from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, LaunchPlan
 from toolchain.kernels.layout import SIDE
 from toolchain.runtime.opencl.device import parse_wish
 from toolchain.support.errors import TargetError
@@ -28,7 +28,7 @@ _TABLES = "network.c"
 _FLAGS = ("-xc", "-std=c99", "-O2", "-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{LIBRARY}")
 
 
-def write_sources(folder: Path, plan: Plan, kernels: Mapping[str, str], constants: bytes) -> None:
+def write_sources(folder: Path, plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes) -> None:
     """Write all that the library is made of into ``folder``, which is made.
 
     Args:
@@ -57,7 +57,7 @@ def compile_sources(folder: Path, output: Path, linker: Linker) -> None:
     compiler(str(output), [str(path) for path in sorted(folder.glob("*.c"))])
 
 
-def _tables(plan: Plan, kernels: Mapping[str, str], constants: bytes) -> Iterator[str]:
+def _tables(plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes) -> Iterator[str]:
     yield "// Written by clipfree: the launch plan, the kernels and the constants of a network.\n"
     yield '#include "network.h"\n\nstatic const struct buffer buffers[] = {\n'
     for buffer in plan.buffers:

@@ -10,8 +10,8 @@ import numpy as np
 
 from toolchain.backends.opencl.choose import Choice
 from toolchain.backends.opencl.job import Job
-from toolchain.backends.opencl.source import Source, generate
-from toolchain.bundle.launch_plan import PICTURE, RESULT, Buffer, Extent, Launch, Plan, lay_out
+from toolchain.backends.opencl.source import KernelSource, generate
+from toolchain.bundle.launch_plan import PICTURE, RESULT, Buffer, Extent, Launch, LaunchPlan, lay_out
 from toolchain.bundle.launches import Figures
 from toolchain.kernels.driver import Picture
 from toolchain.kernels.float_spec import FloatConv, FloatPack
@@ -25,8 +25,8 @@ from toolchain.support.errors import ModelError
 class Program:
     """A network for OpenCL: its plan, its kernels, the bytes of its constants, and what is expected of the launches."""
 
-    plan: Plan
-    kernels: tuple[Source, ...]
+    plan: LaunchPlan
+    kernels: tuple[KernelSource, ...]
     constants: bytes
     figures: tuple[Figures, ...]
     choices: Mapping[str, Choice]
@@ -91,7 +91,7 @@ class Writer:
         """Tensors in whose place kernels read the picture itself."""
         self.names, self.buffers = self._buffers()
         self.arrays: dict[str, Any] = {}
-        self.kernels: list[Source] = []
+        self.kernels: list[KernelSource] = []
         self.launches: list[Launch] = []
         self.figures: list[Figures] = []
         self.choices: dict[str, Choice] = {}
@@ -150,7 +150,7 @@ class Writer:
         result = self.network.launches[-1].result
         assert isinstance(result, Picture)
         scale = self.network.launches[-1].scale * result.scale
-        plan = Plan(
+        plan = LaunchPlan(
             self.channels,
             scale,
             self.geometry.margin,

@@ -14,7 +14,7 @@ _BUILD = sys.modules["tvm.tirx.build"]  # the attribute tvm.tirx.build is a func
 
 
 @dataclass(frozen=True)
-class Source:
+class KernelSource:
     """A kernel in OpenCL C: its name, the code without the prelude, and the names of its arguments in order."""
 
     name: str
@@ -22,7 +22,7 @@ class Source:
     arguments: tuple[str, ...]
 
 
-def generate(name: str, function: tirx.PrimFunc) -> Source:
+def generate(name: str, function: tirx.PrimFunc) -> KernelSource:
     """OpenCL C of a function whose threads are bound; the kernel is called ``name``."""
     target = tvm.target.Target({"kind": "opencl"}, host=tvm.target.Target("llvm"))
     module = tirx.transform.BindTarget(target)(tvm.IRModule({name: function.with_attr("global_symbol", name)}))
@@ -38,4 +38,4 @@ def generate(name: str, function: tirx.PrimFunc) -> Source:
     # TVM heads the code with a comment and repeats the prototype.
     code = "__kernel void " + text.split("__kernel void ")[-1].strip() + "\n"
     arguments = tuple(str(parameter.name).removesuffix("_ptr") for parameter in kernel.params)
-    return Source(name, code.replace(symbol, name).replace("_ptr", ""), arguments)
+    return KernelSource(name, code.replace(symbol, name).replace("_ptr", ""), arguments)

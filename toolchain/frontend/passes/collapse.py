@@ -20,7 +20,7 @@ import onnx
 from toolchain.frontend import linear
 from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph, attributes
-from toolchain.frontend.merging import Border, Choice, Plan, Step, Term, make_plan
+from toolchain.frontend.merging import Border, LinearStep, MergeChoice, MergePlan, Term, make_plan
 from toolchain.frontend.model import Merge
 from toolchain.frontend.passes.affine import per_channel
 from toolchain.frontend.passes.base import graph_pass
@@ -51,7 +51,7 @@ def apply(graph: Graph, facts: Facts) -> Facts:
     return replace(facts, merges=(*facts.merges, *merges)).said(*said)
 
 
-def _step(graph: Graph, node: onnx.NodeProto, sizes: Sizes) -> Step | None:
+def _step(graph: Graph, node: onnx.NodeProto, sizes: Sizes) -> LinearStep | None:
     """Return a node as a linear step; None if it is not one."""
     value = node.output[0]
     shape = sizes.get(value, ())
@@ -61,16 +61,16 @@ def _step(graph: Graph, node: onnx.NodeProto, sizes: Sizes) -> Step | None:
         if any(sizes[n] != shape for n in node.input):
             return None
         minus = (linear.affine(-np.ones(shape[1]), np.zeros(shape[1])),) if node.op_type == "Sub" else ()
-        return Step(value, ((node.input[0], ()), (node.input[1], minus)))
+        return LinearStep(value, ((node.input[0], ()), (node.input[1], minus)))
     if node.op_type == "Conv":
         return _convolution(graph, node, sizes)
     if node.op_type == "Pad":
         return _padding(graph, node, shape[1])
     form = per_channel(graph, node, sizes) if node.op_type in ("Mul", "Div", "Add", "Sub") else None
-    return Step(value, ((form[0], (linear.affine(form[1], form[2]),)),)) if form else None
+    return LinearStep(value, ((form[0], (linear.affine(form[1], form[2]),)),)) if form else None
 
 
-def _convolution(graph: Graph, node: onnx.NodeProto, sizes: Sizes) -> Step | None:
+def _convolution(graph: Graph, node: onnx.NodeProto, sizes: Sizes) -> LinearStep | None:
     weight, bias, values = graph.operand(node, 1), graph.operand(node, 2), attributes(node)
     if weight is None or bias is None or "pads" not in values or any(s != 1 for s in values.get("strides", [1])):
         return None
@@ -81,10 +81,10 @@ def _convolution(graph: Graph, node: onnx.NodeProto, sizes: Sizes) -> Step | Non
     if weight.shape[1] * group != sizes[node.input[0]][1] or len(values["pads"]) != 4 or len(dilations) != 2:
         return None
     outer = linear.convolution(weight.astype(np.float64), bias.astype(np.float64), values["pads"], dilations, group)
-    return Step(node.output[0], ((node.input[0], (outer,)),), int(weight.size))
+    return LinearStep(node.output[0], ((node.input[0], (outer,)),), int(weight.size))
 
 
-def _padding(graph: Graph, node: onnx.NodeProto, channels: int) -> Step | None:
+def _padding(graph: Graph, node: onnx.NodeProto, channels: int) -> LinearStep | None:
     pads, value = graph.operand(node, 1), graph.operand(node, 2)
     if attributes(node).get("mode", "constant") != "constant" or pads is None or pads.size != 8:
         return None
@@ -97,10 +97,10 @@ def _padding(graph: Graph, node: onnx.NodeProto, channels: int) -> Step | None:
     if value is not None and value.any():  # what lies outside is zero once the number is taken away
         number, one = np.full(channels, float(value.ravel()[0])), np.ones(channels)
         maps = [linear.affine(one, -number), *maps, linear.affine(one, number)]
-    return Step(node.output[0], ((node.input[0], tuple(maps)),))
+    return LinearStep(node.output[0], ((node.input[0], tuple(maps)),))
 
 
-def _structures(graph: Graph, steps: dict[str, Step]) -> list[list[Step]]:
+def _structures(graph: Graph, steps: dict[str, LinearStep]) -> list[list[LinearStep]]:
     """Return the steps by the one value that is not linear's own affair: used by another operator, or for
     several such.
     """
@@ -109,13 +109,13 @@ def _structures(graph: Graph, steps: dict[str, Step]) -> list[list[Step]]:
         uses = {root[n.output[0]] if n.output[0] in steps else "" for n in graph.consumers(value)}
         outside = value == graph.output or len(uses) != 1 or "" in uses
         root[value] = value if outside else uses.pop()
-    found: dict[str, list[Step]] = {}
+    found: dict[str, list[LinearStep]] = {}
     for value, step in steps.items():
         found.setdefault(root[value], []).append(step)
     return list(found.values())
 
 
-def _carry_out(graph: Graph, plan: Plan, steps: Mapping[str, Step], sizes: Sizes) -> list[Merge]:
+def _carry_out(graph: Graph, plan: MergePlan, steps: Mapping[str, LinearStep], sizes: Sizes) -> list[Merge]:
     """Put the planned convolutions and sums in place of the nodes that made their values."""
     computed = {choice.value for choice in plan.choices}
     gone: set[str] = set()
@@ -139,7 +139,9 @@ def _carry_out(graph: Graph, plan: Plan, steps: Mapping[str, Step], sizes: Sizes
     return merges
 
 
-def _replaced(choice: Choice, term: Term, steps: Mapping[str, Step], computed: set[str], gone: set[str]) -> list[str]:
+def _replaced(
+    choice: MergeChoice, term: Term, steps: Mapping[str, LinearStep], computed: set[str], gone: set[str]
+) -> list[str]:
     """Return the values between a term's base and its addends that nobody computes any longer, in order."""
     found: set[str] = set()
     ahead = list(term.addends)
@@ -162,7 +164,9 @@ def _remove(graph: Graph, value: str) -> None:
         graph.remove([node])
 
 
-def _merge(graph: Graph, name: str, term: Term, sources: list[str], steps: Mapping[str, Step], sizes: Sizes) -> Merge:
+def _merge(
+    graph: Graph, name: str, term: Term, sources: list[str], steps: Mapping[str, LinearStep], sizes: Sizes
+) -> Merge:
     """Add the convolution of a term; returns what is known of it."""
     assert term.form is not None
     merged = linear.trimmed(term.form.map)

@@ -42,7 +42,7 @@ class BlameReport:
     blames: tuple[Blame, ...]
 
 
-class OutputError:
+class OutputLoss:
     """How far the output is from the float network's if some parts are quantized, by rounding in float32."""
 
     def __init__(self, model: QuantizedModel, pictures: Sequence[NDArray[np.uint8]]) -> None:
@@ -75,7 +75,7 @@ def assign_blame(
     """
     parts = list_parts(model)
     tell = progress or (lambda text, done: None)
-    error = OutputError(model, pictures)
+    error = OutputLoss(model, pictures)
     tell("everything quantized", 0)
     everything = error(parts)
     blames = []
@@ -98,7 +98,7 @@ def find_culprits(model: QuantizedModel, pictures: Sequence[NDArray[np.uint8]]) 
     Raises:
         ModelError: another tool quantized the model.
     """
-    error, parts = OutputError(model, pictures), list_parts(model)
+    error, parts = OutputLoss(model, pictures), list_parts(model)
     everything = error(parts)
     # Weights are rounded so that they make up for errors of activations before them, and look guilty without these.
     for kind in ("activation", "weights"):

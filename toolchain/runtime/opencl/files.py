@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toolchain.bundle.launch_plan import Plan, parse_plan
+from toolchain.bundle.launch_plan import LaunchPlan, parse_plan
 from toolchain.runtime.opencl.device import find_device
 from toolchain.runtime.opencl.runner import OpenClRunner
 from toolchain.support.errors import BundleError
@@ -36,7 +36,7 @@ def load_runner(plan: Path, device: str) -> OpenClRunner:
     return OpenClRunner(read, sources, constants, found)
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path) -> LaunchPlan:
     """Return the launch plan in a file.
 
     Raises:

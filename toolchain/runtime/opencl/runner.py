@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, Plan
+from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, LaunchPlan
 from toolchain.runtime.opencl.device import import_pyopencl
 from toolchain.runtime.opencl.driver import Driver
 from toolchain.support.errors import BundleError, InputError, TargetError
@@ -33,7 +33,7 @@ class OpenClRunner:
         TargetError: the driver cannot build a kernel.
     """
 
-    def __init__(self, plan: Plan, sources: Mapping[str, str], constants: bytes, device: Any) -> None:
+    def __init__(self, plan: LaunchPlan, sources: Mapping[str, str], constants: bytes, device: Any) -> None:
         self._cl = import_pyopencl()
         driver = Driver(device)
         self.plan, self.device, self.name = plan, device, driver.name

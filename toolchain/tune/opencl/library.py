@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from toolchain.backends.opencl.host import compile_sources, write_sources
-from toolchain.bundle.launch_plan import Buffer, Constant, Extent, Launch, Plan, lay_out
+from toolchain.bundle.launch_plan import Buffer, Constant, Extent, Launch, LaunchPlan, lay_out
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry
 from toolchain.schedules.task import Task
@@ -44,7 +44,7 @@ def _compile(
     geometry: Geometry, laid: tuple[Constant, ...], data: bytes, launch: Launch, source: str, target: Target, path: Path
 ) -> None:
     buffers = tuple(Buffer(name, "uint32", 1, 0) for name in TENSORS)
-    plan = Plan(1, 1, geometry.margin, geometry.columns, buffers, laid, (launch,))
+    plan = LaunchPlan(1, 1, geometry.margin, geometry.columns, buffers, laid, (launch,))
     with scratch_folder() as folder:
         sources = folder / "host"
         write_sources(sources, plan, {launch.kernel: source}, data)

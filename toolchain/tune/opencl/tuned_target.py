@@ -26,7 +26,7 @@ from toolchain.tune.opencl import BOARD_WORKER, WORKER
 from toolchain.tune.opencl.features import CutFeatures, GuessingModel
 from toolchain.tune.opencl.runner import DeviceBoardRunner, DeviceRunner, wrong_device
 from toolchain.tune.remote import open_boards
-from toolchain.tune.request import Request
+from toolchain.tune.request import TuningRequest
 from toolchain.tune.runner import Runner
 from toolchain.tune.search import Search
 from toolchain.tune.tuned_target import MOST_WORKERS
@@ -49,7 +49,7 @@ class TunedDevice:
         InputError: the request names threads.
     """
 
-    def __init__(self, request: Request, target: Target, gpu: Gpu) -> None:
+    def __init__(self, request: TuningRequest, target: Target, gpu: Gpu) -> None:
         if request.threads:
             raise InputError("an OpenCL device has no --threads", hint="leave it out")
         self._kind = "opencl-gpu" if gpu.name else "opencl-cpu"

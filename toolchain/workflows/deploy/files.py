@@ -21,7 +21,7 @@ from toolchain.targets.precision import INT8
 
 if TYPE_CHECKING:
     from toolchain.backends.base import Compiled
-    from toolchain.reference.network import Network
+    from toolchain.reference.network import NetworkFigures
     from toolchain.runtime.runner import Upscale
     from toolchain.targets import Target
     from toolchain.workflows.deploy.prepare import Prepared
@@ -31,7 +31,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def make_manifest(
-    request: Request, prepared: Prepared, target: Target, compiled: Compiled, network: Network
+    request: Request, prepared: Prepared, target: Target, compiled: Compiled, network: NetworkFigures
 ) -> Manifest:
     """Return the manifest, before the files are sealed."""
     model = prepared.model
@@ -64,7 +64,7 @@ def make_report(
     prepared: Prepared,
     manifest: Manifest,
     compiled: Compiled,
-    network: Network,
+    network: NetworkFigures,
     verified: tuple[Verified, ...],
     warnings: tuple[str, ...],
 ) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from toolchain import bundle as store
 from toolchain.backends import backend_for
 from toolchain.bundle import Manifest
 from toolchain.images import ImageSet
-from toolchain.reference.network import Network, describe_network
+from toolchain.reference.network import NetworkFigures, describe_network
 from toolchain.runtime.verify import Verified, make_cases, standard_for, verdict, verify
 from toolchain.support.cpu import configure_tvm_threads
 from toolchain.support.dump import DumpFolder, no_dump
@@ -49,7 +49,7 @@ class Deployment:
 
     path: Path
     manifest: Manifest
-    network: Network
+    network: NetworkFigures
     report: dict[str, Any]
     verified: tuple[Verified, ...]
     warnings: tuple[str, ...]

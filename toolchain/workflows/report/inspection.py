@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from toolchain.backends import backend_for
 from toolchain.bundle import IntegerCoverage
-from toolchain.reference.network import Layer, Network, describe_network
+from toolchain.reference.network import Layer, NetworkFigures, describe_network
 from toolchain.support.errors import ModelError, TargetError
 from toolchain.targets import find_target
 from toolchain.targets.precision import INT8, read_precision
@@ -217,7 +217,7 @@ def _inspection(
     )
 
 
-def _collapse(network: Network, merges: tuple[Merge, ...]) -> Collapse:
+def _collapse(network: NetworkFigures, merges: tuple[Merge, ...]) -> Collapse:
     nodes = sum(count for _, count in network.operators)
     return Collapse(
         nodes_before=nodes + sum(merge.nodes - 1 for merge in merges),
@@ -228,7 +228,7 @@ def _collapse(network: Network, merges: tuple[Merge, ...]) -> Collapse:
     )
 
 
-def _coverage(network: Network, integer: frozenset[str], float_operators: tuple[str, ...]) -> IntegerCoverage:
+def _coverage(network: NetworkFigures, integer: frozenset[str], float_operators: tuple[str, ...]) -> IntegerCoverage:
     done = [layer for layer in network.layers if layer.name in integer]
     macs = sum(layer.macs_per_pixel for layer in done)
     return IntegerCoverage(len(network.layers), len(done), network.macs_per_pixel, macs, float_operators)
