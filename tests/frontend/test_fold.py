@@ -104,7 +104,25 @@ def test_scalings_before_a_padded_convolution_are_folded_and_one_offset_is_what_
     tail(b, b.node("Sub", "input", b.const(np.reshape([0.5, 0.4, 0.3], (1, 3, 1, 1)))), 3)
     model = b.model(3, 2)
     sr = normalize(model, value_range="0..1")
-    assert operators(sr) == ["Sub", "Conv", "DepthToSpace"], "a Pad knows one number"
+    assert operators(sr) == ["Conv", "Conv", "DepthToSpace"], "a Pad knows one number"
+    agree(model, sr)
+
+    b = Builder(2)
+    deviation = np.reshape([0.229, 0.224, 0.225], (1, 3, 1, 1))
+    x = b.node("Div", "input", b.const(deviation))
+    tail(b, b.node("Sub", x, b.const(np.reshape([0.485, 0.456, 0.406], (1, 3, 1, 1)) / deviation)), 3)
+    model = b.model(3, 2)
+    sr = normalize(model, value_range="0..1")
+    assert operators(sr) == ["Conv", "Conv", "DepthToSpace"]
+    agree(model, sr)
+
+    b = Builder(2)
+    x = b.node("Sub", "input", b.const(np.reshape([0.5, 0.4, 0.3], (1, 3, 1, 1))))
+    up = b.node("Resize", x, "", b.const([1, 1, 2, 2]), mode="linear")
+    b.node("Add", b.depth_to_space(b.conv(x, 3, 12), 2), up, out="output")
+    model = b.model(3, 2)
+    sr = normalize(model, value_range="0..1")
+    assert operators(sr).count("Sub") == 1, "what others read is not rounded for it"
     agree(model, sr)
 
 

@@ -3,7 +3,7 @@
 Before: biases present, pads explicit. After: no BatchNormalization; no Mul, Div, Add, Sub by a constant (one number, or
 one per channel) behind a convolution, nor before one where that is exact: scalings always, offsets without padding,
 since a padded zero is not offset; with it, what is 0 afterwards becomes the number that a Pad adds, if that is one for
-all channels. Sums are formed in float64.
+all channels. The picture's own offsets, where they are not one, are a 1x1 convolution. Sums are formed in float64.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _step(graph: Graph, node: onnx.NodeProto, sizes: dict[str, tuple[int, ...]])
         return kind
     if _below(graph, node, source, scale, offset):
         return "moved"
-    if kind == "norm":
+    if kind == "norm" or _on_pixels(graph, node, source, sizes):
         _as_convolution(graph, node, source, scale, offset)
         return kind
     return ""
@@ -254,8 +254,22 @@ def _reaches_convolution(graph: Graph, node: onnx.NodeProto | None) -> bool:
     return node is not None and node.op_type in _CONVOLUTIONS
 
 
+def _on_pixels(graph: Graph, node: onnx.NodeProto, source: str, sizes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether the picture itself is scaled or offset, for nothing but convolutions: one more costs next to nothing
+    there, and they round what they read in any case.
+    """
+    while source != graph.input:
+        producer = graph.sole_producer(source)
+        form = None if producer is None else per_channel(graph, producer, sizes)
+        if form is None:
+            return False
+        source = form[0]
+    users = graph.consumers(node.output[0])
+    return bool(users) and all(user.op_type == "Conv" and user.input[0] == node.output[0] for user in users)
+
+
 def _as_convolution(graph: Graph, node: onnx.NodeProto, source: str, scale: Array, offset: Array) -> None:
-    """Make a normalization with no convolution to fold into a 1x1 convolution of each channel by itself."""
+    """Make what has no convolution to be folded into a 1x1 convolution of each channel by itself."""
     target = node.output[0]
     weight = graph.add_constant(scale.reshape(-1, 1, 1, 1), f"{target}_weight")
     bias = graph.add_constant(offset, f"{target}_bias")
