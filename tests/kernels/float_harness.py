@@ -15,7 +15,7 @@ from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import WINOGRAD, FloatTile, choose_tile
 from toolchain.kernels.layout import SIDE, Geometry
-from toolchain.kernels.spec import Add, Addend, Bounds, Pixels, Slopes, Stage, View
+from toolchain.kernels.spec import Add, Addend, Bounds, DepthToSpace, Slopes, Stage, View
 from toolchain.kernels.vectors import Vectors
 from toolchain.targets import Target
 from toolchain.targets.linker import is_native
@@ -44,12 +44,12 @@ def run(
     vectors: Vectors,
     operands: Sequence[tuple[np.ndarray, Read]],
     constants: Sequence[np.ndarray],
-    view: View | Pixels,
+    view: View | DepthToSpace,
     height: int,
     width: int,
 ) -> np.ndarray:
     """What ``kernel`` writes: a whole packed tensor, or the picture. ``operands``: packed tensors."""
-    picture = Picture(view.channels, view.scale) if isinstance(view, Pixels) else None
+    picture = Picture(view.channels, view.scale) if isinstance(view, DepthToSpace) else None
     call = Call(
         "rows",
         Step(tuple(read for _, read in operands), None if picture else len(operands)),
@@ -147,7 +147,7 @@ def check_conv(
     assert not found[..., used][outside].any()
 
 
-def drawn(values: np.ndarray, pixels: Pixels) -> np.ndarray:
+def drawn(values: np.ndarray, pixels: DepthToSpace) -> np.ndarray:
     """Depth-to-space of (C, h, w), by the table."""
     _, height, width = values.shape
     picture = np.zeros((height * pixels.scale, width * pixels.scale, pixels.channels))

@@ -14,7 +14,7 @@ from toolchain.kernels import algorithms
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
 from toolchain.kernels.parameters import Parameters
-from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
+from toolchain.kernels.spec import Conv, DepthToSpace, Operand, Requantize, View
 from toolchain.kernels.tile import BYTES, Tile, default_tile
 from toolchain.reference.pairs import round_safely
 from toolchain.targets import Target
@@ -43,7 +43,7 @@ class Case:
     slopes: bool = False
     inner: tuple[float, float] | None = None
     residual: tuple[int, int, int] | None = None
-    pixels: Pixels | None = None
+    pixels: DepthToSpace | None = None
     around: tuple[int, int] = (0, 0)
     zero_in: int = 7
     zero_out: int = 5
@@ -256,7 +256,7 @@ def blocks(view: View) -> list[int]:
     return [first + block for first, _ in view.planes(0) for block in range(view.count)]
 
 
-def shuffled(codes: np.ndarray, pixels: Pixels) -> np.ndarray:
+def shuffled(codes: np.ndarray, pixels: DepthToSpace) -> np.ndarray:
     """Depth-to-space of codes (C, h, w), by the table."""
     scale, channels = pixels.scale, pixels.channels
     _, height, width = codes.shape

@@ -13,11 +13,11 @@ from tests.kernels.harness import Case, check, compiled, expected, geometry, mak
 from tests.kernels.test_assembly import assembly, kernels
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import unpack
-from toolchain.kernels.spec import Pixels
+from toolchain.kernels.spec import DepthToSpace
 from toolchain.kernels.tile import Tile
 from toolchain.targets import Target, find_target
 
-SHUFFLE = Pixels(2, 3, tuple(range(12)))
+SHUFFLE = DepthToSpace(2, 3, tuple(range(12)))
 CASES = {
     "groups": Case(16, 16, groups=2, dilation=2, width=21),
     "slopes": Case(5, 7, 1, slopes=True, low=0),

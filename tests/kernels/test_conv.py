@@ -11,22 +11,22 @@ from tests.instruction_sets import EVERY
 from tests.kernels.harness import Case, check, expected, geometry, make_data, run, spec
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import unpack
-from toolchain.kernels.spec import Pixels
+from toolchain.kernels.spec import DepthToSpace
 from toolchain.kernels.tile import Tile
 from toolchain.targets import Target
 
 
-def crd(scale: int, channels: int) -> Pixels:
+def crd(scale: int, channels: int) -> DepthToSpace:
     """The table of DepthToSpace's CRD mode."""
-    return Pixels(
+    return DepthToSpace(
         scale,
         channels,
         tuple((c * scale + dy) * scale + dx for dy in range(scale) for dx in range(scale) for c in range(channels)),
     )
 
 
-def dcr(scale: int, channels: int) -> Pixels:
-    return Pixels(scale, channels, tuple(range(scale * scale * channels)))
+def dcr(scale: int, channels: int) -> DepthToSpace:
+    return DepthToSpace(scale, channels, tuple(range(scale * scale * channels)))
 
 
 CASES = {

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.kernels.harness import blocks, shuffled
-from toolchain.kernels import elementwise, ends
+from toolchain.kernels import boundary, elementwise
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
-from toolchain.kernels.spec import Elementwise, Operand, Pixels, Requantize, View
+from toolchain.kernels.spec import DepthToSpace, Elementwise, Operand, Requantize, View
 from toolchain.reference.arithmetic import finish, scaled
 from toolchain.reference.quantization import Quantization
 from toolchain.targets import find_target
@@ -176,7 +176,7 @@ def test_pack_pixels(channels: int, width: int):
     codes, target = random_codes(channels, 1, width), View(3, 1, 1)
     pixels = np.ascontiguousarray(codes.transpose(1, 2, 0))
     got = on_rows(
-        ends.pack_pixels(channels, target, GEOMETRY),
+        boundary.pack_pixels(channels, target, GEOMETRY),
         [Picture(channels)],
         Tensor(3, 0),
         target,
@@ -195,7 +195,7 @@ def test_quantize(channels: int, zero: int, bits: int):
     real[0, 0, 0, :4] = 1e30, -1e30, 0.0, np.float32(0.013) * np.float32(2.5)
     target = View((blocks_of(channels) + 1) * bits // 8, 1, blocks_of(channels), bits == 16)
     requantize = Requantize(-zero, quantization.qmax - zero, zero)
-    kernel = ends.quantize(channels, target, GEOMETRY, requantize, quantization.scale)
+    kernel = boundary.quantize(channels, target, GEOMETRY, requantize, quantization.scale)
     assert_written(call(kernel, [real], words(target)), target, quantization.quantize(real)[0], zero)
 
 
@@ -205,7 +205,7 @@ def test_unpack(channels: int, wide: bool):
     quantization = Quantization(float(np.float32(0.013)), 77, 16 if wide else 8)
     source = View((blocks_of(channels) + 2) * (1 + wide), 1, blocks_of(channels), wide)
     codes = random_codes(channels, 5, wide=wide)
-    kernel = ends.unpack(channels, source, GEOMETRY, quantization.scale, 77)
+    kernel = boundary.unpack(channels, source, GEOMETRY, quantization.scale, 77)
     got = call(kernel, [placed(codes, source, 77)], np.zeros((1, channels, HEIGHT, WIDTH), np.float32))
     np.testing.assert_array_equal(got[0], quantization.dequantize(codes))
 
@@ -213,11 +213,11 @@ def test_unpack(channels: int, wide: bool):
 @pytest.mark.parametrize(("scale", "channels"), [(1, 3), (2, 1), (3, 3), (4, 3)])
 def test_store_pixels(scale: int, channels: int):
     count = scale * scale * channels
-    pixels = Pixels(scale, channels, tuple(np.random.default_rng(1).permutation(count).tolist()))
+    pixels = DepthToSpace(scale, channels, tuple(np.random.default_rng(1).permutation(count).tolist()))
     codes, source = random_codes(count, 6), View(blocks_of(count) + 1, 1, blocks_of(count))
     empty: Any = np.zeros((HEIGHT * scale, WIDTH * scale, channels), np.uint8)
     got = on_rows(
-        ends.store_pixels(source, GEOMETRY, pixels),
+        boundary.store_pixels(source, GEOMETRY, pixels),
         [Tensor(source.total, 0)],
         Picture(channels, scale),
         None,

@@ -15,7 +15,7 @@ from tvm.script import tirx as T
 
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
+from toolchain.kernels.spec import Conv, DepthToSpace, Operand, Requantize, View
 from toolchain.lower import Coverage, lower
 from toolchain.lower.stream import stream
 
@@ -397,7 +397,7 @@ def test_what_the_kernels_compute():
     )
     anchor = Operand(whole, 1, 3, 0, 1.0)
     last = Requantize(0, 255, 0, residual=anchor, fits=True)
-    pixels = Pixels(2, 3, tuple(range(12)))
+    pixels = DepthToSpace(2, 3, tuple(range(12)))
     assert second.conv == Conv(whole, 12, 1, (1, 1), (0, 0), (1, 1), last, View(3, 0, 3), pixels, symmetric=True)
     assert (first.macs, second.macs) == (4 * 3 * 9, 12 * 4)
     first, second = lower(Wide, GEOMETRY, DOT).kernels

@@ -15,7 +15,7 @@ from tests.tune.specs import conv
 from toolchain.backends.opencl.estimate import cuts, estimate, fits, registers
 from toolchain.backends.opencl.job import Job
 from toolchain.kernels.launch import PIXELS, VECTORS, LaunchConfig, pieces
-from toolchain.kernels.spec import Pixels
+from toolchain.kernels.spec import DepthToSpace
 from toolchain.targets import find_target, list_targets
 
 GPUS = [target.gpu for target in list_targets() if target.gpu is not None]
@@ -24,8 +24,8 @@ JOBS = [
     Job(conv(3, 16), 3),
     Job(conv(28, 32, 1)),
     Job(conv(16, 16, groups=4)),
-    Job(conv(16, 27, pixels=Pixels(3, 3, tuple(range(27))))),
-    Job(conv(16, 48, 5, pixels=Pixels(4, 3, tuple(range(48))), residual=True), None, 3),
+    Job(conv(16, 27, pixels=DepthToSpace(3, 3, tuple(range(27))))),
+    Job(conv(16, 48, 5, pixels=DepthToSpace(4, 3, tuple(range(48))), residual=True), None, 3),
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolchain.kernels.layout import blocks_of
-from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
+from toolchain.kernels.spec import Conv, DepthToSpace, Operand, Requantize, View
 from toolchain.kernels.tile import Tile
 from toolchain.lower import Kernel
 from toolchain.schedules.records import Best, Header, Trial
@@ -23,7 +23,7 @@ def conv(
     residual: bool = False,
     slopes: bool = False,
     inner: tuple[float, float] | None = None,
-    pixels: Pixels | None = None,
+    pixels: DepthToSpace | None = None,
     zero_point: int = 3,
     start: int = 0,
 ) -> Conv:

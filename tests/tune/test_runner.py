@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.tune.specs import conv, task
-from toolchain.kernels.spec import Pixels
+from toolchain.kernels.spec import DepthToSpace
 from toolchain.kernels.tile import WINOGRAD, Tile
 from toolchain.schedules.task import Task, normal
 from toolchain.support.cpu import this_cpu
@@ -42,7 +42,7 @@ KERNELS = {
     "groups": conv(8, 16, groups=2),
     "residual": conv(4, 8, residual=True, inner=(0.0, 9.0)),
     "slopes": conv(4, 8, 1, slopes=True),
-    "pixels": conv(4, 12, pixels=Pixels(2, 3, tuple(range(12)))),
+    "pixels": conv(4, 12, pixels=DepthToSpace(2, 3, tuple(range(12)))),
     "dilation": dataclasses.replace(conv(4, 4), dilation=(2, 2)),
     "Winograd": dataclasses.replace(conv(8, 8, residual=True), algorithms=(WINOGRAD,)),
 }

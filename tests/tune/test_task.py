@@ -7,13 +7,13 @@ import dataclasses
 import pytest
 
 from tests.tune.specs import conv, kernel
-from toolchain.kernels.spec import Conv, Pixels, View
+from toolchain.kernels.spec import Conv, DepthToSpace, View
 from toolchain.schedules.task import Demand, Task, describe, normal, tasks_of
 
 
-def crd(scale: int) -> Pixels:
+def crd(scale: int) -> DepthToSpace:
     side = range(scale)
-    return Pixels(scale, 3, tuple((c * scale + dy) * scale + dx for dy in side for dx in side for c in range(3)))
+    return DepthToSpace(scale, 3, tuple((c * scale + dy) * scale + dx for dy in side for dx in side for c in range(3)))
 
 
 def replaced(**changes: object) -> Conv:
@@ -27,7 +27,7 @@ SAME = {
     "other bounds of an activation": (conv(inner=(0.0, 3.0)), conv(inner=(-1.0, 99.0))),
     "another order of the shuffle": (
         conv(outputs=12, pixels=crd(2)),
-        conv(outputs=12, pixels=Pixels(2, 3, tuple(range(12)))),
+        conv(outputs=12, pixels=DepthToSpace(2, 3, tuple(range(12)))),
     ),
     "weights that are known to be small": (conv(), replaced(fits=True)),
     "an activation at the end": (conv(), replaced(low=0)),

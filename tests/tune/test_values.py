@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tune.specs import conv
-from toolchain.kernels.spec import Conv, Operand, Pixels, Requantize, View
+from toolchain.kernels.spec import Conv, DepthToSpace, Operand, Requantize, View
 from toolchain.kernels.tile import Tile
 from toolchain.support.serialization import from_plain, to_plain
 
@@ -26,7 +26,7 @@ requantizes = st.builds(
     st.none() | st.tuples(floats, floats),
     st.none() | operands,
 )
-pixels = st.builds(Pixels, counts, counts, st.lists(counts, max_size=9).map(tuple))
+pixels = st.builds(DepthToSpace, counts, counts, st.lists(counts, max_size=9).map(tuple))
 pairs = st.tuples(counts, counts)
 convs = st.builds(Conv, views, counts, counts, pairs, pairs, pairs, requantizes, views, st.none() | pixels)
 

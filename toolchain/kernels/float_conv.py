@@ -28,7 +28,7 @@ from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import FloatTile
 from toolchain.kernels.function import function
 from toolchain.kernels.layout import SIDE, Geometry
-from toolchain.kernels.spec import Addend, Pixels, Slopes
+from toolchain.kernels.spec import Addend, DepthToSpace, Slopes
 from toolchain.kernels.vectors import Vectors
 
 
@@ -83,7 +83,7 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
     return builder.get()
 
 
-def store_pixels(pixels: Pixels, codes: Any, y: Any, h: Any, left: Any, count: Any, first: Any = 0) -> None:
+def store_pixels(pixels: DepthToSpace, codes: Any, y: Any, h: Any, left: Any, count: Any, first: Any = 0) -> None:
     """Depth-to-space of ``count`` pixels' codes ``(channels, strip)`` from the ``first`` on, those from column ``left``
     of row h on.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from toolchain.kernels.spec import Add, Addend, ConvShape, Pixels, Stage, View
+from toolchain.kernels.spec import Add, Addend, ConvShape, DepthToSpace, Stage, View
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class FloatConv(ConvShape):
 
     target: View
     stages: tuple[Stage, ...] = ()
-    pixels: Pixels | None = None
+    pixels: DepthToSpace | None = None
     gain: float = 255.0
 
     @property
@@ -52,7 +52,7 @@ class FloatDraw:
     """The picture, ``gain`` codes for 1.0, from packed floats that no convolution draws itself."""
 
     source: View
-    pixels: Pixels
+    pixels: DepthToSpace
     gain: float
 
 

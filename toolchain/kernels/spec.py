@@ -137,7 +137,7 @@ class Requantize:
 
 
 @dataclass(frozen=True)
-class Pixels:
+class DepthToSpace:
     """Depth-to-space; where a convolution has it, the output is stored as pixels instead of packed codes.
 
     Attributes:
@@ -214,7 +214,7 @@ class Conv(ConvShape):
 
     requantize: Requantize
     target: View
-    pixels: Pixels | None = None
+    pixels: DepthToSpace | None = None
     symmetric: bool = False
     algorithms: tuple[str, ...] = ()
 
@@ -257,7 +257,7 @@ class Draw:
     """The picture from packed words that no convolution draws itself."""
 
     source: View
-    pixels: Pixels
+    pixels: DepthToSpace
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ class Shuffle:
     """
 
     source: View
-    pixels: Pixels
+    pixels: DepthToSpace
     target: View
     zero_point: int
 

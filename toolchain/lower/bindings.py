@@ -33,7 +33,9 @@ class Bindings:
         self._origins = dict((function.attrs or {}).get(ORIGINS, {}))
 
     def origin(self, value: Any) -> str:
-        """The operator of the ONNX model that ``value`` belongs to, such as "Tanh 'act'"; empty where unknown."""
+        """Return the operator of the ONNX model that ``value`` belongs to, such as "Tanh 'act'"; empty where
+        unknown.
+        """
         return str(self._origins.get(value.name, "")) if isinstance(value, relax.Var) else ""
 
     def activation(self, value: Any) -> tuple[Activation | None, Any]:
@@ -74,7 +76,7 @@ class Bindings:
         return conv, call.args[1], self.definitions[bias].args[0]
 
     def convolution_of(self, conv: Any, weight: np.ndarray, bias: np.ndarray) -> Convolution:
-        """The convolution of the variable ``conv``, of stride 1, with these constants."""
+        """Return the convolution of the variable ``conv``, of stride 1, with these constants."""
         attrs = self.definitions[conv].attrs
         top, left, bottom, right = (int(pad) for pad in attrs.padding)
         dilations = (int(attrs.dilation[0]), int(attrs.dilation[1]))
@@ -98,16 +100,16 @@ class Bindings:
         return float(constant.value.numpy().reshape(())), inner
 
     def is_call(self, value: Any, name: str) -> bool:
-        """Whether ``value`` is bound to a call of the Relax operator ``name``."""
+        """Return whether ``value`` is bound to a call of the Relax operator ``name``."""
         call = self.definitions.get(value) if value in self.definitions else None
         return isinstance(call, relax.Call) and getattr(call.op, "name", None) == name
 
 
 def channels_of(var: Any) -> int:
-    """Channels of a variable (1, C, h, w)."""
+    """Return channels of a variable (1, C, h, w)."""
     return int(var.ty.shape[1])
 
 
 def is_picture(var: Any) -> bool:
-    """Whether a variable is a tensor of four dimensions whose sizes are known; a shape has four of them too."""
+    """Return whether a variable is a tensor of four dimensions whose sizes are known; a shape has four of them too."""
     return isinstance(var.ty, relax.TensorType) and var.ty.ndim == 4 and var.ty.shape is not None

@@ -15,7 +15,7 @@ from toolchain.kernels.driver import Call, Picture, Tensor, whole
 from toolchain.kernels.float_spec import FloatOperation
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Operation, View
-from toolchain.lower.movement import evaluate
+from toolchain.lower.depth_to_space import evaluate
 
 _SIDE = 48
 Extent = tuple[Any, Any]

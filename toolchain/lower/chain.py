@@ -13,10 +13,10 @@ import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
-from toolchain.kernels.spec import Pixels
+from toolchain.kernels.spec import DepthToSpace
 from toolchain.lower.bindings import Bindings, channels_of
+from toolchain.lower.depth_to_space import pixel_table, trace
 from toolchain.lower.importer import window_of
-from toolchain.lower.movement import pixel_table, trace
 from toolchain.reference.quantization import Quantization
 from toolchain.reference.steps import (
     Activation,
@@ -32,15 +32,15 @@ from toolchain.reference.steps import (
 
 
 @dataclass(frozen=True, eq=False)
-class PixelStep:
+class DepthToSpaceStep:
     """Depth-to-space, in whatever spelling, of a tensor whose quantization stays."""
 
     out: Codes
     source: Codes
-    pixels: Pixels
+    pixels: DepthToSpace
 
 
-Step: TypeAlias = IntegerStep | PixelStep
+Step: TypeAlias = IntegerStep | DepthToSpaceStep
 
 
 class Matcher(Bindings):
@@ -84,17 +84,17 @@ class Matcher(Bindings):
                     return conv
         return None
 
-    def _shuffle(self, value: Any, out: Codes) -> PixelStep | None:
-        """The depth-to-space that ``value`` is."""
+    def _shuffle(self, value: Any, out: Codes) -> DepthToSpaceStep | None:
+        """Return the depth-to-space that ``value`` is."""
         start, moves = trace(self.definitions, value)
         source = self._codes(start) if moves else None
         if source is None or source.quantization != out.quantization or source.tensor.ty.shape is None:
             return None
         pixels = pixel_table(moves, source.tensor.ty.shape, *self.parameter.ty.shape.values[2:])
-        return None if pixels is None else PixelStep(out, source, pixels)
+        return None if pixels is None else DepthToSpaceStep(out, source, pixels)
 
     def _placed(self, value: Any, out: Codes) -> SelectStep | WindowStep | None:
-        """The choice of channels, or the cut or continued picture, that ``value`` is."""
+        """Return the choice of channels, or the cut or continued picture, that ``value`` is."""
         for name in ("relax.take", "relax.nn.pad"):
             if not self.is_call(value, name):
                 continue
@@ -114,7 +114,7 @@ class Matcher(Bindings):
     def _conv(
         self, value: Any, out: Codes, before: Activation | None, residual: Codes | None, after: Activation | None
     ) -> ConvStep | None:
-        """A convolution with bias that ends in ``value``; None unless an integer kernel covers it."""
+        """Return a convolution with bias that ends in ``value``; None unless an integer kernel covers it."""
         found = self.convolution(value)
         if found is None:
             return None

@@ -8,8 +8,8 @@ from typing import Any
 from tvm import relax
 
 from toolchain.lower.bindings import Bindings
+from toolchain.lower.depth_to_space import evaluate
 from toolchain.lower.lowered import Coverage
-from toolchain.lower.movement import evaluate
 
 SIDE = 48
 """Side of the picture on which multiply-accumulates are counted."""

@@ -12,11 +12,11 @@ from tvm import relax
 
 from toolchain.kernels.driver import Picture, Tensor
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Pixels, View
+from toolchain.kernels.spec import DepthToSpace, View
 from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.calls import Calls, Extent, Invocation, Source
+from toolchain.lower.depth_to_space import pattern
 from toolchain.lower.lowered import Kernel, Spec
-from toolchain.lower.movement import pattern
 from toolchain.lower.operators import Operators
 from toolchain.lower.packed import Packed
 from toolchain.reference.convolution import Convolution
@@ -68,7 +68,7 @@ class Emitter(ABC, Generic[Matcher, Spec]):
         self._buffers: dict[Any, Any] = {}
         self._ordered: dict[Any, Packed] = {}
 
-    def draw(self, var: Any, pixels: Pixels) -> Any:
+    def draw(self, var: Any, pixels: DepthToSpace) -> Any:
         """Emit what ends the network: the picture made of ``var`` (1, C, h, w). Returns the picture's variable."""
         if self.convolves(var):
             given = self.convolution(self.chains[var], self.tensor(var).view, pixels)
@@ -78,7 +78,7 @@ class Emitter(ABC, Generic[Matcher, Spec]):
         return self.calls.launch(given, None, Picture(pixels.channels, pixels.scale), self.extent(var))
 
     def packed(self, var: Any) -> Packed:
-        """The packed form of ``var``, computing it if that has not been done yet."""
+        """Return the packed form of ``var``, computing it if that has not been done yet."""
         if var not in self._done:
             parts = self.parts(var)
             self._done[var] = self._concat(var, parts) if parts else self.compute(var)
@@ -88,39 +88,41 @@ class Emitter(ABC, Generic[Matcher, Spec]):
 
     @abstractmethod
     def tensor(self, var: Any) -> Tensor:
-        """The buffer that holds ``var`` alone."""
+        """Return the buffer that holds ``var`` alone."""
 
     @abstractmethod
     def parts(self, var: Any) -> tuple[Any, ...]:
-        """The variables whose channels ``var`` joins, if kernels join them; else nothing."""
+        """Return the variables whose channels ``var`` joins, if kernels join them; else nothing."""
 
     @abstractmethod
     def kept(self, var: Any, index: int) -> bool:
-        """Whether part ``index`` of the concatenation ``var`` is in it what it is by itself."""
+        """Return whether part ``index`` of the concatenation ``var`` is in it what it is by itself."""
 
     @abstractmethod
     def convolves(self, var: Any) -> bool:
-        """Whether ``var`` is all that a convolution's kernel computes."""
+        """Return whether ``var`` is all that a convolution's kernel computes."""
 
     @abstractmethod
     def writes(self, var: Any) -> bool:
-        """Whether the kernel of ``var`` can write into the buffer of a concatenation."""
+        """Return whether the kernel of ``var`` can write into the buffer of a concatenation."""
 
     @abstractmethod
     def compute(self, var: Any) -> Packed:
         """Emit what computes ``var``, which is no concatenation."""
 
     @abstractmethod
-    def convolution(self, chain: Any, view: View, pixels: Pixels | None) -> Invocation:
-        """The kernel of the convolution ``chain``, into ``view`` or into ``pixels``; what it reads is emitted."""
+    def convolution(self, chain: Any, view: View, pixels: DepthToSpace | None) -> Invocation:
+        """Return the kernel of the convolution ``chain``, into ``view`` or into ``pixels``; what it reads is
+        emitted.
+        """
 
     @abstractmethod
     def copy(self, var: Any, index: int, view: View) -> Invocation:
-        """What writes part ``index`` of the concatenation ``var`` into ``view``."""
+        """Return what writes part ``index`` of the concatenation ``var`` into ``view``."""
 
     @abstractmethod
-    def store(self, source: Packed, pixels: Pixels) -> Invocation:
-        """What makes the picture of ``source``."""
+    def store(self, source: Packed, pixels: DepthToSpace) -> Invocation:
+        """Return what makes the picture of ``source``."""
 
     @abstractmethod
     def reorder(self, source: Packed, extent: Extent) -> Packed:
@@ -128,12 +130,12 @@ class Emitter(ABC, Generic[Matcher, Spec]):
 
     @abstractmethod
     def known(self, value: Any) -> Any | None:
-        """The plain float32 tensor ``value`` (1, C, h, w) where kernels compute it, which is emitted."""
+        """Return the plain float32 tensor ``value`` (1, C, h, w) where kernels compute it, which is emitted."""
 
     # -- operands and results ------------------------------------------------------------------------------------
 
     def operand(self, var: Any, channels: int) -> tuple[Packed, int, int]:
-        """What holds ``var`` as it is added to ``channels`` channels, and its divide and modulo, see `Operand`.
+        """Return what holds ``var`` as it is added to ``channels`` channels, and its divide and modulo, see `Operand`.
 
         Raises:
             ModelError: ``var`` has neither as many channels nor one.
@@ -157,7 +159,7 @@ class Emitter(ABC, Generic[Matcher, Spec]):
         return self._ordered[var]
 
     def target(self, var: Any) -> View:
-        """The blocks that ``var`` is written to: a buffer of its own or its part of a concatenation."""
+        """Return the blocks that ``var`` is written to: a buffer of its own or its part of a concatenation."""
         place = self._places.get(var)
         return self.tensor(var).view if place is None else self._part(place.concat, place.start, var)
 
@@ -183,24 +185,24 @@ class Emitter(ABC, Generic[Matcher, Spec]):
         return self.calls.call("unpack", function, [source.var], kind, extent)
 
     def sources(self, source: Packed, conv: Spec, residual: Packed | None) -> tuple[Source, ...]:
-        """What a convolution reads: rows above and below a row of its source too, and perhaps what it adds."""
+        """Return what a convolution reads: rows above and below a row of its source too, and perhaps what it adds."""
         above = conv.pads[0]
         around = source.source(above, conv.reach[0] - above)
         return (around,) if residual is None else (around, residual.source())
 
     def kernel(self, var: Any, given: Convolution, conv: Spec) -> Kernel[Spec]:
-        """The next convolution's, which covers the convolution ``given`` whose variable is ``var``."""
+        """Return the next convolution's, which covers the convolution ``given`` whose variable is ``var``."""
         channels, inputs, kh, kw = given.weight.shape
         self.covered.add(var)
         name = f"conv{len(self.kernels)}_{kh}x{kw}_{inputs * given.group}to{channels}"
         return Kernel(name, conv, given.weight.size, self.calls.enlarged(self.extent(var)))
 
     def blocks(self, var: Any) -> int:
-        """Blocks that ``var`` takes: every part of a concatenation begins with one."""
+        """Return blocks that ``var`` takes: every part of a concatenation begins with one."""
         return sum(self._blocks(part) for part in self.parts(var) or (var,))
 
     def extent(self, var: Any) -> Extent:
-        """Height and width of a variable (1, C, h, w) of the imported module."""
+        """Return height and width of a variable (1, C, h, w) of the imported module."""
         if var.ty.shape is None:
             raise ModelError(
                 "the compiler cannot tell the size of a tensor within the network",
@@ -240,7 +242,7 @@ class Emitter(ABC, Generic[Matcher, Spec]):
         return Packed(self._buffers[var], tensor.view, tuple(slots), tensor)
 
     def _part(self, concat: Any, start: int, part: Any) -> View:
-        """The blocks of ``part`` in the buffer of a concatenation, from block ``start`` on."""
+        """Return the blocks of ``part`` in the buffer of a concatenation, from block ``start`` on."""
         return replace(self.tensor(concat).view, start=start, count=self._blocks(part))
 
     def _blocks(self, var: Any) -> int:

@@ -13,7 +13,7 @@ from tvm import relax
 from tvm.ir import GenericConst
 
 from toolchain.lower.bindings import Bindings, channels_of, is_picture
-from toolchain.lower.movement import evaluate
+from toolchain.lower.depth_to_space import evaluate
 from toolchain.reference.convolution import Convolution
 from toolchain.reference.steps import Activation
 
@@ -63,7 +63,7 @@ class FloatMatcher(Bindings):
     """Looks chains up in one Relax function, see `Bindings`."""
 
     def chain(self, var: Any) -> FloatChain | None:
-        """The chain that ends in ``var``; None if float kernels do not cover it."""
+        """Return the chain that ends in ``var``; None if float kernels do not cover it."""
         if var not in self.definitions or not is_picture(var):
             return None
         after, value = self.activation(var)
@@ -78,7 +78,7 @@ class FloatMatcher(Bindings):
         return None
 
     def _joined(self, value: Any, after: Activation | None) -> FloatConvChain | FloatSumChain | None:
-        """A sum, with the convolution that ends in one of its operands."""
+        """Return a sum, with the convolution that ends in one of its operands."""
         if not self.is_call(value, "relax.add"):
             return None
         left, right = self.definitions[value].args
@@ -95,7 +95,7 @@ class FloatMatcher(Bindings):
     def _conv(
         self, value: Any, before: Activation | None, residual: Any = None, after: Activation | None = None
     ) -> FloatConvChain | None:
-        """A convolution with bias that ends in ``value``; None unless a float kernel covers it."""
+        """Return a convolution with bias that ends in ``value``; None unless a float kernel covers it."""
         found = self.convolution(value)
         if found is None or not all(isinstance(constant, GenericConst) for constant in found[1:]):
             return None

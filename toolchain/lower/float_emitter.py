@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from toolchain.kernels import float_algorithms, float_ends
+from toolchain.kernels import float_algorithms, float_boundary
 from toolchain.kernels.driver import Picture, Tensor
 from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatSum
 from toolchain.kernels.float_tile import choose_tile
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Add, Addend, Bounds, Pixels, Slopes, Stage, View
+from toolchain.kernels.spec import Add, Addend, Bounds, DepthToSpace, Slopes, Stage, View
 from toolchain.kernels.vectors import Vectors
 from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Extent, Invocation, Source
@@ -48,24 +48,24 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
         self.vectors, self.step, self.gain = vectors, white / 255.0, 255.0 / white
 
     def tensor(self, var: Any) -> Tensor:
-        """The buffer that holds ``var`` alone."""
+        """Return the buffer that holds ``var`` alone."""
         return Tensor(self.blocks(var), 0, self.vectors.dtype)
 
     def parts(self, var: Any) -> tuple[Any, ...]:
-        """The variables whose channels ``var`` joins."""
+        """Return the variables whose channels ``var`` joins."""
         chain = self.chains.get(var)
         return chain.parts if isinstance(chain, FloatConcatChain) else ()
 
     def kept(self, var: Any, index: int) -> bool:
-        """Always: numbers are what they are."""
+        """Return True: numbers are what they are."""
         return True
 
     def convolves(self, var: Any) -> bool:
-        """Whether ``var`` is what a convolution's kernel computes."""
+        """Return whether ``var`` is what a convolution's kernel computes."""
         return isinstance(self.chains.get(var), FloatConvChain)
 
     def writes(self, var: Any) -> bool:
-        """Whether the kernel of ``var`` can write into the buffer of a concatenation."""
+        """Return whether the kernel of ``var`` can write into the buffer of a concatenation."""
         made = isinstance(self.chains.get(var), FloatConvChain | FloatSumChain)
         return bool(made or var == self.matcher.parameter)
 
@@ -73,7 +73,7 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
         """Emit what computes ``var``."""
         chain, view = self.chains.get(var), self.target(var)
         if var == self.matcher.parameter:
-            kernel = float_ends.read_pixels(view, self.step, self.geometry, self.vectors)
+            kernel = float_boundary.read_pixels(view, self.step, self.geometry, self.vectors)
             source = Source(self.pixels, Picture(view.count))
             return self.write(var, Invocation("read_pixels", kernel, (source,), FloatPack(view, self.step)))
         if isinstance(chain, FloatConvChain):
@@ -82,11 +82,11 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
             operands, sources = zip(*(self._operand(term, view.count) for term in chain.terms), strict=True)
             operation = FloatSum(operands, _stages(chain.after), view)
             return self.write(var, self._sum("add", operation, sources, *self._slopes(chain.after)))
-        kernel = float_ends.pack(view, self.geometry, self.vectors)
+        kernel = float_boundary.pack(view, self.geometry, self.vectors)
         return self.enter(var, "pack", kernel, self.operators.value(var))
 
-    def convolution(self, chain: FloatConvChain, view: View, pixels: Pixels | None) -> Invocation:
-        """The kernel of ``chain``, into ``view`` or into ``pixels``."""
+    def convolution(self, chain: FloatConvChain, view: View, pixels: DepthToSpace | None) -> Invocation:
+        """Return the kernel of ``chain``, into ``view`` or into ``pixels``."""
         given, source = chain.convolution, self.packed(chain.source)
         groups, weights = arrange_floats(given, source.slots, source.view.count, self.vectors.dtype)
         operand, residual = None, None
@@ -114,13 +114,13 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
         return Invocation(kernel.name, function, self.sources(source, conv, residual), conv, arrays)
 
     def copy(self, var: Any, index: int, view: View) -> Invocation:
-        """What writes a part of a concatenation."""
+        """Return what writes a part of a concatenation."""
         operand, packed = self._operand(self.chains[var].parts[index], view.count)
         return self._sum("copy", FloatSum((operand,), (), view), (packed,))
 
-    def store(self, source: Packed, pixels: Pixels) -> Invocation:
-        """What makes the picture of ``source``."""
-        kernel = float_ends.store_pixels(source.view, pixels, self.gain, self.geometry, self.vectors)
+    def store(self, source: Packed, pixels: DepthToSpace) -> Invocation:
+        """Return what makes the picture of ``source``."""
+        kernel = float_boundary.store_pixels(source.view, pixels, self.gain, self.geometry, self.vectors)
         operation = FloatDraw(source.view, pixels, self.gain)
         return Invocation("store_pixels", kernel, (source.source(),), operation)
 
@@ -135,16 +135,16 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
         return Packed(buffer, tensor.view, tuple(range(tensor.blocks)), tensor)
 
     def known(self, value: Any) -> Any | None:
-        """The plain tensor ``value`` where kernels compute it."""
+        """Return the plain tensor ``value`` where kernels compute it."""
         if value != self.matcher.parameter and self.chains.get(value) is None:
             return None
         source = self.packed(value)
-        kernel = float_ends.unpack(source.slots, source.view, self.geometry, self.vectors)
+        kernel = float_boundary.unpack(source.slots, source.view, self.geometry, self.vectors)
         return self.leave(source, kernel, channels_of(value), self.extent(value))
 
     def _sum(self, name: str, operation: FloatSum, sources: tuple[Packed, ...], *slopes: np.ndarray) -> Invocation:
-        """The kernel of ``operation``."""
-        kernel = float_ends.add(operation, self.geometry, self.vectors)
+        """Return the kernel of ``operation``."""
+        kernel = float_boundary.add(operation, self.geometry, self.vectors)
         return Invocation(name, kernel, tuple(packed.source() for packed in sources), operation, slopes)
 
     def _operand(self, var: Any, channels: int) -> tuple[Addend, Packed]:

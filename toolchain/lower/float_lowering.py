@@ -8,13 +8,13 @@ from tvm import relax
 
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.vectors import Vectors
+from toolchain.lower.depth_to_space import trace
 from toolchain.lower.emitter import Imported
 from toolchain.lower.float_chain import FloatConvChain, FloatMatcher
 from toolchain.lower.float_emitter import FloatEmitter
 from toolchain.lower.lowered import Lowered
 from toolchain.lower.lowering import import_qdq
 from toolchain.lower.main import ending, geometry, write_main
-from toolchain.lower.movement import trace
 from toolchain.lower.stream import stream
 from toolchain.targets import CACHE
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def lower_float_model(model: SRModel, vectors: Vectors, cache: int = CACHE) -> Lowered[FloatConv]:
-    """A normalized float model as float kernels on packed tensors, streamed where that can be.
+    """Return a normalized float model as float kernels on packed tensors, streamed where that can be.
 
     ``cache``: bytes of line buffers of a thread.
 

@@ -9,14 +9,14 @@ import numpy as np
 from tvm import relax
 
 from toolchain.frontend.window import Window
-from toolchain.kernels import algorithms, elementwise, ends
+from toolchain.kernels import algorithms, boundary, elementwise
 from toolchain.kernels.driver import Picture, Tensor
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, Geometry, blocks_of
-from toolchain.kernels.spec import Conv, Draw, Elementwise, Operand, Pack, Pixels, Requantize, Shuffle, View
+from toolchain.kernels.spec import Conv, DepthToSpace, Draw, Elementwise, Operand, Pack, Requantize, Shuffle, View
 from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Extent, Invocation, Source
-from toolchain.lower.chain import Matcher, PixelStep, per_tensor
+from toolchain.lower.chain import DepthToSpaceStep, Matcher, per_tensor
 from toolchain.lower.emitter import Emitter, Imported
 from toolchain.lower.lowered import Choose
 from toolchain.lower.packed import Packed, filled, moved, reordered
@@ -60,26 +60,26 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         self.dot, self.choose = dot, choose
 
     def tensor(self, var: Any) -> Tensor:
-        """The buffer that holds ``var`` alone."""
+        """Return the buffer that holds ``var`` alone."""
         output, blocks = self._output(var), self.blocks(var)
         return Tensor(2 * blocks if output.wide else blocks, output.zero_point, wide=output.wide)
 
     def parts(self, var: Any) -> tuple[Any, ...]:
-        """The variables whose channels ``var`` joins."""
+        """Return the variables whose channels ``var`` joins."""
         chain = self.chains[var]
         return tuple(part.tensor for part in chain.parts) if isinstance(chain, ConcatStep) else ()
 
     def kept(self, var: Any, index: int) -> bool:
-        """Whether a part has the quantization of the concatenation."""
+        """Return whether a part has the quantization of the concatenation."""
         return bool(self.chains[var].parts[index].quantization == self._output(var))
 
     def convolves(self, var: Any) -> bool:
-        """Whether ``var`` is all that a convolution's kernel computes: nothing of it is cut off."""
+        """Return whether ``var`` is all that a convolution's kernel computes: nothing of it is cut off."""
         chain = self.chains[var]
         return isinstance(chain, ConvStep) and not any(self._reading(chain).cut)
 
     def writes(self, var: Any) -> bool:
-        """Whether the kernel of ``var`` can write into the buffer of a concatenation."""
+        """Return whether the kernel of ``var`` can write into the buffer of a concatenation."""
         return self.convolves(var) or isinstance(self.chains.get(var), SumStep | InputStep)
 
     def compute(self, var: Any) -> Packed:
@@ -92,10 +92,10 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
                 return self.write(var, self._sum("add" if len(terms) == 2 else "rescale", chain, self.target(var)))
             case InputStep():
                 channels, view = channels_of(var), self.target(var)
-                kernel = ends.pack_pixels(channels, view, self.geometry)
+                kernel = boundary.pack_pixels(channels, view, self.geometry)
                 source = Source(self.pixels, Picture(channels))
                 return self.write(var, Invocation("pack_pixels", kernel, (source,), Pack(channels, view)))
-            case PixelStep(source=given):
+            case DepthToSpaceStep(source=given):
                 return self._shuffle(var, self.packed(given.tensor), chain.pixels, self.extent(given.tensor))
             case SelectStep(source=given):
                 return self.packed(given.tensor).select(chain.channels)
@@ -105,8 +105,8 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
                 return moved(self.calls, self.packed(given.tensor), chain.window, chain.fill, extents, origin=origin)
         return self._quantize(var)
 
-    def convolution(self, chain: ConvStep, view: View, pixels: Pixels | None) -> Invocation:
-        """The kernel of ``chain``, into ``view`` or into ``pixels``."""
+    def convolution(self, chain: ConvStep, view: View, pixels: DepthToSpace | None) -> Invocation:
+        """Return the kernel of ``chain``, into ``view`` or into ``pixels``."""
         given, output, reading = chain.convolution, chain.out.quantization, self._reading(chain)
         source = self._surrounded(reading, chain)
         operand, residual = None, None
@@ -141,13 +141,13 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         return Invocation(kernel.name, function, self.sources(source, conv, residual), conv, tuple(arrays))
 
     def copy(self, var: Any, index: int, view: View) -> Invocation:
-        """What writes a part of a concatenation, changing its scale where that differs."""
+        """Return what writes a part of a concatenation, changing its scale where that differs."""
         part = self.chains[var].parts[index]
         return self._sum("rescale", SumStep(Codes(part.tensor, self._output(var)), (part,), None), view)
 
-    def store(self, source: Packed, pixels: Pixels) -> Invocation:
-        """What makes the picture of ``source``."""
-        kernel = ends.store_pixels(source.view, self.geometry, pixels)
+    def store(self, source: Packed, pixels: DepthToSpace) -> Invocation:
+        """Return what makes the picture of ``source``."""
+        kernel = boundary.store_pixels(source.view, self.geometry, pixels)
         return Invocation("store_pixels", kernel, (source.source(),), Draw(source.view, pixels))
 
     def reorder(self, source: Packed, extent: Extent) -> Packed:
@@ -155,7 +155,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         return reordered(self.calls, source, extent)
 
     def known(self, value: Any) -> Any | None:
-        """The float tensor ``value`` where it is a dequantized one."""
+        """Return the float tensor ``value`` where it is a dequantized one."""
         if value == self.matcher.parameter:
             raise ModelError(
                 "the network's input is used before it is quantized",
@@ -173,18 +173,18 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         return relax.const(real.astype(np.float32), "float32")
 
     def _dequantize(self, var: Any) -> Any:
-        """The plain tensor of a packed one."""
+        """Return the plain tensor of a packed one."""
         source, given, channels = self.packed(var), self._output(var), channels_of(var)
         straight = source.slots == tuple(range(channels))
         taken = channels if straight else source.view.count * PACK
-        kernel = ends.unpack(taken, source.view, self.geometry, given.scale, given.zero_point)
+        kernel = boundary.unpack(taken, source.view, self.geometry, given.scale, given.zero_point)
         whole = self.leave(source, kernel, taken, self.extent(var))
         if straight:
             return whole
         return self.calls.builder.emit(relax.op.take(whole, relax.const(np.asarray(source.slots), "int64"), axis=1))
 
     def _conv(self, var: Any, chain: ConvStep) -> Packed:
-        """A convolution, and what is cut off of it."""
+        """Return a convolution, and what is cut off of it."""
         given, cut = self.convolution(chain, self.target(var), None), self._reading(chain).cut
         if not any(cut):
             return self.write(var, given)
@@ -205,7 +205,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         return rows + cut[0], columns + cut[1]
 
     def _surrounded(self, reading: Reading, chain: ConvStep) -> Packed:
-        """What a convolution reads, with its surroundings."""
+        """Return what a convolution reads, with its surroundings."""
         var, border = reading.source.tensor, reading.border
         source, quantization, extent = self.packed(var), reading.source.quantization, self.extent(var)
         if len(set(source.slots)) < len(source.slots):
@@ -222,16 +222,16 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         return moved(self.calls, source, window, 0, (extent, extent), reading.margin, origin)
 
     def _origin(self, var: Any) -> str:
-        """The operator whose result ``var`` is the codes of."""
+        """Return the operator whose result ``var`` is the codes of."""
         return self.matcher.origin(self.matcher.definitions[var].args[0])
 
     def _resizing(self, chain: ConvStep) -> str:
-        """The convolution that ``chain`` is, which does not keep the picture's size."""
+        """Return the convolution that ``chain`` is, which does not keep the picture's size."""
         origin = self.matcher.origin(chain.accumulator)
         return f"{origin} (which does not keep the picture's size)" if origin else ""
 
     def _sum(self, name: str, step: SumStep, view: View) -> Invocation:
-        """The kernel of ``step``, into ``view``."""
+        """Return the kernel of ``step``, into ``view``."""
         channels, output = channels_of(step.out.tensor), step.out.quantization
         requantize, slopes = _requantize(None, step.after, output, None)
         pairs = [self._operand(term, channels, output) for term in step.terms]
@@ -240,21 +240,21 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         sources = tuple(packed.source() for _, packed in pairs)
         return Invocation(name, elementwise.build(operation, self.geometry), sources, operation, constants)
 
-    def _shuffle(self, var: Any, source: Packed, pixels: Pixels, extent: Extent) -> Packed:
+    def _shuffle(self, var: Any, source: Packed, pixels: DepthToSpace, extent: Extent) -> Packed:
         """Depth-to-space of ``source``, of that extent."""
         tensor = self.tensor(var)
         operation = Shuffle(source.view, source.table(pixels), tensor.view, tensor.zero_point)
-        kernel = ends.shuffle(operation, self.geometry)
+        kernel = boundary.shuffle(operation, self.geometry)
         given = Invocation("depth_to_space", kernel, (source.source(),), operation)
         written = self.calls.enlarge(given, tensor, (extent, self.extent(var)))
         return Packed(written, tensor.view, tuple(range(channels_of(var))), tensor)
 
     def _quantize(self, var: Any) -> Packed:
-        """A float operator's result, quantized and packed."""
+        """Return a float operator's result, quantized and packed."""
         output, channels = self._output(var), channels_of(var)
         requantize, _ = _requantize(None, None, output, None)
         value = self.operators.value(self.matcher.definitions[var].args[0])
-        kernel = ends.quantize(channels, self.tensor(var).view, self.geometry, requantize, output.scale)
+        kernel = boundary.quantize(channels, self.tensor(var).view, self.geometry, requantize, output.scale)
         return self.enter(var, "quantize", kernel, value)
 
     def _operand(self, term: Codes, channels: int, output: Quantization) -> tuple[Operand, Packed]:
@@ -264,7 +264,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         return Operand(source.view, divide, modulo, term.quantization.zero_point, multiplier), source
 
     def _output(self, var: Any) -> Quantization:
-        """The quantization of ``var``."""
+        """Return the quantization of ``var``."""
         output = per_tensor(self.matcher.definitions[var])
         if output is None:
             raise ModelError(
@@ -277,7 +277,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
 def _requantize(
     before: Activation | None, after: Activation | None, output: Quantization, residual: Operand | None
 ) -> tuple[Requantize, np.ndarray | None]:
-    """The epilogue, and its slopes: the activation that comes last becomes bounds on the codes."""
+    """Return the epilogue, and its slopes: the activation that comes last becomes bounds on the codes."""
     scale, zero = np.float64(output.scale), output.zero_point
     slopes = next((a.slopes for a in (after, before) if a is not None and a.slopes is not None), None)
     low, high = -zero, output.qmax - zero

@@ -14,13 +14,13 @@ from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile, default_tile
 from toolchain.lower.chain import Matcher, Step
+from toolchain.lower.depth_to_space import trace
 from toolchain.lower.emitter import Imported
 from toolchain.lower.importer import ImportRefusedError, import_onnx
 from toolchain.lower.integer_emitter import IntegerEmitter
 from toolchain.lower.lowered import Choose, Kernel, Lowered
 from toolchain.lower.main import ending, write_main
 from toolchain.lower.main import geometry as geometry_of
-from toolchain.lower.movement import trace
 from toolchain.lower.reading import read
 from toolchain.lower.stream import stream
 from toolchain.reference.steps import ConvStep

@@ -8,12 +8,12 @@ from typing import Any
 from tvm import relax
 
 from toolchain.kernels.layout import SIDE, Geometry
-from toolchain.kernels.spec import Pixels
+from toolchain.kernels.spec import DepthToSpace
 from toolchain.lower.bindings import Bindings
 from toolchain.lower.coverage import measure
+from toolchain.lower.depth_to_space import pixel_table
 from toolchain.lower.emitter import Emitter
 from toolchain.lower.lowered import Lowered, Network, Spec
-from toolchain.lower.movement import pixel_table
 from toolchain.support.errors import ModelError
 
 
@@ -32,7 +32,7 @@ def geometry(margins: Iterable[int], columns: int, offset: int = 0) -> Geometry:
     return Geometry(margin, columns, offset)
 
 
-def ending(matcher: Bindings, var: Any, moves: list[Any], what: str) -> Pixels:
+def ending(matcher: Bindings, var: Any, moves: list[Any], what: str) -> DepthToSpace:
     """Return the depth-to-space that ``moves`` make of ``var``, where the network ends; ``what``: what they are in
     words.
 
@@ -54,7 +54,7 @@ def ending(matcher: Bindings, var: Any, moves: list[Any], what: str) -> Pixels:
 
 
 def write_main(
-    matcher: Bindings, make: Callable[[relax.BlockBuilder, Any], Emitter[Any, Spec]], var: Any, pixels: Pixels
+    matcher: Bindings, make: Callable[[relax.BlockBuilder, Any], Emitter[Any, Spec]], var: Any, pixels: DepthToSpace
 ) -> Lowered[Spec]:
     """Return a module whose ``main`` takes pixels uint8 (height, width, channels) and returns the picture.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tvm import relax
 
-from toolchain.lower.movement import evaluate
+from toolchain.lower.depth_to_space import evaluate
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from tvm.ir import GlobalVar
 from toolchain.kernels.window import pad_floats
 from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.calls import Calls
+from toolchain.lower.depth_to_space import MOVES
 from toolchain.lower.importer import AGAIN, window_of
-from toolchain.lower.movement import MOVES
 from toolchain.support.errors import ModelError
 
 

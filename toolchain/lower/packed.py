@@ -9,7 +9,7 @@ from toolchain.frontend.window import Window
 from toolchain.kernels import elementwise
 from toolchain.kernels.driver import Tensor
 from toolchain.kernels.layout import PACK, blocks_of
-from toolchain.kernels.spec import Elementwise, Operand, Pixels, Requantize, View
+from toolchain.kernels.spec import DepthToSpace, Elementwise, Operand, Requantize, View
 from toolchain.kernels.window import Move, move
 from toolchain.lower.calls import Calls, Extent, Invocation, Source
 
@@ -34,7 +34,7 @@ class Packed:
         view = replace(self.view, start=self.view.start + first, count=last - first + 1)
         return replace(self, view=view, slots=tuple(slot - first * PACK for slot in slots))
 
-    def table(self, pixels: Pixels) -> Pixels:
+    def table(self, pixels: DepthToSpace) -> DepthToSpace:
         """Return a depth-to-space of channels as one of slots."""
         return replace(pixels, table=tuple(self.slots[channel] for channel in pixels.table))
 

@@ -69,7 +69,9 @@ def arrange(step: ConvStep, slots: tuple[int, ...], blocks: int, slopes: np.ndar
 
 
 def densify(weight: np.ndarray, groups: int) -> np.ndarray:
-    """The same convolution without groups: (channels, channels_in / groups, kh, kw) to (channels, channels_in, ...)."""
+    """Return the same convolution without groups: (channels, channels_in / groups, kh, kw) to (channels, channels_in,
+    ...).
+    """
     channels, inputs = weight.shape[0], weight.shape[1]
     dense = np.zeros((channels, inputs * groups, *weight.shape[2:]), weight.dtype)
     for group in range(groups):
@@ -79,8 +81,8 @@ def densify(weight: np.ndarray, groups: int) -> np.ndarray:
 
 
 def arrange_floats(conv: Convolution, slots: Sequence[int], count: int, dtype: str) -> tuple[int, np.ndarray]:
-    """Groups and weights ``(count / groups, kh, kw, channels)`` of the float kernel for an input of ``count`` channels
-    in which the model's channel c is channel ``slots[c]``.
+    """Return groups and weights ``(count / groups, kh, kw, channels)`` of the float kernel for an input of ``count``
+    channels in which the model's channel c is channel ``slots[c]``.
 
     Groups stay where the input's channels lie in order; else the weights get zeros for the other groups.
     """
@@ -94,7 +96,7 @@ def arrange_floats(conv: Convolution, slots: Sequence[int], count: int, dtype: s
 
 
 def fits(given: Parameters, qmax: int, requantize: Requantize) -> bool:
-    """Whether no value before the clamp can leave int32, whatever the input's codes from 0 to ``qmax`` are."""
+    """Return whether no value before the clamp can leave int32, whatever the input's codes from 0 to ``qmax`` are."""
     steep = 1.0 if given.slopes is None else np.maximum(1.0, np.abs(given.slopes))
     largest = (given.largest(qmax) * given.multiplier * steep).max(initial=0)
     if requantize.inner is not None:

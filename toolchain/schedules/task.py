@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toolchain.kernels.layout import PACK, Geometry
-from toolchain.kernels.spec import Conv, Pixels, View
+from toolchain.kernels.spec import Conv, DepthToSpace, View
 
 if TYPE_CHECKING:
     from toolchain.kernels.intrinsics.dot import Dot
@@ -105,7 +105,7 @@ def normal(conv: Conv) -> Conv:
     )
     pixels = conv.pixels
     if pixels is not None:
-        pixels = Pixels(pixels.scale, pixels.channels, tuple(range(len(pixels.table))))
+        pixels = DepthToSpace(pixels.scale, pixels.channels, tuple(range(len(pixels.table))))
     return replace(
         conv,
         source=_alone(conv.source),

@@ -18,7 +18,7 @@ _INFINITE = {"anyOf": [{"type": "number"}, {"enum": ["inf", "-inf"]}]}
 
 
 def object_schema(cls: type, definitions: dict[str, Schema]) -> Schema:
-    """The schema of a dataclass; those of dataclasses in its fields are added to ``definitions``."""
+    """Return the schema of a dataclass; those of dataclasses in its fields are added to ``definitions``."""
     hints = typing.get_type_hints(cls, include_extras=True)
     said = _attributes(cls.__doc__ or "")
     fields = {name: {**_schema(hint, definitions), **said.get(name, {})} for name, hint in hints.items()}
@@ -62,7 +62,7 @@ def _rule(rule: Any) -> Schema:
 
 
 def _attributes(text: str) -> dict[str, Schema]:
-    """What a docstring says of each attribute."""
+    """Return what a docstring says of each attribute."""
     # Python 3.13 takes the indentation away by itself, earlier ones do not.
     _, _, part = inspect.cleandoc(text).partition("Attributes:")
     entries = re.findall(r"^ {4}([\w, ]+): ((?:.*\n?)(?:^ {8}.*\n?)*)", part, re.MULTILINE)

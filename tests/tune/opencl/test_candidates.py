@@ -14,7 +14,7 @@ from tests.tune.specs import conv
 from toolchain.backends.opencl.choose import task_of
 from toolchain.backends.opencl.job import Job
 from toolchain.kernels.launch import LaunchConfig
-from toolchain.kernels.spec import Conv, Operand, Pixels, View
+from toolchain.kernels.spec import Conv, DepthToSpace, Operand, View
 from toolchain.schedules.task import Task
 from toolchain.tune.opencl.candidate import write
 from toolchain.tune.opencl.runner import DeviceRunner
@@ -34,7 +34,7 @@ def runner() -> Iterator[DeviceRunner]:
 
 
 def anchored() -> Conv:
-    spec = conv(8, 12, pixels=Pixels(2, 3, tuple(range(12))))
+    spec = conv(8, 12, pixels=DepthToSpace(2, 3, tuple(range(12))))
     anchor = Operand(View(1, 0, 1), 1, 3, 0, 0.4)
     return dataclasses.replace(spec, requantize=dataclasses.replace(spec.requantize, residual=anchor))
 

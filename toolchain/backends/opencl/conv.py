@@ -23,7 +23,7 @@ from toolchain.backends.opencl.primitives import Size, follow, item, load, numbe
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Add, Addend, Conv, Pixels, Slopes
+from toolchain.kernels.spec import Add, Addend, Conv, DepthToSpace, Slopes
 
 Rows = list[list[Any]]
 """Numbers of a work-item, channel by channel and pixel by pixel."""
@@ -184,7 +184,7 @@ class ConvKernel(ABC, Generic[AnyConv]):
 
 
 def _spread(
-    picture: Pixels, cut: LaunchConfig, y: Any, codes: list[list[Any]], place: tuple[Any, Any, Any], size: Size
+    picture: DepthToSpace, cut: LaunchConfig, y: Any, codes: list[list[Any]], place: tuple[Any, Any, Any], size: Size
 ) -> None:
     """Depth-to-space of uint8 codes, by channel and pixel: a work-item's channels are whole rows of a pixel's bytes.
 

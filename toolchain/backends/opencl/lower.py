@@ -25,7 +25,7 @@ Words: TypeAlias = Elementwise | Pack | Draw | Shuffle | FloatSum | FloatPack | 
 def program(
     lowered: Lowered[Any], channels: int, gpu: Gpu, choose: Choose, size: int, dtype: str = "uint32"
 ) -> Program:
-    """The network as OpenCL kernels: one launch a convolution, and one a sum that is not part of one.
+    """Return the network as OpenCL kernels: one launch a convolution, and one a sum that is not part of one.
 
     Args:
         lowered: with integer weights in the plain order of `toolchain.kernels.intrinsics.portable`, or float32 ones.
@@ -53,7 +53,7 @@ def program(
 
 
 def jobs(lowered: Lowered[Conv], channels: int) -> list[Job]:
-    """The convolutions of a network, as `program` launches them.
+    """Return the convolutions of a network, as `program` launches them.
 
     Raises:
         ModelError: a part of the network has no OpenCL kernel.
@@ -72,7 +72,7 @@ def _words(writer: Writer, call: Call, given: Words, gpu: Gpu, size: int) -> Non
 
 
 def _function(given: Words, writer: Writer, gpu: Gpu) -> Any:
-    """The kernel of ``given``."""
+    """Return the kernel of ``given``."""
     config = PixelwiseConfig(writer.geometry, gpu.pixels, gpu.work_group)
     match given:
         case Elementwise():

@@ -13,7 +13,7 @@ from tvm.script.ir_builder import tirx as T
 from toolchain.backends.opencl.primitives import Size, follow, item, threads
 from toolchain.kernels.function import function
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Pixels, Slopes, Stage
+from toolchain.kernels.spec import DepthToSpace, Slopes, Stage
 
 Group: TypeAlias = tuple[int, int, int]
 
@@ -95,7 +95,7 @@ def summed(terms: Sequence[list[Any]], stages: Sequence[Stage], at: Item, channe
     return values
 
 
-def spread(picture: Pixels, at: Item, pixels: int, code: Callable[[int, int], Any]) -> None:
+def spread(picture: DepthToSpace, at: Item, pixels: int, code: Callable[[int, int], Any]) -> None:
     """Write the picture by depth-to-space; ``code``: the uint8 of a slot and a pixel."""
     scale = picture.scale
     for p in range(pixels):

@@ -25,7 +25,7 @@ from toolchain.kernels.epilogue import (
 )
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import PACK, SIDE, Geometry
-from toolchain.kernels.spec import Pixels, Requantize, Shuffle, View
+from toolchain.kernels.spec import DepthToSpace, Requantize, Shuffle, View
 
 
 def pack_pixels(channels: int, target: View, geometry: Geometry) -> tirx.PrimFunc:
@@ -100,7 +100,7 @@ def unpack(channels: int, source: View, geometry: Geometry, scale: float, zero_p
     return builder.get()
 
 
-def store_pixels(source: View, geometry: Geometry, pixels: Pixels) -> tirx.PrimFunc:
+def store_pixels(source: View, geometry: Geometry, pixels: DepthToSpace) -> tirx.PrimFunc:
     """Turn rows of a packed tensor into a picture, depth-to-space included; used where no convolution ends the
     network.
     """

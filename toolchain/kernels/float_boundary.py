@@ -18,7 +18,7 @@ from toolchain.kernels.float_expressions import code, inside, load
 from toolchain.kernels.float_spec import FloatSum
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import SIDE, Geometry
-from toolchain.kernels.spec import Pixels, Slopes, View
+from toolchain.kernels.spec import DepthToSpace, Slopes, View
 from toolchain.kernels.vectors import Vectors
 
 
@@ -62,7 +62,9 @@ def add(operation: FloatSum, geometry: Geometry, vectors: Vectors) -> tirx.PrimF
     return builder.get()
 
 
-def store_pixels(source: View, pixels: Pixels, gain: float, geometry: Geometry, vectors: Vectors) -> tirx.PrimFunc:
+def store_pixels(
+    source: View, pixels: DepthToSpace, gain: float, geometry: Geometry, vectors: Vectors
+) -> tirx.PrimFunc:
     """Turn rows of a packed tensor into a picture, depth-to-space included; used where no convolution ends the
     network.
     """

@@ -8,9 +8,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tvm import relax, tirx
 
-from toolchain.kernels.spec import Pixels
+from toolchain.kernels.spec import DepthToSpace
 from toolchain.lower import import_qdq
-from toolchain.lower.movement import evaluate, pixel_table, trace
+from toolchain.lower.depth_to_space import evaluate, pixel_table, trace
 from toolchain.reference.interpreter import depth_to_space
 
 
@@ -26,7 +26,7 @@ def imported(nodes: list[onnx.NodeProto], channels: int, *constants: onnx.Tensor
     return import_qdq(model)["main"]
 
 
-def table(nodes: list[onnx.NodeProto], channels: int, *constants: onnx.TensorProto) -> Pixels | None:
+def table(nodes: list[onnx.NodeProto], channels: int, *constants: onnx.TensorProto) -> DepthToSpace | None:
     """The pixel table of float nodes from "input" to "output"."""
     function = imported(nodes, channels, *constants)
     definitions = {binding.var: binding.value for block in function.body.blocks for binding in block.bindings}
@@ -40,7 +40,7 @@ def shuffle(source: str, target: str, scale: int, mode: str) -> onnx.NodeProto:
     return helper.make_node("DepthToSpace", [source], [target], blocksize=scale, mode=mode)
 
 
-def apply(found: Pixels, codes: np.ndarray) -> np.ndarray:
+def apply(found: DepthToSpace, codes: np.ndarray) -> np.ndarray:
     _, height, width = codes.shape
     out = np.zeros((found.channels, height * found.scale, width * found.scale), np.uint8)
     for index, slot in enumerate(found.table):
@@ -71,7 +71,7 @@ def test_two_shuffles_in_a_row(modes: tuple[str, str]):
 
 def test_nothing_at_all_is_a_table_too():
     h, w = (tirx.Var(name, "int64") for name in "hw")
-    assert pixel_table([], (1, 3, h, w), h, w) == Pixels(1, 3, (0, 1, 2))
+    assert pixel_table([], (1, 3, h, w), h, w) == DepthToSpace(1, 3, (0, 1, 2))
 
 
 @pytest.mark.parametrize("perm", [[0, 1, 3, 2], [0, 2, 1, 3], [1, 0, 2, 3]])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tvm import relax, sym, tirx
 
-from toolchain.kernels.spec import Pixels
+from toolchain.kernels.spec import DepthToSpace
 
 MOVES = {"relax.reshape", "relax.permute_dims"}
 
@@ -27,7 +27,7 @@ def trace(definitions: dict[Any, Any], result: Any) -> tuple[Any, list[Any]]:
     return result, calls
 
 
-def pixel_table(calls: list[Any], shape: Any, height: Any, width: Any) -> Pixels | None:
+def pixel_table(calls: list[Any], shape: Any, height: Any, width: Any) -> DepthToSpace | None:
     """Return the depth-to-space that ``calls`` perform on a tensor ``(1, C, h, w)``; None if they do anything else.
 
     The operators are run once on an array of indices of a small picture; ``shape`` is an expression of the symbolic
@@ -55,7 +55,7 @@ def pixel_table(calls: list[Any], shape: Any, height: Any, width: Any) -> Pixels
     expected = (table[y % scale, x % scale] * rows + (y // scale)[..., None]) * columns + (x // scale)[..., None]
     if moved.shape[3] != columns * scale or not np.array_equal(pixels, expected):
         return None
-    return Pixels(scale, pixels.shape[2], tuple(int(slot) for slot in table.reshape(-1)))
+    return DepthToSpace(scale, pixels.shape[2], tuple(int(slot) for slot in table.reshape(-1)))
 
 
 def evaluate(extent: Any, values: dict[Any, int]) -> int:
