@@ -2,8 +2,9 @@
 
     python benchmarks/arm_loops.py [NETWORK...] [--core NAME] -o benchmarks/results/arm_loops.json --logs tuning_logs
 
-Every convolution is compiled with each tile that the tuner would try, and llvm-mca counts the cycles of its innermost
-loop, and of everything that is done for one register tile. Caches, branches and what the driver does are not in it.
+Every convolution is compiled with each direct tile that the tuner would try, and llvm-mca counts the cycles of its
+innermost loop, and of everything that is done for one register tile. Caches, branches and what the driver does are not
+in it.
 With ``--logs`` the best tiles are written as tuning logs, marked as estimated. A core takes two to five minutes; each
 is written when it is done, and what the file holds of other cores is kept.
 """
@@ -24,7 +25,7 @@ import loops
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK
-from toolchain.kernels.tile import Tile, default_tile
+from toolchain.kernels.tile import WINOGRAD, Tile, direct_tile
 from toolchain.schedules.database import log_path, write_log
 from toolchain.schedules.records import STATIC, Best, Header
 from toolchain.schedules.task import Task, describe, tasks_of
@@ -92,10 +93,12 @@ def main(words: Sequence[str] | None = None) -> int:
                     flush=True,
                 )
                 found.append((layer, best))
+            # Where Winograd is admitted it is the default, of which these models of loops know nothing.
+            known = [best for _, best in found if WINOGRAD not in best.task.conv.algorithms]
             if options.logs and core.instruction_set is None:
                 for name in (core.target, *core.alike):
                     header = Header.of(find_target(name))
-                    write_log(log_path(options.logs, header), header, [best for _, best in found])
+                    write_log(log_path(options.logs, header), header, known)
             if options.out:
                 _write(options.out, mca, [layer for layer, _ in found])
     return 0
@@ -120,11 +123,11 @@ def search(core: loops.Core, target: Target, networks: Sequence[str], mca: str) 
     kernels = [kernels_of(resolve(f"zoo:{name}"), target) for name in networks]
     for task in tasks_of(kernels, [SIZE], [1]):
         geometry = task.geometry(dot)
-        default = default_tile(task.conv, geometry.columns, dot)
+        default = direct_tile(task.conv, geometry.columns, dot)
         space = [
             tile
             for tile in tiles(task.conv, geometry.columns, dot)
-            if tile == default or (tile.outer == default.outer and _promising(tile, dot))
+            if tile == default or (tile.algorithm != WINOGRAD and tile.outer == default.outer and _promising(tile, dot))
         ]
         costs = {tile: estimate(core, target, task, tile, mca) for tile in space}
         best = max(costs, key=lambda tile: costs[tile].whole * (GAIN if tile == default else 1))

@@ -98,6 +98,24 @@ def test_the_products_of_winograd_are_one_loop_that_touches_no_other_memory(
     assert len(loop) < 8 + 8 + 2 * 4 + 8  # products, sums, factors, and moves where operands are overwritten
 
 
+@pytest.mark.parametrize(
+    ("name", "by_element"),
+    [
+        ("cortex-a72", r"smlal2?\s+v\d+\.4s, v\d+\.[48]h, v\d+\.h\[\d\]"),
+        ("cortex-a9", r"vmlal\.s16\s+q\d+, d\d+, d\d+\[\d\]"),
+    ],
+)
+def test_on_arm_winograd_takes_weights_out_of_a_register_and_keeps_its_sums(name: str, by_element: str):
+    target, case = find_target(name), Case(28, 28, tile=Tile(1, 4, algorithm=WINOGRAD))
+    dot, shape = dot_product(target.instruction_set), geometry(case, target)
+    module = standalone(spec(case), shape, dot, tile_of(case, target))
+    text = str(tvm.compile(module, target=tvm_target(target)).mod.inspect_source("asm"))
+    (loop,) = [block for block in text.split(".LBB") if re.search(by_element, block)]
+    inside = loop[: list(re.finditer(by_element, loop))[-1].end()]
+    assert len(re.findall(by_element, inside)) % 16 == 0
+    assert not re.search(r"\bv?(mull|smull|str|stp|vst1)", inside), "sums or products go through other instructions"
+
+
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_accumulators_stay_in_registers_between_high_and_low_bytes(kernel: int):
     case = Case(28, 28, kernel, wide=("in",))

@@ -20,7 +20,7 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.tile import WINOGRAD, Tile
 from toolchain.kernels.winograd import transforms
-from toolchain.targets import Target
+from toolchain.targets import Target, find_target
 
 TILES = (Tile(2, 4, algorithm=WINOGRAD), Tile(1, 4, algorithm=WINOGRAD), Tile(3, 8, algorithm=WINOGRAD))
 WHERE = pytest.mark.parametrize("target", [param(target) for target in (AVX512VNNI, AVXVNNI, AVX2, SSE4)])
@@ -84,6 +84,24 @@ def test_equals_the_definition(name: str, target: Target):
 )
 def test_any_tile_gives_the_same(case: Case, tile: Tile, target: Target):
     check(dataclasses.replace(case, tile=tile, height=9, width=150), target)
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("name", ["cortex-a53", "cortex-a7"])
+@pytest.mark.parametrize(
+    ("case", "tile"),
+    [
+        (Case(8, 8, residual=(8, 1, 8), zero_out=60, slopes=True, height=9, width=70), TILES[1]),
+        (Case(16, 32, groups=2, height=6, width=40), Tile(1, 8, algorithm=WINOGRAD)),
+        (Case(8, 24, pixels=crd(2, 3)), Tile(1, 8, algorithm=WINOGRAD)),
+        (Case(12, 8, fill=(255, -128), zero_in=0, zero_out=255), TILES[1]),
+        (Case(12, 8, fill=(0, 127), zero_in=255), TILES[1]),
+        (Case(8, 12, height=2, width=1, zero_in=255), TILES[0]),
+    ],
+    ids=["residual", "groups", "pixels", "-128", "zeros", "a column"],
+)
+def test_arm_by_element(case: Case, tile: Tile, name: str):
+    check(dataclasses.replace(case, tile=tile), find_target(name))
 
 
 SIZES = Case(8, 8, residual=(8, 1, 8), zero_out=60, slopes=True), Case(4, 12, pixels=dcr(2, 3), residual=(3, 4, 3))

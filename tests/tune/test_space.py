@@ -47,7 +47,7 @@ def test_winograd_is_tried_where_it_is_admitted_and_comes_first_where_it_pays():
         found, dot = [tile.algorithm for tile in space(conv, target)], dot_product(target.instruction_set)
         if dot.pairs is None:
             assert set(found) == {"direct"}
-        elif dot.fewest > SPECS["Winograd"].inputs:
+        elif dot.pairs.fewest > SPECS["Winograd"].inputs:
             assert found[0] == "direct"
             assert found.count(WINOGRAD) > 3
         else:

@@ -68,10 +68,18 @@ def default_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
     """Return the tile an untuned build takes: Winograd's where that can be and pays, else the instruction set's own,
     reduced until it divides columns and channels, on pairs of bytes where that can be.
     """
-    winograd, direct = Tile(2, PACK, algorithm=WINOGRAD), direct_tile(conv, columns, dot)
-    few = conv.source.count // conv.groups * PACK < dot.fewest
-    choices = ([] if few else [winograd]) + [replace(direct, algorithm=BYTES), direct]
+    direct = direct_tile(conv, columns, dot)
+    choices = [*_winograd_tiles(conv, dot), replace(direct, algorithm=BYTES), direct]
     return next(tile for tile in choices if tile.fits(conv, columns, dot))
+
+
+def _winograd_tiles(conv: Conv, dot: Dot) -> list[Tile]:
+    """Winograd's, if it pays."""
+    if dot.pairs is None or conv.source.count // conv.groups * PACK < dot.pairs.fewest:
+        return []
+    group = conv.channels // conv.groups
+    channels = max(c for c in range(PACK, max(dot.pairs.channels, PACK) + 1, PACK) if group % c == 0)
+    return [Tile(dot.pairs.vectors, channels, algorithm=WINOGRAD)]
 
 
 def direct_tile(conv: Conv, columns: int, dot: Dot) -> Tile:

@@ -21,6 +21,29 @@ Integers = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """Sums of products of 16-bit numbers of two channels, as TVM expressions.
+
+    Attributes:
+        multiply_add: sums uint32 (lanes,), numbers int16 (2 * lanes,), the weights of an output channel, to the sums.
+        arranged: numbers int16 (2 * lanes,), the two of each lane side by side, in the order that ``multiply_add``
+            takes them in.
+        by_element: weights are taken out of a vector of those for four output channels: the vector int16 (8,) and the
+            channel. Else they are spread, int16 (2 * lanes,).
+        vectors, channels: of the default tile, the latter at most.
+        fewest: input channels of a group from which Winograd is the default: with fewer, transforms take longer than
+            the products they save.
+    """
+
+    multiply_add: Callable[[Any, Any, Any], Any]
+    arranged: Callable[[Any], Any] = lambda numbers: numbers
+    by_element: bool = False
+    vectors: int = 2
+    channels: int = PACK
+    fewest: int = 0
+
+
+@dataclass(frozen=True)
 class Dot:
     """A dot product of ``lanes`` pixels x 4 channels with one group of 4 weights, accumulated in int32.
 
@@ -43,10 +66,7 @@ class Dot:
         offset: codes are stored less this number: 128 where the instruction wants signed bytes, else 0.
         depth: codes of a pixel that it multiplies at once.
         whole_taps: loops over taps are unrolled whatever the tile says.
-        pairs: sums uint32 (lanes,) plus the products of neighbours of int16 (2 * lanes,) and int16 (2 * lanes,), as TVM
-            expressions; None where `toolchain.kernels.winograd` has nothing to gain.
-        fewest: input channels of a group from which Winograd is the default: with fewer, transforms take longer than
-            the products they save.
+        pairs: what `toolchain.kernels.winograd` sums up by; None where it has nothing to gain.
         bytes: a dot product by instructions that add two products in 16 bits, faster and exact where no two
             neighbouring weights exceed them; None: there are none, or they are not faster.
     """
@@ -67,8 +87,7 @@ class Dot:
     symmetric: str | None = None
     depth: int = PACK
     whole_taps: bool = False
-    pairs: Callable[[Any, Any, Any], Any] | None = None
-    fewest: int = 0
+    pairs: Pairs | None = None
     brief: int | None = None
     bytes: Dot | None = None
 

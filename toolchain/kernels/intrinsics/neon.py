@@ -8,6 +8,8 @@ pixel if the register holds channels 0 and 1 of every pixel, and another one 2 a
 rearrangement among the channels of a register tile. Where no weight is -128, two products are added in 16 bits first:
 that saves one instruction of four. Else (-128) * (-128) twice would not fit.
 
+Winograd's products are of 16 bits, and ``smlal`` by element adds four of them to four sums.
+
 Except for ``usmmla`` both factors are signed: codes are stored less 128.
 """
 
@@ -22,10 +24,10 @@ from tvm.s_tir import TensorIntrin
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import fence, pack_codes
-from toolchain.kernels.intrinsics.dot import Body, Dot, dot_function
+from toolchain.kernels.intrinsics.dot import Body, Dot, Pairs, dot_function
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.kernels.intrinsics.matrix import MatrixDot
-from toolchain.kernels.intrinsics.neon_pack import pack_neon, part
+from toolchain.kernels.intrinsics.neon_pack import joined, pack_neon, part
 
 
 def make_dotprod() -> Dot:
@@ -98,12 +100,13 @@ def make_plain() -> Dot:
         "clipfree.dot.neon",
         vectors=2,
         channels=4,
-        columns=16,
+        columns=32,
         registers=16,
         pack=pack_neon,
         offset=128,
         reduce="blocks",
         symmetric="clipfree.dot.neon.symmetric",
+        pairs=_by_element("llvm.aarch64.neon.smull", channels=8),
     )
     return _pairwise(dot, "llvm.aarch64.neon.smull", add)
 
@@ -122,14 +125,42 @@ def make_armv7() -> Dot:
         "clipfree.dot.armv7-neon",
         vectors=1,
         channels=4,
-        columns=16,
+        columns=32,
         registers=8,
         pack=pack_codes,
         offset=128,
         reduce="blocks",
         symmetric="clipfree.dot.armv7-neon.symmetric",
+        pairs=_by_element("llvm.arm.neon.vmulls", channels=4),
     )
     return _pairwise(dot, "llvm.arm.neon.vmulls", add)
+
+
+def _by_element(multiply: str, *, channels: int) -> Pairs:
+    """Sums of products of 16-bit numbers of eight pixels, a weight taken out of a register of eight: ``smlal``.
+
+    Args:
+        multiply: LLVM's name of the instruction that makes four 32-bit products of four numbers.
+        channels: of the default tile, at most.
+    """
+
+    def arranged(numbers: Any) -> Any:
+        """All of the first channel, then all of the second."""
+        return tirx.Shuffle([numbers], [_index(2 * pixel + channel) for channel in (0, 1) for pixel in range(8)])
+
+    def multiply_add(sums: Any, numbers: Any, weights: tuple[Any, int]) -> Any:
+        vector, place = weights
+        halves = [part(sums, start, 4) for start in (0, 4)]
+        for channel in (0, 1):
+            factor = tirx.Shuffle([vector], [_index(2 * place + channel)] * 4)
+            for index in (0, 1):
+                product = _call("int32x4", multiply, part(numbers, 8 * channel + 4 * index, 4), factor)
+                # Fenced, or LLVM would first add the products of both channels to each other.
+                total = tirx.reinterpret("int32x4", halves[index] + tirx.reinterpret("uint32x4", product))
+                halves[index] = tirx.reinterpret("uint32x4", _fenced(total) if channel == 0 else total)
+        return joined(halves)
+
+    return Pairs(multiply_add, arranged, by_element=True, vectors=1, channels=channels, fewest=8)
 
 
 def _pairwise(dot: Dot, multiply: str, add: Callable[[Any, Any], Any]) -> Dot:

@@ -19,7 +19,7 @@ from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 from tvm.script.ir_builder import tirx as B
 
-from toolchain.kernels.intrinsics.dot import Dot, dot_function
+from toolchain.kernels.intrinsics.dot import Dot, Pairs, dot_function
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.kernels.intrinsics.x86_pack import AVX2, SSE4, Instructions, packer
 
@@ -95,7 +95,7 @@ def _make(name: str, instructions: Instructions, instruction: str, of_bytes: str
         columns=4 * lanes,
         registers=16,
         pack=packer(instructions),
-        pairs=pairs,
+        pairs=Pairs(pairs),
     )
     return replace(dot, bytes=replace(dot, weight_dtype="int8", paired=False, intrinsic=safe))
 

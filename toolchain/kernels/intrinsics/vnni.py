@@ -15,7 +15,7 @@ from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.intrinsics.dot import Dot, dot_function
+from toolchain.kernels.intrinsics.dot import Dot, Pairs, dot_function
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.kernels.intrinsics.x86_pack import AVX2, AVX512, Instructions, packer
 
@@ -84,8 +84,7 @@ def make(
         registers=registers,
         pack=packer(instructions),
         reduce="blocks",
-        pairs=pairs,
-        fewest=fewest,
+        pairs=Pairs(pairs, fewest=fewest),
     )
 
 

@@ -13,6 +13,7 @@ run the same way.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 from tvm import tirx
@@ -84,7 +85,7 @@ class _Strips:
     def __init__(self, conv: Conv, geometry: Geometry, dot: Dot, tile: Tile, given: Arguments) -> None:
         assert dot.pairs is not None
         self.conv, self.geometry, self.tile, self.given = conv, geometry, tile, given
-        self.multiply_add, self.pack = dot.pairs, dot.pack
+        self.pairs, self.pack = dot.pairs, dot.pack
         self.lanes, self.across = dot.lanes, TILE * dot.lanes
         self.words, self.halves = f"uint32x{dot.lanes}", f"int16x{2 * dot.lanes}"
         self.stride, self.blocks = _stride(conv, dot, tile), conv.source.count // conv.groups
@@ -141,11 +142,16 @@ class _Strips:
             ]
             for i, value in enumerate(transforms.inputs(rows)):
                 pair = (b * 2 + half) * self.tile.vectors + n
-                self._put("transformed", (i * POINTS + j) * self.stride + pair * lanes, value)
+                place = (i * POINTS + j) * self.stride + pair * lanes
+                self._put("transformed", place, self.pairs.arranged(T.bind(value)))
 
     def _pair(self, words: Any, half: int) -> Any:
-        """Channels 0 and 2 of words, or 1 and 3, as pairs of 16-bit numbers."""
-        return self._as_halves((words >> self._word(8) if half else words) & self._word(0x00FF00FF))
+        """Channels 0 and 2 of words, or 1 and 3, as pairs of 16-bit numbers: bytes as they are stored."""
+        if not self.geometry.offset:
+            return self._as_halves((words >> self._word(8) if half else words) & self._word(0x00FF00FF))
+        eight = tirx.Broadcast(tirx.const(8, "int16"), 2 * self.lanes)
+        halves = self._as_halves(words)
+        return (halves if half else T.bind(halves << eight)) >> eight
 
     def _sum(self, o: Any) -> None:
         """M for the o-th tile of output channels. The loop over pairs must stay one: unrolled, it would spill.
@@ -163,10 +169,9 @@ class _Strips:
                 for n in range(tile.vectors):
                     place = p * self.stride + (k * tile.vectors + n) * lanes
                     T.buffer_store(self.operands, self._get("transformed", place), [n, tirx.Ramp(0, 1, lanes)])
-                for g in range(tile.channels):
-                    factors = self._as_halves(tirx.Broadcast(weights[o, p, k, g], lanes))
+                for g, factors in enumerate(self._factors(weights, o, p, k)):
                     for n in range(tile.vectors):
-                        total = self.multiply_add(
+                        total = self.pairs.multiply_add(
                             self.accumulators.vload([g, n, 0], self.words),
                             self._as_halves(self.operands.vload([n, 0], self.words)),
                             factors,
@@ -178,6 +183,16 @@ class _Strips:
                     ((g * POINTS**2 + p) * tile.vectors + n) * lanes,
                     self.accumulators.vload([g, n, 0], self.words),
                 )
+
+    def _factors(self, weights: Any, o: Any, p: Any, k: Any) -> Iterator[Any]:
+        """The weights of every channel of the o-th tile for the k-th pair of inputs at position p."""
+        for g in range(self.tile.channels):
+            if not self.pairs.by_element:
+                yield self._as_halves(tirx.Broadcast(weights[o, p, k, g], self.lanes))
+                continue
+            if g % PACK == 0:
+                four = T.bind(tirx.reinterpret("int16x8", weights.vload([o, p, k, g], "int32x4")))
+            yield four, g % PACK
 
     def _finish(self, top: Any, column: Any, block: Any, q: Any, n: Any) -> None:
         """Channels 4q to 4q + 3 and vector n of M to words of output block ``block``, from ``column`` on."""
