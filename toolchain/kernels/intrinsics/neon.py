@@ -137,7 +137,7 @@ def make_armv7() -> Dot:
 
 
 def _by_element(multiply: str, *, channels: int) -> Pairs:
-    """Sums of products of 16-bit numbers of eight pixels, a weight taken out of a register of eight: ``smlal``.
+    """Sum up products of 16-bit numbers of eight pixels, a weight taken out of a register of eight: ``smlal``.
 
     Args:
         multiply: LLVM's name of the instruction that makes four 32-bit products of four numbers.
