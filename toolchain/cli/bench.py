@@ -132,7 +132,7 @@ def _tell(row: Row, work: float, console: Console) -> dict[str, object]:
 
 
 def parse_size(size: str, option: str = "--size") -> tuple[int, int]:
-    """Return height and width of "360x640", the value of ``option``.
+    """Return the height and width of "360x640", the value of ``option``.
 
     Raises:
         InputError: it is not two positive numbers, or larger than any picture that is read.

@@ -69,7 +69,7 @@ def schedule(sch: Schedule, conv: Conv, tile: Tile, dot: Dot, *, function: str =
 
 
 def shapes(conv: Conv, dot: Dot, tile: Tile) -> Shapes:
-    """Return shape and element type of each of the kernel's arrays, in the order of its arguments."""
+    """Return the shape and element type of each of the kernel's arrays, in the order of its arguments."""
     return winograd.constants(conv, tile) if tile.algorithm == WINOGRAD else direct.constants(conv, _direct(dot, tile))
 
 

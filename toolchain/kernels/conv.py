@@ -29,7 +29,7 @@ from toolchain.kernels.spec import Conv
 
 
 def constants(conv: Conv, dot: Dot) -> tuple[tuple[tuple[int, ...], str], ...]:
-    """Return shape and element type of each of a kernel's arrays, in the order of its arguments."""
+    """Return the shape and element type of each of a kernel's arrays, in the order of its arguments."""
     weights = dot.weight_shape(conv.channels, conv.source.count // conv.groups, conv.kernel)
     vector = (conv.channels,)
     return (

@@ -44,15 +44,15 @@ class Geometry:
     offset: int = 0
 
     def tiles(self, width: int) -> int:
-        """Return number of column tiles that cover ``width`` pixels."""
+        """Return the number of column tiles that cover ``width`` pixels."""
         return -(-width // self.columns)
 
     def shape(self, blocks: int, rows: Any, tiles: Any) -> tuple[Any, Any, Any]:
-        """Return shape of a packed tensor; ``rows`` and ``tiles`` may be numbers or TVM expressions."""
+        """Return the shape of a packed tensor; ``rows`` and ``tiles`` may be numbers or TVM expressions."""
         return self.window(blocks, rows + 2 * self.margin, tiles)
 
     def window(self, blocks: int, rows: Any, tiles: Any) -> tuple[Any, Any, Any]:
-        """Return shape of ``rows`` rows of a packed tensor, whatever they are."""
+        """Return the shape of ``rows`` rows of a packed tensor, whatever they are."""
         return rows, blocks, tiles * self.columns + 2 * SIDE
 
 

@@ -202,7 +202,7 @@ class Emitter(ABC, Generic[Matcher, Spec]):
         return sum(self._blocks(part) for part in self.parts(var) or (var,))
 
     def extent(self, var: Any) -> Extent:
-        """Return height and width of a variable (1, C, h, w) of the imported module."""
+        """Return the height and width of a variable (1, C, h, w) of the imported module."""
         if var.ty.shape is None:
             raise ModelError(
                 "the compiler cannot tell the size of a tensor within the network",

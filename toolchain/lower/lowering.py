@@ -43,7 +43,7 @@ def import_qdq(model: onnx.ModelProto) -> Any:
 
 
 def geometry_for(module: Any, dot: Dot) -> Geometry:
-    """Return geometry that serves all integer convolutions of an imported module.
+    """Return the geometry that serves all integer convolutions of an imported module.
 
     Raises:
         ModelError: a convolution's padding is wider than rows are apart in memory.

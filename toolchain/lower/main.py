@@ -18,7 +18,7 @@ from toolchain.support.errors import ModelError
 
 
 def geometry(margins: Iterable[int], columns: int, offset: int = 0) -> Geometry:
-    """Return geometry that serves convolutions of these `margins`, the widest padding on any side.
+    """Return the geometry that serves convolutions of these `margins`, the widest padding on any side.
 
     Raises:
         ModelError: a convolution's padding is wider than rows are apart in memory.

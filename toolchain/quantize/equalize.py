@@ -214,7 +214,7 @@ def _readers(view: GraphView, tensor: str, offset: int) -> tuple[Reader, ...]:
 
 
 def _width(view: GraphView, tensor: str) -> int | None:
-    """Return number of channels, where a convolution (and an activation) or the input tells."""
+    """Return the number of channels, where a convolution (and an activation) or the input tells."""
     node = view.producers.get(tensor)
     if node is None:
         return int(view.model.graph.input[0].type.tensor_type.shape.dim[1].dim_value) if tensor == view.input else None

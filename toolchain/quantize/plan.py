@@ -211,7 +211,7 @@ class _Planner:
         return left is None or (left == 1 and right != 1)
 
     def _channels(self, tensor: str) -> int | None:
-        """Return number of channels, as far as convolutions and what keeps or adds channels tell; None where
+        """Return the number of channels, as far as convolutions and what keeps or adds channels tell; None where
         unknown.
         """
         node = self.view.producers.get(tensor)

@@ -21,10 +21,10 @@ BATCH = 8
 
 _FINALISTS = 3
 _GAIN = 0.99
-"""A candidate takes the incumbent's place if it needs less than this share of its time, and is faster in..."""
+"""Share of the incumbent's time that a candidate may need at most to take its place."""
 
 _MAJORITY = 0.6
-"""... at least this share of the rounds of a contest."""
+"""Share of the rounds of a contest in which it must be faster besides."""
 
 
 @dataclass(frozen=True)

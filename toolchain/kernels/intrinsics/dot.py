@@ -103,17 +103,17 @@ class Dot:
         return np.ascontiguousarray(laid.reshape(shape).astype(self.weight_dtype))
 
     def weight_shape(self, channels: int, blocks: int, kernel: tuple[int, int]) -> tuple[int, int, int, int, int]:
-        """Return shape of `stored` weights of ``channels`` output channels, each over ``blocks`` blocks of input
+        """Return the shape of `stored` weights of ``channels`` output channels, each over ``blocks`` blocks of input
         channels.
         """
         return channels // self.together, *self.steps(blocks, kernel), self.together * self.depth
 
     def steps(self, blocks: int, kernel: tuple[int, int]) -> tuple[int, int, int]:
-        """Return extents of the loops of a sum: blocks of input channels, rows of taps, and taps of a row."""
+        """Return the extents of the loops of a sum: blocks of input channels, rows of taps, and taps of a row."""
         return blocks, *kernel
 
     def place(self, channel: Any, k: Any) -> tuple[Any, Any]:
-        """Return first and last index of the weight of output ``channel`` for channel ``k`` (0..3) of a block, in
+        """Return the first and last index of the weight of output ``channel`` for channel ``k`` (0..3) of a block, in
         `stored` weights; numbers or TVM expressions.
         """
         return channel // self.together, channel % self.together * PACK + weight_position(k, self.paired)
@@ -121,8 +121,8 @@ class Dot:
     def folded(
         self, bias: Integers, weights: Integers, zero_point: int, *, wide: bool = False
     ) -> npt.NDArray[np.int32]:
-        """Return start values of the sums over codes as they are stored, given those over codes less ``zero_point``; of
-        ``wide`` ones, codes of 16 bits, each byte of which is stored less ``offset``.
+        """Return the start values of the sums over codes as they are stored, given those over codes less
+        ``zero_point``; of ``wide`` ones, codes of 16 bits, each byte of which is stored less ``offset``.
 
         They may wrap around: sums do so too, and end where they belong.
         """

@@ -145,7 +145,7 @@ def _by_element(multiply: str, *, channels: int) -> Pairs:
     """
 
     def arranged(numbers: Any) -> Any:
-        """All of the first channel, then all of the second."""
+        """Return all of the first channel, then all of the second."""
         return tirx.Shuffle([numbers], [_index(2 * pixel + channel) for channel in (0, 1) for pixel in range(8)])
 
     def multiply_add(sums: Any, numbers: Any, weights: tuple[Any, int]) -> Any:

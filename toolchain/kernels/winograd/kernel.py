@@ -38,7 +38,7 @@ _LINE = 64
 
 
 def build(conv: Conv, geometry: Geometry, dot: Dot, tile: Tile) -> tirx.PrimFunc:
-    """The function of ``conv`` by ``tile``; nothing is left to schedule."""
+    """Return the function of ``conv`` by ``tile``; nothing is left to schedule."""
     with IRBuilder() as builder, function("conv"):
         given = arguments(conv, geometry, constants(conv, tile))
         with T.sblock("root"):
@@ -49,12 +49,12 @@ def build(conv: Conv, geometry: Geometry, dot: Dot, tile: Tile) -> tirx.PrimFunc
 
 
 def workspace(conv: Conv, dot: Dot, tile: Tile) -> int:
-    """Bytes that a call takes for V, M, and what is between them and the words."""
+    """Return bytes that a call takes for V, M, and what is between them and the words."""
     return 4 * sum(_sizes(conv, dot, tile).values())
 
 
 def _sizes(conv: Conv, dot: Dot, tile: Tile) -> dict[str, int]:
-    """The buffers of a kernel, in numbers of 32 bits.
+    """Return the buffers of a kernel, in numbers of 32 bits.
 
     "transformed" is V, by position, pair of channels, vector; "sums" M, by channel, position, vector. "rows" are a
     vector of a block transformed along rows: by row, half, column; "columns" are four channels of M transformed along
@@ -96,7 +96,7 @@ class _Strips:
         self.operands = T.sblock_alloc_buffer((tile.vectors, self.lanes), "uint32", scope="local")
 
     def write(self) -> None:
-        """The loops over strips, groups, and tiles of output channels."""
+        """Write the loops over strips, groups, and tiles of output channels."""
         conv, tile, given = self.conv, self.tile, self.given
         vectors = given.tiles * (self.geometry.columns // self.across)
         outputs = conv.channels // conv.groups // tile.channels
@@ -104,7 +104,7 @@ class _Strips:
             top = T.bind(r * TILE)
 
             def column(n: Any) -> Any:
-                """The first column of vector n."""
+                """Return the first column of vector n."""
                 return T.bind(tirx.min(s * tile.vectors + n, vectors - 1) * self.across)
 
             with T.serial(0, conv.groups) as group:
@@ -185,7 +185,7 @@ class _Strips:
                 )
 
     def _factors(self, weights: Any, o: Any, p: Any, k: Any) -> Iterator[Any]:
-        """The weights of every channel of the o-th tile for the k-th pair of inputs at position p."""
+        """Yield the weights of every channel of the o-th tile for the k-th pair of inputs at position p."""
         for g in range(self.tile.channels):
             if not self.pairs.by_element:
                 yield self._as_halves(tirx.Broadcast(weights[o, p, k, g], self.lanes))
@@ -224,7 +224,7 @@ class _Strips:
         loaded: dict[str, list[Any]] = {}
 
         def residual(j: int, place: Any) -> Any:
-            """The residual's words of the tiles' j-th columns, loaded once where channels share them."""
+            """Return the residual's words of the tiles' j-th columns, loaded once where channels share them."""
             if str(place) not in loaded:
                 loaded[str(place)] = self._residual(row, column, place)
             return loaded[str(place)][j]
@@ -248,7 +248,7 @@ class _Strips:
         return [packed[j] for j in range(TILE)]
 
     def _residual(self, row: Any, column: Any, block: Any) -> list[Any]:
-        """The residual's words of a block, for each of the tiles' four columns."""
+        """Return the residual's words of a block, for each of the tiles' four columns."""
         found = [
             T.bind(self.given.residual.vload([row, block, column + (SIDE + self.lanes * k)], self.words))
             for k in range(TILE)

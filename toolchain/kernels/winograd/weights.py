@@ -42,7 +42,7 @@ def pairs(conv: Conv) -> int:
 
 
 def constants(conv: Conv, tile: Tile) -> tuple[tuple[tuple[int, ...], str], ...]:
-    """Return shape and element type of each of the kernel's arrays, in the order of its arguments."""
+    """Return the shape and element type of each of the kernel's arrays, in the order of its arguments."""
     vector = (conv.channels,)
     return (
         ((conv.channels // tile.channels, POINTS**2, pairs(conv), tile.channels), "int32"),
