@@ -46,6 +46,19 @@ def test_a_budget_is_spent_on_what_gains_or_not_at_all(model_file: Path, photo_f
     assert calibration["budget"]["after"] == pytest.approx(calibration["loss"]["psnr"])
 
 
+def test_a_bound_on_the_loss_is_kept_or_it_is_said(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
+    words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path), "--max-loss"]
+    assert main([*words, "1"]) == 0
+    assert "dB below float with 8 bits everywhere (1 dB allowed)" in capsys.readouterr().out
+    assert main([*words, "0.000001", "--json"]) == 0
+    bound = document(capsys)["report"]["calibration"]["bound"]
+    assert bound["after"] < bound["before"]
+    assert bound["chosen"]
+    recipe = json.loads((tmp_path / "tiny.clipfree" / "recipe.json").read_text())
+    assert recipe["bound"] == bound
+    assert recipe["settings"]["max_loss"] == 0.000001
+
+
 def coarse_network() -> onnx.ModelProto:
     """Two tensors of ranges 1000 and 1 side by side that cannot be balanced: 8 bits lose the small one."""
     b = Builder(3)

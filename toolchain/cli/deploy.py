@@ -41,6 +41,10 @@ Budget = Annotated[
     float | None,
     typer.Option("--budget", help="Choose tensors to keep at 16 bits for at most so many percent more work."),
 ]
+MaxLoss = Annotated[
+    float | None,
+    typer.Option("--max-loss", help="PSNR in dB that INT8 may lose: as few tensors at 16 bits as keep to it."),
+]
 
 
 def deploy(
@@ -54,6 +58,7 @@ def deploy(
     weights: Weights = None,
     bits: Bits = None,
     budget: Budget = None,
+    max_loss: MaxLoss = None,
     logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
     precision: Annotated[
         str, typer.Option("--precision", help="int8, or without photographs float32, float16, or float: which suits.")
@@ -81,8 +86,8 @@ def deploy(
     wanted = calib is None and model.startswith(PREFIX) and precision == INT8
     photographs = demo_photographs() if wanted else calib
     settings = None
-    if estimator or weights or bits or budget is not None:
-        settings = parse_settings(estimator, weights, bits, budget)
+    if estimator or weights or bits or budget is not None or max_loss is not None:
+        settings = parse_settings(estimator, weights, bits, budget, max_loss)
     console = Console(as_json=as_json)
     request = Request(
         path,
@@ -134,9 +139,13 @@ def parse_estimators(words: Sequence[str] | None, weights: str | None) -> dict[s
 
 
 def parse_settings(
-    estimators: Sequence[str] | None, weights: str | None, bits: Sequence[str] | None, budget: float | None
+    estimators: Sequence[str] | None,
+    weights: str | None,
+    bits: Sequence[str] | None,
+    budget: float | None,
+    max_loss: float | None,
 ) -> Settings:
-    """Return the settings that the words of --estimator, --weights, --bits and --budget mean.
+    """Return the settings that the words of --estimator, --weights, --bits, --budget and --max-loss mean.
 
     Raises:
         InputError: they are not understood.
@@ -149,7 +158,7 @@ def parse_settings(
         if not tensor or not number.isdecimal():
             raise InputError(f"--bits {word} is not understood", hint="say TENSOR=16 or PATTERN=16")
     chosen = {tensor: int(number) for tensor, _, number in pairs}
-    return Settings(**parse_estimators(estimators or [], weights), bits=chosen, budget=budget)
+    return Settings(**parse_estimators(estimators or [], weights), bits=chosen, budget=budget, max_loss=max_loss)
 
 
 def run_steps(request: Request, console: Console) -> Deployment:
@@ -186,8 +195,9 @@ def summarize(done: Deployment, console: Console) -> None:
     console.say(f"  {manifest.arithmetic}{'; `clipfree tune` finds faster tiles' if slow else ''}")
     if manifest.precision == INT8:
         console.say(f"  {manifest.loss or 'INT8 against float: not known, the model came quantized'}")
-    if done.budget:
-        console.say(f"  {done.budget}")
+    for spent in (done.budget, done.bound):
+        if spent:
+            console.say(f"  {spent}")
     if done.network.wide:
         console.say(f"  {done.network.describe_wide()}")
     if clip:

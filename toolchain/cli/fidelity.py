@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, plain
-from toolchain.cli.deploy import Bits, Budget, Calib, Estimators, Range, Weights, parse_settings
+from toolchain.cli.deploy import Bits, Budget, Calib, Estimators, MaxLoss, Range, Weights, parse_settings
 from toolchain.cli.inputs import check_pictures
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def fidelity(
     weights: Weights = None,
     bits: Bits = None,
     budget: Budget = None,
+    max_loss: MaxLoss = None,
     crops: Annotated[int, typer.Option("--crops", min=1, help="Pictures compared at most.")] = 6,
     as_json: Json = False,
 ) -> None:
@@ -44,7 +45,7 @@ def fidelity(
     check_pictures(calib, "--calib")
     check_pictures(hr, "--hr")
     check_writable(out / "index.html")
-    settings = parse_settings(estimator, weights, bits, budget)
+    settings = parse_settings(estimator, weights, bits, budget, max_loss)
     request = FidelityRequest(resolve(model), photographs_for(model, calib), hr, value_range, settings, crops)
     with console.progress(100) as tell:
         found = measure_fidelity(request, progress=lambda text, done, total: tell(text, 100 * done // total))

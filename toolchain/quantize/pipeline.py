@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.frontend.model import UNBOUNDED_HALO
-from toolchain.images.metrics import decibels
 from toolchain.quantize.calibrate import measure_ranges
 from toolchain.quantize.crops import CropSet, cut_crops, stress
 from toolchain.quantize.describe import describe
@@ -22,10 +21,18 @@ from toolchain.quantize.overrides import choose_bits
 from toolchain.quantize.plan import QuantizationPlan, make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
-from toolchain.quantize.recipe import BudgetRecipe, ImageRecipe, Recipe, RepresentativeRecipe
+from toolchain.quantize.recipe import (
+    BoundRecipe,
+    BudgetRecipe,
+    ImageRecipe,
+    Recipe,
+    RepresentativeRecipe,
+    WideRecipe,
+)
 from toolchain.quantize.reconstruct import reconstruct
 from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import DEFAULTS, Settings
+from toolchain.quantize.spending import Spending
 from toolchain.quantize.weights import (
     OUTPUT,
     QuantizedWeight,
@@ -34,7 +41,6 @@ from toolchain.quantize.weights import (
     safe_scale,
     scale_by,
 )
-from toolchain.quantize.widen import choose_wide, keep_gains
 from toolchain.reference.graph import GraphView
 from toolchain.reference.quantization import BITS, WIDE_BITS, Quantization
 from toolchain.support.errors import CalibrationError
@@ -74,7 +80,9 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
     bits = choose_bits(plan, settings.bits, constants=GraphView(sr.model).constants)
     ranges = measure_ranges(sr, plan, [*varied, *changed], settings.overrides, settings.activations)
 
-    def described(found: _Rounded, budget: BudgetRecipe | None = None) -> QuantizedModel:
+    def described(
+        found: _Rounded, budget: BudgetRecipe | None = None, bound: BoundRecipe | None = None
+    ) -> QuantizedModel:
         recipe = Recipe(
             model=sr.name,
             settings={
@@ -86,34 +94,35 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
             images=tuple(ImageRecipe(s.index, s.width, s.height, s.sha256) for s in crops.sources),
             representative=_proof(tamed) if tamed else None,
             budget=budget,
+            bound=bound,
             changes=tuple(sr.changes),
             warnings=crops.warnings + (_unproved(tamed) if tamed else ()) + _constant(ranges),
         )
         return QuantizedModel(found.model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo, sr)
 
     found = _round(sr, plan, ranges, bits, crops.crops, settings)
-    if not settings.budget:
+    if not settings.budget and settings.max_loss is None:
         return described(found)
-    judges = [crop.pixels for crop in enough(crops.held_out)]
-    chosen = choose_wide(described(found), plan, settings.budget, frozenset(bits), crops.crops, judges)
-    comparison = Comparison(sr, judges)
+    judges = enough(crops.held_out)
+    comparison = Comparison(sr, [crop.pixels for crop in judges])
 
     def error(one: _Rounded) -> float:
         return comparison.mean(comparison.errors(one.model))
 
-    def widened(count: int) -> _Rounded:
-        """With the first ``count`` of the chosen tensors at 16 bits."""
-        if not count:
+    def widened(chosen: Sequence[WideRecipe]) -> _Rounded:
+        """With the chosen tensors at 16 bits."""
+        if not chosen:
             return found
-        wide = {**bits, **{plan.group[item.name]: WIDE_BITS for item in chosen[:count]}}
+        wide = {**bits, **{plan.group[item.name]: WIDE_BITS for item in chosen}}
         # Rounded anew, weights suit what they read, but may suit the crops too well; as they were, they gain what was
         # expected.
         again = _round(sr, plan, ranges, wide, crops.crops, settings)
         return min(again, _write(sr, plan, again.quantizations, found.weights, found.biases), key=error)
 
-    best, chosen = keep_gains(chosen, widened, error)
-    spent = sum(item.macs for item in chosen)
-    return described(best, BudgetRecipe(settings.budget, spent, decibels(error(found)), decibels(error(best)), chosen))
+    spending = Spending(described, plan, frozenset(bits), crops.crops, judges, error, widened)
+    if settings.max_loss is None:
+        return spending.within_budget(found, settings.budget or 0.0)
+    return spending.within_loss(found, settings.max_loss, settings.budget)
 
 
 def calibration_crops(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings) -> CropSet:

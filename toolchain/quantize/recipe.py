@@ -117,6 +117,42 @@ class BudgetRecipe:
 
 
 @dataclass(frozen=True)
+class BoundRecipe:
+    """How a bound on the loss of PSNR was kept, or not.
+
+    Attributes:
+        wanted: the bound: PSNR against the float network's in dB, see ``drop.PsnrDrop``.
+        before: what is lost with 8 bits everywhere but where the user decided.
+        after: what is lost with what is chosen.
+        spent: multiply-accumulates that are added, in percent of the network's.
+        chosen: the tensors of 16 bits, in the order of what they gain for their cost.
+        culprits: what most of the rest is lost in, worst first, where the bound is not kept.
+    """
+
+    wanted: float
+    before: float
+    after: float
+    spent: float
+    chosen: tuple[WideRecipe, ...]
+    culprits: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> bool:
+        """Whether the bound is."""
+        return self.after <= self.wanted
+
+    def __str__(self) -> str:
+        """For people."""
+        names = ", ".join(f"{item.name} ({item.macs:.1f} %)" for item in self.chosen)
+        spent = f": 16 bits for {names}; {self.spent:.1f} % more work" if names else " with 8 bits everywhere"
+        lost = f"{self.after:.3f} dB below float" + (f" instead of {self.before:.3f}" if names else "") + spent
+        if self.kept:
+            return f"{lost} ({self.wanted:g} dB allowed)"
+        blamed = f"; most is lost in {', '.join(self.culprits)}" if self.culprits else ""
+        return f"{lost}; {self.wanted:g} dB cannot be kept{blamed}"
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything needed to understand, and with the same photos repeat, a quantization."""
 
@@ -126,6 +162,7 @@ class Recipe:
     images: tuple[ImageRecipe, ...] = ()
     representative: RepresentativeRecipe | None = None
     budget: BudgetRecipe | None = None
+    bound: BoundRecipe | None = None
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     version: int = VERSION

@@ -25,6 +25,8 @@ class Settings:
         bits: 8 or 16 by tensor name or pattern, for inner tensors; 8 where nothing is said.
         budget: multiply-accumulates, in percent of the network's, that may be added for further tensors of 16 bits,
             chosen by what they gain; None or 0: none.
+        max_loss: PSNR in dB that may be lost against the float network: as few further tensors of 16 bits as keep to
+            it, within ``budget`` where that is given; None: no bound.
         crop: longest side of a calibration crop in pixels.
         crops_per_image: crops of each photo; every second one from the photo shrunk by the network's scale.
         seed: where crops are cut.
@@ -40,6 +42,7 @@ class Settings:
     overrides: Mapping[str, str] = field(default_factory=dict)
     bits: Mapping[str, int] = field(default_factory=dict)
     budget: float | None = None
+    max_loss: float | None = None
     crop: int = 128
     crops_per_image: int = 4
     seed: int = 0
@@ -60,6 +63,10 @@ class Settings:
         if self.budget is not None and not 0 <= self.budget < math.inf:
             raise CalibrationError(
                 f"a budget of {self.budget:g} % is none", hint="say by how many percent work may grow, such as 10"
+            )
+        if self.max_loss is not None and not 0 < self.max_loss < math.inf:
+            raise CalibrationError(
+                f"a loss of {self.max_loss:g} dB is no bound", hint="say how many dB may be lost, such as 0.03"
             )
         if self.crop < 1 or self.crops_per_image < 1 or self.seed < 0:
             raise CalibrationError("crop and crops_per_image must be at least 1, seed at least 0")

@@ -16,7 +16,7 @@ from toolchain.quantize.crops import HeldOut
 from toolchain.quantize.drop import PsnrDrop
 from toolchain.quantize.fidelity import Part, find_culprits, write_variant
 from toolchain.quantize.fidelity.variants import balanced
-from toolchain.quantize.plan import Plan
+from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, WideRecipe
 from toolchain.quantize.widen import choose_wide, fewest, keep_gains
@@ -54,7 +54,7 @@ class Spending(Generic[Made]):
     """
 
     described: _Describe[Made]
-    plan: Plan
+    plan: QuantizationPlan
     decided: Collection[str]
     pictures: Sequence[NDArray[np.uint8]]
     judges: Sequence[HeldOut]
@@ -100,7 +100,11 @@ class Spending(Generic[Made]):
         culprits: tuple[str, ...] = ()
         if after > bound:
             pictures = [crop.pixels for crop in self.judges]
-            culprits = tuple(str(part) for part, _ in find_culprits(self.described(best), pictures))
+            # The output's rounding to pixels is everybody's, the float network's too.
+            inner = find_culprits(
+                self.described(best), pictures, lambda part: self.plan.group.get(part.name) not in self.plan.pinned
+            )
+            culprits = tuple(str(part) for part, _ in inner)
         return self.described(best, bound=BoundRecipe(bound, before, after, _spent(taken), taken, culprits))
 
     def _choose(

@@ -43,6 +43,7 @@ def choose_wide(
     decided: Collection[str],
     pictures: Sequence[NDArray[np.uint8]],
     judges: Sequence[NDArray[np.uint8]],
+    suffices: Callable[[Collection[Part]], bool] = lambda quantized: False,
 ) -> tuple[WideRecipe, ...]:
     """Return the tensors to keep at 16 bits, best first; each of them gains on ``judges`` too.
 
@@ -53,13 +54,14 @@ def choose_wide(
         decided: groups of the plan whose bits the user has decided.
         pictures: u8 (h, w, C), that choose.
         judges: others, that may only refuse.
+        suffices: whether the network with just these parts quantized is good enough: nothing more is chosen then.
     """
     error, verdict = OutputLoss(model, spread(pictures, _PICTURES)), OutputLoss(model, judges)
     quantized, left = set(list_parts(model)), budget
     found: list[WideRecipe] = []
     costs = {part: cost for part, cost in _costs(model, plan).items() if plan.group[part.name] not in decided}
     now, judged = error(quantized), verdict(quantized)
-    while True:
+    while not suffices(quantized):
         errors = {part: error(quantized - {part}) for part, cost in costs.items() if cost <= left}
         saved = {
             part: (now - errors[part]) / max(costs[part], _STORED)
@@ -76,6 +78,7 @@ def choose_wide(
         left -= cost
         quantized.remove(best)
         found.append(WideRecipe(best.name, cost, decibels(judged)))
+    return tuple(found)
 
 
 def keep_gains(
@@ -95,6 +98,20 @@ def keep_gains(
     while chosen and error(shorter := widened(len(chosen) - 1)) <= error(best):
         best, chosen = shorter, chosen[:-1]
     return best, chosen
+
+
+def fewest(most: int, good: Callable[[int], bool]) -> int | None:
+    """Return the least number of choices, of ``most``, that is good enough; None if all of them are not.
+
+    Found by halving, as if each choice made it better.
+    """
+    if not good(most):
+        return None
+    low, high = -1, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if good(middle) else (middle, high)
+    return high
 
 
 def _costs(model: QuantizedModel, plan: QuantizationPlan) -> dict[Part, float]:

@@ -88,17 +88,20 @@ def assign_blame(
     return BlameReport(everything, tuple(blames))
 
 
-def find_culprits(model: QuantizedModel, pictures: Sequence[NDArray[np.uint8]]) -> tuple[tuple[Part, float], ...]:
+def find_culprits(
+    model: QuantizedModel, pictures: Sequence[NDArray[np.uint8]], suspected: Callable[[Part], bool] = lambda part: True
+) -> tuple[tuple[Part, float], ...]:
     """Return the parts that cost most, worst first, each with the error of the output if only it is quantized.
 
     Args:
         model: with its float network.
         pictures: u8 (h, w, C), those that suffer.
+        suspected: whether a part can be blamed.
 
     Raises:
         ModelError: another tool quantized the model.
     """
-    error, parts = OutputLoss(model, pictures), list_parts(model)
+    error, parts = OutputLoss(model, pictures), [part for part in list_parts(model) if suspected(part)]
     everything = error(parts)
     # Weights are rounded so that they make up for errors of activations before them, and look guilty without these.
     for kind in ("activation", "weights"):

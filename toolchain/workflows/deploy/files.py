@@ -87,6 +87,7 @@ def make_report(
             "left_out": [asdict(skipped) for skipped in photos.skipped] if photos else [],
             "representative": prepared.representative,
             "budget": asdict(prepared.budget) if prepared.budget else None,
+            "bound": asdict(prepared.bound) if prepared.bound else None,
             "loss": asdict(prepared.loss) if prepared.loss else None,
         },
         "precision": manifest.precision,

@@ -27,7 +27,7 @@ from toolchain.workflows.deploy.progress import Event, Progress
 from toolchain.workflows.deploy.request import Request, bundle_path
 
 if TYPE_CHECKING:
-    from toolchain.quantize.recipe import BudgetRecipe
+    from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -45,6 +45,7 @@ class Deployment:
         warnings: what the user should know, pictures left out included.
         seconds: of each step.
         budget: how one for tensors of 16 bits was spent; None without one.
+        bound: how one on the loss was kept; None without one.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class Deployment:
     warnings: tuple[str, ...]
     seconds: dict[str, float]
     budget: BudgetRecipe | None = None
+    bound: BoundRecipe | None = None
 
 
 def deploy(request: Request, *, progress: Callable[[Event], None] | None = None) -> Deployment:
@@ -110,7 +112,9 @@ def deploy(request: Request, *, progress: Callable[[Event], None] | None = None)
             manifest = store.seal(folder, manifest)
             store.open_bundle(folder, for_this_machine=False)
             note(str(path))
-    return Deployment(path, manifest, network, report, verified, warnings, line.seconds, prepared.budget)
+    return Deployment(
+        path, manifest, network, report, verified, warnings, line.seconds, prepared.budget, prepared.bound
+    )
 
 
 def _linked(library: Path, linker: Linker) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from toolchain.frontend import SRModel
     from toolchain.images.metrics import Loss
     from toolchain.quantize import QuantizedModel
-    from toolchain.quantize.recipe import BudgetRecipe
+    from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe
     from toolchain.runtime.runner import Upscale
     from toolchain.targets import Target
 
@@ -49,6 +49,7 @@ class Prepared:
         changes: what normalization did.
         representative: of the calibration, as a dictionary; None without one.
         budget: how one for tensors of 16 bits was spent; None without one.
+        bound: how one on the loss was kept; None without one.
         loss: of the integer network against the float one; None where the latter is not known, or there is none.
     """
 
@@ -61,6 +62,7 @@ class Prepared:
     changes: tuple[str, ...]
     representative: dict[str, Any] | None = None
     budget: BudgetRecipe | None = None
+    bound: BoundRecipe | None = None
     loss: Loss | None = None
 
 
@@ -83,6 +85,7 @@ def prepare_quantized(request: Request, target: Target, line: Progress, dump: Du
         recipe.changes,
         asdict(recipe.representative) if recipe.representative else None,
         recipe.budget,
+        recipe.bound,
         loss,
     )
 
@@ -99,7 +102,7 @@ def prepare_normalized(request: Request, target: Target, line: Progress, dump: D
     if request.settings is not None:
         raise CalibrationError(
             "a float network has no codes: no ranges to estimate, no bits to choose",
-            hint="leave out --estimator, --weights, --bits and --budget",
+            hint="leave out --estimator, --weights, --bits, --budget and --max-loss",
         )
     source = _load(request, line, dump)
     if is_quantized(source):
@@ -141,10 +144,10 @@ def _quantize(
     source = _load(request, line, dump)
     if is_quantized(source):
         settings = request.settings
-        if settings is not None and (settings.bits or settings.budget):
+        if settings is not None and (settings.bits or settings.budget or settings.max_loss):
             raise CalibrationError(
                 f"{request.model.name} is quantized already: its tensors keep their bits",
-                hint="give the float model, or leave out --bits and --budget",
+                hint="give the float model, or leave out --bits, --budget and --max-loss",
             )
         model = canonicalize(source, value_range=request.value_range, dump=dump)
         backend_for(target).rehearse(model.model, target)

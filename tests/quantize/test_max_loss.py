@@ -1,0 +1,138 @@
+"""A bound on the loss: as little as keeps to it is spent, and what cannot be kept is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.quantize.helpers import QUICK, network, pictures, quantized
+from toolchain.frontend import normalize
+from toolchain.frontend.load import load_model
+from toolchain.images.metrics import luma, psnr, shaved
+from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quantize
+from toolchain.quantize.crops import HeldOut, shrunk
+from toolchain.quantize.drop import PsnrDrop
+from toolchain.quantize.pipeline import calibration_crops
+from toolchain.quantize.recipe import BoundRecipe
+from toolchain.quantize.widen import fewest
+from toolchain.support.errors import CalibrationError
+from toolchain.workflows.deploy.prepare import read_calibration
+from toolchain.workflows.evaluate import float_upscale
+from toolchain.zoo.demo_photos import demo_photographs
+from toolchain.zoo.embedded import resolve
+
+
+@cache
+def within(name: str, bound: float, budget: float | None = None) -> QuantizedModel:
+    sr = network(name)
+    return quantize(sr, pictures(sr.channels), replace(QUICK, max_loss=bound, budget=budget))
+
+
+def bound_of(model: QuantizedModel) -> BoundRecipe:
+    assert model.recipe.bound is not None
+    return model.recipe.bound
+
+
+def measured(name: str, model: QuantizedModel) -> float:
+    sr = network(name)
+    return PsnrDrop(sr, calibration_crops(sr, pictures(sr.channels), QUICK).held_out)(model.model)
+
+
+def test_what_keeps_to_the_bound_with_8_bits_is_left_alone() -> None:
+    model = within("xlsr", 0.5)
+    assert model.model == quantized("xlsr").model
+    found = bound_of(model)
+    assert found.kept
+    assert not found.chosen
+    assert found.before == found.after == pytest.approx(measured("xlsr", model), abs=2e-3)
+    assert str(found).endswith("dB below float with 8 bits everywhere (0.5 dB allowed)")
+
+
+def test_as_few_tensors_as_keep_to_it_get_16_bits() -> None:
+    model = within("xlsr", 0.02)
+    found = bound_of(model)
+    assert found.kept
+    assert found.after == pytest.approx(measured("xlsr", model), abs=2e-3)
+    assert found.after <= 0.02 < found.before
+    assert found.spent == pytest.approx(sum(item.macs for item in found.chosen))
+    wide = {item.name: 16 for item in found.chosen[:-1]}
+    fewer = quantize(network("xlsr"), pictures(3), replace(QUICK, bits=wide))
+    assert measured("xlsr", fewer) > 0.02
+
+
+def test_what_cannot_be_kept_is_said_with_what_is_to_blame() -> None:
+    found = bound_of(within("espcn", 0.02))
+    assert not found.kept
+    assert found.after < found.before
+    assert "0.02 dB cannot be kept; most is lost in " in str(found)
+
+
+def test_a_budget_limits_what_a_bound_may_spend() -> None:
+    found = bound_of(within("xlsr", 0.02, 10.0))
+    assert not found.kept
+    assert 0 < found.spent <= 10
+    nothing = bound_of(within("xlsr", 0.02, 0.0))
+    assert not nothing.chosen
+    assert nothing.after == nothing.before
+
+
+def test_an_untrained_network_s_distance_is_no_excuse() -> None:
+    """The float network's error is taken as one of 30 dB, where it is larger."""
+    sr, model = network("xlsr"), quantized("xlsr")
+    high = pictures(3)[0][:96, :96]
+    low = shrunk(high, sr.scale)
+    exact, found = float_upscale(sr.model, sr.value_range)(low), IntegerReference(model.model).run(low)
+    planes = [shaved(luma(pixels), sr.scale) for pixels in (exact, found, high)]
+    assert psnr(planes[0], planes[2]) < 30
+    more = np.mean((planes[1] - planes[2]) ** 2) - np.mean((planes[0] - planes[2]) ** 2)
+    drop = PsnrDrop(sr, [HeldOut(high, 0)])(model.model)
+    assert drop == pytest.approx(10 * np.log10(1 + more / (255**2 / 10**3)), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["xlsr_x3", "espcn_x3"])
+def test_of_a_trained_network_the_drop_is_what_papers_measure(name: str) -> None:
+    """The PSNR of luma of the float network, less that in integers, on a part of a photograph with edges."""
+    sr = normalize(load_model(resolve(f"zoo:{name}")))
+    photographs = read_calibration(demo_photographs(), sr.channels).images
+    model = quantize(sr, photographs, replace(QUICK, reconstruct=False))
+    high = photographs[0][60:180, 60:180]
+    low = shrunk(high, sr.scale)
+    planes = [float_upscale(network, sr.value_range)(low) for network in (sr.model, model.model)]
+    exact, found = (psnr(shaved(luma(one), 3), shaved(luma(high), 3)) for one in planes)
+    assert 30 < exact < 38
+    assert PsnrDrop(sr, [HeldOut(high, 0)])(model.model) == pytest.approx(exact - found, abs=1e-3)
+
+
+def test_where_nothing_can_be_shrunk_the_float_picture_stands_for_the_original() -> None:
+    sr, model = network("espcn"), quantized("espcn")
+    tiny = pictures(sr.channels)[0][:14, :14]
+    drop = PsnrDrop(sr, [HeldOut(tiny, 0)])
+    exact, found = float_upscale(sr.model, sr.value_range)(tiny), IntegerReference(model.model).run(tiny)
+    planes = [shaved(luma(pixels), sr.scale) for pixels in (exact, found)]
+    error = np.mean((planes[0] - planes[1]) ** 2)
+    assert drop(sr.model) == 0
+    assert drop(model.model) == pytest.approx(10 * np.log10(1 + error / (255**2 / 10**3.8)), abs=1e-6)
+
+
+@given(st.integers(0, 40), st.integers(0, 60))
+def test_the_fewest_that_are_good_are_found_with_few_questions(most: int, needed: int) -> None:
+    asked = []
+
+    def good(count: int) -> bool:
+        asked.append(count)
+        return count >= needed
+
+    assert fewest(most, good) == (needed if needed <= most else None)
+    assert len(asked) <= 8
+    assert all(0 <= count <= most for count in asked)
+
+
+@pytest.mark.parametrize("loss", [0.0, -0.1, float("nan"), float("inf")])
+def test_a_bound_that_is_none_is_said(loss: float) -> None:
+    with pytest.raises(CalibrationError, match="is no bound"):
+        Settings(max_loss=loss)
