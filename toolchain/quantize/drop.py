@@ -52,7 +52,7 @@ class PsnrDrop:
         self._own = np.clip(self._errors, _BEST, _POOREST)
 
     def __call__(self, network: onnx.ModelProto) -> float:
-        """The drop of a network with the float network's ends, whose Q and DQ nodes round in float32."""
+        """Return the drop of a network with the float network's ends, whose Q and DQ nodes round in float32."""
         more = self._distances(self._outputs(network)) - self._errors
         return float(np.mean(10 * np.log10(np.maximum(self._own + more, 1e-3 * self._own) / self._own)))
 
