@@ -104,7 +104,7 @@ def test_a_loss_that_can_be_seen_is_warned_of_with_the_tensors_to_blame(photo_fo
     assert loss["photograph"] in report["calibration"]["photographs"]
     (warning,) = [warning for warning in report["warnings"] if "can be seen" in warning]
     assert re.search(r"INT8 is no nearer to the float network than \d+\.\d dB.*most is lost in '", warning)
-    assert "shows more, --bits or --budget keeps tensors finer" in warning
+    assert "shows more, --max-loss or --bits keeps tensors finer" in warning
     named = re.findall(r"'(\S+)' \(\d+\.\d dB if nothing else is quantized\)", warning)
     bundle = open_bundle(tmp_path / "coarse.clipfree")
     assert named

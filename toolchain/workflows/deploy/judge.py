@@ -47,5 +47,6 @@ def judge(
 
 def _remedy(kinds: Sequence[str]) -> str:
     """Advise what suits parts of these kinds: weights have 8 bits in any case."""
-    ways = {"activation": "--max-loss or --bits keeps tensors finer", "weights": "--weights rounds weights in other ways"}
+    finer, otherwise = "--max-loss or --bits keeps tensors finer", "--weights rounds weights in other ways"
+    ways = {"activation": finer, "weights": otherwise}
     return ", ".join(way for kind, way in ways.items() if kind in kinds)
