@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.instruction_sets import AVX2, AVX512VNNI, AVXVNNI, SSE4, param
-from tests.kernels.harness import Case, Data, check, check_data, make_data, parameters, spec
+from tests.kernels.harness import Case, Data, check, check_data, expected, geometry, make_data, parameters, run, spec
 from tests.kernels.test_conv import CASES, crd, dcr
 from toolchain.kernels import algorithms
 from toolchain.kernels.driver import Needs
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.layout import Geometry
+from toolchain.kernels.layout import Geometry, unpack
 from toolchain.kernels.tile import WINOGRAD, Tile
 from toolchain.kernels.winograd import transforms
 from toolchain.targets import Target, find_target
@@ -149,6 +149,39 @@ def test_extreme_weights_and_pictures(
         data.weights[:] = int(weights)
     data.multiplier[:] = np.linspace(2e-5, 1e-3, len(data.multiplier))
     check_data(case, dataclasses.replace(data, codes=patterns(case, kind)), target)
+
+
+EVERY_SIZE = [(height, width) for height in range(1, 131) for width in (1, 31, 64, 65, 130)]
+EVERY_SIZE += [(height, width) for height in (*range(1, 10), 130) for width in range(1, 131)]
+
+
+@pytest.mark.parametrize("target", [param(AVX512VNNI), param(AVX2)])
+@pytest.mark.parametrize("kind", ["white", "checkerboard"])
+def test_extreme_weights_and_pictures_of_every_size(target: Target, kind: str):
+    """One kernel, one picture: what a smaller one must give is a part of what the largest gives, but for its border."""
+    largest = Case(8, 4, tile=TILES[0], width=132, height=132, zero_in=0, zero_out=128)
+    data = make_data(largest)
+    data.weights[:] = np.random.default_rng(0).choice([-128, 127], data.weights.shape)
+    data.multiplier[:] = np.linspace(1e-4, 1e-3, len(data.multiplier))
+    data = dataclasses.replace(data, codes=patterns(largest, kind))
+    sums = expected(largest, data)
+    for height, width in dict.fromkeys(EVERY_SIZE):
+        case = dataclasses.replace(largest, height=height, width=width)
+        given = dataclasses.replace(data, codes=data.codes[:, :height, :width])
+        wanted = sums[:, :height, :width].copy()
+        for rows, columns, top, left in borders(height, width):
+            part = dataclasses.replace(given, codes=given.codes[:, top:, left:])
+            small = dataclasses.replace(case, height=height - top, width=width - left)
+            wanted[:, rows, columns] = expected(small, part)[:, rows.start - top :, columns.start - left :]
+        got = unpack(run(case, given, target), geometry(case, target), 4, height, width)
+        assert np.array_equal(got, wanted), (height, width)
+
+
+def borders(height: int, width: int) -> list[tuple[slice, slice, int, int]]:
+    """The last row and the last column of a picture, and the first row and column that they depend on."""
+    top, left = max(height - 2, 0), max(width - 2, 0)
+    down, across = slice(height - 1, height), slice(width - 1, width)
+    return [(down, slice(0, width), top, 0), (slice(0, height), across, 0, left)]
 
 
 def bound_by(bias: int) -> tuple[Case, Data]:
