@@ -1,12 +1,24 @@
-"""Documents that say what the code is: records of decisions are numbered, dated and listed."""
+"""Documents that say what the code is: links lead somewhere, decisions are listed, words of our own are in use."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "docs" / "decisions"
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+FOLDERS = ("toolchain", "tests", "benchmarks", "docs")
+
+
+@pytest.mark.parametrize("page", sorted(PAGES), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_files(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"[a-z]+:|#", target):
+            assert (page.parent / target.split("#")[0]).exists(), f"{page.name} links to {target}"
 
 
 def test_decisions_are_numbered_dated_and_listed() -> None:
@@ -29,3 +41,10 @@ def test_every_word_of_the_glossary_is_used_where_it_says() -> None:
         files = [ROOT / path] if path.endswith(".py") else sorted((ROOT / path).glob("*.py"))
         found = "\n".join(file.read_text(encoding="utf-8") for file in files)
         assert re.search(rf"(\b|_){word}", found, flags=re.IGNORECASE), f"{path} does not speak of '{word}'"
+
+
+@pytest.mark.parametrize("page", sorted(PAGES), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_modules_that_are_named_exist(page: Path) -> None:
+    there = {path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    for name in re.findall(r"`([a-z0-9_]+(?:/[a-z0-9_]+)+\.py)`", page.read_text(encoding="utf-8")):
+        assert any(path == name or path.endswith(f"/{name}") for path in there), f"{page.name} names {name}"
