@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -93,6 +94,7 @@ SUMS: dict[str, Ending] = {
     "clip, sum, clip": lambda net: net.conv(
         plain(net), 8, act=Act("Clip"), residual=plain(net, zero=7), after=Act("Clip", -0.1, 0.2), zero=90
     ),
+    "bound above, sum": lambda net: net.conv(plain(net), 8, act=Act("Clip", -np.inf, 0.3), residual=plain(net, zero=7)),
     "PReLU, sum, ReLU": lambda net: net.conv(
         plain(net, zero=50), 8, act=Act("PRelu"), residual=plain(net, zero=7), after=Act("Relu"), zero=9
     ),
