@@ -27,7 +27,7 @@ from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.tile import WINOGRAD, Tile, direct_tile
 from toolchain.schedules.database import log_path, write_log
-from toolchain.schedules.records import STATIC, Best, Header
+from toolchain.schedules.records import STATIC, Best, LogHeader
 from toolchain.schedules.task import Task, describe, tasks_of
 from toolchain.support.files import atomic_write
 from toolchain.targets import Target, find_target
@@ -97,7 +97,7 @@ def main(words: Sequence[str] | None = None) -> int:
             known = [best for _, best in found if WINOGRAD not in best.task.conv.algorithms]
             if options.logs and core.instruction_set is None:
                 for name in (core.target, *core.alike):
-                    header = Header.of(find_target(name))
+                    header = LogHeader.of(find_target(name))
                     write_log(log_path(options.logs, header), header, known)
             if options.out:
                 _write(options.out, mca, [layer for layer, _ in found])

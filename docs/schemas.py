@@ -59,7 +59,7 @@ def _log() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     marks = {"format": {"const": records.FORMAT}, "format_version": {"const": records.FORMAT_VERSION}}
     lines = [
-        _marked(object_schema(records.Header, definitions), "Header", {"kind": {"const": "header"}, **marks}),
+        _marked(object_schema(records.LogHeader, definitions), "Header", {"kind": {"const": "header"}, **marks}),
         _marked(object_schema(records.Trial, definitions), "Trial", {"kind": {"const": "trial"}}),
         _marked(object_schema(records.Best, definitions), "Best", {"kind": {"const": "best"}}),
     ]

@@ -13,7 +13,7 @@ from toolchain.support.cpu import Cpu, configure_tvm_threads, this_cpu
 from toolchain.support.errors import TargetError
 from toolchain.targets import CACHE, Target, find_target, list_targets, target_folder
 from toolchain.targets.features import requirements
-from toolchain.targets.gpu import Core, Gpu
+from toolchain.targets.gpu import Gpu, GpuCore
 from toolchain.targets.llvm import check_target, features, required
 
 GOOD = """
@@ -171,7 +171,7 @@ bandwidth = 3
 def test_a_gpu_is_a_target(tmp_path: Path):
     path = tmp_path / "phone.toml"
     path.write_text(GOOD.replace("neon-dotprod", "opencl") + GPU)
-    core = Core(16, 512, 16384, 32, 64, 32, 1, 16384, 64, 3.0)
+    core = GpuCore(16, 512, 16384, 32, 64, 32, 1, 16384, 64, 3.0)
     assert find_target(str(path)).gpu == Gpu("Phone", 4, (8, 8, 1), 64, True, core)
     assert {"mali-g78", "adreno-740"} <= {target.name for target in list_targets() if target.gpu}
 

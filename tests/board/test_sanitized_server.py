@@ -20,7 +20,7 @@ from toolchain.board import pack as packing
 from toolchain.board.board import Board
 from toolchain.board.pack import LIBRARIES, SERVER, compile_program
 from toolchain.board.place import Place
-from toolchain.board.session import Session
+from toolchain.board.session import BoardSession
 from toolchain.bundle import Bundle
 
 pytestmark = pytest.mark.sanitizer
@@ -71,7 +71,7 @@ def test_a_session(watched: Running, bundle: Bundle):
 
 
 def test_what_only_a_hostile_session_asks(watched: Running):
-    session = Session(Place(watched.address), 10)
+    session = BoardSession(Place(watched.address), 10)
     for cores in ((10**9,), (-1,), (1024,)):
         with pytest.raises(Exception, match="cannot run on cores"):
             session.threads(1, cores)

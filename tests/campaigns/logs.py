@@ -15,7 +15,7 @@ from tests.campaigns.command import clipfree, judge
 from tests.campaigns.damage import change, spoil
 from tests.conftest import photograph
 from toolchain.schedules.database import log_folder
-from toolchain.schedules.records import Header, encode
+from toolchain.schedules.records import LogHeader, encode
 from toolchain.targets import find_target
 
 
@@ -23,7 +23,7 @@ def trial(seed: int, folder: Path) -> Outcome:
     """Damage a log that comes with the package as ``seed`` says, and use it as one of the user's own."""
     rng = np.random.default_rng([seed, 4])
     target = find_target(str(rng.choice(["x86-avx2", "cortex-a76"])))
-    header = Header.of(target)
+    header = LogHeader.of(target)
     shipped = (log_folder() / target.name / f"tvm-{header.tvm}.jsonl").read_bytes().splitlines(keepends=True)
     lines = [encode(header), *(shipped[int(i)] for i in rng.integers(1, len(shipped), 8))]
     path = folder / "logs" / target.name / f"tvm-{header.tvm}.jsonl"

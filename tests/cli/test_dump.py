@@ -13,7 +13,7 @@ from tests.sr_models import Builder
 from tests.standin import QUICK
 from toolchain.bundle import LIBRARY, QDQ
 from toolchain.cli import main
-from toolchain.frontend.session import Session
+from toolchain.frontend.session import FloatSession
 from toolchain.support.dump import INDEX, DumpFolder
 from toolchain.support.errors import OutputError
 
@@ -107,11 +107,11 @@ def test_every_step_computes_the_same(tmp_path: Path, photo_folder: Path) -> Non
     files = {path.name[3:].removesuffix(".onnx"): path for path in sorted(dump.glob("*.onnx"))}
     assert "pixel-scale" in files
     x = np.random.default_rng(0).random((1, 3, 23, 18)).astype(np.float32)
-    want = (Session(onnx.load(files["as-read"])).run(None, 2 * x - 1)[0] + 1) / 2
+    want = (FloatSession(onnx.load(files["as-read"])).run(None, 2 * x - 1)[0] + 1) / 2
     later = list(files)[list(files).index("pixel-scale") :]
     assert {"affine", "normalized"} <= set(later)
     for name in set(later) - {"quantized"}:
-        np.testing.assert_allclose(Session(onnx.load(files[name])).run(None, x)[0], want, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(FloatSession(onnx.load(files[name])).run(None, x)[0], want, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.usefixtures("without_compiler")

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper, parser
 
 from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes
-from toolchain.frontend.session import Session
+from toolchain.frontend.session import FloatSession
 from toolchain.frontend.window import END
 
 SHAPE = (1, 4, 12, 10)
@@ -89,6 +89,6 @@ def agrees(
     x = np.random.default_rng(0).normal(0.4, 0.5, shape).astype(np.float32)
     source = graph_of(before, shape, **constants).to_model(input_shape=shape, output_shape=None)
     result = graph.to_model(input_shape=graph.probe, output_shape=None)
-    want = from_source(Session(source).run(None, to_source(x))[0])
-    got = from_result(Session(result).run(None, to_result(x))[0])
+    want = from_source(FloatSession(source).run(None, to_source(x))[0])
+    got = from_result(FloatSession(result).run(None, to_result(x))[0])
     np.testing.assert_allclose(got, want, atol=1e-5)

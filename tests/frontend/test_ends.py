@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.frontend.spellings import agree
 from tests.sr_models import Builder, espcn, fsrcnn, xlsr
 from toolchain.frontend import interface, load_model, normalize
-from toolchain.frontend.session import Session
+from toolchain.frontend.session import FloatSession
 from toolchain.support.errors import ModelError
 
 
@@ -54,8 +54,8 @@ def test_pixels_in_and_out(rounded: bool, swapped: bool, tmp_path: Path):
     assert (sr.channels, sr.scale, sr.value_range) == (3, 2, (0.0, 255.0))
     assert "took uint8 pixels at its ends for the numbers 0..255" in sr.changes
     pixels = np.random.default_rng(0).integers(0, 256, (1, 13, 17, 3), dtype=np.uint8)
-    (want,) = Session(model).run(None, pixels)
-    (got,) = Session(sr.model).run(None, pixels.transpose(0, 3, 1, 2).astype(np.float32))
+    (want,) = FloatSession(model).run(None, pixels)
+    (got,) = FloatSession(sr.model).run(None, pixels.transpose(0, 3, 1, 2).astype(np.float32))
     found = np.rint(np.clip(got, 0, 255)).transpose(0, 2, 3, 1)
     assert np.abs(found - want).max() <= 1  # where a value lies halfway
     assert (found != want).mean() < 1e-3
@@ -79,9 +79,9 @@ def test_a_fixed_batch_becomes_one(tmp_path: Path):
     assert sr.scale == 2
     assert "took the batch for one picture, which was fixed to 4" in sr.changes
     x = np.random.default_rng(0).random((4, 3, 20, 16), np.float32)
-    (want,) = Session(model).run(None, x)
+    (want,) = FloatSession(model).run(None, x)
     for one, expected in zip(x, want, strict=True):
-        np.testing.assert_allclose(Session(sr.model).run(None, one[None])[0][0], expected, atol=1e-5)
+        np.testing.assert_allclose(FloatSession(sr.model).run(None, one[None])[0][0], expected, atol=1e-5)
 
 
 def test_a_fixed_size_that_is_too_large_to_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

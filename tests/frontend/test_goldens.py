@@ -12,7 +12,7 @@ from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph
 from toolchain.frontend.interface import Interface
 from toolchain.frontend.passes import affine, channels, windows
-from toolchain.frontend.session import Session
+from toolchain.frontend.session import FloatSession
 
 FIXED = Facts(Interface(4, False, SHAPE, SHAPE[2:]))
 RNG = np.random.default_rng(0)
@@ -222,5 +222,5 @@ def test_padding_that_wraps_around_is_parts_of_the_picture():
         pads=np.array([0, 0, 2, 0, 0, 0, 1, 3]),
     )
     x = RNG.random((1, 4, 12, 10)).astype("f4")
-    (got,) = Session(graph.to_model(input_shape=x.shape, output_shape=None)).run(None, x)
+    (got,) = FloatSession(graph.to_model(input_shape=x.shape, output_shape=None)).run(None, x)
     np.testing.assert_array_equal(got, np.pad(x, ((0, 0), (0, 0), (2, 1), (0, 3)), mode="wrap"))

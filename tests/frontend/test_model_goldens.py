@@ -16,7 +16,7 @@ from toolchain.frontend.facts import Facts
 from toolchain.frontend.interface import Interface
 from toolchain.frontend.passes import batch, float16, float64, inline, opset, pixel_ends
 from toolchain.frontend.passes.base import ModelPass
-from toolchain.frontend.session import Session
+from toolchain.frontend.session import FloatSession
 
 PICTURE = (np.arange(3 * 4 * 5, dtype=np.float32).reshape(1, 3, 4, 5) * 4.2).round(1)
 
@@ -169,6 +169,6 @@ def test_before_and_after(name: str) -> None:
     again = case.apply(model, Facts())
     assert words(printer.to_text(model)) == words(case.after), "twice is not once"
     assert again.changes == ()
-    want = Session(source).run(None, case.source(PICTURE))[0][:1].astype(np.float32)
-    got = Session(model).run(None, case.source(PICTURE)[:1].astype(np.float32))[0]
+    want = FloatSession(source).run(None, case.source(PICTURE))[0][:1].astype(np.float32)
+    got = FloatSession(model).run(None, case.source(PICTURE)[:1].astype(np.float32))[0]
     np.testing.assert_allclose(got, want, rtol=0, atol=case.tolerance)

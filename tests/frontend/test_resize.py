@@ -16,7 +16,7 @@ from tests.instruction_sets import EVERY
 from tests.sr_models import Builder
 from toolchain.frontend import normalize
 from toolchain.frontend.resize import COORDINATES, NEAREST
-from toolchain.frontend.session import Session
+from toolchain.frontend.session import FloatSession
 from toolchain.lower import import_qdq
 from toolchain.reference.evaluator import evaluator
 from toolchain.support.errors import ModelError
@@ -46,7 +46,7 @@ def network(factors: tuple[float, float], **attributes: Any) -> onnx.ModelProto:
 
 def compare(model: onnx.ModelProto, tolerance: float) -> None:
     """NumPy's and TVM's against onnxruntime's."""
-    wanted, reference = Session(model), evaluator(model)
+    wanted, reference = FloatSession(model), evaluator(model)
     machine = relax.VirtualMachine(tvm.compile(import_qdq(model), "llvm"), tvm.cpu())
     factors = numpy_helper.to_array(model.graph.initializer[0])
     whole = (factors == np.rint(factors)).all()

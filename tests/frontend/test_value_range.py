@@ -6,7 +6,7 @@ import pytest
 
 from tests.sr_models import Builder, abpn, espcn, fsrcnn, sesr, xlsr
 from toolchain.frontend import SRModel, normalize
-from toolchain.frontend.session import Session
+from toolchain.frontend.session import FloatSession
 from toolchain.support.errors import ModelError
 
 
@@ -50,7 +50,7 @@ def assert_same(model: onnx.ModelProto, sr: SRModel, taken: tuple[float, float])
     """Both give the same picture, of numbers that mean what they mean to each."""
     low, high = taken
     x = np.random.default_rng(1).random((1, 3, 14, 17), np.float32)
-    (want,), (got,) = (Session(m).run(None, v) for m, v in ((model, x * (high - low) + low), (sr.model, x)))
+    (want,), (got,) = (FloatSession(m).run(None, v) for m, v in ((model, x * (high - low) + low), (sr.model, x)))
     np.testing.assert_allclose(got if sr.clip is None else np.clip(got, 0, 1), (want + 1) / 2, atol=1e-5)
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tests.images import profiles
-from toolchain.images import Metadata, Photo, Picture, open_picture, read_photo, write_photo
+from toolchain.images import Metadata, Photo, PictureFile, open_picture, read_photo, write_photo
 
 RNG = np.random.default_rng(2)
 RGB = np.asarray(Image.fromarray(RNG.integers(0, 256, (4, 5, 3), dtype=np.uint8)).resize((40, 32)))
@@ -24,7 +24,7 @@ def converted(image: Image.Image, profile: bytes) -> np.ndarray:
     return np.asarray(ImageCms.profileToProfile(image, source, target, 1, "RGB", flags=flags)).astype(int)
 
 
-def opened(path: Path) -> tuple[Picture, np.ndarray]:
+def opened(path: Path) -> tuple[PictureFile, np.ndarray]:
     return open_picture(path), read_photo(path).pixels
 
 

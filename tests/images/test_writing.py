@@ -9,7 +9,16 @@ import pytest
 import tifffile
 from PIL import Image, ImageSequence
 
-from toolchain.images import Header, Photo, format_of, header_for, open_picture, read_photo, write_frames, write_photo
+from toolchain.images import (
+    Photo,
+    PictureHeader,
+    format_of,
+    header_for,
+    open_picture,
+    read_photo,
+    write_frames,
+    write_photo,
+)
 from toolchain.images.samples import join_16_bit, split_16_bit
 from toolchain.support.errors import InputError, OutputError
 
@@ -79,7 +88,7 @@ def test_rows_that_break_off_are_not_a_picture(tmp_path: Path):
 
     for suffix in ("png", "jpg", "tiff", "webp"):
         with (tmp_path / f"a.{suffix}").open("w+b") as file, pytest.raises(GoneError):
-            write_frames(file, format_of(Path(file.name)), Header(16, 6, 3), [rows()])
+            write_frames(file, format_of(Path(file.name)), PictureHeader(16, 6, 3), [rows()])
 
 
 def animation(path: Path, **options: object) -> list[np.ndarray]:

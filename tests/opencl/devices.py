@@ -14,7 +14,7 @@ from tests.lower.compiled import picture
 from toolchain.backends.opencl.choose import Choice, Choose, by_estimate
 from toolchain.backends.opencl.estimate import estimate
 from toolchain.backends.opencl.job import Job
-from toolchain.backends.opencl.launches import Program
+from toolchain.backends.opencl.launches import OpenClProgram
 from toolchain.backends.opencl.lower import program
 from toolchain.backends.opencl.prelude import prelude
 from toolchain.kernels.intrinsics import dot_product
@@ -73,20 +73,20 @@ def device() -> Any:
         pytest.skip(f"{error.message}; {error.hint}")
 
 
-def made(model: onnx.ModelProto, choose: str) -> Program:
+def made(model: onnx.ModelProto, choose: str) -> OpenClProgram:
     """The kernels of a QDQ model."""
     channels = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     return program(lower_model(model, dot_product("opencl")), channels, GPU, CHOICES[choose], SIZE[0] * SIZE[1])
 
 
-def runner(program: Program, before: str = "", *, integer_dot: bool = False) -> OpenClRunner:
+def runner(program: OpenClProgram, before: str = "", *, integer_dot: bool = False) -> OpenClRunner:
     """Its kernels on this machine, with more code before each."""
     head = before + prelude(integer_dot=integer_dot)
     sources = {kernel.name: head + kernel.code for kernel in program.kernels}
     return OpenClRunner(program.plan, sources, program.constants, device())
 
 
-def assert_equal(model: onnx.ModelProto, choose: str, *, before: str = "", integer_dot: bool = False) -> Program:
+def assert_equal(model: onnx.ModelProto, choose: str, *, before: str = "", integer_dot: bool = False) -> OpenClProgram:
     """Its kernels give the reference's pixels."""
     found, reference = made(model, choose), IntegerReference(model)
     machine = runner(found, before, integer_dot=integer_dot)

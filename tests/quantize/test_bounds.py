@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from tests.quantize.helpers import QUICK, picture, quantized, small_model
 from toolchain.quantize import IntegerReference, quantize
-from toolchain.reference.bounds import LIMIT, AccumulatorBounds, Bounds, Proof, find_bounds, prove
+from toolchain.reference.bounds import LIMIT, AccumulatorBounds, NetworkBounds, Proof, find_bounds, prove
 from toolchain.reference.quantization import Quantization
 from toolchain.reference.steps import ConvStep
 
@@ -53,7 +53,7 @@ def test_no_picture_leaves_the_bounds(name: str) -> None:
         assert max(-found.low, found.high) <= found.partial
 
 
-def one_convolution(weight: np.ndarray, bias: np.ndarray) -> Bounds:
+def one_convolution(weight: np.ndarray, bias: np.ndarray) -> NetworkBounds:
     nodes = [helper.make_node("Conv", ["input", "w", "b"], ["output"], pads=[0, 0, 0, 0])]
     plain = replace(QUICK, reconstruct=False, correct_bias=False)
     return find_bounds(quantize(small_model(nodes, {"w": weight, "b": bias}), [picture(40, 40, 3)], plain).model)
@@ -96,7 +96,7 @@ def test_where_saturation_is_the_clip_no_value_tells_them_apart(
     ends: tuple[float, float], value: float, pinned: bool
 ) -> None:
     quantization = Quantization.of_range(*ends) if pinned else Quantization.of_range(ends[0] - 0.1, ends[1] * 1.2)
-    bounds = Bounds((), {}, quantization)
+    bounds = NetworkBounds((), {}, quantization)
     assert bounds.clips(*ends) == pinned
     if pinned:
         values = np.array([value], np.float32)
@@ -106,9 +106,9 @@ def test_where_saturation_is_the_clip_no_value_tells_them_apart(
 
 def test_a_sum_that_might_overflow_is_not_proved() -> None:
     far = AccumulatorBounds("far", -5, 7, LIMIT)
-    assert not Bounds((far,), {}, Quantization(1.0, 0)).proved
-    assert Bounds((AccumulatorBounds("near", -5, 7, LIMIT - 1),), {}, Quantization(1.0, 0)).proved
-    assert not Bounds((AccumulatorBounds("wide", -(2**24) - 1, 0, 2**25),), {}, Quantization(1.0, 0)).exact
+    assert not NetworkBounds((far,), {}, Quantization(1.0, 0)).proved
+    assert NetworkBounds((AccumulatorBounds("near", -5, 7, LIMIT - 1),), {}, Quantization(1.0, 0)).proved
+    assert not NetworkBounds((AccumulatorBounds("wide", -(2**24) - 1, 0, 2**25),), {}, Quantization(1.0, 0)).exact
 
 
 def test_what_is_proved_is_a_sentence() -> None:

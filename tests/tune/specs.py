@@ -6,10 +6,10 @@ from toolchain.kernels.layout import blocks_of
 from toolchain.kernels.spec import Conv, DepthToSpace, Operand, Requantize, View
 from toolchain.kernels.tile import Tile
 from toolchain.lower import Kernel
-from toolchain.schedules.records import Best, Header, Trial
+from toolchain.schedules.records import Best, LogHeader, Trial
 from toolchain.schedules.task import Task, normal
 
-HEADER = Header("x86-sse4", "x86_64-linux-gnu", "x86-64-v2", (), "sse4", "0.27.0.post1")
+HEADER = LogHeader("x86-sse4", "x86_64-linux-gnu", "x86-64-v2", (), "sse4", "0.27.0.post1")
 CPU = "A processor"
 TILE = Tile(1, 4)
 

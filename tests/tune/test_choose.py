@@ -12,7 +12,7 @@ from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.tile import WINOGRAD, Tile, default_tile
 from toolchain.schedules.coverage import coverage
 from toolchain.schedules.database import log_path, open_log
-from toolchain.schedules.records import Header
+from toolchain.schedules.records import LogHeader
 from toolchain.schedules.select import Tuning, read_tuning
 from toolchain.schedules.task import Task, normal
 from toolchain.support.errors import TuningError
@@ -107,7 +107,7 @@ def test_a_tile_by_static_cost_is_taken_and_counted_as_such():
 
 def test_logs_are_read_from_folders(tmp_path: Path):
     target = find_target("x86-sse4")
-    with open_log(tmp_path, Header.of(target)) as writer:
+    with open_log(tmp_path, LogHeader.of(target)) as writer:
         for record in LOG:
             writer.append(record)
     tuning = read_tuning(target, [tmp_path], (180, 320))
@@ -115,7 +115,7 @@ def test_logs_are_read_from_folders(tmp_path: Path):
     assert (tuning.height, tuning.width, tuning.threads) == (180, 320, target.cores)
     with pytest.raises(TuningError, match="there is no tuning log"):
         read_tuning(find_target("x86-avx2"), [tmp_path])
-    path = log_path(tmp_path, Header.of(target))
+    path = log_path(tmp_path, LogHeader.of(target))
     path.write_bytes(path.read_bytes().replace(b"x86-64-v2", b"x86-64-v9", 1))
     with pytest.raises(TuningError, match="cpu x86-64-v9 instead of x86-64-v2"):
         read_tuning(target, [tmp_path])
@@ -123,5 +123,5 @@ def test_logs_are_read_from_folders(tmp_path: Path):
 
 def test_the_header_says_what_changes_the_code():
     target = find_target("x86-sse4")
-    assert dataclasses.replace(Header.of(target), tvm=HEADER.tvm) == HEADER
-    assert Header.of(dataclasses.replace(target, cores=17, description="?")) == Header.of(target)
+    assert dataclasses.replace(LogHeader.of(target), tvm=HEADER.tvm) == HEADER
+    assert LogHeader.of(dataclasses.replace(target, cores=17, description="?")) == LogHeader.of(target)

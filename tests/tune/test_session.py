@@ -18,7 +18,7 @@ from toolchain.support.errors import OutputError, TuningError
 from toolchain.tune.builder import Built
 from toolchain.tune.runner import Timed
 from toolchain.tune.search import PATIENCE, Search
-from toolchain.tune.session import BATCH, Budget, Point, Session, Tools, relative, resume
+from toolchain.tune.session import BATCH, Budget, Point, Tools, TuningSession, relative, resume
 
 SPACE = tuple(
     Tile(vectors, channels, outer, "taps", unroll)
@@ -83,7 +83,7 @@ class World:
         return [record for record in self.log if isinstance(record, Trial)]
 
     def run(self, searches: Sequence[Search], budget: Budget = Budget(), **more: Any) -> Any:  # noqa: B008
-        return Session(searches, self.tools(), budget, **more).run()
+        return TuningSession(searches, self.tools(), budget, **more).run()
 
 
 def search(of: Task = SMALL, times: int = 1) -> Search:
@@ -172,7 +172,7 @@ def test_killed_anywhere_it_resumes_with_nothing_lost():
 
         tools = world.tools()
         with pytest.raises(OutputError):
-            Session([search()], Tools(world, world, world, append, CPU, tools.clock), Budget()).run()
+            TuningSession([search()], Tools(world, world, world, append, CPU, tools.clock), Budget()).run()
         again = search()
         resume([again], written, CPU, trials=True)
         world.timed.clear()

@@ -14,7 +14,7 @@ from tests.tune.specs import HEADER, best, task
 from toolchain.bundle import LIBRARY, open_bundle
 from toolchain.cli import main
 from toolchain.schedules.database import find_log, log_path, open_log, read_log
-from toolchain.schedules.records import Header, Trial
+from toolchain.schedules.records import LogHeader, Trial
 from toolchain.support.cpu import this_cpu
 from toolchain.targets import find_target
 
@@ -70,7 +70,7 @@ def test_a_run_leaves_a_log_and_a_curve(logs: Path):
 @needs_sse4
 def test_resuming_tries_nothing_twice(logs: Path, model_file: Path, tmp_path: Path, capsys):
     copy = Path(shutil.copytree(logs, tmp_path / "logs"))
-    path = log_path(copy, Header.of(SSE4))
+    path = log_path(copy, LogHeader.of(SSE4))
     path.write_bytes(path.read_bytes()[:-5])
     words = ("tune", model_file, "--target", "x86-sse4", "--size", "24x40", "--threads", 1, "--resume", "--logs", copy)
     table = answer(capsys, *words, "--trials", TRIALS - 1)

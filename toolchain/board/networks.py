@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.board.session import Session
+from toolchain.board.session import BoardSession
 from toolchain.support.errors import BoardError, last_line
 
 _ENTRY = "main"
@@ -36,7 +36,7 @@ class RemoteNetwork(Protocol):
 class OnCpu:
     """A network for CPUs."""
 
-    def __init__(self, session: Session, library: Any) -> None:
+    def __init__(self, session: BoardSession, library: Any) -> None:
         from tvm.runtime.vm import VirtualMachine
 
         self._session = session
@@ -88,7 +88,7 @@ class OnOpenCl:
         BoardError: there is no such device, or it cannot run the kernels.
     """
 
-    def __init__(self, session: Session, library: Any, kind: int, scale: int, kernels: Sequence[str]) -> None:
+    def __init__(self, session: BoardSession, library: Any, kind: int, scale: int, kernels: Sequence[str]) -> None:
         self._session, self._library, self._scale, self._kernels = session, library, scale, kernels
         self.device = str(self._ask("open", kind))
 

@@ -34,7 +34,7 @@ _BUSY = "is busy with another client"
 _SPACE = "free some space there, or start its server with --folder elsewhere"
 
 
-class Session:
+class BoardSession:
     """A connection to a board's server, over which code is loaded, tensors are sent and kernels run.
 
     Args:
@@ -86,13 +86,13 @@ class Session:
             raise
 
     @staticmethod
-    def open(request: dict[str, Any]) -> tuple[Session, dict[str, Any]]:
+    def open(request: dict[str, Any]) -> tuple[BoardSession, dict[str, Any]]:
         """Return a session as ``request`` of `toolchain.board.connect` asks for it, and the answer.
 
         Raises:
             BoardError: as above.
         """
-        session = Session(Place(Address(request["host"], request["port"]), request["key"]), request["wait"])
+        session = BoardSession(Place(Address(request["host"], request["port"]), request["key"]), request["wait"])
         return session, {"address": str(session.address), "board": session.told}
 
     def call_seconds(self) -> float:

@@ -32,7 +32,7 @@ _LARGEST = 1 << 26
 
 
 @dataclass(frozen=True)
-class Entry:
+class Registration:
     """A board that a tracker knows.
 
     Attributes:
@@ -71,7 +71,7 @@ class Tracker:
             self.close()
             raise BoardError(f"what answers at {address} is no tracker", hint="for a board itself use --rpc")
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[Registration, ...]:
         """Return the boards that are registered, by key and address.
 
         Raises:
@@ -157,7 +157,7 @@ class Tracker:
         return bytes(data)
 
 
-def entries(address: Address) -> tuple[Entry, ...]:
+def entries(address: Address) -> tuple[Registration, ...]:
     """Return the boards that the tracker at ``address`` knows.
 
     Raises:
@@ -250,7 +250,7 @@ def _check_address(host: str, port: int) -> None:
         raise ValueError("no address")
 
 
-def _entry(server: Any) -> Entry | None:
+def _entry(server: Any) -> Registration | None:
     """Return a board that is registered; None for what is none: anybody may register anything."""
     try:
         fields = {key: server[key] for key in ("key", "addr", "busy") if key in server}
@@ -261,4 +261,4 @@ def _entry(server: Any) -> Entry | None:
         description = Description.parse(server.get("board", {}))
     except BoardError:  # TVM's own server, or one of another version
         description = None
-    return Entry(told.key.removeprefix(_SERVER), Address(*told.addr), told.busy, description)
+    return Registration(told.key.removeprefix(_SERVER), Address(*told.addr), told.busy, description)

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from toolchain.board.networks import OnCpu, OnOpenCl, RemoteNetwork
-from toolchain.board.session import Session
+from toolchain.board.session import BoardSession
 from toolchain.support.worker import answer
 
 
 class Talk:
     """The operations; a session is opened by the first, a library loaded by the second."""
 
-    session: Session
+    session: BoardSession
     network: RemoteNetwork
 
     def connect(self, request: dict[str, Any]) -> dict[str, Any]:
         """``host``, ``port``, ``key``, ``wait``: open a session; the board's address, and what it says of itself."""
-        self.session, told = Session.open(request)
+        self.session, told = BoardSession.open(request)
         return told
 
     def echo(self, request: dict[str, Any]) -> dict[str, Any]:

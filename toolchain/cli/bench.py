@@ -12,7 +12,7 @@ from toolchain.cli.run import Bundle
 from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
-    from toolchain.workflows.bench import Row
+    from toolchain.workflows.bench import BenchRow
 
 _NEGLIGIBLE = 0.005
 """Share of the time below which a function of the network is not shown."""
@@ -92,7 +92,7 @@ def bench(
     )
 
 
-def _tell(row: Row, work: float, console: Console) -> dict[str, object]:
+def _tell(row: BenchRow, work: float, console: Console) -> dict[str, object]:
     """Print a row; returns it for JSON."""
     from toolchain.support.cores import ranges
     from toolchain.workflows.bench import HOT

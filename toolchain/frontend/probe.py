@@ -9,19 +9,19 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from toolchain.frontend.graph import OPSET, Array, Graph
-from toolchain.frontend.session import Session
+from toolchain.frontend.session import FloatSession
 
 _REFERENCE = {"DequantizeLinear": 19, "QuantizeLinear": 19}
 """The first opset in which the reference implementation has an operator that means the same in 17."""
 
 
-def session(model: onnx.ModelProto) -> Session:
+def session(model: onnx.ModelProto) -> FloatSession:
     """Return the model on one thread, with only the safest optimizations.
 
     Raises:
         ModelError: onnxruntime does not accept the model.
     """
-    return Session(model, threads=1, basic=True)
+    return FloatSession(model, threads=1, basic=True)
 
 
 def run(model: onnx.ModelProto, pixels: Array) -> Array:

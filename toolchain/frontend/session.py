@@ -13,7 +13,7 @@ from toolchain.frontend.graph import Array
 _SILENT = 4
 
 
-class Session:
+class FloatSession:
     """A float model ready to run.
 
     Attributes:

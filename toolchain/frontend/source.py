@@ -7,7 +7,7 @@ import onnx
 
 from toolchain.frontend.graph import Array
 from toolchain.frontend.interface import Interface
-from toolchain.frontend.session import Session
+from toolchain.frontend.session import FloatSession
 from toolchain.support.errors import ModelError
 
 _TYPES = {"tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
@@ -27,7 +27,7 @@ class ModelSource:
             ModelError: it cannot be executed.
         """
         self.interface = interface
-        self._session = Session(model, threads=1, basic=True)
+        self._session = FloatSession(model, threads=1, basic=True)
         if interface.fixed and not interface.freed:
             return  # tried later, on a picture of its own size
         try:

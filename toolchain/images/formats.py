@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolchain.images.metadata import described
-from toolchain.images.opening import Picture
+from toolchain.images.opening import PictureFile
 from toolchain.images.photo import Metadata, Photo
 from toolchain.support.errors import InputError
 
@@ -62,7 +62,7 @@ NAMES = ("png", "jpg", "webp", "tiff")
 
 
 @dataclass(frozen=True)
-class Header:
+class PictureHeader:
     """What is written, before its rows: sizes are of the written picture.
 
     Attributes:
@@ -128,7 +128,7 @@ def format_named(name: str) -> Format:
     return format_of(Path(f"x.{name}"))
 
 
-def header_for(picture: Picture, scale: int, kind: Format) -> tuple[Header, tuple[str, ...]]:
+def header_for(picture: PictureFile, scale: int, kind: Format) -> tuple[PictureHeader, tuple[str, ...]]:
     """Return what becomes of a picture that is enlarged by ``scale`` in a file of a kind, and what the user should know
     of it.
 
@@ -151,7 +151,7 @@ def header_for(picture: Picture, scale: int, kind: Format) -> tuple[Header, tupl
     metadata = described(picture.metadata, width=width, height=height, srgb=picture.converted)
     if picture.metadata.exif is not None and metadata.exif is None:
         notes.append("its EXIF data is damaged and left out")
-    header = Header(
+    header = PictureHeader(
         height=height,
         width=width,
         channels=picture.channels,

@@ -18,7 +18,7 @@ from toolchain.images.limits import MAX_FRAMES, check_file, check_size, sentence
 from toolchain.images.loading import Frame
 from toolchain.images.metadata import bare_exif, exif_of_tiff, orientation_of
 from toolchain.images.photo import Metadata, Photo
-from toolchain.images.samples import Range, Samples, find_range, split_16_bit
+from toolchain.images.samples import SampleRange, Samples, find_range, split_16_bit
 from toolchain.support.errors import InputError
 
 _FORMATS = (
@@ -53,7 +53,7 @@ _USUAL = "save it with 8 or 16 bits"
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureFile:
     """A picture file that has been opened.
 
     Attributes:
@@ -84,7 +84,7 @@ class Picture:
     notes: tuple[str, ...]
     streams: bool
     _frames: tuple[Frame, ...]
-    _range: Range | None
+    _range: SampleRange | None
 
     @property
     def frames(self) -> int:
@@ -111,7 +111,7 @@ class Picture:
             yield _photo(samples, self._range, self.metadata)
 
 
-def open_picture(source: Path | bytes, name: str | None = None) -> Picture:
+def open_picture(source: Path | bytes, name: str | None = None) -> PictureFile:
     """Open a picture file, or the bytes of one.
 
     Args:
@@ -134,7 +134,7 @@ def suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in _FORMATS)
 
 
-def _open_tiff(source: Path | bytes, name: str, start: bytes) -> Picture:
+def _open_tiff(source: Path | bytes, name: str, start: bytes) -> PictureFile:
     tags = Image.Exif()
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         tags.load_from_fp(file)
@@ -163,7 +163,7 @@ def _open_tiff(source: Path | bytes, name: str, start: bytes) -> Picture:
     return replace(described, notes=(*described.notes, *notes))
 
 
-def _open_other(source: Path | bytes, name: str) -> Picture:
+def _open_other(source: Path | bytes, name: str) -> PictureFile:
     with _pillow(source) as image:
         check_size(name, image.width, image.height)
         count = getattr(image, "n_frames", 1)
@@ -183,7 +183,7 @@ def _open_other(source: Path | bytes, name: str) -> Picture:
     return replace(described, durations=durations, plays=plays, notes=(*described.notes, *notes))
 
 
-def _describe(name: str, page: Any, metadata: Metadata, orientation: int, frames: list[Frame]) -> Picture:
+def _describe(name: str, page: Any, metadata: Metadata, orientation: int, frames: list[Frame]) -> PictureFile:
     """Return what the first frame as the file has it tells of all."""
     check_size(name, page.width, page.height, len(frames))
     cmyk, lab = page.interpretation == "cmyk", page.interpretation == "lab"
@@ -209,7 +209,7 @@ def _describe(name: str, page: Any, metadata: Metadata, orientation: int, frames
         if found.guessed:
             notes.append(f"its samples are taken as {found.black:g} for black and {found.white:g} for white")
     turned = orientation in (5, 6, 7, 8)
-    return Picture(
+    return PictureFile(
         name=name,
         height=page.width if turned else page.height,
         width=page.height if turned else page.width,
@@ -269,7 +269,7 @@ def _pages_like_the_first(first: Frame, page: Any, count: int) -> list[int]:
     return [0, *others]
 
 
-def _range_of(frames: list[Frame], name: str) -> Range:
+def _range_of(frames: list[Frame], name: str) -> SampleRange:
     return find_range((samples for frame in frames for samples in _decoded(frame, _RANGE_ROWS)), name)
 
 
@@ -278,7 +278,7 @@ def _decoded(frame: Frame, count: int) -> Iterator[Samples]:
         yield from loading.rows(loading.load(frame, image), count)
 
 
-def _photo(samples: Samples, found: Range | None, metadata: Metadata) -> Photo:
+def _photo(samples: Samples, found: SampleRange | None, metadata: Metadata) -> Photo:
     if found is not None:
         samples = found.to_16_bit(samples)
     remainder = None

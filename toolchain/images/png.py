@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.images.formats import Header
+from toolchain.images.formats import PictureHeader
 from toolchain.images.photo import Photo
 from toolchain.images.samples import join_16_bit
 
@@ -28,7 +28,7 @@ _AT_ONCE = 1 << 20  # bytes of rows that are filtered and compressed together
 Frames = Iterable[Iterable[Photo]]
 
 
-def png_parts(header: Header, frames: Frames, *, stored: bool = False) -> Iterator[bytes]:
+def png_parts(header: PictureHeader, frames: Frames, *, stored: bool = False) -> Iterator[bytes]:
     """Yield the bytes of a PNG file, part by part.
 
     Args:
@@ -65,7 +65,7 @@ def samples_of(photo: Photo, *, deep: bool) -> npt.NDArray[np.integer]:
     return join_16_bit(photo.planes, remainder)
 
 
-def _compressed(header: Header, frame: Iterable[Photo], *, stored: bool) -> Iterator[bytes]:
+def _compressed(header: PictureHeader, frame: Iterable[Photo], *, stored: bool) -> Iterator[bytes]:
     """Yield the rows of a frame as one deflate stream, in pieces that are not empty."""
     packer = zlib.compressobj(0) if stored else zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
     above = np.zeros((1, header.row_bytes), np.uint8)
@@ -94,7 +94,7 @@ def _pieces(data: bytes) -> Iterator[bytes]:
         yield data[begin : begin + _LARGEST]
 
 
-def _metadata(header: Header) -> Iterator[bytes]:
+def _metadata(header: PictureHeader) -> Iterator[bytes]:
     metadata = header.metadata
     if metadata.icc_profile is not None:
         yield _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc_profile))
@@ -107,7 +107,7 @@ def _metadata(header: Header) -> Iterator[bytes]:
         yield _chunk(b"iTXt", _XMP + metadata.xmp)
 
 
-def _frame_control(sequence: int, header: Header, milliseconds: float) -> bytes:
+def _frame_control(sequence: int, header: PictureHeader, milliseconds: float) -> bytes:
     """Each frame replaces the whole one before it."""
     numerator, denominator = round(milliseconds), 1000
     if numerator > 65535:

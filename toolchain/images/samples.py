@@ -16,7 +16,7 @@ Samples = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Range:
+class SampleRange:
     """Which samples are black and white; whether the samples alone tell so; whether 8 bits hold them."""
 
     black: float
@@ -31,7 +31,7 @@ class Range:
         return found
 
 
-def find_range(strips: Iterable[Samples], name: str) -> Range:
+def find_range(strips: Iterable[Samples], name: str) -> SampleRange:
     """Return what black and white are in the samples of the picture ``name``, which no 8 or 16 bits hold.
 
     Integers are 0..255 or 0..65535, whichever holds them all; floating-point samples are 0..1. Samples beyond these are
@@ -49,8 +49,8 @@ def find_range(strips: Iterable[Samples], name: str) -> Range:
     if low >= 0.0 and high <= (65535.0 if whole else 1.0):
         eight_bits = whole and high <= 255.0
         white = 1.0 if not whole else 255.0 if eight_bits else 65535.0
-        return Range(0.0, white, guessed=eight_bits, eight_bits=eight_bits)
-    return Range(low, max(high, low + 1.0), guessed=True)
+        return SampleRange(0.0, white, guessed=eight_bits, eight_bits=eight_bits)
+    return SampleRange(low, max(high, low + 1.0), guessed=True)
 
 
 def reduce_16_bit(values: npt.NDArray[np.integer]) -> Pixels:

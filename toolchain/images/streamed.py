@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import pyvips
 
-from toolchain.images.formats import Header
+from toolchain.images.formats import PictureHeader
 from toolchain.images.photo import Photo
 from toolchain.images.png import png_parts
 from toolchain.images.tiff_exif import append_exif
@@ -28,7 +28,7 @@ _RESOLUTION = 72.0  # pixels an inch, where nothing is known: these formats want
 Frames = Iterable[Iterable[Photo]]
 
 
-def write_jpeg(file: IO[bytes], header: Header, frames: Frames, *, quality: int) -> None:
+def write_jpeg(file: IO[bytes], header: PictureHeader, frames: Frames, *, quality: int) -> None:
     """Write the first frame as JPEG, 4:4:4 at a quality of 90 and more, 4:2:0 below.
 
     Args:
@@ -49,7 +49,7 @@ def write_jpeg(file: IO[bytes], header: Header, frames: Frames, *, quality: int)
     _encode(header, frames, save, sink)
 
 
-def write_tiff(file: IO[bytes], header: Header, frames: Frames) -> None:
+def write_tiff(file: IO[bytes], header: PictureHeader, frames: Frames) -> None:
     """Write TIFF with deflate and horizontal differences, a page for each frame.
 
     Args:
@@ -80,7 +80,7 @@ def write_tiff(file: IO[bytes], header: Header, frames: Frames) -> None:
     os.lseek(file.fileno(), 0, os.SEEK_END)
 
 
-def _encode(header: Header, frames: Frames, save: Callable[[Any], None], sink: _Sink) -> None:
+def _encode(header: PictureHeader, frames: Frames, save: Callable[[Any], None], sink: _Sink) -> None:
     feed = _Feed(png_parts(_tall(header), [(rows for frame in frames for rows in frame)], stored=True))
     source = pyvips.SourceCustom()
     source.on_read(feed.read)
@@ -96,12 +96,14 @@ def _encode(header: Header, frames: Frames, save: Callable[[Any], None], sink: _
         raise feed.error
 
 
-def _tall(header: Header) -> Header:
+def _tall(header: PictureHeader) -> PictureHeader:
     """All frames under one another as one picture, as libvips has them."""
-    return Header(header.height * len(header.durations), header.width, header.channels, header.alpha, header.deep)
+    return PictureHeader(
+        header.height * len(header.durations), header.width, header.channels, header.alpha, header.deep
+    )
 
 
-def _with_metadata(image: Any, header: Header) -> Any:
+def _with_metadata(image: Any, header: PictureHeader) -> Any:
     across, down = (value / 25.4 for value in header.metadata.dpi or (_RESOLUTION, _RESOLUTION))
     image = image.copy(xres=across, yres=down)
     for name, data in (("icc-profile-data", header.metadata.icc_profile), ("xmp-data", header.metadata.xmp)):
@@ -111,7 +113,7 @@ def _with_metadata(image: Any, header: Header) -> Any:
     return image
 
 
-def _segments(header: Header) -> bytes:
+def _segments(header: PictureHeader) -> bytes:
     """JFIF's segment with the resolution, then EXIF and XMP as JPEG has them; what no segment holds is left out."""
     dpi = header.metadata.dpi
     known = dpi is not None and max(dpi) < 65536

@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image
 
 from toolchain.images import colour
-from toolchain.images.formats import Format, Header
+from toolchain.images.formats import Format, PictureHeader
 from toolchain.images.photo import Photo, stacked
 from toolchain.support.errors import InputError
 
 Frames = Iterable[Iterable[Photo]]
 
 
-def write_whole(file: IO[bytes], header: Header, frames: Frames, kind: Format, *, quality: int) -> None:
+def write_whole(file: IO[bytes], header: PictureHeader, frames: Frames, kind: Format, *, quality: int) -> None:
     """Write a picture in a format of Pillow's.
 
     Args:
@@ -50,7 +50,7 @@ def write_whole(file: IO[bytes], header: Header, frames: Frames, kind: Format, *
         raise InputError(f"this picture cannot be written as {kind.suffixes[0]}", hint="write a .png") from error
 
 
-def _image(photo: Photo, header: Header, kind: Format) -> Image.Image:
+def _image(photo: Photo, header: PictureHeader, kind: Format) -> Image.Image:
     pixels = photo.pixels
     if not kind.profile and header.metadata.icc_profile is not None:
         pixels = colour.pixels_to_srgb(pixels, header.metadata.icc_profile)
@@ -59,5 +59,5 @@ def _image(photo: Photo, header: Header, kind: Format) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
 
 
-def _durations(header: Header) -> list[int]:
+def _durations(header: PictureHeader) -> list[int]:
     return [round(value) for value in header.durations]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from toolchain.images.formats import Format, Header, format_of
+from toolchain.images.formats import Format, PictureHeader, format_of
 from toolchain.images.photo import Photo
 from toolchain.images.png import png_parts
 from toolchain.images.streamed import write_jpeg, write_tiff
@@ -19,7 +19,9 @@ QUALITY = 95
 """The quality of JPEG and WebP, of 100."""
 
 
-def write_frames(file: IO[bytes], kind: Format, header: Header, frames: Frames, *, quality: int = QUALITY) -> None:
+def write_frames(
+    file: IO[bytes], kind: Format, header: PictureHeader, frames: Frames, *, quality: int = QUALITY
+) -> None:
     """Write a picture into a file that is open; formats that stream hold no more of it than the rows that come.
 
     Args:
@@ -54,7 +56,7 @@ def write_photo(path: Path, photo: Photo) -> None:
     kind = format_of(path)
     kind.check_rows(photo, path.name)
     height, width, channels = photo.pixels.shape
-    header = Header(
+    header = PictureHeader(
         height,
         width,
         channels,

@@ -26,7 +26,7 @@ Matcher = TypeVar("Matcher", bound=Bindings)
 
 
 @dataclass(frozen=True)
-class Place:
+class Destination:
     """Where a kernel must write: from block ``start`` of the buffer of the concatenation ``concat``."""
 
     concat: Any
@@ -213,14 +213,14 @@ class Emitter(ABC, Generic[Matcher, Spec]):
     # -- concatenations ------------------------------------------------------------------------------------------
 
     @cached_property
-    def _places(self) -> dict[Any, Place]:
+    def _places(self) -> dict[Any, Destination]:
         """Let the producers of a concatenation's parts write into its buffer, where they can."""
-        places: dict[Any, Place] = {}
+        places: dict[Any, Destination] = {}
         for var in self.chains:
             parts, start = self.parts(var), 0
             for index, part in enumerate(parts if len(set(parts)) > 1 else ()):
                 if part not in places and self.kept(var, index) and self.writes(part):
-                    places[part] = Place(var, start)
+                    places[part] = Destination(var, start)
                 start += self._blocks(part)
         return places
 
@@ -231,7 +231,7 @@ class Emitter(ABC, Generic[Matcher, Spec]):
         slots: list[int] = []
         start = 0
         for index, part in enumerate(parts):
-            if self._places.get(part) == Place(var, start):
+            if self._places.get(part) == Destination(var, start):
                 self.packed(part)
             else:
                 view = self._part(var, start, part)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from toolchain.frontend.session import Session
+from toolchain.frontend.session import FloatSession
 
 
 class FloatModel:
@@ -27,7 +27,7 @@ class FloatModel:
         # Spinning threads only slow down whoever shares the machine; results do not depend on the number of threads.
         # Q and DQ nodes are to round, not to become integer kernels.
         entries = {"session.intra_op.allow_spinning": "0", "session.disable_quant_qdq": "1"}
-        self._session = Session(copy, entries=entries)
+        self._session = FloatSession(copy, entries=entries)
 
     def run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the output, (1, C, h * scale, w * scale), for ``values`` (1, C, h, w)."""

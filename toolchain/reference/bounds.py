@@ -61,7 +61,7 @@ class AccumulatorBounds:
 
 
 @dataclass(frozen=True)
-class Bounds:
+class NetworkBounds:
     """Bounds of a whole network: its convolutions' accumulators and the codes that leave each kernel, by name."""
 
     accumulators: tuple[AccumulatorBounds, ...]
@@ -163,7 +163,7 @@ def prove(model: onnx.ModelProto, value_range: tuple[float, float]) -> Proof:
     )
 
 
-def find_bounds(model: onnx.ModelProto) -> Bounds:
+def find_bounds(model: onnx.ModelProto) -> NetworkBounds:
     """Bounds of a canonical QDQ model.
 
     Raises:
@@ -180,7 +180,7 @@ def find_bounds(model: onnx.ModelProto) -> Bounds:
             accumulators.append(sums)
         else:
             codes[step.out.tensor] = _moved(step, codes, channels)
-    return Bounds(tuple(accumulators), codes, program.result.quantization)
+    return NetworkBounds(tuple(accumulators), codes, program.result.quantization)
 
 
 def _moved(step: Step, codes: Mapping[str, Interval], channels: int) -> Interval:

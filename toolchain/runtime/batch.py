@@ -22,10 +22,10 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.images import Header, Photo, Picture, header_for, open_picture, write_frames
+from toolchain.images import Photo, PictureFile, PictureHeader, header_for, open_picture, write_frames
 from toolchain.runtime.bands import bands
 from toolchain.runtime.channel import Channel, Stopped
-from toolchain.runtime.jobs import STANDARD, Job
+from toolchain.runtime.jobs import STANDARD, UpscaleJob
 from toolchain.runtime.measure import free_memory
 from toolchain.runtime.memory import WAITING, BandPlan, check_free, plan_cut
 from toolchain.runtime.photo import MARGIN, upscale_photo
@@ -72,9 +72,9 @@ class PictureOutcome:
         skipped: there was a result already.
     """
 
-    job: Job
-    picture: Picture | None = None
-    header: Header | None = None
+    job: UpscaleJob
+    picture: PictureFile | None = None
+    header: PictureHeader | None = None
     cut: BandPlan | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -109,7 +109,7 @@ class _BrokenOffError(Exception):
 
 
 def run_batch(
-    jobs: Sequence[Job],
+    jobs: Sequence[UpscaleJob],
     upscale: Callable[[Pixels], Pixels],
     settings: BatchSettings,
     progress: Callable[[float], None] = lambda share: None,
@@ -166,7 +166,7 @@ def _fill(channel: Channel[_Event], events: Iterator[_Event]) -> None:
         channel.close(error)
 
 
-def _read(jobs: Sequence[Job], settings: BatchSettings) -> Iterator[_Event]:
+def _read(jobs: Sequence[UpscaleJob], settings: BatchSettings) -> Iterator[_Event]:
     """Open and decode."""
     for job in jobs:
         if settings.skip_existing and job.output != STANDARD and job.output.exists():
@@ -190,7 +190,7 @@ def _read(jobs: Sequence[Job], settings: BatchSettings) -> Iterator[_Event]:
             yield _End(error=error)
 
 
-def _opened(job: Job, settings: BatchSettings) -> PictureOutcome:
+def _opened(job: UpscaleJob, settings: BatchSettings) -> PictureOutcome:
     picture = open_picture(*_source(job.source))
     header, notes = header_for(picture, settings.tiling.scale, job.format)
     cut = plan_cut(picture, header, job.format, settings.tiling, channels=settings.channels, budget=settings.budget)
@@ -325,7 +325,7 @@ def _destination(output: Path) -> Iterator[IO[bytes]]:
 class _Shares:
     """Tells how much of a batch is done."""
 
-    def __init__(self, jobs: Sequence[Job], tell: Callable[[float], None]) -> None:
+    def __init__(self, jobs: Sequence[UpscaleJob], tell: Callable[[float], None]) -> None:
         self._sizes, self._tell, self._done = [_size(job.source) for job in jobs], tell, 0
 
     def within(self, share: float) -> None:

@@ -16,7 +16,7 @@ STANDARD = Path("-")
 
 
 @dataclass(frozen=True)
-class Job:
+class UpscaleJob:
     """A picture to enlarge: ``source`` into ``output``, either of which may be ``STANDARD``, a file of ``format``."""
 
     source: Path
@@ -34,7 +34,7 @@ class Found:
 
 def plan_jobs(
     photos: Sequence[Path], out: Path | None, *, scale: int, recursive: bool = False, format_name: str | None = None
-) -> tuple[Job, ...]:
+) -> tuple[UpscaleJob, ...]:
     """Find the pictures and name their results: NAME_xSCALE.png beside them, or in ``out``, or ``out`` itself.
 
     Of a folder all pictures are taken, with ``recursive`` those below it too; their results keep the folders they are
@@ -57,10 +57,11 @@ def plan_jobs(
         place = out or STANDARD
         if len(found) > 1:
             raise InputError(f"{_name(place)} cannot hold {len(found)} pictures", hint="give a folder with -o")
-        jobs = [Job(found[0].path, place, kind)]
+        jobs = [UpscaleJob(found[0].path, place, kind)]
     else:
         jobs = [
-            Job(item.path, output, kind) for item, output in zip(found, _outputs(found, out, scale, kind), strict=True)
+            UpscaleJob(item.path, output, kind)
+            for item, output in zip(found, _outputs(found, out, scale, kind), strict=True)
         ]
     sources = {os.path.realpath(job.source) for job in jobs if job.source != STANDARD}
     for job in jobs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from toolchain.images import Format, Header, Picture
+from toolchain.images import Format, PictureFile, PictureHeader
 from toolchain.runtime.photo import MARGIN
 from toolchain.runtime.tiles import SMALLEST, Tiling, around
 from toolchain.support.errors import InputError
@@ -41,7 +41,13 @@ class BandPlan:
 
 
 def plan_cut(
-    picture: Picture, header: Header, kind: Format, tiling: Tiling, *, channels: int, budget: int | None = None
+    picture: PictureFile,
+    header: PictureHeader,
+    kind: Format,
+    tiling: Tiling,
+    *,
+    channels: int,
+    budget: int | None = None,
 ) -> BandPlan:
     """Cut a picture for a network.
 
@@ -68,7 +74,7 @@ def plan_cut(
     return cut
 
 
-def check_free(picture: Picture, cut: BandPlan, header: Header, available: int | None) -> None:
+def check_free(picture: PictureFile, cut: BandPlan, header: PictureHeader, available: int | None) -> None:
     """Refuse a picture that does not fit into memory, before the system ends the process for it.
 
     Args:
@@ -96,7 +102,7 @@ class _Costs:
     row: float
 
 
-def _costs(picture: Picture, header: Header, kind: Format, scale: int, channels: int) -> _Costs:
+def _costs(picture: PictureFile, header: PictureHeader, kind: Format, scale: int, channels: int) -> _Costs:
     sample = 3 if picture.deep else 1  # 8 bits, and 16 of remainder
     samples = picture.channels + picture.alpha
     row_in = picture.width * samples * sample
@@ -115,7 +121,7 @@ def _costs(picture: Picture, header: Header, kind: Format, scale: int, channels:
     return _Costs(_LEAST + 2 * WAITING + fixed * _SPARE, row * _SPARE)
 
 
-def _within(picture: Picture, tiling: Tiling, costs: _Costs) -> BandPlan:
+def _within(picture: PictureFile, tiling: Tiling, costs: _Costs) -> BandPlan:
     height, width, margin = picture.height, picture.width, max(tiling.halo, MARGIN)
     network = tiling.bytes_per_pixel * _SPARE
 

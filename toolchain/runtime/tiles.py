@@ -25,7 +25,7 @@ SMALLEST = 16
 
 
 @dataclass(frozen=True)
-class Tile:
+class PictureTile:
     """Half-open ranges in input pixels: what a tile is responsible for, and what it needs to read."""
 
     top: int
@@ -88,7 +88,7 @@ class Tiling:
         return tiled
 
 
-def plan_tiles(height: int, width: int, tile: int, halo: int, rows: int | None = None) -> tuple[Tile, ...]:
+def plan_tiles(height: int, width: int, tile: int, halo: int, rows: int | None = None) -> tuple[PictureTile, ...]:
     """Cut a picture into tiles of at most ``tile`` x ``tile``, in rows from the top left, sides as equal as possible.
 
     Args:
@@ -104,7 +104,7 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, rows: int | None =
     if tile < 1 or halo < 0:
         raise ValueError(f"no plan with tiles of {tile} and a halo of {halo} pixels")
     return tuple(
-        Tile(
+        PictureTile(
             down.begin,
             down.end,
             across.begin,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.schedules.records import Best, Header, Record, decode, encode
+from toolchain.schedules.records import Best, LogHeader, Record, decode, encode
 from toolchain.support.errors import OutputError, TuningError
 from toolchain.support.files import atomic_write
 from toolchain.support.locks import locked
@@ -35,7 +35,7 @@ class Log:
     """
 
     path: Path
-    header: Header
+    header: LogHeader
     records: tuple[Record, ...]
     torn: int = 0
 
@@ -49,7 +49,7 @@ def log_folder() -> Path:
     return shipped("tuning_logs")
 
 
-def log_path(folder: Path, header: Header) -> Path:
+def log_path(folder: Path, header: LogHeader) -> Path:
     """Return the log of ``header`` among the logs of ``folder``."""
     return folder / header.target / f"tvm-{header.tvm}{SUFFIX}"
 
@@ -60,7 +60,7 @@ def find_log(folder: Path, target: Target) -> Log | None:
     Raises:
         TuningError: it is damaged, or of another target or version than its name says.
     """
-    header = Header.of(target)
+    header = LogHeader.of(target)
     path = log_path(folder, header)
     return expect(read_log(path), header) if path.is_file() else None
 
@@ -73,7 +73,7 @@ def need_log(folder: Path, target: Target) -> Log:
     """
     log = find_log(folder, target)
     if log is None:
-        path = log_path(folder, Header.of(target))
+        path = log_path(folder, LogHeader.of(target))
         there = ", ".join(sorted(other.stem for other in path.parent.glob(f"*{SUFFIX}")))
         raise TuningError(
             f"there is no tuning log {path}" + (f", only for {there}" if there else ""),
@@ -93,18 +93,18 @@ def read_log(path: Path) -> Log:
     except OSError as error:
         raise TuningError(f"the tuning log {path} cannot be read: {error.strerror or error}") from error
     *lines, torn = content.split(b"\n")
-    header: Header | None = None
+    header: LogHeader | None = None
     records: list[Record] = []
     for number, line in enumerate(lines, 1):
         try:
             record = decode(line)
-            if isinstance(record, Header) != (number == 1):
+            if isinstance(record, LogHeader) != (number == 1):
                 raise ValueError("a header must be the first line, and no other")
         except (TypeError, ValueError, RecursionError) as error:
             raise TuningError(
                 f"line {number} of the tuning log {path} cannot be used: {error}", hint="remove that line, or the log"
             ) from error
-        if isinstance(record, Header):
+        if isinstance(record, LogHeader):
             header = record
         else:
             records.append(record)
@@ -113,7 +113,7 @@ def read_log(path: Path) -> Log:
     return Log(path, header, tuple(records), len(torn))
 
 
-def expect(log: Log, header: Header) -> Log:
+def expect(log: Log, header: LogHeader) -> Log:
     """``log``, if it is for ``header``.
 
     Raises:
@@ -128,7 +128,7 @@ def expect(log: Log, header: Header) -> Log:
     return log
 
 
-def write_log(path: Path, header: Header, records: Iterable[Record]) -> None:
+def write_log(path: Path, header: LogHeader, records: Iterable[Record]) -> None:
     """Write a whole log, or nothing.
 
     Raises:
@@ -158,7 +158,7 @@ def merge(logs: Sequence[Log]) -> tuple[Record, ...]:
     return (*others, *best.values())
 
 
-class Writer:
+class LogWriter:
     """A log that is open for appending.
 
     Attributes:
@@ -179,7 +179,9 @@ class Writer:
 
 
 @contextlib.contextmanager
-def open_log(folder: Path, header: Header, waiting: Callable[[str], None] = lambda text: None) -> Iterator[Writer]:
+def open_log(
+    folder: Path, header: LogHeader, waiting: Callable[[str], None] = lambda text: None
+) -> Iterator[LogWriter]:
     """Open the log of ``header`` in ``folder`` for appending, making it if it is not there, for this process alone.
 
     Args:
@@ -204,7 +206,7 @@ def open_log(folder: Path, header: Header, waiting: Callable[[str], None] = lamb
         os.close(file)
 
 
-def _opened(file: int, path: Path, header: Header) -> Writer:
+def _opened(file: int, path: Path, header: LogHeader) -> LogWriter:
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if not whole:  # new, or killed while its header was written
@@ -213,7 +215,7 @@ def _opened(file: int, path: Path, header: Header) -> Writer:
     log = expect(read_log(path), header)
     if log.torn:
         os.ftruncate(file, len(whole))
-    return Writer(file, log)
+    return LogWriter(file, log)
 
 
 def _append(file: int, path: Path, line: bytes) -> None:

@@ -27,7 +27,7 @@ Status = Literal["ok", "failed", "wrong", "crashed", "hung"]
 
 
 @dataclass(frozen=True)
-class Header:
+class LogHeader:
     """For what compiled code a log is: the target as far as it changes that code, and the compiler.
 
     Attributes:
@@ -44,13 +44,13 @@ class Header:
     tvm: str
 
     @staticmethod
-    def of(target: Target) -> Header:
+    def of(target: Target) -> LogHeader:
         """For ``target`` and the installed compiler."""
-        return Header(
+        return LogHeader(
             target.name, target.triple, target.cpu, target.attributes, target.instruction_set, Versions.installed().tvm
         )
 
-    def differences(self, other: Header) -> str:
+    def differences(self, other: LogHeader) -> str:
         """Return where the two differ, in words; empty if nowhere."""
         names = ("target", "triple", "cpu", "attributes", "instruction_set", "tvm")
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in names]
@@ -116,15 +116,15 @@ class Best:
 Record = Trial | Best
 
 
-def encode(record: Header | Record) -> bytes:
+def encode(record: LogHeader | Record) -> bytes:
     """Return a line of a log, newline included; the same bytes for the same record."""
-    kind = {Header: "header", Trial: "trial", Best: "best"}[type(record)]
+    kind = {LogHeader: "header", Trial: "trial", Best: "best"}[type(record)]
     marks = {"format": FORMAT, "format_version": FORMAT_VERSION} if kind == "header" else {}
     table = {"kind": kind, **marks, **to_plain(record)}
     return (json.dumps(table, allow_nan=False, separators=(",", ":")) + "\n").encode()
 
 
-def decode(line: bytes) -> Header | Record:
+def decode(line: bytes) -> LogHeader | Record:
     """Return the record of a line.
 
     Raises:
@@ -143,7 +143,7 @@ def decode(line: bytes) -> Header | Record:
         version = table.pop("format_version", None)
         if version != FORMAT_VERSION:
             raise ValueError(f"its format is {version}, and {FORMAT_VERSION} is read here")
-        header = from_plain(Header, table)
+        header = from_plain(LogHeader, table)
         for name in (header.target, header.tvm):
             _check_name(name)
         return header

@@ -12,7 +12,7 @@ Positive: TypeAlias = Annotated[int, Between(1, 2**31 - 1)]
 
 
 @dataclass(frozen=True)
-class Core:
+class GpuCore:
     """A core of the device, as far as `toolchain.backends.opencl.estimate` reckons with it; record 16 has the sources.
 
     Attributes:
@@ -58,7 +58,7 @@ class Gpu:
     work_group: tuple[Positive, Positive, Positive]
     largest_group: Positive
     integer_dot: bool
-    core: Core
+    core: GpuCore
 
     def __post_init__(self) -> None:
         """Raise ValueError where the figures cannot be true."""

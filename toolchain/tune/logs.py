@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.schedules.database import SUFFIX, Log, log_path, merge, read_log, write_log
-from toolchain.schedules.records import Best, Header
+from toolchain.schedules.records import Best, LogHeader
 from toolchain.support.errors import TargetError, TuningError
 from toolchain.targets import find_target
 
@@ -61,7 +61,7 @@ def check(path: Path) -> Checked:
     header, best = log.header, log.best()
     trials = sum(not isinstance(record, Best) for record in log.records)
     try:
-        obstacle = header.differences(Header.of(find_target(header.target)))
+        obstacle = header.differences(LogHeader.of(find_target(header.target)))
     except TargetError as error:
         obstacle = error.message
     return Checked(path, header.target, header.tvm, trials, len(best), log.torn, obstacle)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.board.session import Session
+from toolchain.board.session import BoardSession
 from toolchain.tune.kernel import ENTRY
 
 
@@ -77,7 +77,7 @@ class LocalMachine:
 class RemoteMachine:
     """A board, by whose clock is timed: the network does not count."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: BoardSession) -> None:
         self._session = session
         self.tensor, self.threads, self.guard = session.tensor, session.threads, session.guard
 

@@ -93,7 +93,7 @@ class _Screened:
         return _figures(seconds, seconds / self.base)
 
 
-class Session:
+class TuningSession:
     """A run over some searches.
 
     Args:

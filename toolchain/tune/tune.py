@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.schedules.database import open_log
-from toolchain.schedules.records import Header
+from toolchain.schedules.records import LogHeader
 from toolchain.support.errors import TuningError
 from toolchain.support.files import scratch_folder
 from toolchain.targets import HOST, Target, find_target
 from toolchain.tune.opencl.tuned_target import TunedDevice
 from toolchain.tune.request import TuningRequest
 from toolchain.tune.search import Search
-from toolchain.tune.session import Outcome, Point, Session, Tools, resume
+from toolchain.tune.session import Outcome, Point, Tools, TuningSession, resume
 from toolchain.tune.tuned_target import TunedCpu, TunedTarget, tuned_cpu
 
 
@@ -49,7 +49,7 @@ def tune(
         OutputError: the log cannot be written.
     """
     target, shop = _workshop(request)
-    model, header = shop.model(), Header.of(target)
+    model, header = shop.model(), LogHeader.of(target)
     with open_log(request.logs, header, note) as writer:
         if writer.cut:
             note(f"{writer.cut} bytes of an unfinished last line were removed from {writer.log.path}")
@@ -62,7 +62,7 @@ def tune(
             builder = shop.builder(folder)
             tools = Tools(builder, runner, model, writer.append, shop.name)
             try:
-                outcome = Session(searches, tools, request.budget, tell, request.seed).run()
+                outcome = TuningSession(searches, tools, request.budget, tell, request.seed).run()
             finally:
                 builder.close()
                 runner.close()

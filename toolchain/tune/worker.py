@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from toolchain.board.session import Session
+from toolchain.board.session import BoardSession
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.tile import Tile
 from toolchain.schedules.task import Task
@@ -40,7 +40,7 @@ class CpuHarness:
 
     def connect(self, request: dict[str, Any]) -> dict[str, Any]:
         """From now on, check and time on a board; see `toolchain.board.connect`."""
-        session, told = Session.open(request)
+        session, told = BoardSession.open(request)
         self.machine, self.task = RemoteMachine(session), None
         return told
 

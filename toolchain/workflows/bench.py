@@ -114,7 +114,7 @@ class OnDevice:
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """Figures for a number of threads.
 
     Attributes:
@@ -138,7 +138,7 @@ def bench(
     plan: TimingPlan,
     *,
     functions: bool = False,
-) -> Iterator[Row]:
+) -> Iterator[BenchRow]:
     """Time a bundle on noise of ``size`` (height, width), for each number of threads (default: 1 and all).
 
     Raises:
@@ -153,4 +153,4 @@ def bench(
     pixels = np.random.default_rng(0).integers(0, 256, (*size, bundle.manifest.channels), dtype=np.uint8)
     for count, cores in runs.items():
         timing = summarize(machine.times(pixels, count, plan), warm_up=plan.warm_up)
-        yield Row(count, cores, timing, machine.functions(pixels, count, _FUNCTION_REPEATS) if functions else {})
+        yield BenchRow(count, cores, timing, machine.functions(pixels, count, _FUNCTION_REPEATS) if functions else {})

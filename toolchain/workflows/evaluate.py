@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from toolchain.frontend.explain import explain
-from toolchain.frontend.session import Session
+from toolchain.frontend.session import FloatSession
 from toolchain.images import ImageSet, Photo
 from toolchain.images.metrics import luma, psnr, shaved, ssim
 from toolchain.reference.evaluator import evaluator
@@ -38,7 +38,7 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Row:
+class QualityRow:
     """One picture.
 
     Attributes:
@@ -64,8 +64,8 @@ class Row:
 class Evaluation:
     """Rows, their means, and how they were measured: ``shave`` border pixels left out on each side."""
 
-    rows: tuple[Row, ...]
-    mean: Row
+    rows: tuple[QualityRow, ...]
+    mean: QualityRow
     shave: int
     scale: int
 
@@ -119,7 +119,7 @@ def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, t
         value_range: what its numbers mean: black and white.
         threads: to use; None for all.
     """
-    session = Session(model, threads=threads)
+    session = FloatSession(model, threads=threads)
     low, high = value_range
     step = np.float32((high - low) / 255)
 
@@ -186,11 +186,11 @@ def upscaled(low: Pixels, upscale: Upscale, channels: int, scale: int) -> Pictur
 
 def _row(
     name: str, high: Pixels, upscale: Upscale, channels: int, scale: int, shave: int, compared: Upscale | None
-) -> Row:
+) -> QualityRow:
     low = shrink(high, scale)
     original = (high, luma(high))
     found = upscaled(low, upscale, channels, scale)
-    row = Row(
+    row = QualityRow(
         name, high.shape[0], high.shape[1], compare(found, original, shave), quality(enlarge(low, scale), high, shave)
     )
     if compared is None:
@@ -199,7 +199,7 @@ def _row(
     return replace(row, compared=compare(exact, original, shave), against_float=compare(found, exact, shave))
 
 
-def _mean(rows: Sequence[Row]) -> Row:
+def _mean(rows: Sequence[QualityRow]) -> QualityRow:
     def of(qualities: list[Quality | None]) -> Quality | None:
         found = [quality for quality in qualities if quality is not None]
         if not found:
@@ -209,6 +209,6 @@ def _mean(rows: Sequence[Row]) -> Row:
     bundle, bicubic = of([row.bundle for row in rows]), of([row.bicubic for row in rows])
     assert bundle is not None
     assert bicubic is not None
-    return Row(
+    return QualityRow(
         "mean", 0, 0, bundle, bicubic, of([row.compared for row in rows]), of([row.against_float for row in rows])
     )

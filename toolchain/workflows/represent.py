@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from toolchain.images import ImageSet, Photo, Skipped, read_images, write_photo
 from toolchain.quantize.crops import usable
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.representative import Coverage, Reading, RepresentativeSet, TamedImage, represent
+from toolchain.quantize.representative import OutputSpan, Reading, RepresentativeSet, TamedImage, represent
 from toolchain.support.errors import CalibrationError, InputError
 from toolchain.support.files import atomic_folder, check_replaceable, check_writable
 from toolchain.workflows.report.contact_sheet import Pair, contact_sheet, marked
@@ -113,7 +113,7 @@ class Proof:
     value_range: tuple[float, float]
     reading: Reading
     before: tuple[float, float]
-    coverage: Coverage
+    coverage: OutputSpan
     proved: bool
     output_scale: float
     output_zero_point: int

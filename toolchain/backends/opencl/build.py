@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolchain.backends.opencl.choose import Choice, by_estimate, by_log
 from toolchain.backends.opencl.host import compile_sources, write_sources
-from toolchain.backends.opencl.launches import Program
+from toolchain.backends.opencl.launches import OpenClProgram
 from toolchain.backends.opencl.lower import program
 from toolchain.backends.opencl.prelude import FLOATS, prelude
 from toolchain.backends.script import SUFFIX, script
@@ -45,7 +45,7 @@ class CompiledKernels:
         kernels: its convolution kernels, in order of execution.
     """
 
-    program: Program
+    program: OpenClProgram
     prelude: str
     coverage: Coverage
     kernels: tuple[Kernel[Any], ...]

@@ -17,7 +17,7 @@ from math import ceil, prod
 
 from toolchain.backends.opencl.job import Job
 from toolchain.kernels.launch import LaunchConfig, all_cuts, pieces
-from toolchain.targets.gpu import Core, Gpu
+from toolchain.targets.gpu import Gpu, GpuCore
 
 _FIXED = 6
 """Registers that every work-item needs: its three coordinates, an address, a counter."""
@@ -86,7 +86,7 @@ def cuts(job: Job, gpu: Gpu, height: int, width: int) -> list[tuple[LaunchConfig
     return sorted(guessed, key=lambda pair: pair[1].cycles)
 
 
-def estimate(job: Job, cut: LaunchConfig, core: Core, height: int, width: int) -> Estimate:
+def estimate(job: Job, cut: LaunchConfig, core: GpuCore, height: int, width: int) -> Estimate:
     """Return what is expected of a kernel of a network for pictures of ``height`` x ``width``."""
     height, width = height * job.scale, width * job.scale
     needed = registers(job, cut)
@@ -115,12 +115,12 @@ def estimate(job: Job, cut: LaunchConfig, core: Core, height: int, width: int) -
     )
 
 
-def _held(needed: int, core: Core) -> int:
+def _held(needed: int, core: GpuCore) -> int:
     """Work-items with so many registers that a core holds."""
     return min(core.items, core.registers // (ceil(needed / core.step) * core.step)) // core.warp * core.warp
 
 
-def _operations(job: Job, cut: LaunchConfig, core: Core) -> float:
+def _operations(job: Job, cut: LaunchConfig, core: GpuCore) -> float:
     """Operations of a work-item."""
     kh, kw = job.conv.kernel
     sums, window = cut.pixels * cut.channels, cut.pixels + job.window
@@ -141,7 +141,7 @@ class _Traffic:
         lines: cache lines that they touch.
     """
 
-    def __init__(self, job: Job, cut: LaunchConfig, core: Core) -> None:
+    def __init__(self, job: Job, cut: LaunchConfig, core: GpuCore) -> None:
         self.job, self.cut, self.core = job, cut, core
         conv, (x, y, _) = job.conv, cut.group
         self.across = min(x, core.warp)

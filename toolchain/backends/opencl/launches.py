@@ -22,7 +22,7 @@ from toolchain.support.errors import ModelError
 
 
 @dataclass(frozen=True)
-class Program:
+class OpenClProgram:
     """A network for OpenCL: its plan, its kernels, the bytes of its constants, and what is expected of the launches."""
 
     plan: LaunchPlan
@@ -72,7 +72,7 @@ def _pictures(network: Network) -> set[int]:
     return found
 
 
-class Writer:
+class LaunchWriter:
     """Turns calls of the CPU's kernels into launches of OpenCL kernels.
 
     Args:
@@ -144,7 +144,7 @@ class Writer:
             )
         )
 
-    def program(self) -> Program:
+    def program(self) -> OpenClProgram:
         """Return all that was launched."""
         constants, data = lay_out(self.arrays)
         result = self.network.launches[-1].result
@@ -159,7 +159,7 @@ class Writer:
             constants,
             tuple(self.launches),
         )
-        return Program(plan, tuple(self.kernels), data, tuple(self.figures), self.choices)
+        return OpenClProgram(plan, tuple(self.kernels), data, tuple(self.figures), self.choices)
 
     def _buffers(self) -> tuple[dict[int, str], tuple[Buffer, ...]]:
         """Return a buffer for every tensor. Tensors of the same form share one where the first is read for the last

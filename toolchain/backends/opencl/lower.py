@@ -9,7 +9,7 @@ import numpy as np
 from toolchain.backends.opencl import elementwise, float_conv, float_elementwise, integer_conv
 from toolchain.backends.opencl.choose import Choose
 from toolchain.backends.opencl.job import Job
-from toolchain.backends.opencl.launches import Program, Writer
+from toolchain.backends.opencl.launches import LaunchWriter, OpenClProgram
 from toolchain.backends.opencl.pixelwise import PixelwiseConfig
 from toolchain.bundle.launches import Figures
 from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatSum
@@ -24,7 +24,7 @@ Words: TypeAlias = Elementwise | Pack | Draw | Shuffle | FloatSum | FloatPack | 
 
 def program(
     lowered: Lowered[Any], channels: int, gpu: Gpu, choose: Choose, size: int, dtype: str = "uint32"
-) -> Program:
+) -> OpenClProgram:
     """Return the network as OpenCL kernels: one launch a convolution, and one a sum that is not part of one.
 
     Args:
@@ -38,7 +38,7 @@ def program(
     Raises:
         ModelError: a part of the network has no OpenCL kernel.
     """
-    writer = Writer(lowered, channels, dtype)
+    writer = LaunchWriter(lowered, channels, dtype)
     for call in writer.network.launches:
         operation = call.operation
         if isinstance(operation, Conv | FloatConv):
@@ -58,12 +58,12 @@ def jobs(lowered: Lowered[Conv], channels: int) -> list[Job]:
     Raises:
         ModelError: a part of the network has no OpenCL kernel.
     """
-    writer = Writer(lowered, channels, "uint32")
+    writer = LaunchWriter(lowered, channels, "uint32")
     launches = writer.network.launches
     return [writer.job(call, call.operation) for call in launches if isinstance(call.operation, Conv)]
 
 
-def _words(writer: Writer, call: Call, given: Words, gpu: Gpu, size: int) -> None:
+def _words(writer: LaunchWriter, call: Call, given: Words, gpu: Gpu, size: int) -> None:
     """Launch ``given``; ``size``: pixels of what it reads."""
     function, (read, written) = _function(given, writer, gpu), _traffic(given, writer)
     writer.launch(call, function, dict(zip(["slopes"], call.constants, strict=False)), gpu.pixels, 1, gpu.work_group)
@@ -71,7 +71,7 @@ def _words(writer: Writer, call: Call, given: Words, gpu: Gpu, size: int) -> Non
     writer.figures.append(Figures(call.call.kernel, shape, 0, size * read, size * written))
 
 
-def _function(given: Words, writer: Writer, gpu: Gpu) -> Any:
+def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
     """Return the kernel of ``given``."""
     config = PixelwiseConfig(writer.geometry, gpu.pixels, gpu.work_group)
     match given:
@@ -91,7 +91,7 @@ def _function(given: Words, writer: Writer, gpu: Gpu) -> Any:
             return elementwise.shuffle(given, config)
 
 
-def _traffic(given: Words, writer: Writer) -> tuple[int, int]:
+def _traffic(given: Words, writer: LaunchWriter) -> tuple[int, int]:
     """Bytes read and written for a pixel of what is read."""
     element = np.dtype(writer.dtype).itemsize
 

@@ -11,13 +11,13 @@ no training are needed.
 from toolchain.quantize.representative.frames import FRAMES
 from toolchain.quantize.representative.reading import Reading
 from toolchain.quantize.representative.represent import represent
-from toolchain.quantize.representative.tamed import Coverage, Outputs, Rejected, RepresentativeSet, TamedImage
+from toolchain.quantize.representative.tamed import Outputs, OutputSpan, Rejected, RepresentativeSet, TamedImage
 from toolchain.quantize.representative.treatments import TREATMENTS, contract
 
 __all__ = [
     "FRAMES",
     "TREATMENTS",
-    "Coverage",
+    "OutputSpan",
     "Outputs",
     "Reading",
     "Rejected",

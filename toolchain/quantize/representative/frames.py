@@ -8,9 +8,9 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from toolchain.quantize.representative.tamed import (
-    Coverage,
     Extremes,
     Outputs,
+    OutputSpan,
     Pixels,
     TamedImage,
     extremes,
@@ -18,7 +18,7 @@ from toolchain.quantize.representative.tamed import (
 )
 from toolchain.quantize.representative.treatments import contract, largest_factor
 
-Frames: TypeAlias = Callable[[Outputs, Sequence[Pixels], Coverage], list[TamedImage]]
+Frames: TypeAlias = Callable[[Outputs, Sequence[Pixels], OutputSpan], list[TamedImage]]
 """(network, natural images, what the set covers so far) to frames that are to be added; ``source`` is the place among
 the images given."""
 
@@ -26,7 +26,7 @@ _TRIES = 24
 _DARK, _BRIGHT = 95, 160
 
 
-def flat(run: Outputs, images: Sequence[Pixels], covered: Coverage) -> list[TamedImage]:
+def flat(run: Outputs, images: Sequence[Pixels], covered: OutputSpan) -> list[TamedImage]:
     """Return the darkest and the brightest flat frame, of the first image's size, whose outputs are in range."""
     frames = []
     for levels in (range(32), range(255, 223, -1)):
@@ -41,7 +41,7 @@ def flat(run: Outputs, images: Sequence[Pixels], covered: Coverage) -> list[Tame
     return frames
 
 
-def edge(run: Outputs, images: Sequence[Pixels], covered: Coverage) -> list[TamedImage]:
+def edge(run: Outputs, images: Sequence[Pixels], covered: OutputSpan) -> list[TamedImage]:
     """For each end that is not touched yet, natural detail on one side of grey, its contrast raised until it is."""
     found = []
     if not covered.touches_low:
@@ -51,7 +51,7 @@ def edge(run: Outputs, images: Sequence[Pixels], covered: Coverage) -> list[Tame
     return [frame for frame in found if frame is not None]
 
 
-def _end_frame(run: Outputs, images: Sequence[Pixels], covered: Coverage, *, bright: bool) -> TamedImage | None:
+def _end_frame(run: Outputs, images: Sequence[Pixels], covered: OutputSpan, *, bright: bool) -> TamedImage | None:
     wanted = covered.wanted
     for attempt in range(_TRIES):
         index = attempt % len(images)

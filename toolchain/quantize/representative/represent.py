@@ -10,9 +10,9 @@ import numpy as np
 from toolchain.quantize.representative.frames import FRAMES
 from toolchain.quantize.representative.reading import Reading
 from toolchain.quantize.representative.tamed import (
-    Coverage,
     Extremes,
     Outputs,
+    OutputSpan,
     Pixels,
     Rejected,
     RepresentativeSet,
@@ -62,9 +62,9 @@ def represent(
             else:
                 rejected.append(found)
     for name in reading.frames:
-        made = FRAMES[name](run, [pixels for _, pixels in natural], Coverage.of(tamed, value_range))
+        made = FRAMES[name](run, [pixels for _, pixels in natural], OutputSpan.of(tamed, value_range))
         tamed.extend(replace(frame, source=natural[frame.source][0] if frame.source >= 0 else -1) for frame in made)
-    return RepresentativeSet(tuple(tamed), tuple(rejected), Coverage.of(tamed, value_range))
+    return RepresentativeSet(tuple(tamed), tuple(rejected), OutputSpan.of(tamed, value_range))
 
 
 def _tame(

@@ -40,7 +40,7 @@ class TamedImage:
 
 
 @dataclass(frozen=True)
-class Coverage:
+class OutputSpan:
     """What the outputs of the whole set span, in the network's units; ``tolerance`` is half a pixel step."""
 
     low: float
@@ -49,7 +49,7 @@ class Coverage:
     tolerance: float
 
     @classmethod
-    def of(cls, images: Sequence[TamedImage], wanted: Extremes) -> Coverage:
+    def of(cls, images: Sequence[TamedImage], wanted: Extremes) -> OutputSpan:
         """Return the coverage of ``images``; an empty set covers the middle only."""
         middle = (wanted[0] + wanted[1]) / 2
         low = min((image.after[0] for image in images), default=middle)
@@ -96,7 +96,7 @@ class RepresentativeSet:
 
     images: tuple[TamedImage, ...]
     rejected: tuple[Rejected, ...]
-    coverage: Coverage
+    coverage: OutputSpan
 
 
 def extremes(values: NDArray[np.float32]) -> Extremes:

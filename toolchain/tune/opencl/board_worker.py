@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from toolchain.board.session import Session
+from toolchain.board.session import BoardSession
 from toolchain.kernels.launch import LaunchConfig
 from toolchain.schedules.task import Task
 from toolchain.support.errors import BoardError, last_line
@@ -40,7 +40,7 @@ class BoardHarness:
 
     def connect(self, request: dict[str, Any]) -> dict[str, Any]:
         """From now on, check and time on a board; see `toolchain.board.connect`."""
-        self._session, told = Session.open(request)
+        self._session, told = BoardSession.open(request)
         return told
 
     def device(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class BoardHarness:
 class _Data:
     """A sample in the board's memory."""
 
-    def __init__(self, task: Task, size: tuple[int, int], session: Session) -> None:
+    def __init__(self, task: Task, size: tuple[int, int], session: BoardSession) -> None:
         self.sample = sample_of(task, *size)
         arrays = tensors(task, self.sample)
         self.result = np.asarray(arrays[RESULT])
@@ -110,7 +110,7 @@ class _Data:
 class _Loaded:
     """A library on the board, and what its buffers hold."""
 
-    def __init__(self, session: Session, library: Path) -> None:
+    def __init__(self, session: BoardSession, library: Path) -> None:
         self._session, self._module = session, session.load(library)
         self._held: _Data | None = None
 
