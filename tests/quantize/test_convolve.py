@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from toolchain.reference import convolution as convolve
+from toolchain.reference.compiled import compiled
 from toolchain.reference.convolution import Convolution
 from toolchain.support.errors import ModelError
 
@@ -74,6 +75,33 @@ def test_every_geometry_is_exact(convolution: Convolution, zero: int, band: int)
     found = np.concatenate(parts, axis=1)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, slow(convolution, codes, zero))
+
+
+@settings(max_examples=60, deadline=None)
+@given(convolutions(), st.integers(0, 255), st.sampled_from([np.uint8, np.uint16]))
+def test_compiled_it_gives_the_same(convolution: Convolution, zero: int, dtype: type[np.unsignedinteger]) -> None:
+    shape = convolution.weight.shape
+    channels = shape[0] if convolution.transposed else shape[1] * convolution.group
+    codes = np.random.default_rng(zero).integers(0, np.iinfo(dtype).max + 1, (channels, 6, 5)).astype(dtype)
+    try:
+        convolution.output_size(6, 5)
+    except ModelError:
+        return
+    found, wanted = (
+        np.concatenate([part for _, part in one.bands(codes, zero)], axis=1)
+        for one in (compiled(convolution), convolution)
+    )
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_compiled_sums_beyond_float32_are_exact() -> None:
+    weight = np.full((1, 600, 1, 1), 127, np.int8)
+    weight[0, 0] = 126
+    codes = np.full((600, 1, 1), 255, np.uint8)
+    codes[1] = 254
+    ((_, found),) = compiled(Convolution(weight, np.ones(1, np.int32))).bands(codes, 0)
+    assert found[0, 0, 0] == 126 * 255 + 127 * 254 + 127 * 255 * 598 + 1 > 2**24
 
 
 def test_sums_beyond_float32_are_exact() -> None:

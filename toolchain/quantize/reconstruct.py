@@ -21,6 +21,7 @@ from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.qdq import float_end
 from toolchain.quantize.rounding import round_together
 from toolchain.quantize.weights import QuantizedWeight, make_room_for_bias, round_bias
+from toolchain.reference.compiled import compiled
 from toolchain.reference.graph import Array, GraphView
 from toolchain.reference.interpreter import last_use, run_step
 from toolchain.reference.program import parse
@@ -94,6 +95,7 @@ def reconstruct(
             weight = make_room_for_bias(weight, bias, step.source.quantization.scale)
             better[site.output], corrected[site.output] = weight, bias
             step = _changed(step, weight, bias)
+            step = replace(step, convolution=compiled(step.convolution))
         for found, crop in zip(values, crops, strict=True):
             found[step.out.tensor] = run_step(step, found, crop)
             for name in dead.get(index, ()):
