@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from toolchain.frontend.session import Session
+from toolchain.frontend.session import FloatSession
 from toolchain.reference.convolution import Convolution
 from toolchain.reference.quantization import CodeArray
 
@@ -24,7 +24,7 @@ _EXACT = 2**24
 class CompiledConvolution(Convolution):
     """A convolution whose accumulators onnxruntime computes where float32 is exact; NumPy does elsewhere."""
 
-    session: Session | None = None
+    session: FloatSession | None = None
 
     def bands(self, codes: CodeArray, zero_point: int) -> Iterator[tuple[slice, NDArray[np.int32]]]:
         """Yield (rows, accumulators int32 (O, rows, W)), all rows at once, of ``codes`` (I, h, w)."""
@@ -61,4 +61,4 @@ def compiled(convolution: Convolution) -> CompiledConvolution:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
     values = {field.name: getattr(convolution, field.name) for field in fields(Convolution)}
-    return CompiledConvolution(**values, session=Session(model))
+    return CompiledConvolution(**values, session=FloatSession(model))
