@@ -19,7 +19,8 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.arguments import arguments
-from toolchain.kernels.epilogue import activate, extract, flipped, outside_word, pack_words, residual_code
+from toolchain.kernels.drawing import draw
+from toolchain.kernels.epilogue import activate, flipped, outside_word, pack_words, residual_code
 from toolchain.kernels.function import function
 from toolchain.kernels.intrinsics.dot import Dot, byte_of
 from toolchain.kernels.intrinsics.matrix import MatrixDot
@@ -153,6 +154,4 @@ def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors
         T.reads(rows[h, 0:blocks, 0:vectors, 0:lanes])
         T.writes(y[h * scale : h * scale + scale, 0 : width * scale, 0:channels])
         with T.serial(0, width) as v:
-            for dy, dx, channel, slot in conv.pixels.places():
-                code = extract(rows[h, slot // PACK, v // lanes, v % lanes], slot % PACK)
-                T.buffer_store(y, tirx.Cast("uint8", code), [h * scale + dy, v * scale + dx, channel])
+            draw(y, conv.pixels, lambda block: rows[h, block, v // lanes, v % lanes], h, v)

@@ -20,6 +20,7 @@ from toolchain.lower.chain import DepthToSpaceStep, Matcher, per_tensor
 from toolchain.lower.emitter import Emitter, Imported
 from toolchain.lower.lowered import Choose
 from toolchain.lower.packed import Packed, filled, moved, reordered
+from toolchain.lower.pixel_order import in_pixel_order
 from toolchain.lower.reading import Reading, read
 from toolchain.lower.weights import arrange, fits, pad
 from toolchain.reference.quantization import Quantization
@@ -120,6 +121,9 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         requantize, slopes = _requantize(chain.before, chain.after, output, operand)
         arranged = arrange(chain, source.slots, source.view.count, slopes)
         parameters = arranged.parameters
+        if pixels is not None and arranged.groups == 1:
+            pixels, parameters, operand = in_pixel_order(pixels, parameters, operand)
+            requantize = replace(requantize, residual=operand)
         conv = Conv(
             source.view,
             blocks_of(given.outputs) * PACK,

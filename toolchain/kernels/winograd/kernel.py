@@ -21,7 +21,8 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.arguments import Arguments, arguments
-from toolchain.kernels.epilogue import activate, extract, flipped, outside_word, pack_words, residual_code
+from toolchain.kernels.drawing import draw
+from toolchain.kernels.epilogue import activate, flipped, outside_word, pack_words, residual_code
 from toolchain.kernels.function import function
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
@@ -271,17 +272,16 @@ class _Strips:
         """Pixels from vector n of the strip's words."""
         conv, given, pixels = self.conv, self.given, self.conv.pixels
         assert pixels is not None
-        scale, blocks = pixels.scale, conv.channels // PACK
+        blocks = conv.channels // PACK
         with (
             T.serial(0, tirx.min(_number(TILE), given.height - top)) as i,
             T.serial(0, tirx.min(_number(self.across), given.width - column)) as v,
         ):
-            for dy, dx, channel, slot in pixels.places():
-                place = ((i * blocks + slot // PACK) * self.tile.vectors + n) * self.across + v
-                code = extract(self.buffers["words"][place], slot % PACK)
-                T.buffer_store(
-                    given.y, tirx.Cast("uint8", code), [(top + i) * scale + dy, (column + v) * scale + dx, channel]
-                )
+
+            def read(block: int) -> Any:
+                return self.buffers["words"][((i * blocks + block) * self.tile.vectors + n) * self.across + v]
+
+            draw(given.y, pixels, read, top + i, column + v)
 
     def _get(self, buffer: str, place: Any) -> Any:
         return self.buffers[buffer].vload([place], self.words)
