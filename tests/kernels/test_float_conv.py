@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.kernels.float_harness import check_conv
 from tests.kernels.test_assembly import assembly
 from tests.kernels.test_conv import crd, dcr
 from toolchain.kernels import float_algorithms, float_winograd
+from toolchain.kernels.driver import Needs
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import WINOGRAD, FloatTile, choose_tile
 from toolchain.kernels.layout import Geometry
@@ -182,6 +184,17 @@ def test_default_tiles_fit_the_registers(channels: int, groups: int, name: str):
     assert tile.vectors * tile.channels + tile.vectors < vectors.registers
     assert channels // groups % tile.channels == 0
     assert vectors.columns % (tile.vectors * vectors.lanes) == 0
+
+
+@pytest.mark.parametrize("name", ["3x3", "groups", "pixels x3, RGB"])
+def test_the_workspace_is_what_winograd_allocates(name: str):
+    vectors, case = vectors_for(TARGETS[0], "float32"), CASES[name]
+    tile = choose_tile(case, vectors)
+    text = float_algorithms.build(case, Geometry(1, vectors.columns), vectors, tile).script()
+    found = re.findall(r"T\.alloc_buffer\(\(([\d, ]+)\)(?:, \"(\w+)\")?\)", text)
+    sizes = [math.prod(map(int, filter(None, shape.split(",")))) for shape, _ in found]
+    size = sum(count * np.dtype(kind or "float32").itemsize for count, (_, kind) in zip(sizes, found, strict=True))
+    assert float_algorithms.needs(case, vectors, tile) == Needs(workspace=size, further=3)
 
 
 def test_every_tile_computes_the_same():
