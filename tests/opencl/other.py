@@ -55,6 +55,9 @@ def main(wish: str, *how: str) -> None:
             for seed, size in enumerate(SIZES[1:2] if slow else SIZES):
                 pixels = picture(*size, made.plan.channels, seed)
                 np.testing.assert_array_equal(runner.upscale(pixels), reference.run(pixels), err_msg=f"{name} {size}")
+            if not slow:
+                times = runner.functions(pixels, 1)
+                assert min(times.values()) > 1e-7, f"a launch took no time: {times}"
     print(f"equal on {device_name(device)}")
 
 

@@ -9,6 +9,9 @@ from toolchain.bundle.launch_plan import fitting
 from toolchain.runtime.opencl.device import device_name, import_pyopencl, last_words
 from toolchain.support.errors import TargetError
 
+_ORDINALS = 3
+"""Nanoseconds in which no launch ends: moments that are no further apart are numbers, not times."""
+
 
 def stores_halves(device: Any) -> bool:
     """Return whether float16 is worth storing: a GPU without the extension would convert every number by a program."""
@@ -55,6 +58,17 @@ class Driver:
                 raise TargetError(
                     f"{self.name} cannot build the kernel {name}: {last_words(error)}", hint="please report it"
                 ) from error
+
+    def seconds(self, event: Any, spent: float) -> float:
+        """Return how long the kernel of a finished ``event`` took, as the device counts it.
+
+        Args:
+            event: pyopencl's.
+            spent: seconds that passed here; taken where the device has no clock: Mesa's rusticl on a processor numbers
+                the moments of an event 0, 1, 2, 3.
+        """
+        moments = event.profile
+        return float(moments.end - moments.start) * 1e-9 if moments.end - moments.queued > _ORDINALS else spent
 
     def group(self, kernel: Any, planned: tuple[int, int, int]) -> tuple[int, int, int]:
         """Return the work-group that a kernel runs in, where ``planned`` may be more than the device can: see
