@@ -12,6 +12,7 @@ from tests.kernels.harness import check
 from tests.kernels.test_conv import CASES, Case
 from toolchain.kernels.intrinsics import REGISTRY, dot_product
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
+from toolchain.kernels.tile import WINOGRAD, Tile
 from toolchain.support.cpu import this_cpu
 from toolchain.targets import Target, find_target
 
@@ -22,8 +23,13 @@ AVX512VNNI = find_target("x86-avx512vnni")
 @pytest.mark.parametrize("target", [AVX512VNNI, AVXVNNI], ids=["avx512vnni", "avxvnni"])
 @pytest.mark.parametrize(
     "case",
-    [Case(32, 8, fill=(255, -128), zero_in=0, zero_out=255), CASES["slopes and residual"], CASES["16 bits everywhere"]],
-    ids=["extreme", "residual", "16 bits"],
+    [
+        Case(32, 8, fill=(255, -128), zero_in=0, zero_out=255),
+        CASES["slopes and residual"],
+        CASES["16 bits everywhere"],
+        Case(16, 32, groups=2, height=6, width=40, tile=Tile(1, 4, algorithm=WINOGRAD)),
+    ],
+    ids=["extreme", "residual", "16 bits", "Winograd"],
 )
 def test_the_emulation_is_exact(case: Case, target: Target) -> None:
     check(case, emulated(target))
