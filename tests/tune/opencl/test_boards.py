@@ -12,7 +12,7 @@ import pytest
 
 from tests import boards
 from tests.boards import Running, have_compiler
-from tests.opencl.devices import device, environment
+from tests.opencl.devices import device, environment, pocl
 from tests.tune.opencl.test_candidates import CUT, JOBS, SIZE
 from tests.tune.test_tune import answer
 from toolchain.backends.opencl.choose import task_of
@@ -79,6 +79,7 @@ def test_right_kernels_are_timed_and_wrong_ones_are_not(runner: DeviceBoardRunne
 
 
 def test_what_hangs_or_cannot_be_built_is_marked_and_the_others_go_on(board: Running, tmp_path: Path):
+    pocl()
     right = kernel(PICTURE)
 
     def spoilt(after: str) -> Written:
@@ -99,6 +100,7 @@ def test_what_hangs_or_cannot_be_built_is_marked_and_the_others_go_on(board: Run
 def test_a_run_leaves_a_log_that_names_the_device(
     board: Running, model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
+    pocl()
     table = answer(
         capsys,
         "tune",

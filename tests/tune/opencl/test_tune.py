@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.opencl.devices import GPU, device
+from tests.opencl.devices import GPU, device, pocl
 from tests.tune.specs import conv
 from tests.tune.test_tune import answer
 from toolchain.backends.opencl.choose import by_log, task_of
@@ -27,7 +27,7 @@ TRIALS = 4
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Path:
     """Logs of a short run."""
-    device()
+    pocl()
     folder = tmp_path_factory.mktemp("logs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")

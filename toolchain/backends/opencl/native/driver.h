@@ -65,6 +65,7 @@ enum {
     cl_event *)                                                                                                       \
   X(clEnqueueNDRangeKernel, cl_command_queue, cl_kernel, uint32_t, const size_t *, const size_t *, const size_t *,    \
     uint32_t, const cl_event *, cl_event *)                                                                           \
+  X(clWaitForEvents, uint32_t, const cl_event *)                                                                      \
   X(clFinish, cl_command_queue)                                                                                       \
   X(clGetEventProfilingInfo, cl_event, uint32_t, size_t, void *, size_t *)                                            \
   X(clReleaseEvent, cl_event)                                                                                         \

@@ -6,6 +6,13 @@
 
 #define PLAN clipfree_network
 
+// Of the C library, whose headers need not be there where this is compiled.
+struct moment {
+  long seconds, nanoseconds;
+};
+enum { MONOTONIC = 1 };  // as Linux numbers its clocks
+int clock_gettime(int clock, struct moment *moment);
+
 struct clipfree {
   struct driver cl;
   struct device device;
@@ -205,14 +212,24 @@ static int32_t enqueue(struct clipfree *self, int at, cl_event *event) {
                                                        self->groups[at], 0, NULL, event);
 }
 
-// Seconds of every launch whose event is there; the events are released.
-static void read_events(struct clipfree *self, double *seconds) {
+static double now(void) {
+  struct moment moment = {0, 0};
+  clock_gettime(MONOTONIC, &moment);
+  return (double)moment.seconds + (double)moment.nanoseconds * 1e-9;
+}
+
+// Seconds of every launch whose event is there, since `began` here; waits for them, and releases the events.
+static void read_events(struct clipfree *self, double began, double *seconds) {
   for (int at = 0; at < PLAN.launch_count; ++at) {
     uint64_t start = 0, end = 0;
     if (!self->events[at]) continue;
+    self->cl.clWaitForEvents(1, &self->events[at]);
+    const double ended = now();
     self->cl.clGetEventProfilingInfo(self->events[at], CL_PROFILING_START, sizeof start, &start, NULL);
     self->cl.clGetEventProfilingInfo(self->events[at], CL_PROFILING_END, sizeof end, &end, NULL);
-    seconds[at] = (double)(end - start) * 1e-9;
+    // Mesa's rusticl on a processor has no clock: it numbers the moments of an event 0, 1, 2, 3.
+    seconds[at] = end - start > 3 ? (double)(end - start) * 1e-9 : ended - began;
+    began = ended;
     self->cl.clReleaseEvent(self->events[at]);
     self->events[at] = NULL;
   }
@@ -226,6 +243,7 @@ int clipfree_run(struct clipfree *self, const unsigned char *pixels, int height,
   const size_t size = (size_t)height * (size_t)width * PLAN.channels;
   int32_t code = cl->clEnqueueWriteBuffer(self->queue, self->memory[0], 0, 0, size, pixels, 0, NULL, NULL);
   if (code) return failed(self, message, "take the picture", code);
+  const double began = now();
   for (int at = 0; at < PLAN.launch_count && !code; ++at) {
     code = enqueue(self, at, seconds ? &self->events[at] : NULL);
     if (code)
@@ -233,12 +251,12 @@ int clipfree_run(struct clipfree *self, const unsigned char *pixels, int height,
                    PLAN.launches[at].kernel, (int)code);
   }
   const int launched = !code;
+  if (seconds) read_events(self, began, seconds);
   if (launched)
     code = cl->clEnqueueReadBuffer(self->queue, self->memory[1], 1, 0, size * PLAN.scale * PLAN.scale, result, 0, NULL,
                                    NULL);
   else
     cl->clFinish(self->queue);  // `pixels` may still be read
-  if (seconds) read_events(self, seconds);
   if (launched && code) failed(self, message, "run the network", code);
   return !code;
 }
@@ -269,10 +287,11 @@ int clipfree_launch(struct clipfree *self, int height, int width, double *second
                             self->groups[at][axis], PLAN.launches[at].kernel, "xyz"[axis]);
   self->height = height;
   self->width = width;
+  const double began = now();
   for (int at = 0; at < PLAN.launch_count && !code; ++at) code = enqueue(self, at, &self->events[at]);
   self->height = self->width = 0;
+  read_events(self, began, seconds);
   const int32_t ended = self->cl.clFinish(self->queue);
-  read_events(self, seconds);
   return code || ended ? failed(self, message, "run the kernel", code ? code : ended) : 1;
 }
 
