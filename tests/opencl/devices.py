@@ -74,7 +74,7 @@ def device() -> Any:
 
 
 def pocl() -> None:
-    """Skip where PoCL cannot run: the target opencl-cpu has tiles for its work-groups, and it leaves no endless loop."""
+    """Skip without PoCL: the target opencl-cpu has tiles for its work-groups, and it leaves no endless loop."""
     if "llvmpipe" in device().name:
         pytest.skip("llvmpipe runs smaller work-groups, and leaves every loop after 65536 rounds")
 
