@@ -19,7 +19,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.bands import Bands, Step, StepBand, plan_bands
 from toolchain.kernels.epilogue import outside_word
-from toolchain.kernels.function import declare, function
+from toolchain.kernels.function import declare, function, int64
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import View
 from toolchain.targets import CACHE
@@ -206,8 +206,8 @@ def stream(network: Stream) -> tirx.PrimFunc:
         constants = [_constants(call, f"c{index}_") for index, call in enumerate(network.calls)]
         sizes.declare()
         y = sizes.argument("y", network.result)
-        fewest, most = map(_number, network.rows)
-        fitting = (_number(network.cache) - sizes.pitch * kept_bytes) // (sizes.pitch * row_bytes)
+        fewest, most = map(int64, network.rows)
+        fitting = (int64(network.cache) - sizes.pitch * kept_bytes) // (sizes.pitch * row_bytes)
         if network.needs.rows > 1:
             fitting = fitting // network.needs.rows * network.needs.rows
         rows = T.bind(tirx.max(tirx.min(fitting, most), fewest))
@@ -263,7 +263,7 @@ class _Part:
     def run(self, call: Call, band: StepBand, constants: Sequence[Any], top: Any) -> None:
         """Run a kernel on its band: rows from ``top`` on that lie within the picture and are needed for the cut."""
         step, sizes, top = call.step, self.sizes, T.bind(top)
-        first = T.bind(tirx.max(top, tirx.max(self.cut[0] - band.up, _number(0))))
+        first = T.bind(tirx.max(top, tirx.max(self.cut[0] - band.up, int64(0))))
         last = T.bind(tirx.min(top + self.rows, tirx.min(self.cut[1] + band.down, sizes.height)))
         count, skipped = last - first, first - top
         with T.If(last > first), T.Then():
@@ -280,7 +280,7 @@ class _Part:
             sizes.call(call, windows, constants, count, target)
         if step.writes is not None and call.view is not None and self.history[step.writes]:
             # Below the picture, later windows find the zero point, not what the band before left there.
-            below = T.bind(tirx.max(tirx.min(sizes.height - top, self.rows), _number(0)))
+            below = T.bind(tirx.max(tirx.min(sizes.height - top, self.rows), int64(0)))
             with T.serial(0, self.rows - below) as row:
                 place = below + row + band.offset
                 sizes.fill(self.lines[step.writes], place, self.network.tensors[step.writes], call.view)
@@ -337,7 +337,7 @@ class _Sizes:
     def threads(self) -> Any:
         """Threads to cut the picture for."""
         pool = tirx.Cast("int64", tirx.call_intrin("int32", "tirx.tvm_call_packed", "runtime.NumThreads"))
-        return T.bind(tirx.min(pool, tirx.max(self.height // SHORTEST, _number(1))))
+        return T.bind(tirx.min(pool, tirx.max(self.height // SHORTEST, int64(1))))
 
     def cut(self, thread: Any, threads: Any) -> tuple[Any, Any]:
         """Return the first row of a thread's part of the picture, and the row after it."""
@@ -378,9 +378,5 @@ def _view(buffer: Any, start: Any, shape: Sequence[Any]) -> Any:
         tirx.const(0, "uint64"),
         tirx.const(len(shape), "uint32"),
         tirx.const(0, buffer.dtype),
-        _number(0),
+        int64(0),
     )
-
-
-def _number(value: int) -> Any:
-    return tirx.const(value, "int64")

@@ -28,7 +28,7 @@ from toolchain.kernels.float_conv import added, declared, store_pixels
 from toolchain.kernels.float_expressions import code, inside
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import FloatTile
-from toolchain.kernels.function import function
+from toolchain.kernels.function import function, int64
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.vectors import Vectors
 from toolchain.kernels.winograd.lanes import transposed
@@ -104,11 +104,11 @@ class _Strips:
         """Write the loops over strips and rows."""
         conv, tile, rows = self.conv, self.tile, self.given.height
         outputs = conv.channels // conv.groups // tile.channels
-        with T.serial(0, tirx.floordiv(self.count + (tile.vectors - 1), _number(tile.vectors))) as s:
-            with T.serial(0, _number(TAPS - 1)) as row:
+        with T.serial(0, tirx.floordiv(self.count + (tile.vectors - 1), int64(tile.vectors))) as s:
+            with T.serial(0, int64(TAPS - 1)) as row:
                 self._transform(s, row, row)
             with T.serial(0, rows) as h:
-                self._transform(s, h + (TAPS - 1), tirx.floormod(h + (TAPS - 1), _number(TAPS)))
+                self._transform(s, h + (TAPS - 1), tirx.floormod(h + (TAPS - 1), int64(TAPS)))
                 with T.serial(0, conv.groups) as group, T.serial(0, outputs) as o:
                     self._sum(h, group, group * outputs + o)
                     with T.serial(0, tile.channels) as c, T.serial(0, tile.vectors) as n:
@@ -116,7 +116,7 @@ class _Strips:
                 if conv.pixels is not None:
                     with T.serial(0, tile.vectors) as n:
                         left = self._column(s, n)
-                        width = tirx.min(_number(self.across), self.given.width - left)
+                        width = tirx.min(int64(self.across), self.given.width - left)
                         store_pixels(conv.pixels, self.codes, self.given.y, h, left, width, n * self.across)
 
     def _column(self, s: Any, n: Any) -> Any:
@@ -148,13 +148,13 @@ class _Strips:
         """M for the o-th tile of output channels."""
         tile, weights = self.tile, self.given.constants[0]
         everything = list(itertools.product(range(tile.channels), range(tile.vectors)))
-        with T.serial(0, _number(POINTS)) as position:
+        with T.serial(0, int64(POINTS)) as position:
             acc = T.alloc_buffer((tile.channels, tile.vectors, self.lanes), self.vectors.dtype, scope="local")
             operands = T.alloc_buffer((tile.vectors, self.lanes), self.vectors.dtype, scope="local")
             for c, n in everything:
                 T.buffer_store(acc, self.vectors.all(0.0), [c, n, tirx.Ramp(0, 1, self.lanes)])
-            with T.serial(0, _number(TAPS)) as i:
-                slot = T.bind(tirx.floormod(h + i, _number(TAPS)))
+            with T.serial(0, int64(TAPS)) as i:
+                slot = T.bind(tirx.floormod(h + i, int64(TAPS)))
                 with T.serial(0, self.inputs) as k:
                     for n in range(tile.vectors):
                         value = self._get(self.transformed, self._place(slot, position, group * self.inputs + k, n))
@@ -212,7 +212,3 @@ def _outputs(m: Sequence[Any], vectors: Vectors) -> list[Any]:
     near, across = T.bind(m[1] + m[2]), T.bind(m[1] - m[2])
     far, beyond = T.bind(m[3] + m[4]), T.bind(m[3] - m[4])
     return [(m[0] + near) + far, across + beyond * two, near + far * four, (across + m[5]) + beyond * eight]
-
-
-def _number(value: int) -> Any:
-    return tirx.const(value, "int64")

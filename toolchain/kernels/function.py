@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 
@@ -16,6 +17,11 @@ def function(name: str) -> Iterator[None]:
         T.func_name(name)
         T.func_attr({"tirx.noalias": True})
         yield
+
+
+def int64(value: int) -> Any:
+    """Return the constant ``value`` as loops and indices count."""
+    return tirx.const(value, "int64")
 
 
 def declare(*sizes: Any) -> None:

@@ -23,7 +23,7 @@ from tvm.script.ir_builder import tirx as T
 from toolchain.kernels.arguments import Arguments, arguments
 from toolchain.kernels.drawing import draw
 from toolchain.kernels.epilogue import activate, flipped, outside_word, pack_words, residual_code
-from toolchain.kernels.function import function
+from toolchain.kernels.function import function, int64
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Conv
@@ -162,7 +162,7 @@ class _Strips:
         """
         tile, lanes, weights = self.tile, self.lanes, self.given.constants[0]
         everything = [(g, n) for g in range(tile.channels) for n in range(tile.vectors)]
-        with T.serial(0, _number(POINTS**2)) as step:
+        with T.serial(0, int64(POINTS**2)) as step:
             p = T.bind(tirx.Select(tirx.floormod(o, 2) == 0, step, POINTS**2 - 1 - step))
             for g, n in everything:
                 T.buffer_store(self.accumulators, self._word(0), [g, n, tirx.Ramp(0, 1, lanes)])
@@ -207,7 +207,7 @@ class _Strips:
                     sums[1] = T.bind(sums[1] + start)  # this one goes into each of the 16 outputs once
                 for i, value in enumerate(transforms.outputs(sums)):
                     self._put("columns", ((c * TILE + i) * POINTS + j) * lanes, value)
-        with T.serial(0, tirx.min(_number(TILE), self.given.height - top)) as i:
+        with T.serial(0, tirx.min(int64(TILE), self.given.height - top)) as i:
             row = T.bind(top + i)
             planes = zip(*self._requantized(i, row, column, block), strict=True)
             for plane, words in enumerate(planes):
@@ -274,8 +274,8 @@ class _Strips:
         assert pixels is not None
         blocks = conv.channels // PACK
         with (
-            T.serial(0, tirx.min(_number(TILE), given.height - top)) as i,
-            T.serial(0, tirx.min(_number(self.across), given.width - column)) as v,
+            T.serial(0, tirx.min(int64(TILE), given.height - top)) as i,
+            T.serial(0, tirx.min(int64(self.across), given.width - column)) as v,
         ):
 
             def read(block: int) -> Any:
@@ -298,8 +298,4 @@ class _Strips:
 
 def _parts(size: Any, part: int) -> Any:
     """How many parts cover ``size``."""
-    return tirx.floordiv(size + (part - 1), _number(part))
-
-
-def _number(value: int) -> Any:
-    return tirx.const(value, "int64")
+    return tirx.floordiv(size + (part - 1), int64(part))
