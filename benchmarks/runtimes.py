@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +28,16 @@ def in_onnxruntime(model: str, given: np.ndarray) -> np.ndarray:
     return np.asarray(session.run(None, {session.get_inputs()[0].name: given})[0])
 
 
-def in_openvino(model: str, given: np.ndarray) -> np.ndarray:
+def in_openvino(model: str, given: np.ndarray, settings: Mapping[str, str] | None = None) -> np.ndarray:
     import openvino
 
-    compiled = openvino.Core().compile_model(model, "CPU")
+    compiled = openvino.Core().compile_model(model, "CPU", dict(settings or {}))
     return np.asarray(next(iter(compiled(given).values())))
 
 
 def in_exact_openvino(model: str, given: np.ndarray) -> np.ndarray:
     """Told to compute in float32 what it does not compute in integers: where a processor can, it takes bfloat16."""
-    import openvino
-
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return np.asarray(next(iter(compiled(given).values())))
+    return in_openvino(model, given, {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 def in_exact_onnxruntime(model: str, given: np.ndarray) -> np.ndarray:

@@ -139,10 +139,17 @@ def _is_canonical_limit(graph: Graph, node: onnx.NodeProto) -> bool:
     return found is None or (node.op_type == "Clip" and len(node.input) == 3 and all(map(math.isfinite, found)))
 
 
+def is_difference(graph: Graph, node: onnx.NodeProto, sizes: dict[str, tuple[int, ...]]) -> bool:
+    """Whether a node subtracts one computed tensor from another of its shape."""
+    if node.op_type != "Sub" or any(name in graph.constants for name in node.input):
+        return False
+    one, other = (sizes.get(name) for name in node.input)
+    return bool(one) and one == other
+
+
 def _has_no_difference(graph: Graph) -> bool:
-    computed = [n for n in graph.nodes if n.op_type == "Sub" and not any(name in graph.constants for name in n.input)]
-    sizes = shapes(graph) if computed else {}
-    return not any(len({sizes.get(name, ()) for name in n.input}) == 1 and sizes.get(n.input[0]) for n in computed)
+    sizes = shapes(graph) if any(node.op_type == "Sub" for node in graph.nodes) else {}
+    return not any(is_difference(graph, node, sizes) for node in graph.nodes)
 
 
 @_each("ConvTranspose")

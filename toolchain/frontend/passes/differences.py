@@ -15,7 +15,7 @@ from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph
 from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import shapes
-from toolchain.frontend.properties import BIASES, EXPLICIT_PADS, SUMS
+from toolchain.frontend.properties import BIASES, EXPLICIT_PADS, SUMS, is_difference
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 
@@ -23,14 +23,14 @@ _CONVOLUTIONS = ("Conv", "ConvTranspose")
 @graph_pass(requires=(EXPLICIT_PADS, BIASES), ensures=(SUMS,))
 def apply(graph: Graph, facts: Facts) -> Facts:
     """Rewrite; says what was done."""
-    sizes = shapes(graph)
+    candidates = [node for node in graph.nodes if node.op_type == "Sub"]
+    sizes = shapes(graph) if candidates else {}
     found = 0
-    for node in [node for node in graph.nodes if node.op_type == "Sub"]:
+    for node in candidates:
         target, minuend, subtrahend = node.output[0], node.input[0], node.input[1]
-        shape = sizes.get(target, ())
-        if len(shape) != 4 or any(n in graph.constants or sizes.get(n) != shape for n in node.input):
+        if not is_difference(graph, node, sizes) or len(sizes[subtrahend]) != 4:
             continue
-        negated = subtrahend if _negate(graph, subtrahend) else _negative(graph, subtrahend, shape[1])
+        negated = subtrahend if _negate(graph, subtrahend) else _negative(graph, subtrahend, sizes[subtrahend][1])
         graph.remove([node])
         graph.add("Add", [minuend, negated], target)
         found += 1
