@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,10 +105,13 @@ def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Setting
     if not settings.budget and settings.max_loss is None:
         return described(found)
     judges = enough(crops.held_out)
-    comparison = Comparison(sr, [crop.pixels for crop in judges])
+
+    @cache
+    def comparison() -> Comparison:
+        return Comparison(sr, [crop.pixels for crop in judges])
 
     def error(one: _Rounded) -> float:
-        return comparison.mean(comparison.errors(one.model))
+        return comparison().mean(comparison().errors(one.model))
 
     def widened(chosen: Sequence[WideRecipe]) -> _Rounded:
         """With the chosen tensors at 16 bits."""

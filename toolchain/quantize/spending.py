@@ -63,7 +63,7 @@ class Spending(Generic[Made]):
 
     def within_budget(self, found: Made, budget: float) -> QuantizedModel:
         """Spend at most ``budget`` percent more work on what gains most; ``found``: 8 bits everywhere."""
-        chosen = self._choose(found, budget)
+        chosen = self._choose(self.described(found), budget)
         best, chosen = keep_gains(chosen, lambda count: self.widened(chosen[:count]), self.error)
         before, after = (decibels(self.error(one)) for one in (found, best))
         return self.described(best, BudgetRecipe(budget, _spent(chosen), before, after, chosen))
@@ -82,7 +82,7 @@ class Spending(Generic[Made]):
         if before <= bound:
             return self.described(found, bound=BoundRecipe(bound, before, before, 0.0, ()))
         chosen = self._choose(
-            found,
+            start,
             _ALL if budget is None else budget,
             lambda quantized: drop(write_variant(start, frozenset(quantized))) <= bound / 2,
         )
@@ -90,7 +90,7 @@ class Spending(Generic[Made]):
         @cache
         def made(count: int) -> tuple[Made, float]:
             network = self.widened(chosen[:count])
-            return network, drop(network.model)
+            return network, drop(network.model) if count else before
 
         count = fewest(len(chosen), lambda count: made(count)[1] <= bound)
         if count is None:
@@ -108,10 +108,13 @@ class Spending(Generic[Made]):
         return self.described(best, bound=BoundRecipe(bound, before, after, _spent(taken), taken, culprits))
 
     def _choose(
-        self, found: Made, budget: float, suffices: Callable[[Collection[Part]], bool] = lambda quantized: False
+        self,
+        start: QuantizedModel,
+        budget: float,
+        suffices: Callable[[Collection[Part]], bool] = lambda quantized: False,
     ) -> tuple[WideRecipe, ...]:
         judges = [crop.pixels for crop in self.judges]
-        return choose_wide(self.described(found), self.plan, budget, self.decided, self.pictures, judges, suffices)
+        return choose_wide(start, self.plan, budget, self.decided, self.pictures, judges, suffices)
 
 
 def _spent(chosen: Sequence[WideRecipe]) -> float:
