@@ -25,11 +25,11 @@ from contestants import CONTESTANTS, Contestant, UnsupportedError
 from networks import Network, Pixels, picture, read_networks
 from result import FAILED, IMPLAUSIBLE, NOT_INSTALLED, TIMED, UNSUPPORTED, ClipCost, Figures, Result, Standing, table
 from timing import PAUSE, GoneError, Worker, measure, spread, summarize
+from toolchain.images.bicubic import enlarge
 from toolchain.support.cpu import Cpu, this_cpu
 from toolchain.support.errors import ClipfreeError
 from toolchain.support.files import atomic_write
 from toolchain.targets import find_target
-from toolchain.workflows.evaluate import enlarge
 
 PLAUSIBLE, PLAUSIBLE_FOREIGN = 30.0, 25.0
 """dB to the float result that a contestant must reach to be timed; to a bicubic enlargement with other weights."""

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from result_cache import digest, of_files
 from toolchain.frontend import UNBOUNDED_HALO, SRModel, load_model, normalize
 from toolchain.images import ImageSet, read_calibration
+from toolchain.images.bicubic import shrink
 from toolchain.images.metrics import luma
 from toolchain.quantize.crops import cut_crops
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import Settings
-from toolchain.workflows.evaluate import Picture, float_upscale, shrink, upscaled
+from toolchain.workflows.evaluate import Picture, float_upscale, upscaled
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -12,9 +12,10 @@ from tests import sr_models
 from tests.conftest import photograph
 from toolchain.frontend import normalize
 from toolchain.images import ImageSet
+from toolchain.images.bicubic import enlarge, shrink
 from toolchain.images.metrics import psnr
 from toolchain.support.errors import InputError, ModelError
-from toolchain.workflows.evaluate import enlarge, evaluate, float_upscale, shrink
+from toolchain.workflows.evaluate import evaluate, float_upscale
 
 PICTURES = ImageSet(tuple(photograph(61, 50, seed) for seed in (1, 2)), ("a.png", "b.png"), ())
 

@@ -12,9 +12,9 @@ import pytest
 from runtimes import QEMU, picture_of
 from tests.quantize.helpers import picture, psnr
 from toolchain.frontend import load_model, normalize
+from toolchain.images.bicubic import shrink
 from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quantize
 from toolchain.quantize.spelling import for_runtimes
-from toolchain.workflows.evaluate import shrink
 from toolchain.zoo.embedded import list_models
 
 pytestmark = pytest.mark.slow

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tests.quantize.helpers import QUICK, network, pictures, quantized
 from toolchain.frontend import normalize
 from toolchain.frontend.load import load_model
+from toolchain.images.bicubic import shrink
 from toolchain.images.metrics import luma, psnr, shaved
 from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quantize
-from toolchain.quantize.crops import HeldOut, shrunk
+from toolchain.quantize.crops import HeldOut
 from toolchain.quantize.drop import PsnrDrop
 from toolchain.quantize.pipeline import calibration_crops
 from toolchain.quantize.recipe import BoundRecipe
@@ -85,7 +86,7 @@ def test_an_untrained_network_s_distance_is_no_excuse() -> None:
     """The float network's error is taken as one of 30 dB, where it is larger."""
     sr, model = network("xlsr"), quantized("xlsr")
     high = pictures(3)[0][:96, :96]
-    low = shrunk(high, sr.scale)
+    low = shrink(high, sr.scale)
     exact, found = float_upscale(sr.model, sr.value_range)(low), IntegerReference(model.model).run(low)
     planes = [shaved(luma(pixels), sr.scale) for pixels in (exact, found, high)]
     assert psnr(planes[0], planes[2]) < 30
@@ -101,7 +102,7 @@ def test_of_a_trained_network_the_drop_is_what_papers_measure(name: str) -> None
     photographs = read_calibration(demo_photographs(), sr.channels).images
     model = quantize(sr, photographs, replace(QUICK, reconstruct=False))
     high = photographs[0][60:180, 60:180]
-    low = shrunk(high, sr.scale)
+    low = shrink(high, sr.scale)
     planes = [float_upscale(network, sr.value_range)(low) for network in (sr.model, model.model)]
     exact, found = (psnr(shaved(luma(one), 3), shaved(luma(high), 3)) for one in planes)
     assert 30 < exact < 38

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from toolchain.images import bicubic
 from toolchain.support.errors import CalibrationError
 
 Item = TypeVar("Item")
@@ -129,16 +129,6 @@ def spread(items: Sequence[Item], most: int) -> Sequence[Item]:
     return items[:: -(-len(items) // most)]
 
 
-def shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Shrink ``image``, u8 (h, w, C), by Pillow's bicubic filter to (h // factor, w // factor, C)."""
-    size = (image.shape[1] // factor, image.shape[0] // factor)
-    planes = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(image[..., c])).resize(size, Image.Resampling.BICUBIC))
-        for c in range(image.shape[2])
-    ]
-    return np.stack(planes, axis=-1)
-
-
 def _stressed(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     mixed = crop[..., rng.permutation(crop.shape[2])].astype(np.float64)
     low, high = np.percentile(mixed, [1, 99], axis=(0, 1))
@@ -173,7 +163,7 @@ def _cut(
     height, width = image.shape[:2]
     small = image
     if shrink > 1 and min(height, width) // shrink >= least:
-        small = shrunk(image, shrink)
+        small = bicubic.shrink(image, shrink)
     given = (small, image)
     places = [(number % 2, *_place(given[number % 2], size, rng)) for number in range(per_image)]
     rng = np.random.default_rng([seed, index, _HELD_OUT])

@@ -10,9 +10,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from toolchain.images.bicubic import shrink
 from toolchain.images.metrics import luma, shaved
-from toolchain.quantize.crops import HeldOut, shrunk
-from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.crops import HeldOut
+from toolchain.quantize.floats import FloatModel, to_float, to_pixels
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -62,13 +63,9 @@ class PsnrDrop:
 
     def _outputs(self, network: onnx.ModelProto) -> list[NDArray[np.float64]]:
         """Luma of the pictures, which are rounded to 8 bits whatever the network computes in."""
-        low, high = self._range
         model = FloatModel(network)
-        planes = []
-        for pair in self._pairs:
-            values = model.run(to_float(pair.low, self._range))[0].transpose(1, 2, 0).astype(np.float64)
-            planes.append(luma(np.clip(np.rint((values - low) * (255 / (high - low))), 0, 255).astype(np.uint8)))
-        return planes
+        outputs = (model.run(to_float(pair.low, self._range)).astype(np.float64) for pair in self._pairs)
+        return [luma(to_pixels(values, self._range)) for values in outputs]
 
 
 def _pair(pixels: NDArray[np.uint8], scale: int) -> _Pair:
@@ -76,4 +73,4 @@ def _pair(pixels: NDArray[np.uint8], scale: int) -> _Pair:
     if scale == 1 or min(height, width) < _LEAST * scale:
         return _Pair(pixels, None)
     high = pixels[:height, :width]
-    return _Pair(shrunk(high, scale), luma(high))
+    return _Pair(shrink(high, scale), luma(high))

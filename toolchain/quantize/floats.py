@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -47,3 +48,11 @@ def to_float(pixels: NDArray[np.uint8], value_range: tuple[float, float]) -> NDA
     """Return pixels u8 (h, w, C) as the float32 (1, C, h, w) that the network takes."""
     step = np.float32((value_range[1] - value_range[0]) / 255)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]).astype(np.float32) * step
+
+
+def to_pixels(values: NDArray[np.floating[Any]], value_range: tuple[float, float]) -> NDArray[np.uint8]:
+    """Return a network's output (1, C, h, w) as pixels u8 (h, w, C), rounded half to even and saturated."""
+    low, high = value_range
+    planes = values[0].transpose(1, 2, 0)
+    pixels: NDArray[np.uint8] = np.clip(np.rint((planes - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
+    return pixels

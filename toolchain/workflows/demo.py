@@ -11,9 +11,10 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from toolchain.images import Photo, read_photo, write_photo
+from toolchain.images.bicubic import enlarge, shrink
 from toolchain.runtime.photo import upscale_photo
 from toolchain.support.errors import CalibrationError
-from toolchain.workflows.evaluate import Quality, enlarge, quality, shrink
+from toolchain.workflows.evaluate import Quality, quality
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from toolchain.frontend.explain import explain
 from toolchain.frontend.session import FloatSession
 from toolchain.images import ImageSet, Photo
+from toolchain.images.bicubic import enlarge, shrink
 from toolchain.images.metrics import luma, psnr, shaved, ssim
 from toolchain.reference.evaluator import evaluator
 from toolchain.runtime.photo import upscale_photo
@@ -136,21 +136,6 @@ def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, t
         return np.ascontiguousarray(codes.transpose(1, 2, 0))
 
     return upscale
-
-
-def shrink(pixels: Pixels, scale: int) -> Pixels:
-    """Pillow's bicubic, antialiased: u8 (h, w, C) to u8 (h // scale, w // scale, C)."""
-    return _resized(pixels, pixels.shape[0] // scale, pixels.shape[1] // scale)
-
-
-def enlarge(pixels: Pixels, scale: int) -> Pixels:
-    """Pillow's bicubic: u8 (h, w, C) to u8 (h*scale, w*scale, C)."""
-    return _resized(pixels, pixels.shape[0] * scale, pixels.shape[1] * scale)
-
-
-def _resized(pixels: Pixels, height: int, width: int) -> Pixels:
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC)).reshape(height, width, pixels.shape[2])
 
 
 def quality(found: Pixels, expected: Pixels, shave: int) -> Quality:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from toolchain.images import ImageSet, read_calibration, read_images, to_channels
+from toolchain.images.bicubic import shrink
 from toolchain.images.metrics import psnr
 from toolchain.quantize import IntegerReference, Settings, quantize
 from toolchain.quantize.fidelity import BlameReport, TensorFidelity, assign_blame, compare_tensors, count_runs
-from toolchain.workflows.evaluate import Evaluation, evaluate, float_upscale, shrink
+from toolchain.workflows.evaluate import Evaluation, evaluate, float_upscale
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from toolchain.quantize.floats import to_pixels
+
 Pixels = npt.NDArray[np.uint8]
 
 _SIDE = 220  # of a thumbnail, in pixels
@@ -37,8 +39,7 @@ def marked(values: npt.NDArray[np.float32], value_range: tuple[float, float], *,
     Returns: u8 (h', w', 3); red where a value in that place is above the range, blue where one is below.
     """
     low, high = value_range
-    planes = values[0].transpose(1, 2, 0)
-    picture: Pixels = np.clip(np.rint((planes - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
+    planes, picture = values[0].transpose(1, 2, 0), to_pixels(values, value_range)
     picture = np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
     step = max(1, -(-max(picture.shape[:2]) // side))
     small = np.asarray(Image.fromarray(picture).reduce(step)).copy()
