@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -19,6 +20,14 @@ QEMU = shutil.which("qemu-x86_64-static")
 OLD = "Haswell"
 """A processor with AVX2 and no VNNI: products of bytes are added two by two in 16 bits, which saturate."""
 _PATIENCE = 600  # seconds for one picture
+
+
+def silence_openvino() -> None:
+    """Let ``import openvino`` find no telemetry: that would fork in a thread of its own, for which OpenBLAS ends its
+    threads, and a matrix product that NumPy computes just then waits for them for ever.
+    """
+    modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
+    modules.setdefault("openvino_telemetry", None)  # so Python is told that there is no such module
 
 
 def in_onnxruntime(model: str, given: np.ndarray) -> np.ndarray:
@@ -29,6 +38,7 @@ def in_onnxruntime(model: str, given: np.ndarray) -> np.ndarray:
 
 
 def in_openvino(model: str, given: np.ndarray, settings: Mapping[str, str] | None = None) -> np.ndarray:
+    silence_openvino()
     import openvino
 
     compiled = openvino.Core().compile_model(model, "CPU", dict(settings or {}))

@@ -18,6 +18,7 @@ from hypothesis import settings
 from PIL import Image
 
 import toolchain
+from benchmarks.runtimes import silence_openvino
 from tests import boards, sr_models, watching
 from tests.boards import Running
 from tests.builds import kept_builds, kept_folder
@@ -29,6 +30,8 @@ from toolchain.support.cpu import configure_tvm_threads
 
 # Before any test has TVM start its threads: by itself it ties the thread that calls it to one core.
 configure_tvm_threads()
+# Before any test imports it: it would fork beside what they compute.
+silence_openvino()
 
 
 def pytest_configure(config: pytest.Config) -> None:

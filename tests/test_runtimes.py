@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -61,3 +63,19 @@ def test_every_embedded_network_by_default(name: str, runtime: str, tmp_path: Pa
 def test_on_a_processor_without_vnni(name: str, runtime: str, tmp_path: Path) -> None:
     pytest.importorskip(runtime)
     same(name, runtime, tmp_path, side=24, old=True)
+
+
+def test_openvino_forks_nothing_beside_what_is_computed() -> None:
+    """Its telemetry would: OpenBLAS ends its threads for a fork, and a product that runs meanwhile never ends."""
+    pytest.importorskip("openvino")
+    code = """
+import os, sys
+from benchmarks.runtimes import silence_openvino
+silence_openvino()
+os.register_at_fork(before=lambda: print("forked"))
+import openvino
+assert sys.modules["openvino_telemetry"] is None
+openvino.Core()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == ""

@@ -7,6 +7,7 @@ from typing import Any
 
 from contestants.base import Contestant, Ready, UnsupportedError
 from networks import Network, Pixels, with_pixel_ends
+from runtimes import silence_openvino
 
 # An input quantization of exactly 1, as networks on 0..255 have, is folded away, and the first convolution is then
 # left in floating point. A scale this little above is kept; it moves no pixel by more than 0.004.
@@ -36,6 +37,7 @@ def int8(network: Network, pixels: Pixels, threads: int) -> Ready:
 
 
 def _ready(path: Path, network: Network, pixels: Pixels, threads: int, options: dict[str, object]) -> tuple[Ready, Any]:
+    silence_openvino()
     import openvino
 
     core = openvino.Core()
