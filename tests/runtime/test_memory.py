@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -22,7 +22,12 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@given(megabytes=st.integers(150, 2000), per_pixel=st.floats(10, 60), halo=st.integers(1, 20))
+LEAST_MEGABYTES = 160
+"""A little above what the smallest bands of that picture take, with the widest halo and the hungriest network below."""
+
+
+@given(megabytes=st.integers(LEAST_MEGABYTES, 2000), per_pixel=st.floats(10, 60), halo=st.integers(1, 20))
+@example(megabytes=LEAST_MEGABYTES, per_pixel=60.0, halo=20)
 def test_a_format_that_streams_keeps_to_the_budget(wide: Path, megabytes: int, per_pixel: float, halo: int):
     picture, kind = open_picture(wide), format_of(Path("x.png"))
     header, _ = header_for(picture, 3, kind)
@@ -30,6 +35,16 @@ def test_a_format_that_streams_keeps_to_the_budget(wide: Path, megabytes: int, p
     cut = plan_cut(picture, header, kind, tiling, channels=3, budget=megabytes * 10**6)
     assert cut.bytes <= megabytes * 10**6
     assert 1 <= cut.rows <= 3000
+
+
+def test_less_than_the_smallest_bands_take_is_refused(wide: Path):
+    picture, kind = open_picture(wide), format_of(Path("x.png"))
+    header, _ = header_for(picture, 3, kind)
+    least = plan_cut(picture, header, kind, Tiling(3, 20, 60.0, None, 10**8), channels=3).bytes
+    assert 10**8 < least < LEAST_MEGABYTES * 10**6
+    with pytest.raises(InputError, match="--memory allows 100") as refused:
+        plan_cut(picture, header, kind, Tiling(3, 20, 60.0, None, 10**8), channels=3, budget=10**8)
+    assert refused.value.hint == f"allow --memory {-(-least // 10**6)}"
 
 
 def test_a_format_that_does_not_says_what_it_takes(wide: Path):
