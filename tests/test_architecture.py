@@ -31,6 +31,13 @@ def test_the_picture_is_drawn_from_todays_code() -> None:
     assert drawn == (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8"), "run python docs/architecture.py"
 
 
+@pytest.mark.parametrize("folder", ["toolchain", "tests", "benchmarks", "docs"])
+def test_files_are_short(folder: str) -> None:
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in (ROOT / folder).rglob("*.py")}
+    assert lengths
+    assert not [f"{path.relative_to(ROOT)}: {lines} lines" for path, lines in lengths.items() if lines >= 400]
+
+
 def test_a_target_is_a_file(tmp_path: Path) -> None:
     text = (ROOT / "targets" / "cortex-a76.toml").read_text(encoding="utf-8")
     (tmp_path / "my-board.toml").write_text(text, encoding="utf-8")

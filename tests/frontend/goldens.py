@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from textwrap import dedent
 from typing import Any
 
@@ -11,6 +12,7 @@ from onnx import helper, numpy_helper, parser
 
 from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes
+from toolchain.frontend.passes.base import GraphPass
 from toolchain.frontend.session import FloatSession
 from toolchain.frontend.window import END
 
@@ -92,3 +94,30 @@ def agrees(
     want = from_source(FloatSession(source).run(None, to_source(x))[0])
     got = from_result(FloatSession(result).run(None, to_result(x))[0])
     np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pass with a graph before and after it.
+
+    ``to_source`` and the others make of noise what the graph before takes, and so on; ``twice``: it changes its own
+    result no more.
+    """
+
+    apply: GraphPass
+    before: str
+    after: str
+    constants: dict[str, Any] = field(default_factory=dict)
+    facts: Facts = NOTHING
+    shape: tuple[int, ...] = SHAPE
+    to_source: Change = same
+    from_source: Change = same
+    to_result: Change = same
+    from_result: Change = same
+    twice: bool = True
+
+    def check(self) -> None:
+        """The graph after the pass is what it should be, and computes the same numbers."""
+        graph = expect(self.apply, self.before, self.after, self.shape, self.facts, twice=self.twice, **self.constants)
+        changes = (self.to_source, self.from_source, self.to_result, self.from_result)
+        agrees(graph, self.before, self.shape, *changes, **self.constants)
