@@ -1,4 +1,4 @@
-"""Write docs/schemas/*.json: what target files, manifests, launch plans and tuning logs hold, as JSON Schema."""
+"""Write docs/schemas/*.json: what files hold that clipfree reads and writes, and what it prints, as JSON Schema."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from toolchain.bundle import launch_plan, manifest
+from toolchain.cli import results
 from toolchain.kernels.layout import SIDE
+from toolchain.quantize import recipe
+from toolchain.quantize.settings import Settings
 from toolchain.schedules import records
-from toolchain.support.schema import object_schema
+from toolchain.support.schema import Schema, object_schema
 from toolchain.targets import Target
 
 FOLDER = Path(__file__).with_suffix("")
 
 
-def schemas() -> dict[str, dict[str, Any]]:
+def schemas() -> dict[str, Schema]:
     """Return the schemas by the names of their files."""
     return {
         "target.json": _target(),
@@ -34,6 +37,10 @@ def schemas() -> dict[str, dict[str, Any]]:
             side={"const": SIDE},
         ),
         "tuning-log-line.json": _log(),
+        "recipe.json": _recipe(),
+        "verify.json": _whole(_document(results.VerifyResult, "What verify --json prints")),
+        "bench.json": _whole(_document(results.BenchResult, "What bench --json prints")),
+        "evaluate.json": _whole(_document(results.EvaluateResult, "What evaluate --json prints")),
     }
 
 
@@ -67,6 +74,30 @@ def _log() -> dict[str, Any]:
     for line in lines:
         del line["$schema"]
     return head | {"oneOf": lines, "$defs": dict(sorted(definitions.items()))}
+
+
+def _recipe() -> Schema:
+    found = _whole(_document(recipe.Recipe, "recipe.json of a bundle"))
+    settings = _whole(_document(Settings, "Settings of quantize; of a file that another tool quantized, none"))
+    del settings["$schema"], settings["$defs"]
+    found["properties"]["settings"] = {"anyOf": [settings, {"type": "object", "maxProperties": 0}]}
+    return found
+
+
+def _whole(schema: Any) -> Any:
+    """Return the schema of what is written with all fields, with null where a number is not finite."""
+    if isinstance(schema, list):
+        return [_whole(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("anyOf") == [{"type": "number"}, {"enum": ["inf", "-inf"]}]:
+        return {"type": ["number", "null"]} | {key: item for key, item in schema.items() if key != "anyOf"}
+    found = {key: _whole(item) for key, item in schema.items()}
+    return (
+        found | {"required": [*found["properties"]]}
+        if "additionalProperties" in found and "properties" in found
+        else found
+    )
 
 
 def written(schema: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,12 @@ import pytest
 
 from tests.opencl.test_plan import PLAN
 from toolchain.bundle import open_bundle
+from toolchain.cli import main
+from toolchain.cli.console import plain
+from toolchain.cli.results import EvaluateResult
+from toolchain.quantize import recipe
 from toolchain.targets.target import tomllib
+from toolchain.workflows.evaluate import Quality, QualityRow
 
 jsonschema = pytest.importorskip("jsonschema")
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,3 +62,43 @@ def test_manifests_and_plans(stand_in_bundle: Path) -> None:
     with pytest.raises(jsonschema.ValidationError):
         check("manifest.json", {**table, "channels": 2})
     check("plan.json", json.loads(PLAN.to_json()))
+
+
+def test_recipes(stand_in_bundle: Path) -> None:
+    table = json.loads((stand_in_bundle / "recipe.json").read_text(encoding="utf-8"))
+    check("recipe.json", table)
+    spent = (recipe.WideRecipe("conv0", 5.0, 41.5),)
+    made = recipe.Recipe(
+        model="m",
+        settings={},  # as of a file that another tool quantized
+        tensors=(recipe.TensorRecipe("w", "weight", "int8", (0.5, 0.25), (0, 0), 0, "file", "file"),),
+        representative=recipe.RepresentativeRecipe(3, 1, 0, 0.5, (-0.5, 1.5), (0.0, 1.0), proved=True),
+        budget=recipe.BudgetRecipe(10.0, 5.0, 40.0, 41.5, spent),
+        bound=recipe.BoundRecipe(0.01, 0.1, 0.02, 5.0, spent, ("conv1",)),
+    )
+    check("recipe.json", json.loads(made.to_json()))
+    with pytest.raises(jsonschema.ValidationError):
+        check("recipe.json", {**table, "settings": {**table["settings"], "crop": "large"}})
+
+
+@pytest.mark.usefixtures("without_compiler")
+def test_what_commands_print(stand_in_bundle: Path, model_file: Path, photo_folder: Path, capsys: Any) -> None:
+    bundle = str(stand_in_bundle)
+    for words in (
+        ["verify", bundle],
+        ["bench", bundle, "--size", "8x8", "--threads", "1", "--repeats", "3"],
+        ["evaluate", bundle, "--hr", str(photo_folder)],
+        ["evaluate", bundle, "--hr", str(photo_folder), "--compare", str(model_file)],
+    ):
+        assert main([*words, "--json"]) == 0
+        table = json.loads(capsys.readouterr().out)
+        assert table["command"] == words[0]
+        check(f"{words[0]}.json", table)
+        with pytest.raises(jsonschema.ValidationError):
+            check(f"{words[0]}.json", {**table, "bundle": None})
+
+
+def test_numbers_that_are_none_are_null() -> None:
+    quality = Quality(math.inf, math.inf, math.nan)
+    result = EvaluateResult("b", 2, 2, (), QualityRow("mean", 0, 0, quality, quality), ())
+    check("evaluate.json", plain(result))

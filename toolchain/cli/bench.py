@@ -12,6 +12,7 @@ from toolchain.cli.run import Bundle
 from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
+    from toolchain.cli.results import BenchFigures
     from toolchain.workflows.bench import BenchRow
 
 _NEGLIGIBLE = 0.005
@@ -47,6 +48,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Time a bundle: median, 90th percentile, fastest, and the work done per second."""
+    from toolchain.cli.results import BenchResult
     from toolchain.runtime.measure import TimingPlan, peak_memory
     from toolchain.targets.precision import TITLES
     from toolchain.workflows.bench import bench as run
@@ -68,32 +70,32 @@ def bench(
             f"{'threads':>8}{'median':>12}{'p90':>12}{'fastest':>12}{'spread':>9}{'repeats':>9}{'rate':>14}  cores"
         )
         plan = TimingPlan(warm_up, repeats, seconds, cool_down)
-        rows = [
+        rows = tuple(
             _tell(row, work, console)
             for row in run(machine, opened, (height, width), threads or (), plan, functions=functions)
-        ]
+        )
     console.say(f"{work / 1e9:.2f} GMAC a picture")
-    memory = {}
-    if place is None:
-        memory = {"peak_memory_mb": peak_memory() / 1e6}
-        console.say(f"peak memory of the whole process {memory['peak_memory_mb']:.0f} MB, TVM included")
-    console.result(
-        command="bench",
-        bundle=bundle,
+    memory = None if place else peak_memory() / 1e6
+    if memory is not None:
+        console.say(f"peak memory of the whole process {memory:.0f} MB, TVM included")
+    result = BenchResult(
+        bundle=str(bundle),
         precision=manifest.precision,
         height=height,
         width=width,
         cpu=cpu.name,
         cores=cpu.cores,
-        board=place and str(place),
+        board=str(place) if place else None,
         gmac=work / 1e9,
-        **memory,
+        peak_memory_mb=memory,
         rows=rows,
     )
+    console.document(result)
 
 
-def _tell(row: BenchRow, work: float, console: Console) -> dict[str, object]:
+def _tell(row: BenchRow, work: float, console: Console) -> BenchFigures:
     """Print a row; returns it for JSON."""
+    from toolchain.cli.results import BenchFigures
     from toolchain.support.cores import ranges
     from toolchain.workflows.bench import HOT
 
@@ -115,20 +117,20 @@ def _tell(row: BenchRow, work: float, console: Console) -> dict[str, object]:
     for name, seconds in sorted(row.functions.items(), key=lambda item: -item[1]):
         if seconds > _NEGLIGIBLE * whole:
             console.say(f"{'':8}{1e3 * seconds:9.3f} ms{seconds / whole:6.0%}  {name}")
-    return {
-        "threads": row.threads,
-        "cores": row.cores,
-        "median_s": timing.median,
-        "p90_s": timing.p90,
-        "minimum_s": timing.minimum,
-        "spread": timing.spread,
-        "drift": timing.drift,
-        "repeats": timing.repeats,
-        "warm_up": timing.warm_up,
-        "gmac_per_s": rate,
-        "frames_per_s": 1 / timing.median,
-        "functions_s": dict(row.functions),
-    }
+    return BenchFigures(
+        threads=row.threads,
+        cores=row.cores,
+        median_s=timing.median,
+        p90_s=timing.p90,
+        minimum_s=timing.minimum,
+        spread=timing.spread,
+        drift=timing.drift,
+        repeats=timing.repeats,
+        warm_up=timing.warm_up,
+        gmac_per_s=rate,
+        frames_per_s=1 / timing.median,
+        functions_s=row.functions,
+    )
 
 
 def parse_size(size: str, option: str = "--size") -> tuple[int, int]:

@@ -63,8 +63,12 @@ class Console:
 
     def result(self, **values: Any) -> None:
         """Print the JSON document, if it was asked for."""
+        self.document(values)
+
+    def document(self, value: object) -> None:
+        """Print a dataclass or a mapping as the JSON document, if that was asked for."""
         if self.as_json:
-            print(json.dumps(plain(values), indent=1))
+            print(json.dumps(plain(value), indent=1))
 
     @contextmanager
     def progress(self, total: float, *, eta: bool = False) -> Iterator[Callable[[str, float], None]]:

@@ -30,6 +30,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure quality: shrink pictures (bicubic), upscale them and compare with the originals."""
+    from toolchain.cli.results import EvaluateResult
     from toolchain.frontend import load_model, normalize
     from toolchain.images import read_images
     from toolchain.targets.precision import TITLES
@@ -71,15 +72,15 @@ def evaluate(
         qualities = [row.bicubic, row.bundle, row.compared, row.against_float][: len(columns)]
         console.say(f"{row.name[:29]:30}" + "".join(f"{_figures(quality):>25}" for quality in qualities))
     console.say(f"border of {found.shave} pixels left out on each side; Y is BT.601 luma")
-    console.result(
-        command="evaluate",
-        bundle=bundle,
+    result = EvaluateResult(
+        bundle=str(bundle),
         shave=found.shave,
         scale=found.scale,
         rows=found.rows,
         mean=found.mean,
         skipped=pictures.skipped,
     )
+    console.document(result)
 
 
 def _figures(quality: Quality | None) -> str:

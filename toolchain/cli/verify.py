@@ -32,6 +32,7 @@ def verify(
 
     A float bundle is compared with its float model in onnxruntime, within a bound that is stated.
     """
+    from toolchain.cli.results import VerifyResult
     from toolchain.images import read_photo, to_channels
     from toolchain.quantize import IntegerReference
     from toolchain.reference.bounds import prove
@@ -65,13 +66,13 @@ def verify(
     )
     if proof:
         console.say(f"for any picture: {proof}")
-    console.result(
-        command="verify",
-        bundle=bundle,
+    result = VerifyResult(
+        bundle=str(bundle),
         equal=equal,
         against=standard.name,
         tolerance=standard.tolerance,
-        cases=done,
+        cases=tuple(done),
         proof=proof,
         device=machine.cpu.name if manifest.target.gpu else None,
     )
+    console.document(result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -157,7 +158,7 @@ class Recipe:
     """Everything needed to understand, and with the same photos repeat, a quantization."""
 
     model: str
-    settings: dict[str, Any]
+    settings: Mapping[str, Any]
     tensors: tuple[TensorRecipe, ...]
     images: tuple[ImageRecipe, ...] = ()
     representative: RepresentativeRecipe | None = None

@@ -48,6 +48,8 @@ def _schema(hint: Any, definitions: dict[str, Schema]) -> Schema:
             definitions[hint.__name__] = {}
             definitions[hint.__name__] = object_schema(hint, definitions)
         return {"$ref": f"#/$defs/{hint.__name__}"}
+    if hint is Any:
+        return {}
     if hint is type(None):
         return {"type": "null"}
     return dict(_INFINITE) if hint is float else {"type": _PLAIN[hint]}

@@ -1,0 +1,121 @@
+"""The documents that commands print with ``--json``; docs/schemas publishes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from toolchain.images.sets import Skipped
+from toolchain.reference.bounds import Proof
+from toolchain.runtime.verify import Verified
+from toolchain.workflows.evaluate import QualityRow
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What ``clipfree verify`` prints.
+
+    Attributes:
+        bundle: its folder.
+        equal: whether no value differed.
+        against: what the library was compared with.
+        tolerance: codes by which values might differ.
+        cases: the pictures compared on, without the golden one.
+        proof: what holds for any picture; null of a float network.
+        device: the OpenCL device it ran on; null on a processor.
+    """
+
+    bundle: str
+    equal: bool
+    against: str
+    tolerance: int
+    cases: tuple[Verified, ...]
+    proof: Proof | None
+    device: str | None
+    command: Literal["verify"] = "verify"
+
+
+@dataclass(frozen=True)
+class BenchFigures:
+    """Figures for a number of threads.
+
+    Attributes:
+        threads: how many.
+        cores: numbers of those that they ran on; empty: wherever the system put them.
+        median_s: of all repeats, in seconds.
+        p90_s: the time 9 of 10 repeats stayed within, in seconds.
+        minimum_s: of the fastest repeat, in seconds.
+        spread: (p90 - minimum) / median.
+        drift: median of the last third of the repeats over that of the first.
+        repeats: calls timed.
+        warm_up: calls before, not timed.
+        gmac_per_s: multiply-accumulates per second at the median, in thousand millions.
+        frames_per_s: pictures per second at the median.
+        functions_s: seconds of each function of the network, if asked for.
+    """
+
+    threads: int
+    cores: tuple[int, ...]
+    median_s: float
+    p90_s: float
+    minimum_s: float
+    spread: float
+    drift: float
+    repeats: int
+    warm_up: int
+    gmac_per_s: float
+    frames_per_s: float
+    functions_s: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """What ``clipfree bench`` prints.
+
+    Attributes:
+        bundle: its folder.
+        precision: of the network, "int8", "float32" or "float16".
+        height: of the input picture, in pixels.
+        width: the same.
+        cpu: name of the processor or OpenCL device.
+        cores: that it has.
+        board: where it ran; null on this machine.
+        gmac: multiply-accumulates of a picture, in thousand millions.
+        peak_memory_mb: of the whole process in megabytes, TVM included; null of a board.
+        rows: figures for each number of threads.
+    """
+
+    bundle: str
+    precision: str
+    height: int
+    width: int
+    cpu: str
+    cores: int
+    board: str | None
+    gmac: float
+    peak_memory_mb: float | None
+    rows: tuple[BenchFigures, ...]
+    command: Literal["bench"] = "bench"
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """What ``clipfree evaluate`` prints.
+
+    Attributes:
+        bundle: its folder.
+        shave: border pixels left out on each side.
+        scale: of the network.
+        rows: each picture.
+        mean: of the rows, without sizes.
+        skipped: pictures that were left out.
+    """
+
+    bundle: str
+    shave: int
+    scale: int
+    rows: tuple[QualityRow, ...]
+    mean: QualityRow
+    skipped: tuple[Skipped, ...]
+    command: Literal["evaluate"] = "evaluate"
