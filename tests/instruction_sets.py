@@ -38,11 +38,13 @@ def param(target: Target) -> Any:
     return pytest.param(target, id=target.instruction_set, marks=marks)
 
 
-EVERY = pytest.mark.parametrize("target", [param(target) for target in TARGETS])
+X86 = [param(target) for target in TARGETS]
+EVERY = pytest.mark.parametrize("target", X86)
+"""Those of x86, most of which this machine has itself."""
 
 ARM_TARGETS = tuple(find_target(name) for name in ("cortex-a53", "cortex-a76", "neoverse-n2", "cortex-a7"))
-ARM = pytest.mark.parametrize(
-    "target",
-    [pytest.param(target, id=target.instruction_set, marks=pytest.mark.emulator) for target in ARM_TARGETS],
-)
+EMULATED = [pytest.param(target, id=target.instruction_set, marks=pytest.mark.emulator) for target in ARM_TARGETS]
+ARM = pytest.mark.parametrize("target", EMULATED)
 """The instruction sets of Arm, whose code runs under an emulator where there is one."""
+
+ALL = pytest.mark.parametrize("target", [*X86, *EMULATED])

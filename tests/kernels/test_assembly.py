@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 import tvm
 
-from tests.instruction_sets import AVX2, SSE4, TARGETS
-from tests.kernels.harness import Case, geometry, spec, tile_of
+from tests.instruction_sets import ARM, AVX2, SSE4, TARGETS
+from tests.kernels.harness import Case, compiled, geometry, spec, tile_of
 from tests.lower.compiled import compiled as compiled_network
 from tests.lower.nets import Net
 from toolchain.backends.cpu import build
@@ -50,6 +51,13 @@ def test_no_product_is_contracted_into_a_sum(name: str, target: Target, monkeypa
     for module in (epilogue, elementwise):
         monkeypatch.setattr(module, "fence", lambda value: value)
     assert FUSED.search(assembly(kernels(target)[name], target)), "without a fence nothing is contracted: test is blind"
+
+
+@ARM
+def test_the_compiler_fuses_nothing(target: Target):
+    text = "".join(assembly(kernel, target) for kernel in kernels(target).values())
+    assert "fmul" in text or "vmul.f32" in text
+    assert not any(name in text for name in ("fmla", "fmls", "fmadd", "fmsub", "vfma", "vfms", "vmla.f", "vmls.f"))
 
 
 def test_avx_vnni_is_encoded_for_processors_without_avx512():
@@ -114,6 +122,30 @@ def test_on_arm_winograd_takes_weights_out_of_a_register_and_keeps_its_sums(name
     inside = loop[: list(re.finditer(by_element, loop))[-1].end()]
     assert len(re.findall(by_element, inside)) % 16 == 0
     assert not re.search(r"\bv?(mull|smull|str|stp|vst1)", inside), "sums or products go through other instructions"
+
+
+WANTED = {"neon": "sadalp", "neon-dotprod": "sdot", "neon-i8mm": "usmmla", "armv7-neon": "vpadal.s16"}
+
+
+@ARM
+def test_sums_are_made_by_the_instructions_meant_for_it(target: Target):
+    text = compiled(Case(16, 16), target).mod.inspect_source("asm")
+    lines = [line.split() for line in text.splitlines() if line.split()[:1] == [WANTED[target.instruction_set]]]
+    assert len(lines) >= 8
+    if target.instruction_set == "neon-dotprod":
+        assert all(words[-1].endswith("]") for words in lines), "weights are spread over registers of their own"
+
+
+def test_only_taps_in_different_rows_are_interleaved():
+    """Of five pairs of taps one crosses a row: two instructions for each vector, and one for each register of sums."""
+    case = Case(16, 16, tile=Tile(4, 4, reduce="blocks"))
+    count = Counter(
+        line.split()[0]
+        for line in compiled(case, find_target("neoverse-n2")).mod.inspect_source("asm").splitlines()
+        if line.strip()
+    )
+    assert count["usmmla"] == 5 * 4 * 4
+    assert count["trn1"] + count["trn2"] == 2 * 4 + 4 * 4
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
