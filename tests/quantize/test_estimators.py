@@ -112,6 +112,38 @@ def test_a_percentile_range_holds_its_share(part: NDArray[np.float32], percent: 
     assert np.count_nonzero(part > found.high) <= cut
 
 
+@pytest.mark.parametrize("name", [*sorted(ESTIMATORS), "percentile:99.9", "percentile:60", "percentile:100"])
+@settings(max_examples=60, deadline=None)
+@given(
+    parts=st.lists(
+        hnp.arrays(np.float32, st.integers(0, 60), elements=st.sampled_from([0.0, -0.0, 1e-30, 0.5, -3.0, 700.0]))
+        | values
+        | st.integers(0, 99).map(lambda seed: np.random.default_rng(seed).normal(0, 1, 9000).astype(np.float32)),
+        max_size=5,
+    ),
+    more=st.integers(0, 5000),
+)
+def test_knowing_how_many_values_come_changes_nothing(name: str, parts: list[NDArray[np.float32]], more: int) -> None:
+    known = make_estimator(name).of_at_most(sum(part.size for part in parts) + more)
+    unknown = make_estimator(name)
+    for part in parts:
+        known.observe(part)
+        unknown.observe(part)
+    assert known.result() == unknown.result()
+
+
+def test_the_ends_of_a_long_stream_are_all_that_is_kept() -> None:
+    rng = np.random.default_rng(4)
+    parts = [rng.normal(0, 1 + number / 100, 40_000).astype(np.float32) for number in range(50)]
+    estimator = make_estimator("percentile").of_at_most(50 * 40_000)
+    for part in parts:
+        estimator.observe(part)
+    assert memory(estimator) < 20_000  # 100 values may saturate at each end
+    again = make_estimator("percentile")
+    again.observe(np.concatenate(parts))
+    assert estimator.result() == again.result()
+
+
 @pytest.mark.parametrize("name", ["percentile", "entropy"])
 def test_outliers_are_given_up(name: str) -> None:
     tensor = np.random.default_rng(1).laplace(0, 1, 200_000).astype(np.float32)

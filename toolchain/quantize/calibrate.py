@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.quantize.estimators import Range, make_estimator
-from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.estimators import Range
+from toolchain.quantize.observe import Wanted, observe
 from toolchain.quantize.overrides import choose_estimators
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.reference.graph import GraphView
-from toolchain.support.errors import CalibrationError
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -23,7 +22,7 @@ _REACHED = 0.9
 
 
 def measure_ranges(
-    sr: SRModel, plan: QuantizationPlan, crops: Iterable[NDArray[np.uint8]], estimators: Mapping[str, str], default: str
+    sr: SRModel, plan: QuantizationPlan, crops: Sequence[NDArray[np.uint8]], estimators: Mapping[str, str], default: str
 ) -> dict[str, Range]:
     """Run ``crops``, u8 (h, w, C), through the float network and estimate every group that is not pinned.
 
@@ -41,19 +40,11 @@ def measure_ranges(
         CalibrationError: the network gives NaN or infinity, or ``estimators`` cannot be followed.
     """
     names = choose_estimators(plan, estimators, default, constants=GraphView(sr.model).constants)
-    chosen = {group: make_estimator(name) for group, name in names.items()}
     members: dict[str, list[str]] = {}
     for name in plan.observed:
         members.setdefault(plan.group[name], []).append(name)
-    model = FloatModel(sr.model, plan.observed)
-    for crop in crops:
-        found = model.run_all(to_float(crop, sr.value_range))
-        for name, values in found.items():
-            if not np.isfinite(values).all():
-                raise CalibrationError(f"the tensor '{name}' is NaN or infinite on a calibration image")
-        for group, together in members.items():
-            chosen[group].observe(*(found[name] for name in together))
-    ranges = {group: estimator.result() for group, estimator in chosen.items()}
+    wanted = {group: Wanted(tuple(members[group]), name) for group, name in names.items()}
+    ranges = {group: estimator.result() for group, (estimator,) in observe(sr, wanted, crops).items()}
     for name, (low, high) in plan.bounded.items():
         group = plan.group[name]
         if group in ranges:

@@ -19,8 +19,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from toolchain.quantize.estimators import Range, make_estimator
-from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.estimators import Range
+from toolchain.quantize.observe import Wanted, observe
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.reference.graph import Array, GraphView, attributes
 
@@ -103,20 +103,15 @@ def share_ranges(sr: SRModel, plan: QuantizationPlan, sites: Iterable[Site]) -> 
 
 
 def measure_channels(
-    sr: SRModel, groups: Iterable[Together], crops: Iterable[NDArray[np.uint8]], estimator: str
+    sr: SRModel, groups: Iterable[Together], crops: Sequence[NDArray[np.uint8]], estimator: str
 ) -> dict[str, ChannelRanges]:
     """Estimate, on ``crops``, u8 (h, w, C), the range of each channel of each site, and of each fixed tensor as one."""
-    collectors = {}
+    wanted: dict[str, Wanted] = {}
     for group in groups:
-        for name, channels in [(site.tensor, site.channels) for site in group.sites] + [(n, 1) for n in group.fixed]:
-            collectors[name] = [make_estimator(estimator) for _ in range(channels)]
-    model = FloatModel(sr.model, tuple(collectors))
-    for crop in crops:
-        for name, values in model.run_all(to_float(crop, sr.value_range)).items():
-            collected = collectors.get(name, ())
-            for channel, collector in enumerate(collected):
-                collector.observe(values if len(collected) == 1 else values[0, channel])
-    results = {name: [_without_offset(one.result()) for one in many] for name, many in collectors.items()}
+        wanted |= {site.tensor: Wanted((site.tensor,), estimator, site.channels) for site in group.sites}
+        wanted |= {name: Wanted((name,), estimator) for name in group.fixed}
+    found = observe(sr, wanted, crops)
+    results = {name: [_without_offset(one.result()) for one in many] for name, many in found.items()}
     return {name: ChannelRanges(*np.array(ends, np.float64).T) for name, ends in results.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from toolchain.frontend.session import FloatSession
+from toolchain.support.parallel import in_order
 
 
 class FloatModel:
@@ -42,6 +43,12 @@ class FloatModel:
         if self.input in self.tensors:
             found[self.input] = values
         return found
+
+    def stream(self, feeds: Iterable[NDArray[np.float32]]) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """Yield what ``run_all`` gives for each of ``feeds``; the next one is computed meanwhile, and no more: the
+        tensors of one crop may take hundreds of megabytes.
+        """
+        return in_order(self.run_all, feeds, ahead=1)
 
 
 def to_float(pixels: NDArray[np.uint8], value_range: tuple[float, float]) -> NDArray[np.float32]:

@@ -15,6 +15,11 @@ HALF = 4096
 _NARROWEST, _LEAST = -100, 2.0**-80  # smaller values than the latter share the innermost bins
 
 
+def exponent_for(largest: float) -> int:
+    """Return the exponent of the bins' width for values of this magnitude at most."""
+    return int(np.frexp(max(largest, _LEAST))[1]) - HALF.bit_length() + 1
+
+
 class Histogram:
     """Counts of non-zero values in ``2 * HALF`` bins around zero, and of exact zeros apart."""
 
@@ -35,14 +40,20 @@ class Histogram:
 
     def add(self, values: NDArray[np.float32]) -> None:
         """Count ``values`` of any shape."""
-        flat = values[values != 0].astype(np.float64)
-        self.zeros += values.size - flat.size
-        if not flat.size:
+        flat = values.ravel()
+        zeros = int(np.count_nonzero(flat == 0))
+        self.zeros += zeros
+        if zeros == flat.size:
             return
-        largest = max(float(np.abs(flat).max()), _LEAST)
-        self._widen(int(np.frexp(largest)[1]) - HALF.bit_length() + 1)
-        bins = np.floor(flat * 2.0**-self.exponent).astype(np.int64) + HALF
-        self.counts += np.bincount(bins, minlength=2 * HALF)
+        self._widen(exponent_for(max(-float(flat.min()), float(flat.max()))))
+        # A power of two makes no rounding error in float32, unless it makes a number too small.
+        kind = np.float32 if self.exponent <= 0 else np.float64
+        places = np.multiply(flat, kind(2.0**-self.exponent), dtype=kind)
+        np.floor(places, out=places)
+        places += HALF
+        counts = np.bincount(places.astype(np.intp), minlength=2 * HALF)
+        counts[HALF] -= zeros
+        self.counts += counts
 
     def _widen(self, exponent: int) -> None:
         if not self.counts.any():

@@ -8,9 +8,11 @@ import numpy as np
 
 from toolchain.quantize.estimators.base import Estimator, HistogramEstimator
 from toolchain.quantize.estimators.histogram import HALF
+from toolchain.quantize.estimators.tails import TailPercentile
 from toolchain.support.errors import CalibrationError
 
 _PERCENT = 99.99
+_TAILS = 99.9  # percentiles from here on need so few values that these are kept
 
 
 class Percentile(HistogramEstimator):
@@ -44,6 +46,10 @@ class Percentile(HistogramEstimator):
         if not 50 <= percent <= 100:
             raise CalibrationError(f"'{argument}' is no percentile", hint="say percentile:P with P from 50 to 100")
         return percent
+
+    def of_at_most(self, count: int) -> Estimator:
+        """Return what needs only the ends of so many values, unless those are much of them."""
+        return TailPercentile(self.percent, count) if self.percent >= _TAILS else self
 
     def __str__(self) -> str:
         """As ``make_estimator`` takes it."""
