@@ -108,3 +108,42 @@ def test_frames_made_of_patches_name_their_image() -> None:
     assert len(ends) == 2
     assert {image.source for image in ends} <= {0, 1}
     assert made.coverage.proved
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(0.5, 4), st.sampled_from([("flat", "edge"), ("edge",), ()]), st.integers(0, 99))
+def test_parts_of_a_picture_tell_the_same_as_the_whole(strength: float, frames: tuple[str, ...], seed: int) -> None:
+    run, looked_at = sharpener(strength, 1.0), [0]
+
+    def counted(pixels: Pixels) -> NDArray[np.float32]:
+        looked_at[0] += pixels.size
+        return run(pixels)
+
+    images = [picture(40, 32, 3, seed + index) for index in range(3)]
+    whole = represent(counted, images, (0.0, 1.0), Reading(frames=frames))
+    by_whole, looked_at[0] = looked_at[0], 0
+    parts = represent(counted, images, (0.0, 1.0), Reading(frames=frames), halo=1, at_once=2)
+    tamed = sum(image.kind == "contracted" for image in whole.images)
+    assert looked_at[0] < 0.7 * by_whole or tamed < 2
+    assert whole.coverage == parts.coverage
+    assert whole.rejected == parts.rejected
+    for one, other in zip(whole.images, parts.images, strict=True):
+        assert np.array_equal(one.pixels, other.pixels)
+        assert (one.factor, one.after, one.kind) == (other.factor, other.after, other.kind)
+
+
+def test_a_network_that_contraction_does_not_tame_everywhere_at_once_is_asked_as_a_whole() -> None:
+    """The place that decides differs from factor to factor, more often than is tried."""
+
+    def run(pixels: Pixels) -> NDArray[np.float32]:
+        found = np.full(pixels.shape[:2], 0.5, np.float32)
+        spread = int(np.ptp(pixels))
+        if spread > 40:
+            found[spread % found.shape[0], spread // 3 % found.shape[1]] = 2.0
+        return found
+
+    image = np.zeros((40, 32, 3), np.uint8)
+    image[1:] = 255
+    whole = represent(run, [image], (0.0, 1.0), Reading(frames=()))
+    parts = represent(run, [image], (0.0, 1.0), Reading(frames=()), halo=1)
+    assert parts.images[0].factor == whole.images[0].factor < 0.2

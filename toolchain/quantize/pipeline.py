@@ -44,6 +44,7 @@ from toolchain.quantize.weights import (
 )
 from toolchain.reference.graph import GraphView
 from toolchain.reference.quantization import BITS, WIDE_BITS, Quantization
+from toolchain.support.cpu import usable_cores
 from toolchain.support.errors import CalibrationError
 
 if TYPE_CHECKING:
@@ -153,7 +154,13 @@ def _tamed(sr: SRModel, crops: CropSet, settings: Settings) -> RepresentativeSet
         raise CalibrationError("the network's output is NaN or infinite on a calibration image")
     if not settings.tame:
         return None
-    return represent(lambda pixels: model.run(to_float(pixels, sr.value_range)), crops.crops, sr.value_range)
+    return represent(
+        lambda pixels: model.run(to_float(pixels, sr.value_range)),
+        crops.crops,
+        sr.value_range,
+        halo=sr.halo if sr.halo < UNBOUNDED_HALO else None,
+        at_once=usable_cores(),
+    )
 
 
 def _source(settings: Settings) -> str:

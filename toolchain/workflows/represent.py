@@ -167,6 +167,7 @@ def make_representative_set(
         images,
         sr.value_range,
         request.reading,
+        halo=sr.halo if sr.halo < UNBOUNDED_HALO else None,
         progress=lambda index: tell(f"[{index + 1}/{len(images)}] {names[index]}", index, len(images)),
     )
     if not made.images:

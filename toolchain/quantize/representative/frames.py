@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeAlias
 
 import numpy as np
 
+from toolchain.quantize.representative.largest import Network, largest_factor
 from toolchain.quantize.representative.tamed import (
     Extremes,
-    Outputs,
     OutputSpan,
     Pixels,
     TamedImage,
     extremes,
     inside,
 )
-from toolchain.quantize.representative.treatments import contract, largest_factor
+from toolchain.quantize.representative.treatments import contract
 
-Frames: TypeAlias = Callable[[Outputs, Sequence[Pixels], OutputSpan], list[TamedImage]]
+Frames: TypeAlias = Callable[[Network, Sequence[Pixels], OutputSpan], list[TamedImage]]
 """(network, natural images, what the set covers so far) to frames that are to be added; ``source`` is the place among
 the images given."""
 
@@ -26,14 +27,14 @@ _TRIES = 24
 _DARK, _BRIGHT = 95, 160
 
 
-def flat(run: Outputs, images: Sequence[Pixels], covered: OutputSpan) -> list[TamedImage]:
+def flat(network: Network, images: Sequence[Pixels], covered: OutputSpan) -> list[TamedImage]:
     """Return the darkest and the brightest flat frame, of the first image's size, whose outputs are in range."""
     frames = []
     for levels in (range(32), range(255, 223, -1)):
         before: Extremes | None = None
         for level in levels:
             pixels = np.full_like(images[0], level)
-            found = extremes(run(pixels))
+            found = extremes(network.run(pixels))
             before = before or found
             if inside(found, covered.wanted):
                 frames.append(TamedImage(pixels, -1, "flat", 1.0, before, found))
@@ -41,28 +42,28 @@ def flat(run: Outputs, images: Sequence[Pixels], covered: OutputSpan) -> list[Ta
     return frames
 
 
-def edge(run: Outputs, images: Sequence[Pixels], covered: OutputSpan) -> list[TamedImage]:
+def edge(network: Network, images: Sequence[Pixels], covered: OutputSpan) -> list[TamedImage]:
     """For each end that is not touched yet, natural detail on one side of grey, its contrast raised until it is."""
     found = []
     if not covered.touches_low:
-        found.append(_end_frame(run, images, covered, bright=False))
+        found.append(_end_frame(network, images, covered, bright=False))
     if not covered.touches_high:
-        found.append(_end_frame(run, images, covered, bright=True))
+        found.append(_end_frame(network, images, covered, bright=True))
     return [frame for frame in found if frame is not None]
 
 
-def _end_frame(run: Outputs, images: Sequence[Pixels], covered: OutputSpan, *, bright: bool) -> TamedImage | None:
+def _end_frame(network: Network, images: Sequence[Pixels], covered: OutputSpan, *, bright: bool) -> TamedImage | None:
     wanted = covered.wanted
     for attempt in range(_TRIES):
         index = attempt % len(images)
         anchor = (_DARK + 3 * (attempt // len(images))) if bright else (_BRIGHT - 3 * (attempt // len(images)))
         side = np.maximum(images[index], anchor) if bright else np.minimum(images[index], anchor)
-        best = largest_factor(run, lambda factor, side=side, anchor=anchor: contract(side, factor, anchor), wanted, 4.0)  # type: ignore[misc]
+        best = largest_factor(network, side, partial(contract, anchor=anchor), wanted, 4.0)
         if best is None:
             continue
         factor, pixels, after = best
         if abs(after[bright] - wanted[bright]) <= covered.tolerance:
-            return TamedImage(pixels, index, "end", factor, extremes(run(images[index])), after)
+            return TamedImage(pixels, index, "end", factor, extremes(network.run(images[index])), after)
     return None
 
 

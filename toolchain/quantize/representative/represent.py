@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from toolchain.quantize.representative.frames import FRAMES
+from toolchain.quantize.representative.largest import Network
 from toolchain.quantize.representative.reading import Reading
 from toolchain.quantize.representative.tamed import (
     Extremes,
@@ -22,6 +23,7 @@ from toolchain.quantize.representative.tamed import (
 )
 from toolchain.quantize.representative.treatments import TREATMENTS, Treatment
 from toolchain.support.errors import CalibrationError
+from toolchain.support.parallel import in_order
 
 
 def represent(
@@ -30,6 +32,8 @@ def represent(
     value_range: Extremes,
     reading: Reading | None = None,
     *,
+    halo: int | None = None,
+    at_once: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> RepresentativeSet:
     """Tame ``images`` for the network that ``run`` computes.
@@ -39,6 +43,8 @@ def represent(
         images: natural images, u8 (h, w, C), of any sizes; at least one.
         value_range: the legal outputs, (0, 1) or (0, 255).
         reading: of the abstract; default ``Reading()``.
+        halo: input pixels around a pixel on which its output depends; None: all, which takes longer.
+        at_once: images that are looked at together, in threads.
         progress: called with the index of each image before it is looked at.
 
     An image that the reading cannot bring into range is rejected; the coverage then says what is missing.
@@ -47,35 +53,39 @@ def represent(
         CalibrationError: the network gives NaN or infinity on an image.
     """
     reading = reading or Reading()
-    treat = TREATMENTS[reading.overshoot]
+    network, treat = Network(run, halo), TREATMENTS[reading.overshoot]
     tamed: list[TamedImage] = []
     rejected: list[Rejected] = []
     natural: list[tuple[int, Pixels]] = []
-    for index, image in enumerate(images):
-        if progress is not None:
-            progress(index)
-        for place, pixels in _patches(image, reading.patch):
-            natural.append((index, pixels))
-            found = _tame(run, treat, pixels, index, place, value_range)
-            if isinstance(found, TamedImage):
-                tamed.append(found)
-            else:
-                rejected.append(found)
+
+    def patches() -> Iterator[tuple[int, tuple[int, int], Pixels]]:
+        for index, image in enumerate(images):
+            if progress is not None:
+                progress(index)
+            for place, pixels in _patches(image, reading.patch):
+                natural.append((index, pixels))
+                yield index, place, pixels
+
+    for found in in_order(lambda patch: _tame(network, treat, *patch, value_range), patches(), at_once):
+        if isinstance(found, TamedImage):
+            tamed.append(found)
+        else:
+            rejected.append(found)
     for name in reading.frames:
-        made = FRAMES[name](run, [pixels for _, pixels in natural], OutputSpan.of(tamed, value_range))
+        made = FRAMES[name](network, [pixels for _, pixels in natural], OutputSpan.of(tamed, value_range))
         tamed.extend(replace(frame, source=natural[frame.source][0] if frame.source >= 0 else -1) for frame in made)
     return RepresentativeSet(tuple(tamed), tuple(rejected), OutputSpan.of(tamed, value_range))
 
 
 def _tame(
-    run: Outputs, treat: Treatment, pixels: Pixels, index: int, place: tuple[int, int], wanted: Extremes
+    network: Network, treat: Treatment, index: int, place: tuple[int, int], pixels: Pixels, wanted: Extremes
 ) -> TamedImage | Rejected:
-    before = extremes(run(pixels))
+    before = extremes(network.run(pixels))
     if not np.isfinite(before).all():
         raise CalibrationError(f"the network's output is NaN or infinite on calibration image {index + 1}")
     if inside(before, wanted):
         return TamedImage(pixels, index, "natural", 1.0, before, before, place)
-    treated = treat(run, pixels, wanted)
+    treated = treat(network, pixels, wanted)
     if treated is None:
         return Rejected(index, place, before)
     factor, moved, after = treated

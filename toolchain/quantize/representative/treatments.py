@@ -7,15 +7,11 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from toolchain.quantize.representative.tamed import Extremes, Outputs, Pixels, extremes, inside
+from toolchain.quantize.representative.largest import Network, Treated, largest_factor
+from toolchain.quantize.representative.tamed import Extremes, Pixels
 
-Treated: TypeAlias = tuple[float, Pixels, Extremes]
-"""A contraction factor, the image contracted by it, and the extremes of its outputs."""
-
-Treatment: TypeAlias = Callable[[Outputs, Pixels, Extremes], Treated | None]
+Treatment: TypeAlias = Callable[[Network, Pixels, Extremes], Treated | None]
 """(network, overshooting image, range) to a tamed image, or None where it is to be left out."""
-
-_HALVINGS = 9  # a contraction factor is found to 1/512
 
 
 def contract(pixels: Pixels, factor: float, anchor: float = 127.5) -> Pixels:
@@ -26,29 +22,12 @@ def contract(pixels: Pixels, factor: float, anchor: float = 127.5) -> Pixels:
     return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 
 
-def largest_factor(
-    run: Outputs, make: Callable[[float], Pixels], wanted: Extremes, most: float = 1.0
-) -> Treated | None:
-    """Bisect for the largest factor in (0, most) whose image keeps the output in range; None where none found does."""
-    low, high = 0.0, most
-    best = None
-    for _ in range(_HALVINGS):
-        factor = (low + high) / 2
-        pixels = make(factor)
-        found = extremes(run(pixels))
-        if inside(found, wanted):
-            low, best = factor, (factor, pixels, found)
-        else:
-            high = factor
-    return best
-
-
-def contracted(run: Outputs, pixels: Pixels, wanted: Extremes) -> Treated | None:
+def contracted(network: Network, pixels: Pixels, wanted: Extremes) -> Treated | None:
     """Contracted about mid-grey by the largest factor that fits; left out where none does."""
-    return largest_factor(run, lambda factor: contract(pixels, factor), wanted)
+    return largest_factor(network, pixels, contract, wanted)
 
 
-def left_out(run: Outputs, pixels: Pixels, wanted: Extremes) -> Treated | None:
+def left_out(network: Network, pixels: Pixels, wanted: Extremes) -> Treated | None:
     """Left out: only images that are in range by themselves stay."""
     return None
 
