@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,13 @@ import numpy as np
 
 from toolchain.images.opening import open_picture, suffixes
 from toolchain.images.photo import Photo, Pixels, stacked, to_channels
+from toolchain.support.cpu import usable_cores
 from toolchain.support.errors import CalibrationError, InputError
+from toolchain.support.parallel import in_order
 
 _SIDE, _MOST = 1024, 128
+_AT_ONCE = 2
+"""Photographs that are decoded at once: each takes memory for all of it."""
 
 
 @dataclass(frozen=True)
@@ -93,20 +98,25 @@ def read_images(
     skipped: list[Skipped] = []
     files = picture_files(source) if isinstance(source, Path) else source
     used = files if most is None or len(files) <= most else [files[i * len(files) // most] for i in range(most)]
-    for path in used:
+
+    def read(path: Path) -> Skipped | list[tuple[str, Pixels]]:
         try:
             pixels = to_channels(read_photo(path).pixels, channels)
         except InputError as error:
-            skipped.append(Skipped(path.name, error.message.replace(f"{path} ", "")))
-            continue
+            return Skipped(path.name, error.message.replace(f"{path} ", ""))
         if min(pixels.shape[:2]) < smallest:
-            skipped.append(
-                Skipped(path.name, f"has {pixels.shape[1]} x {pixels.shape[0]} pixels, needs {smallest} each way")
-            )
-            continue
-        for place, part in _crops(pixels, crop, crops_per_photo):
-            images.append(part)
-            names.append(path.name + place)
+            return Skipped(path.name, f"has {pixels.shape[1]} x {pixels.shape[0]} pixels, needs {smallest} each way")
+        return [(path.name + place, part) for place, part in _crops(pixels, crop, crops_per_photo)]
+
+    # Threads would give one another the warning filters that each finds and puts back: here they are the same for all.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for found in in_order(read, used, min(_AT_ONCE, usable_cores())):
+            if isinstance(found, Skipped):
+                skipped.append(found)
+                continue
+            names += [name for name, _ in found]
+            images += [part for _, part in found]
     if not images:
         where = source if isinstance(source, Path) else "the list"
         why = f": {skipped[0].name} {skipped[0].reason}" if skipped else " in it"

@@ -109,7 +109,7 @@ def usable(images: Sequence[NDArray[np.uint8]], *, channels: int, halo: int) -> 
             f"every calibration image is smaller than the network's receptive field of {field} x {field} pixels",
             hint="give larger photographs",
         )
-    kept = tuple(index for index in large if np.ptp(images[index].reshape(-1, channels), axis=0).any())
+    kept = tuple(index for index in large if (images[index] != images[index][0, 0]).any())
     if not kept:
         raise CalibrationError("every calibration image is of one flat colour", hint="give photographs")
     return kept, _warnings(len(images), len(large), len(kept), field)

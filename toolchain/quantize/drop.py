@@ -14,6 +14,7 @@ from toolchain.images.bicubic import shrink
 from toolchain.images.metrics import luma, shaved
 from toolchain.quantize.crops import HeldOut
 from toolchain.quantize.floats import FloatModel, to_float, to_pixels
+from toolchain.support.parallel import in_order
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -64,8 +65,12 @@ class PsnrDrop:
     def _outputs(self, network: onnx.ModelProto) -> list[NDArray[np.float64]]:
         """Luma of the pictures, which are rounded to 8 bits whatever the network computes in."""
         model = FloatModel(network)
-        outputs = (model.run(to_float(pair.low, self._range)).astype(np.float64) for pair in self._pairs)
-        return [luma(to_pixels(values, self._range)) for values in outputs]
+
+        def plane(pair: _Pair) -> NDArray[np.float64]:
+            values = model.run(to_float(pair.low, self._range)).astype(np.float64)
+            return luma(to_pixels(values, self._range))
+
+        return list(in_order(plane, self._pairs))
 
 
 def _pair(pixels: NDArray[np.uint8], scale: int) -> _Pair:

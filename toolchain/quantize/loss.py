@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from toolchain.images.metrics import Loss, decibels
 from toolchain.quantize.crops import HeldOut, spread
 from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.support.parallel import in_order
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -44,7 +45,7 @@ class Comparison:
     def _outputs(self, network: onnx.ModelProto) -> list[NDArray[np.float64]]:
         model = FloatModel(network)
         # A picture is shown clipped, whatever the network gives.
-        return [np.clip(model.run(feed).astype(np.float64), *self._range) for feed in self._feeds]
+        return list(in_order(lambda feed: np.clip(model.run(feed).astype(np.float64), *self._range), self._feeds))
 
 
 def enough(held_out: Sequence[HeldOut]) -> Sequence[HeldOut]:

@@ -24,9 +24,10 @@ from toolchain.quantize.weights import QuantizedWeight, make_room_for_bias, roun
 from toolchain.reference.compiled import compiled
 from toolchain.reference.graph import Array, GraphView
 from toolchain.reference.interpreter import last_use, run_step
-from toolchain.reference.program import parse
+from toolchain.reference.program import FloatStep, parse
 from toolchain.reference.quantization import CodeArray
 from toolchain.reference.steps import ConvStep
+from toolchain.support.parallel import in_order
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -96,8 +97,10 @@ def reconstruct(
             better[site.output], corrected[site.output] = weight, bias
             step = _changed(step, weight, bias)
             step = replace(step, convolution=compiled(step.convolution))
-        for found, crop in zip(values, crops, strict=True):
-            found[step.out.tensor] = run_step(step, found, crop)
+        at_once = 1 if isinstance(step, FloatStep) else None
+        made = in_order(lambda picture, step=step: run_step(step, *picture), zip(values, crops, strict=True), at_once)  # type: ignore[misc]
+        for found, codes_out in zip(values, made, strict=True):
+            found[step.out.tensor] = codes_out
             for name in dead.get(index, ()):
                 found.pop(name, None)
     return Reconstruction(better, corrected)
@@ -131,15 +134,17 @@ class _Places:
         convolution, source = step.convolution, step.source.quantization
         kh, kw = convolution.weight.shape[2:]
         top, left, bottom, right = convolution.pads
-        parts = []
-        for picture, code in enumerate(codes):
+
+        def taken(picture: int) -> NDArray[np.float32]:
+            code = codes[picture]
             padded = np.pad(code, ((0, 0), (top, bottom), (left, right)), constant_values=source.zero_point)
             rows, columns = self.rows_columns(picture, *convolution.output_size(*code.shape[1:]))
             y = (rows * convolution.strides[0])[None, :] + (np.arange(kh) * convolution.dilations[0])[:, None]
             x = (columns * convolution.strides[1])[None, :] + (np.arange(kw) * convolution.dilations[1])[:, None]
-            taken = padded[:, y[:, None, :], x[None, :, :]]
-            parts.append(source.dequantize(taken.reshape(-1, taken.shape[-1])))
-        return np.concatenate(parts, axis=1)
+            pixels = padded[:, y[:, None, :], x[None, :, :]]
+            return source.dequantize(pixels.reshape(-1, pixels.shape[-1]))
+
+        return np.concatenate(list(in_order(taken, range(len(codes)))), axis=1)
 
 
 def _targets(
@@ -149,10 +154,9 @@ def _targets(
     names = tuple(plan.convolutions)
     model = FloatModel(sr.model, names)
     parts: dict[str, list[Array]] = {name: [] for name in names}
-    for picture, crop in enumerate(crops):
-        for name, values in model.run_all(to_float(crop, sr.value_range)).items():
-            if name in parts:
-                parts[name].append(places.gather(picture, values[0]))
+    for picture, found in enumerate(model.stream(to_float(crop, sr.value_range) for crop in crops)):
+        for name in names:
+            parts[name].append(places.gather(picture, found[name][0]))
     return {name: np.concatenate(many, axis=1) for name, many in parts.items()}
 
 
