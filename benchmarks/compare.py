@@ -1,6 +1,6 @@
 """The same network and photograph through clipfree and the runtimes one would take instead, in turn in one run.
 
-    python benchmarks/compare.py MODEL.onnx --calib DIR [--size 360x640] [--threads 1 2] [--rounds 20] -o result.json
+    python benchmarks/compare.py MODEL --calib DIR [--size 360x640] [--threads 1 2] [--rounds 20] -o result.json
 
 Absolute times on a shared machine mean little; what counts is the ratio of runs that follow each other. Every round
 runs each contestant once, so that all see the same drift; the ratios are medians over rounds, with their quartiles.
@@ -22,8 +22,10 @@ from pathlib import Path
 import ceiling
 from chart import draw
 from contestants import CONTESTANTS, Contestant, UnsupportedError
-from networks import Network, Pixels, picture, read_networks
+from made import made_here, model_file
+from networks import HURRY, Network, Pixels, picture, read_networks
 from result import FAILED, IMPLAUSIBLE, NOT_INSTALLED, TIMED, UNSUPPORTED, ClipCost, Figures, Result, Standing, table
+from result_cache import digest, of_source, versions
 from timing import PAUSE, GoneError, Worker, measure, spread, summarize
 from toolchain.images.bicubic import enlarge
 from toolchain.support.cpu import Cpu, this_cpu
@@ -35,6 +37,8 @@ PLAUSIBLE, PLAUSIBLE_FOREIGN = 30.0, 25.0
 """dB to the float result that a contestant must reach to be timed; to a bicubic enlargement with other weights."""
 
 _CEILING = "ceiling"
+_MAKES_NETWORKS = ("toolchain/frontend", "benchmarks/networks.py", "benchmarks/contestants")
+"""Code that decides what contestants start from."""
 _ISA = {"avx2": "AVX2", "sse4": "SSE41"}
 """oneDNN's names of instruction sets that a CPU with more of them may be held to."""
 _SEEN = {
@@ -45,6 +49,31 @@ _SEEN = {
     "asimddp": "dot products",
 }
 """What Linux calls instructions, the best first, and what people do."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is compared.
+
+    Attributes:
+        model: see `made.model_file`.
+        calibration: a folder of photographs, or picture files.
+        size: height and width of the input.
+        threads: numbers of them.
+        rounds: timed ones.
+        target: of clipfree's.
+        tflite: an INT8 TensorFlow Lite file of such a network, for LiteRT.
+        keep: a folder in which what is made of the network stays for the next run; None: it goes.
+    """
+
+    model: str
+    calibration: Path | Sequence[Path]
+    size: tuple[int, int] = (360, 640)
+    threads: tuple[int, ...] = (1, 2)
+    rounds: int = 20
+    target: str = "host"
+    tflite: Path | None = None
+    keep: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -66,14 +95,14 @@ class Race:
     folder: Path
 
 
-def compare(options: argparse.Namespace, contestants: Sequence[Contestant] = CONTESTANTS) -> Result:
+def compare(setting: Setting, contestants: Sequence[Contestant] = CONTESTANTS) -> Result:
     """All contestants at all numbers of threads.
 
     Raises:
         ClipfreeError: the model or the photographs cannot be used.
         GoneError: the first contestant, to which all are compared, could not be timed.
     """
-    height, width = options.size
+    height, width = setting.size
     load = os.getloadavg()[0]
     standings: dict[str, Standing] = {}
     figures: list[Figures] = []
@@ -81,18 +110,20 @@ def compare(options: argparse.Namespace, contestants: Sequence[Contestant] = CON
     peaks: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        read = read_networks(options.model, options.calib, folder, options.tflite)
-        networks = {clip: replace(network, target=options.target) for clip, network in read.items()}
+        model = model_file(setting.model, folder)
+        read = read_networks(model, setting.calibration, _place(setting, model, folder), setting.tflite)
+        hurry = HURRY if made_here(setting.model) else None
+        networks = {clip: replace(network, target=setting.target, settings=hurry) for clip, network in read.items()}
         network = networks[True]
-        pixels = picture(options.calib, network.channels, height, width)
+        pixels = picture(setting.calibration, network.channels, height, width)
         race = Race(networks, pixels, network.upscale(pixels), enlarge(pixels, network.scale), folder)
-        for threads in options.threads:
+        for threads in setting.threads:
             with contextlib.ExitStack() as stack:
                 workers = enter(contestants, race, threads, standings, stack)
                 if contestants[0].name not in workers:
                     raise GoneError(standings[contestants[0].name].sentence())
                 everybody = workers | start_ceiling(race, stack)
-                series, gone = measure({title: worker.time for title, worker in everybody.items()}, options.rounds)
+                series, gone = measure({title: worker.time for title, worker in everybody.items()}, setting.rounds)
             peaks += [ceiling.GMAC / (time / 1e3) for time in series.pop(_CEILING, [])]
             for title in gone.keys() & workers.keys():
                 standings[title] = replace(standings[title], status=FAILED, reason=gone[title])
@@ -102,13 +133,13 @@ def compare(options: argparse.Namespace, contestants: Sequence[Contestant] = CON
             costs += clip_costs(series, threads)
     cpu = this_cpu()
     return Result(
-        options.model.name,
+        model.name,
         (height, width),
         network.macs_per_pixel * height * width / 1e9,
-        machine(cpu, options.target),
+        machine(cpu, setting.target),
         cpu.cores,
         (load, os.getloadavg()[0]),
-        options.rounds,
+        setting.rounds,
         PAUSE,
         contestants[0].name,
         tuple(standings.values()),
@@ -116,6 +147,17 @@ def compare(options: argparse.Namespace, contestants: Sequence[Contestant] = CON
         tuple(costs),
         max(peaks, default=None),
     )
+
+
+def _place(setting: Setting, model: Path, folder: Path) -> Path:
+    """Where what is made of the network lies: kept folders are named by what decides it."""
+    if setting.keep is None:
+        return folder
+    given = setting.calibration
+    photos = sorted(given.iterdir()) if isinstance(given, Path) else list(given)
+    made = [str((path.name, path.stat().st_size)).encode() for path in photos]
+    decides = digest(model.read_bytes(), *made, json.dumps(versions()).encode(), of_source(*_MAKES_NETWORKS).encode())
+    return setting.keep / f"{model.stem}-{decides[:16]}"
 
 
 def enter(
@@ -222,7 +264,7 @@ def wanted(contestant: Contestant, only: Sequence[str] | None) -> bool:
 def main() -> int:
     """Parse, run, print a table, write JSON and the chart beside it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", help="an ONNX file, zoo:NAME, or a network that made.py makes")
     parser.add_argument("--calib", type=Path, required=True, help="a folder of photographs")
     parser.add_argument("--size", type=read_size, default=(360, 640), help="of the input, HEIGHTxWIDTH")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
@@ -230,13 +272,24 @@ def main() -> int:
     parser.add_argument("--tflite", type=Path, help="an INT8 TensorFlow Lite file of such a network, for LiteRT")
     parser.add_argument("--target", default="host", help="of clipfree's; OpenVINO is held to its instructions too")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="clipfree and those with such a word in their name")
+    parser.add_argument("--keep", type=Path, help="a folder for what is made of a network: later runs start sooner")
     parser.add_argument("-o", "--output", type=Path, help="JSON; an SVG chart is written beside it")
     options = parser.parse_args()
     if options.rounds < 1 or min(options.threads) < 1 or min(options.size) < 1:
         parser.error("rounds, threads and size are at least 1")
     try:
         os.environ.update(limits(options.target))
-        result = compare(options, [CONTESTANTS[0], *(c for c in CONTESTANTS[1:] if wanted(c, options.only))])
+        setting = Setting(
+            options.model,
+            options.calib,
+            options.size,
+            tuple(options.threads),
+            options.rounds,
+            options.target,
+            options.tflite,
+            options.keep,
+        )
+        result = compare(setting, [CONTESTANTS[0], *(c for c in CONTESTANTS[1:] if wanted(c, options.only))])
     except (ClipfreeError, GoneError) as error:
         print(f"error: {error}", file=sys.stderr)
         return getattr(error, "exit_code", 1)

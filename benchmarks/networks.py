@@ -13,9 +13,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from toolchain.frontend import load_model, normalize
 from toolchain.images import read_images
+from toolchain.quantize import Settings
 from toolchain.reference.network import describe_network
 
 Pixels = npt.NDArray[np.uint8]
+
+HURRY = Settings(equalize=False, reconstruct=False, correct_bias=False, crops_per_image=1, crop=48)
+"""For networks whose weights are chance: nobody asks how good their pictures are."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Network:
         folder: where contestants keep what they make of the network.
         tflite: a TensorFlow Lite file of a network of this kind, if one was given.
         target: what clipfree deploys for.
+        settings: of clipfree's quantization; None for the defaults.
     """
 
     source: Path
@@ -51,6 +56,7 @@ class Network:
     folder: Path
     tflite: Path | None = None
     target: str = "host"
+    settings: Settings | None = None
 
     def once(self, name: str, make: Callable[[Path], object]) -> Path:
         """The file or folder ``name`` of this network, made by the first contestant that asks for it."""
@@ -79,7 +85,8 @@ class Network:
 
 
 def read_networks(source: Path, calibration: Path, folder: Path, tflite: Path | None = None) -> dict[bool, Network]:
-    """Normalize and quantize ``source`` with its clip (True) and without (False), into ``folder``.
+    """Normalize and quantize ``source`` with its clip (True) and without (False), into ``folder``; what an earlier run
+    left there is taken as it is.
 
     Raises:
         ModelError, CalibrationError, InputError: the model or the photographs cannot be used.
@@ -91,7 +98,7 @@ def read_networks(source: Path, calibration: Path, folder: Path, tflite: Path | 
     networks = {}
     for clip, model in ((True, with_clip(sr.model, low, high)), (False, sr.model)):
         place = folder / ("clip" if clip else "no-clip")
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         network = Network(
             source,
             clip,
@@ -106,8 +113,11 @@ def read_networks(source: Path, calibration: Path, folder: Path, tflite: Path | 
             place,
             tflite,
         )
-        onnx.save(model, network.fp32)
-        static_int8(network.fp32, network.qdq, map(network.planes, images))
+        if not network.qdq.exists():
+            onnx.save(model, network.fp32)
+            unfinished = place / "unfinished.onnx"
+            static_int8(network.fp32, unfinished, map(network.planes, images))
+            unfinished.rename(network.qdq)
         networks[clip] = network
     return networks
 

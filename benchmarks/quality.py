@@ -206,15 +206,14 @@ def timings(model: Path, calib: Path | Sequence[Path]) -> dict[str, Any]:
     Raises:
         ClipfreeError: clipfree could not be timed.
     """
-    from compare import compare as race  # loads what it times
+    from compare import Setting  # loads what it times
+    from compare import compare as race
     from contestants import CONTESTANTS
     from timing import GoneError
 
-    options = argparse.Namespace(
-        model=model, calib=calib, size=SIZE, threads=[1], rounds=ROUNDS, tflite=None, target="host"
-    )
+    setting = Setting(str(model), calib, SIZE, (1,), ROUNDS)
     try:
-        result = race(options, [one for one in CONTESTANTS if one.name.startswith(("clipfree", "onnxruntime"))])
+        result = race(setting, [one for one in CONTESTANTS if one.name.startswith(("clipfree", "onnxruntime"))])
     except GoneError as error:
         raise ClipfreeError(str(error)) from error
     return {

@@ -27,10 +27,10 @@ from onnx import TensorProto, helper, numpy_helper
 import ceiling
 from contestants import UnsupportedError
 from lines import Panel, draw
+from networks import HURRY
 from timing import PAUSE
 from toolchain.backends.open import load
 from toolchain.bundle import Bundle, open_bundle
-from toolchain.quantize import Settings
 from toolchain.support.cpu import this_cpu
 from toolchain.support.errors import ClipfreeError
 from toolchain.support.files import atomic_write
@@ -40,8 +40,6 @@ SIZES = ((180, 320), (270, 480), (360, 640), (540, 960), (720, 1280), (1080, 192
 FEATURES = (8, 12, 16, 24, 28, 32, 48, 64)
 LAYERS = 5
 """3x3 convolutions from features to features in the networks of different widths."""
-
-HURRY = Settings(equalize=False, reconstruct=False, correct_bias=False, crops_per_image=1, crop=48)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 
 from contestants.base import Contestant, Ready
 from networks import Network, Pixels
+from result_cache import ROOT, digest, of_files, of_source
 
 
 def int8(network: Network, pixels: Pixels, threads: int) -> Ready:
@@ -24,15 +25,28 @@ def _ready(network: Network, pixels: Pixels, threads: int, precision: str) -> Re
     from toolchain.workflows.deploy import Request, deploy
 
     folder = network.once(
-        f"deployed-{precision}",
+        f"deployed-{precision}-{network.target}-{_code()}",
         lambda out: deploy(
-            Request(network.source, out, network.calibration, target=network.target, precision=precision)
+            Request(
+                network.source,
+                out,
+                network.calibration,
+                target=network.target,
+                settings=network.settings,
+                precision=precision,
+            )
         ),
     )
     (path,) = folder.iterdir()
     bundle = open_bundle(path)
     call = load(bundle, threads=threads).bind(pixels)
     return Ready(call, lambda result: np.from_dlpack(result), f"target {bundle.manifest.target.name}")
+
+
+def _code() -> str:
+    """Changes with whatever a deployment depends on: a folder of networks may be older than the code."""
+    logs = of_files(sorted((ROOT / "tuning_logs").rglob("*.jsonl")))
+    return digest(of_source("toolchain").encode(), logs.encode())[:16]
 
 
 _ENDS = "deployed with default settings; u8 pixels in, u8 pixels out"

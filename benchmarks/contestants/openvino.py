@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ def fp32(network: Network, pixels: Pixels, threads: int) -> Ready:
 
 def bf16(network: Network, pixels: Pixels, threads: int) -> Ready:
     """The float model in what OpenVINO takes by itself, if that is not float32."""
+    if "ONEDNN_MAX_CPU_ISA" in os.environ:  # it would take bfloat16 all the same, and then find no kernels
+        raise UnsupportedError("held to instructions that know no bfloat16")
     ready, compiled = _ready(network.fp32, network, pixels, threads, {})
     if compiled.get_property("INFERENCE_PRECISION_HINT").to_string() != "bf16":
         raise UnsupportedError("on this CPU OpenVINO computes float models in float32 by itself")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import json
@@ -14,6 +13,7 @@ import pytest
 
 import compare
 import contestants
+from compare import Setting
 from contestants import CONTESTANTS, Contestant
 from result import Result, Standing, table
 from tests.benchmarks import fakes
@@ -30,16 +30,14 @@ def at_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def options(model_file: Path, photo_folder: Path) -> argparse.Namespace:
-    return argparse.Namespace(
-        target="host", model=model_file, calib=photo_folder, size=(24, 40), threads=[1], rounds=2, tflite=None
-    )
+def setting(model_file: Path, photo_folder: Path) -> Setting:
+    return Setting(str(model_file), photo_folder, size=(24, 40), threads=(1,), rounds=2)
 
 
 @pytest.fixture(scope="module")
-def result(options: argparse.Namespace) -> Result:
+def result(setting: Setting) -> Result:
     with at_once():
-        return compare.compare(options, fakes.CONTESTANTS)
+        return compare.compare(setting, fakes.CONTESTANTS)
 
 
 def standing(result: Result, name: str) -> Standing:
@@ -107,9 +105,9 @@ def test_json_holds_everything(result: Result) -> None:
     assert data["gmac"] > 0
 
 
-def test_nothing_to_compare_with(options: argparse.Namespace) -> None:
+def test_nothing_to_compare_with(setting: Setting) -> None:
     with at_once(), pytest.raises(GoneError, match=r"failing: failed \(ValueError: no kernel for Conv\)"):
-        compare.compare(options, [Contestant("failing", "numpy", "", fakes.failing, clips=(True,))])
+        compare.compare(setting, [Contestant("failing", "numpy", "", fakes.failing, clips=(True,))])
 
 
 def test_every_contestant_is_registered() -> None:
