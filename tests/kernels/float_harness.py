@@ -11,10 +11,11 @@ import tvm
 from tests import arm
 from toolchain.kernels import float_algorithms
 from toolchain.kernels.bands import Read, Step
-from toolchain.kernels.driver import Call, Picture, Tensor, whole
+from toolchain.kernels.driver import whole
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import WINOGRAD, FloatTile, choose_tile
 from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.kernels.network import Call, Picture, Tensor
 from toolchain.kernels.spec import Add, Addend, Bounds, DepthToSpace, Slopes, Stage, View
 from toolchain.kernels.vectors import Vectors
 from toolchain.targets import Target

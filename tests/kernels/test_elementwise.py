@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.kernels.harness import blocks, shuffled
 from toolchain.kernels import boundary, elementwise
 from toolchain.kernels.bands import Read, Step
-from toolchain.kernels.driver import Call, Picture, Tensor, whole
+from toolchain.kernels.driver import whole
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
+from toolchain.kernels.network import Call, Picture, Tensor
 from toolchain.kernels.spec import DepthToSpace, Elementwise, Operand, Requantize, View
 from toolchain.reference.arithmetic import finish, scaled
 from toolchain.reference.quantization import Quantization

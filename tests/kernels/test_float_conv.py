@@ -17,10 +17,10 @@ from tests.kernels.float_harness import check_conv
 from tests.kernels.test_assembly import assembly
 from tests.kernels.test_conv import crd, dcr
 from toolchain.kernels import float_algorithms, float_winograd
-from toolchain.kernels.driver import Needs
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import WINOGRAD, FloatTile, choose_tile
 from toolchain.kernels.layout import Geometry
+from toolchain.kernels.network import Needs
 from toolchain.kernels.spec import Add, Addend, Bounds, Slopes, View
 from toolchain.kernels.vectors import vectors_for
 from toolchain.support.errors import TargetError

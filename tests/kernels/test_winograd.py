@@ -15,9 +15,9 @@ from tests.instruction_sets import AVX2, AVX512VNNI, AVXVNNI, SSE4, param
 from tests.kernels.harness import Case, Data, check, check_data, expected, geometry, make_data, parameters, run, spec
 from tests.kernels.test_conv import CASES, crd, dcr
 from toolchain.kernels import algorithms
-from toolchain.kernels.driver import Needs
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry, unpack
+from toolchain.kernels.network import Needs
 from toolchain.kernels.tile import WINOGRAD, Tile
 from toolchain.kernels.winograd import transforms
 from toolchain.targets import Target, find_target

@@ -42,8 +42,17 @@ def wide() -> onnx.ModelProto:
     return net.model(net.conv(y, 12, residual=net.concat(*[net.input] * 4)), 2)
 
 
+def enlarged() -> onnx.ModelProto:
+    """Four times as large by two shuffles, nearest neighbours beside: tensors of three sizes."""
+    net = Net()
+    x = net.shuffled(net.conv(net.input, 20, act=Act("Relu"), zero=3), 2, "DCR")
+    near = net.shuffled(net.concat(*[net.input] * 4), 2, "DCR")
+    y = net.concat(net.conv(x, 6, act=Act("PRelu")), near)
+    return net.model(net.conv(net.shuffled(net.conv(y, 20), 2, "CRD"), 3), 1)
+
+
 @ARM
-@pytest.mark.parametrize("make", [branches, luma, wide])
+@pytest.mark.parametrize("make", [branches, luma, wide, enlarged])
 def test_a_network_gives_the_reference(target: Target, make):
     model = make()
     arm.emulator(target)  # skips before it compiles

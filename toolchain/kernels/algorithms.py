@@ -13,9 +13,9 @@ from tvm.s_tir import Schedule
 
 from toolchain.kernels import conv as direct
 from toolchain.kernels import winograd
-from toolchain.kernels.driver import Needs
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import Geometry
+from toolchain.kernels.network import Needs
 from toolchain.kernels.parameters import Parameters
 from toolchain.kernels.schedule import schedule_conv
 from toolchain.kernels.spec import Conv

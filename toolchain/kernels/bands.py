@@ -7,14 +7,21 @@ a *line buffer* is kept: the rows of a band, and before them the ``history`` tha
 Nothing is computed twice, except where the picture is cut for several threads: there each thread computes the rows its
 windows reach into (the halo).
 
+Tensors need not have as many rows as the picture. A step writes ``scale`` rows for each row that it computes (a pixel
+shuffle), and reads ``stride`` rows further for each (a convolution that makes the picture smaller). That gives every
+tensor and every step its *rate*: rows for one of the picture, a fraction. Each step counts its own rows.
+
 Scheduling loops so that consumers follow producers through line buffers is what Halide calls storage folding (Ragan-
-Kelley et al., PLDI 2013).
+Kelley et al., PLDI 2013); that steps of several rates fire in a common period is synchronous data flow (Lee and
+Messerschmitt, 1987).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 
 @dataclass(frozen=True)
@@ -23,12 +30,20 @@ class Read:
 
     Attributes:
         buffer: index of the tensor; None: the picture that the network is given.
-        above, below: rows read above and below the row that is computed.
+        above, below: rows read above and below the row that is computed; that is row ``stride * y`` of the operand for
+            row y of the step.
+        stride: rows of the operand for one of the step.
     """
 
     buffer: int | None
     above: int = 0
     below: int = 0
+    stride: int = 1
+
+    @property
+    def reach(self) -> int:
+        """Rows read below the next row's place, less than none where the step leaves some of its operand out."""
+        return self.below - (self.stride - 1)
 
 
 @dataclass(frozen=True)
@@ -38,23 +53,27 @@ class Step:
     Attributes:
         reads: its operands, in the order of the kernel's arguments.
         writes: index of the tensor it writes, or a part of it; None: the picture that the network returns.
+        scale: rows that it writes for each that it computes.
     """
 
     reads: tuple[Read, ...]
     writes: int | None
+    scale: int = 1
 
 
 @dataclass(frozen=True)
 class StepBand:
-    """A step's part of a band: which rows it computes, and where they lie in line buffers.
+    """A step's part of a band: which of its rows it computes, and where they lie in line buffers.
 
     Attributes:
+        rate: rows that it computes for one of the picture.
         lag: rows by which it follows the front.
         up, down: rows beyond its cut that it computes, for the windows of later steps.
         offset: row of the line buffer to which the first row of its band is written; 0 for the picture.
         starts: for each operand, row of the line buffer where the window of its band begins; 0 for the picture.
     """
 
+    rate: Fraction
     lag: int
     up: int
     down: int
@@ -64,23 +83,27 @@ class StepBand:
 
 @dataclass(frozen=True)
 class Bands:
-    """Which rows are computed when. Row numbers are those of the picture; band b ends before row ``front(b)``.
+    """Which rows are computed when.
 
-    For a cut of the picture with rows ``first <= row < last``, of bands of ``rows`` rows, band b = 0, 1, ... of a step
-    is the ``rows`` rows from ``first - lead + b * rows - lag`` on, as far as they are within the picture and within
-    ``first - up <= row < last + down``.
+    For a cut of the picture with rows ``first <= row < last``, of bands of ``rows`` rows, the front of band b = 0, 1,
+    ... is ``first - lead + b * rows``. A step at ``rate`` computes ``rate * rows`` rows from ``rate * front - lag`` on,
+    as far as they are within its tensor and within ``rate * first - up <= row < rate * last + down``.
 
     Attributes:
         steps: their parts of a band, in order.
+        rates: rows of each tensor for one of the picture.
         history: rows of each tensor that are kept from one band to the next.
-        lead: rows by which the first band precedes the cut.
-        tail: the bands end when the front is so many rows beyond the cut.
+        lead: rows of the picture by which the first band precedes the cut.
+        tail: the bands end when the front is so many rows of the picture beyond the cut.
+        unit: ``rows`` and ``first`` must be multiples of it, and ``lead`` is: then every rate gives whole rows.
     """
 
     steps: tuple[StepBand, ...]
+    rates: tuple[Fraction, ...]
     history: tuple[int, ...]
     lead: int
     tail: int
+    unit: int
 
     def count(self, rows: int, height: int) -> int:
         """Return bands of ``rows`` rows for a cut of ``height`` rows."""
@@ -97,44 +120,63 @@ def plan_bands(steps: Sequence[Step], buffers: int) -> Bands:
         steps: the network.
         buffers: number of tensors.
     """
+    own, rates = _rates(steps, buffers)
     inputs, uses = _dependences(steps)
-    lags = _lags(inputs, uses)
+    lags = _lags(steps, inputs, uses)
     up, down = [0] * len(steps), [0] * len(steps)
     for index in reversed(range(len(steps))):
+        scale = steps[index].scale
         for reader, read in uses[index]:
-            up[index] = max(up[index], up[reader] + read.above)
-            down[index] = max(down[index], down[reader] + read.below)
+            up[index] = max(up[index], -(-(up[reader] * read.stride + read.above) // scale))
+            down[index] = max(down[index], -(-(down[reader] * read.stride + read.reach) // scale))
 
-    newest = [
-        min((lag for step, lag in zip(steps, lags, strict=True) if step.writes == buffer), default=0)
-        for buffer in range(buffers)
-    ]
-    history = [0] * buffers
+    # From here on, lags of what is written and read are in rows of the tensor.
+    written: list[list[int]] = [[] for _ in range(buffers)]
+    for step, lag in zip(steps, lags, strict=True):
+        if step.writes is not None:
+            written[step.writes].append(lag * step.scale)
+    newest = [min(found, default=0) for found in written]
+    history = [max(found, default=0) - new for found, new in zip(written, newest, strict=True)]
     for step, lag in zip(steps, lags, strict=True):
         for read in step.reads:
             if read.buffer is not None:
-                history[read.buffer] = max(history[read.buffer], lag + read.above - newest[read.buffer])
+                oldest = lag * read.stride + read.above
+                history[read.buffer] = max(history[read.buffer], oldest - newest[read.buffer])
 
-    def place(buffer: int | None, lag: int, above: int) -> int:
-        return 0 if buffer is None else history[buffer] + newest[buffer] - lag - above
+    def place(buffer: int | None, behind: int) -> int:
+        return 0 if buffer is None else history[buffer] + newest[buffer] - behind
 
     bands = tuple(
         StepBand(
+            own[index],
             lag,
             up[index],
             down[index],
-            place(step.writes, lag, 0),
-            tuple(place(read.buffer, lag, read.above) for read in step.reads),
+            place(step.writes, lag * step.scale),
+            tuple(place(read.buffer, lag * read.stride + read.above) for read in step.reads),
         )
         for index, (step, lag) in enumerate(zip(steps, lags, strict=True))
     )
-    lead = max(band.up - band.lag for band in bands)
-    tail = max(band.down + band.lag for band in bands)
-    return Bands(bands, tuple(history), lead, tail)
+    unit = math.lcm(*(rate.denominator for rate in (*own, *rates)))
+    lead = max(math.ceil((band.up - band.lag) / band.rate) for band in bands)
+    tail = max(math.ceil((band.down + band.lag) / band.rate) for band in bands)
+    return Bands(bands, tuple(rates), tuple(history), -(-lead // unit) * unit, tail, unit)
 
 
 Links = list[list[tuple[int, Read]]]
 """For every step, other steps and the operands by which they are connected."""
+
+
+def _rates(steps: Sequence[Step], buffers: int) -> tuple[list[Fraction], list[Fraction]]:
+    """Return rows of each step, and of each tensor, for one of the picture."""
+    own, rates = [], [Fraction(1)] * buffers
+    for step in steps:
+        found = {(Fraction(1) if read.buffer is None else rates[read.buffer]) / read.stride for read in step.reads}
+        assert len(found) == 1, "a kernel's operands have as many rows"
+        own.append(found.pop())
+        if step.writes is not None:
+            rates[step.writes] = own[-1] * step.scale
+    return own, rates
 
 
 def _dependences(steps: Sequence[Step]) -> tuple[Links, Links]:
@@ -150,13 +192,15 @@ def _dependences(steps: Sequence[Step]) -> tuple[Links, Links]:
     return inputs, uses
 
 
-def _lags(inputs: Links, uses: Links) -> list[int]:
+def _lags(steps: Sequence[Step], inputs: Links, uses: Links) -> list[int]:
     """How far each step must follow the front, and then as far as its readers allow: a late step's input is mostly
     smaller than its output, and it is the input that must be kept.
     """
     lag = [0] * len(inputs)
     for index, sources in enumerate(inputs):
-        lag[index] = max((lag[writer] + read.below for writer, read in sources), default=0)
+        needed = (-(-(lag[writer] * steps[writer].scale + read.reach) // read.stride) for writer, read in sources)
+        lag[index] = max(needed, default=0)
     for index in reversed(range(len(uses))):
-        lag[index] = min((lag[reader] - read.below for reader, read in uses[index]), default=lag[index])
+        allowed = ((lag[reader] * read.stride - read.reach) // steps[index].scale for reader, read in uses[index])
+        lag[index] = min(allowed, default=lag[index])
     return lag

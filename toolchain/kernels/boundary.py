@@ -120,44 +120,31 @@ def store_pixels(source: View, geometry: Geometry, pixels: DepthToSpace) -> tirx
 
 
 def shuffle(operation: Shuffle, geometry: Geometry) -> tirx.PrimFunc:
-    """Turn a packed tensor into a larger one, with what surrounds the picture: codes stay what they are. The sizes that
-    it is given are those of the smaller one.
+    """Turn rows of a packed tensor into more and wider ones: codes stay what they are. The sizes that it is given are
+    those of what it reads.
     """
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     source, target, pixels, scale = operation.source, operation.target, operation.pixels, operation.pixels.scale
     across = tirx.floordiv(width * scale + (geometry.columns - 1), geometry.columns)
-    columns = across * geometry.columns
     with IRBuilder() as builder, function("shuffle"):
-        x = T.arg("x", T.Buffer(geometry.shape(source.total, height, tiles), "uint32"))
+        x = T.arg("x", T.Buffer(geometry.window(source.total, height, tiles), "uint32"))
         declare(height, tiles, width)
-        y = T.arg("y", T.Buffer(geometry.shape(target.total, height * scale, across), "uint32"))
+        y = T.arg("y", T.Buffer(geometry.window(target.total, height * scale, across), "uint32"))
         planes = zip(source.planes(0), target.planes(operation.zero_point), strict=True)
         for plane, ((read, _), (written, zero)) in enumerate(planes):
             outside = outside_word(zero, geometry.offset)
-            with T.parallel(0, height) as i, T.serial(0, width) as j, T.sblock(f"inside{plane}"):
+            with T.serial(0, height) as i, T.serial(0, width) as j, T.sblock(f"inside{plane}"):
                 h, v = T.axis.remap("SS", [i, j])
                 for dy, dx, block, slots in pixels.words():
                     codes = [
-                        extract(
-                            outside if slot is None else x[h + geometry.margin, read + slot // PACK, v + SIDE],
-                            (slot or 0) % PACK,
-                        )
+                        extract(outside if slot is None else x[h, read + slot // PACK, v + SIDE], (slot or 0) % PACK)
                         for slot in slots
                     ]
-                    T.buffer_store(
-                        y,
-                        combine(codes),
-                        [h * scale + (geometry.margin + dy), written + block, v * scale + (SIDE + dx)],
-                    )
-            with (
-                T.parallel(0, height * scale) as i,
-                T.serial(0, columns - width * scale) as j,
-                T.serial(0, target.count) as k,
-                T.sblock(f"outside{plane}"),
-            ):
-                h, v, b = T.axis.remap("SSS", [i, j, k])
-                T.buffer_store(y, outside, [h + geometry.margin, b + written, v + width * scale + SIDE])
-            _fill_outside(y, written, target.count, geometry, height * scale, columns, outside)
+                    T.buffer_store(y, combine(codes), [h * scale + dy, written + block, v * scale + (SIDE + dx)])
+            rest = across * geometry.columns - width * scale
+            with T.grid(height * scale, target.count, rest) as loops, T.sblock(f"outside{plane}"):
+                h, b, v = T.axis.remap("SSS", loops)
+                T.buffer_store(y, outside, [h, written + b, v + width * scale + SIDE])
     return builder.get()
 
 

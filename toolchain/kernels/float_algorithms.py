@@ -13,10 +13,10 @@ import numpy.typing as npt
 from tvm import tirx
 
 from toolchain.kernels import float_conv, float_winograd
-from toolchain.kernels.driver import Needs
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import WINOGRAD, FloatTile
 from toolchain.kernels.layout import Geometry
+from toolchain.kernels.network import Needs
 from toolchain.kernels.vectors import Vectors
 
 

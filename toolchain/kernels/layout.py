@@ -53,7 +53,11 @@ class Geometry:
 
     def window(self, blocks: int, rows: Any, tiles: Any) -> tuple[Any, Any, Any]:
         """Return the shape of ``rows`` rows of a packed tensor, whatever they are."""
-        return rows, blocks, tiles * self.columns + 2 * SIDE
+        return rows, blocks, self.pitch(tiles)
+
+    def pitch(self, tiles: Any) -> Any:
+        """Return the words of a row of a packed tensor."""
+        return tiles * self.columns + 2 * SIDE
 
 
 def blocks_of(channels: int) -> int:

@@ -11,9 +11,10 @@ import numpy as np
 from tvm import relax, tirx
 
 from toolchain.kernels.bands import Read, Step
-from toolchain.kernels.driver import Call, Picture, Tensor, whole
+from toolchain.kernels.driver import whole
 from toolchain.kernels.float_spec import FloatOperation
 from toolchain.kernels.layout import Geometry
+from toolchain.kernels.network import Call, Picture, Tensor
 from toolchain.kernels.spec import Operation, View
 from toolchain.lower.depth_to_space import evaluate
 
@@ -44,6 +45,7 @@ class Invocation:
         sources: its operands.
         operation: what it computes.
         constants: its arrays.
+        scale: rows and columns of a tensor that it writes for each that it reads.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Invocation:
     sources: tuple[Source, ...]
     operation: AnyOperation
     constants: tuple[np.ndarray, ...] = ()
+    scale: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +107,7 @@ class Calls:
         buffer: Any = None,
     ) -> Any:
         """Run a kernel that writes ``view`` of ``result``: a new tensor, or ``buffer``. Where it writes the picture,
-        there is no view, and ``extent`` is what is enlarged. Returns the variable of what it wrote.
+        there is no view. ``extent`` is of what it reads. Returns the variable of what it wrote.
         """
         symbol = self.add(given.name, given.function)
         reads = tuple(Read(self._numbers.get(source.var), source.above, source.below) for source in given.sources)
@@ -112,7 +115,8 @@ class Calls:
         if isinstance(result, Tensor):
             writes = len(self.tensors) if buffer is None else self._numbers[buffer]
         shapes = tuple((array.shape, str(array.dtype)) for array in given.constants)
-        call = Call(symbol.name_hint, Step(reads, writes), shapes, view)
+        scale = result.scale if isinstance(result, Picture) else given.scale
+        call = Call(symbol.name_hint, Step(reads, writes, scale), shapes, view)
         operands = [source.what for source in given.sources]
         driver = self.add(f"run_{symbol.name_hint}", whole(call, operands, result, self.geometry))
         arguments = [
@@ -120,35 +124,21 @@ class Calls:
             *(relax.const(array, str(array.dtype)) for array in given.constants),
             *self._scalars(extent),
         ]
+        made: Extent = extent if scale == 1 else (extent[0] * scale, extent[1] * scale)
         if isinstance(result, Picture):
-            kind = relax.TensorType((extent[0] * result.scale, extent[1] * result.scale, result.channels), "uint8")
+            kind = relax.TensorType((*made, result.channels), "uint8")
         else:
-            kind = self.packed(result, extent)
+            kind = self.packed(result, made)
         if buffer is None:
             var = self.builder.emit(relax.call_tir(driver, relax.Tuple(arguments), kind))
         else:
             inplace = relax.op.call_tir_inplace(driver, relax.Tuple([*arguments, buffer]), len(arguments), kind)
             var = self.builder.emit(inplace)
         if isinstance(result, Tensor) and buffer is None:
-            self._number(var, result, extent)
+            self._number(var, result, made)
         elif writes is not None:
             self._numbers[var] = writes
         self.launches.append(Launch(call, given.constants, result, given.operation, self._scale(extent)))
-        return var
-
-    def enlarge(self, given: Invocation, result: Tensor, extents: tuple[Extent, Extent]) -> Any:
-        """Call a function ``(input, height, tiles, width, result)`` that makes a larger tensor, given the input's size.
-        ``extents``: of its only source and of the result. Returns the result's variable.
-        """
-        symbol, (source,) = self.add(given.name, given.function), given.sources
-        small, large = extents
-        var = self.builder.emit(
-            relax.call_tir(symbol, relax.Tuple([source.var, *self._scalars(small)]), self.packed(result, large))
-        )
-        step = Step((Read(self._numbers.get(source.var)),), len(self.tensors))
-        self._number(var, result, large)
-        call = Call(symbol.name_hint, step, (), None)
-        self.launches.append(Launch(call, (), result, given.operation, self._scale(small)))
         return var
 
     def call(self, name: str, function: Any, inputs: Sequence[Any], result: Any, *extents: Extent) -> Any:

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from tvm import relax
 
-from toolchain.kernels.driver import Picture, Tensor
 from toolchain.kernels.layout import Geometry
+from toolchain.kernels.network import Picture, Tensor
 from toolchain.kernels.spec import DepthToSpace, View
 from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.calls import Calls, Extent, Invocation, Source
@@ -163,14 +163,14 @@ class Emitter(ABC, Generic[Matcher, Spec]):
         place = self._places.get(var)
         return self.tensor(var).view if place is None else self._part(place.concat, place.start, var)
 
-    def write(self, var: Any, given: Invocation) -> Packed:
-        """Emit a kernel that computes ``var`` into its `target`."""
-        view, place = self.target(var), self._places.get(var)
+    def write(self, var: Any, given: Invocation, extent: Extent | None = None) -> Packed:
+        """Emit a kernel that computes ``var`` into its `target`; ``extent``: of what it reads, if ``var`` is larger."""
+        view, place, extent = self.target(var), self._places.get(var), extent or self.extent(var)
         if place is None:
             tensor = self.tensor(var)
-            written = self.calls.launch(given, view, tensor, self.extent(var))
+            written = self.calls.launch(given, view, tensor, extent)
         else:
-            tensor, written = self.tensor(place.concat), self._write_part(place.concat, given, view)
+            tensor, written = self.tensor(place.concat), self._write_part(place.concat, given, view, extent)
         return Packed(written, view, tuple(range(channels_of(var))), tensor)
 
     def enter(self, var: Any, name: str, function: Any, value: Any) -> Packed:
@@ -235,7 +235,7 @@ class Emitter(ABC, Generic[Matcher, Spec]):
                 self.packed(part)
             else:
                 view = self._part(var, start, part)
-                self._write_part(var, self.copy(var, index, view), view)
+                self._write_part(var, self.copy(var, index, view), view, self.extent(var))
             slots += range(start * self.packing, start * self.packing + channels_of(part))
             start += self._blocks(part)
         tensor = self.tensor(var)
@@ -248,8 +248,10 @@ class Emitter(ABC, Generic[Matcher, Spec]):
     def _blocks(self, var: Any) -> int:
         return -(-channels_of(var) // self.packing)
 
-    def _write_part(self, concat: Any, given: Invocation, view: View) -> Any:
-        """Write a part of a concatenation's buffer: the first part allocates it, the others write in place."""
+    def _write_part(self, concat: Any, given: Invocation, view: View, extent: Extent) -> Any:
+        """Write a part of a concatenation's buffer: the first part allocates it, the others write in place. ``extent``:
+        of what is read.
+        """
         buffer = self._buffers.get(concat)
-        self._buffers[concat] = self.calls.launch(given, view, self.tensor(concat), self.extent(concat), buffer)
+        self._buffers[concat] = self.calls.launch(given, view, self.tensor(concat), extent, buffer)
         return self._buffers[concat]

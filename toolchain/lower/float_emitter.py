@@ -9,10 +9,10 @@ import numpy as np
 from tvm import relax
 
 from toolchain.kernels import float_algorithms, float_boundary
-from toolchain.kernels.driver import Picture, Tensor
 from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatSum
 from toolchain.kernels.float_tile import choose_tile
 from toolchain.kernels.layout import Geometry
+from toolchain.kernels.network import Picture, Tensor
 from toolchain.kernels.spec import Add, Addend, Bounds, DepthToSpace, Slopes, Stage, View
 from toolchain.kernels.vectors import Vectors
 from toolchain.lower.bindings import channels_of

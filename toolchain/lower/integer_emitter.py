@@ -10,9 +10,9 @@ from tvm import relax
 
 from toolchain.frontend.window import Window
 from toolchain.kernels import algorithms, boundary, elementwise
-from toolchain.kernels.driver import Picture, Tensor
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, Geometry, blocks_of
+from toolchain.kernels.network import Picture, Tensor
 from toolchain.kernels.spec import Conv, DepthToSpace, Draw, Elementwise, Operand, Pack, Requantize, Shuffle, View
 from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Extent, Invocation, Source
@@ -81,7 +81,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
 
     def writes(self, var: Any) -> bool:
         """Return whether the kernel of ``var`` can write into the buffer of a concatenation."""
-        return self.convolves(var) or isinstance(self.chains.get(var), SumStep | InputStep)
+        return self.convolves(var) or isinstance(self.chains.get(var), SumStep | InputStep | DepthToSpaceStep)
 
     def compute(self, var: Any) -> Packed:
         """Emit what computes ``var``."""
@@ -97,7 +97,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
                 source = Source(self.pixels, Picture(channels))
                 return self.write(var, Invocation("pack_pixels", kernel, (source,), Pack(channels, view)))
             case DepthToSpaceStep(source=given):
-                return self._shuffle(var, self.packed(given.tensor), chain.pixels, self.extent(given.tensor))
+                return self._shuffle(var, self.packed(given.tensor), chain)
             case SelectStep(source=given):
                 return self.packed(given.tensor).select(chain.channels)
             case WindowStep(source=given):
@@ -244,14 +244,13 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         sources = tuple(packed.source() for _, packed in pairs)
         return Invocation(name, elementwise.build(operation, self.geometry), sources, operation, constants)
 
-    def _shuffle(self, var: Any, source: Packed, pixels: DepthToSpace, extent: Extent) -> Packed:
-        """Depth-to-space of ``source``, of that extent."""
-        tensor = self.tensor(var)
-        operation = Shuffle(source.view, source.table(pixels), tensor.view, tensor.zero_point)
-        kernel = boundary.shuffle(operation, self.geometry)
-        given = Invocation("depth_to_space", kernel, (source.source(),), operation)
-        written = self.calls.enlarge(given, tensor, (extent, self.extent(var)))
-        return Packed(written, tensor.view, tuple(range(channels_of(var))), tensor)
+    def _shuffle(self, var: Any, source: Packed, chain: DepthToSpaceStep) -> Packed:
+        """Depth-to-space of ``source``."""
+        view, zero = self.target(var), chain.out.quantization.zero_point
+        operation = Shuffle(source.view, source.table(chain.pixels), view, zero)
+        kernel, scale = boundary.shuffle(operation, self.geometry), chain.pixels.scale
+        given = Invocation("depth_to_space", kernel, (source.source(),), operation, scale=scale)
+        return self.write(var, given, self.extent(chain.source.tensor))
 
     def _quantize(self, var: Any) -> Packed:
         """Return a float operator's result, quantized and packed."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from toolchain.kernels.driver import NOTHING, Needs, Stream, Tensor
 from toolchain.kernels.layout import Geometry
+from toolchain.kernels.network import NOTHING, Needs, Stream, Tensor
 from toolchain.kernels.spec import Conv, ConvShape
 from toolchain.kernels.tile import Tile
 from toolchain.lower.calls import Launch

@@ -7,8 +7,8 @@ from typing import Any
 
 from toolchain.frontend.window import Window
 from toolchain.kernels import elementwise
-from toolchain.kernels.driver import Tensor
 from toolchain.kernels.layout import PACK, blocks_of
+from toolchain.kernels.network import Tensor
 from toolchain.kernels.spec import DepthToSpace, Elementwise, Operand, Requantize, View
 from toolchain.kernels.window import Move, move
 from toolchain.lower.calls import Calls, Extent, Invocation, Source

@@ -8,7 +8,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from toolchain.kernels import driver
-from toolchain.kernels.driver import Needs, Picture, Stream
+from toolchain.kernels.network import Needs, Picture, Stream
 from toolchain.lower.calls import scalars
 from toolchain.lower.lowered import Lowered, Spec
 from toolchain.targets import CACHE
@@ -19,11 +19,10 @@ ENTRY = "stream"
 
 def stream(lowered: Lowered[Spec], cache: int = CACHE) -> Lowered[Spec]:
     """``lowered`` with a ``main`` of one call, see `toolchain.kernels.driver.stream`, if it can be streamed: if all of
-    it is kernels at the picture's own size. Else it is returned as it is. ``cache``: bytes of line buffers of a
-    thread.
+    it is kernels. Else it is returned as it is. ``cache``: bytes of line buffers of a thread.
     """
     network = lowered.network
-    if network is None or any(scale > 1 for scale in network.scales):
+    if network is None:
         return lowered
     module, geometry = lowered.module, lowered.geometry
     given = module["main"].params[0]
@@ -37,7 +36,7 @@ def stream(lowered: Lowered[Spec], cache: int = CACHE) -> Lowered[Spec]:
         picture,
         geometry,
         cache,
-        Needs.all(kernel.needs for kernel in lowered.kernels),
+        Needs.all(kernel.needs.at(kernel.scale) for kernel in lowered.kernels),
     )
     kernels = {module.get_global_var(call.kernel): module[call.kernel] for call in plan.calls}
     builder = relax.BlockBuilder(IRModule(kernels))

@@ -10,10 +10,11 @@ from tvm.s_tir import Schedule
 
 from toolchain.kernels import algorithms
 from toolchain.kernels.bands import Read, Step
-from toolchain.kernels.driver import Call, Picture, Tensor, whole
+from toolchain.kernels.driver import whole
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import Geometry
+from toolchain.kernels.network import Call, Picture, Tensor
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 from toolchain.schedules.task import Task

@@ -12,8 +12,8 @@ from tvm import relax
 from toolchain.backends.cpu.passes.schedule_kernels import schedule_kernels
 from toolchain.backends.cpu.pipeline import FINISH, PLAN
 from toolchain.backends.script import SUFFIX, script
-from toolchain.kernels.driver import Needs, Stream
 from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.network import Needs, Stream
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 from toolchain.lower import Coverage, Kernel, Lowered, geometry_for, import_qdq, lower

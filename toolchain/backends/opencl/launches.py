@@ -13,8 +13,8 @@ from toolchain.backends.opencl.job import Job
 from toolchain.backends.opencl.source import KernelSource, generate
 from toolchain.bundle.launch_plan import PICTURE, RESULT, Buffer, Extent, Launch, LaunchPlan, lay_out
 from toolchain.bundle.launches import Figures
-from toolchain.kernels.driver import Picture
 from toolchain.kernels.float_spec import FloatConv, FloatPack
+from toolchain.kernels.network import Picture
 from toolchain.kernels.spec import Conv, Pack
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered, Network

@@ -1,0 +1,154 @@
+"""What drivers run: kernels in order, and the tensors between them. Values, not code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from toolchain.kernels.bands import Bands, Step, plan_bands
+from toolchain.kernels.layout import Geometry
+from toolchain.kernels.spec import View
+from toolchain.targets import CACHE
+
+FEWEST, MOST = 2, 32
+"""Rows of a band of the finest tensor at least, of the picture at most: fewer are all overhead, more gain nothing."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A packed tensor: its blocks, the zero point that surrounds the picture, and the type of its words; where these
+    are floats, the zero point is 0. ``wide``: its codes have 16 bits, see `toolchain.kernels.layout`.
+    """
+
+    blocks: int
+    zero_point: int
+    dtype: str = "uint32"
+    wide: bool = False
+
+    @property
+    def view(self) -> View:
+        """All of it."""
+        return View(self.blocks, 0, self.blocks // 2 if self.wide else self.blocks, self.wide)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels uint8 (height * scale, width * scale, channels), where the kernel works on height x width."""
+
+    channels: int
+    scale: int = 1
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a kernel wants of those who call it.
+
+    Attributes:
+        rows: it computes so many rows at a time: other numbers of rows waste some.
+        workspace: bytes of memory that a call takes for itself.
+        further: pixels beyond those that an output depends on which its rounding depends on.
+    """
+
+    rows: int = 1
+    workspace: int = 0
+    further: int = 0
+
+    def at(self, scale: int) -> Needs:
+        """Return the same in rows of the picture, of a kernel that works on a picture ``scale`` times as high."""
+        return replace(self, rows=self.rows // math.gcd(self.rows, scale))
+
+    @staticmethod
+    def all(several: Iterable[Needs]) -> Needs:
+        """Return what kernels want that run one after the other."""
+        found = list(several)
+        return Needs(
+            math.lcm(*(one.rows for one in found)),
+            max((one.workspace for one in found), default=0),
+            sum(one.further for one in found),
+        )
+
+
+NOTHING = Needs()
+
+
+@dataclass(frozen=True)
+class Call:
+    """A kernel with what it is given.
+
+    Attributes:
+        kernel: global symbol of its function.
+        step: its operands and its result.
+        constants: shape and element type of each of its arrays.
+        view: the blocks of the result that it writes; None where that is a picture.
+    """
+
+    kernel: str
+    step: Step
+    constants: tuple[tuple[tuple[int, ...], str], ...]
+    view: View | None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A network that runs in bands of rows.
+
+    Attributes:
+        calls: the kernels in order; the last writes the picture.
+        tensors: what is between them, by the numbers of the steps' buffers.
+        source: the picture that comes in.
+        result: the picture that goes out.
+        geometry: of the tensors, of which there are line buffers only, without a margin of rows.
+        cache: bytes of line buffers that a thread aims at.
+        needs: what the kernels want, in rows of the picture.
+    """
+
+    calls: tuple[Call, ...]
+    tensors: tuple[Tensor, ...]
+    source: Picture
+    result: Picture
+    geometry: Geometry
+    cache: int = CACHE
+    needs: Needs = NOTHING
+
+    def plan(self) -> Bands:
+        """Return which rows are computed when."""
+        return plan_bands([call.step for call in self.calls], len(self.tensors))
+
+    def workspace(self, width: int) -> int:
+        """Return bytes that every thread needs for line buffers, and its kernels beside, for a picture of ``width``
+        pixels.
+        """
+        plan = self.plan()
+        _, fewest, most = self.rows(plan)
+        row, kept = self.bytes(plan, lambda rate: self.geometry.pitch(self.geometry.tiles(math.ceil(width * rate))))
+        units = max(min((self.cache - kept) // row, most), fewest)
+        return int(row * units + kept + self.needs.workspace)
+
+    def rows(self, plan: Bands) -> tuple[int, int, int]:
+        """Return the unit of a band's rows, in rows of the picture, and how many units a band has at least and at
+        most. A unit is whole rows of all tensors, and what the kernels compute at a time.
+        """
+        unit = math.lcm(plan.unit, self.needs.rows)
+        finest = max(*plan.rates, Fraction(1))
+        return unit, max(math.ceil(FEWEST / finest / unit), 1), max(MOST // unit, 1)
+
+    def bytes(self, plan: Bands, pitch: Callable[[Fraction], Any]) -> tuple[Any, Any]:
+        """Return bytes of all line buffers for a unit of a band's rows, and of all the rows that are kept between
+        bands.
+
+        Args:
+            plan: of the network.
+            pitch: words of a row of a tensor of a rate, as a number or a TVM expression.
+        """
+        unit, row, kept = self.rows(plan)[0], 0, 0
+        for rate in sorted(set(plan.rates)):
+            alike = [index for index, other in enumerate(plan.rates) if other == rate]
+            sizes = [self.tensors[index].blocks * np.dtype(self.tensors[index].dtype).itemsize for index in alike]
+            row += pitch(rate) * (int(unit * rate) * sum(sizes))
+            kept += pitch(rate) * sum(size * plan.history[index] for index, size in zip(alike, sizes, strict=True))
+        return row, kept
