@@ -55,13 +55,15 @@ def _scales_to_try(weights: Reals) -> list[NDArray[np.float32]]:
 
 def _round_in_order(rows: Reals, order: NDArray[np.intp], upper: Reals, scale: Reals, low: Reals, high: Reals) -> Reals:
     """Each weight to its nearest code within its limits, its error passed on to those that follow in ``order``."""
-    left, codes = rows[:, order], np.empty(rows.shape)
-    low, high = low.reshape(rows.shape), high.reshape(rows.shape)
+    # Inputs first: what is left of those to come lies together.
+    left, low, high = (np.ascontiguousarray(values.reshape(rows.shape)[:, order].T) for values in (rows, low, high))
+    codes, passed_on = np.empty(rows.shape), np.empty(left.shape)
     for k, place in enumerate(order):
-        code = np.clip(np.rint(left[:, k] / scale), low[:, place], high[:, place])
+        code = np.minimum(np.maximum(np.rint(left[k] / scale), low[k]), high[k])
         codes[:, place] = code
-        error = (left[:, k] - code * scale) / upper[k, k]
-        left[:, k + 1 :] -= error[:, None] * upper[k, k + 1 :]
+        error = (left[k] - code * scale) / upper[k, k]
+        np.multiply(upper[k, k + 1 :, None], error, out=passed_on[k + 1 :])
+        left[k + 1 :] -= passed_on[k + 1 :]
     return codes
 
 

@@ -48,10 +48,23 @@ class _Part:
 
 
 def largest_factor(
-    network: Network, image: Pixels, change: Change, wanted: Extremes, most: float = 1.0
+    network: Network,
+    image: Pixels,
+    change: Change,
+    wanted: Extremes,
+    most: float = 1.0,
+    known: NDArray[np.float32] | None = None,
 ) -> Treated | None:
     """Bisect for the largest factor in (0, most) by which ``image`` may be changed so that the network's output lies in
     the range ``wanted``; None where none found does.
+
+    Args:
+        network: the network.
+        image: u8 (h, w, C).
+        change: what is done to it.
+        wanted: the range.
+        most: factors are below.
+        known: outputs of the network for a picture like it, which show where it may leave the range.
     """
 
     def whole(factor: float) -> bool:
@@ -63,6 +76,8 @@ def largest_factor(
         return all(inside(_at(network, change(image[part.taken], factor), part), wanted) for part in parts)
 
     worth = network.halo is not None and (2 * (network.halo + _AROUND) + 1) ** 2 <= _SMALL * image[..., 0].size
+    if worth and known is not None:
+        parts += _where_outside(known, image.shape[:2], network.halo or 0, wanted)
     for _ in range(_ROUNDS if worth else 0):
         factor = _bisect(places, most)
         if factor is None:

@@ -80,12 +80,13 @@ def represent(
 def _tame(
     network: Network, treat: Treatment, index: int, place: tuple[int, int], pixels: Pixels, wanted: Extremes
 ) -> TamedImage | Rejected:
-    before = extremes(network.run(pixels))
+    outputs = network.run(pixels)
+    before = extremes(outputs)
     if not np.isfinite(before).all():
         raise CalibrationError(f"the network's output is NaN or infinite on calibration image {index + 1}")
     if inside(before, wanted):
         return TamedImage(pixels, index, "natural", 1.0, before, before, place)
-    treated = treat(network, pixels, wanted)
+    treated = treat(network, pixels, outputs, wanted)
     if treated is None:
         return Rejected(index, place, before)
     factor, moved, after = treated

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolchain.quantize.representative.largest import Network, Treated, largest_factor
 from toolchain.quantize.representative.tamed import Extremes, Pixels
 
-Treatment: TypeAlias = Callable[[Network, Pixels, Extremes], Treated | None]
-"""(network, overshooting image, range) to a tamed image, or None where it is to be left out."""
+Treatment: TypeAlias = Callable[[Network, Pixels, NDArray[np.float32], Extremes], Treated | None]
+"""(network, overshooting image, its outputs, range) to a tamed image, or None where it is to be left out."""
 
 
 def contract(pixels: Pixels, factor: float, anchor: float = 127.5) -> Pixels:
@@ -22,12 +23,12 @@ def contract(pixels: Pixels, factor: float, anchor: float = 127.5) -> Pixels:
     return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 
 
-def contracted(network: Network, pixels: Pixels, wanted: Extremes) -> Treated | None:
+def contracted(network: Network, pixels: Pixels, outputs: NDArray[np.float32], wanted: Extremes) -> Treated | None:
     """Contracted about mid-grey by the largest factor that fits; left out where none does."""
-    return largest_factor(network, pixels, contract, wanted)
+    return largest_factor(network, pixels, contract, wanted, known=outputs)
 
 
-def left_out(network: Network, pixels: Pixels, wanted: Extremes) -> Treated | None:
+def left_out(network: Network, pixels: Pixels, outputs: NDArray[np.float32], wanted: Extremes) -> Treated | None:
     """Left out: only images that are in range by themselves stay."""
     return None
 
