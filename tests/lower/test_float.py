@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -168,7 +169,6 @@ def two_steps(b: Builder) -> None:
         (gated, {"sigmoid", "multiply"}, 2),
         (interpolated, {"resize"}, 2),
         (pooled, {"sigmoid"}, 2),
-        (two_steps, set(), 4),
         (picked, set(), 2),
         (framed, {"pad", "crop", "take"}, 2),
     ],
@@ -204,12 +204,24 @@ def interleaved(b: Builder) -> None:
     ended(b, b.node("Add", b.conv("input", 3, 12, identity=3), again), 12)
 
 
-@pytest.mark.parametrize("write", [dense, mixed, interleaved])
-def test_concatenations(write: Callable[[Builder], None]):
-    model = built(write)
+def joined(b: Builder) -> None:
+    """The picture, repeated, beside a shuffle in one concatenation, that is shuffled again."""
+    how = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+    large = b.node("Resize", "input", "", b.const([1, 1, 2, 2]), **how)
+    x = b.depth_to_space(b.node("Relu", b.conv("input", 3, 12, identity=3, repeat=4)), 2)
+    ended(b, b.conv(b.node("Concat", x, b.conv(x, 3, 5), large, axis=1), 11, 8, source=8, identity=3), 8)
+
+
+@pytest.mark.parametrize(("write", "scale"), [(dense, 2), (mixed, 2), (interleaved, 2), (two_steps, 4), (joined, 4)])
+def test_all_of_it_streams(write: Callable[[Builder], None], scale: int):
+    model = built(write, scale=scale)
     compiled = compile_float_model(model, HOST)
     assert_close(model, compiled.executable)
     assert compiled.coverage.float_operators == ()
+    assert compiled.stream is not None
+    few = compile_float_model(model, replace(HOST, cache=1))
+    pixels = photograph(70, 33, 3)
+    assert np.array_equal(upscaler(few.executable)(pixels), upscaler(compiled.executable)(pixels))
 
 
 def test_what_cannot_be_lowered_is_refused():

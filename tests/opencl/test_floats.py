@@ -14,7 +14,7 @@ import pytest
 
 from tests import sr_models
 from tests.lower.compiled import picture
-from tests.lower.test_float import built, dense, mixed, two_steps
+from tests.lower.test_float import built, dense, joined, mixed
 from tests.opencl.devices import SMALL, device
 from tests.sr_models import Builder
 from toolchain.backends.open import load_on
@@ -70,14 +70,15 @@ def drawn(b: Builder) -> None:
         (dense, {"copy"}),
         (mixed, {"read_pixels", "add"}),
         (drawn, {"add", "store_pixels"}),
+        (joined, {"depth_to_space"}),
     ],
 )
-def test_sums_and_pictures_without_convolutions(
+def test_what_is_no_convolution(
     write: Callable[[Builder], None], others: set[str], precision: str, monkeypatch: pytest.MonkeyPatch
 ):
     here = device()
     monkeypatch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")
-    model, target = built(write), find_target("adreno-740")
+    model, target = built(write, scale=4 if write is joined else 2), find_target("adreno-740")
     assert target.gpu is not None
     made = compile_opencl_floats(model, target, target.gpu, precision)
     sources = {kernel.name: made.prelude + kernel.code for kernel in made.program.kernels}
@@ -129,10 +130,3 @@ def test_what_has_no_float_kernel_is_named(tmp_path: Path):
     shuffle.input[0] = "bent"
     with pytest.raises(ModelError, match=r"no OpenCL kernel for operator Tanh 'bent'; deploy it for a CPU"):
         deployed(x, tmp_path, "float32", "0..1")
-
-
-def test_a_shuffle_in_the_middle_is_refused(tmp_path: Path):
-    model, target = built(two_steps, scale=4), find_target("mali-g78")
-    assert target.gpu is not None
-    with pytest.raises(ModelError, match=r"no OpenCL kernel for operators? DepthToSpace '\w+'"):
-        compile_opencl_floats(model, target, target.gpu, "float16")

@@ -1,7 +1,7 @@
 """Float kernels beside the convolution: sums, and the ways to and from pixels and plain tensors.
 
-`read_pixels`, `add` and `store_pixels` work on windows of rows, as `toolchain.kernels.float_conv`; `pack` and `unpack`
-on whole tensors, in parallel, with what surrounds the picture. Scalars come before the output.
+`read_pixels`, `add`, `shuffle` and `store_pixels` work on windows of rows, as `toolchain.kernels.float_conv`; `pack`
+and `unpack` on whole tensors, in parallel, with what surrounds the picture. Scalars come before the output.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import follow
 from toolchain.kernels.float_expressions import code, inside, load
-from toolchain.kernels.float_spec import FloatSum
+from toolchain.kernels.float_spec import FloatShuffle, FloatSum
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import DepthToSpace, Slopes, View
@@ -59,6 +59,26 @@ def add(operation: FloatSum, geometry: Geometry, vectors: Vectors) -> tirx.PrimF
             T.buffer_store(
                 y, inside(value, v, width, vectors), [h, target.start + c, tirx.Ramp(v + SIDE, 1, vectors.lanes)]
             )
+    return builder.get()
+
+
+def shuffle(operation: FloatShuffle, geometry: Geometry, vectors: Vectors) -> tirx.PrimFunc:
+    """Turn rows of a packed tensor into more and wider ones. The sizes that it is given are those of what it reads."""
+    source, target, pixels, scale = operation.source, operation.target, operation.pixels, operation.pixels.scale
+    rows, tiles, width = _sizes("rows")
+    across = tirx.floordiv(width * scale + (geometry.columns - 1), geometry.columns)
+    with IRBuilder() as builder, function("shuffle"):
+        x = T.arg("x", T.Buffer(geometry.window(source.total, rows, tiles), vectors.dtype))
+        declare(rows, tiles, width)
+        y = T.arg("y", T.Buffer(geometry.window(target.total, rows * scale, across), vectors.dtype))
+        with T.serial(0, rows) as h:
+            for dy, dx, channel, slot in pixels.places():
+                with T.serial(0, width) as v:
+                    value = x[h, source.start + slot, v + SIDE]
+                    T.buffer_store(y, value, [h * scale + dy, target.start + channel, v * scale + (SIDE + dx)])
+            with T.grid(scale, target.count, across * geometry.columns - width * scale) as (dy, c, v):
+                place = [h * scale + dy, target.start + c, v + width * scale + SIDE]
+                T.buffer_store(y, tirx.const(0.0, vectors.dtype), place)
     return builder.get()
 
 

@@ -56,5 +56,14 @@ class FloatDraw:
     gain: float
 
 
-FloatOperation: TypeAlias = FloatConv | FloatSum | FloatPack | FloatDraw
+@dataclass(frozen=True)
+class FloatShuffle:
+    """Depth-to-space between kernels: the numbers of ``source`` as a larger ``target``."""
+
+    source: View
+    pixels: DepthToSpace
+    target: View
+
+
+FloatOperation: TypeAlias = FloatConv | FloatSum | FloatPack | FloatDraw | FloatShuffle
 """What a kernel of a float network computes."""

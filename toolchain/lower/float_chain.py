@@ -12,8 +12,9 @@ from typing import Any
 from tvm import relax
 from tvm.ir import GenericConst
 
+from toolchain.kernels.spec import DepthToSpace
 from toolchain.lower.bindings import Bindings, channels_of, is_picture
-from toolchain.lower.depth_to_space import evaluate
+from toolchain.lower.depth_to_space import evaluate, pixel_table, trace
 from toolchain.reference.convolution import Convolution
 from toolchain.reference.steps import Activation
 
@@ -56,7 +57,15 @@ class FloatConcatChain:
     parts: tuple[Any, ...]
 
 
-FloatChain = FloatConvChain | FloatSumChain | FloatConcatChain
+@dataclass(frozen=True, eq=False)
+class FloatShuffleChain:
+    """Depth-to-space, in whatever spelling, of a variable."""
+
+    source: Any
+    pixels: DepthToSpace
+
+
+FloatChain = FloatConvChain | FloatSumChain | FloatConcatChain | FloatShuffleChain
 
 
 class FloatMatcher(Bindings):
@@ -75,7 +84,15 @@ class FloatMatcher(Bindings):
             return FloatSumChain((value,), after)
         if self.is_call(var, "relax.concat") and int(self.definitions[var].attrs.axis) == 1:
             return FloatConcatChain(tuple(self.definitions[var].args[0].fields))
-        return None
+        return self._shuffle(var)
+
+    def _shuffle(self, var: Any) -> FloatShuffleChain | None:
+        """Return the depth-to-space that ``var`` is."""
+        source, moves = trace(self.definitions, var)
+        if not moves or not is_picture(source):
+            return None
+        pixels = pixel_table(moves, source.ty.shape, *self.parameter.ty.shape.values[2:])
+        return None if pixels is None else FloatShuffleChain(source, pixels)
 
     def _joined(self, value: Any, after: Activation | None) -> FloatConvChain | FloatSumChain | None:
         """Return a sum, with the convolution that ends in one of its operands."""

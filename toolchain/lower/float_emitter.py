@@ -9,7 +9,7 @@ import numpy as np
 from tvm import relax
 
 from toolchain.kernels import float_algorithms, float_boundary
-from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatSum
+from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatShuffle, FloatSum
 from toolchain.kernels.float_tile import choose_tile
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.network import Picture, Tensor
@@ -18,7 +18,7 @@ from toolchain.kernels.vectors import Vectors
 from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Extent, Invocation, Source
 from toolchain.lower.emitter import Emitter, Imported
-from toolchain.lower.float_chain import FloatConcatChain, FloatConvChain, FloatMatcher, FloatSumChain
+from toolchain.lower.float_chain import FloatConcatChain, FloatConvChain, FloatMatcher, FloatShuffleChain, FloatSumChain
 from toolchain.lower.packed import Packed
 from toolchain.lower.weights import arrange_floats
 from toolchain.reference.steps import Activation
@@ -66,7 +66,7 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
 
     def writes(self, var: Any) -> bool:
         """Return whether the kernel of ``var`` can write into the buffer of a concatenation."""
-        made = isinstance(self.chains.get(var), FloatConvChain | FloatSumChain)
+        made = isinstance(self.chains.get(var), FloatConvChain | FloatSumChain | FloatShuffleChain)
         return bool(made or var == self.matcher.parameter)
 
     def compute(self, var: Any) -> Packed:
@@ -82,6 +82,8 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
             operands, sources = zip(*(self._operand(term, view.count) for term in chain.terms), strict=True)
             operation = FloatSum(operands, _stages(chain.after), view)
             return self.write(var, self._sum("add", operation, sources, *self._slopes(chain.after)))
+        if isinstance(chain, FloatShuffleChain):
+            return self._shuffle(var, chain)
         kernel = float_boundary.pack(view, self.geometry, self.vectors)
         return self.enter(var, "pack", kernel, self.operators.value(var))
 
@@ -146,6 +148,14 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
         """Return the kernel of ``operation``."""
         kernel = float_boundary.add(operation, self.geometry, self.vectors)
         return Invocation(name, kernel, tuple(packed.source() for packed in sources), operation, slopes)
+
+    def _shuffle(self, var: Any, chain: FloatShuffleChain) -> Packed:
+        """Return a depth-to-space."""
+        source, view = self.packed(chain.source), self.target(var)
+        operation = FloatShuffle(source.view, source.table(chain.pixels), view)
+        kernel, scale = float_boundary.shuffle(operation, self.geometry, self.vectors), chain.pixels.scale
+        given = Invocation("depth_to_space", kernel, (source.source(),), operation, scale=scale)
+        return self.write(var, given, self.extent(chain.source))
 
     def _operand(self, var: Any, channels: int) -> tuple[Addend, Packed]:
         """``var`` as a term of a sum of ``channels`` channels, and what holds it."""

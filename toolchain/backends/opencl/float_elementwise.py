@@ -1,17 +1,21 @@
-"""The other float kernels for OpenCL: sums and copies, and the pictures where no convolution reads or writes them.
+"""The other float kernels for OpenCL: sums and copies, depth-to-space, and the pictures where no convolution reads or
+writes them.
 
 One channel a block; float32 is computed with whatever ``dtype`` is stored.
 """
 
 from __future__ import annotations
 
+import itertools
+import operator
 from typing import Any
 
 from tvm import tirx
+from tvm.script.ir_builder import tirx as T
 
 from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, count_slopes, pixelwise, spread, summed
-from toolchain.backends.opencl.primitives import call, load, real, store_floats
-from toolchain.kernels.float_spec import FloatDraw, FloatPack, FloatSum
+from toolchain.backends.opencl.primitives import call, load, real, store, store_floats
+from toolchain.kernels.float_spec import FloatDraw, FloatPack, FloatShuffle, FloatSum
 from toolchain.kernels.layout import SIDE
 
 
@@ -65,3 +69,24 @@ def draw(operation: FloatDraw, dtype: str, config: PixelwiseConfig) -> tirx.Prim
 
     reads = [Form(source.total, dtype=dtype)]
     return pixelwise(reads, Form(channels=picture.channels, scale=picture.scale), config, body)
+
+
+def shuffle(operation: FloatShuffle, dtype: str, config: PixelwiseConfig) -> tirx.PrimFunc:
+    """Make a packed tensor of a smaller one: arguments x, y. What surrounds the picture is left as it was filled."""
+    source, target, picture = operation.source, operation.target, operation.pixels
+    margin, scale = config.geometry.margin, picture.scale
+
+    def body(at: Item) -> None:
+        for slot, places in itertools.groupby(sorted(picture.places(), key=_SLOT), key=_SLOT):
+            values = load("value", at.inputs[0], [at.inner, source.start + slot, at.column + SIDE], config.pixels)
+            for (dy, dx, channel, _), p in itertools.product(places, range(config.pixels)):
+                column = at.column + p
+                with T.If(column < at.size.width), T.Then():
+                    place = [at.row * scale + (margin + dy), target.start + channel, column * scale + (SIDE + dx)]
+                    store(at.y, place, [values[p]])
+
+    reads = [Form(source.total, dtype=dtype)]
+    return pixelwise(reads, Form(target.total, scale=scale, dtype=dtype), config, body)
+
+
+_SLOT = operator.itemgetter(3)

@@ -49,7 +49,7 @@ def network_of(lowered: Lowered[Any]) -> Network:
         raise ModelError(
             f"there is no OpenCL kernel for operator{'s' * (len(operators) > 1)} {named}",
             hint="deploy it for a CPU: OpenCL runs convolutions that keep the picture's size, ReLU, LeakyReLU, PReLU,"
-            " Clip, Add, Concat and pixel shuffles (in float only the one at the end)",
+            " Clip, Add, Concat and pixel shuffles",
         )
     if any(tensor.wide and tensor.zero_point % 257 for tensor in lowered.network.tensors):
         raise ModelError(

@@ -12,13 +12,13 @@ from toolchain.backends.opencl.job import Job
 from toolchain.backends.opencl.launches import LaunchWriter, OpenClProgram
 from toolchain.backends.opencl.pixelwise import PixelwiseConfig
 from toolchain.bundle.launches import Figures
-from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatSum
+from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatShuffle, FloatSum
 from toolchain.kernels.spec import Conv, Draw, Elementwise, Pack, Shuffle, View
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered
 from toolchain.targets.gpu import Gpu
 
-Words: TypeAlias = Elementwise | Pack | Draw | Shuffle | FloatSum | FloatPack | FloatDraw
+Words: TypeAlias = Elementwise | Pack | Draw | Shuffle | FloatSum | FloatPack | FloatDraw | FloatShuffle
 """What is no convolution."""
 
 
@@ -89,6 +89,8 @@ def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
             return float_elementwise.draw(given, writer.dtype, config)
         case Shuffle():
             return elementwise.shuffle(given, config)
+        case FloatShuffle():
+            return float_elementwise.shuffle(given, writer.dtype, config)
 
 
 def _traffic(given: Words, writer: LaunchWriter) -> tuple[int, int]:
@@ -105,5 +107,5 @@ def _traffic(given: Words, writer: LaunchWriter) -> tuple[int, int]:
             return writer.channels, bytes_of(target)
         case Draw(source=source, pixels=pixels) | FloatDraw(source=source, pixels=pixels):
             return bytes_of(source), len(pixels.table)
-        case Shuffle(source, pixels, target):
+        case Shuffle(source, pixels, target) | FloatShuffle(source, pixels, target):
             return bytes_of(source), bytes_of(target) * pixels.scale**2
