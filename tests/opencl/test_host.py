@@ -131,6 +131,10 @@ def program(folder: Path, library: Path, headers: Path, triple: str = HERE) -> P
     return path
 
 
+def app_of(bundle: Bundle, folder: Path) -> Path:
+    return program(folder, bundle.path / "model.so", bundle.path / "opencl" / "host")
+
+
 def said(words: list[str], folder: Path, environment: Mapping[str, str] = os.environ) -> str:
     """What it says when it fails."""
     (folder / "in.ppm").write_bytes(b"P6\n3 2\n255\n" + bytes(18))
@@ -142,7 +146,7 @@ def said(words: list[str], folder: Path, environment: Mapping[str, str] = os.env
 
 
 def test_in_an_app(bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path):
-    app = program(tmp_path, bundle.path / "model.so", bundle.path / "opencl" / "host")
+    app = app_of(bundle, tmp_path)
     picture, expected = bundle.golden()
     Image.fromarray(picture).save(tmp_path / "small.ppm")
     subprocess.run([app, tmp_path / "small.ppm", tmp_path / "large.ppm"], check=True, timeout=60, env=drivers)
@@ -211,7 +215,7 @@ def limited(folder: Path, drivers: Mapping[str, str], **limits: int) -> dict[str
 def test_limits_of_a_device(
     limits: dict[str, int], sentence: str, bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path
 ):
-    app = program(tmp_path, bundle.path / "model.so", bundle.path / "opencl" / "host")
+    app = app_of(bundle, tmp_path)
     assert sentence in said([str(app)], tmp_path, limited(tmp_path, drivers, **limits))
 
 
@@ -219,7 +223,7 @@ def test_limits_of_a_device(
 def test_work_groups_follow_the_device(
     limits: dict[str, int], bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path
 ):
-    app = program(tmp_path, bundle.path / "model.so", bundle.path / "opencl" / "host")
+    app = app_of(bundle, tmp_path)
     picture, expected = bundle.golden()
     Image.fromarray(picture).save(tmp_path / "small.ppm")
     subprocess.run(
@@ -232,7 +236,7 @@ def test_work_groups_follow_the_device(
 
 
 def test_one_of_several_devices(bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path):
-    app = program(tmp_path, bundle.path / "model.so", bundle.path / "opencl" / "host")
+    app = app_of(bundle, tmp_path)
     Image.fromarray(bundle.golden()[0]).save(tmp_path / "small.ppm")
     platform = device().platform.name.strip()
     named = {**drivers, "CLIPFREE_OPENCL_DEVICE": platform.swapcase()[:10]}
@@ -248,7 +252,7 @@ def test_a_gpu_without_float16(bundle: Bundle, drivers: Mapping[str, str], tmp_p
         bundle.path.parent / "net.onnx", tmp_path, target="opencl-cpu", precision="float16", value_range="0..1"
     )
     wide = open_bundle(deploy(request).path, for_this_machine=False)
-    app = program(tmp_path, wide.path / "model.so", wide.path / "opencl" / "host")
+    app = app_of(wide, tmp_path)
     picture, expected = wide.golden()
     Image.fromarray(picture).save(tmp_path / "small.ppm")
     for variables, lacking in ((drivers, False), (limited(tmp_path, drivers, PLAIN_GPU=1), True)):

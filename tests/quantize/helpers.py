@@ -85,3 +85,17 @@ def small_model(
 
 def psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     return float(10 * np.log10(255**2 / max(1e-9, np.mean((first.astype(float) - second.astype(float)) ** 2))))
+
+
+def heavy() -> SRModel:
+    """Weights that are nearly alike: rounded, they are all near 127, and 65535 * 127 * 576 does not fit into int32."""
+    rng = np.random.default_rng(0)
+    constants = {
+        "first": rng.normal(0, 0.2, (64, 3, 1, 1)).astype(np.float32),
+        "second": rng.uniform(0.009, 0.01, (3, 64, 3, 3)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["input", "first"], ["made"]),
+        helper.make_node("Conv", ["made", "second"], ["output"], pads=[1] * 4),
+    ]
+    return small_model(nodes, constants)

@@ -11,9 +11,8 @@ import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import helper
 
-from tests.quantize.helpers import QUICK, network, picture, pictures, psnr, quantized, small_model
+from tests.quantize.helpers import QUICK, heavy, network, picture, pictures, psnr, quantized
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.quantize import IntegerReference, QuantizedModel, Settings, quantize
 from toolchain.quantize.fidelity import compare_tensors, list_parts, write_variant
@@ -146,17 +145,7 @@ def test_contradictions_and_constants_are_said() -> None:
 
 
 def test_sums_that_could_overflow_are_refused_by_name() -> None:
-    rng = np.random.default_rng(0)
-    # Weights that are nearly alike: rounded, they are all near 127, and 65535 * 127 * 576 does not fit.
-    constants = {
-        "first": rng.normal(0, 0.2, (64, 3, 1, 1)).astype(np.float32),
-        "second": rng.uniform(0.009, 0.01, (3, 64, 3, 3)).astype(np.float32),
-    }
-    nodes = [
-        helper.make_node("Conv", ["input", "first"], ["made"]),
-        helper.make_node("Conv", ["made", "second"], ["output"], pads=[1] * 4),
-    ]
-    sr, plain = small_model(nodes, constants), replace(QUICK, equalize=False, reconstruct=False, correct_bias=False)
+    sr, plain = heavy(), replace(QUICK, equalize=False, reconstruct=False, correct_bias=False)
     quantize(sr, pictures(3), plain)
     with pytest.raises(ModelError, match=r"accumulator of the convolution 'output_float' can overflow") as raised:
         IntegerReference(quantize(sr, pictures(3), replace(plain, bits={"made": 16})).model)

@@ -1,4 +1,4 @@
-"""The arguments of a convolution's kernel, whatever its numbers and whichever its algorithm."""
+"""The arguments of a convolution's kernel and what of them it reads, whatever its numbers and its algorithm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.function import declare
-from toolchain.kernels.layout import Geometry
+from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Conv
 
 Shapes: TypeAlias = Sequence[tuple[tuple[int, ...], str]]
@@ -69,3 +69,15 @@ def arguments(
         scale = conv.pixels.scale
         y = T.arg("y", T.Buffer((height * scale, width * scale, conv.pixels.channels), "uint8"))
     return Arguments(x, r, arrays, height, tiles, width, y)
+
+
+def tap(conv: Conv | FloatConv, h: Any, v: Any, i: Any, j: Any) -> tuple[Any, Any]:
+    """Return the row and column of the packed input that weight (i, j) of the pixel at row h, column v meets."""
+    return h + i * conv.dilation[0], v + j * conv.dilation[1] + (SIDE - conv.pads[1])
+
+
+def first_input(conv: Conv | FloatConv, channel: Any) -> Any:
+    """Return the first block that an output channel reads of ``conv.source``: that of its group."""
+    if conv.groups == 1:
+        return 0
+    return channel // (conv.channels // conv.groups) * (conv.source.count // conv.groups)

@@ -18,7 +18,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.arguments import arguments
+from toolchain.kernels.arguments import arguments, first_input, tap
 from toolchain.kernels.drawing import draw
 from toolchain.kernels.epilogue import activate, flipped, outside_word, pack_words, residual_code
 from toolchain.kernels.function import function
@@ -105,19 +105,17 @@ def _word_sums(conv: Conv, dot: Dot, x: Any, w: Any, bias: Any, height: Any, col
     """Block ``acc``, a word at a time; returns what loads the sums of vector u of pixels in row h, for
     the channels of block b. ``x``, ``w``, ``bias`` are the kernel's input, weights and start values.
     """
-    group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
-    kh, kw = conv.kernel
+    reduced = conv.source.count // conv.groups, *conv.kernel, PACK
 
     def block(name: str, start: int, begin: Callable[..., Any], *before: Any) -> Any:
         """Return the sums over the bytes that lie from block ``start`` on, each begun by ``begin``, of what was
         ``before``.
         """
         acc = T.sblock_alloc_buffer((height, conv.channels, columns), "int32", scope="local")
-        with T.grid(height, conv.channels, columns, group_in, kh, kw, PACK) as loops, T.sblock(name):
+        with T.grid(height, conv.channels, columns, *reduced) as loops, T.sblock(name):
             h, c, v, k, i, j, q = T.axis.remap("SSSRRRR", loops)
-            row = h + i * conv.dilation[0]
-            column = v + j * conv.dilation[1] + (SIDE - conv.pads[1])
-            place = start + (k if conv.groups == 1 else c // group_out * group_in + k)
+            row, column = tap(conv, h, v, i, j)
+            place = start + (first_input(conv, c) + k)
             first, last = dot.place(c, q)
             # The bias, read once by the initialization, is left out: the block must read what a dot product reads,
             # or tensorize would not find it.

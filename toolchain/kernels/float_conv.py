@@ -21,7 +21,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.arguments import Arguments, arguments
+from toolchain.kernels.arguments import Arguments, arguments, first_input, tap
 from toolchain.kernels.epilogue import follow
 from toolchain.kernels.float_expressions import code, inside, load
 from toolchain.kernels.float_spec import FloatConv
@@ -44,7 +44,7 @@ def declared(conv: FloatConv, geometry: Geometry, vectors: Vectors, weights: tup
 def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile) -> tirx.PrimFunc:
     """Return the function of ``conv``, with ``tile`` in the registers."""
     strip = tile.vectors * vectors.lanes
-    group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
+    group_in = conv.source.count // conv.groups
     registers = list(itertools.product(range(tile.channels), range(0, strip, vectors.lanes)))
     with IRBuilder() as builder, function("float_conv"):
         given = declared(conv, geometry, vectors, (group_in, *conv.kernel, conv.channels))
@@ -59,8 +59,8 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
                 for c, v in registers:
                     T.buffer_store(acc, tirx.Broadcast(bias[first + c], vectors.lanes), [c, _lanes(v, vectors)])
                 with T.grid(group_in, *conv.kernel) as (k, i, j):
-                    row, column = h + i * conv.dilation[0], left + j * conv.dilation[1] + (SIDE - conv.pads[1])
-                    channel = conv.source.start + (k if conv.groups == 1 else first // group_out * group_in + k)
+                    row, column = tap(conv, h, left, i, j)
+                    channel = conv.source.start + (first_input(conv, first) + k)
                     for c, v in registers:
                         product = x.vload([row, channel, column + v], vectors.type) * tirx.Broadcast(
                             w[k, i, j, first + c], vectors.lanes

@@ -19,6 +19,7 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.script.ir_builder import tirx as T
 
+from toolchain.kernels.arguments import first_input
 from toolchain.kernels.intrinsics.matrix import MatrixDot
 from toolchain.kernels.layout import SIDE
 from toolchain.kernels.spec import Conv
@@ -96,13 +97,13 @@ class _Sums:
             before: buffers that ``begin`` reads.
         """
         conv, dot, x = self.conv, self.dot, self.x
-        group_in, group_out = conv.source.count // conv.groups, conv.channels // conv.groups
+        group_in = conv.source.count // conv.groups
         pairs, steps = conv.channels // 2, dot.steps(group_in, conv.kernel)
         acc = T.sblock_alloc_buffer((self.height, pairs, self.vectors, 8), "int32", scope="local")
         with T.grid(self.height, pairs, self.vectors, 1, *steps) as loops, T.sblock(name):
             # compute_at wants a variable in every region that is written: `one` is always 0.
             h, c, u, one, k, i, j = T.axis.remap("SSSSRRR", loops)
-            start = first + (0 if conv.groups == 1 else 2 * c // group_out * group_in)
+            start = first + first_input(conv, 2 * c)
             column = u * dot.lanes + (SIDE - conv.pads[1])
             T.reads(
                 x[
