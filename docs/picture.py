@@ -17,9 +17,10 @@ from PIL import Image, ImageDraw, ImageFont
 from toolchain.backends.open import load
 from toolchain.bundle import open_bundle
 from toolchain.images import Photo, write_photo
+from toolchain.images.bicubic import enlarge, shrink
 from toolchain.workflows.demo import side_by_side
 from toolchain.workflows.deploy import Request, deploy
-from toolchain.workflows.evaluate import enlarge, quality, shrink
+from toolchain.workflows.evaluate import quality
 from toolchain.zoo.demo_photos import demo_photographs
 from toolchain.zoo.embedded import resolve
 

@@ -270,3 +270,22 @@ def sesr(
     if clipped:
         b.clip(x, 0.0, 1.0, out="output")
     return b.model(channels, scale, size=size, name="sesr")
+
+
+def denoiser(*, channels: int = 3, clipped: bool = True) -> onnx.ModelProto:
+    """A network that does not enlarge: part of what differs from the neighbourhood is taken away (x1, 0..1)."""
+    b = Builder()
+    blur = np.outer([1, 2, 1], [1, 2, 1]) / 16
+    detail = -blur
+    detail[1, 1] += 1
+    features = 4 * channels
+    first, second = b.rng.normal(0, 0.02, (features, channels, 3, 3)), np.zeros((channels, features, 3, 3))
+    for c in range(channels):
+        first[2 * c, c], first[2 * c + 1, c] = detail, -detail
+        second[c, 2 * c, 1, 1], second[c, 2 * c + 1, 1, 1] = -0.6, 0.6
+    x = b.node("Relu", b.node("Conv", "input", b.const(first), pads=[1] * 4))
+    x = b.node("Conv", x, b.const(second + b.rng.normal(0, 0.01, second.shape)), pads=[1] * 4)
+    x = b.node("Add", "input", x, out="" if clipped else "output")
+    if clipped:
+        b.clip(x, 0.0, 1.0, out="output")
+    return b.model(channels, 1)

@@ -13,11 +13,20 @@ from tests.conftest import photograph
 from toolchain.frontend import normalize
 from toolchain.images import ImageSet
 from toolchain.images.bicubic import enlarge, shrink
+from toolchain.images.degradation import find_degradation
 from toolchain.images.metrics import psnr
+from toolchain.images.pairs import PairSet, degraded
 from toolchain.support.errors import InputError, ModelError
 from toolchain.workflows.evaluate import evaluate, float_upscale
 
-PICTURES = ImageSet(tuple(photograph(61, 50, seed) for seed in (1, 2)), ("a.png", "b.png"), ())
+IMAGES = ImageSet(tuple(photograph(61, 50, seed) for seed in (1, 2)), ("a.png", "b.png"), ())
+
+
+def halved(images: ImageSet = IMAGES) -> PairSet:
+    return degraded(images, find_degradation("bicubic", 2), 2)
+
+
+PICTURES = halved()
 
 
 def bicubic(pixels: np.ndarray) -> np.ndarray:
@@ -30,14 +39,14 @@ def test_a_network_that_is_bicubic_scores_like_bicubic():
     assert (found.rows[0].height, found.rows[0].width) == (60, 50)
     for row in (*found.rows, found.mean):
         assert row.bundle == row.bicubic == row.compared
-        assert row.against_float is not None
-        assert math.isinf(row.against_float.psnr_rgb)
+        assert row.against_compared is not None
+        assert math.isinf(row.against_compared.psnr_rgb)
     assert found.mean.bundle.psnr_y == pytest.approx(np.mean([row.bundle.psnr_y for row in found.rows]))
 
 
 def test_by_hand_with_another_border():
     found = evaluate(bicubic, PICTURES, channels=3, scale=2, shave=5)
-    high = PICTURES.images[0][:60, :50]
+    high = IMAGES.images[0][:60, :50]
     small = np.asarray(Image.fromarray(high).resize((25, 30), Image.Resampling.BICUBIC))
     big = np.asarray(Image.fromarray(small).resize((50, 60), Image.Resampling.BICUBIC))
     assert found.rows[0].bundle.psnr_rgb == pytest.approx(psnr(big[5:-5, 5:-5], high[5:-5, 5:-5]))
@@ -56,8 +65,8 @@ def test_worse_is_worse():
     row = evaluate(noisy, PICTURES, channels=3, scale=2, compared=bicubic).mean
     assert row.bundle.psnr_rgb < row.bicubic.psnr_rgb
     assert row.bundle.ssim < row.bicubic.ssim
-    assert row.against_float is not None
-    assert row.against_float.psnr_rgb == pytest.approx(20 * math.log10(255 / 8))
+    assert row.against_compared is not None
+    assert row.against_compared.psnr_rgb == pytest.approx(20 * math.log10(255 / 8))
 
 
 def test_a_luma_network_is_measured_on_its_own_output():
@@ -68,7 +77,7 @@ def test_a_luma_network_is_measured_on_its_own_output():
         assert pixels.shape[2] == 1
         return np.asarray(Image.fromarray(picture).convert("L"))[:, :, None]
 
-    row = evaluate(perfect, ImageSet((picture,), ("edge.png",), ()), channels=1, scale=2).mean
+    row = evaluate(perfect, halved(ImageSet((picture,), ("edge.png",), ())), channels=1, scale=2).mean
     assert row.bundle.psnr_y > 50
     assert row.bundle.psnr_rgb < 40
 
@@ -80,7 +89,7 @@ def test_pictures_smaller_than_the_border():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shrink_keeps_the_channels(channels: int):
-    assert shrink(PICTURES.images[0][:, :, :channels], 3).shape == (20, 16, channels)
+    assert shrink(IMAGES.images[0][:, :, :channels], 3).shape == (20, 16, channels)
 
 
 def test_numpy_stands_in_for_onnxruntime_where_that_does_not_mirror_and_nowhere_else():

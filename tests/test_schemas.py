@@ -100,5 +100,5 @@ def test_what_commands_print(stand_in_bundle: Path, model_file: Path, photo_fold
 
 def test_numbers_that_are_none_are_null() -> None:
     quality = Quality(math.inf, math.inf, math.nan)
-    result = EvaluateResult("b", 2, 2, (), QualityRow("mean", 0, 0, quality, quality), ())
+    result = EvaluateResult("b", 2, 2, "pairs", None, (), QualityRow("mean", 0, 0, quality, quality), ())
     check("evaluate.json", plain(result))

@@ -94,7 +94,7 @@ def test_deploy_then_everything(model_file: Path, photo_folder: Path, tmp_path: 
     table = document(capsys)
     assert [row["name"] for row in table["rows"]] == ["photo0.png", "photo1.png", "photo2.png"]
     assert table["shave"] == 2
-    assert table["mean"]["against_float"]["psnr_y"] > 30
+    assert table["mean"]["against_compared"]["psnr_y"] > 30
 
     assert main(["inspect", bundle, "--json"]) == 0
     assert document(capsys)["manifest"]["scale"] == 2

@@ -50,9 +50,7 @@ def _model(path: Path, value_range: str | None, asked: Sequence[str], precision:
     found = inspect_model(path, value_range=value_range, targets=asked, precision=precision)
     low, high = found.value_range
     console.say(f"{path.name}: {found.kind} network '{found.name}'")
-    console.say(
-        f"  u8 (h, w, {found.channels}) to u8 (h*{found.scale}, w*{found.scale}, {found.channels}), any h and w"
-    )
+    console.say(f"  {_pictures(found.channels, found.scale)}")
     console.say(f"  floats mean {low:g}..{high:g}")
     clip = found.clip
     text = f"{clip.low:g}..{clip.high:g}, written as {clip.spelling}: becomes the output's range" if clip else "none"
@@ -114,9 +112,8 @@ def _bundle(path: Path, console: Console) -> None:
         bundle.check_machine()
     except BundleError as error:
         obstacle = error.message
-    channels, scale = manifest.channels, manifest.scale
     console.say(f"{path}: {TITLES[manifest.precision]} bundle of '{manifest.name}' for {manifest.target.name}")
-    console.say(f"  u8 (h, w, {channels}) to u8 (h*{scale}, w*{scale}, {channels}), any h and w")
+    console.say(f"  {_pictures(manifest.channels, manifest.scale)}")
     work = quantity(manifest.macs_per_pixel, "MAC")
     console.say(f"  {work} and about {manifest.workspace_per_pixel:.0f} bytes per input pixel")
     if manifest.line_buffers:
@@ -159,3 +156,9 @@ def _bundle(path: Path, console: Console) -> None:
         launches=launches.figures,
         tiles=tiles,
     )
+
+
+def _pictures(channels: int, scale: int) -> str:
+    """Return what pictures a network takes and gives, in words."""
+    result = f"u8 (h*{scale}, w*{scale}, {channels})" if scale > 1 else "one of the same size"
+    return f"u8 (h, w, {channels}) to {result}, any h and w"

@@ -100,6 +100,21 @@ class BenchResult:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """What ``--max-drop`` asked for.
+
+    Attributes:
+        allowed: PSNR of luma in dB that may be lost to what is compared with, in the mean.
+        lost: what is lost.
+        kept: whether that is no more.
+    """
+
+    allowed: float
+    lost: float
+    kept: bool
+
+
+@dataclass(frozen=True)
 class EvaluateResult:
     """What ``clipfree evaluate`` prints.
 
@@ -107,15 +122,21 @@ class EvaluateResult:
         bundle: its folder.
         shave: border pixels left out on each side.
         scale: of the network.
+        degradation: what made the low-resolution pictures, as ``--degradation`` names it; "pairs" where given.
+        compared: name of what the bundle is compared with; null without such.
         rows: each picture.
         mean: of the rows, without sizes.
         skipped: pictures that were left out.
+        gate: what ``--max-drop`` asked for; null without it.
     """
 
     bundle: str
     shave: int
     scale: int
+    degradation: str
+    compared: str | None
     rows: tuple[QualityRow, ...]
     mean: QualityRow
     skipped: tuple[Skipped, ...]
+    gate: Gate | None = None
     command: Literal["evaluate"] = "evaluate"

@@ -16,13 +16,13 @@ from toolchain.frontend import pipeline
 from toolchain.frontend import value_range as ranges
 from toolchain.frontend.explain import refusal
 from toolchain.frontend.facts import Facts
-from toolchain.frontend.graph import Graph
+from toolchain.frontend.graph import Array, Graph
 from toolchain.frontend.interface import free_size, random_picture, read_interface
 from toolchain.frontend.load import is_quantized
 from toolchain.frontend.model import SRModel
 from toolchain.frontend.passes.base import GraphPass, Pass, Subject
 from toolchain.frontend.pipeline import find_passes, run_passes
-from toolchain.frontend.probe import run
+from toolchain.frontend.probe import run, session
 from toolchain.frontend.source import ModelSource
 from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import ModelError
@@ -72,7 +72,7 @@ def normalize(
     plain, source, facts = _opened(model, dump)
     found = _rewritten(plain, facts, steps, dump)
     told = _told(value_range, found.facts)
-    errors = {} if told else ranges.follow(found.plain, facts.interface.channels, found.scale)
+    errors = {} if told else ranges.follow(_runner(found.plain), facts.interface.channels, found.scale)
     ends = ranges.choose(value_range, found.facts.limits, found.facts.pixels.value_range, errors, likely)
     if not ends.alike:
         found = _rewritten(plain, replace(facts, ends=ends), steps, dump)
@@ -90,6 +90,11 @@ def normalize(
         changes=tuple(dict.fromkeys(known.changes)),
         merges=known.merges,
     )
+
+
+def _runner(model: onnx.ModelProto) -> Callable[[Array], Array]:
+    ready = session(model)
+    return lambda planes: ready.run(None, planes)[0]
 
 
 def _told(value_range: str | None, facts: Facts) -> bool:

@@ -10,7 +10,8 @@ from toolchain.frontend.interface import Interface
 from toolchain.frontend.session import FloatSession
 from toolchain.support.errors import ModelError
 
-_TYPES = {"tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
+NUMBERS = {"tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
+"""NumPy's types of onnxruntime's, where they are not float32."""
 
 
 class ModelSource:
@@ -48,7 +49,7 @@ class ModelSource:
         Raises:
             ModelError: it cannot be executed.
         """
-        wanted = _TYPES.get(self._session.dtype, np.float32)
+        wanted = NUMBERS.get(self._session.dtype, np.float32)
         batch = np.repeat(picture.astype(wanted), self.interface.batch, axis=0)
         (result, *_) = self._session.run(None, batch)
         return np.asarray(result[:1] if self.interface.batch > 1 else result, np.float32)

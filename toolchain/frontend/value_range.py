@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 
 from toolchain.frontend.graph import Array
-from toolchain.frontend.probe import session
 from toolchain.support.errors import ModelError
 
 UNIT, BYTES, SIGNED = (0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)
@@ -129,12 +128,16 @@ def _around_zero(errors: dict[Ends, float]) -> Ends | None:
     return best if min(errors[ends] for ends in CANDIDATES[:2]) > 3 * _FAITHFUL > errors[best] else None
 
 
-def follow(model: onnx.ModelProto, channels: int, scale: int) -> dict[Ends, float]:
+def follow(run: Callable[[Array], Array], channels: int, scale: int) -> dict[Ends, float]:
     """For each of `CANDIDATES`, how far the output is from the input: RMS of local means, as a part of the range.
 
     The pictures are mid-grey and a gradient through all levels; the border is left out.
+
+    Args:
+        run: makes (1, channels, h*scale, w*scale) of float32 (1, channels, h, w), both in the network's range.
+        channels: of the network.
+        scale: of the network.
     """
-    ready = session(model)
     ramp = np.linspace(0.0, 1.0, _SIZE)
     gradient = 0.5 * (ramp[:, None] + ramp[None, ::-1])
     errors = {}
@@ -143,7 +146,7 @@ def follow(model: onnx.ModelProto, channels: int, scale: int) -> dict[Ends, floa
         squares: list[Array] = []
         for picture in (np.full((_SIZE, _SIZE), 0.5), gradient):
             x = np.broadcast_to(picture, (1, channels, _SIZE, _SIZE)).astype(np.float32)
-            y = ready.run(None, x * np.float32(high - low) + np.float32(low))[0].astype(np.float64)
+            y = run(x * np.float32(high - low) + np.float32(low)).astype(np.float64)
             inner = slice(_BORDER, -_BORDER)
             with np.errstate(all="ignore"):  # a broken network may well give infinities
                 local = ((y - black) / (white - black)).reshape(1, channels, _SIZE, scale, _SIZE, scale).mean((3, 5))

@@ -76,6 +76,12 @@ class BoardError(ClipfreeError):
     exit_code = 11
 
 
+class QualityError(ClipfreeError):
+    """A network loses more than was allowed."""
+
+    exit_code = 12
+
+
 def last_line(error: Exception) -> str:
     """Return the last line of what an exception of another library says: TVM puts the reason there; else the type's
     name.

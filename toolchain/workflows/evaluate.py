@@ -1,9 +1,9 @@
-"""Quality of a deployed network: high-resolution pictures are shrunk, upscaled and compared with themselves."""
+"""Quality of a deployed network: what it makes of low-resolution pictures, against the high-resolution ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from toolchain.frontend.explain import explain
 from toolchain.frontend.session import FloatSession
-from toolchain.images import ImageSet, Photo
-from toolchain.images.bicubic import enlarge, shrink
+from toolchain.images import Photo
+from toolchain.images.bicubic import enlarge
 from toolchain.images.metrics import luma, psnr, shaved, ssim
+from toolchain.images.pairs import Pair, PairSet
 from toolchain.reference.evaluator import evaluator
 from toolchain.runtime.photo import upscale_photo
 from toolchain.support.errors import InputError, ModelError
@@ -27,14 +28,21 @@ Upscale = Callable[[Pixels], Pixels]
 
 @dataclass(frozen=True)
 class Quality:
-    """Quality of one picture against another: PSNR in dB over RGB and over BT.601 luma, SSIM of luma.
+    """Quality of one picture against another.
 
-    Luma is that of a luma network's own output, as papers measure it, not of the RGB picture made with it.
+    Luma (BT.601) is that of a luma network's own output, as papers measure it, not of the RGB picture made with it.
+
+    Attributes:
+        psnr_rgb: PSNR over RGB in dB.
+        psnr_y: PSNR over luma in dB.
+        ssim: SSIM of luma.
+        flip: mean FLIP over RGB, 0 (equal) to 1, where it was asked for.
     """
 
     psnr_rgb: float
     psnr_y: float
     ssim: float
+    flip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,9 +54,9 @@ class QualityRow:
         height: of the high-resolution picture, in pixels.
         width: the same.
         bundle: the bundle's picture against the original.
-        bicubic: Pillow's bicubic enlargement against the original.
-        compared: the float network's picture against the original, if one was given.
-        against_float: the bundle's picture against the float network's.
+        bicubic: the low-resolution picture, enlarged bicubically, against the original.
+        compared: the picture of what the bundle is compared with, against the original; None without such.
+        against_compared: the bundle's picture against that one.
     """
 
     name: str
@@ -57,40 +65,57 @@ class QualityRow:
     bundle: Quality
     bicubic: Quality
     compared: Quality | None = None
-    against_float: Quality | None = None
+    against_compared: Quality | None = None
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Rows, their means, and how they were measured: ``shave`` border pixels left out on each side."""
+    """What was measured, and how.
+
+    Attributes:
+        rows: a picture each.
+        mean: of the rows.
+        shave: border pixels left out on each side.
+        scale: of the network.
+        degradation: where the low-resolution pictures are from, see `PairSet.origin`.
+    """
 
     rows: tuple[QualityRow, ...]
     mean: QualityRow
     shave: int
     scale: int
+    degradation: str
+
+    @property
+    def drop(self) -> float | None:
+        """PSNR of luma in dB that the bundle loses to what it is compared with, in the mean; None without such."""
+        if self.mean.compared is None:
+            return None
+        ours, theirs = self.mean.bundle.psnr_y, self.mean.compared.psnr_y
+        return 0.0 if ours == theirs else theirs - ours
 
 
 def evaluate(
     upscale: Upscale,
-    pictures: ImageSet,
+    pictures: PairSet,
     *,
     channels: int,
     scale: int,
     shave: int | None = None,
     compared: Upscale | None = None,
+    perceptual: Perceptual | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
-    """Measure PSNR and SSIM on high-resolution pictures u8 (h, w, 3), cropped to multiples of ``scale``.
-
-    The low-resolution picture is made by Pillow's bicubic filter, which is antialiased, as MATLAB's ``imresize``.
+    """Measure PSNR and SSIM on pictures whose high-resolution originals are known.
 
     Args:
         upscale: the bundle: u8 (h, w, ``channels``) to u8 (h*scale, w*scale, ``channels``).
-        pictures: high-resolution RGB.
+        pictures: RGB at both sizes.
         channels: of the network; a luma network's chroma is enlarged bicubically.
         scale: of the network.
         shave: border pixels left out on each side; default: ``scale``.
-        compared: the float network, with the same shapes.
+        compared: what the bundle is compared with, with the same shapes: the float network, as a rule.
+        perceptual: measures two pictures u8 (h, w, 3) as `Quality.flip`; None: it is not measured.
         progress: called with (name, index from 0, count) before each picture.
 
     Raises:
@@ -98,16 +123,19 @@ def evaluate(
     """
     border = scale if shave is None else shave
     rows = []
-    for index, (name, image) in enumerate(zip(pictures.names, pictures.images, strict=True)):
-        high = image[: image.shape[0] // scale * scale, : image.shape[1] // scale * scale]
-        if min(high.shape[:2]) < max(scale, 2 * border + 1):
+    plain = enlarge if pictures.degradation is None else pictures.degradation.enlarge
+    meter = _Meter(border, perceptual)
+    for index, pair in enumerate(pictures.pairs):
+        if min(pair.high.shape[:2]) < max(scale, 2 * border + 1):
             continue
         if progress is not None:
-            progress(name, index, len(pictures.images))
-        rows.append(_row(name, high, upscale, channels, scale, border, compared))
+            progress(pair.name, index, len(pictures.pairs))
+        found = upscaled(pair.low, upscale, channels, scale)
+        exact = None if compared is None else upscaled(pair.low, compared, channels, scale)
+        rows.append(meter.row(pair, found, plain(pair.low, scale), exact))
     if not rows:
         raise InputError(f"no picture is larger than the border of {border} pixels that is left out")
-    return Evaluation(tuple(rows), _mean(rows), border, scale)
+    return Evaluation(tuple(rows), _mean(rows), border, scale, pictures.origin)
 
 
 def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, threads: int | None = None) -> Upscale:
@@ -143,6 +171,7 @@ def quality(found: Pixels, expected: Pixels, shave: int) -> Quality:
     return compare((found, luma(found)), (expected, luma(expected)), shave)
 
 
+Perceptual = Callable[[Pixels, Pixels], float]
 Picture = tuple[npt.NDArray[Any], npt.NDArray[np.float64]]
 """RGB (h, w, 3) in grey levels, and its luma (h, w)."""
 
@@ -169,19 +198,27 @@ def upscaled(low: Pixels, upscale: Upscale, channels: int, scale: int) -> Pictur
     return pixels, luma(made[-1] if channels == 1 else pixels)
 
 
-def _row(
-    name: str, high: Pixels, upscale: Upscale, channels: int, scale: int, shave: int, compared: Upscale | None
-) -> QualityRow:
-    low = shrink(high, scale)
-    original = (high, luma(high))
-    found = upscaled(low, upscale, channels, scale)
-    row = QualityRow(
-        name, high.shape[0], high.shape[1], compare(found, original, shave), quality(enlarge(low, scale), high, shave)
-    )
-    if compared is None:
-        return row
-    exact = upscaled(low, compared, channels, scale)
-    return replace(row, compared=compare(exact, original, shave), against_float=compare(found, exact, shave))
+@dataclass(frozen=True)
+class _Meter:
+    """How two pictures are compared: ``shave`` border pixels are left out."""
+
+    shave: int
+    perceptual: Perceptual | None
+
+    def row(self, pair: Pair, found: Picture, bicubic: Pixels, exact: Picture | None) -> QualityRow:
+        original = (pair.high, luma(pair.high))
+        height, width = pair.high.shape[:2]
+        plain = self.of((bicubic, luma(bicubic)), original)
+        row = QualityRow(pair.name, height, width, self.of(found, original), plain)
+        if exact is None:
+            return row
+        return replace(row, compared=self.of(exact, original), against_compared=self.of(found, exact))
+
+    def of(self, found: Picture, expected: Picture) -> Quality:
+        quality = compare(found, expected, self.shave)
+        if self.perceptual is None:
+            return quality
+        return replace(quality, flip=self.perceptual(shaved(found[0], self.shave), shaved(expected[0], self.shave)))
 
 
 def _mean(rows: Sequence[QualityRow]) -> QualityRow:
@@ -189,11 +226,12 @@ def _mean(rows: Sequence[QualityRow]) -> QualityRow:
         found = [quality for quality in qualities if quality is not None]
         if not found:
             return None
-        return Quality(*(float(np.mean([getattr(q, name) for q in found])) for name in ("psnr_rgb", "psnr_y", "ssim")))
+        known = [field.name for field in fields(Quality) if getattr(found[0], field.name) is not None]
+        return Quality(**{name: float(np.mean([getattr(quality, name) for quality in found])) for name in known})
 
     bundle, bicubic = of([row.bundle for row in rows]), of([row.bicubic for row in rows])
     assert bundle is not None
     assert bicubic is not None
     return QualityRow(
-        "mean", 0, 0, bundle, bicubic, of([row.compared for row in rows]), of([row.against_float for row in rows])
+        "mean", 0, 0, bundle, bicubic, of([row.compared for row in rows]), of([row.against_compared for row in rows])
     )

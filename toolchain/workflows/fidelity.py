@@ -16,7 +16,9 @@ from PIL import Image
 
 from toolchain.images import ImageSet, read_calibration, read_images, to_channels
 from toolchain.images.bicubic import shrink
+from toolchain.images.degradation import find_degradation
 from toolchain.images.metrics import psnr
+from toolchain.images.pairs import degraded
 from toolchain.quantize import IntegerReference, Settings, quantize
 from toolchain.quantize.fidelity import BlameReport, TensorFidelity, assign_blame, compare_tensors, count_runs
 from toolchain.workflows.evaluate import Evaluation, evaluate, float_upscale
@@ -131,7 +133,8 @@ def measure_fidelity(request: FidelityRequest, *, progress: Callable[[str, int, 
     quality = None
     if originals is not None:
         tell(f"upscaling {len(originals.images)} pictures", total, total)
-        quality = evaluate(integer, originals, channels=sr.channels, scale=sr.scale, compared=exact)
+        pairs = degraded(originals, find_degradation(None, sr.scale), sr.scale)
+        quality = evaluate(integer, pairs, channels=sr.channels, scale=sr.scale, compared=exact)
     left_out = tuple(
         f"left out: {skipped.name} {skipped.reason}"
         for found in (photographs, originals)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from toolchain.frontend import load_model, normalize
 from toolchain.images import read_images
+from toolchain.images.degradation import find_degradation
+from toolchain.images.pairs import degraded
 from toolchain.workflows.evaluate import evaluate, float_upscale
 
 
@@ -20,6 +22,7 @@ def score(model: Path, sets: Sequence[Path]) -> dict[str, float]:
     upscale = float_upscale(network.model, network.value_range)
     reached: dict[str, float] = {}
     for folder in sets:
-        found = evaluate(upscale, read_images(folder), channels=network.channels, scale=network.scale)
+        pictures = degraded(read_images(folder), find_degradation(None, network.scale), network.scale)
+        found = evaluate(upscale, pictures, channels=network.channels, scale=network.scale)
         reached[folder.name] = round(found.mean.bundle.psnr_y, 2)
     return reached | {"border": network.scale} if reached else {}

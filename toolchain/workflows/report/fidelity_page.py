@@ -149,7 +149,7 @@ def _pictures(shown: list[Document]) -> str:
 def _quality(quality: Document | None) -> str:
     if quality is None:
         return ""
-    keys = (("bicubic", "bicubic"), ("FP32", "compared"), ("INT8", "bundle"), ("INT8 against FP32", "against_float"))
+    keys = (("bicubic", "bicubic"), ("FP32", "compared"), ("INT8", "bundle"), ("INT8 against FP32", "against_compared"))
     head = "".join(f"<th>{name}</th>" for name, _ in keys)
     rows = "".join(
         f"<tr><td></td><td>{escape(row['name'])}</td>{''.join(_figures(row[key]) for _, key in keys)}</tr>"

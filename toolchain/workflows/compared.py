@@ -1,0 +1,82 @@
+"""What a bundle is compared with: the float model as a rule, any other that onnxruntime runs, or another bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain.backends.open import load
+from toolchain.bundle import open_bundle
+from toolchain.bundle.store import MANIFEST
+from toolchain.frontend import UNBOUNDED_HALO, is_quantized, load_model, normalize
+from toolchain.frontend.as_is import AsIs
+from toolchain.runtime.tiles import Tiling
+from toolchain.support.errors import InputError, ModelError
+from toolchain.targets.precision import TITLES
+from toolchain.workflows.evaluate import Upscale, float_upscale
+
+_BUDGET = 512 * 10**6
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A network to compare with.
+
+    Attributes:
+        name: for people.
+        channels: 1 or 3.
+        scale: output pixels per input pixel and direction.
+        upscale: u8 (h, w, channels) to u8 (h*scale, w*scale, channels).
+        note: what is to be said of how it runs; empty where nothing is.
+    """
+
+    name: str
+    channels: int
+    scale: int
+    upscale: Upscale
+    note: str = ""
+
+
+def open_compared(path: Path, *, value_range: str | None = None, threads: int | None = None) -> Compared:
+    """Return the bundle or model at ``path``, ready to run.
+
+    A float model is normalized, and its output saturates as pixels do. Where that cannot be, and where a model is
+    quantized already, onnxruntime runs it as it is.
+
+    Args:
+        path: of an .onnx file, or a bundle's folder.
+        value_range: of the model, as `normalize` takes it.
+        threads: to use; None for all.
+
+    Raises:
+        InputError, ModelError, BundleError, TargetError: it cannot be used, and why.
+    """
+    if (path / MANIFEST).is_file():
+        if value_range is not None:
+            raise InputError("a bundle's range is known", hint="leave --range away")
+        return _bundle(path, threads)
+    model = load_model(path)
+    if is_quantized(model):
+        network, reason = AsIs(model, value_range=value_range, threads=threads), ""
+    else:
+        try:
+            sr = normalize(model, value_range=value_range)
+        except ModelError as error:
+            try:
+                network, reason = AsIs(model, value_range=value_range, threads=threads), f": {error.message}"
+            except ModelError:
+                raise error from None
+        else:
+            return Compared(
+                "FP32 model", sr.channels, sr.scale, float_upscale(sr.model, sr.value_range, threads=threads)
+            )
+    note = f"{path.name} runs in onnxruntime as it is{reason}"
+    return Compared(path.stem, network.channels, network.scale, network.run, note)
+
+
+def _bundle(path: Path, threads: int | None) -> Compared:
+    bundle = open_bundle(path, for_this_machine=True)
+    known = bundle.manifest
+    tiling = Tiling(known.scale, known.halo, known.workspace_per_pixel, None, _BUDGET, UNBOUNDED_HALO)
+    upscale = tiling.over(load(bundle, threads=threads).upscale)
+    return Compared(f"{path.stem} {TITLES[known.precision]}", known.channels, known.scale, upscale)
