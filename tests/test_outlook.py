@@ -106,11 +106,13 @@ def assert_foreseen(outlook: Any, request: Request) -> None:
         assert "calibrate" not in steps, "refused before any photograph is read"
         assert not list(request.out.glob("*"))
     else:
-        said, did = outlook["coverage"], run().manifest.coverage
+        manifest = run().manifest
+        said, did = outlook["coverage"], manifest.coverage
         assert said["float_operators"] == list(did.float_operators)
         assert (said["macs"], said["convolutions"]) == (did.macs, did.convolutions)
         if request.precision == "int8":
             assert said["integer_macs"] == did.integer_macs
+        assert (outlook["layered"] is None) == (manifest.line_buffers > 0 or manifest.target.gpu is not None)
 
 
 @pytest.mark.parametrize("name", ["plain", "sigmoid"])
@@ -128,7 +130,10 @@ def test_float_deployments_are_foreseen_too(
     )
     assert main(["inspect", str(path), "--range", "0..1", "--precision", "float", "--target", target]) == 0
     out = capsys.readouterr().out
-    words = {"plain": "all in float kernels", "sigmoid": "in float kernels, but left to the compiler: sigmoid"}
+    words = {
+        "plain": "all in float kernels",
+        "sigmoid": "in float kernels, but left to the compiler: sigmoid; layer by layer on whole tensors, for Sigmoid",
+    }
     title = "FP16" if target == "mali-g78" else "FP32"
     said = "not at all: there is no OpenCL kernel for operator Sigmoid" if outlook["obstacle"] else words[name]
     assert f"{title} on {outlook['target']}: {said}" in out

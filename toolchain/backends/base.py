@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import onnx
 
     from toolchain.frontend import SRModel
-    from toolchain.lower import Coverage
+    from toolchain.lower import Rehearsal
     from toolchain.quantize import QuantizedModel
     from toolchain.schedules.coverage import TunedCoverage
     from toolchain.schedules.select import Tuning
@@ -94,8 +94,9 @@ class Backend(Protocol):
     def obstacle(self, target: Target) -> str | None:
         """Say why this machine cannot run what is made for ``target``, and what does; None if it can."""
 
-    def rehearse(self, model: onnx.ModelProto, target: Target) -> Coverage:
-        """Lower an integer network as `compile` does, and stop there: which parts run in integers, which in float.
+    def rehearse(self, model: onnx.ModelProto, target: Target) -> Rehearsal:
+        """Lower an integer network as `compile` does, and stop there: which parts run in integers, which in float, and
+        how.
 
         Args:
             model: canonical QDQ; its ranges do not matter.
@@ -106,7 +107,7 @@ class Backend(Protocol):
             TargetError: there are no kernels for the target.
         """
 
-    def rehearse_floats(self, model: SRModel, target: Target, precision: str) -> Coverage:
+    def rehearse_floats(self, model: SRModel, target: Target, precision: str) -> Rehearsal:
         """Return the same of a float network: lower it as `compile_floats` does, and stop there.
 
         Raises:

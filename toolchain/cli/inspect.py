@@ -119,6 +119,8 @@ def _bundle(path: Path, console: Console) -> None:
     if manifest.line_buffers:
         megabytes = manifest.line_buffers / 1e6
         console.say(f"  rows stream through all kernels: {megabytes:.1f} MB a thread at a width of 1920")
+    elif manifest.target.gpu is None:
+        console.say("  runs layer by layer, on whole tensors")
     console.say(f"  {manifest.arithmetic}")
     if manifest.loss:
         console.say(f"  {manifest.loss}")

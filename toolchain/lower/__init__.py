@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from toolchain.lower.lowered import Choose, Coverage, Kernel, Lowered
+from toolchain.lower.lowered import Choose, Coverage, Kernel, Lowered, Rehearsal
 from toolchain.lower.lowering import geometry_for, import_qdq, lower, lower_layers, lower_model
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Coverage",
     "Kernel",
     "Lowered",
+    "Rehearsal",
     "geometry_for",
     "import_qdq",
     "lower",

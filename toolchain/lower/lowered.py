@@ -72,6 +72,20 @@ class Coverage:
         return text + (f"; float: {', '.join(self.float_operators)}" if self.float_operators else "")
 
 
+@dataclass(frozen=True)
+class Rehearsal:
+    """What is known of a deployment as soon as the network is lowered.
+
+    Attributes:
+        coverage: what is integer and what is not.
+        layered: the operators of the ONNX model, as far as known, for which it runs layer by layer on whole tensors;
+            None where rows stream through all of it, or where a device runs it.
+    """
+
+    coverage: Coverage
+    layered: tuple[str, ...] | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """A network that is nothing but kernels.
@@ -108,3 +122,8 @@ class Lowered(Generic[Spec]):
     network: Network | None = None
     origins: tuple[str, ...] = ()
     stream: Stream | None = None
+
+    @property
+    def rehearsal(self) -> Rehearsal:
+        """What a deployment for a CPU does."""
+        return Rehearsal(self.coverage, self.origins if self.network is None else None)

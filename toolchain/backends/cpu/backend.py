@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from toolchain.backends.base import Compiled, Runner
     from toolchain.frontend import SRModel
-    from toolchain.lower import Coverage
+    from toolchain.lower import Rehearsal
     from toolchain.quantize import QuantizedModel
     from toolchain.schedules.select import Tuning
 
@@ -53,19 +53,19 @@ class CpuBackend:
         missing = target.missing_on(this_cpu())
         return f"this CPU lacks {', '.join(missing)}; `clipfree verify` does it where it runs" if missing else None
 
-    def rehearse(self, model: onnx.ModelProto, target: Target) -> Coverage:
+    def rehearse(self, model: onnx.ModelProto, target: Target) -> Rehearsal:
         """Lower an integer network, see `toolchain.backends.base.Backend.rehearse`."""
         from toolchain.kernels.intrinsics import dot_product
         from toolchain.lower import lower_layers
 
-        return lower_layers(model, dot_product(target.instruction_set)).coverage
+        return lower_layers(model, dot_product(target.instruction_set)).rehearsal
 
-    def rehearse_floats(self, model: SRModel, target: Target, precision: str) -> Coverage:
+    def rehearse_floats(self, model: SRModel, target: Target, precision: str) -> Rehearsal:
         """Lower a float network, see `toolchain.backends.base.Backend.rehearse_floats`."""
         from toolchain.kernels.vectors import vectors_for
         from toolchain.lower.float_lowering import lower_float_model
 
-        return lower_float_model(model, vectors_for(target, precision), target.cache).coverage
+        return lower_float_model(model, vectors_for(target, precision), target.cache).rehearsal
 
     def compile(
         self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False, dump: Dump = no_dump

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from toolchain.backends.base import Compiled, Runner
     from toolchain.frontend import SRModel
-    from toolchain.lower import Coverage
+    from toolchain.lower import Rehearsal
     from toolchain.quantize import QuantizedModel
     from toolchain.schedules.select import Tuning
 
@@ -49,25 +49,26 @@ class OpenClBackend:
             return f"{error.message}; {error.hint}"
         return None
 
-    def rehearse(self, model: onnx.ModelProto, target: Target) -> Coverage:
+    def rehearse(self, model: onnx.ModelProto, target: Target) -> Rehearsal:
         """Lower an integer network, see `toolchain.backends.base.Backend.rehearse`."""
         from toolchain.backends.opencl.launches import network_of
         from toolchain.kernels.intrinsics import dot_product
-        from toolchain.lower import lower_layers
+        from toolchain.lower import Rehearsal, lower_layers
 
         lowered = lower_layers(model, dot_product("opencl"))
         network_of(lowered)
-        return lowered.coverage
+        return Rehearsal(lowered.coverage)
 
-    def rehearse_floats(self, model: SRModel, target: Target, precision: str) -> Coverage:
+    def rehearse_floats(self, model: SRModel, target: Target, precision: str) -> Rehearsal:
         """Lower a float network, see `toolchain.backends.base.Backend.rehearse_floats`."""
         from toolchain.backends.opencl.launches import network_of
         from toolchain.kernels.vectors import vectors_for
+        from toolchain.lower import Rehearsal
         from toolchain.lower.float_lowering import lower_float_model
 
         lowered = lower_float_model(model, vectors_for(target, precision))
         network_of(lowered)
-        return lowered.coverage
+        return Rehearsal(lowered.coverage)
 
     def compile(
         self, model: QuantizedModel, target: Target, tuning: Tuning, *, layers: bool = False, dump: Dump = no_dump

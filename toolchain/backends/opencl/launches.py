@@ -19,6 +19,7 @@ from toolchain.kernels.spec import Conv, Pack
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered, Network
 from toolchain.support.errors import ModelError
+from toolchain.support.wording import name_some
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,6 @@ class OpenClProgram:
     choices: Mapping[str, Choice]
 
 
-_NAMED = 3
-
-
 def network_of(lowered: Lowered[Any]) -> Network:
     """Return the kernels of a network that is nothing else.
 
@@ -43,11 +41,8 @@ def network_of(lowered: Lowered[Any]) -> Network:
     """
     if lowered.network is None:
         operators = lowered.origins or lowered.coverage.float_operators
-        named = ", ".join(operators[:_NAMED]) + (
-            f" and {len(operators) - _NAMED} more" if len(operators) > _NAMED else ""
-        )
         raise ModelError(
-            f"there is no OpenCL kernel for operator{'s' * (len(operators) > 1)} {named}",
+            f"there is no OpenCL kernel for operator{'s' * (len(operators) > 1)} {name_some(operators)}",
             hint="deploy it for a CPU: OpenCL runs convolutions that keep the picture's size, ReLU, LeakyReLU, PReLU,"
             " Clip, Add, Concat and pixel shuffles",
         )

@@ -10,6 +10,7 @@ from toolchain.backends import backend_for
 from toolchain.bundle import IntegerCoverage
 from toolchain.reference.network import Layer, NetworkFigures, describe_network
 from toolchain.support.errors import ModelError, TargetError
+from toolchain.support.wording import name_some
 from toolchain.targets import find_target
 from toolchain.targets.precision import INT8, read_precision
 
@@ -52,6 +53,8 @@ class Outlook:
         obstacle: the sentence with which it is refused; empty if it is not.
         coverage: what runs in kernels of ours and which operators do not, as the bundle will say; None if refused.
         lacking: what this machine lacks to make it; empty if nothing.
+        layered: the operators, as far as known, for which it runs layer by layer on whole tensors, with more memory;
+            None where rows stream through all kernels, where a device runs it, and where it is refused.
     """
 
     target: str
@@ -59,6 +62,7 @@ class Outlook:
     obstacle: str
     coverage: Coverage | None
     lacking: str = ""
+    layered: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
         if self.coverage is None:
@@ -66,6 +70,8 @@ class Outlook:
         others = ", ".join(self.coverage.float_operators)
         ours, theirs = ("integers", "in float") if self.precision == INT8 else ("float kernels", "left to the compiler")
         text = f"in {ours}, but {theirs}: {others}" if others else f"all in {ours}"
+        if self.layered is not None:
+            text += "; layer by layer on whole tensors" + f", for {name_some(self.layered)}" * bool(self.layered)
         return f"{text}; not from this machine: {self.lacking}" if self.lacking else text
 
 
@@ -151,18 +157,18 @@ def _outlook(path: Path, network: SRModel | None, integer: onnx.ModelProto, targ
     try:
         backend.check(target)
         if precision == INT8:
-            coverage = backend.rehearse(integer, target)
+            found = backend.rehearse(integer, target)
         elif network is None:
             raise ModelError(f"{path.name} is quantized already", hint="give the float model for a float network")
         else:
-            coverage = backend.rehearse_floats(network, target, precision)
+            found = backend.rehearse_floats(network, target, precision)
     except (ModelError, TargetError) as error:
         return Outlook(target.name, precision, str(error), None)
     try:
         backend.linker(target)
     except TargetError as error:
         lacking = str(error)
-    return Outlook(target.name, precision, "", coverage, lacking)
+    return Outlook(target.name, precision, "", found.coverage, lacking, found.layered)
 
 
 def _float(sr: SRModel) -> Inspection:
