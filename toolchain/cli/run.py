@@ -67,7 +67,7 @@ def run(
         to_stdout = jobs[0].output == STANDARD
         if to_stdout and (as_json or sys.stdout.isatty()):
             raise InputError("standard output is taken", hint="name a file with -o")
-        tiles = tiling(manifest, side=side, megabytes=(memory or 512) if tile == "auto" else None)
+        tiles = tiling(manifest, side=side, megabytes=(memory or 512) if tile == "auto" else None, threads=threads)
         settings = BatchSettings(
             tiles,
             manifest.channels,
@@ -168,16 +168,20 @@ def parse_tile(tile: str) -> int | None:
     return int(tile)
 
 
-def tiling(manifest: Manifest, *, side: int | None = None, megabytes: int | None = 512) -> Tiling:
-    """Return how pictures are cut for the network of a bundle.
+def tiling(
+    manifest: Manifest, *, side: int | None = None, megabytes: int | None = 512, threads: int | None = None
+) -> Tiling:
+    """Return how pictures are cut for the network of a bundle, that runs in ``threads``, by default on all processors.
 
     Raises:
         InputError: ``side`` is given, but each output pixel of this network depends on the whole picture.
     """
     from toolchain.frontend import UNBOUNDED_HALO
     from toolchain.runtime.tiles import Tiling
+    from toolchain.support.cpu import usable_cores
 
     if side is not None and manifest.halo >= UNBOUNDED_HALO:
         raise InputError("this network looks at the whole picture at once and cannot run in tiles", hint="--tile off")
     budget = None if megabytes is None else megabytes * 10**6
-    return Tiling(manifest.scale, manifest.halo, manifest.workspace_per_pixel, side, budget, UNBOUNDED_HALO)
+    lines = manifest.line_buffers * (threads or usable_cores())
+    return Tiling(manifest.scale, manifest.halo, manifest.workspace_per_pixel, side, budget, UNBOUNDED_HALO, lines)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from toolchain.images import Format, PictureFile, PictureHeader
 from toolchain.runtime.photo import MARGIN
-from toolchain.runtime.tiles import SMALLEST, Tiling, around
+from toolchain.runtime.tiles import REFERENCE, SMALLEST, Tiling, around
 from toolchain.support.errors import InputError
 
 _DECODING_ROWS, _ENCODING_ROWS = 600, 1000  # that libvips holds, with what they are converted from
@@ -125,10 +125,14 @@ def _within(picture: PictureFile, tiling: Tiling, costs: _Costs) -> BandPlan:
     height, width, margin = picture.height, picture.width, max(tiling.halo, MARGIN)
     network = tiling.bytes_per_pixel * _SPARE
 
+    def lines(wide: int) -> float:
+        """Bytes of line buffers: they fill the cache, and grow with the width where few rows are more than that."""
+        return tiling.line_buffers * max(1.0, wide / REFERENCE)
+
     def cut(rows: int, columns: int | None) -> BandPlan:
         tall = min(height, rows + around(margin))
         wide = width if columns is None else min(width, columns + around(tiling.halo))
-        return BandPlan(rows, columns, int(costs.fixed + tall * costs.row + tall * wide * network))
+        return BandPlan(rows, columns, int(costs.fixed + lines(wide) + tall * costs.row + tall * wide * network))
 
     whole = cut(height, None)
     if tiling.halo >= tiling.halo_limit or (tiling.side is None and tiling.budget is None):
@@ -141,7 +145,7 @@ def _within(picture: PictureFile, tiling: Tiling, costs: _Costs) -> BandPlan:
     # Narrow tiles, as the network's buffers grow with their width; what they leave is for rows.
     columns = min(width, _COLUMNS)
     wide = min(width, columns + around(tiling.halo))
-    tall = int((tiling.budget - costs.fixed) / (costs.row + wide * network))
+    tall = int((tiling.budget - costs.fixed - lines(wide)) / (costs.row + wide * network))
     return cut(max(SMALLEST, min(height, tall - around(margin))), None if columns == width else columns)
 
 

@@ -20,6 +20,9 @@ Pixels = npt.NDArray[np.uint8]
 ALIGNED = 4
 """Tiles with their halo begin at multiples of it, as the tiles of Winograd's float kernels do."""
 
+REFERENCE = 1920
+"""The width of an input for which bundles say how large their line buffers are."""
+
 SMALLEST = 16
 """Tiles are not made smaller than this, whatever the memory bound says."""
 
@@ -59,6 +62,8 @@ class Tiling:
         side: of every tile, in input pixels; None to choose.
         budget: bytes of working memory to keep to where ``side`` is None; None for no bound.
         halo_limit: from where on no picture can be cut.
+        line_buffers: bytes that all threads need for the rows between the network's kernels, for an input `REFERENCE`
+            pixels wide.
     """
 
     scale: int
@@ -67,6 +72,7 @@ class Tiling:
     side: int | None = None
     budget: int | None = None
     halo_limit: int = 1 << 20
+    line_buffers: int = 0
 
     def side_for(self, height: int, width: int) -> int | None:
         """Return the tiles' side for a picture; None where it runs whole."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from toolchain import bundle as store
 from toolchain.backends import backend_for
 from toolchain.bundle import IntegerCoverage, Manifest
+from toolchain.runtime.tiles import REFERENCE
 from toolchain.runtime.verify import Verified, make_cases
 from toolchain.support.versions import Versions
 from toolchain.targets.precision import INT8
@@ -48,7 +49,7 @@ def make_manifest(
         macs_per_pixel=network.macs_per_pixel,
         # At a large size, where the rounding of widths to column tiles no longer shows; the input comes on top.
         workspace_per_pixel=compiled.workspace(1080, 1920) / (1080 * 1920) + model.channels,
-        line_buffers=compiled.line_buffers(1920),
+        line_buffers=compiled.line_buffers(REFERENCE),
         precision=request.precision,
         coverage=_coverage(compiled, request.precision),
         tuned=compiled.tuned,
