@@ -17,8 +17,8 @@ from subject import Pixels, Subject
 from toolchain.images.metrics import luma
 from toolchain.quantize import IntegerReference, Settings, quantize
 from toolchain.quantize.calibrate import measure_ranges
+from toolchain.quantize.calibrated import round_weights
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.pipeline import round_weights
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.reference.program import parse

@@ -165,6 +165,15 @@ class Bundle:
         """
         return self._reported(_tiles)
 
+    def spent(self) -> tuple[str, ...]:
+        """Return what the report says of the work that was spent on tensors of 16 bits, and why; nothing where nobody
+        looked.
+
+        Raises:
+            BundleError: the report is not there, or garbled.
+        """
+        return self._reported(_spent)
+
     def _reported(self, of: Callable[[dict[str, Any]], T]) -> T:
         """Return what ``of`` takes from the report; it raises TypeError or ValueError where that is garbled."""
         try:
@@ -351,3 +360,11 @@ def _tiles(report: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(tile, str) for tile in found.values()):
         raise TypeError("tiles are texts by name")
     return found
+
+
+def _spent(report: Mapping[str, Any]) -> tuple[str, ...]:
+    found = report.get("calibration", {})
+    said = found.get("spent", []) if isinstance(found, dict) else None
+    if not isinstance(said, list) or not all(isinstance(line, str) for line in said):
+        raise TypeError("what was spent is said in texts")
+    return tuple(said)

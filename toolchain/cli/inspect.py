@@ -125,8 +125,8 @@ def _bundle(path: Path, console: Console) -> None:
     if manifest.loss:
         console.say(f"  {manifest.loss}")
     wide = describe_network(bundle.model()).describe_wide() if manifest.precision == INT8 else ""
-    if wide:
-        console.say(f"  {wide}")
+    for line in (*bundle.spent(), *([wide] if wide else [])):
+        console.say(f"  {line}")
     proof = prove(bundle.model(), manifest.value_range) if manifest.precision == INT8 else None
     if proof:
         console.say(f"  for any picture: {proof}")

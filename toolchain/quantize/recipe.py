@@ -128,6 +128,8 @@ class BoundRecipe:
         spent: multiply-accumulates that are added, in percent of the network's.
         chosen: the tensors of 16 bits, in the order of what they gain for their cost.
         culprits: what most of the rest is lost in, worst first, where the bound is not kept.
+        budget: percent of multiply-accumulates that might be added; None: as many as there are.
+        demanded: whether somebody asked for the bound.
     """
 
     wanted: float
@@ -136,6 +138,8 @@ class BoundRecipe:
     spent: float
     chosen: tuple[WideRecipe, ...]
     culprits: tuple[str, ...] = ()
+    budget: float | None = None
+    demanded: bool = True
 
     @property
     def kept(self) -> bool:
@@ -147,10 +151,26 @@ class BoundRecipe:
         names = ", ".join(f"{item.name} ({item.macs:.1f} %)" for item in self.chosen)
         spent = f": 16 bits for {names}; {self.spent:.1f} % more work" if names else " with 8 bits everywhere"
         lost = f"{self.after:.3f} dB below float" + (f" instead of {self.before:.3f}" if names else "") + spent
-        if self.kept:
-            return f"{lost} ({self.wanted:g} dB allowed)"
-        blamed = f"; most is lost in {', '.join(self.culprits)}" if self.culprits else ""
-        return f"{lost}; {self.wanted:g} dB cannot be kept{blamed}"
+        return f"{lost} ({self._allowed})" if self.kept else f"{lost}; {self._missed}{self._blamed}"
+
+    @property
+    def _allowed(self) -> str:
+        if self.demanded:
+            return f"{self.wanted:g} dB allowed"
+        if not self.chosen:
+            return f"up to {self.wanted:g} dB nothing is spent unless asked for"
+        return f"more than {self.wanted:g} dB was lost; `--budget 0` spends nothing"
+
+    @property
+    def _missed(self) -> str:
+        within = "" if self.budget is None else f" within {self.budget:g} % more work"
+        if self.demanded:
+            return f"{self.wanted:g} dB cannot be kept{within}"
+        return f"nothing keeps {self.wanted:g} dB{within}: `--max-loss {self.wanted:g}` spends what it takes"
+
+    @property
+    def _blamed(self) -> str:
+        return f"; most is lost in {', '.join(self.culprits)}" if self.culprits else ""
 
 
 @dataclass(frozen=True)

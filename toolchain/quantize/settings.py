@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from toolchain.quantize.estimators import make_estimator
 from toolchain.quantize.weights import OUTPUT, scale_by
@@ -27,6 +27,7 @@ class Settings:
             chosen by what they gain; None or 0: none.
         max_loss: PSNR in dB that may be lost against the float network: as few further tensors of 16 bits as keep to
             it, within ``budget`` where that is given; None: no bound.
+        demanded: whether somebody asked for ``max_loss``; it is otherwise what is aimed at, see ``for_deployment``.
         crop: longest side of a calibration crop in pixels.
         crops_per_image: crops of each photo; every second one from the photo shrunk by the network's scale.
         seed: where crops are cut.
@@ -43,6 +44,7 @@ class Settings:
     bits: Mapping[str, int] = field(default_factory=dict)
     budget: float | None = None
     max_loss: float | None = None
+    demanded: bool = True
     crop: int = 128
     crops_per_image: int = 4
     seed: int = 0
@@ -74,3 +76,16 @@ class Settings:
 
 DEFAULTS = Settings()
 """What is taken where the user asks for nothing else."""
+
+_MUCH, _LITTLE = 0.05, 5.0
+"""PSNR in dB that 8 bits may lose, and percent of work that is spent, without anybody asking for it."""
+
+
+def for_deployment(settings: Settings | None) -> Settings:
+    """Return what a network is deployed by: where nothing is said of work and loss, little of the former may be spent
+    where much of the latter is found.
+    """
+    settings = settings or DEFAULTS
+    if settings.budget is None and settings.max_loss is None:
+        return replace(settings, budget=_LITTLE, max_loss=_MUCH, demanded=False)
+    return settings

@@ -1,121 +1,182 @@
-"""Where 16 bits are spent: for what they gain under a budget of work, or as few as keep to a bound on the loss."""
+"""Where 16 bits are spent: for what they gain under a budget of work, or as few as keep to a bound on the loss.
+
+A bound costs time only where it is not kept anyway: one run over the crops that chose nothing tells. Where it is not,
+n tensors of which k are chosen take n + 3 k runs over some crops, and as many over small pictures (see ``widen``); and
+all weights are rounded anew once, or once more where something turned out not to be needed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Generic, Protocol, TypeVar
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from toolchain.images.metrics import decibels
+from toolchain.quantize.calibrated import Calibrated, Rounded
 from toolchain.quantize.crops import HeldOut
 from toolchain.quantize.drop import PsnrDrop
 from toolchain.quantize.fidelity import Part, find_culprits, write_variant
-from toolchain.quantize.fidelity.variants import balanced
-from toolchain.quantize.plan import QuantizationPlan
+from toolchain.quantize.loss import Comparison, enough
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, WideRecipe
-from toolchain.quantize.widen import choose_wide, fewest, keep_gains
+from toolchain.quantize.widen import LEAST, affordable, choose_wide, keep_gains
+from toolchain.support.errors import ModelError
 
 _ALL = 100.0
 """Percent: what 16 bits everywhere add to the multiply-accumulates."""
+_ROUNDS = 2
+"""How often weights are rounded for what is chosen, before and after what is not needed is given back."""
+_LITTLE = 1e-3
+"""The part of the error that a tensor must save where a bound is to be kept: what was not needed is given back."""
 
-
-class _Network(Protocol):
-    @property
-    def model(self) -> onnx.ModelProto: ...
-
-
-Made = TypeVar("Made", bound=_Network)
-
-
-class _Describe(Protocol[Made]):  # type: ignore[misc]  # Protocols of parameters are contravariant, which Made is not
-    def __call__(
-        self, found: Made, budget: BudgetRecipe | None = None, bound: BoundRecipe | None = None
-    ) -> QuantizedModel: ...
+Chosen = tuple[WideRecipe, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Spending(Generic[Made]):
-    """A network whose tensors can be made wider.
+class Spent:
+    """A network, some of whose tensors may have 16 bits now, and how they were chosen."""
 
-    Attributes:
-        described: a network with its recipe.
-        plan: of its quantization.
-        decided: groups of the plan whose bits the user has decided.
-        pictures: u8 (h, w, C), that choose.
-        judges: crops that may only refuse.
-        error: of a network on them: the mean squared one against the float network, in grey levels.
-        widened: the network with some tensors at 16 bits, all weights rounded for it.
+    network: Rounded
+    budget: BudgetRecipe | None = None
+    bound: BoundRecipe | None = None
+
+
+def spend(calibrated: Calibrated, found: Rounded) -> Spent:
+    """Choose tensors of 16 bits as the settings say; ``found``: 8 bits but where the user decided."""
+    settings = calibrated.settings
+    if settings.max_loss is not None:
+        return within_loss(calibrated, found, settings.max_loss, settings.budget, demanded=settings.demanded)
+    if settings.budget:
+        return within_budget(calibrated, found, settings.budget)
+    return Spent(found)
+
+
+def within_budget(calibrated: Calibrated, found: Rounded, budget: float) -> Spent:
+    """Spend at most ``budget`` percent more work on what gains most; ``found``: 8 bits but where the user decided."""
+    comparison = Comparison(calibrated.sr, [crop.pixels for crop in _judges(calibrated)])
+    chosen = _choose(calibrated, calibrated.described(found), budget)
+
+    def error(one: Rounded) -> float:
+        return comparison.mean(comparison.errors(one.model))
+
+    @cache
+    def widened(count: int) -> Rounded:
+        return min(_widened(calibrated, chosen[:count], found), key=error) if count else found
+
+    best, chosen = keep_gains(chosen, widened, error)
+    before, after = (decibels(error(one)) for one in (found, best))
+    return Spent(best, budget=BudgetRecipe(budget, _spent(chosen), before, after, chosen))
+
+
+def within_loss(
+    calibrated: Calibrated, found: Rounded, bound: float, budget: float | None = None, *, demanded: bool = True
+) -> Spent:
+    """Spend as little as keeps the loss of PSNR within ``bound`` dB; where nothing does, what loses least.
+
+    Args:
+        calibrated: the network.
+        found: the same with 8 bits but where the user decided.
+        bound: in dB, see `PsnrDrop`.
+        budget: percent of multiply-accumulates that may be added at most; None: as many as there are.
+        demanded: whether somebody asked for the bound.
     """
+    judges = _judges(calibrated)
+    judge = PsnrDrop(calibrated.sr, judges)
+    before = judge(found.model)
+    if before <= bound:
+        return Spent(found, bound=BoundRecipe(bound, before, before, 0.0, (), (), budget, demanded))
+    others = enough([HeldOut(pixels, index) for index, pixels in enumerate(calibrated.crops.crops)])
+    choice = PsnrDrop(calibrated.sr, others)
 
-    described: _Describe[Made]
-    plan: QuantizationPlan
-    decided: Collection[str]
-    pictures: Sequence[NDArray[np.uint8]]
-    judges: Sequence[HeldOut]
-    error: Callable[[Made], float]
-    widened: Callable[[Sequence[WideRecipe]], Made]
+    def good(network: onnx.ModelProto) -> bool:
+        """Whether it is within the bound on all pictures together, and on those that can only refuse."""
+        lost = judge(network)
+        return lost <= bound and (lost * len(judges) + choice(network) * len(others)) <= bound * len((*judges, *others))
 
-    def within_budget(self, found: Made, budget: float) -> QuantizedModel:
-        """Spend at most ``budget`` percent more work on what gains most; ``found``: 8 bits everywhere."""
-        chosen = self._choose(self.described(found), budget)
-        best, chosen = keep_gains(chosen, lambda count: self.widened(chosen[:count]), self.error)
-        before, after = (decibels(self.error(one)) for one in (found, best))
-        return self.described(best, BudgetRecipe(budget, _spent(chosen), before, after, chosen))
-
-    def within_loss(self, found: Made, bound: float, budget: float | None) -> QuantizedModel:
-        """Spend as little as keeps the loss of PSNR within ``bound`` dB; where nothing does, what loses least.
-
-        Args:
-            found: 8 bits everywhere.
-            bound: in dB, see `PsnrDrop`.
-            budget: percent of multiply-accumulates that may be added at most; None: as many as there are.
-        """
-        start = self.described(found)
-        drop = PsnrDrop(balanced(start), self.judges)
-        before = drop(found.model)
-        if before <= bound:
-            return self.described(found, bound=BoundRecipe(bound, before, before, 0.0, ()))
-        chosen = self._choose(
-            start,
-            _ALL if budget is None else budget,
-            lambda quantized: drop(write_variant(start, frozenset(quantized))) <= bound / 2,
-        )
-
-        @cache
-        def made(count: int) -> tuple[Made, float]:
-            network = self.widened(chosen[:count])
-            return network, drop(network.model) if count else before
-
-        count = fewest(len(chosen), lambda count: made(count)[1] <= bound)
-        if count is None:
-            count = min((0, len(chosen)), key=lambda count: made(count)[1])
-        best, after = made(count)
-        taken = chosen[:count]
-        culprits: tuple[str, ...] = ()
-        if after > bound:
-            pictures = [crop.pixels for crop in self.judges]
-            # The output's rounding to pixels is everybody's, the float network's too.
-            inner = find_culprits(
-                self.described(best), pictures, lambda part: self.plan.group.get(part.name) not in self.plan.pinned
-            )
-            culprits = tuple(str(part) for part, _ in inner)
-        return self.described(best, bound=BoundRecipe(bound, before, after, _spent(taken), taken, culprits))
-
-    def _choose(
-        self,
-        start: QuantizedModel,
-        budget: float,
-        suffices: Callable[[Collection[Part]], bool] = lambda quantized: False,
-    ) -> tuple[WideRecipe, ...]:
-        judges = [crop.pixels for crop in self.judges]
-        return choose_wide(start, self.plan, budget, self.decided, self.pictures, judges, suffices)
+    start = calibrated.described(found)
+    allowed = _ALL if budget is None else budget
+    chosen = _choose(
+        calibrated, start, allowed, lambda quantized: good(write_variant(start, frozenset(quantized))), _LITTLE
+    )
+    best = found
+    try:
+        for _ in range(_ROUNDS if chosen else 0):
+            best = min(_widened(calibrated, chosen, best), key=lambda one: judge(one.model))
+            fewer = _pruned(calibrated, chosen, best, lambda one: good(one.model))
+            if fewer == chosen:
+                break
+            chosen, best = fewer, calibrated.rewritten(_names(fewer), best)
+    except ModelError:  # some operator cannot be expressed where there are 16 bits
+        if demanded:
+            raise
+        best = found
+    after = judge(best.model)
+    if after >= before:
+        best, chosen, after = found, (), before
+    culprits = _culprits(calibrated, best) if after > bound else ()
+    made = BoundRecipe(bound, before, after, _spent(chosen), chosen, culprits, budget, demanded)
+    return Spent(best, bound=made)
 
 
-def _spent(chosen: Sequence[WideRecipe]) -> float:
+def _judges(calibrated: Calibrated) -> Sequence[HeldOut]:
+    return enough(calibrated.crops.held_out)
+
+
+def _never(quantized: Collection[Part]) -> bool:
+    return False
+
+
+def _choose(
+    calibrated: Calibrated,
+    start: QuantizedModel,
+    budget: float,
+    suffices: Callable[[Collection[Part]], bool] = _never,
+    least: float = LEAST,
+) -> Chosen:
+    judges = [crop.pixels for crop in _judges(calibrated)]
+    plan, decided, pictures = calibrated.plan, frozenset(calibrated.bits), calibrated.crops.crops
+    return choose_wide(start, plan, budget, decided, pictures, judges, suffices, least)
+
+
+def _widened(calibrated: Calibrated, chosen: Chosen, like: Rounded) -> list[Rounded]:
+    """Return the network with the weights that it had, which gain what was expected, and with weights rounded anew,
+    which suit what they read, but may suit the crops too well.
+    """
+    made = [calibrated.rewritten(_names(chosen), like)]
+    with suppress(ModelError):  # other weights may be too large for codes of 16 bits
+        made.append(calibrated.rounded(_names(chosen)))
+    return made
+
+
+def _pruned(calibrated: Calibrated, chosen: Chosen, like: Rounded, good: Callable[[Rounded], bool]) -> Chosen:
+    """Return what is left of the choices without those, the most expensive first, that turn out not to be needed with
+    the weights that ``like`` has.
+    """
+    if not good(like):
+        return chosen
+    for item in sorted(chosen, key=lambda item: -item.macs):
+        fewer = tuple(other for other in chosen if other != item)
+        if good(calibrated.rewritten(_names(fewer), like)):
+            chosen = fewer
+    return chosen
+
+
+def _culprits(calibrated: Calibrated, best: Rounded) -> tuple[str, ...]:
+    pictures = affordable([crop.pixels for crop in _judges(calibrated)], calibrated.sr)
+    plan = calibrated.plan
+    # The output's rounding to pixels is everybody's, the float network's too.
+    inner = find_culprits(
+        calibrated.described(best), pictures, lambda part: plan.group.get(part.name) not in plan.pinned
+    )
+    return tuple(str(part) for part, _ in inner)
+
+
+def _names(chosen: Chosen) -> list[str]:
+    return [item.name for item in chosen]
+
+
+def _spent(chosen: Chosen) -> float:
     return sum(item.macs for item in chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolchain.quantize.pipeline import round_weights
+from toolchain.quantize.calibrated import round_weights
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.reference.program import parse

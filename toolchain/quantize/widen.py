@@ -7,8 +7,9 @@ of 16 bits is as good as one in float. What gains only on the pictures that chos
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +26,19 @@ from toolchain.reference.network import describe_network
 from toolchain.reference.program import parse
 from toolchain.reference.steps import ConvStep
 
-Made = TypeVar("Made")
+if TYPE_CHECKING:
+    from toolchain.frontend import SRModel
 
-_PICTURES = 8
+Made = TypeVar("Made")
+Item = TypeVar("Item")
+
+_PICTURES, _JUDGES, _FEWEST = 8, 32, 2
+_WORK = 2e5
+"""Multiply-accumulates per pixel of networks that are run on as many pictures; larger ones on fewer: some seconds at
+most."""
 _STORED = 0.5
 """Percent: what a tensor of 16 bits costs besides multiply-accumulates, and where no convolution reads it."""
-_LEAST = 0.01
+LEAST = 0.01
 """The part of the error that a tensor must save."""
 _WIDER = 257
 """Steps of 16 bits in one of 8."""
@@ -44,8 +52,12 @@ def choose_wide(
     pictures: Sequence[NDArray[np.uint8]],
     judges: Sequence[NDArray[np.uint8]],
     suffices: Callable[[Collection[Part]], bool] = lambda quantized: False,
+    least: float = LEAST,
 ) -> tuple[WideRecipe, ...]:
     """Return the tensors to keep at 16 bits, best first; each of them gains on ``judges`` too.
+
+    Each tensor is measured once, and again only when it seems the best of those that are left (lazy greedy; Minoux,
+    "Accelerated greedy algorithms", 1978): n tensors of which k are chosen take n + 3 k runs or a few more.
 
     Args:
         model: quantized to 8 bits but for what the user has decided, with its float network.
@@ -55,30 +67,43 @@ def choose_wide(
         pictures: u8 (h, w, C), that choose.
         judges: others, that may only refuse.
         suffices: whether the network with just these parts quantized is good enough: nothing more is chosen then.
+        least: the part of the error that a tensor must save.
     """
-    error, verdict = OutputLoss(model, spread(pictures, _PICTURES)), OutputLoss(model, judges)
+    sr = balanced(model)
+    error, verdict = OutputLoss(model, affordable(pictures, sr)), OutputLoss(model, affordable(judges, sr, _JUDGES))
     quantized, left = set(list_parts(model)), budget
     found: list[WideRecipe] = []
-    costs = {part: cost for part, cost in _costs(model, plan).items() if plan.group[part.name] not in decided}
+    costs = {part: cost for part, cost in price(model, plan).items() if plan.group[part.name] not in decided}
+    saved = dict.fromkeys(costs, math.inf)
+    measured = dict.fromkeys(costs, -1)  # after how many choices
     now, judged = error(quantized), verdict(quantized)
+
+    def best_left() -> Part | None:
+        while offered := [part for part in saved if costs[part] <= left and saved[part] >= least * now]:
+            best = max(offered, key=lambda part: saved[part] / max(costs[part], _STORED))
+            if measured[best] == len(found):
+                return best
+            saved[best], measured[best] = now - error(quantized - {best}), len(found)
+        return None
+
     while not suffices(quantized):
-        errors = {part: error(quantized - {part}) for part, cost in costs.items() if cost <= left}
-        saved = {
-            part: (now - errors[part]) / max(costs[part], _STORED)
-            for part in errors
-            if now - errors[part] >= _LEAST * now
-        }
-        for best in sorted(saved, key=lambda part: -saved[part]):
-            without = verdict(quantized - {best})
-            if judged - without >= _LEAST * judged:
-                break
-        else:
-            return tuple(found)
-        now, judged, cost = errors[best], without, costs.pop(best)
-        left -= cost
+        best, without = best_left(), math.inf
+        while best is not None and judged - (without := verdict(quantized - {best})) < least * judged:
+            del saved[best]
+            best = best_left()
+        if best is None:
+            break
         quantized.remove(best)
-        found.append(WideRecipe(best.name, cost, decibels(judged)))
+        now, judged = now - saved.pop(best), without
+        left -= costs[best]
+        found.append(WideRecipe(best.name, costs[best], decibels(judged)))
     return tuple(found)
+
+
+def affordable(pictures: Sequence[Item], sr: SRModel, most: int = _PICTURES) -> Sequence[Item]:
+    """As many of ``pictures``, crops for calibration, as are worth their time for the network, ``most`` at most."""
+    work = describe_network(sr.model).macs_per_pixel
+    return spread(pictures, min(most, max(_FEWEST, round(_WORK * most / max(work, 1.0)))))
 
 
 def keep_gains(
@@ -100,21 +125,7 @@ def keep_gains(
     return best, chosen
 
 
-def fewest(most: int, good: Callable[[int], bool]) -> int | None:
-    """Return the least number of choices, of ``most``, that is good enough; None if all of them are not.
-
-    Found by halving, as if each choice made it better.
-    """
-    if not good(most):
-        return None
-    low, high = -1, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if good(middle) else (middle, high)
-    return high
-
-
-def _costs(model: QuantizedModel, plan: QuantizationPlan) -> dict[Part, float]:
+def price(model: QuantizedModel, plan: QuantizationPlan) -> dict[Part, float]:
     """Percent of the network's multiply-accumulates that each tensor adds at 16 bits, where sums still fit into 32."""
     network = describe_network(balanced(model).model)
     work = {layer.name: layer.macs_per_pixel for layer in network.layers}

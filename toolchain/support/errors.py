@@ -77,7 +77,7 @@ class BoardError(ClipfreeError):
 
 
 class QualityError(ClipfreeError):
-    """A network loses more than was allowed."""
+    """A network loses more than was allowed; what was made is there all the same."""
 
     exit_code = 12
 

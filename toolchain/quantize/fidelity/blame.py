@@ -12,8 +12,9 @@ from toolchain.quantize.fidelity.variants import Part, balanced, list_parts, wri
 from toolchain.quantize.loss import Comparison
 from toolchain.quantize.quantized import QuantizedModel
 
-_GUILTY, _NAMED = 0.25, 3
-"""The part of the error that makes a culprit, and how many are named."""
+_KIND, _GUILTY, _NAMED = 0.5, 0.25, 3
+"""The part of the error that parts of a kind make which are looked at, the part of the worst one's error that makes a
+culprit beside it, and how many are named."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def find_culprits(
     # Weights are rounded so that they make up for errors of activations before them, and look guilty without these.
     for kind in ("activation", "weights"):
         alone = {part: error([part]) for part in parts if part.kind == kind}
-        if max(alone.values(), default=0.0) >= _GUILTY * everything:
+        if sum(alone.values()) >= _KIND * everything:
             break
     worst = sorted(alone.items(), key=lambda item: -item[1])
     return tuple((part, found) for part, found in worst[:_NAMED] if found >= _GUILTY * worst[0][1])

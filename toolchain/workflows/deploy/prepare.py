@@ -13,6 +13,7 @@ from toolchain.frontend import is_quantized, load_model, normalize
 from toolchain.images import ImageSet, read_calibration
 from toolchain.quantize import IntegerReference, quantize
 from toolchain.quantize.foreign import canonicalize
+from toolchain.quantize.settings import for_deployment
 from toolchain.quantize.spelling import for_runtimes
 from toolchain.quantize.stand_in import stand_in
 from toolchain.schedules.select import read_tuning
@@ -143,8 +144,8 @@ def _quantize(
 ) -> tuple[QuantizedModel, ImageSet | None, Loss | None, tuple[str, ...]]:
     source = _load(request, line, dump)
     if is_quantized(source):
-        settings = request.settings
-        if settings is not None and (settings.bits or settings.budget or settings.max_loss):
+        asked = request.settings
+        if asked is not None and (asked.bits or asked.budget or asked.max_loss):
             raise CalibrationError(
                 f"{request.model.name} is quantized already: its tensors keep their bits",
                 hint="give the float model, or leave out --bits, --budget and --max-loss",
@@ -162,8 +163,9 @@ def _quantize(
     backend_for(target).rehearse(stand_in(sr), target)
     photos = _photos(request.calibration, sr.channels, line)
     with line.step("quantize") as note:
-        model = quantize(sr, photos.images, request.settings)
-        loss, doubts = judge(sr, model, photos, request.settings)
+        settings = for_deployment(request.settings)
+        model = quantize(sr, photos.images, settings)
+        loss, doubts = judge(sr, model, photos, settings)
         note(f"{len(model.recipe.tensors)} tensors, {loss.psnr:.1f} dB against float")
     if model.balanced is not None:
         dump("balanced", ".onnx", model.balanced.model.SerializeToString)

@@ -1,0 +1,216 @@
+"""A network whose ranges are known, and what it becomes when its weights are rounded for codes of so many bits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.quantize.crops import CropSet
+from toolchain.quantize.describe import describe
+from toolchain.quantize.estimators import Range
+from toolchain.quantize.plan import QuantizationPlan
+from toolchain.quantize.qdq import pixel_quantization, write_qdq
+from toolchain.quantize.quantized import QuantizedModel
+from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, ImageRecipe, Recipe, RepresentativeRecipe
+from toolchain.quantize.reconstruct import reconstruct
+from toolchain.quantize.representative import RepresentativeSet
+from toolchain.quantize.settings import Settings
+from toolchain.quantize.weights import (
+    OUTPUT,
+    QuantizedWeight,
+    outputs_first,
+    round_weight,
+    safe_scale,
+    scale_by,
+)
+from toolchain.reference.graph import GraphView
+from toolchain.reference.quantization import BITS, WIDE_BITS, Quantization
+
+if TYPE_CHECKING:
+    import onnx
+
+    from toolchain.frontend import SRModel
+
+_HEADROOM = 1.5
+"""The range of a tensor of 16 bits, over what was seen of it."""
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A network in integers: canonical QDQ, quantizations by group, weights and biases by convolution output."""
+
+    model: onnx.ModelProto
+    quantizations: Mapping[str, Quantization]
+    weights: Mapping[str, QuantizedWeight]
+    biases: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """Everything that is decided before weights are rounded.
+
+    Attributes:
+        sr: the float network, its channels balanced.
+        plan: of its quantization.
+        bits: by group, where the user has decided.
+        ranges: by group.
+        crops: of the photographs.
+        tamed: the representative set; None without one.
+        settings: of the quantization.
+    """
+
+    sr: SRModel
+    plan: QuantizationPlan
+    bits: Mapping[str, int]
+    ranges: Mapping[str, Range]
+    crops: CropSet
+    tamed: RepresentativeSet | None
+    settings: Settings
+
+    def rounded(self, wide: Collection[str] = ()) -> Rounded:
+        """Return the network in integers, all weights rounded for the codes that they will meet: takes seconds.
+
+        ``wide``: tensors of 16 bits besides those that the user has named.
+
+        Raises:
+            ModelError: the sums of a convolution that reads a tensor of 16 bits could overflow.
+        """
+        sr, plan, settings = self.sr, self.plan, self.settings
+        quantizations = self._quantizations(wide)
+        weights, biases = round_weights(sr, plan, quantizations, settings.weights)
+        written = self._written(quantizations, weights, biases)
+        if not settings.reconstruct and not settings.correct_bias:
+            return written
+        better = reconstruct(
+            sr,
+            plan,
+            written.model,
+            weights,
+            biases,
+            self.crops.crops,
+            seed=settings.seed,
+            only_biases=not settings.reconstruct,
+            keep_scales=settings.weights != OUTPUT,
+        )
+        return self._written(quantizations, better.weights, better.biases)
+
+    def rewritten(self, wide: Collection[str], like: Rounded) -> Rounded:
+        """Return the network with these tensors at 16 bits and the weights of another one: takes no time."""
+        return self._written(self._quantizations(wide), like.weights, like.biases)
+
+    def described(
+        self, found: Rounded, budget: BudgetRecipe | None = None, bound: BoundRecipe | None = None
+    ) -> QuantizedModel:
+        """Return the network with its recipe."""
+        sr, settings, crops, tamed = self.sr, self.settings, self.crops, self.tamed
+        recipe = Recipe(
+            model=sr.name,
+            settings={
+                **asdict(settings),
+                "overrides": dict(sorted(settings.overrides.items())),
+                "bits": dict(sorted(settings.bits.items())),
+            },
+            tensors=describe(
+                self.plan, found.quantizations, self.ranges, found.weights, found.biases, source=_source(settings)
+            ),
+            images=tuple(ImageRecipe(s.index, s.width, s.height, s.sha256) for s in crops.sources),
+            representative=_proof(tamed) if tamed else None,
+            budget=budget,
+            bound=bound,
+            changes=tuple(sr.changes),
+            warnings=crops.warnings + (_unproved(tamed) if tamed else ()) + _constant(self.ranges),
+        )
+        return QuantizedModel(found.model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo, sr)
+
+    def _quantizations(self, wide: Collection[str]) -> dict[str, Quantization]:
+        bits = {**self.bits, **{self.plan.group[name]: WIDE_BITS for name in wide}}
+        white = self.sr.value_range
+        found = {group: _quantization(known, white, bits.get(group, BITS)) for group, known in self.ranges.items()}
+        return {**found, **dict.fromkeys(self.plan.pinned, pixel_quantization(white))}
+
+    def _written(
+        self,
+        quantizations: Mapping[str, Quantization],
+        weights: Mapping[str, QuantizedWeight],
+        biases: Mapping[str, NDArray[np.float32]],
+    ) -> Rounded:
+        model = write_qdq(self.sr, self.plan, quantizations, weights, biases)
+        return Rounded(model, quantizations, weights, biases)
+
+
+def _quantization(found: Range, value_range: tuple[float, float], bits: int) -> Quantization:
+    low, high = found.low, found.high
+    if bits != BITS:
+        # No value need saturate where codes are plenty.
+        low, high = min(low, _HEADROOM * found.seen_low), max(high, _HEADROOM * found.seen_high)
+    return Quantization.of_range(low, high, fallback=value_range[1] - value_range[0], bits=bits)
+
+
+def round_weights(
+    sr: SRModel, plan: QuantizationPlan, quantizations: Mapping[str, Quantization], estimator: str
+) -> tuple[dict[str, QuantizedWeight], dict[str, NDArray[np.float32]]]:
+    """Return every convolution's weights, each rounded for itself, and its float biases, by the convolution's output.
+
+    Args:
+        sr: the float network.
+        plan: of its quantization.
+        quantizations: of the activations, by group.
+        estimator: of the weights' ranges, see ``weights.scale_by``.
+    """
+    constants = GraphView(sr.model).constants
+    weights, biases = {}, {}
+    for output, site in plan.convolutions.items():
+        weight = constants[site.weight]
+        # A transposed convolution's output channels repeat along its axis 1 for every group; they share a scale.
+        scale = scale_by(estimator)(outputs_first(weight.astype(np.float64), site.axis))
+        outputs = len(constants[site.bias]) if site.bias else len(scale)
+        bias = constants[site.bias].astype(np.float32) if site.bias else np.zeros(outputs, np.float32)
+        source = quantizations[plan.group[site.source]].scale
+        folded = np.abs(bias).reshape(-1, len(scale)).max(axis=0)
+        weights[output] = round_weight(weight, safe_scale(scale, folded, source), site.axis, estimator)
+        biases[output] = bias
+    return weights, biases
+
+
+def _source(settings: Settings) -> str:
+    parts = [("natural", True), ("augmented", settings.augment), ("tamed", settings.tame)]
+    return "+".join(name for name, used in parts if used)
+
+
+def _proof(tamed: RepresentativeSet) -> RepresentativeRecipe:
+    natural = [image.before for image in tamed.images if image.kind in ("natural", "contracted")] or [(0.0, 0.0)]
+    contracted = [image.factor for image in tamed.images if image.kind == "contracted"]
+    return RepresentativeRecipe(
+        images=len(tamed.images),
+        contracted=len(contracted),
+        rejected=len(tamed.rejected),
+        smallest_factor=min(contracted, default=1.0),
+        before=(min(low for low, _ in natural), max(high for _, high in natural)),
+        after=(tamed.coverage.low, tamed.coverage.high),
+        proved=tamed.coverage.proved,
+    )
+
+
+def _constant(ranges: Mapping[str, Range]) -> tuple[str, ...]:
+    """Tensors without a range of their own: whatever they hold on other pictures is quantized by guess."""
+    return tuple(
+        f"'{group}' was zero on every calibration image: nothing tells its range"
+        for group, found in ranges.items()
+        if found.low == found.high
+    )
+
+
+def _unproved(tamed: RepresentativeSet) -> tuple[str, ...]:
+    if tamed.coverage.proved:
+        return ()
+    missing = [
+        end for end, there in (("0", tamed.coverage.touches_low), ("255", tamed.coverage.touches_high)) if not there
+    ]
+    return (
+        f"no representative image makes the output touch pixel value {' or '.join(missing)}; "
+        "its range is pinned all the same",
+    )
