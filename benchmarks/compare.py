@@ -37,7 +37,11 @@ PLAUSIBLE, PLAUSIBLE_FOREIGN = 30.0, 25.0
 """dB to the float result that a contestant must reach to be timed; to a bicubic enlargement with other weights."""
 
 _CEILING = "ceiling"
-_MAKES_NETWORKS = ("toolchain/frontend", "benchmarks/networks.py", "benchmarks/contestants")
+_MAKES_NETWORKS = (
+    "toolchain/frontend",
+    "benchmarks/networks.py",
+    *(f"benchmarks/contestants/{name}.py" for name in ("mnn", "ncnn", "ncnn_model")),
+)
 """Code that decides what contestants start from."""
 _ISA = {"avx2": "AVX2", "sse4": "SSE41"}
 """oneDNN's names of instruction sets that a CPU with more of them may be held to."""
@@ -173,7 +177,10 @@ def enter(
         for clip in contestant.clips:
             title = contestant.title(clip)
             print(f"{title}, threads: {threads}", file=sys.stderr, flush=True)
+            before = standings.get(title)
             standings[title], worker = admit(contestant, clip, race, threads)
+            if before is not None and before.effort is not None:  # what was made then was there this time
+                standings[title] = replace(standings[title], effort=before.effort)
             if worker is not None:
                 stack.callback(worker.close)
                 workers[title] = worker
@@ -199,6 +206,8 @@ def admit(contestant: Contestant, clip: bool, race: Race, threads: int) -> tuple
     )
     if standing.version is None:
         return standing, None
+    if limits(race.networks[clip].target) and not contestant.held:
+        return replace(standing, status=UNSUPPORTED, reason="it cannot be held to the target's instructions"), None
     log = race.folder / f"{title}, {threads}.log"
     try:
         worker = Worker(contestant.prepare, race.networks[clip], race.pixels, threads, expected, log)
@@ -206,7 +215,7 @@ def admit(contestant: Contestant, clip: bool, race: Race, threads: int) -> tuple
         return replace(standing, status=UNSUPPORTED, reason=str(error)), None
     except GoneError as error:
         return replace(standing, status=FAILED, reason=str(error)), None
-    standing = replace(standing, status=TIMED, psnr=worker.psnr, note=worker.note)
+    standing = replace(standing, status=TIMED, psnr=worker.psnr, note=worker.note, effort=worker.effort)
     if worker.psnr < least:
         worker.close()
         reason = f"{worker.psnr:.1f} dB to {against}, less than {least:.0f}"
@@ -261,6 +270,12 @@ def wanted(contestant: Contestant, only: Sequence[str] | None) -> bool:
     return only is None or any(word.lower() in contestant.name.lower() for word in only)
 
 
+def chosen(only: Sequence[str] | None, *, clip_only: bool) -> list[Contestant]:
+    """clipfree INT8 and the wanted ones; without their runs without the clip if so asked."""
+    found = [CONTESTANTS[0], *(contestant for contestant in CONTESTANTS[1:] if wanted(contestant, only))]
+    return [replace(contestant, clips=(True,)) for contestant in found] if clip_only else found
+
+
 def main() -> int:
     """Parse, run, print a table, write JSON and the chart beside it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -272,6 +287,7 @@ def main() -> int:
     parser.add_argument("--tflite", type=Path, help="an INT8 TensorFlow Lite file of such a network, for LiteRT")
     parser.add_argument("--target", default="host", help="of clipfree's; OpenVINO is held to its instructions too")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="clipfree and those with such a word in their name")
+    parser.add_argument("--clip-only", action="store_true", help="nobody runs without the final clip besides")
     parser.add_argument("--keep", type=Path, help="a folder for what is made of a network: later runs start sooner")
     parser.add_argument("-o", "--output", type=Path, help="JSON; an SVG chart is written beside it")
     options = parser.parse_args()
@@ -289,7 +305,7 @@ def main() -> int:
             options.tflite,
             options.keep,
         )
-        result = compare(setting, [CONTESTANTS[0], *(c for c in CONTESTANTS[1:] if wanted(c, options.only))])
+        result = compare(setting, chosen(options.only, clip_only=options.clip_only))
     except (ClipfreeError, GoneError) as error:
         print(f"error: {error}", file=sys.stderr)
         return getattr(error, "exit_code", 1)

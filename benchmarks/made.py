@@ -24,11 +24,11 @@ from toolchain.support.files import atomic_write
 from toolchain.zoo import embedded
 
 _NAME = re.compile(r"(?P<kind>[a-z]+):(?P<features>\d+)x(?P<layers>\d+)x(?P<scale>\d+)")
-_LAST = 0.02
+LAST = 0.02
 """What the last convolution's weights are multiplied by."""
 
 
-class _Graph:
+class Graph:
     """Nodes and constants in the order of their making."""
 
     def __init__(self, seed: int) -> None:
@@ -58,25 +58,25 @@ class _Graph:
 
 def srvgg(features: int, layers: int, scale: int) -> onnx.ModelProto:
     """The compact network of Real-ESRGAN (Wang et al., 2021): 3x3 convolutions and PReLUs onto the nearest pixels."""
-    graph = _Graph(features)
+    graph = Graph(features)
     x = "input"
     for before in (3, *[features] * layers):
         slopes = graph.constant(np.full((features, 1, 1), 0.2, np.float32))
         x = graph.add("PRelu", graph.conv(x, before, features, 3), slopes)
-    return _enlarged(graph, graph.conv(x, features, 3 * scale**2, 3, _LAST), scale)
+    return enlarged(graph, graph.conv(x, features, 3 * scale**2, 3, LAST), scale)
 
 
 def pointwise(features: int, layers: int, scale: int) -> onnx.ModelProto:
     """Pairs of 1x1 convolutions, to twice as many features and back, between two of 3x3."""
-    graph = _Graph(features)
+    graph = Graph(features)
     x = graph.add("Relu", graph.conv("input", 3, features, 3))
     for _ in range(layers):
         wide = graph.add("Relu", graph.conv(x, features, 2 * features, 1))
         x = graph.add("Relu", graph.conv(wide, 2 * features, features, 1))
-    return _enlarged(graph, graph.conv(x, features, 3 * scale**2, 3, _LAST), scale)
+    return enlarged(graph, graph.conv(x, features, 3 * scale**2, 3, LAST), scale)
 
 
-def _enlarged(graph: _Graph, x: str, scale: int) -> onnx.ModelProto:
+def enlarged(graph: Graph, x: str, scale: int) -> onnx.ModelProto:
     """The network that adds ``x``, shuffled to pixels, to the nearest enlargement of its input."""
     residual = graph.add("DepthToSpace", x, blocksize=scale, mode="CRD")
     sizes = graph.constant(np.array([1, 1, scale, scale], np.float32))

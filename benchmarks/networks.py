@@ -67,6 +67,10 @@ class Network:
             unfinished.rename(path)
         return path
 
+    def kept(self) -> frozenset[str]:
+        """Names of what was made of the network so far."""
+        return frozenset(path.name for path in self.folder.iterdir())
+
     def planes(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """u8 (h, w, C) as the network's float32 (1, C, h, w)."""
         return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]).astype(np.float32) * np.float32(self.pixel_scale)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from timing import Figures
+from timing import Effort, Figures
 
 TIMED, NOT_INSTALLED, UNSUPPORTED, FAILED, IMPLAUSIBLE = (
     "timed",
@@ -32,6 +32,7 @@ class Standing:
         psnr: dB between its picture and the one it is held against; None if there is none, infinite if equal.
         against: what that picture is.
         note: what it said of itself.
+        effort: until its first picture; None if there was none.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Standing:
     psnr: float | None = None
     against: str = ""
     note: str = ""
+    effort: Effort | None = None
 
     def sentence(self) -> str:
         """Who, and why not timed."""

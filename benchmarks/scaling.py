@@ -28,7 +28,7 @@ import ceiling
 from contestants import UnsupportedError
 from lines import Panel, draw
 from networks import HURRY
-from timing import PAUSE
+from timing import PAUSE, held
 from toolchain.backends.open import load
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.support.cpu import this_cpu
@@ -203,16 +203,10 @@ def _grow(path: Path, size: tuple[int, int], threads: int) -> tuple[int, int]:
     runner = load(bundle, threads=threads)
     runner.upscale(np.zeros((16, 16, bundle.manifest.channels), np.uint8))
     Path("/proc/self/clear_refs").write_text("5")  # the peak is what is held now: loading TVM took more
-    before = _held("VmRSS")
+    before = held("VmRSS")
     pixels = np.zeros((*size, bundle.manifest.channels), np.uint8)
     result = runner.bind(pixels)()
-    return _held("VmHWM") - before, pixels.nbytes * 2 + int(np.from_dlpack(result).nbytes)
-
-
-def _held(what: str) -> int:
-    """Bytes of this process: VmRSS now, VmHWM at most."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:"))
+    return held("VmHWM") - before, pixels.nbytes * 2 + int(np.from_dlpack(result).nbytes)
 
 
 def panels(found: Scaling) -> list[Panel]:

@@ -9,9 +9,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,30 @@ PATIENCE = 900.0
 
 class GoneError(Exception):
     """A contestant cannot go on; the message says why."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What it takes until a picture is there.
+
+    Attributes:
+        made: seconds to make what a contestant keeps of a network: conversion, quantization, compilation; None if
+            that was there already.
+        loaded: seconds to load it, and to compile it where that is done in memory.
+        grown: megabytes by which the process grows from before that until a picture is done, the picture included;
+            None where the system does not tell.
+    """
+
+    made: float | None
+    loaded: float
+    grown: float | None
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Something was made on the way: another process is to show what loading takes."""
+
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -57,6 +82,7 @@ class Worker:
     Attributes:
         psnr: dB between its result and ``expected``.
         note: what it said when it was ready.
+        effort: until then.
 
     Raises:
         UnsupportedError: it cannot take part, and says why.
@@ -66,16 +92,24 @@ class Worker:
     def __init__(
         self, prepare: Prepare, network: Network, pixels: Pixels, threads: int, expected: Pixels, log: Path
     ) -> None:
+        self._log = log
+        given = prepare, network, pixels, threads, expected, log
+        answer, made = self._begin(*given), None
+        if isinstance(answer, _Made):
+            self.close()
+            answer, made = self._begin(*given), answer.seconds
+        self.psnr, self.note, effort = answer
+        self.effort = replace(effort, made=made)
+
+    def _begin(self, *given: object) -> Any:
+        """Start a process; returns its first answer."""
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._log = log
-        self._process = context.Process(
-            target=_serve, args=(theirs, prepare, network, pixels, threads, expected, log), daemon=True
-        )
+        self._process = context.Process(target=_serve, args=(theirs, *given), daemon=True)
         self._process.start()
         theirs.close()
         try:
-            self.psnr, self.note = self._receive()
+            return self._receive()
         except Exception:
             self.close()
             raise
@@ -155,6 +189,15 @@ def spread(values: Sequence[float], base: Sequence[float]) -> tuple[float, float
     return float(lower), float(middle), float(upper)
 
 
+def held(what: str) -> int | None:
+    """Bytes of this process: VmRSS now, VmHWM at most; None where Linux does not tell."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    lines = status.read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:"))
+
+
 def _serve(
     pipe: Connection, prepare: Prepare, network: Network, pixels: Pixels, threads: int, expected: Pixels, log: Path
 ) -> None:
@@ -163,11 +206,19 @@ def _serve(
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
     try:
+        before, start, known = held("VmRSS"), time.perf_counter(), network.kept()
         ready = prepare(network, pixels, threads)
-        found = ready.pixels(ready.call())
+        seconds = time.perf_counter() - start
+        if network.kept() != known:
+            pipe.send(_Made(seconds))
+            pipe.recv()
+        result = ready.call()
+        after = held("VmHWM")
+        effort = Effort(None, seconds, None if None in (before, after) else (after - before) / 1e6)
+        found = ready.pixels(result)
         if found.shape != expected.shape:
             raise UnsupportedError(f"the result has the shape {found.shape}, not {expected.shape}")
-        pipe.send((psnr(found, expected), ready.note))
+        pipe.send((psnr(found, expected), ready.note, effort))
         while pipe.recv():
             time.sleep(PAUSE)
             ready.call()

@@ -47,6 +47,7 @@ class Contestant:
         prepare: a function of a module, since it is sent to another process by its name.
         integer: computes with 8 bits: its share of the dot products' ceiling means something.
         clips: with the final clip (True), without (False), or both, one after the other.
+        held: that it uses no more instructions than clipfree's target is seen to, or is known.
         foreign: it runs another network's weights, and its picture is held against a bicubic enlargement.
     """
 
@@ -57,6 +58,7 @@ class Contestant:
     integer: bool = False
     clips: tuple[bool, ...] = (True, False)
     foreign: bool = False
+    held: bool = False
 
     def version(self) -> str | None:
         """The installed version; None if it is not installed."""

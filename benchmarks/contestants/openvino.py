@@ -53,6 +53,6 @@ def _ready(path: Path, network: Network, pixels: Pixels, threads: int, options: 
 
 
 _ENDS = "latency hint, one stream, static shape; u8 pixels in, u8 pixels out, converted by operators in the graph"
-FP32 = Contestant("OpenVINO FP32", "openvino", f"float32 demanded; {_ENDS}", fp32)
-BF16 = Contestant("OpenVINO BF16", "openvino", f"a float model as OpenVINO runs it by itself; {_ENDS}", bf16)
-INT8 = Contestant("OpenVINO INT8", "openvino", f"onnxruntime's QDQ model; {_ENDS}", int8, integer=True)
+FP32 = Contestant("OpenVINO FP32", "openvino", f"float32 demanded; {_ENDS}", fp32, held=True)
+BF16 = Contestant("OpenVINO BF16", "openvino", f"a float model as OpenVINO runs it by itself; {_ENDS}", bf16, held=True)
+INT8 = Contestant("OpenVINO INT8", "openvino", f"onnxruntime's QDQ model; {_ENDS}", int8, integer=True, held=True)

@@ -151,5 +151,9 @@ def store_pixels(conv: Conv, rows: Any, y: Any, height: Any, width: Any, vectors
         h = T.axis.spatial(height, loop)
         T.reads(rows[h, 0:blocks, 0:vectors, 0:lanes])
         T.writes(y[h * scale : h * scale + scale, 0 : width * scale, 0:channels])
-        with T.serial(0, width) as v:
-            draw(y, conv.pixels, lambda block: rows[h, block, v // lanes, v % lanes], h, v)
+
+        def read(block: int, v: Any, count: int) -> Any:
+            place = [h, block, v // lanes, v % lanes]
+            return rows[tuple(place)] if count == 1 else rows.vload(place, f"uint32x{count}")
+
+        draw(y, conv.pixels, read, h, 0, width, lanes)

@@ -273,15 +273,14 @@ class _Strips:
         conv, given, pixels = self.conv, self.given, self.conv.pixels
         assert pixels is not None
         blocks = conv.channels // PACK
-        with (
-            T.serial(0, tirx.min(int64(TILE), given.height - top)) as i,
-            T.serial(0, tirx.min(int64(self.across), given.width - column)) as v,
-        ):
+        with T.serial(0, tirx.min(int64(TILE), given.height - top)) as i:
 
-            def read(block: int) -> Any:
-                return self.buffers["words"][((i * blocks + block) * self.tile.vectors + n) * self.across + v]
+            def read(block: int, v: Any, count: int) -> Any:
+                place = ((i * blocks + block) * self.tile.vectors + n) * self.across + v
+                words = self.buffers["words"]
+                return words[place] if count == 1 else words.vload([place], f"uint32x{count}")
 
-            draw(given.y, pixels, read, top + i, column + v)
+            draw(given.y, pixels, read, top + i, column, tirx.min(int64(self.across), given.width - column), self.lanes)
 
     def _get(self, buffer: str, place: Any) -> Any:
         return self.buffers[buffer].vload([place], self.words)
