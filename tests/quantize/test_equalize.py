@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from onnx import helper
 
-from tests.quantize.helpers import NETS, network, picture
+from tests.quantize.helpers import NETS, network, picture, small_model
 from toolchain.frontend import SRModel
 from toolchain.quantize.equalize import (
     ChannelRanges,
@@ -21,6 +22,7 @@ from toolchain.quantize.equalize import (
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.rounding import round_together
+from toolchain.reference.graph import GraphView
 from toolchain.reference.pairs import least_scale
 
 SITES = {"xlsr": 6, "abpn": 3, "espcn": 2, "fsrcnn": 4, "sesr": 0, "sesr_prelu_rgb": 0}
@@ -94,3 +96,66 @@ def test_rounding_together_beats_rounding_alone(taps: int, seed: int) -> None:
     together = rows - codes.reshape(8, taps) * scale[:, None].astype(float)
     loss = [float(np.einsum("ok,kl,ol->", error, power, error)) for error in (alone, together)]
     assert loss[1] <= loss[0] * 1.001
+
+
+def bent(slopes: list[float], *, shared: bool = False) -> SRModel:
+    """A convolution of four channels, each the mirror image of the next, a PRelu, and a convolution that reads it."""
+    rng = np.random.default_rng(1)
+    first, nodes = rng.normal(0, 0.4, (4, 3, 3, 3)).astype(np.float32), []
+    nodes.append(helper.make_node("Conv", ["input", "w1", "b1"], ["made"], pads=[1] * 4))
+    nodes.append(helper.make_node("PRelu", ["made", "slopes"], ["bent"]))
+    nodes.append(helper.make_node("Conv", ["bent", "w2", "b2"], ["last" if shared else "output"], pads=[1] * 4))
+    if shared:
+        nodes.append(helper.make_node("PRelu", ["last", "slopes"], ["bent again"]))
+        nodes.append(helper.make_node("Conv", ["bent again", "w3", "b3"], ["output"]))
+    constants = {
+        "w1": first,
+        "b1": np.array([0.3, -0.3, 0.2, -0.2], np.float32),
+        "slopes": np.array(slopes, np.float32).reshape(4, 1, 1),
+        "w2": rng.normal(0, 0.4, (4 if shared else 3, 4, 3, 3)).astype(np.float32),
+        "b2": np.zeros(4 if shared else 3, np.float32),
+    }
+    if shared:
+        constants |= {"w3": rng.normal(0, 0.4, (3, 4, 1, 1)).astype(np.float32), "b3": np.zeros(3, np.float32)}
+    return small_model(nodes, constants)
+
+
+def ranges(sr: SRModel, low: list[float], high: list[float]) -> dict[str, ChannelRanges]:
+    """These, of every site's four channels."""
+    return {site.tensor: ChannelRanges(np.array(low), np.array(high)) for site in find_sites(sr)}
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_channels_behind_a_prelu_are_turned_to_lie_on_one_side(below: bool) -> None:
+    """The last two have slopes that cannot be turned: where they lie below zero, the first goes there too."""
+    sr = bent([0.5, 0.5, -0.5, 0.001])
+    side = ([-1.0, 0.1], [-0.1, 1.0])[not below]
+    low, high = [-0.1, -1.0, side[0], side[0]], [1.0, 0.1, side[1], side[1]]
+    balanced = equalize(sr, groups_of(sr), ranges(sr, low, high), 4.0)
+    before, after = (GraphView(model.model).constants for model in (sr, balanced))
+    # -f * x through 1 / a is -f / a times x through a; what reads it undoes that.
+    turned = np.array([below, not below, False, False])
+    np.testing.assert_allclose(after["slopes"].reshape(-1), np.where(turned, 2.0, [0.5, 0.5, -0.5, 0.001]), rtol=1e-6)
+    made = (after["w1"] / before["w1"]).reshape(4, -1).mean(axis=1)
+    read = (after["w2"] / before["w2"]).swapaxes(0, 1).reshape(4, -1).mean(axis=1)
+    np.testing.assert_array_equal(made < 0, turned)
+    np.testing.assert_allclose(made * read, np.where(turned, 0.5, 1.0), rtol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(-2, 2), min_size=4, max_size=4), st.lists(st.floats(0.01, 10), min_size=8, max_size=8))
+@example([0.25, 1 / 64, 0.0, 1.5], [3.0, 3.0, 3.0, 3.0, 0.1, 0.1, 0.1, 0.1])
+def test_turned_or_not_the_function_is_the_same(slopes: list[float], reach: list[float]) -> None:
+    sr = bent(slopes)
+    balanced = equalize(sr, groups_of(sr), ranges(sr, [-low for low in reach[:4]], reach[4:]), 4.0)
+    pixels = to_float(picture(9, 12, 3, 3), sr.value_range)
+    before, after = FloatModel(sr.model).run(pixels), FloatModel(balanced.model).run(pixels)
+    np.testing.assert_allclose(after, before, atol=2e-5, rtol=0)
+
+
+def test_slopes_that_another_node_reads_stay() -> None:
+    sr = bent([0.5] * 4, shared=True)
+    balanced = equalize(sr, groups_of(sr), ranges(sr, [-0.1, -1.0, -1.0, -1.0], [1.0, 0.1, 0.1, 0.1]), 4.0)
+    assert (GraphView(balanced.model).constants["slopes"] == 0.5).all()
+    pixels = to_float(picture(9, 12, 3, 3), sr.value_range)
+    np.testing.assert_allclose(FloatModel(balanced.model).run(pixels), FloatModel(sr.model).run(pixels), atol=2e-5)

@@ -56,7 +56,7 @@ class Calibrated:
     Attributes:
         sr: the float network, its channels balanced.
         plan: of its quantization.
-        bits: by group, where the user has decided.
+        bits: by group, where the user has decided, or finer codes cost no product.
         ranges: by group.
         crops: of the photographs.
         tamed: the representative set; None without one.

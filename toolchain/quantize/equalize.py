@@ -5,7 +5,8 @@ tenth of the widest one is rounded ten times as coarsely, relative to what it ca
 convolution's output is undone by the weights that read it, through Relu, PRelu and LeakyRelu and through Concat
 (cross-layer equalization: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV
 2019; here by measured ranges). Where no activation stands between, the factor may be negative; where besides no reader
-pads its input, a constant can be moved as well.
+pads its input, a constant can be moved as well. Through a PRelu of slope a > 0 the factor may be negative too: what was
+below zero then lies above, and -x through a slope of 1 / a is -1 / a times x through a slope of a.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _TINY = 1e-6
 # The part of the codes that a channel spans, whatever the limit, if it carries as much as others do on average: the
 # rest is room for other pictures.
 _LEAST_SPAN = 1 / 4
+# Slopes of PRelus that can be turned around: those of the turned ones are their inverses.
+_LEAST_SLOPE = 1 / 64
 # The part of the codes that is left to what lies below zero.
 _DIVISIONS = (0.0, *np.linspace(0.02, 0.98, 49))
 
@@ -49,7 +52,8 @@ class Reader:
 class Site:
     """A tensor whose channels can be scaled: the convolution that makes it and those that read it.
 
-    ``linear``: nothing but Concat stands between. ``movable``: linear, and no reader pads its input.
+    ``linear``: nothing but Concat stands between. ``movable``: linear, and no reader pads its input. ``slopes``: the
+    constant (C, 1, 1) of the PRelu that makes the tensor, which no other node reads; empty where there is none.
     """
 
     tensor: str
@@ -58,6 +62,7 @@ class Site:
     readers: tuple[Reader, ...]
     linear: bool
     movable: bool
+    slopes: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,14 @@ def equalize(sr: SRModel, groups: Iterable[Together], ranges: Mapping[str, Chann
             if np.all(made.factor == 1) and not made.shift.any():
                 continue
             done += 1
-            _scale_maker(view.producers[site.maker], constants, made.factor, made.shift)
+            factor = made.factor
+            if site.slopes:
+                turned = factor < 0
+                slopes = constants[site.slopes].reshape(-1)
+                factor = np.where(turned, factor * slopes, factor)
+                inverse = np.divide(1.0, slopes, out=slopes.copy(), where=turned)
+                constants[site.slopes] = inverse.reshape(constants[site.slopes].shape)
+            _scale_maker(view.producers[site.maker], constants, factor, made.shift)
             for reader in site.readers:
                 _scale_reader(view.producers[reader.output], constants, reader.offset, made.factor, made.shift)
     for tensor in model.graph.initializer:
@@ -165,17 +177,21 @@ def _site(view: GraphView, node: onnx.NodeProto) -> Site | None:
     group = attributes(node).get("group", 1)
     if node.op_type == "ConvTranspose" and group != 1:
         return None
-    tensor, linear = node.output[0], True
+    tensor, linear, slopes = node.output[0], True, ""
     reader = view.sole_reader(tensor)
     if reader is not None and reader.op_type in ("Relu", "PRelu", "LeakyRelu") and reader.input[0] == tensor:
         tensor, linear = reader.output[0], False
+        if reader.op_type == "PRelu" and _own_constants(view, reader):
+            slopes = reader.input[1]
     readers = _readers(view, tensor, 0)
     if not readers:
         return None
     channels = int(weight.shape[0] if node.op_type == "Conv" else weight.shape[1])
     nodes = [view.producers[reader.output] for reader in readers]
     padded = any(n.op_type != "Conv" or any(attributes(n).get("pads", ())) or len(n.input) < 3 for n in nodes)
-    return Site(tensor, node.output[0], channels, readers, linear, linear and not padded)
+    if slopes and view.constants[slopes].size != channels:
+        slopes = ""
+    return Site(tensor, node.output[0], channels, readers, linear, linear and not padded, slopes)
 
 
 def _own_constants(view: GraphView, node: onnx.NodeProto) -> bool:
@@ -257,7 +273,10 @@ class _Channels:
         for reader in site.readers:
             gain += _power(view.producers[reader.output], view)[reader.offset : reader.offset + site.channels]
         low, high = np.maximum(shift - found.low, 0.0), np.maximum(found.high - shift, 0.0)
-        return cls(low, high, gain, np.full(site.channels, site.linear), shift)
+        free = np.full(site.channels, site.linear)
+        if site.slopes:
+            free = view.constants[site.slopes].reshape(-1) >= _LEAST_SLOPE
+        return cls(low, high, gain, free, shift)
 
     @classmethod
     def joined(cls, parts: Sequence[_Channels]) -> _Channels:

@@ -13,6 +13,7 @@ from toolchain.quantize.calibrate import measure_ranges
 from toolchain.quantize.calibrated import Calibrated
 from toolchain.quantize.crops import CropSet, cut_crops, stress
 from toolchain.quantize.equalize import equalize, find_sites, measure_channels, share_ranges, widening
+from toolchain.quantize.exact import exact_bits
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.overrides import choose_bits
 from toolchain.quantize.plan import make_plan
@@ -61,7 +62,7 @@ def calibrate(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settin
         groups = share_ranges(sr, plan, find_sites(sr))
         channels = measure_channels(sr, groups, varied, settings.activations)
         sr = equalize(sr, groups, channels, widening(len(crops.sources)))
-    bits = choose_bits(plan, settings.bits, constants=GraphView(sr.model).constants)
+    bits = {**exact_bits(sr, plan), **choose_bits(plan, settings.bits, constants=GraphView(sr.model).constants)}
     ranges = measure_ranges(sr, plan, [*varied, *changed], settings.overrides, settings.activations)
     return Calibrated(sr, plan, bits, ranges, crops, tamed, settings)
 

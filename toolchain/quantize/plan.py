@@ -58,6 +58,7 @@ class QuantizationPlan:
         convolutions: the integer convolutions, by the name of the convolution's own output.
         float_operators: the kinds of the operators that stay float, in graph order.
         observed: the tensors whose values decide each group that is not pinned: what moves bytes shows no new values.
+        exact: the groups that kernels make and nothing but float operators reads: finer codes cost no product.
     """
 
     points: tuple[str, ...]
@@ -67,6 +68,7 @@ class QuantizationPlan:
     convolutions: dict[str, ConvSite]
     float_operators: tuple[str, ...]
     observed: tuple[str, ...]
+    exact: frozenset[str] = frozenset()
 
 
 def make_plan(sr: SRModel, *, pin_output: bool = True) -> QuantizationPlan:
@@ -122,7 +124,16 @@ class _Planner:
         observed = tuple(
             p for p in points if groups[p] not in pinned and not self._shown_elsewhere(p, groups, set(points))
         )
-        return QuantizationPlan(points, groups, pinned, self._bounds(points), sites, floats, observed)
+        rounded = {groups[point] for point in points if point not in integer or not self._only_floats(point, integer)}
+        exact = frozenset(groups[point] for point in points) - pinned - rounded
+        return QuantizationPlan(points, groups, pinned, self._bounds(points), sites, floats, observed, exact)
+
+    def _only_floats(self, tensor: str, integer: set[str]) -> bool:
+        """Whether all that reads a tensor computes in float."""
+        readers = self.view.consumers.get(tensor, ())
+        return bool(readers) and not any(
+            reader.op_type == "DepthToSpace" or integer.intersection(reader.output) for reader in readers
+        )
 
     def _floating(self, node: onnx.NodeProto) -> bool:
         """Whether a sum stays float: with a constant, or with an interpolated picture that nothing else needs in codes.

@@ -22,7 +22,8 @@ class Settings:
         weights: what decides the range of each output channel's weights: "output", least error of what the layer gives
             on the calibration images; or "mse", "minmax", "percentile:P" of the weights, see ``weights.scale_by``.
         overrides: estimators by tensor name or pattern, where they differ from ``activations``.
-        bits: 8 or 16 by tensor name or pattern, for inner tensors; 8 where nothing is said.
+        bits: 8 or 16 by tensor name or pattern, for inner tensors; where nothing is said 8, and 16 for what only float
+            operators read.
         budget: multiply-accumulates, in percent of the network's, that may be added for further tensors of 16 bits,
             chosen by what they gain; None or 0: none.
         max_loss: PSNR in dB that may be lost against the float network: as few further tensors of 16 bits as keep to
