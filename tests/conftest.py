@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import shutil
 import signal
@@ -27,6 +28,10 @@ from toolchain.board.pack import cached_pack
 from toolchain.board.tracker import entries
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.support.cpu import configure_tvm_threads
+
+# What fixtures of a whole session deploy by the command line is not kept either: no folder can be made there.
+os.environ["CLIPFREE_CACHE"] = os.devnull
+_NUMBERS = itertools.count()
 
 # Before any test has TVM start its threads: by itself it ties the thread that calls it to one core.
 configure_tvm_threads()
@@ -102,6 +107,12 @@ def cores_are_kept() -> Iterator[None]:
     """Whatever a test starts inherits the cores of this process: it must have all of them after each."""
     with watching.cores_kept():
         yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test takes a quantized network that another has made, nor the user's."""
+    monkeypatch.setenv("CLIPFREE_CACHE", str(tmp_path_factory.getbasetemp() / f"kept-{next(_NUMBERS)}"))
 
 
 @pytest.fixture(scope="session")

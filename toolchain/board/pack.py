@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from toolchain.support.cache import cache_folder
 from toolchain.support.errors import InputError, TargetError
 from toolchain.support.files import atomic_folder
 from toolchain.support.versions import Versions
@@ -70,7 +71,7 @@ def cached_pack() -> Path:
     digest = hashlib.sha256(repr(_definitions()).encode())
     for path in sorted(_SOURCES.iterdir()):
         digest.update(path.read_bytes())
-    folder = _cache() / "board" / digest.hexdigest()[:16]
+    folder = cache_folder() / "board" / digest.hexdigest()[:16]
     if not (folder / SERVER).exists():
         build_pack(f"{platform.machine()}-linux-gnu", folder)
     return folder
@@ -156,7 +157,7 @@ def runtime_libraries(triple: str) -> Path:
         OutputError: the cache cannot be written.
     """
     machine, versions = triple.split("-")[0], Versions.installed()
-    folder = _cache() / "runtime" / f"{machine}-{versions.tvm}-{versions.tvm_ffi}"
+    folder = cache_folder() / "runtime" / f"{machine}-{versions.tvm}-{versions.tvm_ffi}"
     if all((folder / name).exists() for name in LIBRARIES):
         return folder
     with atomic_folder(folder) as made:
@@ -215,7 +216,3 @@ def _package(name: str) -> Path:
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipfree"

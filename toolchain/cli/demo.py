@@ -21,13 +21,14 @@ def demo(
     from toolchain.backends.open import load
     from toolchain.bundle import open_bundle
     from toolchain.workflows.demo import make_demo
-    from toolchain.workflows.deploy import Request
+    from toolchain.workflows.deploy import Deployment, Request
     from toolchain.zoo.demo_photos import demo_photographs
     from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
     photographs = demo_photographs()
-    done = run_steps(Request(resolve(model), out, photographs, target), console)
+    (done,) = run_steps([Request(resolve(model), out, photographs, target)], console)
+    assert isinstance(done, Deployment)
     summarize(done, console)
     bundle = open_bundle(done.path)
     manifest = bundle.manifest

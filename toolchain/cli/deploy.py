@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toolchain.cli.console import Console, Json, quantity
+from toolchain.cli.failure import explain
 from toolchain.cli.inputs import check_pictures
+from toolchain.cli.steps import show_steps
 from toolchain.support.errors import InputError, QualityError
 
 if TYPE_CHECKING:
     from toolchain.quantize import Settings
-    from toolchain.workflows.deploy import Deployment, Event, Request
+    from toolchain.workflows.deploy import Deployment, Event, Failed, Request
 
 Model = Annotated[str, typer.Argument(help="An .onnx file, float or QDQ, or zoo:NAME for an embedded model.")]
 Range = Annotated[
@@ -54,8 +57,14 @@ MaxLoss = Annotated[
 def deploy(
     model: Model,
     calib: Calib = None,
-    target: Annotated[str, typer.Option("--target", help="See `clipfree targets list`.")] = "host",
-    out: Annotated[Path, typer.Option("-o", "--out", help="A folder, or NAME.clipfree.")] = Path("out"),
+    targets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            help="See `clipfree targets list`; default: host. Several times: a bundle for each, of one quantization.",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="A folder, or for one target NAME.clipfree.")] = Path("out"),
     name: Annotated[str | None, typer.Option("--name", help="Of the bundle; default: the model's.")] = None,
     value_range: Range = None,
     estimator: Estimators = None,
@@ -74,6 +83,10 @@ def deploy(
     dump: Annotated[
         Path | None, typer.Option("--dump", help="Write the network as it is after every step into this folder.")
     ] = None,
+    no_cache: Annotated[
+        bool,
+        typer.Option("--no-cache", help="Quantize anew, and do not keep the quantized network in the user's cache."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Turn an ONNX super-resolution model into a verified bundle, in INT8 or in float."""
@@ -86,44 +99,63 @@ def deploy(
 
     path = resolve(model)
     check_pictures(calib, "--calib")
-    precision = read_precision(precision, gpu=find_target(target).gpu is not None)
-    wanted = calib is None and model.startswith(PREFIX) and precision == INT8
-    photographs = demo_photographs() if wanted else calib
+    wanted = targets or ["host"]
+    found = [find_target(target) for target in wanted]
+    precisions = [read_precision(precision, gpu=target.gpu is not None) for target in found]
+    embedded = calib is None and model.startswith(PREFIX) and precisions[0] == INT8
+    photographs = demo_photographs() if embedded else calib
     settings = None
     if estimator or weights or bits or budget is not None or max_loss is not None:
         settings = parse_settings(estimator, weights, bits, budget, max_loss)
-    console = Console(as_json=as_json)
     request = Request(
         path,
         out,
         photographs,
-        target,
+        wanted[0],
         name,
         value_range,
         settings,
         () if logs is None else (logs,),
         parse_size(tuned_for, "--tuned-for"),
-        precision,
+        precisions[0],
         layers,
         dump,
+        keep=not no_cache,
     )
-    done = run_steps(request, console)
-    summarize(done, console)
-    console.result(
-        command="deploy",
-        bundle=done.path,
-        target=done.manifest.target.name,
-        seconds=done.seconds,
-        precision=precision,
-        scale=done.manifest.scale,
-        channels=done.manifest.channels,
-        report=done.report,
-    )
-    if done.bound is not None and done.bound.demanded and not done.bound.kept:
-        console.note(
-            f"clipfree: more is lost than the {done.bound.wanted:g} dB asked for; the bundle is there all the same"
+    requests = [request]
+    if len(wanted) > 1:
+        requests = separate(request, list(zip(wanted, (target.name for target in found), precisions, strict=True)))
+    console = Console(as_json=as_json)
+    report(run_steps(requests, console), console)
+
+
+def separate(request: Request, wanted: Sequence[tuple[str, str, str]]) -> list[Request]:
+    """Return a request for each of several targets, whose bundles are called after them.
+
+    Args:
+        request: for the first of them.
+        wanted: as the user names each, what it is called, and the precision for it.
+
+    Raises:
+        InputError: two are the same, or one place is named for all.
+    """
+    from toolchain.bundle import SUFFIX
+
+    if request.out.suffix == SUFFIX:
+        raise InputError(
+            f"{request.out} is one bundle, for {len(wanted)} targets", hint="name a folder with -o, or one --target"
         )
-        raise typer.Exit(QualityError.exit_code)
+    if request.dump is not None:
+        raise InputError("--dump shows the way to one target", hint="name one --target")
+    words: dict[str, str] = {}
+    requests = []
+    for target, called, precision in wanted:
+        if called in words:
+            raise InputError(f"--target {words[called]} and --target {target} are the same", hint="name it once")
+        words[called] = target
+        one = replace(request, target=target, precision=precision)
+        requests.append(replace(one, out=request.out / f"{one.title}-{called}{SUFFIX}"))
+    return requests
 
 
 def parse_estimators(words: Sequence[str] | None, weights: str | None) -> dict[str, Any]:
@@ -170,22 +202,65 @@ def parse_settings(
     return Settings(**parse_estimators(estimators or [], weights), bits=chosen, budget=budget, max_loss=max_loss)
 
 
-def run_steps(request: Request, console: Console) -> Deployment:
-    """Deploy with progress on the console."""
-    from toolchain.workflows.deploy import STEPS, deploy
+def run_steps(requests: Sequence[Request], console: Console) -> tuple[Deployment | Failed, ...]:
+    """Deploy with progress on the console; where only one thing was asked for, its error is raised."""
+    from toolchain.workflows.deploy import STEPS, Failed, deploy_together
 
-    with console.progress(len(STEPS)) as tell:
+    with show_steps(console) as steps:
 
         def show(event: Event) -> None:
+            place = f"[{event.index + 1}/{len(STEPS)}]" + (f" {event.target}:" if event.target else "")
             if event.seconds is not None:
-                tell(
-                    f"[{event.index + 1}/{len(STEPS)}] {event.step}: {event.detail} ({event.seconds:.1f} s)",
-                    event.index + 1,
-                )
-            elif not event.note:
-                tell("", event.index)
+                steps.finished(f"{place} {event.step}: {event.detail} ({event.seconds:.1f} s)", event.share)
+            else:
+                steps.running(f"{place} {event.step}" + (f": {event.detail}" if event.detail else ""), event.share)
 
-        return deploy(request, progress=show)
+        outcomes = deploy_together(requests, progress=show)
+    if len(outcomes) == 1 and isinstance(outcomes[0], Failed):
+        raise outcomes[0].error
+    return outcomes
+
+
+def report(outcomes: Sequence[Deployment | Failed], console: Console) -> None:
+    """Say what came out; the command's exit code is that of the first failure."""
+    from toolchain.workflows.deploy import Failed
+
+    done = [outcome for outcome in outcomes if not isinstance(outcome, Failed)]
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+    for one in done:
+        summarize(one, console)
+    failures = [(one.request.target, explain(one.error)) for one in failed]
+    for target, failure in failures:
+        console.note(f"clipfree: no bundle for {target}: {failure}")
+    if len(outcomes) == 1:
+        console.result(command="deploy", **_document(done[0]))
+    else:
+        lost = [
+            {"target": target, "message": failure.message, "hint": failure.hint, "exit_code": failure.code}
+            for target, failure in failures
+        ]
+        console.result(command="deploy", bundles=[_document(one) for one in done], failed=lost)
+    if failures:
+        raise typer.Exit(failures[0][1].code)
+    missed = [one.bound for one in done if one.bound is not None and one.bound.demanded and not one.bound.kept]
+    if missed:
+        console.note(
+            f"clipfree: more is lost than the {missed[0].wanted:g} dB asked for; the bundle is there all the same"
+        )
+        raise typer.Exit(QualityError.exit_code)
+
+
+def _document(done: Deployment) -> dict[str, Any]:
+    return {
+        "bundle": done.path,
+        "target": done.manifest.target.name,
+        "seconds": done.seconds,
+        "precision": done.manifest.precision,
+        "scale": done.manifest.scale,
+        "channels": done.manifest.channels,
+        "cached": done.kept,
+        "report": done.report,
+    }
 
 
 def summarize(done: Deployment, console: Console) -> None:

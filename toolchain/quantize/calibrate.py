@@ -13,6 +13,7 @@ from toolchain.quantize.observe import Wanted, observe
 from toolchain.quantize.overrides import choose_estimators
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.reference.graph import GraphView
+from toolchain.support.progress import Tell, untold
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -22,7 +23,13 @@ _REACHED = 0.9
 
 
 def measure_ranges(
-    sr: SRModel, plan: QuantizationPlan, crops: Sequence[NDArray[np.uint8]], estimators: Mapping[str, str], default: str
+    sr: SRModel,
+    plan: QuantizationPlan,
+    crops: Sequence[NDArray[np.uint8]],
+    estimators: Mapping[str, str],
+    default: str,
+    *,
+    progress: Tell = untold,
 ) -> dict[str, Range]:
     """Run ``crops``, u8 (h, w, C), through the float network and estimate every group that is not pinned.
 
@@ -33,6 +40,7 @@ def measure_ranges(
         estimators: estimator names by tensor name or pattern, where they differ from ``default``; see
             ``choose_estimators``.
         default: estimator of all others.
+        progress: is told how many crops are done.
 
     Returns: ranges by group.
 
@@ -44,7 +52,7 @@ def measure_ranges(
     for name in plan.observed:
         members.setdefault(plan.group[name], []).append(name)
     wanted = {group: Wanted(tuple(members[group]), name) for group, name in names.items()}
-    ranges = {group: estimator.result() for group, (estimator,) in observe(sr, wanted, crops).items()}
+    ranges = {group: estimator.result() for group, (estimator,) in observe(sr, wanted, crops, progress).items()}
     for name, (low, high) in plan.bounded.items():
         group = plan.group[name]
         if group in ranges:

@@ -29,6 +29,7 @@ from toolchain.quantize.weights import (
 )
 from toolchain.reference.graph import GraphView
 from toolchain.reference.quantization import BITS, WIDE_BITS, Quantization
+from toolchain.support.progress import Tell, untold
 
 if TYPE_CHECKING:
     import onnx
@@ -71,10 +72,10 @@ class Calibrated:
     tamed: RepresentativeSet | None
     settings: Settings
 
-    def rounded(self, wide: Collection[str] = ()) -> Rounded:
+    def rounded(self, wide: Collection[str] = (), progress: Tell = untold) -> Rounded:
         """Return the network in integers, all weights rounded for the codes that they will meet: takes seconds.
 
-        ``wide``: tensors of 16 bits besides those that the user has named.
+        ``wide``: tensors of 16 bits besides those that the user has named. ``progress`` is told how far it is.
 
         Raises:
             ModelError: the sums of a convolution that reads a tensor of 16 bits could overflow.
@@ -95,6 +96,7 @@ class Calibrated:
             seed=settings.seed,
             only_biases=not settings.reconstruct,
             keep_scales=settings.weights != OUTPUT,
+            progress=progress,
         )
         return self._written(quantizations, better.weights, better.biases)
 

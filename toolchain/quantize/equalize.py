@@ -24,6 +24,7 @@ from toolchain.quantize.estimators import Range
 from toolchain.quantize.observe import Wanted, observe
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.reference.graph import Array, GraphView, attributes
+from toolchain.support.progress import Tell, untold
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -108,14 +109,19 @@ def share_ranges(sr: SRModel, plan: QuantizationPlan, sites: Iterable[Site]) -> 
 
 
 def measure_channels(
-    sr: SRModel, groups: Iterable[Together], crops: Sequence[NDArray[np.uint8]], estimator: str
+    sr: SRModel,
+    groups: Iterable[Together],
+    crops: Sequence[NDArray[np.uint8]],
+    estimator: str,
+    *,
+    progress: Tell = untold,
 ) -> dict[str, ChannelRanges]:
     """Estimate, on ``crops``, u8 (h, w, C), the range of each channel of each site, and of each fixed tensor as one."""
     wanted: dict[str, Wanted] = {}
     for group in groups:
         wanted |= {site.tensor: Wanted((site.tensor,), estimator, site.channels) for site in group.sites}
         wanted |= {name: Wanted((name,), estimator) for name in group.fixed}
-    found = observe(sr, wanted, crops)
+    found = observe(sr, wanted, crops, progress)
     results = {name: [_without_offset(one.result()) for one in many] for name, many in found.items()}
     return {name: ChannelRanges(*np.array(ends, np.float64).T) for name, ends in results.items()}
 

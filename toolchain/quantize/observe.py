@@ -14,6 +14,7 @@ from toolchain.quantize.estimators import Estimator, make_estimator
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.support.errors import CalibrationError
 from toolchain.support.parallel import in_order
+from toolchain.support.progress import Tell, untold
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -35,7 +36,7 @@ class Wanted:
 
 
 def observe(
-    sr: SRModel, wanted: Mapping[str, Wanted], crops: Sequence[NDArray[np.uint8]]
+    sr: SRModel, wanted: Mapping[str, Wanted], crops: Sequence[NDArray[np.uint8]], progress: Tell = untold
 ) -> dict[str, tuple[Estimator, ...]]:
     """Run ``crops``, u8 (h, w, C), through the float network and show each estimator its tensors' values, crop after
     crop.
@@ -44,6 +45,7 @@ def observe(
         sr: the float network.
         wanted: by any name.
         crops: streamed; memory does not grow with their number.
+        progress: is told how many are done.
 
     Returns: estimators by that name: one, or one a channel.
 
@@ -67,7 +69,8 @@ def observe(
         for channel in range(one.channels):
             estimators[channel].observe(*(piece[0, channel] for piece in pieces))
 
-    for values in model.stream(to_float(crop, sr.value_range) for crop in crops):
+    for index, values in enumerate(model.stream(to_float(crop, sr.value_range) for crop in crops)):
+        progress("", index / len(crops))
         _demand_finite(model.output, values[model.output])
         for _ in in_order(partial(show, values), wanted):
             pass

@@ -24,47 +24,68 @@ from toolchain.quantize.spending import spend
 from toolchain.reference.graph import GraphView
 from toolchain.support.cpu import usable_cores
 from toolchain.support.errors import CalibrationError
+from toolchain.support.progress import Stages, Tell, untold
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
 
+_TAMING, _CHANNELS, _RANGES = "taming photographs", "measuring channels", "measuring ranges"
+_WEIGHTS, _SPENDING = "rounding weights", "choosing tensors for 16 bits"
 
-def quantize(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings | None = None) -> QuantizedModel:
+
+def quantize(
+    sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings | None = None, *, progress: Tell = untold
+) -> QuantizedModel:
     """Quantize a normalized float network to 8 bits, some of its tensors to 16 where ``settings`` say so.
 
     Args:
         sr: the network, its final clip already taken off.
         images: calibration photos, u8 (h, w, channels), taken as low-resolution pictures as they are.
         settings: see ``Settings``; equal inputs give equal bytes.
+        progress: is told what is done.
 
     Raises:
         CalibrationError: the photos cannot be used, the network gives NaN or infinity on them, or ``settings`` name
             tensors that it does not have.
         ModelError: the sums of a convolution that reads a tensor of 16 bits could overflow.
     """
-    calibrated = calibrate(sr, images, settings or DEFAULTS)
-    spent = spend(calibrated, calibrated.rounded())
+    settings = settings or DEFAULTS
+    stages = Stages(progress, _stages(settings))
+    calibrated = calibrate(sr, images, settings, stages)
+    found = calibrated.rounded(progress=stages.begin(_WEIGHTS))
+    if _spends(settings):
+        stages.begin(_SPENDING)
+    spent = spend(calibrated, found)
     return calibrated.described(spent.network, spent.budget, spent.bound)
 
 
-def calibrate(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings) -> Calibrated:
-    """Balance the channels of a network and measure its ranges, see ``quantize``.
+def calibrate(
+    sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings, stages: Stages | None = None
+) -> Calibrated:
+    """Balance the channels of a network and measure its ranges, see ``quantize``; ``stages`` are told of it.
 
     Raises:
         CalibrationError: as ``quantize``.
     """
+    stages = stages or Stages(untold, _stages(settings))
     crops = calibration_crops(sr, images, settings)
-    tamed = _tamed(sr, crops, settings)
+    tamed = _tamed(sr, crops, settings, stages)
     varied = crops.crops + (stress(crops.crops, settings.seed) if settings.augment else ())
     changed = [image.pixels for image in tamed.images if image.kind != "natural"] if tamed else []
     plan = make_plan(sr)
     if settings.equalize:
         groups = share_ranges(sr, plan, find_sites(sr))
-        channels = measure_channels(sr, groups, varied, settings.activations)
+        tell = stages.begin(_CHANNELS)
+        channels = measure_channels(sr, groups, varied, settings.activations, progress=tell)
         sr = equalize(sr, groups, channels, widening(len(crops.sources)))
     bits = {**exact_bits(sr, plan), **choose_bits(plan, settings.bits, constants=GraphView(sr.model).constants)}
-    ranges = measure_ranges(sr, plan, [*varied, *changed], settings.overrides, settings.activations)
+    tell = stages.begin(_RANGES)
+    ranges = measure_ranges(sr, plan, [*varied, *changed], settings.overrides, settings.activations, progress=tell)
     return Calibrated(sr, plan, bits, ranges, crops, tamed, settings)
+
+
+def _spends(settings: Settings) -> bool:
+    return bool(settings.budget) or settings.max_loss is not None
 
 
 def calibration_crops(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings) -> CropSet:
@@ -84,17 +105,30 @@ def calibration_crops(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings
     )
 
 
-def _tamed(sr: SRModel, crops: CropSet, settings: Settings) -> RepresentativeSet | None:
+def _stages(settings: Settings) -> dict[str, float]:
+    """Return about how long each part takes."""
+    return {
+        **({_TAMING: 20} if settings.tame else {}),
+        **({_CHANNELS: 20} if settings.equalize else {}),
+        _RANGES: 25,
+        _WEIGHTS: 35,
+        **({_SPENDING: 200 if settings.demanded else 20} if _spends(settings) else {}),
+    }
+
+
+def _tamed(sr: SRModel, crops: CropSet, settings: Settings, stages: Stages) -> RepresentativeSet | None:
     model = FloatModel(sr.model)
     first = model.run(to_float(crops.crops[0], sr.value_range))
     if not np.isfinite(first).all():
         raise CalibrationError("the network's output is NaN or infinite on a calibration image")
     if not settings.tame:
         return None
+    tell = stages.begin(_TAMING)
     return represent(
         lambda pixels: model.run(to_float(pixels, sr.value_range)),
         crops.crops,
         sr.value_range,
         halo=sr.halo if sr.halo < UNBOUNDED_HALO else None,
         at_once=usable_cores(),
+        progress=lambda index: tell("", index / len(crops.crops)),
     )

@@ -28,6 +28,7 @@ from toolchain.reference.program import FloatStep, parse
 from toolchain.reference.quantization import CodeArray
 from toolchain.reference.steps import ConvStep
 from toolchain.support.parallel import in_order
+from toolchain.support.progress import Tell, untold
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -56,6 +57,7 @@ def reconstruct(
     seed: int,
     only_biases: bool = False,
     keep_scales: bool = False,
+    progress: Tell = untold,
 ) -> Reconstruction:
     """Improve every convolution of a network that has been written once.
 
@@ -68,6 +70,7 @@ def reconstruct(
         crops: natural pictures, u8 (h, w, C).
         seed: which pixels are looked at.
         only_biases: leave all weights as they are.
+        progress: is told how far it is.
         keep_scales: round to multiples of the scales that ``weights`` have, not of those that turn out best.
     """
     crops = spread(crops, _PICTURES)
@@ -81,6 +84,7 @@ def reconstruct(
     values: list[dict[str, CodeArray]] = [{} for _ in crops]
     dead = last_use(program.steps)
     for index, original in enumerate(program.steps):
+        progress("", index / len(program.steps))
         step = original
         if isinstance(step, ConvStep):
             site = plan.convolutions[renamed.get(step.accumulator, step.accumulator)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain import bundle as store
-from toolchain.backends import backend_for
 from toolchain.bundle import Manifest
 from toolchain.images import ImageSet
 from toolchain.reference.network import NetworkFigures, describe_network
 from toolchain.runtime.verify import Verified, make_cases, standard_for, verdict, verify
 from toolchain.support.cpu import configure_tvm_threads
 from toolchain.support.dump import DumpFolder, no_dump
-from toolchain.targets import find_target
 from toolchain.targets.linker import Linker
 from toolchain.targets.precision import INT8, read_precision
 from toolchain.workflows.deploy.files import make_manifest, make_report, write_files
-from toolchain.workflows.deploy.prepare import prepare_normalized, prepare_quantized
+from toolchain.workflows.deploy.order import Order
+from toolchain.workflows.deploy.prepare import Prepared, prepare_normalized, prepare_quantized
 from toolchain.workflows.deploy.progress import Event, Progress
-from toolchain.workflows.deploy.request import Request, bundle_path
+from toolchain.workflows.deploy.request import Request
+from toolchain.workflows.deploy.together import Failed, NoneLeft, Together
 
 if TYPE_CHECKING:
     from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe
@@ -46,6 +46,7 @@ class Deployment:
         seconds: of each step.
         budget: how one for tensors of 16 bits was spent; None without one.
         bound: how one on the loss was kept; None without one.
+        kept: whether the quantized network was kept from an earlier deployment.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Deployment:
     seconds: dict[str, float]
     budget: BudgetRecipe | None = None
     bound: BoundRecipe | None = None
+    kept: bool = False
 
 
 def deploy(request: Request, *, progress: Callable[[Event], None] | None = None) -> Deployment:
@@ -70,50 +72,95 @@ def deploy(request: Request, *, progress: Callable[[Event], None] | None = None)
         VerificationError: the library does not equal the integer reference, or is too far from the float model.
         OutputError: the bundle or the dump cannot be written.
     """
+    (outcome,) = deploy_together([request], progress=progress)
+    if isinstance(outcome, Failed):
+        raise outcome.error
+    return outcome
+
+
+def deploy_together(
+    requests: Sequence[Request], *, progress: Callable[[Event], None] | None = None
+) -> tuple[Deployment | Failed, ...]:
+    """Do the same for several targets: one quantization, and a bundle for each; one that fails does not stop the
+    others.
+
+    Args:
+        requests: that differ in their target and its place only, and for float networks in their precision.
+        progress: is told what happens.
+
+    Raises:
+        ModelError, CalibrationError, OutputError: as ``deploy``, of what they have in common.
+        ValueError: they differ in more.
+    """
+    first = requests[0]
+    if any(replace(one, target=first.target, out=first.out, precision=first.precision) != first for one in requests):
+        raise ValueError("only one network can be deployed for several targets")
     configure_tvm_threads()
-    line = Progress(progress)
+    line = Progress(progress, len(requests))
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
-    path = bundle_path(request.out, request.title)
-    store.check_place(path)
-    target = find_target(request.target)
-    backend = backend_for(target)
-    backend.check(target)
-    linker, lacking = backend.linker(target)
-    dump = no_dump if request.dump is None else DumpFolder(request.dump)
-    prepare = prepare_quantized if read_precision(request.precision) == INT8 else prepare_normalized
-    prepared = prepare(request, target, line, dump)
-    model, warnings = prepared.model, (*prepared.warnings, *lacking)
-    unseen = backend.obstacle(target)
-    with store.new_bundle(path) as folder:
+    together: Together[Deployment] = Together(requests)
+    try:
+        together.need_one()
+        dump = no_dump if first.dump is None else DumpFolder(first.dump)
+        if read_precision(first.precision) == INT8:
+            prepared = prepare_quantized(first, together.rehearse, line, dump)
+        else:
+            prepared = prepare_normalized(first, together.rehearse_floats, line, dump)
+    except NoneLeft:
+        return together.fates
+    together.finish(lambda order: _finish(order, prepared, line))
+    return together.fates
+
+
+def _finish(order: Order, prepared: Prepared, line: Progress) -> Deployment:
+    """Compile, verify and write."""
+    request, target, backend = order.request, order.target, order.backend
+    line.next_target(target.name)
+    model, warnings = prepared.model, (*prepared.warnings, *order.lacking)
+    with store.new_bundle(order.path) as folder:
         with line.step("compile") as note:
-            compiled = prepared.compile()
+            compiled = prepared.compile(order)
             network = describe_network(model.model)
             manifest = make_manifest(request, prepared, target, compiled, network)
             note(manifest.arithmetic)
         with line.step("link") as note:
             library = folder / backend.library
-            compiled.export(library, linker)
-            note(_linked(folder / store.LIBRARY, linker) if linker else "no library, for want of a C compiler")
+            compiled.export(library, order.linker)
+            linked = (
+                _linked(folder / store.LIBRARY, order.linker)
+                if order.linker
+                else "no library, for want of a C compiler"
+            )
+            note(linked)
         with line.step("verify") as note:
             picture = _natural(prepared.photos, model.channels)
             reference = prepared.reference()
             verified: tuple[Verified, ...] = ()
-            if unseen is None:
+            if order.unseen is None:
                 upscale = backend.open(library, model.channels, model.scale).upscale
                 standard = standard_for(request.precision, manifest.coverage.float_operators)
                 verified = verify(upscale, reference, make_cases(model.channels, picture), standard, progress=note)
                 note(f"{verdict(verified, standard)} in {len(verified)} pictures")
             else:
-                note(f"left out: {unseen}")
-                warnings += (f"not verified: {unseen}",)
+                note(f"left out: {order.unseen}")
+                warnings += (f"not verified: {order.unseen}",)
         with line.step("write") as note:
             report = make_report(request, prepared, manifest, compiled, network, verified, warnings)
             write_files(folder, prepared, reference, picture, report)
             manifest = store.seal(folder, manifest)
             store.open_bundle(folder, for_this_machine=False)
-            note(str(path))
+            note(str(order.path))
     return Deployment(
-        path, manifest, network, report, verified, warnings, line.seconds, prepared.budget, prepared.bound
+        order.path,
+        manifest,
+        network,
+        report,
+        verified,
+        warnings,
+        line.seconds,
+        prepared.budget,
+        prepared.bound,
+        prepared.kept,
     )
 
 

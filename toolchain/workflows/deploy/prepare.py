@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from toolchain import bundle as store
-from toolchain.backends import backend_for
 from toolchain.frontend import is_quantized, load_model, normalize
 from toolchain.images import ImageSet, read_calibration
 from toolchain.quantize import IntegerReference, quantize
 from toolchain.quantize.foreign import canonicalize
-from toolchain.quantize.settings import for_deployment
+from toolchain.quantize.settings import Settings, for_deployment
 from toolchain.quantize.spelling import for_runtimes
 from toolchain.quantize.stand_in import stand_in
-from toolchain.schedules.select import read_tuning
 from toolchain.support.dump import Dump, no_dump
-from toolchain.support.errors import CalibrationError, ModelError, TuningError
+from toolchain.support.errors import CalibrationError, ModelError
+from toolchain.support.progress import Stages
 from toolchain.workflows.deploy.judge import judge
-from toolchain.workflows.deploy.progress import Progress
+from toolchain.workflows.deploy.kept import Kept, shelf_for
+from toolchain.workflows.deploy.order import Order
+from toolchain.workflows.deploy.progress import Note, Progress
 from toolchain.workflows.deploy.request import Request
 from toolchain.workflows.evaluate import float_upscale
 
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
     from toolchain.quantize import QuantizedModel
     from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe
     from toolchain.runtime.runner import Upscale
-    from toolchain.targets import Target
+
+Rehearse: TypeAlias = Callable[["onnx.ModelProto"], None]
+"""Is shown the structure of an integer network, canonical QDQ, and raises where no target can compile it."""
+RehearseFloats: TypeAlias = Callable[["SRModel"], None]
+"""The same of a float network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +49,7 @@ class Prepared:
         model: with its facts: quantized, or normalized only.
         photos: the user's.
         warnings: for the user.
-        compile: to a library.
+        compile: to a library, for a target.
         reference: what the library is held against.
         files: of the bundle, by name: the network, and how it came to be.
         changes: what normalization did.
@@ -52,12 +57,13 @@ class Prepared:
         budget: how one for tensors of 16 bits was spent; None without one.
         bound: how one on the loss was kept; None without one.
         loss: of the integer network against the float one; None where the latter is not known, or there is none.
+        kept: whether it was kept from an earlier deployment.
     """
 
     model: QuantizedModel | SRModel
     photos: ImageSet | None
     warnings: tuple[str, ...]
-    compile: Callable[[], Compiled]
+    compile: Callable[[Order], Compiled]
     reference: Callable[[], Upscale]
     files: Mapping[str, bytes]
     changes: tuple[str, ...]
@@ -65,62 +71,57 @@ class Prepared:
     budget: BudgetRecipe | None = None
     bound: BoundRecipe | None = None
     loss: Loss | None = None
+    kept: bool = False
 
 
-def prepare_quantized(request: Request, target: Target, line: Progress, dump: Dump = no_dump) -> Prepared:
-    """Return the integer network."""
-    # What can fail for want of something on this machine fails first, not after minutes of calibration.
-    tuning = read_tuning(target, request.logs, request.size)
-    model, photos, loss, warnings = _quantize(request, target, line, dump)
-    recipe = model.recipe
+def prepare_quantized(request: Request, rehearse: Rehearse, line: Progress, dump: Dump = no_dump) -> Prepared:
+    """Return the integer network. ``rehearse`` is shown its structure before photographs are read."""
+    found = _quantize(request, rehearse, line, dump)
+    model, recipe = found.model, found.model.recipe
     written = for_runtimes(model.model).SerializeToString(deterministic=True)
     files = {store.QDQ: written, store.RECIPE: recipe.to_json().encode()}
-    backend = backend_for(target)
     return Prepared(
         model,
-        photos,
-        warnings,
-        lambda: backend.compile(model, target, tuning, layers=request.layers, dump=dump),
+        found.photos,
+        found.warnings,
+        lambda order: order.backend.compile(model, order.target, order.tuning, layers=order.request.layers, dump=dump),
         lambda: IntegerReference(model.model).run,
         files,
         recipe.changes,
         asdict(recipe.representative) if recipe.representative else None,
         recipe.budget,
         recipe.bound,
-        loss,
+        found.loss,
+        found.kept,
     )
 
 
-def prepare_normalized(request: Request, target: Target, line: Progress, dump: Dump = no_dump) -> Prepared:
-    """Return the float network."""
-    from toolchain.kernels.vectors import vectors_for
-
-    vectors_for(target, request.precision)  # fails now rather than later
-    if request.logs:
-        raise TuningError("float kernels are not tuned: no log knows them", hint="leave out --logs")
-    if request.layers:
-        raise ModelError("float networks are not built layer by layer", hint="leave out --layers")
-    if request.settings is not None:
-        raise CalibrationError(
-            "a float network has no codes: no ranges to estimate, no bits to choose",
-            hint="leave out --estimator, --weights, --bits, --budget and --max-loss",
-        )
+def prepare_normalized(request: Request, rehearse: RehearseFloats, line: Progress, dump: Dump = no_dump) -> Prepared:
+    """Return the float network. ``rehearse`` is shown it before photographs are read."""
     source = _load(request, line, dump)
     if is_quantized(source):
         raise ModelError(f"{request.model.name} is quantized already", hint="give the float model for a float network")
     model = _normalize(request, source, line, dump)
-    backend = backend_for(target)
-    backend.rehearse_floats(model, target, request.precision)
+    rehearse(model)
     photos = None if request.calibration is None else _photos(request.calibration, model.channels, line)
     return Prepared(
         model,
         photos,
         _skipped(photos),
-        lambda: backend.compile_floats(model, target, request.precision, dump=dump),
+        lambda order: order.backend.compile_floats(model, order.target, order.request.precision, dump=dump),
         lambda: float_upscale(model.model, model.value_range),
         {store.FLOAT: model.model.SerializeToString(deterministic=True)},
         model.changes,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Quantized:
+    model: QuantizedModel
+    photos: ImageSet | None
+    loss: Loss | None
+    warnings: tuple[str, ...]
+    kept: bool = False
 
 
 def _load(request: Request, line: Progress, dump: Dump) -> onnx.ModelProto:
@@ -139,9 +140,7 @@ def _normalize(request: Request, source: onnx.ModelProto, line: Progress, dump: 
     return sr
 
 
-def _quantize(
-    request: Request, target: Target, line: Progress, dump: Dump
-) -> tuple[QuantizedModel, ImageSet | None, Loss | None, tuple[str, ...]]:
+def _quantize(request: Request, rehearse: Rehearse, line: Progress, dump: Dump) -> _Quantized:
     source = _load(request, line, dump)
     if is_quantized(source):
         asked = request.settings
@@ -151,26 +150,40 @@ def _quantize(
                 hint="give the float model, or leave out --bits, --budget and --max-loss",
             )
         model = canonicalize(source, value_range=request.value_range, dump=dump)
-        backend_for(target).rehearse(model.model, target)
+        rehearse(model.model)
         photos = _photos(request.calibration, 3, line) if request.calibration is not None else None
         with line.step("quantize") as note:
             note("the model is quantized already: its scales are kept")
         dump("quantized", ".onnx", model.model.SerializeToString)
-        return model, photos, None, (*_skipped(photos), *model.recipe.warnings)
+        return _Quantized(model, photos, None, (*_skipped(photos), *model.recipe.warnings))
     if request.calibration is None:
         raise CalibrationError("no photographs to calibrate with", hint="name a folder of photographs with --calib")
     sr = _normalize(request, source, line, dump)
-    backend_for(target).rehearse(stand_in(sr), target)
+    rehearse(stand_in(sr))
     photos = _photos(request.calibration, sr.channels, line)
     with line.step("quantize") as note:
         settings = for_deployment(request.settings)
-        model = quantize(sr, photos.images, settings)
-        loss, doubts = judge(sr, model, photos, settings)
-        note(f"{len(model.recipe.tensors)} tensors, {loss.psnr:.1f} dB against float")
+        shelf = shelf_for(sr, photos, settings) if request.keep else None
+        found = shelf.find(sr) if shelf else None
+        kept = found or _made(sr, photos, settings, note)
+        model = kept.model
+        if shelf and not found:
+            shelf.keep(kept)
+        whence = ", kept from before: --no-cache makes it anew" if found else ""
+        note(f"{len(model.recipe.tensors)} tensors, {kept.loss.psnr:.1f} dB against float{whence}")
     if model.balanced is not None:
         dump("balanced", ".onnx", model.balanced.model.SerializeToString)
     dump("quantized", ".onnx", model.model.SerializeToString)
-    return model, photos, loss, (*_skipped(photos), *model.recipe.warnings, *doubts)
+    warnings = (*_skipped(photos), *model.recipe.warnings, *kept.doubts)
+    return _Quantized(model, photos, kept.loss, warnings, found is not None)
+
+
+def _made(sr: SRModel, photos: ImageSet, settings: Settings, note: Note) -> Kept:
+    stages = Stages(note, {"quantizing": 0.93, "comparing with the float network": 0.07})
+    model = quantize(sr, photos.images, settings, progress=stages.begin("quantizing"))
+    stages.begin("comparing with the float network")
+    loss, doubts = judge(sr, model, photos, settings)
+    return Kept(model, loss, doubts)
 
 
 def _photos(source: Path | Sequence[Path], channels: int, line: Progress) -> ImageSet:
