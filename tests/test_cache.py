@@ -15,6 +15,7 @@ from tests import sr_models
 from tests.standin import QUICK
 from toolchain.bundle import QDQ, RECIPE, REPORT
 from toolchain.cli import main
+from toolchain.quantize import Settings
 from toolchain.support.cache import Cache, cache_folder
 from toolchain.workflows.deploy import Deployment, Event, Request, deploy
 from toolchain.workflows.deploy.kept import shelves
@@ -96,14 +97,15 @@ class TestDeploy:
         return done, any(event.note and "measuring ranges" in event.detail for event in events)
 
     def test_the_same_bundle_comes_out(self, model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
-        request = Request(model_file, tmp_path / "a", photo_folder, keep=True)
+        settings = Settings(budget=0.0)
+        request = Request(model_file, tmp_path / "a", photo_folder, settings=settings, keep=True)
         first, made = self.deploy(request)
         assert made
         assert not first.kept
         second, made = self.deploy(dataclasses.replace(request, out=tmp_path / "b"))
         assert not made
         assert second.kept
-        plain, made = self.deploy(Request(model_file, tmp_path / "c", photo_folder))
+        plain, made = self.deploy(Request(model_file, tmp_path / "c", photo_folder, settings=settings))
         assert made
         for name in (QDQ, RECIPE, REPORT):
             assert (
@@ -146,7 +148,17 @@ class TestDeploy:
     def test_the_command_says_so(
         self, model_file: Path, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path / "o"), "--json"]
+        words = [
+            "deploy",
+            str(model_file),
+            "--calib",
+            str(photo_folder),
+            "-o",
+            str(tmp_path / "o"),
+            "--json",
+            "--budget",
+            "0",
+        ]
         found = []
         for more in ([], [], ["--no-cache"]):
             assert main([*words, *more]) == 0
@@ -155,6 +167,16 @@ class TestDeploy:
         assert found == [(False, False), (True, True), (False, False)]
 
     def test_no_cache_leaves_nothing(self, model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
-        words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path / "o"), "--no-cache"]
+        words = [
+            "deploy",
+            str(model_file),
+            "--calib",
+            str(photo_folder),
+            "-o",
+            str(tmp_path / "o"),
+            "--no-cache",
+            "--budget",
+            "0",
+        ]
         assert main(words) == 0
         assert not shelves().exists()

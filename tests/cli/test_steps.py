@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.standin import QUICK
 from toolchain.cli.console import Console
 from toolchain.cli.deploy import run_steps
 from toolchain.cli.steps import Left, Lines, show_steps
+from toolchain.quantize import Settings
 from toolchain.support.progress import Stages
 from toolchain.workflows.deploy import STEPS, Event, Request, deploy
 
@@ -69,7 +71,7 @@ def test_stages_are_shares_of_the_whole() -> None:
 @pytest.mark.usefixtures("without_compiler")
 def test_shares_grow_from_step_to_step(model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
     events: list[Event] = []
-    deploy(Request(model_file, tmp_path, photo_folder), progress=events.append)
+    deploy(Request(model_file, tmp_path, photo_folder, settings=Settings(budget=0.0)), progress=events.append)
     shares = [event.share for event in events if not event.note or event.step == "quantize"]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, 1)
@@ -105,7 +107,7 @@ def test_the_bar_names_the_step_that_runs(
 
         monkeypatch.setattr(type(steps), "running", running)
         steps.running("[4/8] quantize", 0.1)
-    run_steps([Request(model_file, tmp_path, photo_folder)], console)
+    run_steps([Request(model_file, tmp_path, photo_folder, settings=QUICK)], console)
     written = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sys.stderr.getvalue())
     assert shown == ["[4/8] quantize"]
     assert "[4/8] quantize" in written
