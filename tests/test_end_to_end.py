@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.answers import answer
 from tests.conftest import photograph
 from toolchain.backends.open import load
 from toolchain.bundle import LIBRARY, open_bundle
@@ -26,12 +25,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path, photo_fol
     out = tmp_path_factory.mktemp("real")
     assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(out)]) == 0
     return out / "tiny.clipfree"
-
-
-def answer(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    capsys.readouterr()
-    assert main([*words, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def test_everything_is_integer_and_equal(bundle: Path, capsys: pytest.CaptureFixture[str]):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from PIL import Image
 
+from tests.answers import answer
 from tests.conftest import photograph
 from toolchain.bundle import FLOAT, GOLDEN, LIBRARY, QDQ, REPORT, open_bundle
 from toolchain.cli import main
@@ -30,12 +29,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Path:
     out = tmp_path_factory.mktemp("float")
     assert main(["deploy", str(model_file), "--precision", "float32", "-o", str(out)]) == 0
     return out / "tiny_float32.clipfree"
-
-
-def answer(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    capsys.readouterr()
-    assert main([*words, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def test_the_bundle_holds_the_float_model(bundle: Path):

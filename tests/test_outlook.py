@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
+from tests.answers import document
 from tests.lower.nets import Net
 from tests.sr_models import Builder, espcn, fsrcnn
 from tests.standin import QUICK
@@ -89,7 +89,7 @@ def outlooks(path: Path, capsys: pytest.CaptureFixture[str], *targets: str, prec
     """What inspect says of each target."""
     asked = [word for target in targets for word in ("--target", target)]
     assert main(["inspect", str(path), "--range", "0..1", "--precision", precision, *asked, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)["model"]["outlooks"]
+    return document(capsys)["model"]["outlooks"]
 
 
 def assert_foreseen(outlook: Any, request: Request) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from PIL import Image
 
+from tests.answers import answer
 from tests.conftest import photograph
 from tests.sr_models import denoiser
 from toolchain.cli import main
@@ -32,12 +31,6 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def bundle(model: Path, photo_folder: Path) -> Path:
     assert main(["deploy", str(model), "--calib", str(photo_folder), "-o", str(model.parent)]) == 0
     return model.with_suffix(".clipfree")
-
-
-def answer(capsys: pytest.CaptureFixture[str], *words: str | Path) -> Any:
-    capsys.readouterr()
-    assert main([*map(str, words), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def test_verify_and_inspect(model: Path, bundle: Path, capsys: pytest.CaptureFixture[str]):

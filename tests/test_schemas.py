@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.answers import document
 from tests.opencl.test_plan import PLAN
 from toolchain.bundle import open_bundle
 from toolchain.cli import main
@@ -91,7 +92,7 @@ def test_what_commands_print(stand_in_bundle: Path, model_file: Path, photo_fold
         ["evaluate", bundle, "--hr", str(photo_folder), "--compare", str(model_file)],
     ):
         assert main([*words, "--json"]) == 0
-        table = json.loads(capsys.readouterr().out)
+        table = document(capsys)
         assert table["command"] == words[0]
         check(f"{words[0]}.json", table)
         with pytest.raises(jsonschema.ValidationError):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests import boards
+from tests.answers import answer
 from tests.arm import emulator
 from tests.boards import Running
 from tests.standin import QUICK
@@ -62,22 +61,16 @@ def arm_board(arm_pack: Path, tmp_path: Path) -> Iterator[Running]:
         yield running
 
 
-def document(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
-    capsys.readouterr()
-    assert main([*map(str, words), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
 def test_the_reference_s_bits_on_arm(arm_board: Running, arm_bundle: Bundle, capsys: pytest.CaptureFixture[str]):
-    table = document(capsys, "bench", arm_bundle.path, "--rpc", arm_board.address, "--size", "24x40", "--repeats", 3)
+    table = answer(capsys, "bench", arm_bundle.path, "--rpc", arm_board.address, "--size", "24x40", "--repeats", 3)
     assert all(row["median_s"] > 0 for row in table["rows"])
-    assert document(capsys, "verify", arm_bundle.path, "--rpc", arm_board.address)["equal"] is True
+    assert answer(capsys, "verify", arm_bundle.path, "--rpc", arm_board.address)["equal"] is True
     assert main(["run", str(arm_bundle.path), "photo.png"]) == 6
     assert "is for aarch64, this machine is" in capsys.readouterr().err
 
 
 def test_what_its_processor_can_run(arm_board: Running, capsys: pytest.CaptureFixture[str]):
-    table = document(capsys, "board", "check", "--rpc", arm_board.address)
+    table = answer(capsys, "board", "check", "--rpc", arm_board.address)
     assert table["machine"] == "aarch64"
     assert {"asimd", "asimddp"} <= set(table["features"])
     assert {"cortex-a53", "cortex-a76"} <= set(table["targets"])
@@ -95,7 +88,7 @@ def test_an_older_processor_refuses_before_it_would_crash(arm_pack: Path, arm_bu
 
 
 def test_tuning(arm_board: Running, model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    table = document(
+    table = answer(
         capsys,
         "tune",
         model_file,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.answers import answer
 from tests.boards import Running
 from toolchain.bundle import GOLDEN, Bundle, open_bundle, seal
 from toolchain.bundle.manifest import parse_manifest
@@ -18,17 +17,11 @@ from toolchain.support.cpu import this_cpu
 from toolchain.targets import find_target
 
 
-def document(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    capsys.readouterr()
-    assert main([*words, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
 def test_list_and_check(tracker: Running, registered: Running, capsys: pytest.CaptureFixture[str]):
     address = str(tracker.address)
-    (row,) = document(capsys, "board", "list", "--tracker", address)["boards"]
+    (row,) = answer(capsys, "board", "list", "--tracker", address)["boards"]
     assert (row["key"], row["busy"], row["machine"]) == ("pi", False, this_cpu().machine)
-    table = document(capsys, "board", "check", "pi", "--tracker", address)
+    table = answer(capsys, "board", "check", "pi", "--tracker", address)
     assert table["address"] == str(registered.address)
     assert set(table["features"]) == this_cpu().features
     assert table["best"] == find_target("host").name
@@ -41,7 +34,7 @@ def test_list_and_check(tracker: Running, registered: Running, capsys: pytest.Ca
 
 def test_bench(board: Running, bundle: Bundle, capsys: pytest.CaptureFixture[str]):
     words = ["bench", str(bundle.path), "--rpc", str(board.address), "--size", "40x50", "--threads", "1", "--functions"]
-    (row,) = document(capsys, *words, "--repeats", "6", "--cool-down", "0.01")["rows"]
+    (row,) = answer(capsys, *words, "--repeats", "6", "--cool-down", "0.01")["rows"]
     assert row["repeats"] == 6
     assert row["gmac_per_s"] > 0
     assert row["drift"] > 0
@@ -52,14 +45,14 @@ def test_bench(board: Running, bundle: Bundle, capsys: pytest.CaptureFixture[str
 
 
 def test_verify(board: Running, bundle: Bundle, capsys: pytest.CaptureFixture[str]):
-    table = document(capsys, "verify", str(bundle.path), "--rpc", str(board.address), "--seed", "3")
+    table = answer(capsys, "verify", str(bundle.path), "--rpc", str(board.address), "--seed", "3")
     assert table["equal"] is True
     assert len(table["cases"]) == 10
 
 
 def test_bench_here_times_functions_too(bundle: Bundle, capsys: pytest.CaptureFixture[str]):
     words = ["bench", str(bundle.path), "--size", "40x50", "--threads", "1", "--functions", "--repeats", "3"]
-    (row,) = document(capsys, *words)["rows"]
+    (row,) = answer(capsys, *words)["rows"]
     assert 0 < sum(row["functions_s"].values()) < 100 * row["median_s"]
     assert main(["bench", str(bundle.path), "--threads", "900"]) == 2
     assert "900 threads need as many cores, this machine has" in capsys.readouterr().err

@@ -16,6 +16,7 @@ import pytest
 from onnx import helper, numpy_helper
 from PIL import Image
 
+from tests.answers import document
 from tests.arm import emulator
 from tests.bundle.fakes import write
 from tests.conftest import photograph
@@ -73,7 +74,7 @@ def test_it_upscales_pictures_of_any_size(folder: Path, real_bundle: Bundle, tmp
 
 def test_the_command(real_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["board", "pack", str(real_bundle.path), "-o", str(tmp_path / "out"), "--json"]) == 0
-    files = json.loads(capsys.readouterr().out)["files"]
+    files = document(capsys)["files"]
     assert timed(run(tmp_path / "out", "--size", "8x8"))["equal"] is True
     assert {Path(file["path"]).name for file in files} == {path.name for path in (tmp_path / "out").iterdir()}
     assert main(["board", "pack", str(real_bundle.path), "-o", str(tmp_path / "out")]) == 0  # replaces its own

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import json
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.answers import document
 from tests.boards import Running, listening
 from toolchain.board.board import Board
 from toolchain.board.place import Address, Place
@@ -114,7 +114,7 @@ def real_ssh(tmp_path: Path) -> Iterator[str]:
 def test_a_board_behind_real_ssh(real_ssh: str, board: Running, bundle: Bundle, capsys: pytest.CaptureFixture[str]):
     words = ["bench", str(bundle.path), "--rpc", str(board.address), "--ssh", real_ssh, "--size", "8x8", "--json"]
     assert main(words) == 0
-    assert json.loads(capsys.readouterr().out)["rows"]
+    assert document(capsys)["rows"]
     assert main(["board", "check", "--rpc", "127.0.0.1:1", "--ssh", real_ssh]) == 11
     assert "no board answers at 127.0.0.1:1 on " in capsys.readouterr().err
     assert main([*words[:5], real_ssh.replace("/key ", "/other ")]) == 11

@@ -1,11 +1,9 @@
-"""What tests of the command line share: a bundle, a picture, and the document that --json prints."""
+"""What tests of the command line share: a bundle and a picture."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -22,8 +20,3 @@ def bundle(stand_in_bundle: Path, tmp_path: Path) -> Path:
 def photo(tmp_path: Path) -> Path:
     Image.fromarray(photograph(37, 53, 9)).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"
-
-
-def document(capsys: pytest.CaptureFixture[str]) -> Any:
-    """The one JSON document on stdout."""
-    return json.loads(capsys.readouterr().out)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import document
+from tests.answers import document
 from tests.conftest import photograph
 from toolchain.bundle import LIBRARY
 from toolchain.cli import main

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests import sr_models
-from tests.cli.conftest import document
+from tests.answers import document
 from tests.conftest import photograph
 from toolchain.bundle import QDQ
 from toolchain.cli import main

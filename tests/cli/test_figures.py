@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from tests import expanded
-from tests.cli.conftest import document
+from tests.answers import document
 from tests.sr_models import Builder
 from toolchain.bundle import open_bundle
 from toolchain.cli import main

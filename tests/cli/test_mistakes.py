@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.answers import document
 from tests.conftest import photograph
 from toolchain.cli import main
 
@@ -143,7 +143,7 @@ def test_it_is_said_before_any_work(
 
 def test_a_mistake_in_the_options_is_a_document_too(capsys: pytest.CaptureFixture[str]):
     assert main(["run", "--json"]) == 2
-    error = json.loads(capsys.readouterr().out)["error"]
+    error = document(capsys)["error"]
     assert error["message"] == "Missing argument 'bundle'"
     assert error["exit_code"] == 2
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests import sr_models
+from tests.answers import document
 from tests.conftest import photograph
 from toolchain.cli import main
 
@@ -23,9 +23,9 @@ def test_the_proof_sheet(model_file: Path, photo_folder: Path, tmp_path: Path, c
     assert "0 touched" in out
     assert "zero point 0: the pixels, so no clip is needed" in out
     assert main([*words, "--patch", "30", "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert document["proof"]["proved"] is True
-    assert document["proof"]["reading"]["patch"] == 30
+    found = document(capsys)
+    assert found["proof"]["proved"] is True
+    assert found["proof"]["reading"]["patch"] == 30
 
 
 def test_photographs_that_cannot_be_used(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.answers import document
 from tests.conftest import photograph
 from toolchain.cli import main
 from toolchain.images import read_photo
@@ -65,12 +65,12 @@ def test_a_damaged_picture_does_not_end_a_batch(bundle: Path, folder: Path, tmp_
 def test_one_document_of_all_pictures(bundle: Path, folder: Path, tmp_path: Path, capsys):
     words = ["run", str(bundle), "-r", str(folder), "-o", str(tmp_path / "out"), "--format", "jpg", "--json"]
     assert main(words) == 2
-    pictures = json.loads(capsys.readouterr().out)["pictures"]
+    pictures = document(capsys)["pictures"]
     assert [Path(entry["output"]).name for entry in pictures] == ["a_x2.jpg", "b_x2.jpg", "c_x2.jpg"]
     assert pictures[1]["error"]["message"].endswith("b.png is damaged or cut short")
     assert (pictures[0]["width"], pictures[0]["bits"], pictures[0]["frames"]) == (20, 8, 1)
     assert main([*words, "--skip-existing"]) == 2
-    pictures = json.loads(capsys.readouterr().out)["pictures"]
+    pictures = document(capsys)["pictures"]
     assert [entry["skipped"] for entry in pictures] == [True, False, True]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
+from tests.answers import document
 from toolchain.cli import main
 from toolchain.zoo.embedded import list_models
 
@@ -20,7 +20,7 @@ def test_every_embedded_network_is_named(capsys: pytest.CaptureFixture[str]):
 
 def test_a_card_says_how_the_network_was_trained(capsys: pytest.CaptureFixture[str]):
     assert main(["zoo", "show", "zoo:xlsr_x3", "--json"]) == 0
-    card = json.loads(capsys.readouterr().out)["card"]
+    card = document(capsys)["card"]
     assert card["steps"] > 0
     assert card["photographs"]
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.answers import document
 from tests.opencl.devices import device
 from tests.standin import QUICK
 from toolchain.backends.open import load_on
@@ -52,17 +53,17 @@ def test_the_same_deployment_gives_the_same_bytes(bundle: Bundle, model_file: Pa
 def test_commands(bundle: Bundle, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path, on = str(bundle.path), ["--device", "opencl-cpu"]
     assert main(["verify", path, *on, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["equal"] is True
+    assert document(capsys)["equal"] is True
     photo, big = photo_folder / "photo0.png", tmp_path / "big.png"
     assert main(["run", path, str(photo), "-o", str(big), *on, "--tile", "24"]) == 0
     expected = load_on(bundle, "opencl-cpu").upscale(np.asarray(Image.open(photo)))
     np.testing.assert_array_equal(np.asarray(Image.open(big)), expected)
     capsys.readouterr()
     assert main(["bench", path, *on, "--size", "20x30", "--repeats", "3", "--functions", "--json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    (row,) = document(capsys)["rows"]
     assert row["functions_s"].keys() == set(bundle.manifest.kernels)
     assert main(["evaluate", path, *on, "--hr", str(photo_folder), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["mean"]["bundle"]["psnr_y"] > 15
+    assert document(capsys)["mean"]["bundle"]["psnr_y"] > 15
 
 
 def test_inspect_says_what_is_expected_of_each_launch(bundle: Bundle, capsys: pytest.CaptureFixture[str]):
@@ -71,7 +72,7 @@ def test_inspect_says_what_is_expected_of_each_launch(bundle: Bundle, capsys: py
     assert f"{len(bundle.manifest.kernels)} launches; expected at 360x640" in said
     assert "the others are cut by estimate" in said
     assert main(["inspect", str(bundle.path), "--json"]) == 0
-    launches = json.loads(capsys.readouterr().out)["launches"]
+    launches = document(capsys)["launches"]
     assert [launch["kernel"] for launch in launches] == list(bundle.manifest.kernels)
     assert all(launch["occupancy"] > 0 and launch["registers"] <= 64 for launch in launches)
     assert launches[-1]["written"] == 360 * 640 * bundle.manifest.scale**2 * bundle.manifest.channels

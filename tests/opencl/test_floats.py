@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +12,7 @@ import onnx
 import pytest
 
 from tests import sr_models
+from tests.answers import document
 from tests.lower.compiled import picture
 from tests.lower.test_float import built, dense, joined, mixed
 from tests.opencl.devices import SMALL, device
@@ -119,7 +119,7 @@ def test_float_is_what_suits_the_target(target: str, precision: str, tmp_path: P
     onnx.save(sr_models.espcn(2, 3, width=8), tmp_path / "net.onnx")
     words = ["deploy", str(tmp_path / "net.onnx"), "--target", target, "--precision", "float", "-o", str(tmp_path)]
     assert main([*words, "--range", "0..1", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["precision"] == precision
+    assert document(capsys)["precision"] == precision
     assert (tmp_path / f"net_{precision}.clipfree").is_dir()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests import boards, sr_models
+from tests.answers import document
 from tests.arm import emulator
 from tests.boards import Running, have_compiler
 from tests.lower.compiled import picture
@@ -84,7 +84,7 @@ def test_on_a_board(board: Running, bundle: Bundle, capsys: pytest.CaptureFixtur
             there.load_opencl(bundle, "opencl-cpu:pocl")
     on = [str(bundle.path), "--rpc", str(board.address)]
     assert main(["verify", *on, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["equal"] is True
+    assert document(capsys)["equal"] is True
     assert main(["bench", *on, "--threads", "2"]) == 2
     assert "an OpenCL device has no --threads" in capsys.readouterr().err
 
@@ -331,7 +331,7 @@ def test_without_a_compiler_the_bundle_says_so(
     capsys: pytest.CaptureFixture[str],
 ):
     assert main(["targets", "doctor", "opencl-cpu", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["linker"]
+    assert document(capsys)["linker"]
     (tmp_path / "aarch64-linux-gnu-ld").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "aarch64-linux-gnu-ld").chmod(0o755)
     if real := shutil.which("ld"):

@@ -6,10 +6,10 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.answers import answer
 from tests.tune.specs import HEADER, best, task
 from toolchain.bundle import LIBRARY, open_bundle
 from toolchain.cli import main
@@ -24,12 +24,6 @@ needs_sse4 = pytest.mark.skipif(
 )
 TRIALS = 6
 """Fewer than the small network has kernels: some stay untuned."""
-
-
-def answer(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
-    capsys.readouterr()
-    assert main([*map(str, words), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 @pytest.fixture(scope="module")
