@@ -289,3 +289,20 @@ def denoiser(*, channels: int = 3, clipped: bool = True) -> onnx.ModelProto:
     if clipped:
         b.clip(x, 0.0, 1.0, out="output")
     return b.model(channels, 1)
+
+
+def lossy() -> onnx.ModelProto:
+    """Most of its work is in its body; what it loses, it loses in a tensor that few products read: a channel twenty
+    times as wide as the picture's, which a clip keeps from being balanced.
+    """
+    b = Builder(4)
+    body = b.node("Relu", b.conv("input", 3, 16, identity=3, bias=0))
+    body = b.node("Relu", b.conv(body, 16, 16, identity=3, bias=0))
+    first = np.zeros((4, 16, 1, 1), np.float32)
+    first[[0, 1, 2, 3], [0, 1, 2, 1]] = np.array([1, 1, 1, 20], np.float32)[:, None, None]
+    wide = b.clip(b.node("Conv", body, b.const(first, stem="weight"), kernel_shape=[1, 1]), 0.0, 20.0)
+    last = np.zeros((12, 4, 1, 1), np.float32)
+    last[np.arange(12), np.arange(12) // 4] = 1
+    last[:, 3] = 1e-4
+    b.depth_to_space(b.node("Conv", wide, b.const(last, stem="weight"), kernel_shape=[1, 1]), 2, out="output")
+    return b.model(3, 2)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
+import shlex
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
+from tests.sr_models import lossy as lossy_network
 from tests.standin import QUICK
 from toolchain.cli import main
 from toolchain.cli.console import plain
+from toolchain.support.errors import QualityError
 from toolchain.workflows.fidelity import Fidelity, FidelityRequest, measure_fidelity
 from toolchain.workflows.report.fidelity_page import render
 
@@ -82,16 +88,25 @@ def test_the_page_needs_nothing_but_the_document(document: Any) -> None:
     assert len(reader.links) == 4 * len(document["shown"])
     for tensor in document["tensors"]:
         assert f"{tensor['name']} ({tensor['operator']})" in page
+    for line in (
+        document["command"],
+        document["date"],
+        "clipfree",
+        "onnxruntime",
+        "max_loss: 0.05",
+        *document["spent"],
+    ):
+        assert escape(line) in page
     assert f"{document['quality']['mean']['bundle']['psnr_y']:.2f} dB" in page
 
 
 def test_names_are_text_and_figures_may_be_missing(document: Any) -> None:
-    odd = json.loads(json.dumps(document).replace(document["tensors"][0]["name"], "<script>"))
+    odd = json.loads(json.dumps(document).replace(document["tensors"][0]["name"], "<i>"))
     odd["tensors"][1]["sqnr"] = odd["shown"][0]["psnr"] = None
     odd["quality"], odd["warnings"] = None, ["a < b"]
     page = render(odd)
-    assert "<script" not in page
-    assert "&lt;script&gt;" in page
+    assert "<i>" not in page
+    assert "&lt;i&gt;" in page
     assert "a &lt; b" in page
     assert "equal" in page
 
@@ -110,7 +125,52 @@ def test_the_command(
     assert "quantized part, error in grey levels squared" in out
     document = json.loads((tmp_path / "report" / "fidelity.json").read_text())
     assert document["settings"]["activations"] == "minmax"
+    assert document["command"].startswith(f"clipfree fidelity {model_file} --calib {photo_folder} --estimator minmax")
+    assert f"PSNR lost to rounding: {document['drop']:.3f} dB" in out
     assert (tmp_path / "report" / "index.html").read_text() == render(document)
+
+
+def test_every_column_has_a_title_in_words_and_a_value_to_be_sorted_by(document: Any) -> None:
+    page = render(document)
+    for table in re.findall("<table>.*?</table>", page):
+        titles = re.findall('<th scope="col".*?<button type="button">(.+?)</button></th>', table)
+        for row in re.findall("<tr><td.*?</tr>", table):
+            assert re.findall('data-title="(.+?)" data-value=".+?"', row) == titles
+    assert "signal to noise, its own rounding alone (dB)" in page
+    for title in ("number of the tensor", "signal to noise (dB)"):
+        assert re.search(f'class="title"[^>]*>{re.escape(title)}</text>', page)
+
+
+@pytest.mark.usefixtures("without_compiler")
+def test_the_fix_is_a_command_that_does_what_it_says(
+    photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Typed again as it was printed, it makes what was promised."""
+    onnx.save(lossy_network(), tmp_path / "lossy.onnx")
+    words = [str(tmp_path / "lossy.onnx"), "--calib", str(photo_folder), "--weights", "mse"]
+    assert main(["fidelity", *words, "--budget", "0", "-o", str(tmp_path / "report")]) == 0
+    out = capsys.readouterr().out
+    fixes = json.loads((tmp_path / "report" / "fidelity.json").read_text())["fixes"]
+    page = (tmp_path / "report" / "index.html").read_text()
+    bound, single = fixes[0], fixes[1]
+    for fix in fixes:
+        assert fix["command"] in out
+        assert escape(fix["command"]) in page
+    for fix, options in ((bound, ["--max-loss"]), (single, ["--bits", "--budget"])):
+        typed = shlex.split(fix["command"])
+        assert typed[: len(words) + 2] == ["clipfree", "deploy", *words]
+        assert [word for word in typed if word.startswith("--")][2:] == options
+        code = main([*typed[1:], "-o", str(tmp_path), "--json"])
+        made = json.loads(capsys.readouterr().out)
+        assert code in (0, QualityError.exit_code)
+        if fix is bound:
+            assert made["report"]["calibration"]["bound"]["after"] == pytest.approx(fix["after"])
+        wide = {tensor["name"] for tensor in recipe(tmp_path) if tensor["dtype"] == "uint16"}
+        assert set(fix["tensors"]) <= wide
+
+
+def recipe(folder: Path) -> Any:
+    return json.loads((folder / "lossy.clipfree" / "recipe.json").read_text())["tensors"]
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_a_loss_that_is_small_costs_no_search(monkeypatch: pytest.MonkeyPatch) -
 def test_a_deployment_spends_little_unless_told_otherwise() -> None:
     default = for_deployment(None)
     assert default == for_deployment(Settings())
-    assert (default.max_loss, default.budget, default.demanded) == (0.05, 5.0, False)
+    assert (default.max_loss, default.budget, default.demanded) == (0.05, 8.0, False)
     for told in (Settings(budget=0.0), Settings(budget=20.0), Settings(max_loss=0.03)):
         assert for_deployment(told) == told
 

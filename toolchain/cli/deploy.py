@@ -45,7 +45,7 @@ Budget = Annotated[
     typer.Option(
         "--budget",
         help="Choose tensors to keep at 16 bits for at most so many percent more work; 0: 8 bits everywhere. "
-        "Default: 5, where more than 0.05 dB is lost.",
+        "Default: 8, where more than 0.05 dB is lost.",
     ),
 ]
 MaxLoss = Annotated[

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,7 +48,18 @@ def fidelity(
     check_pictures(hr, "--hr")
     check_writable(out / "index.html")
     settings = parse_settings(estimator, weights, bits, budget, max_loss)
-    request = FidelityRequest(resolve(model), photographs_for(model, calib), hr, value_range, settings, crops)
+    words = _words(model, calib, value_range, estimator, weights, bits)
+    spent = _options(("--hr", hr), ("--budget", budget), ("--max-loss", max_loss), ("--crops", crops))
+    request = FidelityRequest(
+        resolve(model),
+        photographs_for(model, calib),
+        hr,
+        value_range,
+        settings,
+        crops,
+        command=shlex.join(["clipfree", "fidelity", *words, *spent]),
+        words=words,
+    )
     with console.progress(100) as tell:
         found = measure_fidelity(request, progress=lambda text, done, total: tell(text, 100 * done // total))
     document = plain(found)
@@ -58,6 +71,29 @@ def fidelity(
     console.result(command="fidelity", out=out, fidelity=found)
 
 
+def _words(
+    model: str,
+    calib: Path | None,
+    value_range: str | None,
+    estimators: Sequence[str] | None,
+    weights: str | None,
+    bits: Sequence[str] | None,
+) -> tuple[str, ...]:
+    """Return what deploy takes too, as it was typed."""
+    several = [("--estimator", word) for word in estimators or ()]
+    several += [("--bits", word) for word in bits or ()]
+    return (model, *_options(("--calib", calib), ("--range", value_range), ("--weights", weights), *several))
+
+
+def _options(*pairs: tuple[str, object]) -> tuple[str, ...]:
+    return tuple(
+        word
+        for name, value in pairs
+        if value is not None
+        for word in (name, f"{value:g}" if isinstance(value, float) else str(value))
+    )
+
+
 def summarize(found: Fidelity, console: Console) -> None:
     """Print the worst tensors and parts."""
     console.say(f"INT8 against FP32: {found.psnr:.2f} dB on {len(found.pictures)} pictures")
@@ -67,6 +103,8 @@ def summarize(found: Fidelity, console: Console) -> None:
             f"against the originals (Y): FP32 {mean.compared.psnr_y:.2f} dB, INT8 {mean.bundle.psnr_y:.2f} dB, "
             f"bicubic {mean.bicubic.psnr_y:.2f} dB"
         )
+    for line in found.spent:
+        console.say(line)
     console.say(f"{'tensor':44}{'SQNR':>8}{'own':>8}{'cosine':>9}{'saturated':>11}{'used':>6}")
     for tensor in sorted(found.tensors, key=lambda tensor: tensor.sqnr)[:_LISTED]:
         console.say(
@@ -76,5 +114,8 @@ def summarize(found: Fidelity, console: Console) -> None:
     console.say(f"{'quantized part, error in grey levels squared':54}{'alone':>10}{'saved':>10}")
     for blame in sorted(found.blame.blames, key=lambda blame: -max(blame.alone, blame.gain))[:_LISTED]:
         console.say(f"{str(blame.part)[:53]:54}{blame.alone:>10.4f}{blame.gain:>10.4f}")
+    console.say(f"PSNR lost to rounding: {found.drop:.3f} dB" + ("; what loses less:" if found.fixes else ""))
+    for fix in found.fixes:
+        console.say(f"  {fix.after:.3f} dB for {fix.work:.1f} % more work than 8 bits everywhere:\n    {fix.command}")
     for warning in found.warnings:
         console.note(f"warning: {warning}")

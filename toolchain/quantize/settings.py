@@ -78,7 +78,7 @@ class Settings:
 DEFAULTS = Settings()
 """What is taken where the user asks for nothing else."""
 
-_MUCH, _LITTLE = 0.05, 5.0
+_MUCH, _LITTLE = 0.05, 8.0
 """PSNR in dB that 8 bits may lose, and percent of work that is spent, without anybody asking for it."""
 
 

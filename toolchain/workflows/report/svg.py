@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-_ROW, _LABEL, _WIDTH = 18, 330, 900
+_WIDTH = 900
+_TICKS = 40, 10
+"""Numbers below an axis at most, and on a narrow screen."""
 
 
 def histogram(shares: Sequence[float], *, width: int = 128, height: int = 26) -> str:
@@ -21,45 +23,22 @@ def histogram(shares: Sequence[float], *, width: int = 128, height: int = 26) ->
     return f'<svg class="histogram" width="{width}" height="{height}" viewBox="0 0 {width} {height}">{bars}</svg>'
 
 
-def bars(rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str], unit: str) -> str:
-    """Horizontal bars, one group of ``len(series)`` bars for each labelled row; negative values go to the left.
+def lines(
+    places: Sequence[tuple[str, str]], series: Sequence[tuple[str, Sequence[float]]], unit: str, axes: tuple[str, str]
+) -> str:
+    """Return values over places, one line for each named series; all values finite.
 
     Args:
-        rows: label, and a value for each series.
-        series: names, for the legend.
+        places: what stands below each, and its name, which is shown when it is pointed at.
+        series: name, and a value for each place.
         unit: of the values.
+        axes: titles of the horizontal and the vertical axis.
     """
-    values = [value for _, many in rows for value in many]
-    low, high = min([0.0, *values]), max([0.0, *values]) or 1.0
-    plot = _WIDTH - _LABEL - 70
-    factor = plot / (high - low)
-    zero = _LABEL - low * factor
-    tall = _ROW * len(series) // 2 + 6
-    parts = [_legend(series)]
-    for index, (label, many) in enumerate(rows):
-        top = 24 + index * tall
-        middle = f"{top + tall / 2 + 1:.0f}"
-        parts.append(f'<text x="{_LABEL - 8}" y="{middle}" class="label">{escape(_short(label))}</text>')
-        for number, value in enumerate(many):
-            x, wide = (zero, value * factor) if value >= 0 else (zero + value * factor, -value * factor)
-            y = top + 2 + number * _ROW // 2
-            said = escape(f"{label}, {series[number]}: {value:.4g} {unit}")
-            size = f'width="{max(wide, 0.5):.1f}" height="{_ROW // 2 - 2}"'
-            parts.append(f'<rect class="series{number}" x="{x:.1f}" y="{y}" {size}><title>{said}</title></rect>')
-        end = zero + max([0.0, *many]) * factor
-        parts.append(f'<text x="{end + 5:.0f}" y="{middle}" class="value">{many[0]:.3g}</text>')
-    height = 30 + len(rows) * tall
-    axis = f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="22" y2="{height - 4}"/>'
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img">{axis}{"".join(parts)}</svg>'
-
-
-def lines(labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], unit: str) -> str:
-    """Return values over labelled places, one line for each named series; all values finite."""
     values = [value for _, many in series for value in many]
     low, high = min(values), max(values)
     low, high = (low - 1, high + 1) if high - low < 1 else (low, high)
-    left, top, plot, tall = 60, 30, _WIDTH - 90, 200
-    step = plot / max(1, len(labels) - 1)
+    left, top, plot, tall = 90, 40, _WIDTH - 110, 240
+    step = plot / max(1, len(places) - 1)
 
     def place(index: int, value: float) -> tuple[float, float]:
         return left + index * step, top + tall * (high - value) / (high - low)
@@ -69,31 +48,35 @@ def lines(labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], 
         value = low + (high - low) * mark / 4
         y = place(0, value)[1]
         parts.append(f'<line class="grid" x1="{left}" x2="{left + plot}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" class="label">{value:.0f}</text>')
+        parts.append(f'<text x="{left - 8}" y="{y + 5:.1f}" class="label">{value:.0f}</text>')
     for number, (name, many) in enumerate(series):
         points = [place(index, value) for index, value in enumerate(many)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline class="line{number}" points="{path}"/>')
         parts += [
             f'<circle class="series{number}" cx="{x:.1f}" cy="{y:.1f}" r="3.5">'
-            f"<title>{escape(f'{labels[index]}, {name}: {many[index]:.2f} {unit}')}</title></circle>"
+            f"<title>{escape(f'{places[index][1]}, {name}: {many[index]:.2f} {unit}')}</title></circle>"
             for index, (x, y) in enumerate(points)
         ]
+    often, seldom = (-(-len(places) // most) for most in _TICKS)
     parts += [
-        f'<text x="{place(index, low)[0]:.1f}" y="{top + tall + 18}" class="tick">{index + 1}</text>'
-        for index in range(len(labels))
+        f'<text x="{place(index, low)[0]:.1f}" y="{top + tall + 22}" class="tick{" rare" * (index % seldom > 0)}">'
+        f"{escape(below)}</text>"
+        for index, (below, _) in enumerate(places)
+        if index % often == 0
     ]
-    return f'<svg viewBox="0 0 {_WIDTH} {top + tall + 26}" role="img">{"".join(parts)}</svg>'
+    parts.append(f'<text x="{left + plot / 2}" y="{top + tall + 50}" class="title">{escape(axes[0])}</text>')
+    middle = top + tall / 2
+    parts.append(
+        f'<text x="24" y="{middle}" class="title" transform="rotate(-90 24 {middle})">{escape(axes[1])}</text>'
+    )
+    return f'<svg class="chart" viewBox="0 0 {_WIDTH} {top + tall + 60}" role="img">{"".join(parts)}</svg>'
 
 
 def _legend(names: Sequence[str]) -> str:
-    parts, x = [], 60
+    parts = []
     for number, name in enumerate(names):
-        parts.append(f'<rect class="series{number}" x="{x}" y="4" width="12" height="10"/>')
-        parts.append(f'<text x="{x + 17}" y="13" class="name">{escape(name)}</text>')
-        x += 40 + 7 * len(name)
+        x = 90 + number * (_WIDTH - 110) // len(names)
+        parts.append(f'<rect class="series{number}" x="{x}" y="6" width="14" height="14"/>')
+        parts.append(f'<text x="{x + 22}" y="19" class="name">{escape(name)}</text>')
     return "".join(parts)
-
-
-def _short(label: str, most: int = 46) -> str:
-    return label if len(label) <= most else "..." + label[3 - most :]
