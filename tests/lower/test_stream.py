@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import onnx
@@ -12,7 +13,7 @@ from tvm import tirx
 
 from tests.lower.nets import Act, Net
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.network import Stream
+from toolchain.kernels.network import Needs, Stream
 from toolchain.lower import lower_model
 from toolchain.lower.stream import ENTRY
 
@@ -66,3 +67,15 @@ def test_line_buffers_are_what_is_said(width: int, cache: int):
     shapes = re.findall(r"= T.alloc_buffer\((\(.*\)), \"uint32\"\)", function.script())
     assert len(shapes) == len(found.tensors)
     assert sum(4 * math.prod(eval(shape, sizes)) for shape in shapes) == found.workspace(width)
+
+
+def test_a_kernel_of_a_larger_picture_needs_fewer_rows_of_the_small_one():
+    """One that computes four rows at a time has them all from one, two or four rows of the picture."""
+    needs = Needs(rows=4, workspace=7)
+    assert [needs.at(scale).rows for scale in (1, 2, 3, 4, 8)] == [4, 2, 4, 1, 1]
+    assert Needs.all([needs.at(2), Needs(rows=3)]) == Needs(rows=6, workspace=7)
+    found, _ = streamed(progressive())
+    for rows, unit in ((1, 1), (4, 4), (12, 12)):
+        wanting = replace(found, needs=Needs(rows=rows))
+        least = wanting.rows(wanting.plan())
+        assert least == (unit, 1, 32 // unit)
