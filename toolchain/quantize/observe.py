@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 
 from toolchain.quantize.estimators import Estimator, make_estimator
 from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.support.cpu import usable_cores
 from toolchain.support.errors import CalibrationError
-from toolchain.support.parallel import in_order
 from toolchain.support.progress import Tell, untold
 
 if TYPE_CHECKING:
@@ -69,12 +70,14 @@ def observe(
         for channel in range(one.channels):
             estimators[channel].observe(*(piece[0, channel] for piece in pieces))
 
-    for index, values in enumerate(model.stream(to_float(crop, sr.value_range) for crop in crops)):
-        progress("", index / len(crops))
-        _demand_finite(model.output, values[model.output])
-        for _ in in_order(partial(show, values), wanted):
-            pass
-        values.clear()  # before there are those of the next crop
+    feeds = (to_float(crop, sr.value_range) for crop in crops)
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for index, values in enumerate(model.stream(feeds)):
+            progress("", index / len(crops))
+            _demand_finite(model.output, values[model.output])
+            for _ in pool.map(partial(show, values), wanted):
+                pass
+            values.clear()  # before there are those of the next crop
     return found
 
 
