@@ -132,6 +132,22 @@ def test_parts_of_a_picture_tell_the_same_as_the_whole(strength: float, frames: 
         assert (one.factor, one.after, one.kind) == (other.factor, other.after, other.kind)
 
 
+def test_less_than_an_output_depends_on_tells_the_same() -> None:
+    run, looked_at = sharpener(3.0, 1.0), [0]
+
+    def counted(pixels: Pixels) -> NDArray[np.float32]:
+        looked_at[0] += pixels.size
+        return run(pixels)
+
+    images = [picture(128, 128, 3, seed) for seed in range(3)]
+    whole = represent(counted, images, (0.0, 1.0), Reading(frames=()))
+    by_whole, looked_at[0] = looked_at[0], 0
+    parts = represent(counted, images, (0.0, 1.0), Reading(frames=()), halo=60)
+    assert looked_at[0] < 0.7 * by_whole
+    assert [image.factor for image in parts.images] == [image.factor for image in whole.images]
+    assert all(image.kind == "contracted" for image in whole.images)
+
+
 def test_a_network_that_contraction_does_not_tame_everywhere_at_once_is_asked_as_a_whole() -> None:
     """The place that decides differs from factor to factor, more often than is tried."""
 

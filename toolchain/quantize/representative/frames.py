@@ -34,12 +34,20 @@ def flat(network: Network, images: Sequence[Pixels], covered: OutputSpan) -> lis
         before: Extremes | None = None
         for level in levels:
             pixels = np.full_like(images[0], level)
+            if before is not None and not inside(extremes(network.run(_as_flat(network, pixels))), covered.wanted):
+                continue
             found = extremes(network.run(pixels))
             before = before or found
             if inside(found, covered.wanted):
                 frames.append(TamedImage(pixels, -1, "flat", 1.0, before, found))
                 break
     return frames
+
+
+def _as_flat(network: Network, pixels: Pixels) -> Pixels:
+    """Return the part of a flat frame that holds all there is of it: its borders, and a pixel that sees none."""
+    side = pixels.shape[0] if network.halo is None else 2 * network.halo + 1
+    return pixels[:side, :side]
 
 
 def edge(network: Network, images: Sequence[Pixels], covered: OutputSpan) -> list[TamedImage]:

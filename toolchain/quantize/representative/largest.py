@@ -22,6 +22,8 @@ Change: TypeAlias = Callable[[Pixels, float], Pixels]
 
 _HALVINGS = 9  # a factor is found to 1/512
 _AROUND = 2  # input pixels around the one at which an output leaves the range that are looked at with it
+_FAR = 20
+"""Input pixels around an output that are looked at: in deep networks it depends on more, but hardly."""
 _ROUNDS = 6
 _SMALL = 0.2  # of the picture: larger parts are not worth it
 
@@ -75,9 +77,10 @@ def largest_factor(
     def places(factor: float) -> bool:
         return all(inside(_at(network, change(image[part.taken], factor), part), wanted) for part in parts)
 
-    worth = network.halo is not None and (2 * (network.halo + _AROUND) + 1) ** 2 <= _SMALL * image[..., 0].size
+    halo = min(network.halo or 0, _FAR)
+    worth = network.halo is not None and (2 * (halo + _AROUND) + 1) ** 2 <= _SMALL * image[..., 0].size
     if worth and known is not None:
-        parts += _where_outside(known, image.shape[:2], network.halo or 0, wanted)
+        parts += _where_outside(known, image.shape[:2], halo, wanted)
     for _ in range(_ROUNDS if worth else 0):
         factor = _bisect(places, most)
         if factor is None:
@@ -86,8 +89,11 @@ def largest_factor(
         outputs = network.run(changed)
         found = extremes(outputs)
         if inside(found, wanted):
-            return factor, changed, found
-        parts += _where_outside(outputs, image.shape[:2], network.halo or 0, wanted)
+            # Where less was looked at than an output depends on, a larger factor may suit all the same.
+            if halo == network.halo or not whole(factor + most / 2**_HALVINGS):
+                return factor, changed, found
+            break
+        parts += _where_outside(outputs, image.shape[:2], halo, wanted)
     factor = _bisect(whole, most)
     if factor is None:
         return None
