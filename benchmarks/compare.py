@@ -37,11 +37,7 @@ PLAUSIBLE, PLAUSIBLE_FOREIGN = 30.0, 25.0
 """dB to the float result that a contestant must reach to be timed; to a bicubic enlargement with other weights."""
 
 _CEILING = "ceiling"
-_MAKES_NETWORKS = (
-    "toolchain/frontend",
-    "benchmarks/networks.py",
-    *(f"benchmarks/contestants/{name}.py" for name in ("mnn", "ncnn", "ncnn_model")),
-)
+_MAKES_NETWORKS = ("toolchain/frontend", "benchmarks/networks.py", "benchmarks/contestants/ncnn_model.py")
 """Code that decides what contestants start from."""
 _ISA = {"avx2": "AVX2", "sse4": "SSE41"}
 """oneDNN's names of instruction sets that a CPU with more of them may be held to."""

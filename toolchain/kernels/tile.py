@@ -90,4 +90,6 @@ def direct_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
     group = conv.channels // conv.groups
     channels = max(c for c in range(PACK, max(dot.channels, PACK) + 1, PACK) if group % c == 0)
     several = conv.source.count > conv.groups and max(conv.kernel) > 1  # else both orders are the same
+    if dot.pointwise and conv.source.count > conv.groups and channels < conv.channels and max(conv.kernel) == 1:
+        return Tile(vectors, channels, outer="channels", unroll=True)
     return Tile(vectors, channels, reduce=dot.reduce if several else "taps")

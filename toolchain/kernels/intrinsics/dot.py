@@ -67,6 +67,7 @@ class Dot:
         depth: codes of a pixel that it multiplies at once.
         whole_taps: loops over taps are unrolled whatever the tile says.
         pairs: what `toolchain.kernels.winograd` sums up by; None where it has nothing to gain.
+        pointwise: 1x1 kernels do a row for some channels before the next ones, with their sums unrolled.
         bytes: a dot product by instructions that add two products in 16 bits, faster and exact where no two
             neighbouring weights exceed them; None: there are none, or they are not faster.
     """
@@ -89,6 +90,7 @@ class Dot:
     whole_taps: bool = False
     pairs: Pairs | None = None
     brief: int | None = None
+    pointwise: bool = False
     bytes: Dot | None = None
 
     def stored(self, weights: Integers) -> Integers:

@@ -24,7 +24,7 @@ from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.kernels.intrinsics.x86_pack import AVX2, SSE4, Instructions, packer
 
 
-def _make(name: str, instructions: Instructions, instruction: str, of_bytes: str) -> Dot:
+def _make(name: str, instructions: Instructions, instruction: str, of_bytes: str, *, pointwise: bool = False) -> Dot:
     lanes, half = instructions.lanes, 2 * instructions.lanes
 
     @T.prim_func(s_tir=True)
@@ -96,6 +96,7 @@ def _make(name: str, instructions: Instructions, instruction: str, of_bytes: str
         registers=16,
         pack=packer(instructions),
         pairs=Pairs(pairs),
+        pointwise=pointwise,
     )
     return replace(dot, bytes=replace(dot, weight_dtype="int8", paired=False, intrinsic=safe))
 
@@ -109,6 +110,8 @@ INSTRUCTION_SETS = (
     InstructionSet(
         "sse4",
         ("ssse3",),
-        functools.partial(_make, "sse4", SSE4, "llvm.x86.sse2.pmadd.wd", "llvm.x86.ssse3.pmadd.ub.sw.128"),
+        functools.partial(
+            _make, "sse4", SSE4, "llvm.x86.sse2.pmadd.wd", "llvm.x86.ssse3.pmadd.ub.sw.128", pointwise=True
+        ),
     ),
 )

@@ -18,6 +18,7 @@ from tvm.script.ir_builder import tirx as T
 from toolchain.kernels.intrinsics.dot import Dot, Pairs, dot_function
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.kernels.intrinsics.x86_pack import AVX2, AVX512, Instructions, packer
+from toolchain.kernels.layout import PACK
 
 MultiplyAdd = Callable[[Any, Any, Any], Any]
 """An instruction as TVM expressions: sums int32 (lanes,) and two vectors of as many bits, to the sums with the products
@@ -52,9 +53,18 @@ def products(lanes: int) -> Products:
 
 
 def make(
-    name: str, instructions: Instructions, multiply: Products, *, registers: int, vectors: int, fewest: int
+    name: str,
+    instructions: Instructions,
+    multiply: Products,
+    *,
+    registers: int,
+    vectors: int,
+    fewest: int,
+    tile: int = PACK,
 ) -> Dot:
-    """Register the intrinsic of instruction set ``name`` with TVM and describe it."""
+    """Register the intrinsic of instruction set ``name`` with TVM and describe it; Winograd is the default from
+    ``fewest`` input channels on, with ``tile`` output channels at most.
+    """
     lanes, intrinsic = instructions.lanes, f"clipfree.dot.{name}"
 
     def body(a: Any, b: Any, c: Any) -> None:
@@ -84,11 +94,11 @@ def make(
         registers=registers,
         pack=packer(instructions),
         reduce="blocks",
-        pairs=Pairs(pairs, fewest=fewest),
+        pairs=Pairs(pairs, channels=tile, fewest=fewest),
     )
 
 
-make_avx512 = functools.partial(make, registers=32, vectors=4, fewest=40)
+make_avx512 = functools.partial(make, registers=32, vectors=4, fewest=32, tile=3 * PACK)
 """Make the dot product of 512-bit registers."""
 
 make_avx = functools.partial(make, registers=16, vectors=2, fewest=16)
