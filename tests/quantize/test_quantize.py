@@ -23,6 +23,17 @@ def test_equal_inputs_give_equal_bytes(name: str) -> None:
     assert again.recipe.to_json() == quantized(name).recipe.to_json()
 
 
+@pytest.mark.parametrize("name", ["xlsr", "fsrcnn"])
+def test_the_number_of_threads_does_not_matter(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sr, found = network(name), []
+    for cores in (1, 3):
+        for module in ("support.parallel", "quantize.observe", "quantize.pipeline"):
+            monkeypatch.setattr(f"toolchain.{module}.usable_cores", lambda cores=cores: cores)
+        made = quantize(sr, pictures(sr.channels), QUICK)
+        found.append((made.model.SerializeToString(deterministic=True), made.recipe.to_json()))
+    assert found[0] == found[1]
+
+
 def test_the_seed_and_the_photographs_matter() -> None:
     other = quantize(network("xlsr"), pictures(3), replace(QUICK, seed=1))
     assert other.model.SerializeToString() != quantized("xlsr").model.SerializeToString()
