@@ -55,15 +55,15 @@ def test_what_keeps_to_the_bound_with_8_bits_is_left_alone() -> None:
 
 
 def test_as_few_tensors_as_keep_to_it_get_16_bits() -> None:
-    model = within("xlsr", 0.02)
+    model = within("xlsr", 0.03)
     found = bound_of(model)
     assert found.kept
     assert found.after == pytest.approx(measured("xlsr", model), abs=2e-3)
-    assert found.after <= 0.02 < found.before
+    assert found.after <= 0.03 < found.before
     assert found.spent == pytest.approx(sum(item.macs for item in found.chosen))
     wide = {item.name: 16 for item in found.chosen[:-1]}
     fewer = quantize(network("xlsr"), pictures(3), replace(QUICK, bits=wide))
-    assert measured("xlsr", fewer) > 0.02
+    assert measured("xlsr", fewer) > 0.03
 
 
 def test_what_cannot_be_kept_is_said_with_what_is_to_blame() -> None:
