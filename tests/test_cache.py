@@ -18,7 +18,7 @@ from toolchain.cli import main
 from toolchain.quantize import Settings
 from toolchain.support.cache import Cache, cache_folder
 from toolchain.workflows.deploy import Deployment, Event, Request, deploy
-from toolchain.workflows.deploy.kept import shelves
+from toolchain.workflows.deploy.network_cache import networks_folder
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_many_writers_leave_one_whole_entry(tmp_path: Path) -> None:
 def test_the_folder_is_the_user_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CLIPFREE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert (cache_folder(), shelves()) == (tmp_path / "clipfree", tmp_path / "clipfree" / "quantized")
+    assert (cache_folder(), networks_folder()) == (tmp_path / "clipfree", tmp_path / "clipfree" / "quantized")
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder() == tmp_path / "home" / ".cache" / "clipfree"
@@ -101,10 +101,10 @@ class TestDeploy:
         request = Request(model_file, tmp_path / "a", photo_folder, settings=settings, keep=True)
         first, made = self.deploy(request)
         assert made
-        assert not first.kept
+        assert not first.cached
         second, made = self.deploy(dataclasses.replace(request, out=tmp_path / "b"))
         assert not made
-        assert second.kept
+        assert second.cached
         plain, made = self.deploy(Request(model_file, tmp_path / "c", photo_folder, settings=settings))
         assert made
         for name in (QDQ, RECIPE, REPORT):
@@ -124,24 +124,24 @@ class TestDeploy:
         assert self.deploy(dataclasses.replace(request, calibration=few))[1]
         onnx.save(sr_models.xlsr(2, width=2, blocks=1, seed=5), tmp_path / "tiny.onnx")
         assert self.deploy(dataclasses.replace(request, model=tmp_path / "tiny.onnx"))[1]
-        assert len(list(shelves().iterdir())) == 4
+        assert len(list(networks_folder().iterdir())) == 4
 
     def test_other_code_is_another_network(
         self, model_file: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         request = Request(model_file, tmp_path / "a", photo_folder, settings=QUICK, keep=True)
         assert self.deploy(request)[1]
-        monkeypatch.setattr("toolchain.workflows.deploy.kept._code", lambda: "other")
+        monkeypatch.setattr("toolchain.workflows.deploy.network_cache._code", lambda: "other")
         assert self.deploy(request)[1]
 
     def test_damage_does_no_harm(self, model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
         request = Request(model_file, tmp_path / "a", photo_folder, settings=QUICK, keep=True)
         self.deploy(request)
-        (entry,) = shelves().iterdir()
+        (entry,) = networks_folder().iterdir()
         entry.write_bytes(entry.read_bytes()[:-7])
         assert self.deploy(request)[1]
         # An entry that is whole, but says nothing of a network.
-        Cache(shelves(), 10**9).write(entry.name, b"PK")
+        Cache(networks_folder(), 10**9).write(entry.name, b"PK")
         assert self.deploy(request)[1]
         assert not self.deploy(request)[1]
 
@@ -163,7 +163,7 @@ class TestDeploy:
         for more in ([], [], ["--no-cache"]):
             assert main([*words, *more]) == 0
             out, err = capsys.readouterr()
-            found.append((json.loads(out)["cached"], "kept from before: --no-cache makes it anew" in err))
+            found.append((json.loads(out)["cached"], "from the cache: --no-cache makes it anew" in err))
         assert found == [(False, False), (True, True), (False, False)]
 
     def test_no_cache_leaves_nothing(self, model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
@@ -179,4 +179,4 @@ class TestDeploy:
             "0",
         ]
         assert main(words) == 0
-        assert not shelves().exists()
+        assert not networks_folder().exists()

@@ -204,7 +204,7 @@ def parse_settings(
 
 def run_steps(requests: Sequence[Request], console: Console) -> tuple[Deployment | Failed, ...]:
     """Deploy with progress on the console; where only one thing was asked for, its error is raised."""
-    from toolchain.workflows.deploy import STEPS, Failed, deploy_together
+    from toolchain.workflows.deploy import STEPS, Failed, deploy_batch
 
     with show_steps(console) as steps:
 
@@ -215,7 +215,7 @@ def run_steps(requests: Sequence[Request], console: Console) -> tuple[Deployment
             else:
                 steps.running(f"{place} {event.step}" + (f": {event.detail}" if event.detail else ""), event.share)
 
-        outcomes = deploy_together(requests, progress=show)
+        outcomes = deploy_batch(requests, progress=show)
     if len(outcomes) == 1 and isinstance(outcomes[0], Failed):
         raise outcomes[0].error
     return outcomes
@@ -258,7 +258,7 @@ def _document(done: Deployment) -> dict[str, Any]:
         "precision": done.manifest.precision,
         "scale": done.manifest.scale,
         "channels": done.manifest.channels,
-        "cached": done.kept,
+        "cached": done.cached,
         "report": done.report,
     }
 

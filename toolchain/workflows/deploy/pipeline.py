@@ -19,12 +19,12 @@ from toolchain.support.cpu import configure_tvm_threads
 from toolchain.support.dump import DumpFolder, no_dump
 from toolchain.targets.linker import Linker
 from toolchain.targets.precision import INT8, read_precision
+from toolchain.workflows.deploy.batch import AllFailed, Batch, Failed
 from toolchain.workflows.deploy.files import make_manifest, make_report, write_files
-from toolchain.workflows.deploy.order import Order
 from toolchain.workflows.deploy.prepare import Prepared, prepare_normalized, prepare_quantized
 from toolchain.workflows.deploy.progress import Event, Progress
 from toolchain.workflows.deploy.request import Request
-from toolchain.workflows.deploy.together import Failed, NoneLeft, Together
+from toolchain.workflows.deploy.target_build import TargetBuild
 
 if TYPE_CHECKING:
     from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe
@@ -46,7 +46,7 @@ class Deployment:
         seconds: of each step.
         budget: how one for tensors of 16 bits was spent; None without one.
         bound: how one on the loss was kept; None without one.
-        kept: whether the quantized network was kept from an earlier deployment.
+        cached: whether the quantized network is from an earlier deployment.
     """
 
     path: Path
@@ -58,7 +58,7 @@ class Deployment:
     seconds: dict[str, float]
     budget: BudgetRecipe | None = None
     bound: BoundRecipe | None = None
-    kept: bool = False
+    cached: bool = False
 
 
 def deploy(request: Request, *, progress: Callable[[Event], None] | None = None) -> Deployment:
@@ -72,13 +72,13 @@ def deploy(request: Request, *, progress: Callable[[Event], None] | None = None)
         VerificationError: the library does not equal the integer reference, or is too far from the float model.
         OutputError: the bundle or the dump cannot be written.
     """
-    (outcome,) = deploy_together([request], progress=progress)
+    (outcome,) = deploy_batch([request], progress=progress)
     if isinstance(outcome, Failed):
         raise outcome.error
     return outcome
 
 
-def deploy_together(
+def deploy_batch(
     requests: Sequence[Request], *, progress: Callable[[Event], None] | None = None
 ) -> tuple[Deployment | Failed, ...]:
     """Do the same for several targets: one quantization, and a bundle for each; one that fails does not stop the
@@ -98,37 +98,37 @@ def deploy_together(
     configure_tvm_threads()
     line = Progress(progress, len(requests))
     # What can fail for want of something on this machine fails first, not after minutes of calibration.
-    together: Together[Deployment] = Together(requests)
+    batch: Batch[Deployment] = Batch(requests)
     try:
-        together.need_one()
+        batch.need_one()
         dump = no_dump if first.dump is None else DumpFolder(first.dump)
         if read_precision(first.precision) == INT8:
-            prepared = prepare_quantized(first, together.rehearse, line, dump)
+            prepared = prepare_quantized(first, batch.rehearse, line, dump)
         else:
-            prepared = prepare_normalized(first, together.rehearse_floats, line, dump)
-    except NoneLeft:
-        return together.fates
-    together.finish(lambda order: _finish(order, prepared, line))
-    return together.fates
+            prepared = prepare_normalized(first, batch.rehearse_floats, line, dump)
+    except AllFailed:
+        return batch.outcomes
+    batch.finish(lambda build: _finish(build, prepared, line))
+    return batch.outcomes
 
 
-def _finish(order: Order, prepared: Prepared, line: Progress) -> Deployment:
+def _finish(build: TargetBuild, prepared: Prepared, line: Progress) -> Deployment:
     """Compile, verify and write."""
-    request, target, backend = order.request, order.target, order.backend
+    request, target, backend = build.request, build.target, build.backend
     line.next_target(target.name)
-    model, warnings = prepared.model, (*prepared.warnings, *order.lacking)
-    with store.new_bundle(order.path) as folder:
+    model, warnings = prepared.model, (*prepared.warnings, *build.lacking)
+    with store.new_bundle(build.path) as folder:
         with line.step("compile") as note:
-            compiled = prepared.compile(order)
+            compiled = prepared.compile(build)
             network = describe_network(model.model)
             manifest = make_manifest(request, prepared, target, compiled, network)
             note(manifest.arithmetic)
         with line.step("link") as note:
             library = folder / backend.library
-            compiled.export(library, order.linker)
+            compiled.export(library, build.linker)
             linked = (
-                _linked(folder / store.LIBRARY, order.linker)
-                if order.linker
+                _linked(folder / store.LIBRARY, build.linker)
+                if build.linker
                 else "no library, for want of a C compiler"
             )
             note(linked)
@@ -136,22 +136,22 @@ def _finish(order: Order, prepared: Prepared, line: Progress) -> Deployment:
             picture = _natural(prepared.photos, model.channels)
             reference = prepared.reference()
             verified: tuple[Verified, ...] = ()
-            if order.unseen is None:
+            if build.unseen is None:
                 upscale = backend.open(library, model.channels, model.scale).upscale
                 standard = standard_for(request.precision, manifest.coverage.float_operators)
                 verified = verify(upscale, reference, make_cases(model.channels, picture), standard, progress=note)
                 note(f"{verdict(verified, standard)} in {len(verified)} pictures")
             else:
-                note(f"left out: {order.unseen}")
-                warnings += (f"not verified: {order.unseen}",)
+                note(f"left out: {build.unseen}")
+                warnings += (f"not verified: {build.unseen}",)
         with line.step("write") as note:
             report = make_report(request, prepared, manifest, compiled, network, verified, warnings)
             write_files(folder, prepared, reference, picture, report)
             manifest = store.seal(folder, manifest)
             store.open_bundle(folder, for_this_machine=False)
-            note(str(order.path))
+            note(str(build.path))
     return Deployment(
-        order.path,
+        build.path,
         manifest,
         network,
         report,
@@ -160,7 +160,7 @@ def _finish(order: Order, prepared: Prepared, line: Progress) -> Deployment:
         line.seconds,
         prepared.budget,
         prepared.bound,
-        prepared.kept,
+        prepared.cached,
     )
 
 

@@ -19,10 +19,10 @@ from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import CalibrationError, ModelError
 from toolchain.support.progress import Stages
 from toolchain.workflows.deploy.judge import judge
-from toolchain.workflows.deploy.kept import Kept, shelf_for
-from toolchain.workflows.deploy.order import Order
+from toolchain.workflows.deploy.network_cache import CachedNetwork, entry_for
 from toolchain.workflows.deploy.progress import Note, Progress
 from toolchain.workflows.deploy.request import Request
+from toolchain.workflows.deploy.target_build import TargetBuild
 from toolchain.workflows.evaluate import float_upscale
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ class Prepared:
         budget: how one for tensors of 16 bits was spent; None without one.
         bound: how one on the loss was kept; None without one.
         loss: of the integer network against the float one; None where the latter is not known, or there is none.
-        kept: whether it was kept from an earlier deployment.
+        cached: whether it is from an earlier deployment.
     """
 
     model: QuantizedModel | SRModel
     photos: ImageSet | None
     warnings: tuple[str, ...]
-    compile: Callable[[Order], Compiled]
+    compile: Callable[[TargetBuild], Compiled]
     reference: Callable[[], Upscale]
     files: Mapping[str, bytes]
     changes: tuple[str, ...]
@@ -71,7 +71,7 @@ class Prepared:
     budget: BudgetRecipe | None = None
     bound: BoundRecipe | None = None
     loss: Loss | None = None
-    kept: bool = False
+    cached: bool = False
 
 
 def prepare_quantized(request: Request, rehearse: Rehearse, line: Progress, dump: Dump = no_dump) -> Prepared:
@@ -84,7 +84,7 @@ def prepare_quantized(request: Request, rehearse: Rehearse, line: Progress, dump
         model,
         found.photos,
         found.warnings,
-        lambda order: order.backend.compile(model, order.target, order.tuning, layers=order.request.layers, dump=dump),
+        lambda build: build.backend.compile(model, build.target, build.tuning, layers=build.request.layers, dump=dump),
         lambda: IntegerReference(model.model).run,
         files,
         recipe.changes,
@@ -92,7 +92,7 @@ def prepare_quantized(request: Request, rehearse: Rehearse, line: Progress, dump
         recipe.budget,
         recipe.bound,
         found.loss,
-        found.kept,
+        found.cached,
     )
 
 
@@ -108,7 +108,7 @@ def prepare_normalized(request: Request, rehearse: RehearseFloats, line: Progres
         model,
         photos,
         _skipped(photos),
-        lambda order: order.backend.compile_floats(model, order.target, order.request.precision, dump=dump),
+        lambda build: build.backend.compile_floats(model, build.target, build.request.precision, dump=dump),
         lambda: float_upscale(model.model, model.value_range),
         {store.FLOAT: model.model.SerializeToString(deterministic=True)},
         model.changes,
@@ -121,7 +121,7 @@ class _Quantized:
     photos: ImageSet | None
     loss: Loss | None
     warnings: tuple[str, ...]
-    kept: bool = False
+    cached: bool = False
 
 
 def _load(request: Request, line: Progress, dump: Dump) -> onnx.ModelProto:
@@ -163,27 +163,27 @@ def _quantize(request: Request, rehearse: Rehearse, line: Progress, dump: Dump) 
     photos = _photos(request.calibration, sr.channels, line)
     with line.step("quantize") as note:
         settings = for_deployment(request.settings)
-        shelf = shelf_for(sr, photos, settings) if request.keep else None
-        found = shelf.find(sr) if shelf else None
-        kept = found or _made(sr, photos, settings, note)
-        model = kept.model
-        if shelf and not found:
-            shelf.keep(kept)
-        whence = ", kept from before: --no-cache makes it anew" if found else ""
-        note(f"{len(model.recipe.tensors)} tensors, {kept.loss.psnr:.1f} dB against float{whence}")
+        entry = entry_for(sr, photos, settings) if request.keep else None
+        found = entry.read(sr) if entry else None
+        ready = found or _made(sr, photos, settings, note)
+        model = ready.model
+        if entry and not found:
+            entry.write(ready)
+        whence = ", from the cache: --no-cache makes it anew" if found else ""
+        note(f"{len(model.recipe.tensors)} tensors, {ready.loss.psnr:.1f} dB against float{whence}")
     if model.balanced is not None:
         dump("balanced", ".onnx", model.balanced.model.SerializeToString)
     dump("quantized", ".onnx", model.model.SerializeToString)
-    warnings = (*_skipped(photos), *model.recipe.warnings, *kept.doubts)
-    return _Quantized(model, photos, kept.loss, warnings, found is not None)
+    warnings = (*_skipped(photos), *model.recipe.warnings, *ready.doubts)
+    return _Quantized(model, photos, ready.loss, warnings, found is not None)
 
 
-def _made(sr: SRModel, photos: ImageSet, settings: Settings, note: Note) -> Kept:
+def _made(sr: SRModel, photos: ImageSet, settings: Settings, note: Note) -> CachedNetwork:
     stages = Stages(note, {"quantizing": 0.93, "comparing with the float network": 0.07})
     model = quantize(sr, photos.images, settings, progress=stages.begin("quantizing"))
     stages.begin("comparing with the float network")
     loss, doubts = judge(sr, model, photos, settings)
-    return Kept(model, loss, doubts)
+    return CachedNetwork(model, loss, doubts)
 
 
 def _photos(source: Path | Sequence[Path], channels: int, line: Progress) -> ImageSet:

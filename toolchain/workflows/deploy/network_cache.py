@@ -1,4 +1,4 @@
-"""Quantized networks that are kept: the same model, photographs, settings and code give the same network again."""
+"""A cache of quantized networks: the same model, photographs, settings and code give the same network again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _QUANTIZED, _BALANCED, _FACTS = "quantized.onnx", "balanced.onnx", "facts.json"
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class CachedNetwork:
     """What quantizing comes to: the network, its loss against the float one, and what is to be said about that."""
 
     model: QuantizedModel
@@ -46,13 +46,13 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class CacheEntry:
     """Where one network, made of certain things, is kept or will be."""
 
     cache: Cache
     key: str
 
-    def find(self, sr: SRModel) -> Kept | None:
+    def read(self, sr: SRModel) -> CachedNetwork | None:
         """Return the network that was made of the float network ``sr``; None if none is kept."""
         data = self.cache.read(self.key)
         if data is None:
@@ -63,22 +63,22 @@ class Shelf:
             self.cache.remove(self.key)
             return None
 
-    def keep(self, made: Kept) -> None:
+    def write(self, made: CachedNetwork) -> None:
         """Keep a network, if that is possible."""
         self.cache.write(self.key, _packed(made))
 
 
-def shelf_for(sr: SRModel, photos: ImageSet, settings: Settings) -> Shelf:
+def entry_for(sr: SRModel, photos: ImageSet, settings: Settings) -> CacheEntry:
     """Return where what ``settings`` make of the float network ``sr`` on photographs is kept."""
     chosen = json.dumps(asdict(settings), sort_keys=True)
     facts = json.dumps([sr.name, sr.channels, sr.scale, sr.value_range, sr.halo, sr.changes, photos.names, chosen])
     parts = [_code().encode(), sr.model.SerializeToString(deterministic=True), facts.encode()]
     for pixels in photos.images:
         parts += [repr(pixels.shape).encode(), np.ascontiguousarray(pixels).tobytes()]
-    return Shelf(Cache(shelves(), _ROOM), _digest(parts))
+    return CacheEntry(Cache(networks_folder(), _ROOM), _digest(parts))
 
 
-def shelves() -> Path:
+def networks_folder() -> Path:
     """Return the folder of them all: ``$CLIPFREE_CACHE``, or one in the user's cache."""
     return Path(os.environ.get("CLIPFREE_CACHE") or cache_folder() / "quantized")
 
@@ -104,7 +104,7 @@ def _code() -> str:
     return _digest([*sources, *(word.encode() for word in (*versions, cpu.name, *sorted(cpu.features)))])
 
 
-def _packed(made: Kept) -> bytes:
+def _packed(made: CachedNetwork) -> bytes:
     balanced = made.model.balanced
     facts = {
         "recipe": json.loads(made.model.recipe.to_json()),
@@ -121,7 +121,7 @@ def _packed(made: Kept) -> bytes:
     return buffer.getvalue()
 
 
-def _unpacked(data: bytes, sr: SRModel) -> Kept:
+def _unpacked(data: bytes, sr: SRModel) -> CachedNetwork:
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         facts = parse_json(file.read(_FACTS))
         model = onnx.load_model_from_string(file.read(_QUANTIZED))
@@ -134,4 +134,4 @@ def _unpacked(data: bytes, sr: SRModel) -> Kept:
     quantized = QuantizedModel(
         model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo, balanced
     )
-    return Kept(quantized, from_plain(Loss, facts["loss"]), tuple(facts["doubts"]))
+    return CachedNetwork(quantized, from_plain(Loss, facts["loss"]), tuple(facts["doubts"]))

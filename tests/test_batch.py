@@ -11,7 +11,7 @@ from tests.standin import QUICK
 from toolchain.bundle import QDQ, open_bundle
 from toolchain.cli import main
 from toolchain.support.errors import ModelError, VerificationError
-from toolchain.workflows.deploy import Deployment, Event, Failed, Request, deploy_together
+from toolchain.workflows.deploy import Deployment, Event, Failed, Request, deploy_batch
 from toolchain.workflows.deploy import pipeline as line
 
 pytestmark = pytest.mark.usefixtures("without_compiler")
@@ -60,10 +60,10 @@ def test_one_that_fails_does_not_stop_the_others(
 ) -> None:
     right = line._finish
 
-    def finish(order, *rest):
-        if order.target.name == ONE:
+    def finish(build, *rest):
+        if build.target.name == ONE:
             raise VerificationError("it differs", hint="do not use it")
-        return right(order, *rest)
+        return right(build, *rest)
 
     monkeypatch.setattr(line, "_finish", finish)
     assert main([*words, "--target", ONE, "--target", OTHER, "--json"]) == VerificationError.exit_code
@@ -86,12 +86,12 @@ def test_what_can_be_seen_before_is_not_calibrated_for(
     one, other = (
         Request(model_file, tmp_path / name, photo_folder, target=name, settings=QUICK) for name in (ONE, OTHER)
     )
-    failed, done = deploy_together([one, other])
+    failed, done = deploy_batch([one, other])
     assert isinstance(failed, Failed)
     assert str(failed.error) == "no kernel for it"
     assert isinstance(done, Deployment)
     events: list[Event] = []
-    assert [type(fate) for fate in deploy_together([one, one], progress=events.append)] == [Failed, Failed]
+    assert [type(fate) for fate in deploy_batch([one, one], progress=events.append)] == [Failed, Failed]
     assert {event.step for event in events} == {"load", "normalize"}
 
 
@@ -114,4 +114,4 @@ def test_what_cannot_be_meant(
 def test_only_one_network_at_once(model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
     one = Request(model_file, tmp_path, photo_folder)
     with pytest.raises(ValueError, match="only one network"):
-        deploy_together([one, Request(model_file, tmp_path, photo_folder, name="other")])
+        deploy_batch([one, Request(model_file, tmp_path, photo_folder, name="other")])

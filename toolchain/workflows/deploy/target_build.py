@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
+class TargetBuild:
     """One bundle to make.
 
     Attributes:
@@ -45,7 +45,7 @@ class Order:
     unseen: str | None
 
 
-def take_order(request: Request) -> Order:
+def plan_build(request: Request) -> TargetBuild:
     """See what can be seen before minutes of calibration: whether the bundle can be written and the target compiled
     for, and what is known of it.
 
@@ -65,7 +65,7 @@ def take_order(request: Request) -> Order:
     if not integer:
         _check_float(request, target)
     tuning = read_tuning(target, request.logs, request.size) if integer else Tuning()
-    return Order(request, path, target, backend, linker, tuning, lacking, backend.obstacle(target))
+    return TargetBuild(request, path, target, backend, linker, tuning, lacking, backend.obstacle(target))
 
 
 def _check_float(request: Request, target: Target) -> None:
