@@ -93,7 +93,10 @@ def largest_factor(
             if halo == network.halo or not whole(factor + most / 2**_HALVINGS):
                 return factor, changed, found
             break
-        parts += _where_outside(outputs, image.shape[:2], halo, wanted)
+        beyond = _where_outside(outputs, image.shape[:2], halo, wanted)
+        if not beyond:
+            break
+        parts += beyond
     factor = _bisect(whole, most)
     if factor is None:
         return None
@@ -120,8 +123,13 @@ def _at(network: Network, pixels: Pixels, part: _Part) -> Extremes:
 
 
 def _where_outside(outputs: NDArray[np.float32], size: Sequence[int], halo: int, wanted: Extremes) -> list[_Part]:
-    """Return the parts around the smallest and the largest output, as far as those leave the range."""
-    scale, planes = outputs.shape[-1] // size[1], outputs.reshape(-1, *outputs.shape[-2:])
+    """Return the parts around the smallest and the largest output, as far as those leave the range; none where borders
+    are cut off, so that one cannot tell which input pixels belong to an output.
+    """
+    planes = outputs.reshape(-1, *outputs.shape[-2:])
+    scale = planes.shape[2] // size[1]
+    if planes.shape[1:] != (size[0] * scale, size[1] * scale):
+        return []
     found = []
     for plane, beyond in (
         (planes.min(axis=0), planes.min() < wanted[0]),
