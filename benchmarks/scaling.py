@@ -1,10 +1,10 @@
-"""How time and memory grow with the picture, the threads and the channels; how long compiling takes.
+"""How time and memory grow with the picture, the threads, the channels and the layers; how long compiling takes.
 
-    python benchmarks/scaling.py MODEL.onnx --calib DIR [--threads 1 2] [--rounds 10] -o scaling.json
+    python benchmarks/scaling.py MODEL.onnx --calib DIR [--target x86-avx2] [--threads 1 2] -o scaling.json
 
-Sizes, and networks of other widths, run in turn, as contestants do in compare.py. The share of the ceiling is counted
-in the network's true multiply-accumulates. Memory is the growth of a fresh process over what it held when the library
-was loaded (Linux only); the pictures that come in and go out are in it.
+Sizes, and networks of other widths and depths, run in turn, as contestants do in compare.py. The share of the ceiling
+is counted in the network's true multiply-accumulates. Memory is the growth of a fresh process over what it held when
+the library was loaded (Linux only); the pictures that come in and go out are in it.
 """
 
 from __future__ import annotations
@@ -34,12 +34,16 @@ from toolchain.bundle import Bundle, open_bundle
 from toolchain.support.cpu import this_cpu
 from toolchain.support.errors import ClipfreeError
 from toolchain.support.files import atomic_write
-from toolchain.workflows.deploy import Deployment, Request, deploy
+from toolchain.targets import find_target
+from toolchain.workflows.deploy import Request, deploy
+from toolchain.zoo.embedded import resolve
 
 SIZES = ((180, 320), (270, 480), (360, 640), (540, 960), (720, 1280), (1080, 1920))
 FEATURES = (8, 12, 16, 24, 28, 32, 48, 64)
 LAYERS = 5
 """3x3 convolutions from features to features in the networks of different widths."""
+DEPTHS, WIDTH = (1, 2, 4, 8, 16), 28
+"""How many there are in the networks of different depths, and their features."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +72,24 @@ class Memory:
 
 @dataclass(frozen=True)
 class Scaling:
-    """All that was measured; ``compile_seconds`` are of the steps of `deploy`, ``ceiling`` is GMAC/s a core."""
+    """All that was measured; ``compile_seconds`` are of the steps of `deploy`, ``ceiling`` is GMAC/s a core in direct
+    products.
+    """
 
     model: str
     cpu: str
+    target: str
     cores: int
     rounds: int
     ceiling: float | None
     compile_seconds: dict[str, float]
     sizes: tuple[Point, ...]
     features: tuple[Point, ...]
+    layers: tuple[Point, ...]
     memory: tuple[Memory, ...]
 
 
-def scaling(model: Path, calibration: Path, threads: Sequence[int], rounds: int) -> Scaling:
+def scaling(model: Path, calibration: Path, target: str, threads: Sequence[int], rounds: int) -> Scaling:
     """Measure everything.
 
     Raises:
@@ -89,43 +97,56 @@ def scaling(model: Path, calibration: Path, threads: Sequence[int], rounds: int)
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        deployed = deploy(Request(model, folder, calibration))
+        deployed = deploy(Request(model, folder, calibration, target))
+
+        def plain(name: str, features: int, layers: int) -> Bundle:
+            path = folder / f"{name}.onnx"
+            onnx.save(plain_network(features, layers), path)
+            quick = Request(path, folder, calibration, target, value_range="0..1", settings=HURRY)
+            return open_bundle(deploy(quick).path)
+
         bundle = open_bundle(deployed.path)
-        plain = []
-        for features in FEATURES:
-            path = folder / f"{features} channels.onnx"
-            onnx.save(plain_network(features), path)
-            plain.append(open_bundle(_quick(path, folder, calibration).path))
-        sizes: list[Point] = []
-        widths: list[Point] = []
+        wide = [plain(f"{features} channels", features, LAYERS) for features in FEATURES]
+        deep = [plain(f"{layers} layers", WIDTH, layers) for layers in DEPTHS]
+        limit = _limit(target)
         peaks: list[float] = []
+        found: list[list[Point]] = [[], [], []]
+        runs = [[(bundle, size) for size in SIZES], *([(one, (360, 640)) for one in many] for many in (wide, deep))]
         for count in threads:
-            sizes += _points([(bundle, size) for size in SIZES], count, rounds, peaks)
-            widths += _points([(network, (360, 640)) for network in plain], count, rounds, peaks)
+            for points, several in zip(found, runs, strict=True):
+                points += _points(several, count, rounds, limit, peaks)
         memory = tuple(_memory(deployed.path, size, max(threads)) for size in SIZES)
-    limit = max(peaks, default=None)
+    highest = max(peaks, default=None)
+    macs = {one.manifest.name: one.manifest.macs_per_pixel for one in (bundle, *wide, *deep)}
+    sizes, widths, depths = (tuple(_shared(p, highest, macs[p.network]) for p in points) for points in found)
     cpu = this_cpu()
     return Scaling(
         model.name,
         cpu.name,
+        target,
         cpu.cores,
         rounds,
-        limit,
+        highest,
         deployed.seconds,
-        tuple(_shared(p, limit, bundle.manifest.macs_per_pixel) for p in sizes),
-        tuple(
-            _shared(p, limit, network.manifest.macs_per_pixel)
-            for p, network in zip(widths, plain * len(threads), strict=True)
-        ),
+        sizes,
+        widths,
+        depths,
         memory,
     )
 
 
-def plain_network(features: int) -> onnx.ModelProto:
-    """RGB x2: a 3x3 convolution to ``features`` channels, `LAYERS` of them from there to there, one to the pixels."""
+def _limit(target: str) -> Callable[[], object] | None:
+    try:
+        return ceiling.dot_products(find_target(target).instruction_set)
+    except UnsupportedError:
+        return None
+
+
+def plain_network(features: int, layers: int = LAYERS) -> onnx.ModelProto:
+    """RGB x2: a 3x3 convolution to ``features`` channels, ``layers`` of them from there to there, one to the pixels."""
     rng = np.random.default_rng(features)
     nodes, constants, x = [], [], "input"
-    channels = [3, *[features] * (LAYERS + 1), 12]
+    channels = [3, *[features] * (layers + 1), 12]
     for index, (before, after) in enumerate(itertools.pairwise(channels)):
         weights = rng.normal(0, (2 / (9 * before)) ** 0.5, (after, before, 3, 3)).astype(np.float32)
         constants += [
@@ -146,23 +167,19 @@ def plain_network(features: int) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
-def _quick(model: Path, folder: Path, calibration: Path) -> Deployment:
-    return deploy(Request(model, folder, calibration, value_range="0..1", settings=HURRY))
-
-
 def _points(
-    runs: Sequence[tuple[Bundle, tuple[int, int]]], threads: int, rounds: int, peaks: list[float]
+    runs: Sequence[tuple[Bundle, tuple[int, int]]],
+    threads: int,
+    rounds: int,
+    limit: Callable[[], object] | None,
+    peaks: list[float],
 ) -> list[Point]:
-    """Time every bundle at its size, in turn; the ceiling too, into ``peaks`` (GMAC/s)."""
+    """Time every bundle at its size, in turn; what ``limit`` makes of the ceiling goes into ``peaks`` (GMAC/s)."""
     calls: list[Callable[[], object]] = []
     for bundle, (height, width) in runs:
         pixels = np.random.default_rng(0).integers(0, 256, (height, width, bundle.manifest.channels), dtype=np.uint8)
         calls.append(load(bundle, threads=threads).bind(pixels))
     series: list[list[float]] = [[] for _ in calls]
-    try:
-        limit = ceiling.dot_products()
-    except UnsupportedError:
-        limit = None
     for _ in range(rounds):
         for call, times in zip(calls, series, strict=True):
             times.append(_once(call))
@@ -230,6 +247,13 @@ def panels(found: Scaling) -> list[Panel]:
             lines(found.sizes, lambda p: p.fastest * 1e6 / (p.height * p.width)),
         ),
         Panel("memory", "rows of the input", "MB", labels, memory),
+        Panel(
+            f"time by layers of {WIDTH} channels, 360x640",
+            "layers between the first and the last",
+            "ms",
+            tuple(map(str, DEPTHS)),
+            lines(found.layers, lambda p: p.fastest),
+        ),
     ]
     if found.ceiling is not None:
         result.append(
@@ -247,7 +271,7 @@ def panels(found: Scaling) -> list[Panel]:
 def table(found: Scaling) -> str:
     """The figures as text."""
     lines = []
-    for point in (*found.sizes, *found.features):
+    for point in (*found.sizes, *found.features, *found.layers):
         share = "" if point.share is None else f"  {point.share:4.0%} of the ceiling"
         what = f"{point.network:14} {point.height}x{point.width}, threads {point.threads}:"
         lines.append(f"{what} {point.fastest:8.2f} ms fastest {point.median:8.2f} median{share}")
@@ -261,8 +285,9 @@ def table(found: Scaling) -> str:
 def main() -> int:
     """Parse, run, print a table, write JSON and the chart beside it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=resolve, help="an .onnx file, or zoo:NAME")
     parser.add_argument("--calib", type=Path, required=True, help="a folder of photographs")
+    parser.add_argument("--target", default="host", help="of clipfree's")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("-o", "--output", type=Path, help="JSON; an SVG chart is written beside it")
@@ -270,7 +295,7 @@ def main() -> int:
     if options.rounds < 1 or min(options.threads) < 1:
         parser.error("rounds and threads are at least 1")
     try:
-        found = scaling(options.model, options.calib, options.threads, options.rounds)
+        found = scaling(options.model, options.calib, options.target, options.threads, options.rounds)
     except ClipfreeError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lines import Panel, draw
-from scaling import FEATURES, SIZES, Memory, Point, Scaling, panels, plain_network, table
+from scaling import DEPTHS, FEATURES, SIZES, Memory, Point, Scaling, panels, plain_network, table
 from toolchain.frontend import normalize
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -18,21 +18,24 @@ SVG = "{http://www.w3.org/2000/svg}"
 FOUND = Scaling(
     "a.onnx",
     "A CPU",
+    "x86-avx2",
     2,
     3,
     200.0,
     {"compile": 3.0},
     tuple(Point("a", *size, threads, 10.0 / threads, 11.0, 0.5) for threads in (1, 2) for size in SIZES),
     tuple(Point(f"{f} channels", 360, 640, threads, 5.0, 6.0, f / 100) for threads in (1, 2) for f in FEATURES),
+    tuple(Point(f"{n} layers", 360, 640, threads, float(n), 6.0, 0.5) for threads in (1, 2) for n in DEPTHS),
     tuple(Memory(*size, 2, 9.0, 8.0) for size in SIZES),
 )
 
 
 def test_panels():
-    time, memory, share = panels(FOUND)
+    time, memory, layers, share = panels(FOUND)
     assert time.lines["1 thread"][0] == pytest.approx(10.0 * 1e6 / (180 * 320))
     assert time.lines["2 threads"][0] == pytest.approx(5.0 * 1e6 / (180 * 320))
     assert memory.lines == {"grown": (9.0,) * 6, "pictures": (8.0,) * 6}
+    assert layers.lines["1 thread"] == pytest.approx([float(n) for n in DEPTHS])
     assert share.lines["2 threads"] == pytest.approx([float(f) for f in FEATURES])
     assert "8 channels" in table(FOUND)
     assert "compile 3.0" in table(FOUND)
@@ -50,5 +53,6 @@ def test_lines_stay_inside_and_keep_their_order(values: list[float]):
 
 
 def test_the_plain_networks_are_networks():
-    found = normalize(plain_network(12), value_range="0..1")
+    found = normalize(plain_network(12, 3), value_range="0..1")
     assert (found.scale, found.channels) == (2, 3)
+    assert [node.op_type for node in found.model.graph.node].count("Conv") == 5
