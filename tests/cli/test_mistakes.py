@@ -133,7 +133,7 @@ def test_it_is_said_before_any_work(
         raise AssertionError("it has begun to work")
 
     monkeypatch.setattr("toolchain.workflows.deploy.prepare.read_calibration", working)
-    monkeypatch.setattr("toolchain.workflows.fidelity.quantize", working)
+    monkeypatch.setattr("toolchain.workflows.fidelity.calibrate", working)
     monkeypatch.setattr("toolchain.workflows.represent.represent", working)
     before = kept(folder)
     assert fails(words, capsys)[0] == code

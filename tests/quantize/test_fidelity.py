@@ -10,10 +10,9 @@ import pytest
 
 from tests.quantize.helpers import QUICK, network, picture, pictures, quantized
 from toolchain.quantize import IntegerReference, QuantizedModel, quantize
-from toolchain.quantize.calibrated import Calibrated
 from toolchain.quantize.fidelity import assign_blame, compare_tensors, count_runs, list_parts, write_variant
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.mend import find_fixes, fit_weights
+from toolchain.quantize.mend import find_fixes
 from toolchain.quantize.pipeline import calibrate
 from toolchain.reference.quantization import Quantization
 from toolchain.support.errors import ModelError
@@ -117,33 +116,6 @@ def test_the_whole_error_is_that_of_the_integer_network() -> None:
 def test_another_tools_model_has_no_float_network() -> None:
     with pytest.raises(ModelError, match=r"the float network of .* is not known; give the float model"):
         list_parts(replace(quantized("xlsr"), balanced=None))
-
-
-def test_weights_are_blamed_for_what_their_own_rounding_costs() -> None:
-    """Rounded for inputs of 8 bits they make up for these: alone, on exact inputs, they look worse than they are."""
-    calibrated = calibrate(network("fsrcnn"), pictures(1), QUICK)
-    plain = calibrated.rounded()
-    model = calibrated.described(plain)
-    fitted = fit_weights(calibrated, plain)
-    assert fitted is not None
-    shown = [picture(40, 40, 1, 7)]
-    before, after = (assign_blame(model, shown, fitted=one) for one in (None, fitted))
-    assert after.everything == before.everything
-    pairs = [(old, new) for old, new in zip(before.blames, after.blames, strict=True)]
-    assert all(old == new for old, new in pairs if old.part.kind == "activation")
-    weights = [(old.alone, new.alone) for old, new in pairs if old.part.kind == "weights"]
-    assert sum(new for _, new in weights) < sum(old for old, _ in weights)
-
-
-def test_weights_that_might_overflow_are_blamed_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    calibrated = calibrate(network("xlsr"), pictures(3), QUICK)
-    plain = calibrated.rounded()
-
-    def refused(*args: object) -> None:
-        raise ModelError("sums could overflow")
-
-    monkeypatch.setattr(Calibrated, "rounded", refused)
-    assert fit_weights(calibrated, plain) is None
 
 
 def test_what_loses_nothing_has_nothing_to_mend() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from tests.quantize.helpers import NETS, network, picture, psnr, quantized, small_model
 from toolchain.quantize import IntegerReference, Settings, quantize
@@ -21,8 +21,12 @@ def codes_of_onnxruntime(model: onnx.ModelProto, pixels: np.ndarray, peak: float
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     copy = onnx.ModelProto.FromString(model.SerializeToString())
-    names = [node.output[0] for node in copy.graph.node if node.op_type == "QuantizeLinear"]
-    copy.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.UINT8, None) for name in names)
+    zero_points = {constant.name: constant.data_type for constant in copy.graph.initializer}
+    quantizers = [node for node in copy.graph.node if node.op_type == "QuantizeLinear"]
+    names = [node.output[0] for node in quantizers]
+    copy.graph.output.extend(
+        helper.make_tensor_value_info(node.output[0], zero_points[node.input[2]], None) for node in quantizers
+    )
     session = onnxruntime.InferenceSession(copy.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return dict(zip(names, session.run(names, {"input": to_float(pixels, (0.0, peak))}), strict=True))
 

@@ -17,8 +17,9 @@ from toolchain.frontend import normalize
 from toolchain.quantize import IntegerReference, QuantizedModel, Settings, canonicalize, quantize
 from toolchain.quantize.spelling import for_runtimes
 
-MOST = 2
-"""Codes, see ``tests.test_runtimes``."""
+MOST = {"onnxruntime": 2, "openvino, exact": 2, "openvino": 4}
+"""Codes, see ``tests.test_runtimes``. What OpenVINO computes in floats, the means here, it computes in bfloat16 by
+itself where a processor can: its steps near white are two codes."""
 
 
 def joined(alpha: float) -> onnx.ModelProto:
@@ -63,14 +64,14 @@ def deployed(name: str, alpha: float = 0.4) -> QuantizedModel:
     return quantize(normalize(NETS[name](alpha), value_range="0..1"), photos, settings)
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("runtime", MOST)
 @pytest.mark.parametrize("name", NETS)
 def test_signed_features_load_and_mean_the_same_elsewhere(name: str, runtime: str, tmp_path: Path) -> None:
-    pytest.importorskip(runtime)
+    pytest.importorskip(runtime.partition(",")[0])
     path = tmp_path / "model.qdq.onnx"
     onnx.save(for_runtimes(deployed(name).model), path)
     wanted = IntegerReference(deployed(name).model).run(PIXELS)
-    assert np.abs(picture_of(runtime, path, PIXELS, 1 / 255).astype(int) - wanted).max() <= MOST
+    assert np.abs(picture_of(runtime, path, PIXELS, 1 / 255).astype(int) - wanted).max() <= MOST[runtime]
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from toolchain.quantize.calibrated import Calibrated, Rounded
 from toolchain.quantize.drop import PsnrDrop
 from toolchain.quantize.fidelity import Blame
 from toolchain.quantize.loss import enough
-from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.spending import within_loss
 from toolchain.quantize.widen import price
 from toolchain.reference.network import describe_network
@@ -40,24 +39,6 @@ class Fix:
     work: float
     tensors: tuple[str, ...]
     command: str = ""
-
-
-def fit_weights(calibrated: Calibrated, found: Rounded) -> QuantizedModel | None:
-    """Return the network with its weights rounded for inputs that are not, where what they cost by themselves shows;
-    None where their sums could overflow.
-
-    Those of a network of 8 bits make up for what its inputs lack, and look guilty where these are exact.
-
-    Args:
-        calibrated: the network.
-        found: the same with 8 bits but where the user decided.
-    """
-    model = calibrated.described(found)
-    try:
-        fitted = calibrated.rounded([part.name for part in price(model, calibrated.plan)])
-    except ModelError:
-        return None
-    return replace(model, model=fitted.model)
 
 
 def measure_drop(calibrated: Calibrated, network: Rounded) -> float:

@@ -24,7 +24,7 @@ from toolchain.images.metrics import psnr
 from toolchain.images.pairs import degraded
 from toolchain.quantize import IntegerReference, Settings
 from toolchain.quantize.fidelity import BlameReport, TensorFidelity, assign_blame, compare_tensors, count_runs
-from toolchain.quantize.mend import Fix, find_fixes, fit_weights, measure_drop
+from toolchain.quantize.mend import Fix, find_fixes, measure_drop
 from toolchain.quantize.pipeline import calibrate
 from toolchain.quantize.settings import for_deployment
 from toolchain.quantize.spending import spend
@@ -153,11 +153,10 @@ def measure_fidelity(request: FidelityRequest, *, progress: Callable[[str, int, 
     plain = calibrated.rounded()
     spent = spend(calibrated, plain)
     model = calibrated.described(spent.network, spent.budget, spent.bound)
-    fitted = fit_weights(calibrated, plain)
     total = _STEPS + count_runs(model)
     tell(f"comparing tensors on {len(pictures)} pictures", 2, total)
     tensors = compare_tensors(model, pictures)
-    blame = assign_blame(model, pictures, fitted=fitted, progress=lambda text, done: tell(text, _STEPS + done, total))
+    blame = assign_blame(model, pictures, progress=lambda text, done: tell(text, _STEPS + done, total))
     tell("trying what would mend it", total, total)
     drop = measure_drop(calibrated, spent.network)
     fixes = find_fixes(calibrated, plain, spent.network, drop, blame.blames)

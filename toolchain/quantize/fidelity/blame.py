@@ -51,12 +51,9 @@ class OutputLoss:
         self._model = model
         self._comparison = Comparison(balanced(model), pictures)
 
-    def __call__(self, quantized: Iterable[Part], model: QuantizedModel | None = None) -> float:
-        """Return the mean squared error, in grey levels, if just these parts are quantized.
-
-        ``model``: the same network quantized otherwise, as which they are.
-        """
-        return self._comparison.mean(self._comparison.errors(write_variant(model or self._model, frozenset(quantized))))
+    def __call__(self, quantized: Iterable[Part]) -> float:
+        """Return the mean squared error, in grey levels, if just these parts are quantized."""
+        return self._comparison.mean(self._comparison.errors(write_variant(self._model, frozenset(quantized))))
 
 
 def count_runs(model: QuantizedModel) -> int:
@@ -68,7 +65,6 @@ def assign_blame(
     model: QuantizedModel,
     pictures: Sequence[NDArray[np.uint8]],
     *,
-    fitted: QuantizedModel | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> BlameReport:
     """Quantize each part alone, and all but each, by rounding in float32.
@@ -76,7 +72,6 @@ def assign_blame(
     Args:
         model: with its float network.
         pictures: u8 (h, w, C).
-        fitted: the same network with weights rounded for inputs that are not: those that are looked at alone.
         progress: called with (the part looked at, number of variants done) before each variant runs.
 
     Raises:
@@ -90,7 +85,7 @@ def assign_blame(
     blames = []
     for index, part in enumerate(parts):
         tell(str(part), 2 * index + 1)
-        alone = error([part], fitted if part.kind == "weights" else None)
+        alone = error([part])
         tell(str(part), 2 * index + 2)
         without = error([other for other in parts if other != part])
         blames.append(Blame(part, alone, without, everything - without))
