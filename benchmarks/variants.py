@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +63,10 @@ def by_onnxruntime(subject: Subject, settings: Settled) -> onnx.ModelProto:
         return onnx.load(result)
 
 
-def images_of(subject: Subject, settings: Settled) -> Iterable[Pixels]:
+def images_of(subject: Subject, settings: Settled) -> Sequence[Pixels]:
     """The crops called "natural" or "tamed"."""
     tamed = settings["images"] == "tamed"
-    return (image.pixels for image in subject.representative.images) if tamed else subject.natural
+    return [image.pixels for image in subject.representative.images] if tamed else subject.natural
 
 
 def shown_saturated(model: onnx.ModelProto, subject: Subject) -> Show:
