@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from toolchain.images import format_of, header_for, open_picture
+from toolchain.images import PictureFile, format_of, header_for, open_picture
 from toolchain.runtime.memory import check_free, plan_cut
 from toolchain.runtime.tiles import Tiling
 from toolchain.support.errors import InputError
@@ -22,14 +22,19 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def opened(wide: Path) -> PictureFile:
+    return open_picture(wide)  # which looks at every pixel
+
+
 LEAST_MEGABYTES = 160
 """A little above what the smallest bands of that picture take, with the widest halo and the hungriest network below."""
 
 
 @given(megabytes=st.integers(LEAST_MEGABYTES, 2000), per_pixel=st.floats(10, 60), halo=st.integers(1, 20))
 @example(megabytes=LEAST_MEGABYTES, per_pixel=60.0, halo=20)
-def test_a_format_that_streams_keeps_to_the_budget(wide: Path, megabytes: int, per_pixel: float, halo: int):
-    picture, kind = open_picture(wide), format_of(Path("x.png"))
+def test_a_format_that_streams_keeps_to_the_budget(opened: PictureFile, megabytes: int, per_pixel: float, halo: int):
+    picture, kind = opened, format_of(Path("x.png"))
     header, _ = header_for(picture, 3, kind)
     tiling = Tiling(3, halo, per_pixel, None, megabytes * 10**6)
     cut = plan_cut(picture, header, kind, tiling, channels=3, budget=megabytes * 10**6)
