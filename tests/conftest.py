@@ -88,6 +88,12 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def quick_deploy(model_file: Path, photo_folder: Path, tmp_path: Path) -> list[str]:
+    """The words of a command that deploys a small network into the folder ``o``, and spends nothing."""
+    return ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path / "o"), "--budget", "0"]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def hears_ctrl_c() -> None:
     """Shells start background jobs with Ctrl-C ignored, and some tests send it."""

@@ -19,19 +19,8 @@ ONE, OTHER = "x86-avx2", "x86-avx512vnni"
 
 
 @pytest.fixture
-def words(model_file: Path, photo_folder: Path, tmp_path: Path) -> list[str]:
-    return [
-        "deploy",
-        str(model_file),
-        "--calib",
-        str(photo_folder),
-        "-o",
-        str(tmp_path / "o"),
-        "--name",
-        "net",
-        "--budget",
-        "0",
-    ]
+def words(quick_deploy: list[str]) -> list[str]:
+    return [*quick_deploy, "--name", "net"]
 
 
 def test_a_bundle_for_each_target(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

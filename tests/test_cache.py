@@ -145,38 +145,14 @@ class TestDeploy:
         assert self.deploy(request)[1]
         assert not self.deploy(request)[1]
 
-    def test_the_command_says_so(
-        self, model_file: Path, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        words = [
-            "deploy",
-            str(model_file),
-            "--calib",
-            str(photo_folder),
-            "-o",
-            str(tmp_path / "o"),
-            "--json",
-            "--budget",
-            "0",
-        ]
+    def test_the_command_says_so(self, quick_deploy: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         found = []
         for more in ([], [], ["--no-cache"]):
-            assert main([*words, *more]) == 0
+            assert main([*quick_deploy, "--json", *more]) == 0
             out, err = capsys.readouterr()
             found.append((json.loads(out)["cached"], "from the cache: --no-cache makes it anew" in err))
         assert found == [(False, False), (True, True), (False, False)]
 
-    def test_no_cache_leaves_nothing(self, model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
-        words = [
-            "deploy",
-            str(model_file),
-            "--calib",
-            str(photo_folder),
-            "-o",
-            str(tmp_path / "o"),
-            "--no-cache",
-            "--budget",
-            "0",
-        ]
-        assert main(words) == 0
+    def test_no_cache_leaves_nothing(self, quick_deploy: list[str]) -> None:
+        assert main([*quick_deploy, "--no-cache"]) == 0
         assert not networks_folder().exists()
