@@ -19,6 +19,7 @@ from toolchain.frontend.external import read_external
 from toolchain.frontend.functions import check_size
 from toolchain.frontend.graph import known_constants
 from toolchain.frontend.kinds import folder_kind, kind_of
+from toolchain.frontend.readers import reader_for
 from toolchain.frontend.repair import repair
 from toolchain.support.errors import ModelError
 
@@ -55,12 +56,16 @@ _QUANTIZED = {
 def load_model(path: Path) -> onnx.ModelProto:
     """Read and check an ONNX file; external data is read too and then lies inside the returned model.
 
+    Files of other formats are made into such a model by `toolchain.frontend.readers`.
+
     Raises:
-        ModelError: not a readable file, not ONNX, truncated, too large; external data outside the model's folder or
-            not matching its tensor; NaN or infinite weights; an operator set this toolchain does not know.
+        ModelError: not a readable file, of no known format, truncated, too large; external data outside the model's
+            folder or not matching its tensor; NaN or infinite weights; an operator set this toolchain does not know.
     """
     path = Path(path)
-    model = _parse(path, _read(path))
+    data = _read(path)
+    reader = reader_for(data)
+    model = reader.read(path, data) if reader else _parse(path, data)
     budget = MAX_BYTES
     for tensor in tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL:
