@@ -1,0 +1,78 @@
+"""From a network that another tool quantized to the canonical form."""
+
+from __future__ import annotations
+
+import onnx
+
+from toolchain.frontend import normalize
+from toolchain.quantize.describe import describe
+from toolchain.quantize.foreign.dequantizer import Dequantizer
+from toolchain.quantize.foreign.ends import find_doubts, find_ends
+from toolchain.quantize.foreign.findings import Findings
+from toolchain.quantize.foreign.taken_over import range_of, weights_of
+from toolchain.quantize.plan import make_plan
+from toolchain.quantize.qdq import pixel_quantization, write_qdq
+from toolchain.quantize.quantized import QuantizedModel
+from toolchain.quantize.recipe import Recipe
+from toolchain.reference.bounds import PAIR_LIMIT, find_bounds
+from toolchain.reference.graph import GraphView
+from toolchain.reference.quantization import Quantization
+from toolchain.support.dump import Dump, no_dump
+
+
+def canonicalize(
+    model: onnx.ModelProto, *, value_range: str | None = None, name: str | None = None, dump: Dump = no_dump
+) -> QuantizedModel:
+    """Bring a QDQ ``model`` of any tool to the canonical form.
+
+    Args:
+        model: as loaded; not changed.
+        value_range: as `normalize` takes it; None: by the input's range in the file, and how the network behaves.
+        name: what to call it; by default the graph's own name.
+        dump: where the float model is written as it is after each pass.
+
+    Raises:
+        ModelError: integer operators instead of QDQ, other numbers of bits, activations per channel, a convolution that
+            is not quantized, or what ``normalize`` refuses.
+    """
+    dequantizer = Dequantizer(model)
+    plain, found = dequantizer.run(), dequantizer.found
+    dump("dequantized", ".onnx", plain.SerializeToString)
+    said = value_range or find_ends(plain, found)
+    sr = normalize(plain, value_range=said, likely="0..1", name=name, dump=dump)
+    plan = make_plan(sr)
+    pixels = pixel_quantization(sr.value_range)
+    view = GraphView(sr.model)
+    quantizations = dict.fromkeys(plan.pinned, pixels)
+    for point in plan.points:
+        group = plan.group[point]
+        if group not in quantizations:
+            quantizations[group] = range_of(plan, group, view, found)
+    weights, biases, changed = weights_of(plan, view, quantizations, found)
+    written = write_qdq(sr, plan, quantizations, weights, biases)
+    changes = (*sr.changes, *_changes(found, pixels, changed, len(weights)))
+    tensors = describe(plan, quantizations, {}, weights, biases, source="file")
+    warnings = (*find_doubts(found, said, sr.changes), *_unsafe(written))
+    recipe = Recipe(model=sr.name, settings={}, tensors=tensors, changes=changes, warnings=warnings)
+    return QuantizedModel(written, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo)
+
+
+def _changes(found: Findings, pixels: Quantization, changed: int, weights: int) -> tuple[str, ...]:
+    notes = []
+    if any(given != pixels for given in found.inputs):
+        notes.append("the input is quantized as pixels, not by the range in the file")
+    if changed:
+        notes.append(f"the weights of {changed} of {weights} convolutions were rounded again")
+    return tuple(notes)
+
+
+def _unsafe(written: onnx.ModelProto) -> tuple[str, ...]:
+    """Say that other runtimes may saturate, where they may."""
+    found = find_bounds(written).accumulators
+    unsafe = sum(one.pair >= PAIR_LIMIT for one in found)
+    if not unsafe:
+        return ()
+    return (
+        f"the weights of {unsafe} of {len(found)} convolutions are too large in pairs for 16 bits: on x86 without "
+        "VNNI onnxruntime and OpenVINO give another picture than the bundle; deploying the float model avoids it",
+    )
