@@ -51,7 +51,7 @@ def test_what_keeps_to_the_bound_with_8_bits_is_left_alone() -> None:
     assert found.kept
     assert not found.chosen
     assert found.before == found.after == pytest.approx(measured("xlsr", model), abs=2e-3)
-    assert str(found).endswith("dB below float with 8 bits everywhere (0.5 dB allowed)")
+    assert str(found).endswith("dB below float for no more work (0.5 dB allowed)")
 
 
 def test_as_few_tensors_as_keep_to_it_get_16_bits() -> None:
@@ -89,6 +89,18 @@ def test_nothing_is_chosen_that_turns_out_not_to_be_needed() -> None:
         assert max(every(fewer.model), refuses(fewer.model)) > 0.02
 
 
+def test_the_search_tells_how_far_it_is() -> None:
+    calibrated = calibrate(network("xlsr"), pictures(3), QUICK)
+    told: list[tuple[str, float]] = []
+    within_loss(calibrated, calibrated.rounded(), 0.02, progress=lambda text, share: told.append((text, share)))
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] <= 1
+    for text in ("choosing tensors for 16 bits", "rounding weights anew"):
+        assert len({share for said, share in told if said == text}) > 3
+
+
 def test_a_loss_that_is_small_costs_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     calibrated = calibrate(network("xlsr"), pictures(3), QUICK)
     found = calibrated.rounded()
@@ -123,7 +135,7 @@ def test_what_is_said_of_what_nobody_asked_for() -> None:
         "nothing keeps 0.05 dB within 5 % more work: `--max-loss 0.05` spends what it takes; most is lost in head"
     )
     assert sentence(after=0.01, demanded=False, wide=False) == (
-        "0.010 dB below float with 8 bits everywhere (up to 0.05 dB nothing is spent unless asked for)"
+        "0.010 dB below float for no more work (up to 0.05 dB nothing is spent unless asked for)"
     )
     assert sentence(after=0.1, demanded=True).endswith(
         "0.05 dB cannot be kept within 5 % more work; most is lost in head"

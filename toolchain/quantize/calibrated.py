@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.quantize.crops import CropSet
+from toolchain.quantize.crops import CropSet, HeldOut
 from toolchain.quantize.describe import describe
+from toolchain.quantize.drop import PsnrDrop
 from toolchain.quantize.estimators import Range
+from toolchain.quantize.loss import enough
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
@@ -71,6 +74,16 @@ class Calibrated:
     crops: CropSet
     tamed: RepresentativeSet | None
     settings: Settings
+
+    @property
+    def judges(self) -> Sequence[HeldOut]:
+        """Crops that chose nothing, as many as are enough to judge by."""
+        return enough(self.crops.held_out)
+
+    @cached_property
+    def drop(self) -> PsnrDrop:
+        """What measures the PSNR that a network in integers loses, on crops that chose nothing."""
+        return PsnrDrop(self.sr, self.judges)
 
     def rounded(self, wide: Collection[str] = (), progress: Tell = untold) -> Rounded:
         """Return the network in integers, all weights rounded for the codes that they will meet: takes seconds.

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolchain.quantize.calibrated import Calibrated, Rounded
-from toolchain.quantize.drop import PsnrDrop
 from toolchain.quantize.fidelity import Blame
-from toolchain.quantize.loss import enough
 from toolchain.quantize.spending import within_loss
 from toolchain.quantize.widen import price
 from toolchain.reference.network import describe_network
@@ -39,11 +37,6 @@ class Fix:
     work: float
     tensors: tuple[str, ...]
     command: str = ""
-
-
-def measure_drop(calibrated: Calibrated, network: Rounded) -> float:
-    """Return the PSNR that a network loses, on crops that chose nothing, in dB."""
-    return PsnrDrop(calibrated.sr, enough(calibrated.crops.held_out))(network.model)
 
 
 def find_fixes(
@@ -87,7 +80,7 @@ def _singles(calibrated: Calibrated, found: Rounded, deployed: Rounded, blames: 
     fixes = []
     for blame in sorted(guilty, key=lambda one: -one.gain)[:_SINGLE]:
         name = blame.part.name
-        after = measure_drop(calibrated, calibrated.rewritten([*wide, name], deployed))
+        after = calibrated.drop(calibrated.rewritten([*wide, name], deployed).model)
         options = [word for one in (*wide, name) for word in ("--bits", f"{one}=16")]
         fixes.append(Fix((*options, "--budget", "0"), after, spent + costs[blame.part], (name,)))
     return sorted(fixes, key=lambda fix: fix.after)

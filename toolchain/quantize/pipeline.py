@@ -53,9 +53,7 @@ def quantize(
     stages = Stages(progress, _stages(settings))
     calibrated = calibrate(sr, images, settings, stages)
     found = calibrated.rounded(progress=stages.begin(_WEIGHTS))
-    if _spends(settings):
-        stages.begin(_SPENDING)
-    spent = spend(calibrated, found)
+    spent = spend(calibrated, found, stages.begin(_SPENDING) if _spends(settings) else untold)
     return calibrated.described(spent.network, spent.budget, spent.bound)
 
 

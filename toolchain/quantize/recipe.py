@@ -149,7 +149,7 @@ class BoundRecipe:
     def __str__(self) -> str:
         """For people."""
         names = ", ".join(f"{item.name} ({item.macs:.1f} %)" for item in self.chosen)
-        spent = f": 16 bits for {names}; {self.spent:.1f} % more work" if names else " with 8 bits everywhere"
+        spent = f": 16 bits for {names}; {self.spent:.1f} % more work" if names else " for no more work"
         lost = f"{self.after:.3f} dB below float" + (f" instead of {self.before:.3f}" if names else "") + spent
         return f"{lost} ({self._allowed})" if self.kept else f"{lost}; {self._missed}{self._blamed}"
 

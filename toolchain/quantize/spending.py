@@ -24,9 +24,11 @@ from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, WideRecipe
 from toolchain.quantize.widen import LEAST, affordable, choose_wide, keep_gains
 from toolchain.support.errors import ModelError
+from toolchain.support.progress import Stages, Tell, part_of, untold
 
 _ALL = 100.0
 """Percent: what 16 bits everywhere add to the multiply-accumulates."""
+_CHOOSING, _ROUNDING = "choosing tensors for 16 bits", "rounding weights anew"
 _ROUNDS = 2
 """How often weights are rounded for what is chosen, before and after what is not needed is given back."""
 _LITTLE = 1e-3
@@ -44,27 +46,33 @@ class Spent:
     bound: BoundRecipe | None = None
 
 
-def spend(calibrated: Calibrated, found: Rounded) -> Spent:
-    """Choose tensors of 16 bits as the settings say; ``found``: 8 bits but where the user decided."""
+def spend(calibrated: Calibrated, found: Rounded, progress: Tell = untold) -> Spent:
+    """Choose tensors of 16 bits as the settings say; ``found``: 8 bits but where the user decided.
+
+    ``progress`` is told how far it is.
+    """
     settings = calibrated.settings
     if settings.max_loss is not None:
-        return within_loss(calibrated, found, settings.max_loss, settings.budget, demanded=settings.demanded)
+        bound, demanded = settings.max_loss, settings.demanded
+        return within_loss(calibrated, found, bound, settings.budget, demanded=demanded, progress=progress)
     if settings.budget:
-        return within_budget(calibrated, found, settings.budget)
+        return within_budget(calibrated, found, settings.budget, progress)
     return Spent(found)
 
 
-def within_budget(calibrated: Calibrated, found: Rounded, budget: float) -> Spent:
+def within_budget(calibrated: Calibrated, found: Rounded, budget: float, progress: Tell = untold) -> Spent:
     """Spend at most ``budget`` percent more work on what gains most; ``found``: 8 bits but where the user decided."""
-    comparison = Comparison(calibrated.sr, [crop.pixels for crop in _judges(calibrated)])
-    chosen = _choose(calibrated, calibrated.described(found), budget)
+    stages = _stages(progress)
+    comparison = Comparison(calibrated.sr, [crop.pixels for crop in calibrated.judges])
+    chosen = _choose(calibrated, calibrated.described(found), budget, stages.begin(_CHOOSING))
+    tell = stages.begin(_ROUNDING)
 
     def error(one: Rounded) -> float:
         return comparison.mean(comparison.errors(one.model))
 
     @cache
     def widened(count: int) -> Rounded:
-        return min(_widened(calibrated, chosen[:count], found), key=error) if count else found
+        return min(_widened(calibrated, chosen[:count], found, tell), key=error) if count else found
 
     best, chosen = keep_gains(chosen, widened, error)
     before, after = (decibels(error(one)) for one in (found, best))
@@ -72,7 +80,13 @@ def within_budget(calibrated: Calibrated, found: Rounded, budget: float) -> Spen
 
 
 def within_loss(
-    calibrated: Calibrated, found: Rounded, bound: float, budget: float | None = None, *, demanded: bool = True
+    calibrated: Calibrated,
+    found: Rounded,
+    bound: float,
+    budget: float | None = None,
+    *,
+    demanded: bool = True,
+    progress: Tell = untold,
 ) -> Spent:
     """Spend as little as keeps the loss of PSNR within ``bound`` dB; where nothing does, what loses least.
 
@@ -82,9 +96,9 @@ def within_loss(
         bound: in dB, see `PsnrDrop`.
         budget: percent of multiply-accumulates that may be added at most; None: as many as there are.
         demanded: whether somebody asked for the bound.
+        progress: is told how far it is.
     """
-    judges = _judges(calibrated)
-    judge = PsnrDrop(calibrated.sr, judges)
+    judge, judges = calibrated.drop, calibrated.judges
     before = judge(found.model)
     if before <= bound:
         return Spent(found, bound=BoundRecipe(bound, before, before, 0.0, (), (), budget, demanded))
@@ -96,15 +110,17 @@ def within_loss(
         lost = judge(network)
         return lost <= bound and (lost * len(judges) + choice(network) * len(others)) <= bound * len((*judges, *others))
 
-    start = calibrated.described(found)
+    def suffices(quantized: Collection[Part]) -> bool:
+        return good(write_variant(start, frozenset(quantized)))
+
+    start, stages = calibrated.described(found), _stages(progress)
     allowed = _ALL if budget is None else budget
-    chosen = _choose(
-        calibrated, start, allowed, lambda quantized: good(write_variant(start, frozenset(quantized))), _LITTLE
-    )
-    best = found
+    chosen = _choose(calibrated, start, allowed, stages.begin(_CHOOSING), suffices, _LITTLE)
+    best, rounding = found, stages.begin(_ROUNDING)
     try:
-        for _ in range(_ROUNDS if chosen else 0):
-            best = min(_widened(calibrated, chosen, best), key=lambda one: judge(one.model))
+        for count in range(_ROUNDS if chosen else 0):
+            tell = part_of(rounding, count, _ROUNDS)
+            best = min(_widened(calibrated, chosen, best, tell), key=lambda one: judge(one.model))
             fewer = _pruned(calibrated, chosen, best, lambda one: good(one.model))
             if fewer == chosen:
                 break
@@ -121,8 +137,8 @@ def within_loss(
     return Spent(best, bound=made)
 
 
-def _judges(calibrated: Calibrated) -> Sequence[HeldOut]:
-    return enough(calibrated.crops.held_out)
+def _stages(progress: Tell) -> Stages:
+    return Stages(progress, {_CHOOSING: 1.0, _ROUNDING: 1.0})
 
 
 def _never(quantized: Collection[Part]) -> bool:
@@ -133,21 +149,22 @@ def _choose(
     calibrated: Calibrated,
     start: QuantizedModel,
     budget: float,
+    progress: Tell,
     suffices: Callable[[Collection[Part]], bool] = _never,
     least: float = LEAST,
 ) -> Chosen:
-    judges = [crop.pixels for crop in _judges(calibrated)]
+    judges = [crop.pixels for crop in calibrated.judges]
     plan, decided, pictures = calibrated.plan, frozenset(calibrated.bits), calibrated.crops.crops
-    return choose_wide(start, plan, budget, decided, pictures, judges, suffices, least)
+    return choose_wide(start, plan, budget, decided, pictures, judges, suffices, least, progress)
 
 
-def _widened(calibrated: Calibrated, chosen: Chosen, like: Rounded) -> list[Rounded]:
+def _widened(calibrated: Calibrated, chosen: Chosen, like: Rounded, progress: Tell) -> list[Rounded]:
     """Return the network with the weights that it had, which gain what was expected, and with weights rounded anew,
     which suit what they read, but may suit the crops too well.
     """
     made = [calibrated.rewritten(_names(chosen), like)]
     with suppress(ModelError):  # other weights may be too large for codes of 16 bits
-        made.append(calibrated.rounded(_names(chosen)))
+        made.append(calibrated.rounded(_names(chosen), progress))
     return made
 
 
@@ -165,7 +182,7 @@ def _pruned(calibrated: Calibrated, chosen: Chosen, like: Rounded, good: Callabl
 
 
 def _culprits(calibrated: Calibrated, best: Rounded) -> tuple[str, ...]:
-    pictures = affordable([crop.pixels for crop in _judges(calibrated)], calibrated.sr)
+    pictures = affordable([crop.pixels for crop in calibrated.judges], calibrated.sr)
     plan = calibrated.plan
     # The output's rounding to pixels is everybody's, the float network's too.
     inner = find_culprits(

@@ -25,6 +25,7 @@ from toolchain.reference.bounds import LIMIT
 from toolchain.reference.network import describe_network
 from toolchain.reference.program import parse
 from toolchain.reference.steps import ConvStep
+from toolchain.support.progress import Tell, untold
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
@@ -53,6 +54,7 @@ def choose_wide(
     judges: Sequence[NDArray[np.uint8]],
     suffices: Callable[[Collection[Part]], bool] = lambda quantized: False,
     least: float = LEAST,
+    progress: Tell = untold,
 ) -> tuple[WideRecipe, ...]:
     """Return the tensors to keep at 16 bits, best first; each of them gains on ``judges`` too.
 
@@ -68,6 +70,7 @@ def choose_wide(
         judges: others, that may only refuse.
         suffices: whether the network with just these parts quantized is good enough: nothing more is chosen then.
         least: the part of the error that a tensor must save.
+        progress: is told how far it is, about: how many are chosen is not known before.
     """
     sr = balanced(model)
     error, verdict = OutputLoss(model, affordable(pictures, sr)), OutputLoss(model, affordable(judges, sr, _JUDGES))
@@ -77,13 +80,16 @@ def choose_wide(
     saved = dict.fromkeys(costs, math.inf)
     measured = dict.fromkeys(costs, -1)  # after how many choices
     now, judged = error(quantized), verdict(quantized)
+    runs = 0
 
     def best_left() -> Part | None:
+        nonlocal runs
         while offered := [part for part in saved if costs[part] <= left and saved[part] >= least * now]:
             best = max(offered, key=lambda part: saved[part] / max(costs[part], _STORED))
             if measured[best] == len(found):
                 return best
-            saved[best], measured[best] = now - error(quantized - {best}), len(found)
+            progress("", runs / (runs + len(saved)))
+            saved[best], measured[best], runs = now - error(quantized - {best}), len(found), runs + 1
         return None
 
     while not suffices(quantized):

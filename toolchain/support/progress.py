@@ -13,6 +13,11 @@ def untold(text: str, share: float) -> None:
     """Tell nobody."""
 
 
+def part_of(tell: Tell, index: int, count: int) -> Tell:
+    """Return what is to be told of one of ``count`` equal parts of what ``tell`` is told of."""
+    return lambda text, share: tell(text, (index + share) / count)
+
+
 class Stages:
     """A whole made of stages, one after the other.
 

@@ -24,7 +24,7 @@ from toolchain.images.metrics import psnr
 from toolchain.images.pairs import degraded
 from toolchain.quantize import IntegerReference, Settings
 from toolchain.quantize.fidelity import BlameReport, TensorFidelity, assign_blame, compare_tensors, count_runs
-from toolchain.quantize.mend import Fix, find_fixes, measure_drop
+from toolchain.quantize.mend import Fix, find_fixes
 from toolchain.quantize.pipeline import calibrate
 from toolchain.quantize.settings import for_deployment
 from toolchain.quantize.spending import spend
@@ -158,7 +158,7 @@ def measure_fidelity(request: FidelityRequest, *, progress: Callable[[str, int, 
     tensors = compare_tensors(model, pictures)
     blame = assign_blame(model, pictures, progress=lambda text, done: tell(text, _STEPS + done, total))
     tell("trying what would mend it", total, total)
-    drop = measure_drop(calibrated, spent.network)
+    drop = calibrated.drop(spent.network.model)
     fixes = find_fixes(calibrated, plain, spent.network, drop, blame.blames)
     integer, exact = IntegerReference(model.model).run, float_upscale(sr.model, sr.value_range)
     quality = None
