@@ -7,7 +7,7 @@ all weights are rounded anew once, or once more where something turned out not t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
