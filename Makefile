@@ -21,7 +21,7 @@ help:
 	@echo "make demo    deploy the embedded model and upscale a real photograph into out/demo"
 	@echo "make test    run the tests but the longest (ARGS='-k tiles' for some of them)"
 	@echo "make test-rest   run the others: boards, OpenCL, tuning, emulators, sanitizers, random inputs"
-	@echo "make test-train  run those of the trainer, for which PyTorch is installed"
+	@echo "make test-train  run those of the trainer and of PyTorch's files, for which PyTorch is installed"
 	@echo "make test-all    run them all"
 	@echo "make coverage    run all but the trainer's, and say which lines of the package ran"
 	@echo "make check   ruff (rules and format), mypy and the contract between layers"
@@ -39,7 +39,7 @@ test-rest: $(VENV)/.dev
 	$(PYTEST) -m '($(REST)) and not train' $(ARGS)
 
 test-train: $(VENV)/.train
-	$(BIN)/python -m pytest -m train tests/zoo $(ARGS)
+	$(BIN)/python -m pytest -m train tests/zoo tests/frontend $(ARGS)
 
 test-all: test test-rest test-train
 
@@ -87,5 +87,6 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.train: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --editable '.[train]'
+	$(BIN)/python -m pip install --quiet --editable '.[train,torch]'
+	-$(BIN)/python -m pip install --quiet --editable '.[spandrel]'
 	@touch $@

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from toolchain.quantize import Settings
     from toolchain.workflows.deploy import Deployment, Event, Failed, Request
 
-Model = Annotated[str, typer.Argument(help="An .onnx file, float or QDQ, or zoo:NAME for an embedded model.")]
+Model = Annotated[
+    str,
+    typer.Argument(help="A model (.onnx, float or QDQ, .pt2, .pth, .safetensors), or zoo:NAME for an embedded one."),
+]
 Range = Annotated[
     str | None, typer.Option("--range", help='What its numbers mean: "0..1", "0..255", "-1..1", or INPUT:OUTPUT.')
 ]

@@ -21,7 +21,9 @@ _LISTED = 8
 
 
 def fidelity(
-    model: Annotated[str, typer.Argument(help="A float .onnx file, or zoo:NAME for an embedded model.")],
+    model: Annotated[
+        str, typer.Argument(help="A float model (.onnx, .pt2, .pth, .safetensors), or zoo:NAME for an embedded one.")
+    ],
     calib: Calib = None,
     hr: Annotated[
         Path | None, typer.Option("--hr", help="High-resolution pictures to measure on; default: the photographs.")

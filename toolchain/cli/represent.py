@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def represent(
-    model: Annotated[str, typer.Argument(help="A float .onnx file, or zoo:NAME for an embedded model.")],
+    model: Annotated[
+        str, typer.Argument(help="A float model (.onnx, .pt2, .pth, .safetensors), or zoo:NAME for an embedded one.")
+    ],
     calib: Calib = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder of its own.")] = Path("out/representative"),
     value_range: Range = None,

@@ -33,7 +33,7 @@ _STARTS: tuple[tuple[bytes, Kind], ...] = (
     (b"\x89PNG", Kind("a PNG picture", "name an .onnx file")),
     (b"\xff\xd8\xff", Kind("a JPEG picture", "name an .onnx file")),
     (b"\x89HDF", Kind("an HDF5 file, as Keras writes it", _convert("keras", "model.h5"))),
-    (b"\x80\x02", Kind("a PyTorch checkpoint", _TORCH)),
+    (b"\x80\x02", Kind("pickled Python", _TORCH)),
     (b"7767517", Kind("an ncnn model", "give the ONNX model that it was made from")),
     (b"\x7fELF", Kind("a program or library", "name an .onnx file")),
 )
@@ -55,8 +55,6 @@ def kind_of(data: bytes) -> Kind:
         return Kind("a model in onnxruntime's own format", "give the .onnx file that it was made from")
     if data.startswith(b"PK"):
         return next((kind for mark, kind in _ZIPS if mark in data), Kind("a zip archive", _EXPORT))
-    if data[8:10] == b'{"' and b'"data_offsets"' in data[: 1 << 20]:
-        return Kind("weights in the safetensors format, without a network", f"load them into the network and {_TORCH}")
     if data.lstrip()[:5] == b"<?xml":
         return Kind("XML, as OpenVINO writes it", "give the ONNX model that it was made from")
     if data[:256].isascii() and b"\x00" not in data[:256]:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import onnx
 
-NAMES: tuple[str, ...] = ()
+NAMES = ("exported_program", "weights")
 
 
 class Reader(Protocol):
