@@ -24,7 +24,9 @@ def test_links_lead_to_files(page: Path) -> None:
 def test_decisions_are_numbered_dated_and_listed() -> None:
     listed = (RECORDS / "README.md").read_text(encoding="utf-8")
     records = sorted(path for path in RECORDS.glob("*.md") if path.name != "README.md")
-    for number, path in enumerate(records, start=1):
+    assert len({path.name[:4] for path in records}) == len(records)
+    for path in records:
+        number = int(path.name[:4])
         title, status = path.read_text(encoding="utf-8").split("\n\n")[:2]
         assert path.name.startswith(f"{number:04}-")
         assert title.startswith(f"# {number}. ")
