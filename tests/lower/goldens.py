@@ -120,7 +120,7 @@ class ConvAnchorShuffleLowered:
 
 @I.ir_module
 class FloatAndConcat:
-    """Convolution; its tanh, which has no integer kernel; both concatenated; convolution."""
+    """Convolution; its softmax, which has no integer kernel; both concatenated; convolution."""
 
     @R.function
     def main(x: R.Tensor((1, 3, h, w), "float32")) -> R.Tensor((1, 4, h, w), "float32"):
@@ -132,7 +132,7 @@ class FloatAndConcat:
             c0 = R.add(R.nn.conv2d(d, w0, padding=[1, 1, 1, 1]), R.reshape(b0, R.shape([1, 4, 1, 1])))
             q0 = R.quantize(c0, R.const(S, "float32"), R.const(FIVE), axis=1, out_dtype="uint8")
             d0 = R.dequantize(q0, R.const(S, "float32"), R.const(FIVE), axis=1, out_dtype="float32")
-            t = R.quantize(R.tanh(d0), R.const(S, "float32"), R.const(FIVE), axis=1, out_dtype="uint8")
+            t = R.quantize(R.nn.softmax(d0, axis=1), R.const(S, "float32"), R.const(FIVE), axis=1, out_dtype="uint8")
             dt = R.dequantize(t, R.const(S, "float32"), R.const(FIVE), axis=1, out_dtype="float32")
             j = R.quantize(R.concat((d0, dt), axis=1), R.const(S, "float32"), R.const(FIVE), axis=1, out_dtype="uint8")
             dj = R.dequantize(j, R.const(S, "float32"), R.const(FIVE), axis=1, out_dtype="float32")
@@ -146,7 +146,7 @@ class FloatAndConcat:
 
 @I.ir_module(check_well_formed=False)  # kernels are only names here
 class FloatAndConcatLowered:
-    """The first convolution writes its part of the concatenation; tanh stays between unpack and quantize."""
+    """The first convolution writes its part of the concatenation; softmax stays between unpack and quantize."""
 
     @T.prim_func(private=True)
     def pack_pixels():
@@ -203,7 +203,7 @@ class FloatAndConcatLowered:
                 out_ty=R.Tensor((h + 2, 2, (w + 15) // 16 * 16 + 32), "uint32"),
             )
             real = R.call_tir(cls.unpack, (first, h, (w + 15) // 16, w), out_ty=R.Tensor((1, 4, h, w), "float32"))
-            bent: R.Tensor((1, 4, h, w), "float32") = R.tanh(real)
+            bent: R.Tensor((1, 4, h, w), "float32") = R.nn.softmax(real, axis=1)
             codes = R.call_tir(
                 cls.quantize,
                 (bent, h, (w + 15) // 16, w),

@@ -69,15 +69,15 @@ CONCATS: dict[str, Ending] = {
     "the same tensor twice, and the input": lambda net: net.concat(*[plain(net, 5)] * 2, net.input),
     "other scales": lambda net: net.concat(plain(net, 5, scale=PIXEL * 1.7, zero=31), net.input, zero=3),
     "nobody reads it": lambda net: (lambda a: (net.concat(a, a, net.input), a)[1])(plain(net, 4)),
-    "a part from a float operator": lambda net: (lambda a: net.concat(a, net.quantized(net.node("Tanh", a.name), 4)))(
-        plain(net, 4)
-    ),
+    "a part from a float operator": lambda net: (
+        lambda a: net.concat(a, net.quantized(net.node("Softmax", a.name, axis=1), 4))
+    )(plain(net, 4)),
     "odd parts as a residual": lambda net: (lambda c: net.conv(c, 11, 1, residual=c))(net.concat(*pair(net, 5, 6))),
     "odd parts in a sum": lambda net: (lambda c: net.add(c, net.conv(c, 11, 1)))(net.concat(*pair(net, 5, 6))),
     "odd parts rescaled": lambda net: (
         lambda c: net.quantized(net.activated(c.name, 11, Act("PRelu")), 11, PIXEL * 1.3, 40)
     )(net.concat(*pair(net, 5, 6))),
-    "odd parts unpacked": lambda net: (lambda c: net.quantized(net.node("Tanh", c.name), 11))(
+    "odd parts unpacked": lambda net: (lambda c: net.quantized(net.node("Softmax", c.name, axis=1), 11))(
         net.concat(*pair(net, 5, 6))
     ),
 }
@@ -118,7 +118,7 @@ OTHERS: dict[str, Ending] = {
     "shuffle and clip": lambda net: net.conv(net.shuffled(plain(net, 16), 2, "DCR"), 4, act=Act("Clip"), zero=5),
     "shuffle of odd parts": lambda net: net.shuffled(net.concat(*pair(net, 5, 7)), 2, "DCR"),
     "float operators": lambda net: net.quantized(
-        net.activated(net.node("Tanh", plain(net).name), 8, Act("Clip", 0.1, 0.4)), 8
+        net.activated(net.node("Softmax", plain(net).name, axis=1), 8, Act("Clip", 0.1, 0.4)), 8
     ),
 }
 
@@ -194,7 +194,7 @@ WIDE: dict[str, Ending] = {
     "odd parts in a sum": lambda net: (lambda c: net.add(c, net.conv(c, 11, 1)))(
         net.concat(wide(net, 5), wide(net, 6), scale=FINE)
     ),
-    "odd parts unpacked": lambda net: (lambda c: net.quantized(net.node("Tanh", c.name), 11, FINE, 5))(
+    "odd parts unpacked": lambda net: (lambda c: net.quantized(net.node("Softmax", c.name, axis=1), 11, FINE, 5))(
         net.concat(wide(net, 5), wide(net, 6), scale=FINE)
     ),
     "repeated": lambda net: (lambda a: net.conv(a, 8, 1, residual=net.concat(a, a, scale=FINE)))(wide(net, 4)),
@@ -234,7 +234,7 @@ def test_sizes_within_a_network_stream(name: str):
 @pytest.mark.parametrize("name", ["a part from a float operator", "odd parts unpacked", "float operators"])
 def test_float_operators_are_named_in_order(name: str):
     found = compiled(finished({**CONCATS, **OTHERS}[name])).coverage.float_operators
-    assert found == (("tanh", "maximum", "minimum") if name == "float operators" else ("tanh",))
+    assert found == (("softmax", "maximum", "minimum") if name == "float operators" else ("softmax",))
 
 
 def test_ends_without_convolutions():
@@ -266,7 +266,7 @@ def test_strided_convolutions_stay_float_and_are_counted():
 
 def test_memory_of_a_plain_chain_behind_a_float_operator_is_two_tensors():
     def deep(net: Net) -> Tensor:
-        x = net.quantized(net.node("Tanh", plain(net).name), 8)
+        x = net.quantized(net.node("Softmax", plain(net).name, axis=1), 8)
         for _ in range(6):
             x = net.conv(x, 8, 1)
         return x

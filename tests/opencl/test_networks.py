@@ -56,6 +56,16 @@ def test_the_dot_product_extension_is_used_as_it_is_specified(quick_build: None)
     assert_equal(model, "mali-g78", before=DOT_PRODUCT, integer_dot=True)
 
 
+@pytest.mark.parametrize(("given", "made"), [(PIXEL, PIXEL), (FINE, PIXEL), (FINE, FINE)])
+def test_tables(given: float, made: float, quick_build: None):
+    net = Net()
+    x = net.conv(net.input, 9, scale=2 * given, zero=100 * 257 if given == FINE else 100)
+    x = net.quantized(net.node("Mul", x.name, net.node("Sigmoid", x.name)), 9, made)
+    scaled = net.node("Mul", net.conv(x, 1).name, net.const(np.linspace(0.5, 2, 6).reshape(6, 1, 1)))
+    found = assert_equal(net.model(net.conv(net.quantized(scaled, 6), 3)), "mali-g78")
+    assert sum(kernel.name.startswith("lookup") for kernel in found.kernels) == 2
+
+
 def every_structure(net: Net) -> Tensor:
     """A network of few kernels that between them do all that a kernel can."""
     x = net.conv(net.input, 16, zero=33, act=Act("LeakyRelu"))
@@ -122,7 +132,7 @@ def test_buffers_are_shared_where_their_surroundings_are_alike():
 
 
 def bent(net: Net) -> Tensor:
-    return net.conv(net.quantized(net.node("Tanh", net.conv(net.input, 8).name), 8), 3)
+    return net.conv(net.quantized(net.node("Softmax", net.conv(net.input, 8).name, axis=1), 8), 3)
 
 
 def framed(net: Net) -> Tensor:
@@ -139,7 +149,7 @@ def valid(net: Net) -> Tensor:
 
 def test_what_has_no_kernel_is_named_with_its_node():
     for build, words in (
-        (bent, ["operator Tanh '{Tanh}'; deploy it for a CPU: OpenCL runs convolutions that keep the picture's size"]),
+        (bent, ["operator Softmax '{Softmax}'; deploy it for a CPU: OpenCL runs convolutions that keep the pict"]),
         (framed, ["operator Pad '{Pad}'; "]),
         (valid, ["operators Conv '{Conv}' (which does not keep the picture's size), Conv '"]),
     ):
@@ -159,12 +169,12 @@ def test_of_many_some_are_named():
     net = Net()
     x = net.conv(net.input, 8)
     for _ in range(5):
-        x = net.quantized(net.node("Tanh", x.name), 8)
+        x = net.quantized(net.node("Softmax", x.name, axis=1), 8)
     model = net.model(net.conv(x, 3))
-    tanhs = [node for node in model.graph.node if node.op_type == "Tanh"]
-    for number, node in enumerate(tanhs):
+    found = [node for node in model.graph.node if node.op_type == "Softmax"]
+    for number, node in enumerate(found):
         node.name = f"t{number}"
-    with pytest.raises(ModelError, match=r"operators Tanh 't0', Tanh 't1', Tanh 't2' and 2 more; deploy"):
+    with pytest.raises(ModelError, match=r"operators Softmax 't0', Softmax 't1', Softmax 't2' and 2 more; deploy"):
         made(model, "mali-g78")
 
 

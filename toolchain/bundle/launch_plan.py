@@ -27,6 +27,7 @@ SCALARS = ("height", "pitch", "width")
 """Kernel arguments that are int32 numbers: pixels of what it reads, and as ``pitch`` the elements of a buffer's row."""
 Positive: TypeAlias = Annotated[int, Between(1, 2**31 - 1)]
 Dtype: TypeAlias = Annotated[str, OneOf(("uint32", "int32", "float32", "float16"))]
+ConstantDtype: TypeAlias = Annotated[str, OneOf(("uint8", "uint16", "uint32", "int32", "float32", "float16"))]
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Constant:
     """An array in the file of constants: ``count`` elements of ``dtype`` from byte ``offset`` on, little-endian."""
 
     name: str
-    dtype: Dtype
+    dtype: ConstantDtype
     count: Positive
     offset: Annotated[int, Between(0, 2**31 - 2)]
 

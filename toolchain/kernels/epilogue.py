@@ -169,7 +169,12 @@ def pack_wide(values: list[Any], requantize: Requantize) -> tuple[Any, Any]:
     """Return four float32 vectors, one a channel, clamped, rounded and packed into words of high bytes and of low
     bytes.
     """
-    bits = [cast("uint32", code_bits(value, requantize)) for value in values]
+    return split([code_bits(value, requantize) for value in values])
+
+
+def split(codes: list[Any]) -> tuple[Any, Any]:
+    """Return four int32, of which the low sixteen bits count, as a word of high bytes and one of low bytes."""
+    bits = [cast("uint32", code) for code in codes]
     even, odd = ((a & word(0xFFFF)) | (b << word(16)) for a, b in zip(bits[:2], bits[2:], strict=True))
     bytes_ = word(0x00FF00FF)
     high = ((even >> word(8)) & bytes_) | (odd & word(0xFF00FF00))

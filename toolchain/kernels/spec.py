@@ -272,5 +272,26 @@ class Shuffle:
     zero_point: int
 
 
-Operation: TypeAlias = Conv | Elementwise | Pack | Draw | Shuffle
+@dataclass(frozen=True)
+class Lookup:
+    """A table of what becomes of every code.
+
+    Attributes:
+        source: what is looked up.
+        first: the code of the table's first entry; codes below are taken for it, codes above the last for the last.
+        entries: of the table.
+        rows: 1, or a row for each channel of the target's blocks.
+        zero_point: of the result.
+        target: blocks the output is written to.
+    """
+
+    source: Addend
+    first: int
+    entries: int
+    rows: int
+    zero_point: int
+    target: View
+
+
+Operation: TypeAlias = Conv | Elementwise | Lookup | Pack | Draw | Shuffle
 """What a kernel of a quantized network computes."""

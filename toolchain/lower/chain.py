@@ -17,6 +17,7 @@ from toolchain.kernels.spec import DepthToSpace
 from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.depth_to_space import pixel_table, trace
 from toolchain.lower.importer import window_of
+from toolchain.lower.pointwise import match_table
 from toolchain.reference.quantization import Quantization
 from toolchain.reference.steps import (
     Activation,
@@ -53,6 +54,9 @@ class Matcher(Bindings):
         if quantization is None:
             return None
         out, value = Codes(var, quantization), call.args[0]
+        return self._step(var, out, value) or match_table(self, value, out, self._codes)
+
+    def _step(self, var: Any, out: Codes, value: Any) -> Step | None:
         if value.same_as(self.parameter):
             return InputStep(out)
         moved = self._shuffle(value, out) or self._placed(value, out)

@@ -3,12 +3,14 @@
 Borders: TVM writes padding and crops as loops over min and max of sizes; here both are ``relax.nn.pad``, of negative
 widths where rows and columns are cut. Channels: choosing some is ``relax.take`` by a constant. Interpolation: TVM knows
 neither all of ONNX's ways to place pixels, nor the factor of a Resize, but its size only, a product of floats. PRelu:
-TVM lays a single slope along the last axis instead of the channels.
+TVM lays a single slope along the last axis instead of the channels. Sums, means and extremes of several tensors: TVM
+concatenates them first. Celu: TVM does not know it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -79,6 +81,10 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
         self.doing = ""
         """The operator that is being imported."""
         self._origins: dict[Any, str] = {}
+
+    def _check_for_unsupported_ops(self, graph: onnx.GraphProto) -> None:
+        others = onnx.GraphProto(node=[node for node in graph.node if node.op_type not in _OWN])
+        super()._check_for_unsupported_ops(others)
 
     def _convert_operator(self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int) -> Any:
         name = attrs["tvm_custom"]["name"]
@@ -173,10 +179,33 @@ def _prelu(_builder: Any, inputs: Any, _attrs: dict[str, Any]) -> Any:
     return relax.op.nn.prelu(inputs[0], relax.const(np.full(channels, slope.item(), slope.dtype)), 1)
 
 
+def _folded(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, dict[str, Any]], Any]:
+    def convert(_builder: Any, inputs: Any, _attrs: dict[str, Any]) -> Any:
+        return reduce(function, [inputs[index] for index in range(len(inputs))])
+
+    return convert
+
+
+def _mean(builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
+    total = _folded(relax.op.add)(builder, inputs, attrs)
+    return relax.op.divide(total, relax.const(len(inputs), "float32"))
+
+
+def _celu(_builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
+    x, (alpha, one) = inputs[0], (relax.const(number, "float32") for number in (float(attrs.get("alpha", 1.0)), 1.0))
+    below = alpha * relax.op.nn.relu(one - relax.op.exp(x / alpha))
+    return relax.op.nn.relu(x) - below
+
+
 _OWN: dict[str, Callable[[Any, Any, dict[str, Any]], Any]] = {
     "Pad": _pad,
     "Slice": _slice,
     "Gather": _gather,
     "Resize": _resize,
     "PRelu": _prelu,
+    "Min": _folded(relax.op.minimum),
+    "Max": _folded(relax.op.maximum),
+    "Sum": _folded(relax.op.add),
+    "Mean": _mean,
+    "Celu": _celu,
 }

@@ -9,11 +9,22 @@ import numpy as np
 from tvm import relax
 
 from toolchain.frontend.window import Window
-from toolchain.kernels import algorithms, boundary, elementwise
+from toolchain.kernels import algorithms, boundary, elementwise, lookup
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, Geometry, blocks_of
 from toolchain.kernels.network import Picture, Tensor
-from toolchain.kernels.spec import Conv, DepthToSpace, Draw, Elementwise, Operand, Pack, Requantize, Shuffle, View
+from toolchain.kernels.spec import (
+    Addend,
+    Conv,
+    DepthToSpace,
+    Draw,
+    Elementwise,
+    Operand,
+    Pack,
+    Requantize,
+    Shuffle,
+    View,
+)
 from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Extent, Invocation, Source
 from toolchain.lower.chain import DepthToSpaceStep, Matcher, per_tensor
@@ -32,6 +43,7 @@ from toolchain.reference.steps import (
     InputStep,
     SelectStep,
     SumStep,
+    TableStep,
     WindowStep,
 )
 from toolchain.support.errors import ModelError
@@ -81,7 +93,9 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
 
     def writes(self, var: Any) -> bool:
         """Return whether the kernel of ``var`` can write into the buffer of a concatenation."""
-        return self.convolves(var) or isinstance(self.chains.get(var), SumStep | InputStep | DepthToSpaceStep)
+        return self.convolves(var) or isinstance(
+            self.chains.get(var), SumStep | TableStep | InputStep | DepthToSpaceStep
+        )
 
     def compute(self, var: Any) -> Packed:
         """Emit what computes ``var``."""
@@ -91,6 +105,8 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
                 return self._conv(var, chain)
             case SumStep(terms=terms):
                 return self.write(var, self._sum("add" if len(terms) == 2 else "rescale", chain, self.target(var)))
+            case TableStep():
+                return self.write(var, self._table(chain, self.target(var)))
             case InputStep():
                 channels, view = channels_of(var), self.target(var)
                 kernel = boundary.pack_pixels(channels, view, self.geometry)
@@ -243,6 +259,13 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         constants = () if slopes is None else (pad(slopes, view.count * PACK),)
         sources = tuple(packed.source() for _, packed in pairs)
         return Invocation(name, elementwise.build(operation, self.geometry), sources, operation, constants)
+
+    def _table(self, step: TableStep, view: View) -> Invocation:
+        """Return the kernel of ``step``, into ``view``."""
+        source, divide, modulo = self.operand(step.source.tensor, channels_of(step.out.tensor))
+        addend = Addend(source.view, divide, modulo)
+        operation, table = lookup.lookup(step.table, addend, step.out.quantization.zero_point, view)
+        return Invocation("lookup", lookup.build(operation, self.geometry), (source.source(),), operation, (table,))
 
     def _shuffle(self, var: Any, source: Packed, chain: DepthToSpaceStep) -> Packed:
         """Depth-to-space of ``source``."""

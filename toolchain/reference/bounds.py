@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import onnx
@@ -20,7 +20,7 @@ from toolchain.reference.arithmetic import activate, finish, multiplier, requant
 from toolchain.reference.pairs import largest_pairs
 from toolchain.reference.program import ShuffleStep, Step, parse
 from toolchain.reference.quantization import BITS, QMAX, QMIN, CodeArray, Quantization
-from toolchain.reference.steps import Codes, ConcatStep, ConvStep, InputStep, SelectStep, SumStep, WindowStep
+from toolchain.reference.steps import Codes, ConcatStep, ConvStep, InputStep, SelectStep, SumStep, TableStep, WindowStep
 
 LIMIT = 2**31
 PAIR_LIMIT = 2**15
@@ -186,24 +186,24 @@ def find_bounds(model: onnx.ModelProto) -> NetworkBounds:
 def _moved(step: Step, codes: Mapping[str, Interval], channels: int) -> Interval:
     if isinstance(step, InputStep):
         return Interval(np.full((channels, 1, 1), QMIN, np.uint8), np.full((channels, 1, 1), QMAX, np.uint8))
-    if isinstance(step, SumStep):
-        terms = [codes[term.tensor] for term in step.terms]
-        reals = [_real(term, given, step.out) for term, given in zip(step.terms, terms, strict=True)]
-        low, high = (reduce(np.add, [real[end] for real in reals]) for end in (0, 1))
-        ends = _span(lambda values: finish(values, step.after, step.out.quantization), low, high)
-        return Interval(*ends, all(term.uniform for term in terms))
-    if isinstance(step, ConcatStep):
-        return _together([_requantized(codes[part.tensor], part, step.out) for part in step.parts])
-    if isinstance(step, ShuffleStep):
-        return _shuffled(codes[step.source.tensor], step.block**2, step.mode)
-    if isinstance(step, SelectStep):
-        given = codes[step.source.tensor]
-        return given if given.uniform else Interval(given.low[list(step.channels)], given.high[list(step.channels)])
-    if isinstance(step, WindowStep):
-        return _widened(codes[step.source.tensor], step)
+    carry = _CARRY.get(type(step))
+    if carry is not None:
+        return carry(step, [codes[given.tensor] for given in step.reads])
     out = step.out.quantization
     everything = np.array([QMIN, out.qmax], out.dtype).reshape(2, 1, 1, 1)
     return Interval(everything[0], everything[1], uniform=True)
+
+
+def _summed(step: SumStep, terms: list[Interval]) -> Interval:
+    reals = [_real(term, given, step.out) for term, given in zip(step.terms, terms, strict=True)]
+    low, high = (reduce(np.add, [real[end] for real in reals]) for end in (0, 1))
+    ends = _span(lambda values: finish(values, step.after, step.out.quantization), low, high)
+    return Interval(*ends, all(term.uniform for term in terms))
+
+
+def _selected(step: SelectStep, given: list[Interval]) -> Interval:
+    (found,), channels = given, list(step.channels)
+    return found if found.uniform else Interval(found.low[channels], found.high[channels])
 
 
 def _convolution(step: ConvStep, codes: Mapping[str, Interval]) -> tuple[Interval, AccumulatorBounds]:
@@ -268,24 +268,48 @@ def _requantized(found: Interval, given: Codes, wanted: Codes) -> Interval:
     return Interval(low, high, found.uniform)
 
 
-def _together(parts: list[Interval]) -> Interval:
+def _together(step: ConcatStep, given: list[Interval]) -> Interval:
+    parts = [_requantized(found, part, step.out) for found, part in zip(given, step.parts, strict=True)]
     low, high = np.concatenate([part.low for part in parts]), np.concatenate([part.high for part in parts])
     if any(part.uniform for part in parts):
         return Interval(low.min(axis=0, keepdims=True), high.max(axis=0, keepdims=True), uniform=True)
     return Interval(low, high)
 
 
-def _widened(found: Interval, step: WindowStep) -> Interval:
+def _widened(step: WindowStep, given: list[Interval]) -> Interval:
     """With the code of added pixels."""
+    (found,) = given
     if step.window.mode != "constant" or max(step.window.pads) <= 0:
         return found
     fill = np.asarray(step.fill, found.low.dtype)
     return Interval(np.minimum(found.low, fill), np.maximum(found.high, fill), found.uniform)
 
 
-def _shuffled(found: Interval, positions: int, mode: str) -> Interval:
+def _looked_up(step: TableStep, given: list[Interval]) -> Interval:
+    """Return the least and the largest of what a table has between the ends."""
+    (found,), table = given, step.table
+    channels = max(len(table), found.low.shape[0])
+    ends = (np.broadcast_to(end.reshape(-1), channels) for end in (found.low, found.high))
+    parts = [table[c % len(table), low : int(high) + 1] for c, (low, high) in enumerate(zip(*ends, strict=True))]
+    low, high = (np.array([end(part) for part in parts], table.dtype).reshape(-1, 1, 1) for end in (np.min, np.max))
+    return Interval(low, high, found.uniform and len(table) == 1)
+
+
+def _shuffled(step: ShuffleStep, given: list[Interval]) -> Interval:
+    (found,), positions = given, step.block**2
     if found.uniform:
         return found
-    shape, axis = ((positions, -1), 0) if mode == "DCR" else ((-1, positions), 1)
+    shape, axis = ((positions, -1), 0) if step.mode == "DCR" else ((-1, positions), 1)
     low, high = found.low.reshape(shape).min(axis=axis), found.high.reshape(shape).max(axis=axis)
     return Interval(low.reshape(-1, 1, 1), high.reshape(-1, 1, 1))
+
+
+_CARRY: Mapping[type, Callable[[Any, list[Interval]], Interval]] = {
+    SumStep: _summed,
+    ConcatStep: _together,
+    ShuffleStep: _shuffled,
+    SelectStep: _selected,
+    WindowStep: _widened,
+    TableStep: _looked_up,
+}
+"""What becomes of the intervals that a step reads, but for convolutions; of others anything may come."""

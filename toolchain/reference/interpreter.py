@@ -5,7 +5,9 @@ Independent of TVM and onnxruntime. Compiled libraries are verified against it f
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +17,7 @@ from toolchain.frontend.window import Window
 from toolchain.reference.arithmetic import activate, finish, multiplier, requantize, scaled
 from toolchain.reference.program import FloatStep, ShuffleStep, Step, parse
 from toolchain.reference.quantization import CodeArray
-from toolchain.reference.steps import Codes, ConcatStep, ConvStep, InputStep, SelectStep, SumStep, WindowStep
+from toolchain.reference.steps import Codes, ConcatStep, ConvStep, InputStep, SelectStep, SumStep, TableStep, WindowStep
 from toolchain.support.errors import InputError
 
 
@@ -65,21 +67,39 @@ def run_step(step: Step, values: dict[str, CodeArray], pixels: NDArray[np.uint8]
     """
     if isinstance(step, InputStep):
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    if isinstance(step, ConvStep):
-        return _convolution(step, values)
-    if isinstance(step, SumStep):
-        out = step.out.quantization
-        return finish(reduce(np.add, [_operand(term, values, out.scale) for term in step.terms]), step.after, out)
-    if isinstance(step, ConcatStep):
-        parts = [requantize(values[part.tensor], part.quantization, step.out.quantization) for part in step.parts]
-        return np.concatenate(parts)
-    if isinstance(step, ShuffleStep):
-        return depth_to_space(values[step.source.tensor], step.block, step.mode)
-    if isinstance(step, SelectStep):
-        return np.ascontiguousarray(values[step.source.tensor][list(step.channels)])
-    if isinstance(step, WindowStep):
-        return windowed(values[step.source.tensor], step.window, step.fill)
-    return _float(step, values)
+    return _RUN[type(step)](step, values)
+
+
+def _sum(step: SumStep, values: dict[str, CodeArray]) -> CodeArray:
+    out = step.out.quantization
+    return finish(reduce(np.add, [_operand(term, values, out.scale) for term in step.terms]), step.after, out)
+
+
+def _concat(step: ConcatStep, values: dict[str, CodeArray]) -> CodeArray:
+    out = step.out.quantization
+    return np.concatenate([requantize(values[part.tensor], part.quantization, out) for part in step.parts])
+
+
+def _shuffle(step: ShuffleStep, values: dict[str, CodeArray]) -> CodeArray:
+    return depth_to_space(values[step.source.tensor], step.block, step.mode)
+
+
+def _select(step: SelectStep, values: dict[str, CodeArray]) -> CodeArray:
+    return np.ascontiguousarray(values[step.source.tensor][list(step.channels)])
+
+
+def _window(step: WindowStep, values: dict[str, CodeArray]) -> CodeArray:
+    return windowed(values[step.source.tensor], step.window, step.fill)
+
+
+def _table(step: TableStep, values: dict[str, CodeArray]) -> CodeArray:
+    return looked_up(values[step.source.tensor], step.table)
+
+
+def looked_up(codes: CodeArray, table: CodeArray) -> CodeArray:
+    """Return what a table (1 or channels, codes) says of codes (C, h, w)."""
+    rows = np.arange(len(table)).reshape(-1, 1, 1)
+    return np.ascontiguousarray(table[rows, codes])
 
 
 def _operand(codes: Codes, values: dict[str, CodeArray], scale_out: float) -> NDArray[np.float32]:
@@ -137,27 +157,26 @@ def windowed(codes: CodeArray, window: Window, fill: int) -> CodeArray:
     return np.ascontiguousarray(np.pad(kept, width, mode=window.mode))
 
 
+_RUN: Mapping[type, Callable[[Any, dict[str, CodeArray]], CodeArray]] = {
+    ConvStep: _convolution,
+    SumStep: _sum,
+    ConcatStep: _concat,
+    ShuffleStep: _shuffle,
+    SelectStep: _select,
+    WindowStep: _window,
+    TableStep: _table,
+    FloatStep: _float,
+}
+"""What runs each step, but for the one that reads pixels."""
+
+
 def last_use(steps: tuple[Step, ...]) -> dict[int, list[str]]:
     """By index of a step, the tensors that nobody reads after it, so that memory stays bounded by what is alive."""
     last: dict[str, int] = {}
     for index, step in enumerate(steps):
-        for name in _reads(step):
-            last[name] = index
+        for codes in step.reads:
+            last[codes.tensor] = index
     dead: dict[int, list[str]] = {}
     for name, index in last.items():
         dead.setdefault(index, []).append(name)
     return dead
-
-
-def _reads(step: Step) -> tuple[str, ...]:
-    if isinstance(step, ConvStep):
-        return (step.source.tensor,) + ((step.residual.tensor,) if step.residual else ())
-    if isinstance(step, SumStep):
-        return tuple(term.tensor for term in step.terms)
-    if isinstance(step, ConcatStep):
-        return tuple(part.tensor for part in step.parts)
-    if isinstance(step, ShuffleStep | SelectStep | WindowStep):
-        return (step.source.tensor,)
-    if isinstance(step, FloatStep):
-        return tuple(codes.tensor for _, codes in step.sources)
-    return ()

@@ -17,6 +17,7 @@ from toolchain.frontend.window import read_window
 from toolchain.reference.convolution import Convolution
 from toolchain.reference.evaluator import evaluator
 from toolchain.reference.graph import GraphView, attributes
+from toolchain.reference.pointwise import match_table
 from toolchain.reference.quantization import BITS, Quantization
 from toolchain.reference.steps import (
     Activation,
@@ -43,6 +44,11 @@ class ShuffleStep:
     block: int
     mode: str
 
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return (self.source,)
+
 
 @dataclass(frozen=True, eq=False)
 class FloatStep:
@@ -52,6 +58,11 @@ class FloatStep:
     sources: tuple[tuple[str, Codes], ...]
     evaluator: ReferenceEvaluator
     operators: tuple[str, ...]
+
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return tuple(codes for _, codes in self.sources)
 
 
 Step: TypeAlias = IntegerStep | ShuffleStep | FloatStep
@@ -115,7 +126,8 @@ class _Parser:
             and all(n in self.codes for n in maker.input)
         ):
             return ConcatStep(out, tuple(self.codes[name] for name in maker.input))
-        return self._placed(out, maker) or self._chain(out, tensor) or self._float(out, tensor)
+        found = self._placed(out, maker) or self._chain(out, tensor)
+        return found or match_table(out, tensor, self.view, self.codes) or self._float(out, tensor)
 
     def _placed(self, out: Codes, node: onnx.NodeProto) -> SelectStep | WindowStep | None:
         """Match what leaves codes as they are and gives them other places."""

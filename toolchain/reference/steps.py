@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from toolchain.frontend.window import Window
 from toolchain.reference.convolution import Convolution
-from toolchain.reference.quantization import Quantization
+from toolchain.reference.quantization import CodeArray, Quantization
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class InputStep:
 
     out: Codes
 
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return ()
+
 
 @dataclass(frozen=True, eq=False)
 class ConvStep:
@@ -67,6 +72,11 @@ class ConvStep:
     residual: Codes | None
     after: Activation | None
 
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return (self.source,) if self.residual is None else (self.source, self.residual)
+
 
 @dataclass(frozen=True, eq=False)
 class SumStep:
@@ -76,6 +86,11 @@ class SumStep:
     terms: tuple[Codes, ...]
     after: Activation | None
 
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return self.terms
+
 
 @dataclass(frozen=True, eq=False)
 class ConcatStep:
@@ -83,6 +98,11 @@ class ConcatStep:
 
     out: Codes
     parts: tuple[Codes, ...]
+
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return self.parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +112,11 @@ class SelectStep:
     out: Codes
     source: Codes
     channels: tuple[int, ...]
+
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return (self.source,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +130,31 @@ class WindowStep:
     window: Window
     fill: int
 
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return (self.source,)
 
-IntegerStep: TypeAlias = InputStep | ConvStep | SumStep | ConcatStep | SelectStep | WindowStep
+
+@dataclass(frozen=True, eq=False)
+class TableStep:
+    """A function of each code alone, whatever it is: a table of what becomes of every code.
+
+    Attributes:
+        out: the result.
+        source: what it reads; of one channel where several rows make several of it.
+        table: codes of the result, of its type: (1, codes) for all channels, or a row for each.
+    """
+
+    out: Codes
+    source: Codes
+    table: CodeArray
+
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return (self.source,)
+
+
+IntegerStep: TypeAlias = InputStep | ConvStep | SumStep | ConcatStep | SelectStep | WindowStep | TableStep
 """What both readers know; each has a depth-to-space of its own besides."""

@@ -10,7 +10,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, count_slopes, pixelwise, spread, summed
+from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise, slopes, spread, summed
 from toolchain.backends.opencl.primitives import (
     bind,
     call,
@@ -43,7 +43,7 @@ def add(operation: Elementwise, config: PixelwiseConfig) -> tirx.PrimFunc:
             store_codes(at.y, codes, target, requantize.zero_point, (at.inner, block, at.column), at.size)
 
     reads = [Form(operand.view.total) for operand in operation.operands]
-    return pixelwise(reads, Form(target.total), config, body, count_slopes(stages, target.count * PACK))
+    return pixelwise(reads, Form(target.total), config, body, slopes(stages, target.count * PACK))
 
 
 def pack(operation: Pack, config: PixelwiseConfig) -> tirx.PrimFunc:

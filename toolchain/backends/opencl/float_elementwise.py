@@ -13,7 +13,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, count_slopes, pixelwise, spread, summed
+from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise, slopes, spread, summed
 from toolchain.backends.opencl.primitives import call, load, real, store, store_floats
 from toolchain.kernels.float_spec import FloatDraw, FloatPack, FloatShuffle, FloatSum
 from toolchain.kernels.layout import SIDE
@@ -33,7 +33,7 @@ def add(operation: FloatSum, dtype: str, config: PixelwiseConfig) -> tirx.PrimFu
             store_floats(at.y, values, (at.inner, target.start + channel, at.column), at.size)
 
     reads = [Form(operand.view.total, dtype=dtype) for operand in operation.operands]
-    return pixelwise(reads, Form(target.total, dtype=dtype), config, body, count_slopes(stages, target.count))
+    return pixelwise(reads, Form(target.total, dtype=dtype), config, body, slopes(stages, target.count))
 
 
 def pack(operation: FloatPack, dtype: str, config: PixelwiseConfig) -> tirx.PrimFunc:

@@ -43,8 +43,8 @@ def network_of(lowered: Lowered[Any]) -> Network:
         operators = lowered.origins or lowered.coverage.float_operators
         raise ModelError(
             f"there is no OpenCL kernel for operator{'s' * (len(operators) > 1)} {name_some(operators)}",
-            hint="deploy it for a CPU: OpenCL runs convolutions that keep the picture's size, ReLU, LeakyReLU, PReLU,"
-            " Clip, Add, Concat and pixel shuffles",
+            hint="deploy it for a CPU: OpenCL runs convolutions that keep the picture's size, functions of one"
+            " tensor's numbers (ReLU, Sigmoid, GELU and the like), Add, Concat and pixel shuffles",
         )
     if any(tensor.wide and tensor.zero_point % 257 for tensor in lowered.network.tensors):
         raise ModelError(

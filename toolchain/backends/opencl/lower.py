@@ -6,19 +6,19 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from toolchain.backends.opencl import elementwise, float_conv, float_elementwise, integer_conv
+from toolchain.backends.opencl import elementwise, float_conv, float_elementwise, integer_conv, lookup
 from toolchain.backends.opencl.choose import Choose
 from toolchain.backends.opencl.job import Job
 from toolchain.backends.opencl.launches import LaunchWriter, OpenClProgram
 from toolchain.backends.opencl.pixelwise import PixelwiseConfig
 from toolchain.bundle.launches import Figures
 from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatShuffle, FloatSum
-from toolchain.kernels.spec import Conv, Draw, Elementwise, Pack, Shuffle, View
+from toolchain.kernels.spec import Conv, Draw, Elementwise, Lookup, Pack, Shuffle, View
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered
 from toolchain.targets.gpu import Gpu
 
-Words: TypeAlias = Elementwise | Pack | Draw | Shuffle | FloatSum | FloatPack | FloatDraw | FloatShuffle
+Words: TypeAlias = Elementwise | Lookup | Pack | Draw | Shuffle | FloatSum | FloatPack | FloatDraw | FloatShuffle
 """What is no convolution."""
 
 
@@ -66,7 +66,8 @@ def jobs(lowered: Lowered[Conv], channels: int) -> list[Job]:
 def _words(writer: LaunchWriter, call: Call, given: Words, gpu: Gpu, size: int) -> None:
     """Launch ``given``; ``size``: pixels of what it reads."""
     function, (read, written) = _function(given, writer, gpu), _traffic(given, writer)
-    writer.launch(call, function, dict(zip(["slopes"], call.constants, strict=False)), gpu.pixels, 1, gpu.work_group)
+    name = lookup.TABLE if isinstance(given, Lookup) else "slopes"
+    writer.launch(call, function, dict(zip([name], call.constants, strict=False)), gpu.pixels, 1, gpu.work_group)
     shape = f"{gpu.pixels} pixels, groups {'x'.join(map(str, gpu.work_group))}"
     writer.figures.append(Figures(call.call.kernel, shape, 0, size * read, size * written))
 
@@ -77,6 +78,8 @@ def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
     match given:
         case Elementwise():
             return elementwise.add(given, config)
+        case Lookup():
+            return lookup.lookup(given, config)
         case FloatSum():
             return float_elementwise.add(given, writer.dtype, config)
         case Pack():
@@ -103,6 +106,8 @@ def _traffic(given: Words, writer: LaunchWriter) -> tuple[int, int]:
     match given:
         case Elementwise(operands=operands, target=target) | FloatSum(operands=operands, target=target):
             return sum(bytes_of(operand.view) for operand in operands), bytes_of(target)
+        case Lookup(source=operand, target=target):
+            return bytes_of(operand.view), bytes_of(target)
         case Pack(target=target) | FloatPack(target=target):
             return writer.channels, bytes_of(target)
         case Draw(source=source, pixels=pixels) | FloatDraw(source=source, pixels=pixels):

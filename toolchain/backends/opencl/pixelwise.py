@@ -37,14 +37,23 @@ class Form:
     dtype: str = "uint32"
 
 
+@dataclass(frozen=True)
+class Array:
+    """A constant argument."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A work-item: the arguments (``slopes`` may be None), the picture's size, and its first pixel: ``row`` is the
+    """A work-item: the arguments (``array`` may be None), the picture's size, and its first pixel: ``row`` is the
     picture's, ``inner`` that of a packed tensor.
     """
 
     inputs: Sequence[Any]
-    slopes: Any
+    array: Any
     y: Any
     size: Size
     row: Any
@@ -53,16 +62,20 @@ class Item:
 
 
 def pixelwise(
-    reads: Sequence[Form], writes: Form, config: PixelwiseConfig, body: Callable[[Item], None], slopes: int = 0
+    reads: Sequence[Form],
+    writes: Form,
+    config: PixelwiseConfig,
+    body: Callable[[Item], None],
+    array: Array | None = None,
 ) -> tirx.PrimFunc:
-    """Write a kernel with the arguments x, r, slopes, y, as far as there are such.
+    """Write a kernel with the arguments x, r, ``array``, y, as far as there are such.
 
     Args:
         reads: its operands.
         writes: its result.
         config: how it is config.
         body: writes what a work-item does.
-        slopes: how many there are.
+        array: a constant that it reads.
     """
     geometry, pixels = config.geometry, config.pixels
     with IRBuilder() as builder, function("words"):
@@ -72,26 +85,26 @@ def pixelwise(
             return size.operand(name, form.blocks, geometry, form.channels, form.scale, dtype=form.dtype)
 
         inputs = [operand(name, form) for name, form in zip("xr", reads, strict=False)]
-        bends = T.arg("slopes", T.Buffer((slopes,), "float32")) if slopes else None
+        constant = None if array is None else T.arg(array.name, T.Buffer(array.shape, array.dtype))
         size.declare()
         y = operand("y", writes)
         with threads(((size.width + pixels - 1) // pixels, size.height, 1), config.group):
             column, row = item("column", 0, pixels), item("row", 1, 1)
             with T.If(tirx.all(column < size.width, row < size.height, item("part", 2, 1) < 1)), T.Then():
-                body(Item(inputs, bends, y, size, row, row + geometry.margin, column))
+                body(Item(inputs, constant, y, size, row, row + geometry.margin, column))
     return builder.get()
 
 
-def count_slopes(stages: Sequence[Stage], channels: int) -> int:
-    """Count the slopes that ``stages`` want."""
-    return channels if Slopes() in stages else 0
+def slopes(stages: Sequence[Stage], channels: int) -> Array | None:
+    """Return the slopes that ``stages`` want."""
+    return Array("slopes", (channels,)) if Slopes() in stages else None
 
 
 def summed(terms: Sequence[list[Any]], stages: Sequence[Stage], at: Item, channel: int) -> list[Any]:
     """Add one or two terms, pixel by pixel of a channel, and do what follows."""
     values = terms[0] if len(terms) == 1 else [a + b for a, b in zip(*terms, strict=True)]
     for stage in stages:
-        values = follow(values, stage, None if at.slopes is None else at.slopes[channel])
+        values = follow(values, stage, None if at.array is None else at.array[channel])
     return values
 
 
