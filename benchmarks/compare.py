@@ -63,6 +63,7 @@ class Setting:
         rounds: timed ones.
         target: of clipfree's.
         tflite: an INT8 TensorFlow Lite file of such a network, for LiteRT.
+        onnx2tf: the command that makes one of the network.
         keep: a folder in which what is made of the network stays for the next run; None: it goes.
     """
 
@@ -73,6 +74,7 @@ class Setting:
     rounds: int = 20
     target: str = "host"
     tflite: Path | None = None
+    onnx2tf: str | None = None
     keep: Path | None = None
 
 
@@ -111,9 +113,10 @@ def compare(setting: Setting, contestants: Sequence[Contestant] = CONTESTANTS) -
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = model_file(setting.model, folder)
-        read = read_networks(model, setting.calibration, _place(setting, model, folder), setting.tflite)
+        read = read_networks(model, setting.calibration, _place(setting, model, folder))
         hurry = HURRY if made_here(setting.model) else None
-        networks = {clip: replace(network, target=setting.target, settings=hurry) for clip, network in read.items()}
+        given = {"tflite": setting.tflite, "onnx2tf": setting.onnx2tf, "target": setting.target, "settings": hurry}
+        networks = {clip: replace(network, **given) for clip, network in read.items()}
         network = networks[True]
         pixels = picture(setting.calibration, network.channels, height, width)
         race = Race(networks, pixels, network.upscale(pixels), enlarge(pixels, network.scale), folder)
@@ -266,9 +269,10 @@ def wanted(contestant: Contestant, only: Sequence[str] | None) -> bool:
     return only is None or any(word.lower() in contestant.name.lower() for word in only)
 
 
-def chosen(only: Sequence[str] | None, *, clip_only: bool) -> list[Contestant]:
-    """clipfree INT8 and the wanted ones; without their runs without the clip if so asked."""
-    found = [CONTESTANTS[0], *(contestant for contestant in CONTESTANTS[1:] if wanted(contestant, only))]
+def chosen(only: Sequence[str] | None, *, clip_only: bool, file: bool) -> list[Contestant]:
+    """clipfree INT8 and the wanted ones; without their runs without the clip if so asked, foreign ones if given."""
+    others = (one for one in CONTESTANTS[1:] if file or not one.foreign)
+    found = [CONTESTANTS[0], *(contestant for contestant in others if wanted(contestant, only))]
     return [replace(contestant, clips=(True,)) for contestant in found] if clip_only else found
 
 
@@ -281,6 +285,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--tflite", type=Path, help="an INT8 TensorFlow Lite file of such a network, for LiteRT")
+    parser.add_argument("--onnx2tf", metavar="COMMAND", help="for LiteRT: of an environment that has it")
     parser.add_argument("--target", default="host", help="of clipfree's; OpenVINO is held to its instructions too")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="clipfree and those with such a word in their name")
     parser.add_argument("--clip-only", action="store_true", help="nobody runs without the final clip besides")
@@ -299,9 +304,10 @@ def main() -> int:
             options.rounds,
             options.target,
             options.tflite,
+            options.onnx2tf,
             options.keep,
         )
-        result = compare(setting, chosen(options.only, clip_only=options.clip_only))
+        result = compare(setting, chosen(options.only, clip_only=options.clip_only, file=options.tflite is not None))
     except (ClipfreeError, GoneError) as error:
         print(f"error: {error}", file=sys.stderr)
         return getattr(error, "exit_code", 1)

@@ -3,7 +3,8 @@
     python benchmarks/machine.py --calib DIR -o benchmarks/results/NAME [--networks zoo:abpn_x3 ...] [--rounds 10]
 
 Each network at each target is a run of compare.py, whose JSON stays in the folder: a run that was killed goes on with
-the next network, and one that is to be measured again is deleted. NAME/README.md is the table of all that is there.
+the next network, and one that is to be measured again is deleted. With --only, contestants that a JSON lacks are added
+to it: their ratios are to clipfree in their own rounds. NAME/README.md is the table of all that is there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,14 +42,37 @@ Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
 def run(options: argparse.Namespace, target: str, network: str) -> bool:
     """Compare one network at one target, if that was not done before; returns whether it went well."""
     path = place(options.output, target, network)
-    if path.exists():
+    if path.exists() and not options.only:
         return True
     path.parent.mkdir(parents=True, exist_ok=True)
     size = _LARGE if made_here(network) else "360x640"
     command = [sys.executable, str(Path(__file__).with_name("compare.py")), network, "--calib", str(options.calib)]
     command += ["--size", size, "--target", target, "--rounds", str(options.rounds), "--keep", str(options.keep)]
-    command += ["--threads", *map(str, options.threads), "--clip-only", "-o", str(path)]
-    return subprocess.run(command, check=False).returncode == 0
+    if options.onnx2tf:
+        command += ["--onnx2tf", options.onnx2tf]
+    command += ["--threads", *map(str, options.threads), "--clip-only"]
+    if not path.exists():
+        return subprocess.run([*command, "-o", str(path)], check=False).returncode == 0
+    with tempfile.TemporaryDirectory() as name:
+        new = Path(name) / "added.json"
+        if subprocess.run([*command, "-o", str(new), "--only", *options.only], check=False).returncode != 0:
+            return False
+        whole = added(json.loads(path.read_bytes()), json.loads(new.read_bytes()))
+    with atomic_write(path) as file:
+        file.write((json.dumps(whole, indent=1) + "\n").encode())
+    return True
+
+
+def added(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """``old`` with those contestants of ``new`` that it did not time, each in its place."""
+    timed = {figures["name"] for figures in old["figures"]}
+    fresh = [one for one in new["standings"] if one["name"] not in timed]
+    names = {one["name"] for one in fresh}
+    return {
+        **old,
+        "standings": [*(one for one in old["standings"] if one["name"] not in names), *fresh],
+        "figures": [*old["figures"], *(figures for figures in new["figures"] if figures["name"] in names)],
+    }
 
 
 def place(folder: Path, target: str, network: str) -> Path:
@@ -152,6 +177,8 @@ def main() -> int:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--keep", type=Path, default=Path("out/compare"), help="see compare.py; default: %(default)s")
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="add those with such a word to JSON that is there")
+    parser.add_argument("--onnx2tf", metavar="COMMAND", help="see compare.py")
     parser.add_argument("-o", "--output", type=Path, required=True, help="a folder")
     options = parser.parse_args()
     done = [run(options, target, network) for network in options.networks for target in options.targets]

@@ -39,6 +39,7 @@ class Network:
         images: crops of them, u8 (h, w, C), 256 pixels a side at most.
         folder: where contestants keep what they make of the network.
         tflite: a TensorFlow Lite file of a network of this kind, if one was given.
+        onnx2tf: the command that converts to such files, if one was given.
         target: what clipfree deploys for.
         settings: of clipfree's quantization; None for the defaults.
     """
@@ -55,6 +56,7 @@ class Network:
     images: tuple[Pixels, ...]
     folder: Path
     tflite: Path | None = None
+    onnx2tf: str | None = None
     target: str = "host"
     settings: Settings | None = None
 
@@ -88,7 +90,7 @@ class Network:
         return self.pixels(session.run(None, {"input": self.planes(pixels)})[0][0])
 
 
-def read_networks(source: Path, calibration: Path, folder: Path, tflite: Path | None = None) -> dict[bool, Network]:
+def read_networks(source: Path, calibration: Path, folder: Path) -> dict[bool, Network]:
     """Normalize and quantize ``source`` with its clip (True) and without (False), into ``folder``; what an earlier run
     left there is taken as it is.
 
@@ -115,7 +117,6 @@ def read_networks(source: Path, calibration: Path, folder: Path, tflite: Path | 
             calibration,
             images,
             place,
-            tflite,
         )
         if not network.qdq.exists():
             onnx.save(model, network.fp32)

@@ -14,6 +14,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
     openvino.BF16,
     openvino.FP32,
     litert.INT8,
+    litert.GIVEN,
     ncnn.INT8,
     ncnn.FP32,
     mnn.INT8,

@@ -60,7 +60,22 @@ def test_what_was_compared_is_not_compared_again(tmp_path: Path) -> None:
     assert path.name == "srvgg_8x1x2.json"
     path.parent.mkdir()
     path.write_text(json.dumps(COMPARED), encoding="utf-8")
-    assert machine.run(argparse.Namespace(output=tmp_path), "host", "srvgg:8x1x2")
+    assert machine.run(argparse.Namespace(output=tmp_path, only=None), "host", "srvgg:8x1x2")
+
+
+def test_contestants_are_added_and_those_that_were_timed_stay_as_they_are() -> None:
+    new = {
+        **COMPARED,
+        "figures": [figures("own", 1, 99.0, 1.0), figures("absent", 1, 30.0, 0.3)],
+        "standings": [standing("own"), standing("absent")],
+    }
+    whole = machine.added(COMPARED, new)
+    assert whole["figures"] == [*COMPARED["figures"], figures("absent", 1, 30.0, 0.3)]
+    assert [(one["name"], one["status"]) for one in whole["standings"]] == [
+        ("own", "timed"),
+        ("rival", "timed"),
+        ("absent", "timed"),
+    ]
 
 
 def test_random_networks_are_the_same_every_time_and_begin_and_end_as_pictures() -> None:
