@@ -60,7 +60,7 @@ def test_the_newest_file_format_is_read_and_executed(tmp_path: Path) -> None:
         (b"PK\x03\x04" + bytes(100), "it looks like a zip archive"),
         (b"PK\x03\x04" + b"archive/data.pkl" + bytes(100), "it looks like a PyTorch checkpoint"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "it looks like a Git LFS pointer"),
-        (b"\x1c\x00\x00\x00TFL3" + bytes(100), "it looks like a TensorFlow Lite model"),
+        (b"\x1c\x00\x00\x00TFL3" + bytes(100), "a damaged or truncated TensorFlow Lite file"),
         (b"\x08\x08", "damaged or truncated"),
         (bytes(1000), "is not an ONNX file"),
     ],
@@ -89,7 +89,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
     ("content", "hint"),
     [
         (b"PK\x03\x04" + b"archive/data.pkl", "torch.onnx.export"),
-        (b"\x1c\x00\x00\x00TFL3", "tf2onnx.convert --tflite"),
+        (b"\x1c\x00\x00\x00TFL3", "export or download it again"),
         (b"version https://git-lfs", "git lfs pull"),
     ],
 )

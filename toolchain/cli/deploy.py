@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Model = Annotated[
     str,
-    typer.Argument(help="A model (.onnx, float or QDQ, .pt2, .pth, .safetensors), or zoo:NAME for an embedded one."),
+    typer.Argument(help="A model (.onnx or .tflite, float or quantized; .pt2, .pth, .safetensors), or zoo:NAME."),
 ]
 Range = Annotated[
     str | None, typer.Option("--range", help='What its numbers mean: "0..1", "0..255", "-1..1", or INPUT:OUTPUT.')
@@ -86,6 +86,13 @@ def deploy(
     dump: Annotated[
         Path | None, typer.Option("--dump", help="Write the network as it is after every step into this folder.")
     ] = None,
+    keep_rounding: Annotated[
+        bool,
+        typer.Option(
+            "--keep-rounding",
+            help="Of a quantized model: round every tensor that it rounds, as its own runtime does; slower.",
+        ),
+    ] = False,
     no_cache: Annotated[
         bool,
         typer.Option("--no-cache", help="Quantize anew, and do not keep the quantized network in the user's cache."),
@@ -123,6 +130,7 @@ def deploy(
         precisions[0],
         layers,
         dump,
+        keep_rounding,
         keep=not no_cache,
     )
     requests = [request]

@@ -37,7 +37,7 @@ def evaluate(
     ] = None,
     compare: Annotated[
         str | None,
-        typer.Option("--compare", help="The float model: .onnx or zoo:NAME; or any other model, or a bundle."),
+        typer.Option("--compare", help="The float model: .onnx, .tflite or zoo:NAME; or any other model, or a bundle."),
     ] = None,
     max_drop: Annotated[
         float | None,

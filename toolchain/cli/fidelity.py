@@ -22,7 +22,8 @@ _LISTED = 8
 
 def fidelity(
     model: Annotated[
-        str, typer.Argument(help="A float model (.onnx, .pt2, .pth, .safetensors), or zoo:NAME for an embedded one.")
+        str,
+        typer.Argument(help="A float model (.onnx, .tflite, .pt2, .pth, .safetensors), or zoo:NAME."),
     ],
     calib: Calib = None,
     hr: Annotated[

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TYPICAL = ("host", "cortex-a76", "mali-g78")
 
-Subject = Annotated[str, typer.Argument(help="A model (.onnx, .pt2, .pth, .safetensors), zoo:NAME, or a bundle.")]
+Subject = Annotated[str, typer.Argument(help="A model (.onnx, .tflite, .pt2, ...), zoo:NAME, or a bundle.")]
 
 
 def inspect(

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def represent(
     model: Annotated[
-        str, typer.Argument(help="A float model (.onnx, .pt2, .pth, .safetensors), or zoo:NAME for an embedded one.")
+        str,
+        typer.Argument(help="A float model (.onnx, .tflite, .pt2, .pth, .safetensors), or zoo:NAME."),
     ],
     calib: Calib = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder of its own.")] = Path("out/representative"),

@@ -49,8 +49,6 @@ def kind_of(data: bytes) -> Kind:
     for start, kind in _STARTS:
         if data.startswith(start):
             return kind
-    if data[4:8] == b"TFL3":
-        return Kind("a TensorFlow Lite model", _convert("tflite", "model.tflite"))
     if data[4:8] == b"ORTM":
         return Kind("a model in onnxruntime's own format", "give the .onnx file that it was made from")
     if data.startswith(b"PK"):

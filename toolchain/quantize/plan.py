@@ -7,12 +7,12 @@ moving moves bytes.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import onnx
 
-from toolchain.frontend.fixed_point import read_resizing
 from toolchain.frontend.window import read_window
 from toolchain.reference.graph import GraphView, attributes
 from toolchain.reference.program import ACTIVATIONS, read_activation, read_selection
@@ -72,13 +72,15 @@ class QuantizationPlan:
     exact: frozenset[str] = frozenset()
 
 
-def make_plan(sr: SRModel, *, pin_output: bool = True) -> QuantizationPlan:
+def make_plan(sr: SRModel, *, pin_output: bool = True, rounded: Collection[str] = ()) -> QuantizationPlan:
     """Decide for a normalized float network. Pure graph work: no data is looked at.
 
     ``pin_output``: the output holds pixels. False leaves its range to be observed like any other tensor's, as a
     toolchain does that knows nothing of pixels; clipped or not, its codes are then not the picture.
+
+    ``rounded``: tensors that are rounded even where one kernel could go on with what it has.
     """
-    return _Planner(GraphView(sr.model), sr.value_range[1]).plan(pin_output)
+    return _Planner(GraphView(sr.model), sr.value_range[1], frozenset(rounded)).plan(pin_output)
 
 
 def _averages(node: onnx.NodeProto) -> bool:
@@ -87,12 +89,11 @@ def _averages(node: onnx.NodeProto) -> bool:
 
 
 class _Planner:
-    def __init__(self, view: GraphView, white: float) -> None:
-        self.view, self.white = view, white
+    def __init__(self, view: GraphView, white: float, rounded: frozenset[str]) -> None:
+        self.view, self.white, self.rounded = view, white, rounded
         self.inside: set[str] = set()  # tensors within a kernel, never rounded
         self.ends: dict[str, str] = {}  # a kernel's result -> the kind of its last node
         self.joined: set[str] = set()  # outputs of the Adds that are part of a convolution's kernel
-        self.interpolated: set[str] = set()  # outputs of the Adds that are part of an interpolation's
         self.parent: dict[str, str] = {}
 
     def plan(self, pin_output: bool) -> QuantizationPlan:
@@ -107,9 +108,6 @@ class _Planner:
         for node in reversed(nodes):
             if node.output and node.output[0] in sites:
                 integer.update(self._follow(node.output[0]))
-        for node in nodes:
-            if read_resizing(node, self.view.constants):
-                integer.update(self._interpolation(node))
         for node in nodes:
             if node.op_type == "Add" and node.output[0] not in integer and not self._floating(node):
                 integer.update(self._tail(node.output[0], ACTIVATIONS))
@@ -134,19 +132,17 @@ class _Planner:
         return QuantizationPlan(points, groups, pinned, self._bounds(points), sites, floats, observed, exact)
 
     def _only_floats(self, tensor: str, integer: set[str]) -> bool:
-        """Whether all that reads a tensor computes in float, or adds an interpolated one."""
+        """Whether all that reads a tensor computes in float."""
         readers = self.view.consumers.get(tensor, ())
-        products = integer - self.interpolated
         return bool(readers) and not any(
-            reader.op_type in ("DepthToSpace", "Resize") or products.intersection(reader.output) for reader in readers
+            reader.op_type == "DepthToSpace" or integer.intersection(reader.output) for reader in readers
         )
 
     def _floating(self, node: onnx.NodeProto) -> bool:
-        """Whether no convolution takes a sum in: with a constant, or with an interpolated picture that nothing else
-        needs in codes.
+        """Whether a sum stays float: with a constant, or with an interpolated picture that nothing else needs in codes.
 
         Interpolated values lie halfway between codes all the time: rounded once, together with the other operand, they
-        are more exact.
+        are more exact, and no two machines round them differently.
         """
         makers = [self.view.producers.get(name) for name in node.input]
         return self._constant_operand(node) or any(
@@ -204,7 +200,7 @@ class _Planner:
 
     def _tail(self, tensor: str, kinds: tuple[str, ...]) -> list[str]:
         """``tensor`` and the activation after it that the same kernel computes."""
-        reader = self.view.sole_reader(tensor)
+        reader = self.view.sole_reader(tensor) if tensor not in self.rounded else None
         if reader is None or reader.op_type not in kinds or read_activation(reader, self.view) is None:
             return [tensor]
         self.inside.add(tensor)
@@ -213,7 +209,7 @@ class _Planner:
     def _follow(self, tensor: str) -> list[str]:
         """Return the outputs of the nodes that the convolution ``tensor`` takes into its kernel."""
         chain = self._tail(tensor, ACTIVATIONS)
-        reader = self.view.sole_reader(chain[-1])
+        reader = self.view.sole_reader(chain[-1]) if chain[-1] not in self.rounded else None
         if reader is None or reader.op_type != "Add" or reader.output[0] in self.joined or self._floating(reader):
             return chain
         other = next((name for name in reader.input if name != chain[-1]), None)
@@ -222,24 +218,6 @@ class _Planner:
         self.joined.add(reader.output[0])
         self.inside.add(chain[-1])
         return chain + self._tail(reader.output[0], ("Relu", "Clip"))
-
-    def _interpolation(self, node: onnx.NodeProto) -> list[str]:
-        """Return the outputs of the nodes that an interpolation takes into its kernel."""
-        tensor = node.output[0]
-        reader = self.view.sole_reader(tensor)
-        if reader is None or reader.op_type != "Add" or reader.output[0] in self.joined | self.interpolated:
-            return self._tail(tensor, ACTIVATIONS)
-        other = next((name for name in reader.input if name != tensor), None)
-        if other is None or self.view.is_constant(other) or not self._fits(tensor, other):
-            return [tensor]
-        self.interpolated.add(reader.output[0])
-        self.inside.add(tensor)
-        return [tensor, *self._tail(reader.output[0], ("Relu", "Clip"))]
-
-    def _fits(self, inner: str, residual: str) -> bool:
-        """Whether an operand has a channel for each of ``inner``, or one for all."""
-        left, right = self._channels(inner), self._channels(residual)
-        return right == 1 or (left is not None and left == right)
 
     def _broadcasts(self, inner: str, residual: str) -> bool:
         """Whether the convolution's own result is the narrower operand, which cannot take the sum in."""
@@ -258,11 +236,8 @@ class _Planner:
         if node.op_type in CONVOLUTIONS and node.input[1] in self.view.constants:
             shape = self.view.constants[node.input[1]].shape
             return int(shape[0] if node.op_type == "Conv" else shape[1] * attributes(node).get("group", 1))
-        if node.op_type in (*ACTIVATIONS, "Resize", "Pad"):
+        if node.op_type in ACTIVATIONS:
             return self._channels(node.input[0])
-        if node.op_type == "DepthToSpace":
-            inner = self._channels(node.input[0])
-            return None if inner is None else inner // int(attributes(node)["blocksize"]) ** 2
         parts = [self._channels(name) for name in node.input]
         known = [part for part in parts if part is not None]
         if node.op_type in ("Add", "Concat") and len(known) == len(parts):

@@ -9,6 +9,7 @@ from toolchain.quantize.describe import describe
 from toolchain.quantize.foreign.dequantizer import Dequantizer
 from toolchain.quantize.foreign.ends import find_doubts, find_ends
 from toolchain.quantize.foreign.findings import Findings
+from toolchain.quantize.foreign.last import round_last
 from toolchain.quantize.foreign.taken_over import range_of, weights_of
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
@@ -21,7 +22,12 @@ from toolchain.support.dump import Dump, no_dump
 
 
 def canonicalize(
-    model: onnx.ModelProto, *, value_range: str | None = None, name: str | None = None, dump: Dump = no_dump
+    model: onnx.ModelProto,
+    *,
+    value_range: str | None = None,
+    name: str | None = None,
+    keep_rounding: bool = False,
+    dump: Dump = no_dump,
 ) -> QuantizedModel:
     """Bring a QDQ ``model`` of any tool to the canonical form.
 
@@ -29,6 +35,8 @@ def canonicalize(
         model: as loaded; not changed.
         value_range: as `normalize` takes it; None: by the input's range in the file, and how the network behaves.
         name: what to call it; by default the graph's own name.
+        keep_rounding: round every tensor that the file rounds, as its own runtime does. By default one kernel goes on
+            with what it has: a sum is added to a convolution's result before that is rounded and saturated.
         dump: where the float model is written as it is after each pass.
 
     Raises:
@@ -40,7 +48,9 @@ def canonicalize(
     dump("dequantized", ".onnx", plain.SerializeToString)
     said = value_range or find_ends(plain, found)
     sr = normalize(plain, value_range=said, likely="0..1", name=name, dump=dump)
-    plan = make_plan(sr)
+    if keep_rounding:
+        sr = round_last(sr, found)
+    plan = make_plan(sr, rounded=tuple(found.ranges) if keep_rounding else ())
     pixels = pixel_quantization(sr.value_range)
     view = GraphView(sr.model)
     quantizations = dict.fromkeys(plan.pinned, pixels)

@@ -8,8 +8,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from toolchain.quantize.foreign.ends import MOVING, IntegerEnds
 from toolchain.quantize.foreign.findings import HINT, Findings, per_tensor
+from toolchain.quantize.foreign.limits import name_saturation
 from toolchain.quantize.foreign.parameters import constant_nodes, dequantized, parameters, spread
 from toolchain.reference.graph import Array, GraphView
+from toolchain.reference.quantization import Quantization
 from toolchain.support.errors import ModelError
 
 _OTHER_FORMATS = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
@@ -31,6 +33,7 @@ class Dequantizer:
         self._constants = {**self.view.constants, **constant_nodes(model)}
         self._stands: dict[str, str] = {}  # by the output of a quantizer that was taken off, the tensor in its place
         self._nodes: list[onnx.NodeProto] = []
+        self._last: tuple[str, Quantization] | None = None  # what becomes the graph's codes, and how they are read
         self._weights: list[onnx.TensorProto] = []
 
     def run(self) -> onnx.ModelProto:
@@ -48,6 +51,8 @@ class Dequantizer:
                 self._constant(node, *parameters(node, self._constants))
             else:
                 self._activation(node, *parameters(node, self._constants))
+        if self._last is not None:
+            self._weights.extend(name_saturation(self._nodes, self._constants, *self._last))
         for node in self._nodes:
             if node.op_type == "Concat" and node.output[0] in self.found.ranges:
                 self.found.joined.update(dict.fromkeys(node.input, self.found.ranges[node.output[0]]))
@@ -72,7 +77,9 @@ class Dequantizer:
             else:
                 tensor = self._positive(tensor) if given.zero_point == 0 else tensor
                 self.found.ranges[tensor] = given
-            if self._ends.kept and self._ends.integer[1] and self._is_output(node.output[0]):
+            ends = self._ends.integer[1] and self._is_output(node.output[0])
+            self._last = (tensor, given) if ends else self._last
+            if ends and self._ends.kept:
                 self._nodes.extend(self._ends.codes(tensor, node.output[0], given))
                 return
         elif first and tensor == node.input[0]:  # codes that the graph is given
@@ -98,12 +105,21 @@ class Dequantizer:
         and the range may be moved.
         """
         maker = self.view.producers.get(tensor)
-        if maker is None or maker.op_type not in ("Conv", "ConvTranspose", "Add"):
+        if maker is None or maker.op_type not in ("Conv", "ConvTranspose", "Add") or self._never_negative(maker):
             return tensor
         name = f"{tensor}_positive"
         if name not in self.found.ranges:
             self._nodes.append(helper.make_node("Relu", [tensor], [name], name=f"{name}_relu"))
         return name
+
+    def _never_negative(self, node: onnx.NodeProto) -> bool:
+        """Whether a convolution can give nothing negative, as one that copies pixels: a Relu would only hide copies."""
+        constants = [self._constants.get(name) for name in node.input[1:] if name]
+        source = self._stands.get(node.input[0], node.input[0])
+        known = self.found.inputs[0] if self._is_input(source) and self.found.inputs else self.found.ranges.get(source)
+        if node.op_type == "Add" or known is None or known.low < 0:
+            return False
+        return all(value is not None and bool((value >= 0).all()) for value in constants)
 
     def _constant(self, node: onnx.NodeProto, scale: Array, zero: Array) -> None:
         """Run a quantizer of a constant; where it is dequantized, the scale of each channel is noted."""

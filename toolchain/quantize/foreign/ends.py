@@ -33,13 +33,14 @@ class IntegerEnds:
         graph = model.graph
         kinds = [value.type.tensor_type.elem_type in _INTEGERS for value in (graph.input[0], graph.output[0])]
         self.integer = (kinds[0], kinds[1])
+        self._view = GraphView(model)
         self.constants: list[onnx.TensorProto] = []
         given = _given(model) if any(kinds) else []
         self.kept = any(not _usual(one) for one in given) and all(one.bits == BITS for one in given)
 
     def numbers(self, codes: str, target: str, given: Quantization) -> list[onnx.NodeProto]:
         """Return the nodes that make float ``target`` of uint8 ``codes``."""
-        real, moved = f"{target}_of_pixels", f"{target}_moved"
+        real, moved = self._view.unused(f"{target}_of_pixels"), self._view.unused(f"{target}_moved")
         return [
             helper.make_node("Cast", [codes], [real], name=real, to=TensorProto.FLOAT),
             helper.make_node("Sub", [real, self._constant(f"{target}_zero", given.zero_point)], [moved], name=moved),
@@ -48,7 +49,9 @@ class IntegerEnds:
 
     def codes(self, source: str, target: str, given: Quantization) -> list[onnx.NodeProto]:
         """Return the nodes that make uint8 ``target`` of float ``source``."""
-        steps, moved, whole, kept = (f"{target}_{word}" for word in ("steps", "moved", "whole", "kept"))
+        steps, moved, whole, kept = (
+            self._view.unused(f"{target}_{word}") for word in ("steps", "moved", "whole", "kept")
+        )
         ends = [self._constant(f"{target}_{word}", end) for word, end in (("black", QMIN), ("white", QMAX))]
         # Multiplied, not divided: one float32 product is what scaling weights by the same number gives.
         return [
@@ -59,7 +62,8 @@ class IntegerEnds:
             helper.make_node("Cast", [kept], [target], name=target, to=TensorProto.UINT8),
         ]
 
-    def _constant(self, name: str, value: float) -> str:
+    def _constant(self, wanted: str, value: float) -> str:
+        name = self._view.unused(wanted, *(item.name for item in self.constants))
         self.constants.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
         return name
 

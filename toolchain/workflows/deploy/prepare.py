@@ -149,13 +149,15 @@ def _quantize(request: Request, rehearse: Rehearse, line: Progress, dump: Dump) 
                 f"{request.model.name} is quantized already: its tensors keep their bits",
                 hint="give the float model, or leave out --bits, --budget and --max-loss",
             )
-        model = canonicalize(source, value_range=request.value_range, dump=dump)
+        model = canonicalize(source, value_range=request.value_range, keep_rounding=request.keep_rounding, dump=dump)
         rehearse(model.model)
         photos = _photos(request.calibration, 3, line) if request.calibration is not None else None
         with line.step("quantize") as note:
-            note("the model is quantized already: its scales are kept")
+            note("the model is quantized already: its scales are kept" + ", and its roundings" * request.keep_rounding)
         dump("quantized", ".onnx", model.model.SerializeToString)
         return _Quantized(model, photos, None, (*_skipped(photos), *model.recipe.warnings))
+    if request.keep_rounding:
+        raise CalibrationError(f"{request.model.name} is not quantized: it has no roundings to keep")
     if request.calibration is None:
         raise CalibrationError("no photographs to calibrate with", hint="name a folder of photographs with --calib")
     sr = _normalize(request, source, line, dump)

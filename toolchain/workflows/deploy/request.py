@@ -34,6 +34,7 @@ class Request:
         precision: "int8", or "float32" or "float16" for a baseline.
         layers: run layer by layer instead of streaming: slower, but kernels can be timed one by one.
         dump: a folder for the network as it is after every step; None: it is not written.
+        keep_rounding: of a model that is quantized already: round every tensor that it rounds.
         keep: keep the quantized network in the user's cache, or take it from there if it was made of the same things.
     """
 
@@ -49,6 +50,7 @@ class Request:
     precision: str = INT8
     layers: bool = False
     dump: Path | None = None
+    keep_rounding: bool = False
     keep: bool = False
 
     @property
