@@ -30,6 +30,11 @@ NETWORKS = (
     "zoo:ecbsr_m4c16_x2",
     "zoo:quicksrnet_small_x2",
     "pointwise:48x8x2",
+    "span:48x6x2",
+    "rlfn:46x4x2",
+    "rt4ksr:24x4x2",
+    "bicubicpp:32x2x3",
+    "upconv:16x7x2",
 )
 TARGETS = ("host", "x86-avx2")
 _LARGE = "180x320"
@@ -48,8 +53,8 @@ def run(options: argparse.Namespace, target: str, network: str) -> bool:
     size = _LARGE if made_here(network) else "360x640"
     command = [sys.executable, str(Path(__file__).with_name("compare.py")), network, "--calib", str(options.calib)]
     command += ["--size", size, "--target", target, "--rounds", str(options.rounds), "--keep", str(options.keep)]
-    if options.onnx2tf:
-        command += ["--onnx2tf", options.onnx2tf]
+    for name, value in (("--onnx2tf", options.onnx2tf), ("--tflite", options.tflite)):
+        command += [] if value is None else [name, str(value)]
     command += ["--threads", *map(str, options.threads), "--clip-only"]
     if not path.exists():
         return subprocess.run([*command, "-o", str(path)], check=False).returncode == 0
@@ -179,6 +184,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=Path("out/compare"), help="see compare.py; default: %(default)s")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="add those with such a word to JSON that is there")
     parser.add_argument("--onnx2tf", metavar="COMMAND", help="see compare.py")
+    parser.add_argument("--tflite", type=Path, help="see compare.py; for one network")
     parser.add_argument("-o", "--output", type=Path, required=True, help="a folder")
     options = parser.parse_args()
     done = [run(options, target, network) for network in options.networks for target in options.targets]

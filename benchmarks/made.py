@@ -1,4 +1,4 @@
-"""Networks that are made here, with random weights: larger ones, and such as consist of 1x1 convolutions.
+"""Networks that are made here, with random weights: larger ones, and one of each family that people deploy.
 
     python benchmarks/made.py srvgg:64x16x2 -o srvgg.onnx
 
@@ -14,87 +14,23 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
+import families
 from toolchain.support.errors import ClipfreeError, InputError
 from toolchain.support.files import atomic_write
 from toolchain.zoo import embedded
 
-_NAME = re.compile(r"(?P<kind>[a-z]+):(?P<features>\d+)x(?P<layers>\d+)x(?P<scale>\d+)")
-LAST = 0.02
-"""What the last convolution's weights are multiplied by."""
-
-
-class Graph:
-    """Nodes and constants in the order of their making."""
-
-    def __init__(self, seed: int) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self._chance = np.random.default_rng(seed)
-
-    def add(self, operator: str, *sources: str, **attributes: object) -> str:
-        """An operator; returns the name of its result."""
-        name = f"t{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(sources), [name], **attributes))
-        return name
-
-    def constant(self, value: npt.NDArray[np.float32]) -> str:
-        """A constant; returns its name."""
-        name = f"k{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(value, name))
-        return name
-
-    def conv(self, source: str, before: int, after: int, side: int, gain: float = 1.0) -> str:
-        """A convolution of ``side`` x ``side`` taps whose outputs are as large as its inputs, times ``gain``."""
-        spread = gain * (2 / (side * side * before)) ** 0.5
-        weights = self._chance.normal(0, spread, (after, before, side, side)).astype(np.float32)
-        bias = np.zeros(after, np.float32)
-        return self.add("Conv", source, self.constant(weights), self.constant(bias), pads=[side // 2] * 4)
-
-
-def srvgg(features: int, layers: int, scale: int) -> onnx.ModelProto:
-    """The compact network of Real-ESRGAN (Wang et al., 2021): 3x3 convolutions and PReLUs onto the nearest pixels."""
-    graph = Graph(features)
-    x = "input"
-    for before in (3, *[features] * layers):
-        slopes = graph.constant(np.full((features, 1, 1), 0.2, np.float32))
-        x = graph.add("PRelu", graph.conv(x, before, features, 3), slopes)
-    return enlarged(graph, graph.conv(x, features, 3 * scale**2, 3, LAST), scale)
-
-
-def pointwise(features: int, layers: int, scale: int) -> onnx.ModelProto:
-    """Pairs of 1x1 convolutions, to twice as many features and back, between two of 3x3."""
-    graph = Graph(features)
-    x = graph.add("Relu", graph.conv("input", 3, features, 3))
-    for _ in range(layers):
-        wide = graph.add("Relu", graph.conv(x, features, 2 * features, 1))
-        x = graph.add("Relu", graph.conv(wide, 2 * features, features, 1))
-    return enlarged(graph, graph.conv(x, features, 3 * scale**2, 3, LAST), scale)
-
-
-def enlarged(graph: Graph, x: str, scale: int) -> onnx.ModelProto:
-    """The network that adds ``x``, shuffled to pixels, to the nearest enlargement of its input."""
-    residual = graph.add("DepthToSpace", x, blocksize=scale, mode="CRD")
-    sizes = graph.constant(np.array([1, 1, scale, scale], np.float32))
-    nearest = graph.add(
-        "Resize", "input", "", sizes, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
-    )
-    graph.nodes.append(helper.make_node("Add", [residual, nearest], ["output"]))
-    made = helper.make_graph(
-        graph.nodes,
-        "made",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, "h", "w"])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 3, "H", "W"])],
-        graph.constants,
-    )
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-
-
-KINDS: Mapping[str, Callable[[int, int, int], onnx.ModelProto]] = {"srvgg": srvgg, "pointwise": pointwise}
+_NAME = re.compile(r"(?P<kind>[a-z0-9]+):(?P<features>\d+)x(?P<layers>\d+)x(?P<scale>\d+)")
+KINDS: Mapping[str, Callable[[int, int, int], onnx.ModelProto]] = {
+    "srvgg": families.srvgg,
+    "pointwise": families.pointwise,
+    "span": families.span,
+    "rlfn": families.rlfn,
+    "rt4ksr": families.rt4ksr,
+    "bicubicpp": families.bicubicpp,
+    "upconv": families.upconv,
+}
 
 
 def made_here(name: str) -> bool:

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import onnx
 
+from families import srvgg
 from lines import Panel, draw
-from made import srvgg
 from toolchain.frontend import load_model, normalize
 from toolchain.images import read_calibration
 from toolchain.images.sets import picture_files

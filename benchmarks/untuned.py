@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from made import LAST, Graph, enlarged, write
+from graphs import LAST, Graph, enlarged
+from made import write
 from toolchain.schedules.task import describe
 from toolchain.support.cpu import this_cpu
 from toolchain.support.errors import ClipfreeError
