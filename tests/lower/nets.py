@@ -152,6 +152,25 @@ class Net:
         value = self.node("Gather", x.name, self.const(channels, np.int64), axis=1)
         return self.quantized(value, len(channels), x.scale, x.zero)
 
+    def resized(
+        self,
+        x: Tensor,
+        rows: float,
+        columns: float | None = None,
+        *,
+        residual: Tensor | None = None,
+        act: Act | None = None,
+        scale: float = PIXEL,
+        zero: int = 0,
+        **how: Any,
+    ) -> Tensor:
+        """A Resize by factors with these attributes, linear by default, perhaps added to something."""
+        factors = self.const([1, 1, rows, columns or rows])
+        value = self.node("Resize", x.name, "", factors, **{"mode": "linear", **how})
+        if residual is not None:
+            value = self.node("Add", value, residual.name)
+        return self.quantized(self.activated(value, x.channels, act), x.channels, scale, zero)
+
     def windowed(
         self, x: Tensor, top: int, left: int, bottom: int, right: int, mode: str = "constant", value: float = 0.0
     ) -> Tensor:

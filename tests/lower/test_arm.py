@@ -51,8 +51,16 @@ def enlarged() -> onnx.ModelProto:
     return net.model(net.conv(net.shuffled(net.conv(y, 20), 2, "CRD"), 3), 1)
 
 
+def interpolated() -> onnx.ModelProto:
+    """A picture enlarged by a cubic kernel, added to a tensor of 16 bits, and that linearly."""
+    net = Net()
+    x = net.shuffled(net.conv(net.input, 20, scale=FINE, zero=9000), 2, "DCR")
+    x = net.conv(net.resized(net.input, 2, residual=net.conv(x, 3), mode="cubic", zero=9), 5)
+    return net.model(net.conv(net.resized(x, 3, act=Act("PRelu"), zero=30), 3))
+
+
 @ARM
-@pytest.mark.parametrize("make", [branches, luma, wide, enlarged])
+@pytest.mark.parametrize("make", [branches, luma, wide, enlarged, interpolated])
 def test_a_network_gives_the_reference(target: Target, make):
     model = make()
     arm.emulator(target)  # skips before it compiles

@@ -178,6 +178,21 @@ def test_of_many_some_are_named():
         made(model, "mali-g78")
 
 
+def interpolated(net: Net) -> Tensor:
+    """A picture enlarged in two ways, added to a shuffle of 16 bits, and what comes of that once more."""
+    x = net.shuffled(net.conv(net.input, 36, scale=FINE, zero=257 * 30), 3, "DCR")
+    x = net.conv(net.resized(net.input, 3, residual=net.conv(x, 3), mode="cubic", zero=9), 4)
+    slopes = net.resized(x, 2, act=Act("PRelu"), coordinate_transformation_mode="asymmetric")
+    return net.conv(slopes, 3)
+
+
+@pytest.mark.parametrize("choose", ["mali-g78", "single"])
+def test_interpolation(choose: str, quick_build: None):
+    net = Net()
+    found = assert_equal(net.model(interpolated(net)), choose)
+    assert sum(kernel.name.startswith("enlarge") for kernel in found.kernels) == 2
+
+
 def two_stages(net: Net) -> Tensor:
     """As EDSR ends: blocks with a sum around them, then twice a convolution and a shuffle, then a convolution."""
     first = net.conv(net.input, 8, zero=9)

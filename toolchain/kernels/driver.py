@@ -2,7 +2,8 @@
 
 Kernels are serial and work on windows of rows: ``kernel(operands..., constants..., rows, tiles, width, result)``. The
 functions here cut the picture among the threads, and know where windows lie. What they take in the end is
-``(operands..., constants..., height, tiles, width, result)``.
+``(operands..., constants..., height, tiles, width, result)``. Kernels that are placed
+are told where they are, see `Call`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def whole(
     """
     with IRBuilder() as builder, function("driver"):
         sizes = _Sizes(geometry)
-        sources = [sizes.argument(f"x{index}", operand) for index, operand in enumerate(operands)]
+        at = [sizes.at(Fraction(read.stride)) for read in call.step.reads]
+        sources = [own.argument(f"x{index}", what) for index, (own, what) in enumerate(zip(at, operands, strict=True))]
         constants = _constants(call, "c")
         sizes.declare()
         scale, margin = call.step.scale, geometry.margin
@@ -57,19 +59,19 @@ def whole(
                 made.fill_sides(y, first * scale + margin, rows * scale, result, call.view)
             with T.If(last > first), T.Then():
                 windows = [
-                    sizes.window(
+                    own.window(
                         source,
                         operand,
-                        first if isinstance(operand, Picture) else first + (margin - read.above),
-                        rows + (read.above + read.below),
+                        first if isinstance(operand, Picture) else first * read.stride + (margin - read.above),
+                        (rows - 1) * read.stride + (1 + read.above + read.below),
                     )
-                    for source, operand, read in zip(sources, operands, call.step.reads, strict=True)
+                    for own, source, operand, read in zip(at, sources, operands, call.step.reads, strict=True)
                 ]
                 if isinstance(result, Picture):
                     target = sizes.window(y, result, first, rows)
                 else:
                     target = made.window(y, result, first * scale + margin, rows * scale)
-                sizes.call(call, windows, constants, rows, target)
+                sizes.call(call, windows, constants, first, rows, target)
     return builder.get()
 
 
@@ -159,7 +161,7 @@ class _Part:
                 target = sizes.window(self.pictures[1], self.network.result, first, count)
             else:
                 target = self._window(step.writes, skipped * step.scale + band.offset, count * step.scale)
-            sizes.call(call, windows, constants, count, target)
+            sizes.call(call, windows, constants, first, count, target)
         if step.writes is not None and call.view is not None and self.plan.history[step.writes]:
             # Below the picture, later windows find the zero point, not what the band before left there.
             rate, scale = self.plan.rates[step.writes], step.scale
@@ -250,13 +252,14 @@ class _Sizes:
             return _view(buffer, start, (rows, what.blocks, self.pitch))
         return _view(buffer, start * what.scale, (rows * what.scale, self.width * what.scale, what.channels))
 
-    def call(self, call: Call, windows: Sequence[Any], constants: Sequence[Any], rows: Any, target: Any) -> None:
-        """Call a kernel for ``rows`` rows."""
-        arrays = [_view(array, 0, array.shape) for array in constants]
+    def call(
+        self, call: Call, windows: Sequence[Any], constants: Sequence[Any], first: Any, rows: Any, target: Any
+    ) -> None:
+        """Call a kernel for ``rows`` rows from ``first`` on."""
+        place = [first, self.height] if call.placed else []
+        arguments = (*windows, *(_view(array, 0, array.shape) for array in constants), *place, rows)
         T.evaluate(
-            tirx.call_intrin(
-                "int32", "tirx.tvm_call_cpacked", call.kernel, *windows, *arrays, rows, self.tiles, self.width, target
-            )
+            tirx.call_intrin("int32", "tirx.tvm_call_cpacked", call.kernel, *arguments, self.tiles, self.width, target)
         )
 
 

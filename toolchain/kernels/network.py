@@ -85,12 +85,14 @@ class Call:
         step: its operands and its result.
         constants: shape and element type of each of its arrays.
         view: the blocks of the result that it writes; None where that is a picture.
+        placed: it is told, before the rows, the number of its first row and how many there are in all.
     """
 
     kernel: str
     step: Step
     constants: tuple[tuple[tuple[int, ...], str], ...]
     view: View | None
+    placed: bool = False
 
 
 @dataclass(frozen=True)

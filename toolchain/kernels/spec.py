@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from toolchain.frontend.fixed_point import Resizing
 from toolchain.kernels.layout import PACK
 
 
@@ -293,5 +294,28 @@ class Lookup:
     target: View
 
 
-Operation: TypeAlias = Conv | Elementwise | Lookup | Pack | Draw | Shuffle
+@dataclass(frozen=True)
+class Interpolate:
+    """Interpolation of a packed tensor by integers, see `toolchain.frontend.fixed_point`, requantized.
+
+    Attributes:
+        source: the blocks that are read; channel c of the result is their channel c.
+        resizing: how.
+        zero_point: of the source.
+        dropped: bits that are rounded off the sums of rows.
+        multiplier: float32 of a step of the sums over the output's scale.
+        requantize: residual, which is as large as the output, activation, bounds and zero point of the output.
+        target: blocks the output is written to, as many as are read.
+    """
+
+    source: View
+    resizing: Resizing
+    zero_point: int
+    dropped: int
+    multiplier: float
+    requantize: Requantize
+    target: View
+
+
+Operation: TypeAlias = Conv | Elementwise | Lookup | Pack | Draw | Shuffle | Interpolate
 """What a kernel of a quantized network computes."""

@@ -27,12 +27,15 @@ AnyOperation: TypeAlias = Operation | FloatOperation
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """An operand of a kernel: a variable, what it is, and the rows that are read above and below a row."""
+    """An operand of a kernel: a variable, what it is, the rows that are read above and below a row, and how many of its
+    rows there are for one of the kernel.
+    """
 
     var: Any
     what: Tensor | Picture
     above: int = 0
     below: int = 0
+    stride: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,7 @@ class Invocation:
         operation: what it computes.
         constants: its arrays.
         scale: rows and columns of a tensor that it writes for each that it reads.
+        placed: it is told which rows it computes, see `Call`.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Invocation:
     operation: AnyOperation
     constants: tuple[np.ndarray, ...] = ()
     scale: int = 1
+    placed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +115,15 @@ class Calls:
         there is no view. ``extent`` is of what it reads. Returns the variable of what it wrote.
         """
         symbol = self.add(given.name, given.function)
-        reads = tuple(Read(self._numbers.get(source.var), source.above, source.below) for source in given.sources)
+        reads = tuple(
+            Read(self._numbers.get(source.var), source.above, source.below, source.stride) for source in given.sources
+        )
         writes = None
         if isinstance(result, Tensor):
             writes = len(self.tensors) if buffer is None else self._numbers[buffer]
         shapes = tuple((array.shape, str(array.dtype)) for array in given.constants)
         scale = result.scale if isinstance(result, Picture) else given.scale
-        call = Call(symbol.name_hint, Step(reads, writes, scale), shapes, view)
+        call = Call(symbol.name_hint, Step(reads, writes, scale), shapes, view, given.placed)
         operands = [source.what for source in given.sources]
         driver = self.add(f"run_{symbol.name_hint}", whole(call, operands, result, self.geometry))
         arguments = [

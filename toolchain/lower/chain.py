@@ -18,6 +18,7 @@ from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.depth_to_space import pixel_table, trace
 from toolchain.lower.importer import window_of
 from toolchain.lower.pointwise import match_table
+from toolchain.lower.resize_chain import match_resize
 from toolchain.reference.quantization import Quantization
 from toolchain.reference.steps import (
     Activation,
@@ -66,6 +67,9 @@ class Matcher(Bindings):
         if self.is_call(value, "relax.concat") and after is None and int(self.definitions[value].attrs.axis) == 1:
             parts = [self._codes(part) for part in self.definitions[value].args[0].fields]
             return None if None in parts else ConcatStep(out, tuple(part for part in parts if part))
+        resized = match_resize(self, self._codes, out, value, after)
+        if resized is not None:
+            return resized
         single = self._codes(value)
         if single is not None:
             return SumStep(out, (single,), after)

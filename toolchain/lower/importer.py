@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from tvm import relax, tirx
+from tvm import relax
 from tvm.ir import GenericConst
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
 from toolchain.frontend.resize import fraction, read_sampling
 from toolchain.frontend.window import Mode, Window, pad_window, slice_window
-from toolchain.kernels.resize import resize_axis
+from toolchain.lower.resizing import resize_call
 
 _MODES: dict[Mode, str] = {"constant": "constant", "edge": "replicate", "reflect": "reflect"}
 """What TVM calls the modes of windows."""
@@ -145,26 +145,14 @@ def _gather(_builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
     return relax.op.take(inputs[0], relax.const(indices.astype(np.int64), "int64"), axis=1)
 
 
-def _resize(builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
+def _resize(_builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
     value = inputs[0]
     words = {key: item.decode() if isinstance(item, bytes) else item for key, item in attrs.items()}
     sampling, scales = read_sampling(words), _array(inputs[2]) if len(inputs) > 2 else None
     if sampling is None or scales is None or scales.shape != (4,) or (scales[:2] != 1).any() or len(inputs) > 3:
         raise ValueError("this Resize is not known")  # answered by a sentence, see `import_qdq`
-    for axis in (1, 0):  # the narrower picture first
-        factor = fraction(scales[2 + axis])
-        if factor == 1:
-            continue
-        shape = list(value.ty.shape.values)
-        shape[2 + axis] = tirx.floordiv(shape[2 + axis] * factor.numerator, factor.denominator)
-        function = resize_axis(sampling, int(shape[1]), axis, factor)
-        symbol = builder.add_func(function, "resize" if axis else AGAIN)
-        value = builder.emit(relax.call_tir(symbol, relax.Tuple([value]), relax.TensorType(shape, "float32")))
-    return value
-
-
-AGAIN = "resize_rows"
-"""The second half of a Resize."""
+    factors = fraction(scales[2]), fraction(scales[3])
+    return value if max(factors) == min(factors) == 1 else resize_call(value, sampling, factors)
 
 
 def _prelu(_builder: Any, inputs: Any, _attrs: dict[str, Any]) -> Any:

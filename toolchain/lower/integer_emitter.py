@@ -21,7 +21,6 @@ from toolchain.kernels.spec import (
     Elementwise,
     Operand,
     Pack,
-    Requantize,
     Shuffle,
     View,
 )
@@ -33,14 +32,16 @@ from toolchain.lower.lowered import Choose
 from toolchain.lower.packed import Packed, filled, moved, reordered
 from toolchain.lower.pixel_order import in_pixel_order
 from toolchain.lower.reading import Reading, read
+from toolchain.lower.requantization import requantization
+from toolchain.lower.resize_emitter import emit_resize, streams
 from toolchain.lower.weights import arrange, fits, pad
 from toolchain.reference.quantization import Quantization
 from toolchain.reference.steps import (
-    Activation,
     Codes,
     ConcatStep,
     ConvStep,
     InputStep,
+    ResizeStep,
     SelectStep,
     SumStep,
     TableStep,
@@ -93,9 +94,9 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
 
     def writes(self, var: Any) -> bool:
         """Return whether the kernel of ``var`` can write into the buffer of a concatenation."""
-        return self.convolves(var) or isinstance(
-            self.chains.get(var), SumStep | TableStep | InputStep | DepthToSpaceStep
-        )
+        chain = self.chains.get(var)
+        made = isinstance(chain, SumStep | TableStep | InputStep | DepthToSpaceStep)
+        return made or self.convolves(var) or (isinstance(chain, ResizeStep) and streams(chain))
 
     def compute(self, var: Any) -> Packed:
         """Emit what computes ``var``."""
@@ -114,6 +115,8 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
                 return self.write(var, Invocation("pack_pixels", kernel, (source,), Pack(channels, view)))
             case DepthToSpaceStep(source=given):
                 return self._shuffle(var, self.packed(given.tensor), chain)
+            case ResizeStep():
+                return emit_resize(self, var, chain)
             case SelectStep(source=given):
                 return self.packed(given.tensor).select(chain.channels)
             case WindowStep(source=given):
@@ -128,13 +131,13 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         source = self._surrounded(reading, chain)
         operand, residual = None, None
         if chain.residual is not None:
-            operand, residual = self._operand(chain.residual, given.outputs, output)
+            operand, residual = self.term(chain.residual, given.outputs, output)
         if operand is not None and residual is not None and any(reading.cut):
             grown, zero = Window((0, 0, *reading.cut)), residual.tensor.zero_point
             extents = self.extent(chain.accumulator), self._read_extent(chain)
             residual = moved(self.calls, residual, grown, zero, extents, origin=self._resizing(chain))
             operand = replace(operand, view=residual.view)
-        requantize, slopes = _requantize(chain.before, chain.after, output, operand)
+        requantize, slopes = requantization(chain.before, chain.after, output, operand)
         arranged = arrange(chain, source.slots, source.view.count, slopes)
         parameters = arranged.parameters
         if pixels is not None and arranged.groups == 1:
@@ -253,8 +256,8 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
     def _sum(self, name: str, step: SumStep, view: View) -> Invocation:
         """Return the kernel of ``step``, into ``view``."""
         channels, output = channels_of(step.out.tensor), step.out.quantization
-        requantize, slopes = _requantize(None, step.after, output, None)
-        pairs = [self._operand(term, channels, output) for term in step.terms]
+        requantize, slopes = requantization(None, step.after, output, None)
+        pairs = [self.term(term, channels, output) for term in step.terms]
         operation = Elementwise(tuple(operand for operand, _ in pairs), requantize, view)
         constants = () if slopes is None else (pad(slopes, view.count * PACK),)
         sources = tuple(packed.source() for _, packed in pairs)
@@ -278,12 +281,12 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
     def _quantize(self, var: Any) -> Packed:
         """Return a float operator's result, quantized and packed."""
         output, channels = self._output(var), channels_of(var)
-        requantize, _ = _requantize(None, None, output, None)
+        requantize, _ = requantization(None, None, output, None)
         value = self.operators.value(self.matcher.definitions[var].args[0])
         kernel = boundary.quantize(channels, self.tensor(var).view, self.geometry, requantize, output.scale)
         return self.enter(var, "quantize", kernel, value)
 
-    def _operand(self, term: Codes, channels: int, output: Quantization) -> tuple[Operand, Packed]:
+    def term(self, term: Codes, channels: int, output: Quantization) -> tuple[Operand, Packed]:
         """``term`` as an operand of a kernel with ``channels`` outputs, and what holds it."""
         source, divide, modulo = self.operand(term.tensor, channels)
         multiplier = float(np.float32(np.float64(term.quantization.scale) / np.float64(output.scale)))
@@ -298,19 +301,3 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
                 hint="quantize activations per tensor",
             )
         return output
-
-
-def _requantize(
-    before: Activation | None, after: Activation | None, output: Quantization, residual: Operand | None
-) -> tuple[Requantize, np.ndarray | None]:
-    """Return the epilogue, and its slopes: the activation that comes last becomes bounds on the codes."""
-    scale, zero = np.float64(output.scale), output.zero_point
-    slopes = next((a.slopes for a in (after, before) if a is not None and a.slopes is not None), None)
-    low, high = -zero, output.qmax - zero
-    if after is not None and after.slopes is None:
-        low = max(low, int(np.rint(max(after.low / scale, -1e9))))
-        high = min(high, int(np.rint(min(after.high / scale, 1e9))))
-    bounds = None
-    if before is not None and before.slopes is None:
-        bounds = (float(np.float32(before.low / scale)), float(np.float32(before.high / scale)))
-    return Requantize(low, high, zero, slopes is not None, bounds, residual), slopes

@@ -12,7 +12,8 @@ from toolchain.kernels.window import pad_floats
 from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.calls import Calls
 from toolchain.lower.depth_to_space import MOVES
-from toolchain.lower.importer import AGAIN, window_of
+from toolchain.lower.importer import window_of
+from toolchain.lower.resizing import OPERATOR, resize_floats
 from toolchain.support.errors import ModelError
 
 
@@ -69,11 +70,14 @@ class Operators:
             symbol = self.calls.add("pad", pad_floats(channels_of(value), window))
             sizes = [height, width, rows, columns]
             return builder.emit(relax.call_tir(symbol, relax.Tuple([self.value(call.args[0]), *sizes]), value.ty))
+        if call.op.name == OPERATOR:
+            self.names.append("resize")
+            return resize_floats(call, self.value(call.args[0]), builder, self.calls.add)
         arguments = [self._argument(argument) for argument in call.args]
         name = call.op.name.split(".")[-1]
         if name == "call_tir":
             name = call.args[0].name_hint.rstrip("0123456789")  # of several functions of one name
-        if call.op.name not in MOVES and getattr(value.ty, "ndim", -1) != 0 and name != AGAIN:
+        if call.op.name not in MOVES and getattr(value.ty, "ndim", -1) != 0:
             self.names.append(name)
         return builder.emit(relax.Call(call.op, arguments, call.attrs, call.ty_args))
 

@@ -23,9 +23,9 @@ class Packed:
     slots: tuple[int, ...]
     tensor: Tensor
 
-    def source(self, above: int = 0, below: int = 0) -> Source:
-        """As a kernel's operand, of which rows above and below are read too."""
-        return Source(self.var, self.tensor, above, below)
+    def source(self, above: int = 0, below: int = 0, stride: int = 1) -> Source:
+        """As a kernel's operand, of which rows above and below are read too, and every ``stride``-th is a kernel's."""
+        return Source(self.var, self.tensor, above, below, stride)
 
     def select(self, channels: tuple[int, ...]) -> Packed:
         """Return some of its channels, of no more blocks of codes than they lie in."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from toolchain.frontend.fixed_point import read_resizing
 from toolchain.frontend.window import read_window
 from toolchain.reference.graph import GraphView, attributes
 from toolchain.reference.program import ACTIVATIONS, read_activation, read_selection
@@ -94,6 +95,7 @@ class _Planner:
         self.inside: set[str] = set()  # tensors within a kernel, never rounded
         self.ends: dict[str, str] = {}  # a kernel's result -> the kind of its last node
         self.joined: set[str] = set()  # outputs of the Adds that are part of a convolution's kernel
+        self.interpolated: set[str] = set()  # outputs of the Adds that are part of an interpolation's
         self.parent: dict[str, str] = {}
 
     def plan(self, pin_output: bool) -> QuantizationPlan:
@@ -108,6 +110,9 @@ class _Planner:
         for node in reversed(nodes):
             if node.output and node.output[0] in sites:
                 integer.update(self._follow(node.output[0]))
+        for node in nodes:
+            if read_resizing(node, self.view.constants):
+                integer.update(self._interpolation(node))
         for node in nodes:
             if node.op_type == "Add" and node.output[0] not in integer and not self._floating(node):
                 integer.update(self._tail(node.output[0], ACTIVATIONS))
@@ -132,17 +137,19 @@ class _Planner:
         return QuantizationPlan(points, groups, pinned, self._bounds(points), sites, floats, observed, exact)
 
     def _only_floats(self, tensor: str, integer: set[str]) -> bool:
-        """Whether all that reads a tensor computes in float."""
+        """Whether all that reads a tensor computes in float, or adds an interpolated one."""
         readers = self.view.consumers.get(tensor, ())
+        products = integer - self.interpolated
         return bool(readers) and not any(
-            reader.op_type == "DepthToSpace" or integer.intersection(reader.output) for reader in readers
+            reader.op_type in ("DepthToSpace", "Resize") or products.intersection(reader.output) for reader in readers
         )
 
     def _floating(self, node: onnx.NodeProto) -> bool:
-        """Whether a sum stays float: with a constant, or with an interpolated picture that nothing else needs in codes.
+        """Whether no convolution takes a sum in: with a constant, or with an interpolated picture that nothing else
+        needs in codes.
 
         Interpolated values lie halfway between codes all the time: rounded once, together with the other operand, they
-        are more exact, and no two machines round them differently.
+        are more exact.
         """
         makers = [self.view.producers.get(name) for name in node.input]
         return self._constant_operand(node) or any(
@@ -219,6 +226,24 @@ class _Planner:
         self.inside.add(chain[-1])
         return chain + self._tail(reader.output[0], ("Relu", "Clip"))
 
+    def _interpolation(self, node: onnx.NodeProto) -> list[str]:
+        """Return the outputs of the nodes that an interpolation takes into its kernel."""
+        tensor = node.output[0]
+        reader = self.view.sole_reader(tensor)
+        if reader is None or reader.op_type != "Add" or reader.output[0] in self.joined | self.interpolated:
+            return self._tail(tensor, ACTIVATIONS)
+        other = next((name for name in reader.input if name != tensor), None)
+        if other is None or self.view.is_constant(other) or not self._fits(tensor, other):
+            return [tensor]
+        self.interpolated.add(reader.output[0])
+        self.inside.add(tensor)
+        return [tensor, *self._tail(reader.output[0], ("Relu", "Clip"))]
+
+    def _fits(self, inner: str, residual: str) -> bool:
+        """Whether an operand has a channel for each of ``inner``, or one for all."""
+        left, right = self._channels(inner), self._channels(residual)
+        return right == 1 or (left is not None and left == right)
+
     def _broadcasts(self, inner: str, residual: str) -> bool:
         """Whether the convolution's own result is the narrower operand, which cannot take the sum in."""
         left, right = self._channels(inner), self._channels(residual)
@@ -236,8 +261,11 @@ class _Planner:
         if node.op_type in CONVOLUTIONS and node.input[1] in self.view.constants:
             shape = self.view.constants[node.input[1]].shape
             return int(shape[0] if node.op_type == "Conv" else shape[1] * attributes(node).get("group", 1))
-        if node.op_type in ACTIVATIONS:
+        if node.op_type in (*ACTIVATIONS, "Resize", "Pad"):
             return self._channels(node.input[0])
+        if node.op_type == "DepthToSpace":
+            inner = self._channels(node.input[0])
+            return None if inner is None else inner // int(attributes(node)["blocksize"]) ** 2
         parts = [self._channels(name) for name in node.input]
         known = [part for part in parts if part is not None]
         if node.op_type in ("Add", "Concat") and len(known) == len(parts):

@@ -20,7 +20,18 @@ from toolchain.reference.arithmetic import activate, finish, multiplier, requant
 from toolchain.reference.pairs import largest_pairs
 from toolchain.reference.program import ShuffleStep, Step, parse
 from toolchain.reference.quantization import BITS, QMAX, QMIN, CodeArray, Quantization
-from toolchain.reference.steps import Codes, ConcatStep, ConvStep, InputStep, SelectStep, SumStep, TableStep, WindowStep
+from toolchain.reference.resizing import Precision, ends
+from toolchain.reference.steps import (
+    Codes,
+    ConcatStep,
+    ConvStep,
+    InputStep,
+    ResizeStep,
+    SelectStep,
+    SumStep,
+    TableStep,
+    WindowStep,
+)
 
 LIMIT = 2**31
 PAIR_LIMIT = 2**15
@@ -206,6 +217,17 @@ def _selected(step: SelectStep, given: list[Interval]) -> Interval:
     return found if found.uniform else Interval(found.low[channels], found.high[channels])
 
 
+def _interpolated(step: ResizeStep, reads: list[Interval]) -> Interval:
+    found, given, out = reads[0], step.source.quantization, step.out.quantization
+    factor = multiplier(given.scale, 2.0 ** -Precision.of(given).fraction, out.scale)
+    low, high = (end * factor for end in ends(found.low, found.high, given, step.resizing))
+    if step.residual is not None:
+        below, above = _real(step.residual, reads[1], step.out)
+        low, high = low + below, high + above
+    span = _span(lambda values: finish(values, step.after, out), low, high)
+    return Interval(*span, found.uniform)
+
+
 def _convolution(step: ConvStep, codes: Mapping[str, Interval]) -> tuple[Interval, AccumulatorBounds]:
     given, out = codes[step.source.tensor], step.out.quantization
     low, high, partial, pair = _sums(step, given)
@@ -311,5 +333,6 @@ _CARRY: Mapping[type, Callable[[Any, list[Interval]], Interval]] = {
     SelectStep: _selected,
     WindowStep: _widened,
     TableStep: _looked_up,
+    ResizeStep: _interpolated,
 }
 """What becomes of the intervals that a step reads, but for convolutions; of others anything may come."""

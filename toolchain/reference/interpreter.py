@@ -17,7 +17,18 @@ from toolchain.frontend.window import Window
 from toolchain.reference.arithmetic import activate, finish, multiplier, requantize, scaled
 from toolchain.reference.program import FloatStep, ShuffleStep, Step, parse
 from toolchain.reference.quantization import CodeArray
-from toolchain.reference.steps import Codes, ConcatStep, ConvStep, InputStep, SelectStep, SumStep, TableStep, WindowStep
+from toolchain.reference.resizing import Precision, interpolate
+from toolchain.reference.steps import (
+    Codes,
+    ConcatStep,
+    ConvStep,
+    InputStep,
+    ResizeStep,
+    SelectStep,
+    SumStep,
+    TableStep,
+    WindowStep,
+)
 from toolchain.support.errors import InputError
 
 
@@ -125,6 +136,15 @@ def _convolution(step: ConvStep, values: dict[str, CodeArray]) -> CodeArray:
     return result
 
 
+def _interpolated(step: ResizeStep, values: dict[str, CodeArray]) -> CodeArray:
+    given, out = step.source.quantization, step.out.quantization
+    sums = interpolate(values[step.source.tensor], given, step.resizing)
+    real = sums.astype(np.float32) * multiplier(given.scale, 2.0 ** -Precision.of(given).fraction, out.scale)
+    if step.residual is not None:
+        real = real + _operand(step.residual, values, out.scale)
+    return finish(real, step.after, out)
+
+
 def _float(step: FloatStep, values: dict[str, CodeArray]) -> CodeArray:
     feeds = {name: codes.quantization.dequantize(values[codes.tensor])[None] for name, codes in step.sources}
     with np.errstate(all="ignore"):  # its Sigmoid computes branches that it does not take
@@ -165,6 +185,7 @@ _RUN: Mapping[type, Callable[[Any, dict[str, CodeArray]], CodeArray]] = {
     SelectStep: _select,
     WindowStep: _window,
     TableStep: _table,
+    ResizeStep: _interpolated,
     FloatStep: _float,
 }
 """What runs each step, but for the one that reads pixels."""

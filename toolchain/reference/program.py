@@ -19,6 +19,7 @@ from toolchain.reference.evaluator import evaluator
 from toolchain.reference.graph import GraphView, attributes
 from toolchain.reference.pointwise import match_table
 from toolchain.reference.quantization import BITS, Quantization
+from toolchain.reference.resizing import read_resize
 from toolchain.reference.steps import (
     Activation,
     Codes,
@@ -126,8 +127,13 @@ class _Parser:
             and all(n in self.codes for n in maker.input)
         ):
             return ConcatStep(out, tuple(self.codes[name] for name in maker.input))
-        found = self._placed(out, maker) or self._chain(out, tensor)
-        return found or match_table(out, tensor, self.view, self.codes) or self._float(out, tensor)
+        return (
+            self._placed(out, maker)
+            or read_resize(self.view, self.codes, out, tensor, lambda name: self._peel(name, ACTIVATIONS))
+            or self._chain(out, tensor)
+            or match_table(out, tensor, self.view, self.codes)
+            or self._float(out, tensor)
+        )
 
     def _placed(self, out: Codes, node: onnx.NodeProto) -> SelectStep | WindowStep | None:
         """Match what leaves codes as they are and gives them other places."""

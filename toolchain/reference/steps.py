@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.frontend.fixed_point import Resizing
 from toolchain.frontend.window import Window
 from toolchain.reference.convolution import Convolution
 from toolchain.reference.quantization import CodeArray, Quantization
@@ -156,5 +157,29 @@ class TableStep:
         return (self.source,)
 
 
-IntegerStep: TypeAlias = InputStep | ConvStep | SumStep | ConcatStep | SelectStep | WindowStep | TableStep
+@dataclass(frozen=True, eq=False)
+class ResizeStep:
+    """Interpolation by integers, residual, activation, requantization.
+
+    Attributes:
+        out: the result.
+        source: what is interpolated.
+        resizing: how.
+        residual: what is added, of as many channels or of one.
+        after: the last activation.
+    """
+
+    out: Codes
+    source: Codes
+    resizing: Resizing
+    residual: Codes | None
+    after: Activation | None
+
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return (self.source,) if self.residual is None else (self.source, self.residual)
+
+
+IntegerStep: TypeAlias = InputStep | ConvStep | SumStep | ConcatStep | SelectStep | WindowStep | TableStep | ResizeStep
 """What both readers know; each has a depth-to-space of its own besides."""

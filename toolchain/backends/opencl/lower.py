@@ -6,19 +6,21 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from toolchain.backends.opencl import elementwise, float_conv, float_elementwise, integer_conv, lookup
+from toolchain.backends.opencl import elementwise, enlarge, float_conv, float_elementwise, integer_conv, lookup
 from toolchain.backends.opencl.choose import Choose
 from toolchain.backends.opencl.job import Job
 from toolchain.backends.opencl.launches import LaunchWriter, OpenClProgram
 from toolchain.backends.opencl.pixelwise import PixelwiseConfig
 from toolchain.bundle.launches import Figures
 from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatShuffle, FloatSum
-from toolchain.kernels.spec import Conv, Draw, Elementwise, Lookup, Pack, Shuffle, View
+from toolchain.kernels.spec import Conv, Draw, Elementwise, Interpolate, Lookup, Pack, Shuffle, View
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered
 from toolchain.targets.gpu import Gpu
 
-Words: TypeAlias = Elementwise | Lookup | Pack | Draw | Shuffle | FloatSum | FloatPack | FloatDraw | FloatShuffle
+Words: TypeAlias = (
+    Elementwise | Lookup | Pack | Draw | Shuffle | Interpolate | FloatSum | FloatPack | FloatDraw | FloatShuffle
+)
 """What is no convolution."""
 
 
@@ -92,6 +94,8 @@ def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
             return float_elementwise.draw(given, writer.dtype, config)
         case Shuffle():
             return elementwise.shuffle(given, config)
+        case Interpolate():
+            return enlarge.enlarge(given, config)
         case FloatShuffle():
             return float_elementwise.shuffle(given, writer.dtype, config)
 
@@ -114,3 +118,7 @@ def _traffic(given: Words, writer: LaunchWriter) -> tuple[int, int]:
             return bytes_of(source), len(pixels.table)
         case Shuffle(source, pixels, target) | FloatShuffle(source, pixels, target):
             return bytes_of(source), bytes_of(target) * pixels.scale**2
+        case Interpolate(source=source, target=target, requantize=requantize):
+            area, residual = (given.resizing.whole or 1) ** 2, requantize.residual
+            added = 0 if residual is None else bytes_of(residual.view) * area
+            return bytes_of(source) + added, bytes_of(target) * area

@@ -1,0 +1,173 @@
+"""Interpolation in integers by any factor, of whole packed tensors: the formulas of `toolchain.frontend.fixed_point`
+for sizes that are not known yet.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.frontend.fixed_point import ONE, WEIGHT_BITS, alpha_of
+from toolchain.frontend.resize import TAPS, Sampling
+from toolchain.kernels.epilogue import activate, code_at, flipped, outside_word, pack_codes, pack_words, residual_code
+from toolchain.kernels.function import declare, function, int64
+from toolchain.kernels.layout import PACK, SIDE, Geometry
+from toolchain.kernels.spec import Interpolate
+
+
+def build(operation: Interpolate, geometry: Geometry) -> tirx.PrimFunc:
+    """Return the function of ``operation``: ``(input, residual and slopes if any, height, tiles, width, rows, across,
+    columns, result)``, where the first three sizes are the input's and the last three the result's.
+    """
+    names = ("height", "tiles", "width", "rows", "across", "columns")
+    height, tiles, width, rows, across, columns = (tirx.Var(name, "int64") for name in names)
+    source, target, requantize, margin = operation.source, operation.target, operation.requantize, geometry.margin
+    residual, sampling = requantize.residual, operation.resizing.sampling
+    down, right = operation.resizing.factors
+    pitch = across * geometry.columns + 2 * SIDE
+    multiplier = tirx.const(operation.multiplier, "float32")
+    with IRBuilder() as builder, function("resample"):
+        x = T.arg("x", T.Buffer(geometry.shape(source.total, height, tiles), "uint32"))
+        r: Any = residual and T.arg("r", T.Buffer(geometry.shape(residual.view.total, rows, across), "uint32"))
+        slope = T.arg("slope", T.Buffer((target.count * PACK,), "float32")) if requantize.slopes else None
+        declare(height, tiles, width, rows, across, columns)
+        y = T.arg("y", T.Buffer(geometry.shape(target.total, rows, across), "uint32"))
+        reach = 1 if right == 1 else TAPS[sampling.mode]
+        places = T.alloc_buffer((columns, reach), "int64")
+        weights = T.alloc_buffer((columns, reach), "int32")
+        with T.serial(0, columns) as column:
+            for tap, (place, weight) in enumerate(axis_taps(sampling, column, width, columns, right)):
+                T.buffer_store(places, place, [column, tap])
+                T.buffer_store(weights, weight, [column, tap])
+        with T.parallel(0, rows + 2 * margin) as i:
+            for first, zero in target.planes(requantize.zero_point):
+                with T.grid(target.count, pitch) as (b, v):
+                    T.buffer_store(y, outside_word(zero, geometry.offset), [i, first + b, v])
+            with T.If(tirx.all(i >= margin, i < rows + margin)), T.Then():
+
+                def other(v: Any, b: Any) -> Any:
+                    return flipped(r[i, b, v + SIDE], geometry.offset)
+
+                row = T.bind(tirx.Cast("int64", i) - margin)
+                lines = [(T.bind(a), T.bind(b)) for a, b in axis_taps(sampling, row, height, rows, down)]
+                sums = T.alloc_buffer((PACK, width), "int32")
+                with T.serial(0, target.count) as block:
+                    with T.serial(0, width) as v:
+                        for position in range(PACK):
+                            total: Any = None
+                            for line, weight in lines:
+
+                                def read(b: Any, line: Any = line) -> Any:
+                                    return flipped(x[line + margin, b, v + SIDE], geometry.offset)
+
+                                code = code_at(read, source, block, position)
+                                part = (code - _int32(operation.zero_point)) * weight
+                                total = part if total is None else total + part
+                            half = _int32(1 << (operation.dropped - 1))
+                            T.buffer_store(sums, (total + half) >> _int32(operation.dropped), [position, v])
+                    with T.serial(0, columns) as v:
+                        values = []
+                        for position in range(PACK):
+                            parts = [sums[position, places[v, tap]] * weights[v, tap] for tap in range(reach)]
+                            total = parts[0]
+                            for part in parts[1:]:
+                                total = total + part
+                            added = None
+                            if residual is not None:
+                                added = residual_code(
+                                    partial(other, v),
+                                    residual,
+                                    target.count,
+                                    block,
+                                    position,
+                                )
+                            bend = None if slope is None else slope[block * PACK + position]
+                            values.append(activate(total, multiplier, bend, added, requantize))
+                        packed = pack_words(values, requantize, target, pack_codes)
+                        for (first, _), words in zip(target.planes(0), packed, strict=True):
+                            T.buffer_store(y, flipped(words, geometry.offset), [i, first + block, v + SIDE])
+    return builder.get()
+
+
+def axis_taps(sampling: Sampling, x: Any, size: Any, out: Any, factor: Fraction) -> list[tuple[Any, Any]]:
+    """Return the inputs, within the picture, that output ``x`` of ``out`` is made of, int64, and their weights, int32;
+    as `toolchain.frontend.fixed_point.axis_weights`.
+    """
+    if factor == 1:
+        return [(x, _int32(ONE))]
+    place, denominator = _place(sampling.coordinates, x, size, out, factor)
+    if sampling.mode == "nearest":
+        nearest = {
+            "floor": tirx.floordiv(place, denominator),
+            "ceil": -tirx.floordiv(-place, denominator),
+            "round_prefer_floor": -tirx.floordiv(denominator - 2 * place, 2 * denominator),
+            "round_prefer_ceil": tirx.floordiv(2 * place + denominator, 2 * denominator),
+        }[sampling.nearest]
+        return [(_inside(nearest, size), _int32(ONE))]
+    first = tirx.floordiv(place, denominator)
+    s = tirx.floordiv((place - first * denominator) * int64(2 * ONE) + denominator, 2 * denominator)
+    u = int64(ONE) - s
+    if sampling.mode == "linear":
+        indices, weights = [first, first + 1], [u, s]
+    else:
+        a = alpha_of(sampling)
+        far, farther = (_rounded(int64(a) * s * u * other) for other in (u, s))
+        near = _rounded(int64(a + 2 * ONE) * s * s * s - int64((a + 3 * ONE) * ONE) * s * s + int64(ONE**4))
+        indices = [first - 1, first, first + 1, first + 2]
+        weights = [far, near, int64(ONE) - far - near - farther, farther]
+        if sampling.exclude_outside:
+            weights = _without(weights, [tirx.all(index >= 0, index < size) for index in indices])
+    return [(_inside(i, size), tirx.Cast("int32", w)) for i, w in zip(indices, weights, strict=True)]
+
+
+def _place(coordinates: str, x: Any, size: Any, out: Any, factor: Fraction) -> tuple[Any, Any]:
+    """Return where output ``x`` lies among the inputs: numerator and denominator."""
+    n, d, one, zero = int64(factor.numerator), int64(factor.denominator), int64(1), int64(0)
+    if coordinates == "align_corners":
+        return tirx.Select(out > 1, x * (size - 1), zero), tirx.max(out - 1, one)
+    if coordinates == "asymmetric":
+        return x * d, n
+    if coordinates == "tf_half_pixel_for_nn":
+        return (2 * x + 1) * d, 2 * n
+    half = (2 * x + 1) * d - n
+    if coordinates == "half_pixel_symmetric":
+        half = half + (size * n - out * d)
+    elif coordinates == "pytorch_half_pixel":
+        half = tirx.Select(out > 1, half, zero)
+    return half, 2 * n
+
+
+def _without(weights: list[Any], inside: list[Any]) -> list[Any]:
+    """Return weights that add up without inputs outside of the picture."""
+    zero = int64(0)
+    kept = [tirx.Select(here, weight, zero) for here, weight in zip(inside, weights, strict=True)]
+    total = kept[0] + kept[1] + kept[2] + kept[3]
+    scaled = [
+        tirx.Select(here, tirx.floordiv(weight * int64(2 * ONE) + total, 2 * total), zero)
+        for here, weight in zip(inside, kept, strict=True)
+    ]
+    rest = int64(ONE) - (scaled[0] + scaled[1] + scaled[2] + scaled[3])
+    scaled[1], scaled[2] = (
+        scaled[1] + tirx.Select(inside[1], rest, zero),
+        scaled[2] + tirx.Select(inside[1], zero, rest),
+    )
+    return scaled
+
+
+def _rounded(value: Any) -> Any:
+    """Divide by ``ONE**3``, half up."""
+    bits = 3 * WEIGHT_BITS
+    return (value + int64(1 << (bits - 1))) >> int64(bits)
+
+
+def _inside(index: Any, size: Any) -> Any:
+    return tirx.max(tirx.min(index, size - 1), int64(0))
+
+
+def _int32(value: int) -> Any:
+    return tirx.const(value, "int32")
