@@ -214,6 +214,22 @@ def test_functions_that_call_functions_are_counted_first(tmp_path: Path):
         reloaded(model, tmp_path)
 
 
+def test_reductions_and_parts_of_a_newer_opset(tmp_path: Path):
+    b = Builder(opset=20)
+    x = b.conv("input", 3, 8, identity=3)
+    mean = b.node("ReduceMean", x, b.const([1], np.int64), keepdims=1)
+    first, second = f"{x}_0", f"{x}_1"
+    b.nodes.append(
+        helper.make_node("Split", [b.node("Mish", b.node("Sub", x, mean))], [first, second], axis=1, num_outputs=2)
+    )
+    y = b.node("Add", b.node("Gelu", first), b.node("ReduceMax", second, b.const([1], np.int64), keepdims=1))
+    b.depth_to_space(b.conv(y, 4, 12, identity=3, repeat=4), 2, out="output")
+    model = b.model(3, 2)
+    sr = normalize(reloaded(model, tmp_path), value_range="0..1")
+    agree(model, sr)
+    assert sr.halo == 2  # means over channels look no farther
+
+
 def test_an_activation_of_a_newer_opset_without_its_attribute(tmp_path: Path):
     b = Builder(opset=24)
     b.depth_to_space(

@@ -48,6 +48,9 @@ _POINTWISE = {
     "Round",
 }
 
+_ALONG_CHANNELS = {"Concat": None, "Split": 0, "Gather": 0, "Softmax": -1, "LpNormalization": -1}
+"""Operators along one axis, and which it is where they do not say."""
+
 Interval = tuple[int, int]
 
 
@@ -88,8 +91,12 @@ def _back(
     op = node.op_type
     if op in _POINTWISE:
         return span
-    if op in ("Concat", "Split", "Gather") and values.get("axis", 0) in (1, -3):
+    if op in _ALONG_CHANNELS and values.get("axis", _ALONG_CHANNELS[op]) in (1, -3):
         return span
+    if op.startswith("Reduce") and values.get("keepdims", 1):
+        given = graph.operand(node, 1)
+        axes = values.get("axes", [] if given is None else given.ravel())
+        return span if len(axes) and all(axis in (1, -3) for axis in axes) else None
     if op == "DepthToSpace":
         return low // values["blocksize"], high // values["blocksize"]
     if op in ("Conv", "MaxPool", "AveragePool"):

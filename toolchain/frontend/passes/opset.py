@@ -20,12 +20,10 @@ from toolchain.frontend.probe import session
 from toolchain.frontend.properties import NO_FUNCTIONS, OPSET_17
 from toolchain.support.errors import ModelError
 
-_FUNCTIONS = {"Gelu", "Mish", "Swish"}
-"""Newer operators that ONNX defines by older ones."""
-
 _DEFAULTS = {
     ("Reshape", "allowzero"): 0,
     ("Resize", "antialias"): 0,
+    ("Resize", "keep_aspect_ratio_policy"): b"stretch",
     ("Cast", "saturate"): 1,
     ("Cast", "round_mode"): b"up",
     ("DequantizeLinear", "block_size"): 0,
@@ -36,6 +34,9 @@ _DEFAULTS = {
     ("DequantizeLinear", "output_dtype"): 0,
 }
 """Attributes newer than opset 17, and the value with which they change nothing."""
+
+_REDUCING = {f"Reduce{kind}" for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")}
+"""Operators whose axes became an input in opset 18."""
 
 _RESIZE_TOLD = 11
 """The first opset in which Resize says how it samples."""
@@ -79,14 +80,15 @@ def _as_before(model: onnx.ModelProto) -> None:
 
 
 def _lowered(model: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto:
-    """Operators and arguments newer than opset 17 in older words: ``axes`` spelled out, functions inlined.
+    """Operators and arguments newer than opset 17 in older words: ``axes`` where they were, functions inlined.
 
     ``shape``: of a picture that the model takes.
     """
-    new = [n for n in model.graph.node if n.op_type in _FUNCTIONS]
+    version = model.opset_import[0].version
+    new = [n for n in model.graph.node if _is_new_function(n, version)]
     if new:
         for node in new:
-            _spell_out(node, model.opset_import[0].version)
+            _spell_out(node, version)
         kinds = [("", n.op_type) for n in new]
         model = inliner.inline_selected_functions(model, kinds, inline_schema_functions=True)
     constants = known_constants(model)
@@ -97,6 +99,8 @@ def _lowered(model: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto:
     for node in model.graph.node:
         if node.op_type == "Split":
             set_attribute(node, "num_outputs", None)  # equal parts are the default
+        elif node.op_type in _REDUCING:
+            _lower_reduction(node, constants)
         elif node.op_type == "Pad" and len(node.input) == 4 and node.input[3] in constants:
             places, given = constants[node.input[3]].ravel() % 4, constants.get(node.input[1])
             if given is not None:
@@ -115,6 +119,29 @@ def _lowered(model: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto:
                 node.input[2] = _stored(model, factors, f"{node.output[0]}_scales")
                 set_attribute(node, "axes", None)
     return model
+
+
+def _is_new_function(node: onnx.NodeProto, version: int) -> bool:
+    """Whether ONNX defines an operator by others, and did not know it in opset 17."""
+    if onnx.defs.has(node.op_type) and onnx.defs.get_schema(node.op_type).since_version <= OPSET:
+        return False
+    try:
+        onnx.defs.get_schema(node.op_type, OPSET)
+    except onnx.defs.SchemaError:
+        found = onnx.defs.get_schema(node.op_type, version)
+        return bool(found.has_function or found.has_context_dependent_function)
+    return False
+
+
+def _lower_reduction(node: onnx.NodeProto, constants: Mapping[str, Array]) -> None:
+    """Let a reduction have its axes in an attribute, as before opset 18."""
+    set_attribute(node, "noop_with_empty_axes", attributes(node).get("noop_with_empty_axes") or None)
+    if len(node.input) < 2 or not node.input[1]:
+        del node.input[1:]
+    elif (axes := constants.get(node.input[1])) is not None and axes.size:
+        set_attribute(node, "noop_with_empty_axes", None)
+        set_attribute(node, "axes", [int(axis) for axis in axes.ravel()])
+        del node.input[1:]
 
 
 def _factors(

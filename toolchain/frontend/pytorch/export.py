@@ -160,7 +160,7 @@ def _alike(model: onnx.ModelProto, network: nn.Module, channels: int) -> bool:
     free = not all(isinstance(side, int) for side in source.shape[2:])
     for size in (_SIZE, _OTHER) if free else (_SIZE,):
         picture = torch.rand(1, channels, *size)
-        want = network(picture).numpy()
+        want = network(picture.clone()).numpy()  # some change their picture in place
         (got, *_) = session.run(None, {source.name: picture.numpy()})
         if want.shape != got.shape or not np.abs(want - got).max() <= _SAME * max(np.abs(want).max(), 1e-6):
             return False
