@@ -135,8 +135,20 @@ class Net:
         return self.quantized(value, channels, scale, zero)
 
     def add(self, a: Tensor, b: Tensor, *, after: Act | None = None, scale: float = PIXEL, zero: int = 0) -> Tensor:
+        return self.pair("Add", a, b, after=after, scale=scale, zero=zero)
+
+    def pair(
+        self, op: str, a: Tensor, b: Tensor, *, after: Act | None = None, scale: float = PIXEL, zero: int = 0
+    ) -> Tensor:
+        """Add, Mul, Min or Max of two tensors."""
         channels = max(a.channels, b.channels)
-        return self.quantized(self.activated(self.node("Add", a.name, b.name), channels, after), channels, scale, zero)
+        return self.quantized(self.activated(self.node(op, a.name, b.name), channels, after), channels, scale, zero)
+
+    def pooled(
+        self, x: Tensor, op: str = "GlobalAveragePool", *, act: Act | None = None, scale: float = PIXEL, zero: int = 0
+    ) -> Tensor:
+        """The whole picture as a single pixel."""
+        return self.quantized(self.activated(self.node(op, x.name), x.channels, act), x.channels, scale, zero)
 
     def concat(self, *parts: Tensor, scale: float = PIXEL, zero: int = 0) -> Tensor:
         value = self.node("Concat", *(part.name for part in parts), axis=1)

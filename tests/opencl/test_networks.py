@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.lower.nets import FINE, PIXEL, Act, Net, Tensor
+from tests.lower.products import POOLED, PRODUCTS, finished
 from tests.lower.test_models import quantized
 from tests.lower.test_networks import networks
 from tests.opencl.devices import assert_equal, made
@@ -252,3 +253,14 @@ def test_zero_points_of_two_different_bytes_are_refused():
     net = Net()
     with pytest.raises(ModelError, match="zero point of two different bytes"):
         made(net.model(net.conv(net.conv(net.input, 8, scale=FINE, zero=300), 3)), "mali-g78")
+
+
+@pytest.mark.parametrize("name", ["product, PReLU", "16 and 8 bits", "larger of 16 bits", "of one channel"])
+def test_products_and_extremes(name: str, quick_build: None):
+    assert_equal(finished(PRODUCTS[name]), "mali-g78")
+
+
+@pytest.mark.parametrize("name", ["attention of 16 bits", "the largest of 16 bits", "both, side by side", "contrast"])
+def test_global_pooling(name: str, quick_build: None):
+    for choose in ("mali-g78", "single"):
+        assert_equal(finished(POOLED[name]), choose)

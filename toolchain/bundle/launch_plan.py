@@ -21,13 +21,20 @@ from toolchain.support.errors import BundleError
 from toolchain.support.serialization import Between, Matches, OneOf, from_plain, parse_json
 
 FORMAT = "clipfree-opencl-plan"
-VERSION = 2
+VERSION = 3
 PICTURE, RESULT = "picture", "result"
 SCALARS = ("height", "pitch", "width")
 """Kernel arguments that are int32 numbers: pixels of what it reads, and as ``pitch`` the elements of a buffer's row."""
 Positive: TypeAlias = Annotated[int, Between(1, 2**31 - 1)]
+Scale: TypeAlias = Annotated[int, Between(0, 2**31 - 1)]
+"""How many times as high and wide as the input; 0: a single pixel, whatever the input."""
 Dtype: TypeAlias = Annotated[str, OneOf(("uint32", "int32", "float32", "float16"))]
 ConstantDtype: TypeAlias = Annotated[str, OneOf(("uint8", "uint16", "uint32", "int32", "float32", "float16"))]
+
+
+def scaled(height: int, width: int, scale: int) -> tuple[int, int]:
+    """Return the height and width of what has a `Scale`."""
+    return (height * scale, width * scale) if scale else (1, 1)
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Extent:
 @dataclass(frozen=True)
 class Buffer:
     """A packed tensor: ``dtype`` (height + 2 * margin, blocks, pitch), its bytes ``zero_point`` before first use;
-    ``scale`` times as high and wide as the input.
+    ``scale`` times as high and wide as the input, or of a single pixel where that is 0.
 
     Four channels are a block of "uint32", one is a block of "float32" or "float16".
     """
@@ -55,7 +62,7 @@ class Buffer:
     dtype: Dtype
     blocks: Positive
     zero_point: Annotated[int, Between(0, 255)]
-    scale: Positive = 1
+    scale: Scale = 1
 
 
 @dataclass(frozen=True)
@@ -77,21 +84,22 @@ class Launch:
         arguments: in the kernel's order: names of buffers, of constants, `PICTURE`, `RESULT`, or one of `SCALARS`.
         work: work-items along x, y and z.
         group: work-items of a work-group along x, y and z.
-        scale: what it reads is so many times as high and wide as the input; its `SCALARS` and its work are.
+        scale: what it works on is so many times as high and wide as the input, or a single pixel where that is 0; its
+            `SCALARS` and its work are.
     """
 
     kernel: Annotated[str, Matches(r"[A-Za-z][A-Za-z0-9_]*", "a name of letters, digits and underscores")]
     arguments: tuple[str, ...]
     work: tuple[Extent, Extent, Extent]
     group: tuple[Positive, Positive, Positive]
-    scale: Positive = 1
+    scale: Scale = 1
 
     def sizes(self, height: int, width: int, group: tuple[int, int, int] | None = None) -> tuple[int, int, int]:
         """Return the global size for an input of ``height`` x ``width`` pixels; ``group``: in place of the
         planned one.
         """
         x, y, z = (
-            -(-extent.count(height * self.scale, width * self.scale) // local) * local
+            -(-extent.count(*scaled(height, width, self.scale)) // local) * local
             for extent, local in zip(self.work, group or self.group, strict=True)
         )
         return x, y, z
@@ -122,14 +130,15 @@ class LaunchPlan:
     def shape(self, buffer: Buffer, height: int, width: int) -> tuple[int, int, int]:
         """Elements of a buffer for an input of ``height`` x ``width`` pixels."""
         geometry = Geometry(self.margin, self.columns)
-        rows, blocks, pitch = geometry.shape(buffer.blocks, height * buffer.scale, geometry.tiles(width * buffer.scale))
+        tall, wide = scaled(height, width, buffer.scale)
+        rows, blocks, pitch = geometry.shape(buffer.blocks, tall, geometry.tiles(wide))
         return rows, blocks, pitch
 
     def scalars(self, launch: Launch, height: int, width: int) -> dict[str, int]:
         """Return the `SCALARS` of a launch for an input of ``height`` x ``width`` pixels."""
-        across = width * launch.scale
+        tall, across = scaled(height, width, launch.scale)
         pitch = -(-across // self.columns) * self.columns + 2 * SIDE
-        return {"height": height * launch.scale, "pitch": pitch, "width": across}
+        return {"height": tall, "pitch": pitch, "width": across}
 
     def size(self, buffer: Buffer, height: int, width: int) -> int:
         """Return bytes of a buffer for an input of ``height`` x ``width`` pixels."""

@@ -40,7 +40,10 @@ def whole(
     """
     with IRBuilder() as builder, function("driver"):
         sizes = _Sizes(geometry)
-        at = [sizes.at(Fraction(read.stride)) for read in call.step.reads]
+        at = [
+            _Sizes(geometry, _PIXEL) if _is_spread(operand, result) else sizes.at(Fraction(read.stride))
+            for operand, read in zip(operands, call.step.reads, strict=True)
+        ]
         sources = [own.argument(f"x{index}", what) for index, (own, what) in enumerate(zip(at, operands, strict=True))]
         constants = _constants(call, "c")
         sizes.declare()
@@ -59,7 +62,9 @@ def whole(
                 made.fill_sides(y, first * scale + margin, rows * scale, result, call.view)
             with T.If(last > first), T.Then():
                 windows = [
-                    own.window(
+                    own.window(source, operand, int64(margin), 1)
+                    if _is_spread(operand, result)
+                    else own.window(
                         source,
                         operand,
                         first if isinstance(operand, Picture) else first * read.stride + (margin - read.above),
@@ -261,6 +266,16 @@ class _Sizes:
         T.evaluate(
             tirx.call_intrin("int32", "tirx.tvm_call_cpacked", call.kernel, *arguments, self.tiles, self.width, target)
         )
+
+
+_PIXEL = (1, 1, 1)
+"""Height, tiles and width of a tensor of a single pixel."""
+
+
+def _is_spread(operand: Tensor | Picture, result: Tensor | Picture) -> bool:
+    """Whether the single pixel of an operand goes with every pixel of a result that has more."""
+    one, other = (isinstance(what, Tensor) and what.single for what in (operand, result))
+    return one and not other
 
 
 def _times(rows: Any, rate: Fraction) -> Any:

@@ -1,7 +1,11 @@
-"""Kernels from packed tensors to a packed tensor, word by word: the quantized add and the change of scale."""
+"""Kernels from packed tensors to a packed tensor, word by word: quantized sums, products and extremes, and the change
+of scale.
+"""
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
 from tvm import tirx
@@ -11,7 +15,7 @@ from tvm.script.ir_builder import tirx as T
 from toolchain.kernels.epilogue import bend, code_at, dequantize, fence, flipped, outside_word, pack_codes, pack_words
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import PACK, SIDE, Geometry
-from toolchain.kernels.spec import Elementwise, Operand
+from toolchain.kernels.spec import Combine, Elementwise, Operand
 
 
 def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
@@ -21,7 +25,7 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
     columns = tiles * geometry.columns
     with IRBuilder() as builder, function("elementwise"):
         inputs = [
-            T.arg(f"x{index}", T.Buffer(geometry.window(operand.view.total, height, tiles), "uint32"))
+            T.arg(f"x{index}", T.Buffer(_window(operand, geometry, height, tiles), "uint32"))
             for index, operand in enumerate(operation.operands)
         ]
         slope = T.arg("slope", T.Buffer((target.count * PACK,), "float32")) if requantize.slopes else None
@@ -37,7 +41,7 @@ def build(operation: Elementwise, geometry: Geometry) -> tirx.PrimFunc:
                         _term(x, operand, h, channel, v, geometry.offset)
                         for x, operand in zip(inputs, operation.operands, strict=True)
                     ]
-                    value = terms[0] if len(terms) == 1 else fence(terms[0]) + fence(terms[1])
+                    value = terms[0] if len(terms) == 1 else _COMBINED[operation.combine](*map(fence, terms))
                     if slope is not None:
                         value = bend(fence(value), slope[channel])
                     values.append(value)
@@ -56,5 +60,23 @@ def _term(x: Any, operand: Operand, h: Any, channel: int, v: Any, offset: int) -
     slot = channel // operand.divide % operand.modulo
     if operand.slots:
         slot = operand.slots[channel] if channel < len(operand.slots) else 0
-    code = code_at(lambda block: flipped(x[h, block, v + SIDE], offset), operand.view, slot // PACK, slot % PACK)
+    row, column = (0, SIDE) if operand.single else (h, v + SIDE)
+    code = code_at(lambda block: flipped(x[row, block, column], offset), operand.view, slot // PACK, slot % PACK)
     return dequantize(code, operand.zero_point, operand.multiplier)
+
+
+def _window(operand: Operand, geometry: Geometry, height: Any, tiles: Any) -> tuple[Any, Any, Any]:
+    """Return the shape of an operand's rows."""
+    return (
+        geometry.window(operand.view.total, 1, 1)
+        if operand.single
+        else geometry.window(operand.view.total, height, tiles)
+    )
+
+
+_COMBINED: dict[Combine, Callable[[Any, Any], Any]] = {
+    "sum": operator.add,
+    "product": operator.mul,
+    "min": tirx.min,
+    "max": tirx.max,
+}

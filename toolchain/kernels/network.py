@@ -22,13 +22,15 @@ FEWEST, MOST = 2, 32
 @dataclass(frozen=True)
 class Tensor:
     """A packed tensor: its blocks, the zero point that surrounds the picture, and the type of its words; where these
-    are floats, the zero point is 0. ``wide``: its codes have 16 bits, see `toolchain.kernels.layout`.
+    are floats, the zero point is 0. ``wide``: its codes have 16 bits, see `toolchain.kernels.layout`. ``single``: it
+    has a single pixel, whatever the picture.
     """
 
     blocks: int
     zero_point: int
     dtype: str = "uint32"
     wide: bool = False
+    single: bool = False
 
     @property
     def view(self) -> View:

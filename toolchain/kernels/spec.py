@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from toolchain.frontend.fixed_point import Resizing
 from toolchain.kernels.layout import PACK
@@ -73,11 +73,13 @@ class Operand(Addend):
         slots: where no rule holds: the view's channel for every output channel. Only elementwise kernels know it.
         zero_point: its zero point.
         multiplier: float32 value of its scale over the output's scale.
+        single: it has a single pixel, which goes with every one. Only elementwise kernels know it.
     """
 
     zero_point: int
     multiplier: float
     slots: tuple[int, ...] = ()
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,17 +232,47 @@ class Conv(ConvShape):
         return self.requantize.residual
 
 
+Combine: TypeAlias = Literal["sum", "product", "min", "max"]
+"""What is made of two operands' numbers."""
+
+
 @dataclass(frozen=True)
 class Elementwise:
-    """The sum of one or two packed tensors, requantized: the quantized add, and the change of scale of a single tensor.
+    """Two packed tensors combined number by number, requantized, such as the quantized add; or the change of scale of a
+    single tensor.
 
     Attributes:
-        operands: one or two terms.
+        operands: one or two.
         requantize: activation, bounds and zero point of the output; its ``residual`` and ``inner`` stay empty.
         target: blocks the output is written to.
+        combine: how two become one.
     """
 
     operands: tuple[Operand, ...]
+    requantize: Requantize
+    target: View
+    combine: Combine = "sum"
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """The mean of each channel over the whole picture, or its largest number, as a packed tensor of a single pixel.
+
+    Attributes:
+        source: what is read.
+        average: the mean, not the largest.
+        zero_point: of the source.
+        shift: bits behind the point of a mean of codes.
+        multiplier: float32 value of the source's scale over the output's, divided by 2**shift.
+        requantize: bounds and zero point of the output; nothing else.
+        target: blocks the output is written to, as many as are read.
+    """
+
+    source: View
+    average: bool
+    zero_point: int
+    shift: int
+    multiplier: float
     requantize: Requantize
     target: View
 
@@ -317,5 +349,5 @@ class Interpolate:
     target: View
 
 
-Operation: TypeAlias = Conv | Elementwise | Lookup | Pack | Draw | Shuffle | Interpolate
+Operation: TypeAlias = Conv | Elementwise | Lookup | Pack | Draw | Shuffle | Interpolate | GlobalPool
 """What a kernel of a quantized network computes."""

@@ -13,14 +13,17 @@ from tvm import relax, tirx
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import whole
 from toolchain.kernels.float_spec import FloatOperation
-from toolchain.kernels.layout import Geometry
+from toolchain.kernels.global_pool import pool_all, pool_rows, row_type
+from toolchain.kernels.layout import PACK, Geometry
 from toolchain.kernels.network import Call, Picture, Tensor
-from toolchain.kernels.spec import Operation, View
+from toolchain.kernels.spec import GlobalPool, Operation, View
 from toolchain.lower.depth_to_space import evaluate
 
 _SIDE = 48
 Extent = tuple[Any, Any]
 """Height and width of a tensor, as TVM expressions of the picture's."""
+SINGLE: Extent = (tirx.const(1, "int64"), tirx.const(1, "int64"))
+"""Of a tensor of a single pixel."""
 
 AnyOperation: TypeAlias = Operation | FloatOperation
 
@@ -70,7 +73,7 @@ class Launch:
         constants: its arrays.
         result: what it writes.
         operation: what it computes, for those who make kernels of their own of it.
-        scale: pixels of what it reads for one of the picture, in each direction.
+        scale: pixels of what it reads for one of the picture, in each direction; 0 where it has a single one.
     """
 
     call: Call
@@ -95,9 +98,11 @@ class Calls:
         self.launches: list[Launch] = []
         self.tensors: list[Tensor] = []
         self.scales: list[int] = []
-        """Pixels of each tensor for one of the picture, in each direction."""
+        """Pixels of each tensor for one of the picture, in each direction; 0 where it has a single one."""
         self.integer = True
         """Nothing but kernels has been called."""
+        self.whole: dict[str, None] = {}
+        """The operators of the ONNX model that look at the whole picture at once, so that no rows can stream."""
         self.origins: dict[str, None] = {}
         """The operators of the ONNX model, as far as known, that are more than kernels; in order of execution."""
         self._names: dict[str, int] = {}
@@ -161,6 +166,25 @@ class Calls:
         if origin:
             self.origins[origin] = None
 
+    def pool(self, source: Source, given: GlobalPool, result: Tensor, extent: Extent, origin: str) -> Any:
+        """Run the two functions of `toolchain.kernels.global_pool`: the first makes a number of every row and channel
+        of ``source``, which has that ``extent``, the second the tensor ``result`` of a single pixel. Returns its
+        variable. ``origin``: the operator of the ONNX model that wants it.
+        """
+        self.whole[origin or "global pooling"] = None
+        rows, pixel = pool_rows(given, self.geometry), pool_all(given, self.geometry)
+        sizes, channels = self._scalars(extent), given.source.count * PACK
+        kind = relax.TensorType((extent[0], channels), row_type(given))
+        first = self.builder.emit(relax.call_tir(self.add("pool_rows", rows), relax.Tuple([source.var, *sizes]), kind))
+        symbol = self.add("pool_all", pixel)
+        kind = self.packed(result, SINGLE)
+        var = self.builder.emit(relax.call_tir(symbol, relax.Tuple([first, *sizes]), kind))
+        step = Step((Read(self._numbers.get(source.var)),), len(self.tensors))
+        self._number(var, result, SINGLE)
+        call = Call(symbol.name_hint, step, (), given.target)
+        self.launches.append(Launch(call, (), result, given, self._scale(extent)))
+        return var
+
     def add(self, name: str, function: Any) -> Any:
         """Add a function to the module; a number makes its name one of its own."""
         self._names[name] = self._names.get(name, 0) + 1
@@ -178,7 +202,9 @@ class Calls:
         self.scales.append(self._scale(extent))
 
     def enlarged(self, extent: Extent) -> int:
-        """Return pixels of a tensor of this extent for one pixel of the picture."""
+        """Return pixels of a tensor of this extent for one pixel of the picture; 0 where it has a single pixel."""
+        if all(isinstance(size, int | tirx.IntImm) for size in extent):
+            return 0
         sizes = dict(zip(self.extent, (_SIDE, _SIDE), strict=True))
         return max(1, math.prod(evaluate(size, sizes) for size in extent) // _SIDE**2)
 

@@ -17,6 +17,7 @@ from toolchain.kernels.spec import DepthToSpace
 from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.depth_to_space import pixel_table, trace
 from toolchain.lower.importer import window_of
+from toolchain.lower.pairs import is_single, match_pair, match_pool
 from toolchain.lower.pointwise import match_table
 from toolchain.lower.resize_chain import match_resize
 from toolchain.reference.quantization import Quantization
@@ -73,9 +74,13 @@ class Matcher(Bindings):
         single = self._codes(value)
         if single is not None:
             return SumStep(out, (single,), after)
-        conv = self._conv(value, out, None, None, after)
-        if conv is not None:
-            return conv
+        other = (
+            match_pair(self, value, self._codes, out, after)
+            or match_pool(self, value, self._codes, out, after)
+            or self._conv(value, out, None, None, after)
+        )
+        if other is not None:
+            return other
         if not self.is_call(value, "relax.add"):
             return None
         left, right = self.definitions[value].args
@@ -85,7 +90,7 @@ class Matcher(Bindings):
         if after is not None and after.slopes is not None:
             return None  # a kernel applies slopes to the accumulator, before it adds
         for branch, residual in ((left, second), (right, first)):
-            if residual is not None and self.uses.get(branch) == 1:
+            if residual is not None and self.uses.get(branch) == 1 and is_single(residual.tensor) == is_single(branch):
                 before, inner = self.activation(branch)
                 conv = self._conv(inner, out, before, residual, after)
                 if conv is not None and channels_of(var) == conv.convolution.outputs:

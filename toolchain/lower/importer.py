@@ -155,6 +155,11 @@ def _resize(_builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
     return value if max(factors) == min(factors) == 1 else resize_call(value, sampling, factors)
 
 
+def _extreme(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, dict[str, Any]], Any]:
+    """Import a Min or Max of two tensors as one operator: TVM stacks them and reduces."""
+    return lambda _builder, inputs, _attrs: function(inputs[0], inputs[1]) if len(inputs) == 2 else None
+
+
 def _prelu(_builder: Any, inputs: Any, _attrs: dict[str, Any]) -> Any:
     """Import a PRelu of one slope for everything: TVM lays it along the width, which is no number where pictures may
     have any.

@@ -9,7 +9,7 @@ import numpy as np
 from tvm import relax
 
 from toolchain.frontend.window import Window
-from toolchain.kernels import algorithms, boundary, elementwise, lookup
+from toolchain.kernels import algorithms, boundary, lookup
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, Geometry, blocks_of
 from toolchain.kernels.network import Picture, Tensor
@@ -18,7 +18,6 @@ from toolchain.kernels.spec import (
     Conv,
     DepthToSpace,
     Draw,
-    Elementwise,
     Operand,
     Pack,
     Shuffle,
@@ -30,17 +29,22 @@ from toolchain.lower.chain import DepthToSpaceStep, Matcher, per_tensor
 from toolchain.lower.emitter import Emitter, Imported
 from toolchain.lower.lowered import Choose
 from toolchain.lower.packed import Packed, filled, moved, reordered
+from toolchain.lower.pair_emitter import PairStep, combined, emit_pool
+from toolchain.lower.pairs import is_single
 from toolchain.lower.pixel_order import in_pixel_order
 from toolchain.lower.reading import Reading, read
 from toolchain.lower.requantization import requantization
 from toolchain.lower.resize_emitter import emit_resize, streams
-from toolchain.lower.weights import arrange, fits, pad
+from toolchain.lower.weights import arrange, fits
 from toolchain.reference.quantization import Quantization
 from toolchain.reference.steps import (
     Codes,
     ConcatStep,
     ConvStep,
+    ExtremeStep,
+    GlobalPoolStep,
     InputStep,
+    ProductStep,
     ResizeStep,
     SelectStep,
     SumStep,
@@ -76,7 +80,8 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
     def tensor(self, var: Any) -> Tensor:
         """Return the buffer that holds ``var`` alone."""
         output, blocks = self._output(var), self.blocks(var)
-        return Tensor(2 * blocks if output.wide else blocks, output.zero_point, wide=output.wide)
+        total = 2 * blocks if output.wide else blocks
+        return Tensor(total, output.zero_point, wide=output.wide, single=is_single(var))
 
     def parts(self, var: Any) -> tuple[Any, ...]:
         """Return the variables whose channels ``var`` joins."""
@@ -95,7 +100,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
     def writes(self, var: Any) -> bool:
         """Return whether the kernel of ``var`` can write into the buffer of a concatenation."""
         chain = self.chains.get(var)
-        made = isinstance(chain, SumStep | TableStep | InputStep | DepthToSpaceStep)
+        made = isinstance(chain, PairStep | TableStep | InputStep | DepthToSpaceStep)
         return made or self.convolves(var) or (isinstance(chain, ResizeStep) and streams(chain))
 
     def compute(self, var: Any) -> Packed:
@@ -104,8 +109,10 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         match chain:
             case ConvStep():
                 return self._conv(var, chain)
-            case SumStep(terms=terms):
-                return self.write(var, self._sum("add" if len(terms) == 2 else "rescale", chain, self.target(var)))
+            case SumStep() | ProductStep() | ExtremeStep():
+                return self.write(var, combined(self, chain, self.target(var)))
+            case GlobalPoolStep():
+                return emit_pool(self, var, chain)
             case TableStep():
                 return self.write(var, self._table(chain, self.target(var)))
             case InputStep():
@@ -166,7 +173,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
     def copy(self, var: Any, index: int, view: View) -> Invocation:
         """Return what writes a part of a concatenation, changing its scale where that differs."""
         part = self.chains[var].parts[index]
-        return self._sum("rescale", SumStep(Codes(part.tensor, self._output(var)), (part,), None), view)
+        return combined(self, SumStep(Codes(part.tensor, self._output(var)), (part,), None), view)
 
     def store(self, source: Packed, pixels: DepthToSpace) -> Invocation:
         """Return what makes the picture of ``source``."""
@@ -252,16 +259,6 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         """Return the convolution that ``chain`` is, which does not keep the picture's size."""
         origin = self.matcher.origin(chain.accumulator)
         return f"{origin} (which does not keep the picture's size)" if origin else ""
-
-    def _sum(self, name: str, step: SumStep, view: View) -> Invocation:
-        """Return the kernel of ``step``, into ``view``."""
-        channels, output = channels_of(step.out.tensor), step.out.quantization
-        requantize, slopes = requantization(None, step.after, output, None)
-        pairs = [self.term(term, channels, output) for term in step.terms]
-        operation = Elementwise(tuple(operand for operand, _ in pairs), requantize, view)
-        constants = () if slopes is None else (pad(slopes, view.count * PACK),)
-        sources = tuple(packed.source() for _, packed in pairs)
-        return Invocation(name, elementwise.build(operation, self.geometry), sources, operation, constants)
 
     def _table(self, step: TableStep, view: View) -> Invocation:
         """Return the kernel of ``step``, into ``view``."""

@@ -25,7 +25,7 @@ class Kernel(Generic[Spec]):
         name: of the function in the module.
         conv: what it computes.
         work: true multiply-accumulates per pixel of its output (padding channels not counted).
-        enlarged: pixels of its output for one pixel of the picture.
+        enlarged: pixels of its output for one pixel of the picture; 0 where it has a single one.
         needs: what it wants of those who call it.
     """
 
@@ -93,7 +93,7 @@ class Network:
     Attributes:
         launches: its kernels, in order of execution.
         tensors: what is between them.
-        scales: of the tensors: pixels for one of the picture, in each direction.
+        scales: of the tensors: pixels for one of the picture, in each direction; 0 of those of a single pixel.
     """
 
     launches: tuple[Launch, ...]
@@ -112,6 +112,7 @@ class Lowered(Generic[Spec]):
         coverage: what is integer and what is not.
         network: all of ``main`` as kernels; None where it is more than that.
         origins: the operators of the ONNX model for which it is more than that, such as "Tanh 'act'"; as far as known.
+        whole: the operators of the ONNX model that look at the whole picture at once: rows cannot stream through.
         stream: how pictures stream through ``main``; None where it runs layer by layer.
     """
 
@@ -121,9 +122,12 @@ class Lowered(Generic[Spec]):
     coverage: Coverage
     network: Network | None = None
     origins: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
     stream: Stream | None = None
 
     @property
     def rehearsal(self) -> Rehearsal:
         """What a deployment for a CPU does."""
-        return Rehearsal(self.coverage, self.origins if self.network is None else None)
+        if self.network is None:
+            return Rehearsal(self.coverage, (*self.origins, *self.whole))
+        return Rehearsal(self.coverage, self.whole or None)

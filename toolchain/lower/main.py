@@ -85,5 +85,5 @@ def write_main(
     coverage = measure(matcher, emitter.covered, tuple(emitter.operators.names))
     calls = emitter.calls
     network = Network(tuple(calls.launches), tuple(calls.tensors), tuple(calls.scales)) if calls.integer else None
-    kernels, origins = tuple(emitter.kernels), tuple(calls.origins)
-    return Lowered(builder.finalize(), kernels, emitter.geometry, coverage, network, origins)
+    kernels, origins, whole = tuple(emitter.kernels), tuple(calls.origins), tuple(calls.whole)
+    return Lowered(builder.finalize(), kernels, emitter.geometry, coverage, network, origins, whole)

@@ -69,7 +69,7 @@ def _copied(
     zero = operand.zero_point
     operation = Elementwise((operand,), Requantize(-zero, view.qmax - zero, zero), view)
     given = Invocation(name, elementwise.build(operation, calls.geometry), (source.source(),), operation)
-    tensor = Tensor(view.total, zero, wide=view.wide)
+    tensor = Tensor(view.total, zero, wide=view.wide, single=source.tensor.single)
     return Packed(calls.launch(given, view, tensor, extent), view, slots, tensor)
 
 

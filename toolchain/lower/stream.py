@@ -19,10 +19,10 @@ ENTRY = "stream"
 
 def stream(lowered: Lowered[Spec], cache: int = CACHE) -> Lowered[Spec]:
     """``lowered`` with a ``main`` of one call, see `toolchain.kernels.driver.stream`, if it can be streamed: if all of
-    it is kernels. Else it is returned as it is. ``cache``: bytes of line buffers of a thread.
+    it is kernels on rows. Else it is returned as it is. ``cache``: bytes of line buffers of a thread.
     """
     network = lowered.network
-    if network is None:
+    if network is None or lowered.whole:
         return lowered
     module, geometry = lowered.module, lowered.geometry
     given = module["main"].params[0]

@@ -15,6 +15,7 @@ import onnx
 
 from toolchain.frontend.fixed_point import read_resizing
 from toolchain.frontend.window import read_window
+from toolchain.quantize.pairs import POOLS, is_pair, is_product, single_tensors, takes_wide
 from toolchain.reference.graph import GraphView, attributes
 from toolchain.reference.program import ACTIVATIONS, read_activation, read_selection
 
@@ -60,7 +61,8 @@ class QuantizationPlan:
         convolutions: the integer convolutions, by the name of the convolution's own output.
         float_operators: the kinds of the operators that stay float, in graph order.
         observed: the tensors whose values decide each group that is not pinned: what moves bytes shows no new values.
-        exact: the groups that kernels make and nothing but float operators reads: finer codes cost no product.
+        exact: the groups of which finer codes cost next to nothing: nothing but float operators or products reads
+            them, or they have a single pixel.
     """
 
     points: tuple[str, ...]
@@ -97,6 +99,7 @@ class _Planner:
         self.joined: set[str] = set()  # outputs of the Adds that are part of a convolution's kernel
         self.interpolated: set[str] = set()  # outputs of the Adds that are part of an interpolation's
         self.parent: dict[str, str] = {}
+        self.single = single_tensors(view)
 
     def plan(self, pin_output: bool) -> QuantizationPlan:
         nodes = list(self.view.model.graph.node)
@@ -114,8 +117,10 @@ class _Planner:
             if read_resizing(node, self.view.constants):
                 integer.update(self._interpolation(node))
         for node in nodes:
-            if node.op_type == "Add" and node.output[0] not in integer and not self._floating(node):
+            if self._combines(node, integer):
                 integer.update(self._tail(node.output[0], ACTIVATIONS))
+            elif node.op_type in POOLS:
+                integer.update(self._tail(node.output[0], ("Relu", "Clip")))
             elif node.op_type == "Concat" and attributes(node)["axis"] in (1, -3) and not self._constant_operand(node):
                 integer.add(node.output[0])
             elif node.op_type in ACTIVATIONS and node.input[0] in integer and read_activation(node, self.view):
@@ -132,17 +137,31 @@ class _Planner:
         observed = tuple(
             p for p in points if groups[p] not in pinned and not self._shown_elsewhere(p, groups, set(points))
         )
-        rounded = {groups[point] for point in points if point not in integer or not self._only_floats(point, integer)}
+        rounded = {groups[point] for point in points if not self._takes_wide(point, integer)}
         exact = frozenset(groups[point] for point in points) - pinned - rounded
         return QuantizationPlan(points, groups, pinned, self._bounds(points), sites, floats, observed, exact)
 
-    def _only_floats(self, tensor: str, integer: set[str]) -> bool:
-        """Whether all that reads a tensor computes in float, or adds an interpolated one."""
+    def _combines(self, node: onnx.NodeProto, integer: set[str]) -> bool:
+        """Whether a kernel of its own computes a sum, product or extreme of two tensors."""
+        if node.output[0] in integer or node.output[0] in self.inside:
+            return False
+        adds = node.op_type == "Add" and not self._floating(node)
+        return adds or is_pair(node, self.view, integer | {self.view.input})
+
+    def _takes_wide(self, tensor: str, integer: set[str]) -> bool:
+        """Whether finer codes of a tensor cost next to nothing: all that reads it computes in float, adds an
+        interpolated one, or multiplies it and no more, or it has a single pixel.
+        """
         readers = self.view.consumers.get(tensor, ())
-        products = integer - self.interpolated
-        return bool(readers) and not any(
-            reader.op_type in ("DepthToSpace", "Resize") or products.intersection(reader.output) for reader in readers
-        )
+        if not readers or tensor == self.view.output:
+            return False
+        products, moves = integer - self.interpolated, ("DepthToSpace", "Resize")
+        in_float = [reader.op_type not in moves and not products.intersection(reader.output) for reader in readers]
+        if tensor in integer and all(in_float):
+            return True
+        if tensor in self.single:
+            return all(takes_wide(reader, self.view) for reader in readers)
+        return all(is_product(reader, self.view) for reader in readers)
 
     def _floating(self, node: onnx.NodeProto) -> bool:
         """Whether no convolution takes a sum in: with a constant, or with an interpolated picture that nothing else
@@ -220,7 +239,7 @@ class _Planner:
         if reader is None or reader.op_type != "Add" or reader.output[0] in self.joined or self._floating(reader):
             return chain
         other = next((name for name in reader.input if name != chain[-1]), None)
-        if other is None or self._broadcasts(chain[-1], other):
+        if other is None or self._broadcasts(chain[-1], other) or (chain[-1] in self.single) != (other in self.single):
             return chain
         self.joined.add(reader.output[0])
         self.inside.add(chain[-1])
@@ -261,15 +280,15 @@ class _Planner:
         if node.op_type in CONVOLUTIONS and node.input[1] in self.view.constants:
             shape = self.view.constants[node.input[1]].shape
             return int(shape[0] if node.op_type == "Conv" else shape[1] * attributes(node).get("group", 1))
-        if node.op_type in (*ACTIVATIONS, "Resize", "Pad"):
+        if node.op_type in (*ACTIVATIONS, *POOLS, "Resize", "Pad"):
             return self._channels(node.input[0])
         if node.op_type == "DepthToSpace":
             inner = self._channels(node.input[0])
             return None if inner is None else inner // int(attributes(node)["blocksize"]) ** 2
         parts = [self._channels(name) for name in node.input]
         known = [part for part in parts if part is not None]
-        if node.op_type in ("Add", "Concat") and len(known) == len(parts):
-            return max(known) if node.op_type == "Add" else sum(known)
+        if node.op_type in ("Add", "Mul", "Min", "Max", "Concat") and len(known) == len(parts):
+            return sum(known) if node.op_type == "Concat" else max(known)
         return None
 
     def _points(self, nodes: list[onnx.NodeProto], integer: set[str]) -> tuple[str, ...]:

@@ -17,7 +17,9 @@ import onnx
 from numpy.typing import NDArray
 
 from toolchain.reference.arithmetic import activate, finish, multiplier, requantize, scaled
+from toolchain.reference.global_pool import fraction_bits, pooled_reals
 from toolchain.reference.pairs import largest_pairs
+from toolchain.reference.products import pair_ends
 from toolchain.reference.program import ShuffleStep, Step, parse
 from toolchain.reference.quantization import BITS, QMAX, QMIN, CodeArray, Quantization
 from toolchain.reference.resizing import Precision, ends
@@ -25,7 +27,10 @@ from toolchain.reference.steps import (
     Codes,
     ConcatStep,
     ConvStep,
+    ExtremeStep,
+    GlobalPoolStep,
     InputStep,
+    ProductStep,
     ResizeStep,
     SelectStep,
     SumStep,
@@ -228,6 +233,20 @@ def _interpolated(step: ResizeStep, reads: list[Interval]) -> Interval:
     return Interval(*span, found.uniform)
 
 
+def _paired(step: ProductStep | ExtremeStep, given: list[Interval]) -> Interval:
+    first, second = given
+    reals = pair_ends(step, ((first.low, first.high), (second.low, second.high)))
+    low, high = _span(lambda values: finish(values, step.after, step.out.quantization), *reals)
+    return Interval(low, high, len(low) == 1 and (first.uniform or second.uniform))
+
+
+def _pooled(step: GlobalPoolStep, pictures: list[Interval]) -> Interval:
+    (found,), given, out = pictures, step.source.quantization, step.out.quantization
+    fixed = [end.astype(np.int64) << fraction_bits(given) for end in (found.low, found.high)]
+    low, high = (pooled_reals(end, given, out) for end in fixed)
+    return Interval(*_span(lambda values: finish(values, step.after, out), low, high), found.uniform)
+
+
 def _convolution(step: ConvStep, codes: Mapping[str, Interval]) -> tuple[Interval, AccumulatorBounds]:
     given, out = codes[step.source.tensor], step.out.quantization
     low, high, partial, pair = _sums(step, given)
@@ -334,5 +353,8 @@ _CARRY: Mapping[type, Callable[[Any, list[Interval]], Interval]] = {
     WindowStep: _widened,
     TableStep: _looked_up,
     ResizeStep: _interpolated,
+    ProductStep: _paired,
+    ExtremeStep: _paired,
+    GlobalPoolStep: _pooled,
 }
 """What becomes of the intervals that a step reads, but for convolutions; of others anything may come."""

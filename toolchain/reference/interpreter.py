@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from toolchain.frontend.window import Window
 from toolchain.reference.arithmetic import activate, finish, multiplier, requantize, scaled
+from toolchain.reference.global_pool import run_pool
+from toolchain.reference.products import run_pair
 from toolchain.reference.program import FloatStep, ShuffleStep, Step, parse
 from toolchain.reference.quantization import CodeArray
 from toolchain.reference.resizing import Precision, interpolate
@@ -22,7 +24,10 @@ from toolchain.reference.steps import (
     Codes,
     ConcatStep,
     ConvStep,
+    ExtremeStep,
+    GlobalPoolStep,
     InputStep,
+    ProductStep,
     ResizeStep,
     SelectStep,
     SumStep,
@@ -186,6 +191,9 @@ _RUN: Mapping[type, Callable[[Any, dict[str, CodeArray]], CodeArray]] = {
     WindowStep: _window,
     TableStep: _table,
     ResizeStep: _interpolated,
+    ProductStep: run_pair,
+    ExtremeStep: run_pair,
+    GlobalPoolStep: run_pool,
     FloatStep: _float,
 }
 """What runs each step, but for the one that reads pixels."""

@@ -16,8 +16,10 @@ from onnx.reference import ReferenceEvaluator
 from toolchain.frontend.window import read_window
 from toolchain.reference.convolution import Convolution
 from toolchain.reference.evaluator import evaluator
+from toolchain.reference.global_pool import read_pool
 from toolchain.reference.graph import GraphView, attributes
 from toolchain.reference.pointwise import match_table
+from toolchain.reference.products import read_pair
 from toolchain.reference.quantization import BITS, Quantization
 from toolchain.reference.resizing import read_resize
 from toolchain.reference.steps import (
@@ -25,8 +27,11 @@ from toolchain.reference.steps import (
     Codes,
     ConcatStep,
     ConvStep,
+    ExtremeStep,
+    GlobalPoolStep,
     InputStep,
     IntegerStep,
+    ProductStep,
     SelectStep,
     SumStep,
     WindowStep,
@@ -90,12 +95,16 @@ class _Parser:
     def __init__(self, view: GraphView) -> None:
         self.view = view
         self.codes: dict[str, Codes] = {}  # by the name of the float tensor that stands for them
+        self.single: set[str] = set()  # codes of a single pixel
 
     def program(self) -> Program:
         steps: list[Step] = []
         for node in self.view.model.graph.node:
             if node.op_type == "QuantizeLinear":
                 steps.append(self._kernel(node))
+                read = [codes.tensor for codes in steps[-1].reads]
+                if isinstance(steps[-1], GlobalPoolStep) or (read and self.single.issuperset(read)):
+                    self.single.add(node.output[0])
             elif node.op_type == "DequantizeLinear" and not self.view.is_constant(node.input[0]):
                 self.codes[node.output[0]] = Codes(node.input[0], self._quantization(node))
             elif node.op_type == "DepthToSpace" and node.input[0] in self.codes:
@@ -148,13 +157,18 @@ class _Parser:
             return None
         return WindowStep(out, source, window, out.quantization.code(window.value))
 
-    def _chain(self, out: Codes, tensor: str) -> ConvStep | SumStep | None:
-        """Match Conv -> [activation] -> [Add] -> [Relu | Clip], Add -> [activation] or activation, from the end on."""
+    def _chain(self, out: Codes, tensor: str) -> ConvStep | SumStep | ProductStep | ExtremeStep | GlobalPoolStep | None:
+        """Match Conv -> [activation] -> [Add] -> [Relu | Clip], one operator -> [activation] or activation, from the
+        end on.
+        """
         after, maker = self._peel(tensor, ACTIVATIONS)
         if after is not None and (alone := self.view.producers[tensor].input[0]) in self.codes:
             return SumStep(out, (self.codes[alone],), after)
         if maker is None or maker.op_type != "Add":
-            return self._convolution(out, maker, None, None, after)
+            other = maker and (
+                read_pair(maker, self.codes, self.single, out, after) or read_pool(maker, self.codes, out, after)
+            )
+            return other or self._convolution(out, maker, None, None, after)
         left, right = maker.input
         if left in self.codes and right in self.codes:
             return SumStep(out, (self.codes[left], self.codes[right]), after)
@@ -164,9 +178,13 @@ class _Parser:
             if residual in self.codes:
                 before, conv = self._peel(inner, ACTIVATIONS)
                 step = self._convolution(out, conv, before, self.codes[residual], after)
-                if step is not None:
+                if step is not None and self._of_one_size(step.source, self.codes[residual]):
                     return step
         return None
+
+    def _of_one_size(self, first: Codes, second: Codes) -> bool:
+        """Whether not just one of two tensors has a single pixel."""
+        return (first.tensor in self.single) == (second.tensor in self.single)
 
     def _peel(self, tensor: str, kinds: tuple[str, ...]) -> tuple[Activation | None, onnx.NodeProto | None]:
         node = self.view.producers.get(tensor)

@@ -7,7 +7,7 @@ the Relax module, for kernels to be made of. They share these types and nothing 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,5 +181,65 @@ class ResizeStep:
         return (self.source,) if self.residual is None else (self.source, self.residual)
 
 
-IntegerStep: TypeAlias = InputStep | ConvStep | SumStep | ConcatStep | SelectStep | WindowStep | TableStep | ResizeStep
+@dataclass(frozen=True, eq=False)
+class ProductStep:
+    """The product of two tensors, of which each may have a single channel or a single pixel, activation,
+    requantization. Where one of them alone has a single pixel, it is the second.
+    """
+
+    out: Codes
+    factors: tuple[Codes, Codes]
+    after: Activation | None
+
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return self.factors
+
+
+@dataclass(frozen=True, eq=False)
+class ExtremeStep:
+    """The smaller or the larger of two tensors' numbers, of which each may have a single channel or a single pixel,
+    activation, requantization.
+    """
+
+    out: Codes
+    terms: tuple[Codes, Codes]
+    kind: Literal["min", "max"]
+    after: Activation | None
+
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return self.terms
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalPoolStep:
+    """The mean of each channel over the whole picture, or its largest number: a tensor of a single pixel."""
+
+    out: Codes
+    source: Codes
+    kind: Literal["average", "max"]
+    after: Activation | None
+
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return (self.source,)
+
+
+IntegerStep: TypeAlias = (
+    InputStep
+    | ConvStep
+    | SumStep
+    | ConcatStep
+    | SelectStep
+    | WindowStep
+    | TableStep
+    | ResizeStep
+    | ProductStep
+    | ExtremeStep
+    | GlobalPoolStep
+)
 """What both readers know; each has a depth-to-space of its own besides."""

@@ -85,7 +85,7 @@ class Tuning:
 
         Args:
             fits: what a record must fulfil.
-            scale: the kernel's output pixels for one of the picture, in each direction.
+            scale: the kernel's output pixels for one of the picture, in each direction; 0: a single one.
         """
         for log in self.logs:
             if known := [best for best in log if fits(best)]:
@@ -94,7 +94,7 @@ class Tuning:
 
     def _distance(self, best: Best, scale: int) -> tuple[float, float, int, int, int]:
         task = best.task
-        pairs = ((task.height, self.height * scale), (task.width, self.width * scale))
+        pairs = ((task.height, self.height * scale or 1), (task.width, self.width * scale or 1))
         size = sum(abs(math.log(there / here)) for there, here in pairs)
         # What follows the numbers of threads only makes the choice independent of the order of records.
         return (size, abs(math.log(max(task.threads, 1) / self.threads)), task.height, task.width, task.threads)

@@ -73,9 +73,9 @@ def tasks_of(
     networks: Iterable[Sequence[Kernel[Conv]]], sizes: Sequence[tuple[int, int]], counts: Sequence[int]
 ) -> dict[Task, Demand]:
     """Return the tasks of some networks for pictures of ``sizes`` (height, width) on ``counts`` threads: equal kernels
-    of one network or of several are one task.
+    of one network or of several are one task. Those on a single pixel take no time.
     """
-    kernels = Counter((normal(kernel.conv), kernel.scale) for network in networks for kernel in network)
+    kernels = Counter((normal(kernel.conv), kernel.scale) for network in networks for kernel in network if kernel.scale)
     return {
         Task(conv, height * scale, width * scale, count): Demand(height, width, times)
         for height, width in sizes

@@ -1,16 +1,18 @@
-"""The other integer kernels for OpenCL, word by word: sums and changes of scale, depth-to-space, and the pictures where
-no convolution reads or writes them.
+"""The other integer kernels for OpenCL, word by word: sums, products, extremes and changes of scale, depth-to-space,
+and the pictures where no convolution reads or writes them.
 """
 
 from __future__ import annotations
 
 import itertools
+import operator
+from collections.abc import Callable
 from typing import Any
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise, slopes, spread, summed
+from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, followed, pixelwise, slopes, spread
 from toolchain.backends.opencl.primitives import (
     bind,
     call,
@@ -24,25 +26,27 @@ from toolchain.backends.opencl.primitives import (
     store_codes,
 )
 from toolchain.kernels.layout import PACK, SIDE
-from toolchain.kernels.spec import Draw, Elementwise, Operand, Pack, Shuffle
+from toolchain.kernels.spec import Combine, Draw, Elementwise, Operand, Pack, Shuffle
 
 
-def add(operation: Elementwise, config: PixelwiseConfig) -> tirx.PrimFunc:
-    """Sum one or two packed tensors, and requantize: arguments x, r, slopes, y."""
+def combine(operation: Elementwise, config: PixelwiseConfig) -> tirx.PrimFunc:
+    """Combine two packed tensors, or take one, and requantize: arguments x, r, slopes, y."""
     requantize, target, stages = operation.requantize, operation.target, operation.requantize.stages
     bounds = [real(requantize.low), real(requantize.high), number(requantize.zero_point)]
 
     def body(at: Item) -> None:
         pairs = zip(at.inputs, operation.operands, strict=True)
-        given = [_Given(x, operand, at, config.pixels) for x, operand in pairs]
+        given = [_Given(x, operand, at, config) for x, operand in pairs]
         for block in range(target.count):
             codes = []
             for channel in range(block * PACK, block * PACK + PACK):
-                values = summed([one.values(channel) for one in given], stages, at, channel)
+                terms = [one.values(channel) for one in given]
+                both = terms[0] if len(terms) == 1 else list(map(_COMBINED[operation.combine], *terms))
+                values = followed(both, stages, at, channel)
                 codes.append([call("uint32", "requantize", value, *bounds) for value in values])
             store_codes(at.y, codes, target, requantize.zero_point, (at.inner, block, at.column), at.size)
 
-    reads = [Form(operand.view.total) for operand in operation.operands]
+    reads = [Form(operand.view.total, scale=0 if operand.single else 1) for operand in operation.operands]
     return pixelwise(reads, Form(target.total), config, body, slopes(stages, target.count * PACK))
 
 
@@ -107,11 +111,21 @@ def shuffle(operation: Shuffle, config: PixelwiseConfig) -> tirx.PrimFunc:
     return pixelwise([Form(source.total)], Form(target.total, scale=scale), config, body)
 
 
+_COMBINED: dict[Combine, Callable[[Any, Any], Any]] = {
+    "sum": operator.add,
+    "product": operator.mul,
+    "min": lambda a, b: call("float32", "fmin", a, b),
+    "max": lambda a, b: call("float32", "fmax", a, b),
+}
+
+
 class _Given:
     """A term of a sum for the pixels of a work-item; every word of it is loaded once."""
 
-    def __init__(self, x: Any, operand: Operand, at: Item, pixels: int) -> None:
-        self.x, self.operand, self.row, self.column, self.pixels = x, operand, at.inner, at.column + SIDE, pixels
+    def __init__(self, x: Any, operand: Operand, at: Item, config: PixelwiseConfig) -> None:
+        self.x, self.operand, self.pixels = x, operand, config.pixels
+        self.row: Any = config.geometry.margin if operand.single else at.inner
+        self.column: Any = SIDE if operand.single else at.column + SIDE
         self.words: dict[int, list[Any]] = {}
 
     def values(self, channel: int) -> list[Any]:
@@ -135,5 +149,7 @@ class _Given:
     def loaded(self, block: int) -> list[Any]:
         """Load the words of a block, pixel by pixel."""
         if block not in self.words:
-            self.words[block] = load("word", self.x, [self.row, block, self.column], self.pixels)
+            count = 1 if self.operand.single else self.pixels
+            words = load("word", self.x, [self.row, block, self.column], count)
+            self.words[block] = words * (self.pixels // count)
         return self.words[block]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from toolchain.backends.opencl import global_pool
 from toolchain.backends.opencl.choose import Choice
 from toolchain.backends.opencl.job import Job
 from toolchain.backends.opencl.source import KernelSource, generate
@@ -15,7 +16,7 @@ from toolchain.bundle.launch_plan import PICTURE, RESULT, Buffer, Extent, Launch
 from toolchain.bundle.launches import Figures
 from toolchain.kernels.float_spec import FloatConv, FloatPack
 from toolchain.kernels.network import Picture
-from toolchain.kernels.spec import Conv, Pack
+from toolchain.kernels.spec import Conv, GlobalPool, Pack
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered, Network
 from toolchain.support.errors import ModelError
@@ -124,20 +125,44 @@ class LaunchWriter:
     ) -> None:
         """Generate a kernel with arguments x, r, y and ``arrays``, and launch it."""
         name, step = call.call.kernel, call.call.step
-        source = generate(name, function)
         meaning = {key: f"{name}.{key}" for key in arrays}
         for operand, read in zip("xr", step.reads, strict=False):
             packed = None if read.buffer is None else self.names.get(read.buffer)
             meaning[operand] = packed or PICTURE
         meaning["y"] = RESULT if step.writes is None else self.names[step.writes]
         self.arrays |= {f"{name}.{key}": np.ascontiguousarray(array) for key, array in arrays.items()}
-        self.kernels.append(source)
         work = (Extent("width", pixels), Extent("height"), Extent("one", 1, depth))
-        self.launches.append(
-            Launch(
-                name, tuple(meaning.get(argument, argument) for argument in source.arguments), work, group, call.scale
-            )
-        )
+        self.append(name, function, meaning, work, group, call.scale)
+
+    def pool(self, call: Call, operation: GlobalPool, group: tuple[int, int, int]) -> None:
+        """Launch the two kernels that pool a picture."""
+        name, step = call.call.kernel, call.call.step
+        parts, source = f"{name}_parts", step.reads[0].buffer
+        assert source is not None
+        assert step.writes is not None
+        self.buffers = (*self.buffers, Buffer(parts, "uint32", global_pool.parts_blocks(operation), 0, 0))
+        across, down, deep = global_pool.COLUMNS, global_pool.ROWS, operation.source.count
+        work = (Extent("one", 1, across), Extent("one", 1, down), Extent("one", 1, deep))
+        function = global_pool.partial(operation, self.geometry, group)
+        self.append(f"{name}_partial", function, {"x": self.names[source], "y": parts}, work, group, call.scale)
+        function = global_pool.finish(operation, self.geometry, (1, 1, 1))
+        work = (Extent("one"), Extent("one"), Extent("one", 1, operation.target.count))
+        self.append(name, function, {"x": parts, "y": self.names[step.writes]}, work, (1, 1, 1), call.scale)
+
+    def append(
+        self,
+        name: str,
+        function: Any,
+        meaning: Mapping[str, str],
+        work: tuple[Extent, Extent, Extent],
+        group: tuple[int, int, int],
+        scale: int,
+    ) -> None:
+        """Generate a kernel and launch it; ``meaning``: of its arguments."""
+        source = generate(name, function)
+        self.kernels.append(source)
+        arguments = tuple(meaning.get(argument, argument) for argument in source.arguments)
+        self.launches.append(Launch(name, arguments, work, group, scale))
 
     def program(self) -> OpenClProgram:
         """Return all that was launched."""

@@ -13,7 +13,8 @@ from toolchain.backends.opencl.launches import LaunchWriter, OpenClProgram
 from toolchain.backends.opencl.pixelwise import PixelwiseConfig
 from toolchain.bundle.launches import Figures
 from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatShuffle, FloatSum
-from toolchain.kernels.spec import Conv, Draw, Elementwise, Interpolate, Lookup, Pack, Shuffle, View
+from toolchain.kernels.layout import PACK
+from toolchain.kernels.spec import Conv, Draw, Elementwise, GlobalPool, Interpolate, Lookup, Pack, Shuffle, View
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered
 from toolchain.targets.gpu import Gpu
@@ -49,20 +50,24 @@ def program(
             choice = choose(job)
             function = template.build(job, writer.geometry, choice.cut)
             writer.conv(call, job, choice, function, template.arrange(job, choice.cut, *call.constants), size)
+        elif isinstance(operation, GlobalPool):
+            writer.pool(call, operation, gpu.work_group)
+            bytes_of = operation.source.count * operation.source.bytes * PACK
+            writer.figures.append(Figures(call.call.kernel, "sums of parts, then of all", 0, size * bytes_of, 0))
         elif call.call.step.writes not in writer.direct:
             _words(writer, call, operation, gpu, size * call.scale**2)
     return writer.program()
 
 
 def jobs(lowered: Lowered[Conv], channels: int) -> list[Job]:
-    """Return the convolutions of a network, as `program` launches them.
+    """Return the convolutions of a network, as `program` launches them, but for those on a single pixel.
 
     Raises:
         ModelError: a part of the network has no OpenCL kernel.
     """
     writer = LaunchWriter(lowered, channels, "uint32")
     launches = writer.network.launches
-    return [writer.job(call, call.operation) for call in launches if isinstance(call.operation, Conv)]
+    return [writer.job(call, call.operation) for call in launches if isinstance(call.operation, Conv) and call.scale]
 
 
 def _words(writer: LaunchWriter, call: Call, given: Words, gpu: Gpu, size: int) -> None:
@@ -79,7 +84,7 @@ def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
     config = PixelwiseConfig(writer.geometry, gpu.pixels, gpu.work_group)
     match given:
         case Elementwise():
-            return elementwise.add(given, config)
+            return elementwise.combine(given, config)
         case Lookup():
             return lookup.lookup(given, config)
         case FloatSum():

@@ -29,7 +29,9 @@ class PixelwiseConfig:
 
 @dataclass(frozen=True)
 class Form:
-    """What an argument is: a packed tensor of ``blocks``, or a picture of ``channels``; ``scale`` times enlarged."""
+    """What an argument is: a packed tensor of ``blocks``, or a picture of ``channels``; ``scale`` times enlarged, or of
+    a single pixel where that is 0.
+    """
 
     blocks: int = 0
     channels: int | None = None
@@ -102,7 +104,11 @@ def slopes(stages: Sequence[Stage], channels: int) -> Array | None:
 
 def summed(terms: Sequence[list[Any]], stages: Sequence[Stage], at: Item, channel: int) -> list[Any]:
     """Add one or two terms, pixel by pixel of a channel, and do what follows."""
-    values = terms[0] if len(terms) == 1 else [a + b for a, b in zip(*terms, strict=True)]
+    return followed(terms[0] if len(terms) == 1 else [a + b for a, b in zip(*terms, strict=True)], stages, at, channel)
+
+
+def followed(values: list[Any], stages: Sequence[Stage], at: Item, channel: int) -> list[Any]:
+    """Do what follows the numbers of neighbouring pixels of a channel."""
     for stage in stages:
         values = follow(values, stage, None if at.array is None else at.array[channel])
     return values

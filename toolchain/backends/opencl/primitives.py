@@ -31,7 +31,11 @@ class Size:
     def operand(
         self, name: str, blocks: int, geometry: Geometry, channels: int | None, scale: int = 1, *, dtype: str = "uint32"
     ) -> Any:
-        """Return a packed tensor of so many blocks as an argument, or a picture of so many channels; enlarged."""
+        """Return a packed tensor of so many blocks as an argument, or a picture of so many channels; enlarged, or of a
+        single pixel where ``scale`` is 0.
+        """
+        if channels is None and not scale:
+            return T.arg(name, T.Buffer(geometry.shape(blocks, 1, 1), dtype))
         if channels is None:
             return T.arg(
                 name,

@@ -38,6 +38,9 @@ static size_t pitch(int width) {
   return ((size_t)width + PLAN.columns - 1) / PLAN.columns * PLAN.columns + 2 * (size_t)PLAN.side;
 }
 
+// Pixels of what is `scale` times as large as the picture; 0: a single one, whatever the picture.
+static int scaled(int size, int scale) { return scale ? size * scale : 1; }
+
 // Bytes of an element of a buffer: two are a float16.
 static int32_t element(const struct clipfree *self, const struct buffer *buffer) {
   return buffer->bytes == 2 && !self->device.halves ? 4 : buffer->bytes;
@@ -167,8 +170,8 @@ static int allocate(struct clipfree *self, int height, int width, char *message)
   const uint64_t pixels = (uint64_t)height * (uint64_t)width;
   for (int at = 0; at < 2 + PLAN.buffer_count; ++at) {
     const struct buffer *buffer = at < 2 ? NULL : &PLAN.buffers[at - 2];
-    const uint64_t size = buffer ? ((uint64_t)height * buffer->scale + 2 * PLAN.margin) * buffer->blocks *
-                                       pitch(width * buffer->scale) * element(self, buffer)
+    const uint64_t size = buffer ? ((uint64_t)scaled(height, buffer->scale) + 2 * PLAN.margin) * buffer->blocks *
+                                       pitch(scaled(width, buffer->scale)) * element(self, buffer)
                                  : pixels * PLAN.channels * (at == 1 ? PLAN.scale * PLAN.scale : 1);
     if (size > self->device.largest || size >> 31) {
       forget_buffers(self);
@@ -194,7 +197,7 @@ static int allocate(struct clipfree *self, int height, int width, char *message)
 
 static int32_t enqueue(struct clipfree *self, int at, cl_event *event) {
   const struct launch *launch = &PLAN.launches[at];
-  const int height = self->height * launch->scale, width = self->width * launch->scale;
+  const int height = scaled(self->height, launch->scale), width = scaled(self->width, launch->scale);
   const int32_t numbers[] = {height, (int32_t)pitch(width), width};
   int32_t code = 0;
   for (int place = 0; place < launch->count && !code; ++place) {

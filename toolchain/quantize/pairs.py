@@ -1,0 +1,62 @@
+"""Products and extremes of two tensors, and tensors of a single pixel, in a float network that is to be quantized."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import onnx
+
+from toolchain.reference.graph import GraphView, attributes
+
+POOLS = ("GlobalAveragePool", "GlobalMaxPool")
+_PAIRS = ("Mul", "Min", "Max")
+_ENLARGES = ("Resize", "Expand", "Pad", "Tile", "DepthToSpace", "ConvTranspose")
+FEW_INPUTS = 192
+"""Products of a sum that fit into 32 bits together, of codes of 16 bits, with room for a bias."""
+
+
+def is_pair(node: onnx.NodeProto, view: GraphView, codes: Collection[str]) -> bool:
+    """Return whether ``node`` is a product, or the smaller or larger, of two tensors that kernels compute.
+
+    One of them must be in ``codes`` anyway: what float operators alone make is better off without another rounding.
+    """
+    if node.op_type not in _PAIRS or len(node.input) != 2 or any(view.is_constant(name) for name in node.input):
+        return False
+    return any(name in codes for name in node.input)
+
+
+def is_product(node: onnx.NodeProto, view: GraphView) -> bool:
+    """Return whether ``node`` multiplies two computed tensors."""
+    return node.op_type == "Mul" and not any(view.is_constant(name) for name in node.input)
+
+
+def single_tensors(view: GraphView) -> frozenset[str]:
+    """Return the tensors of a single pixel, whatever the picture: what pools the whole picture, and what is made of
+    nothing else.
+    """
+    found: set[str] = set()
+    for node in view.model.graph.node:
+        computed = [name for name in node.input if name and not view.is_constant(name)]
+        inherits = bool(computed) and node.op_type not in _ENLARGES and found.issuperset(computed)
+        if node.op_type in POOLS or (inherits and _keeps(node, view)):
+            found.update(node.output)
+    return frozenset(found)
+
+
+def takes_wide(node: onnx.NodeProto, view: GraphView) -> bool:
+    """Return whether a kernel that reads a tensor of a single pixel may read it at 16 bits: sums still fit into 32."""
+    if node.op_type != "Conv":
+        return node.op_type in ("Mul", "Add", "Concat")
+    weight = view.constants.get(node.input[1])
+    return weight is not None and weight[0].size <= FEW_INPUTS
+
+
+def _keeps(node: onnx.NodeProto, view: GraphView) -> bool:
+    """Whether a single pixel comes out where one goes in."""
+    if node.op_type != "Conv":
+        return True
+    weight, settings = view.constants.get(node.input[1]), attributes(node)
+    if weight is None or weight.ndim != 4:
+        return False
+    pads, dilations = settings.get("pads", [0] * 4), settings.get("dilations", [1, 1])
+    return all(pads[i] + pads[2 + i] == dilations[i] * (weight.shape[2 + i] - 1) for i in (0, 1))
