@@ -16,6 +16,7 @@ from tests.tflite_files import RELU6, SAME, VALID, File, conv, enlarger, integer
 from toolchain.frontend import is_quantized, load_model, normalize
 from toolchain.frontend.session import FloatSession
 from toolchain.frontend.tflite.convert import to_onnx
+from toolchain.quantize import canonicalize
 from toolchain.support.errors import ModelError
 
 Array = np.ndarray
@@ -277,6 +278,45 @@ def test_a_float_network_is_normalized_like_any_other(tmp_path: Path) -> None:
     outer = convolved(inner, weights["w2"], pads=(1,) * 4) + weights["b2"] + np.tile(x, 4)
     found = FloatSession(sr.model).run(None, x.transpose(0, 3, 1, 2))[0].transpose(0, 2, 3, 1)
     np.testing.assert_allclose(found, blocks(outer, 2), atol=1e-4)
+
+
+@pytest.mark.parametrize("stored", [np.float16, np.int8])
+def test_weights_that_are_stored_in_less_are_float_weights(stored: Any, tmp_path: Path) -> None:
+    """Half precision behind a DEQUANTIZE, and hybrid networks: integer weights that floats are multiplied by."""
+    f = File()
+    x, y = f.tensor((1, 8, 12, 3)), f.tensor((1, 8, 12, 3))
+    w = RNG.normal(0, 0.2, (3, 3, 3, 3)).astype(np.float32)
+    if stored is np.int8:
+        scale = np.abs(w).max(axis=(1, 2, 3)) / 127
+        codes = np.rint(w / scale[:, None, None, None])
+        weight, real = f.constant(codes, np.int8, scale=scale), codes * scale[:, None, None, None]
+    else:
+        weight, real = f.tensor(w.shape), w.astype(np.float16)
+        f.operator("DEQUANTIZE", [f.constant(w, np.float16)], weight)
+    conv(f, [x, weight], y)
+    path = tmp_path / "a.tflite"
+    path.write_bytes(f.save([x], [y]))
+    model = load_model(path)
+    assert not is_quantized(model)
+    picture = RNG.random((1, 8, 12, 3), np.float32)
+    found = FloatSession(model).run(None, picture.transpose(0, 3, 1, 2))[0]
+    np.testing.assert_allclose(
+        found.transpose(0, 2, 3, 1), convolved(picture, real.astype(np.float32), pads=(1,) * 4), atol=1e-4
+    )
+
+
+def test_activations_of_16_bits_keep_them(tmp_path: Path) -> None:
+    f = File()
+    scales = (1 / 32767, 2 / 32767)
+    x, y = (f.tensor((1, 8, 12, 3), np.int16, scale=scale) for scale in scales)
+    w = RNG.integers(-127, 128, (3, 3, 3, 3))
+    bias = f.constant([100000, -(2**33), 5], np.int64, scale=[scales[0] / 500] * 3)
+    conv(f, [x, f.constant(w, np.int8, scale=[1 / 500] * 3), bias], y)
+    path = tmp_path / "a.tflite"
+    path.write_bytes(f.save([x], [y]))
+    found = canonicalize(load_model(path))
+    assert found.value_range == (0.0, 1.0)
+    assert any("pixels" in change for change in found.recipe.changes)
 
 
 def test_integer_networks_are_qdq_models(tmp_path: Path) -> None:

@@ -77,6 +77,10 @@ def _join(emitter: Emitter, operator: Operator) -> None:
 
 def _same(emitter: Emitter, operator: Operator) -> None:
     """Numbers become codes, codes numbers, or codes others: each end says how it is read."""
+    numbers, made = emitter.numbers(operator.read(0)), emitter.tensor(operator.output)
+    if numbers is not None and made.dtype == np.float32:  # weights that are stored as float16, or in integers
+        emitter.fold(operator.output, numbers.astype(np.float32))
+        return
     emitter.write(operator.output, emitter.read(operator.read(0)))
 
 

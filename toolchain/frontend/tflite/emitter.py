@@ -37,6 +37,7 @@ class Emitter:
         self.baked = False
         self._names = {"input", "output"}
         self._values: dict[int, str] = {}  # by tensor: its float numbers, or its integers
+        self._folded: dict[int, Array] = {}  # by tensor: constants that an operator made of constants
         self._codes: dict[int, str] = {}  # by tensor: its codes, unsigned at the graph's ends
 
     def tensor(self, place: int) -> Tensor:
@@ -70,8 +71,8 @@ class Emitter:
     def numbers(self, place: int) -> Array | None:
         """Return a constant as the numbers that it stands for, channels last; None of what is computed."""
         tensor = self.tensor(place)
-        if tensor.data is None or place in self._values:
-            return None
+        if place in self._folded or tensor.data is None:
+            return self._folded.get(place)
         if tensor.scales is None:
             return tensor.data
         return dequantized(tensor.data, tensor.scales)
@@ -127,6 +128,10 @@ class Emitter:
             return
         self._codes[place] = self._quantizer("QuantizeLinear", name, tensor, f"{tensor.name}_codes")
 
+    def fold(self, place: int, numbers: Array) -> None:
+        """Let ``numbers``, as the file has them, be those of a tensor."""
+        self._folded[place] = numbers
+
     def write_last(self, place: int, name: str) -> None:
         """Let ``name``, channels last, stand for a tensor, as `write` does."""
         if self.tensor(place).rank == _PICTURE:
@@ -173,10 +178,11 @@ class Emitter:
             ModelError: it is computed.
         """
         tensor = self.tensor(place)
-        if tensor.data is None:
+        data = self._folded.get(place, tensor.data)
+        if data is None:
             raise ModelError(f"the weights '{tensor.name}' are computed", hint="export them as constants")
-        shaped = tensor.data.reshape(group or tensor.data.shape).transpose(order)
-        if tensor.scales is None:
+        shaped = data.reshape(group or data.shape).transpose(order)
+        if tensor.scales is None or place in self._folded:
             return self.array(shaped.astype(np.float32), tensor.name)
         scales = tensor.scales
         codes = self.array(shaped, f"{tensor.name}_codes")
