@@ -63,12 +63,15 @@ def observe(
     def show(values: dict[str, NDArray[np.float32]], name: str) -> None:
         one, estimators = wanted[name], found[name]
         pieces = [values[tensor] for tensor in one.tensors]
-        for tensor, piece in zip(one.tensors, pieces, strict=True):
-            _demand_finite(tensor, piece)
-        if not one.channels:
-            estimators[0].observe(*pieces)
-        for channel in range(one.channels):
-            estimators[channel].observe(*(piece[0, channel] for piece in pieces))
+        try:
+            if not one.channels:
+                estimators[0].observe(*pieces)
+            for channel in range(one.channels):
+                estimators[channel].observe(*(piece[0, channel] for piece in pieces))
+        except FloatingPointError:
+            for tensor, piece in zip(one.tensors, pieces, strict=True):
+                _demand_finite(tensor, piece)
+            raise
 
     feeds = (to_float(crop, sr.value_range) for crop in crops)
     with ThreadPoolExecutor(usable_cores()) as pool:

@@ -52,10 +52,17 @@ class Estimator(ABC):
         return self
 
     def observe(self, *pieces: NDArray[np.float32]) -> None:
-        """Take in the values of one picture: arrays of any shapes, the empty one included."""
+        """Take in the values of one picture: arrays of any shapes, the empty one included.
+
+        Raises:
+            FloatingPointError: there is NaN or infinity among them.
+        """
         filled = [piece for piece in pieces if piece.size]
         if filled:
-            low, high = min(float(piece.min()) for piece in filled), max(float(piece.max()) for piece in filled)
+            ends = np.array([(piece.min(), piece.max()) for piece in filled], np.float64)
+            if not np.isfinite(ends).all():
+                raise FloatingPointError("values are NaN or infinite")
+            low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
             self.seen_low, self.seen_high = min(self.seen_low, low), max(self.seen_high, high)
             self.count += sum(piece.size for piece in filled)
             self._picture(low, high)
