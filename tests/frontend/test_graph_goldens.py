@@ -15,6 +15,7 @@ from toolchain.frontend.passes import (
     constants,
     early,
     final_limits,
+    global_pools,
     layout,
     names,
     nearest,
@@ -53,6 +54,54 @@ CASES = {
         output = Add(v0, input)
         """,
         {"zero": np.float32(0)},
+    ),
+    "means over the picture": Case(
+        global_pools.apply,
+        """
+        m = ReduceMean <axes = [2, 3]> (input)
+        a = ReduceMax <axes = [3], keepdims = 0> (input)
+        b = ReduceMax <axes = [2], keepdims = 0> (a)
+        c = Unsqueeze (b, axes)
+        s = Add (m, c)
+        output = Mul (input, s)
+        """,
+        """
+        v0 = GlobalAveragePool(input)
+        v1 = GlobalMaxPool(input)
+        v2 = Add(v0, v1)
+        output = Mul(input, v2)
+        """,
+        {"axes": np.array([2, 3])},
+    ),
+    "channel attention by matrices": Case(
+        global_pools.apply,
+        """
+        m = GlobalAveragePool (input)
+        a = Flatten (m)
+        b = Gemm <transB = 1> (a, down, few)
+        c = Relu (b)
+        d = MatMul (c, up)
+        e = Add (d, all)
+        f = Sigmoid (e)
+        g = Reshape (f, square)
+        output = Mul (input, g)
+        """,
+        """
+        v0 = GlobalAveragePool(input)
+        v1 = Conv(v0, [0 0.125 0.25 0.375 0.5 0.625 0.75 0.875], [0.1 -0.2], dilations=[1, 1], group=1, kernel_shape=[1, 1], pads=[0, 0, 0, 0], strides=[1, 1])
+        v2 = Relu(v1)
+        v3 = Conv(v2, [0 0.5 0.125 0.625 0.25 0.75 0.375 0.875], [0 0 0 0], dilations=[1, 1], group=1, kernel_shape=[1, 1], pads=[0, 0, 0, 0], strides=[1, 1])
+        v4 = Add(v3, [1 2 3 4])
+        v5 = Sigmoid(v4)
+        output = Mul(input, v5)
+        """,
+        {
+            "down": np.arange(8, dtype=np.float32).reshape(2, 4) / 8,
+            "few": np.float32([0.1, -0.2]),
+            "up": np.arange(8, dtype=np.float32).reshape(2, 4) / 8,
+            "all": np.float32([1, 2, 3, 4]),
+            "square": np.array([1, 4, 1, 1]),
+        },
     ),
     "a border that is written by index": Case(
         border_fill.apply,

@@ -41,6 +41,7 @@ def inspect(
 
 
 def _model(path: Path, value_range: str | None, asked: Sequence[str], precision: str, console: Console) -> None:
+    from toolchain.frontend.model import UNBOUNDED_HALO
     from toolchain.support.cpu import this_cpu
     from toolchain.targets import list_targets
     from toolchain.targets.linker import is_native
@@ -56,7 +57,8 @@ def _model(path: Path, value_range: str | None, asked: Sequence[str], precision:
     text = f"{clip.low:g}..{clip.high:g}, written as {clip.spelling}: becomes the output's range" if clip else "none"
     console.say(f"  final clip: {text}")
     console.say(f"  {found.parameters} parameters, {quantity(found.macs_per_pixel, 'MAC')} per input pixel")
-    console.say(f"  receptive field {2 * found.halo + 1} x {2 * found.halo + 1} input pixels")
+    whole, side = found.halo >= UNBOUNDED_HALO, 2 * found.halo + 1
+    console.say(f"  receptive field {'of the whole picture' if whole else f'{side} x {side} input pixels'}")
     console.say(f"  activations: {found.memory_per_pixel:.0f} bytes per input pixel in INT8")
     console.say(f"  integer coverage: {found.coverage}")
     if found.wide:

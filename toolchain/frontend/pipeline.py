@@ -45,6 +45,8 @@ REWRITE = (
     "sizes",
     "channels",
     "windows",
+    # Means over the picture are global pooling, and channel attention keeps four axes.
+    "global_pools",
     # Both ends have one value range; every convolution has a bias.
     "final_limits",
     "pixel_scale",

@@ -139,12 +139,30 @@ def _is_canonical_limit(graph: Graph, node: onnx.NodeProto) -> bool:
     return found is None or (node.op_type == "Clip" and len(node.input) == 3 and all(map(math.isfinite, found)))
 
 
+def pools_whole(graph: Graph, node: onnx.NodeProto, sizes: dict[str, tuple[int, ...]]) -> str:
+    """Return the picture (1, C, h, w) of which a ReduceMean or ReduceMax, or two of one kind, reduce height and width;
+    empty if a node is anything else.
+    """
+    if node.op_type not in ("ReduceMean", "ReduceMax"):
+        return ""
+    source = node.input[0]
+    first = graph.sole_producer(source)
+    if first is not None and first.op_type == node.op_type and len(sizes.get(first.input[0], ())) == 4:
+        source = first.input[0]
+    given, made = sizes.get(source), sizes.get(node.output[0])
+    if given is None or made is None or len(given) != 4 or min(given[2:]) < 2 or math.prod(made) != given[1]:
+        return ""
+    return source if made[:2] == given[:2] else ""
+
+
 def is_difference(graph: Graph, node: onnx.NodeProto, sizes: dict[str, tuple[int, ...]]) -> bool:
-    """Whether a node subtracts one computed tensor from another of its shape."""
+    """Whether a node subtracts one computed tensor from another of its shape, or a single pixel from a picture."""
     if node.op_type != "Sub" or any(name in graph.constants for name in node.input):
         return False
     one, other = (sizes.get(name) for name in node.input)
-    return bool(one) and one == other
+    if one is None or other is None or not one:
+        return False
+    return one == other or (len(one) == len(other) == 4 and other == (*one[:2], 1, 1))
 
 
 def _has_no_difference(graph: Graph) -> bool:
@@ -181,7 +199,19 @@ NO_NEGATIVE_PADS = Property[Graph]("no Pad cuts", _only_grows)
 NO_BATCH_NORM = Property[Graph]("there is no batch normalization by constants", _is_computed)
 NO_FINAL_CLIP = Property[Graph]("there is no clip to black and white at the end", _ends_in_no_clip)
 CLIPS = Property[Graph]("limits are Clip with two numbers, or Relu", _is_canonical_limit)
-SUMS = Property[Graph]("no two computed tensors of one shape are subtracted", _has_no_difference)
+WHOLE_POOLS = Property[Graph](
+    "means over the whole picture are global pooling",
+    lambda graph: (
+        not any(
+            pools_whole(graph, node, shapes(graph))
+            for node in graph.nodes
+            if node.op_type in ("ReduceMean", "ReduceMax")
+        )
+    ),
+)
+SUMS = Property[Graph](
+    "no two computed tensors of one shape are subtracted, nor a single pixel from one", _has_no_difference
+)
 NO_TRANSPOSED = Property[Graph]("no transposed convolution is a convolution with a pixel shuffle", _is_no_shuffle)
 NO_NEAREST = Property[Graph](
     "nothing is enlarged by repeating pixels", lambda graph: not any(repeats(graph, node) for node in graph.nodes)
