@@ -28,6 +28,7 @@ from toolchain.frontend.passes import (
 from toolchain.frontend.value_range import SIGNED, Ends
 
 TOP = np.stack(np.meshgrid([0], np.arange(4), [0], np.arange(10), indexing="ij"), -1).astype(np.int64)
+ONE_TAP = "dilations=[1, 1], group=1, kernel_shape=[1, 1], pads=[0, 0, 0, 0], strides=[1, 1]"
 FILL = np.float32([1, 2, 3, 4]).reshape(1, 4, 1, 1)
 
 CASES = {
@@ -88,13 +89,13 @@ CASES = {
         """,
         """
         v0 = GlobalAveragePool(input)
-        v1 = Conv(v0, [0 0.125 0.25 0.375 0.5 0.625 0.75 0.875], [0.1 -0.2], dilations=[1, 1], group=1, kernel_shape=[1, 1], pads=[0, 0, 0, 0], strides=[1, 1])
+        v1 = Conv(v0, [0 0.125 0.25 0.375 0.5 0.625 0.75 0.875], [0.1 -0.2], ONE_TAP)
         v2 = Relu(v1)
-        v3 = Conv(v2, [0 0.5 0.125 0.625 0.25 0.75 0.375 0.875], [0 0 0 0], dilations=[1, 1], group=1, kernel_shape=[1, 1], pads=[0, 0, 0, 0], strides=[1, 1])
+        v3 = Conv(v2, [0 0.5 0.125 0.625 0.25 0.75 0.375 0.875], [0 0 0 0], ONE_TAP)
         v4 = Add(v3, [1 2 3 4])
         v5 = Sigmoid(v4)
         output = Mul(input, v5)
-        """,
+        """.replace("ONE_TAP", ONE_TAP),
         {
             "down": np.arange(8, dtype=np.float32).reshape(2, 4) / 8,
             "few": np.float32([0.1, -0.2]),

@@ -2,8 +2,8 @@
 
 Before: biases present. After: no Sub of two computed tensors of one shape, nor of a single pixel that goes with all. A
 convolution that nothing else uses is negated in its weights and bias; anything else goes through a depthwise
-convolution of one tap, -1. Both are exact, and a sum is part of a convolution's kernel. Networks that subtract the noise
-they find (DnCNN, arXiv 1608.03981) end so; others project back (DBPN, arXiv 1803.02735).
+convolution of one tap, -1. Both are exact, and a sum is part of a convolution's kernel. Networks that subtract the
+noise they find (DnCNN, arXiv 1608.03981) end so; others project back (DBPN, arXiv 1803.02735).
 """
 
 from __future__ import annotations
