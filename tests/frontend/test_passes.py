@@ -13,6 +13,7 @@ from hypothesis import given, settings
 
 from tests.campaigns.random_graph import random_graph
 from tests.frontend.test_convolution_goldens import CASES as CONVOLUTION_CASES
+from tests.frontend.test_crops import CASES as CROP_CASES
 from tests.frontend.test_goldens import CASES as OLD_CASES
 from tests.frontend.test_graph_goldens import CASES
 from tests.frontend.test_model_goldens import CASES as MODEL_CASES
@@ -78,7 +79,7 @@ def test_every_pass_is_in_the_pipeline() -> None:
 
 
 def test_every_pass_has_a_golden() -> None:
-    named = (*CASES.values(), *CONVOLUTION_CASES.values(), *MODEL_CASES.values())
+    named = (*CASES.values(), *CONVOLUTION_CASES.values(), *CROP_CASES.values(), *MODEL_CASES.values())
     cases = [*(case[0] for case in OLD_CASES.values()), *(case.apply for case in named)]
     assert {case.name for case in cases if isinstance(case, Pass)} | {"windows"} == set(LISTED)
 

@@ -51,6 +51,7 @@ class Facts:
         pixels: how the numbers at its ends were changed.
         clip: the final clip, once it is taken off.
         merges: linear structures that became single convolutions.
+        border: rows and columns that the output begins before the source's, which lacks them.
         changes: a sentence for the user about each thing that was done, or refused for a reason worth knowing.
     """
 
@@ -61,6 +62,7 @@ class Facts:
     pixels: PixelScale = PixelScale()
     clip: Clip | None = None
     merges: tuple[Merge, ...] = ()
+    border: tuple[int, int] | None = None
     changes: tuple[str, ...] = ()
 
     def said(self, *sentences: str) -> Facts:

@@ -62,24 +62,29 @@ def halo(graph: Graph, scale: int) -> int:
     far than others.
     """
     sizes = shapes(graph)
-    worst = 0
-    for axis in (0, 1):
-        needs: dict[str, Interval] = {graph.output: (0, scale - 1)}
-        for node in reversed(graph.nodes):
-            wanted = [needs[o] for o in node.output if o in needs]
-            if not wanted:
-                continue
-            span = min(lo for lo, _ in wanted), max(hi for _, hi in wanted)
-            found = _back(node, span, axis, graph, sizes)
-            if found is None:
-                return UNBOUNDED_HALO
-            for name in node.input:
-                if name and name not in graph.constants:
-                    old = needs.get(name, found)
-                    needs[name] = min(old[0], found[0]), max(old[1], found[1])
-        low, high = needs.get(graph.input, (0, 0))
-        worst = max(worst, -low, high)
-    return worst
+    spans = [reaches(graph, scale, axis, sizes) for axis in (0, 1)]
+    return max((max(-span[0], span[1], 0) if span else UNBOUNDED_HALO) for span in spans)
+
+
+def reaches(graph: Graph, scale: int, axis: int, sizes: dict[str, tuple[int, ...]] | None = None) -> Interval | None:
+    """Return the first and the last row (axis 0) or column (1) of the input that the pixels ``0 .. scale - 1`` of the
+    output need; None where there is no bound.
+    """
+    sizes = shapes(graph) if sizes is None else sizes
+    needs: dict[str, Interval] = {graph.output: (0, scale - 1)}
+    for node in reversed(graph.nodes):
+        wanted = [needs[o] for o in node.output if o in needs]
+        if not wanted:
+            continue
+        span = min(lo for lo, _ in wanted), max(hi for _, hi in wanted)
+        found = _back(node, span, axis, graph, sizes)
+        if found is None:
+            return None
+        for name in node.input:
+            if name and name not in graph.constants:
+                old = needs.get(name, found)
+                needs[name] = min(old[0], found[0]), max(old[1], found[1])
+    return needs.get(graph.input, (0, 0))
 
 
 def _back(

@@ -233,8 +233,11 @@ def _compare(source: ModelSource, found: _Rewritten, peak: float, tolerance: flo
     got = run(found.plain, x.transpose(0, 3, 1, 2) if interface.channels_last else x)
     if clip is not None:
         got = np.clip(got, np.float32(clip.low), np.float32(clip.high))
-    if want.shape != got.shape:
+    if want.ndim == 4 and want.shape[1] != got.shape[1]:
         want = want.transpose(0, 3, 1, 2)
+    if found.facts.border is not None and want.ndim == got.ndim:
+        top, left = found.facts.border
+        got = got[..., top : top + want.shape[2], left : left + want.shape[3]]
     with np.errstate(all="ignore"):
         difference = float(np.abs(want - got).max()) / peak if want.shape == got.shape else float("inf")
     if not np.isfinite(want).all():

@@ -71,6 +71,9 @@ REWRITE = (
     "nearest",
     # Parallel convolutions of one input become one.
     "parallel",
+    # What is cut off inside is cut off at the end; a network that gives too little is given a larger picture.
+    "crops",
+    "full_size",
     # The ends are called "input" and "output", every operator has a name.
     "names",
 )

@@ -105,6 +105,42 @@ def pad_floats(channels: int, window: Window) -> tirx.PrimFunc:
     return builder.get()
 
 
+def pad_pixels(channels: int, window: Window, fill: int) -> tirx.PrimFunc:
+    """A picture uint8 (height, width, channels) with a border, ``fill`` where its mode is "constant": ``(picture, height,
+    width, result)``.
+    """
+    height, width = (tirx.Var(name, "int64") for name in ("height", "width"))
+    top, left, bottom, right = window.pads
+    rows, columns = height + (top + bottom), width + (left + right)
+    with IRBuilder() as builder, function("add_border"):
+        x = T.arg("x", T.Buffer((height, width, channels), "uint8"))
+        declare(height, width)
+        y = T.arg("y", T.Buffer((rows, columns, channels), "uint8"))
+        with T.parallel(0, rows) as i, T.serial(0, columns) as j, T.serial(0, channels) as k, T.sblock("pixels"):
+            h, v, c = T.axis.remap("SSS", [i, j, k])
+            value = _read(
+                lambda a, b: x[a, b, c], h - top, v - left, height, width, window.mode, tirx.const(fill, "uint8")
+            )
+            T.buffer_store(y, value, [h, v, c])
+    return builder.get()
+
+
+def crop_pixels(channels: int, cut: tuple[int, int, int, int]) -> tirx.PrimFunc:
+    """A picture uint8 without so many pixels at the top, left, bottom and right: ``(picture, rows, columns, result)``,
+    where the sizes are the result's.
+    """
+    rows, columns = (tirx.Var(name, "int64") for name in ("rows", "columns"))
+    top, left, bottom, right = cut
+    with IRBuilder() as builder, function("cut_border"):
+        x = T.arg("x", T.Buffer((rows + (top + bottom), columns + (left + right), channels), "uint8"))
+        declare(rows, columns)
+        y = T.arg("y", T.Buffer((rows, columns, channels), "uint8"))
+        with T.parallel(0, rows) as i, T.serial(0, columns) as j, T.serial(0, channels) as k, T.sblock("pixels"):
+            h, v, c = T.axis.remap("SSS", [i, j, k])
+            T.buffer_store(y, x[h + top, v + left, c], [h, v, c])
+    return builder.get()
+
+
 def _read(read: Any, row: Any, column: Any, height: Any, width: Any, mode: Mode, fill: Any) -> Any:
     """Return what stands at a place inside or outside of a picture of ``height`` x ``width``; ``read`` reads inside."""
     if mode == "constant":

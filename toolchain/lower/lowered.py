@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from toolchain.frontend.window import Window
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.network import NOTHING, Needs, Stream, Tensor
 from toolchain.kernels.spec import Conv, ConvShape
@@ -101,6 +102,17 @@ class Network:
     scales: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What is added around the picture, a color where it is constant, and what is cut off: pixels of the result at the
+    top, left, bottom and right.
+    """
+
+    added: Window
+    fill: int
+    cut: tuple[int, int, int, int]
+
+
 @dataclass(frozen=True, eq=False)
 class Lowered(Generic[Spec]):
     """The lowered network.
@@ -114,6 +126,7 @@ class Lowered(Generic[Spec]):
         origins: the operators of the ONNX model for which it is more than that, such as "Tanh 'act'"; as far as known.
         whole: the operators of the ONNX model that look at the whole picture at once: rows cannot stream through.
         stream: how pictures stream through ``main``; None where it runs layer by layer.
+        frame: what ``main`` adds to the picture first and cuts off at last; the rest is of what lies between.
     """
 
     module: Any
@@ -124,6 +137,7 @@ class Lowered(Generic[Spec]):
     origins: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
     stream: Stream | None = None
+    frame: Frame | None = None
 
     @property
     def rehearsal(self) -> Rehearsal:

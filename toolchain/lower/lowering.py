@@ -16,6 +16,7 @@ from toolchain.kernels.tile import Tile, default_tile
 from toolchain.lower.chain import Matcher, Step
 from toolchain.lower.depth_to_space import trace
 from toolchain.lower.emitter import Imported
+from toolchain.lower.frame import framed, take_frame
 from toolchain.lower.importer import ImportRefusedError, import_onnx
 from toolchain.lower.integer_emitter import IntegerEmitter
 from toolchain.lower.lowered import Choose, Kernel, Lowered
@@ -55,7 +56,8 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
 
 def lower_model(model: onnx.ModelProto, dot: Dot, choose: Choose | None = None, cache: int = CACHE) -> Lowered[Conv]:
     """`lower_layers`, streamed where that can be, with ``cache`` bytes of line buffers a thread."""
-    return stream(lower_layers(model, dot, choose), cache)
+    inner, frame = take_frame(model)
+    return framed(stream(_lower_layers(inner, dot, choose), cache), frame)
 
 
 def lower_layers(model: onnx.ModelProto, dot: Dot, choose: Choose | None = None) -> Lowered[Conv]:
@@ -64,6 +66,11 @@ def lower_layers(model: onnx.ModelProto, dot: Dot, choose: Choose | None = None)
     Raises:
         ModelError: as `import_qdq`, `geometry_for` and `lower` do.
     """
+    inner, frame = take_frame(model)
+    return framed(_lower_layers(inner, dot, choose), frame)
+
+
+def _lower_layers(model: onnx.ModelProto, dot: Dot, choose: Choose | None) -> Lowered[Conv]:
     module = import_qdq(model)
     return lower(module, geometry_for(module, dot), dot, choose)
 

@@ -29,6 +29,10 @@ def storages(planned: Any, height: int, width: int) -> tuple[Storage, ...]:
     found = []
     for block in function.body.blocks:
         for binding in block.bindings:
+            if isinstance(binding, relax.MatchCast):
+                given, named = (value.ty.shape.values for value in (binding.value, binding.var))
+                sizes |= {name: evaluate(extent, sizes) for name, extent in zip(named[:2], given[:2], strict=True)}
+                continue
             call = binding.value
             name = getattr(call.op, "name", "") if isinstance(call, relax.Call) else ""
             if name == "relax.memory.alloc_storage":

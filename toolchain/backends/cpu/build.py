@@ -17,6 +17,7 @@ from toolchain.kernels.network import Needs, Stream
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 from toolchain.lower import Coverage, Kernel, Lowered, geometry_for, import_qdq, lower
+from toolchain.lower.frame import framed, take_frame
 from toolchain.lower.memory import storages
 from toolchain.lower.stream import stream
 from toolchain.schedules.coverage import coverage
@@ -102,11 +103,12 @@ def compile_model(
         choices[kernel.name] = tuning.choose(kernel, columns, dot)
         return choices[kernel.name].tile
 
-    module = import_qdq(model.model)
+    inner, frame = take_frame(model.model)
+    module = import_qdq(inner)
     dump("import", SUFFIX, lambda: script(module))
     lowered = lower(module, geometry_for(module, dot), dot, choose)
     dump("lower", SUFFIX, lambda: script(lowered.module))
-    streamed = lowered if layers else stream(lowered, target.cache)
+    streamed = framed(lowered if layers else stream(lowered, target.cache), frame)
     dump("stream", SUFFIX, lambda: script(streamed.module))
     tiles = {name: choice.tile for name, choice in choices.items()}
     scheduled = schedule_kernels(streamed.kernels, tiles, dot)(streamed.module)

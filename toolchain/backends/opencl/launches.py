@@ -40,8 +40,9 @@ def network_of(lowered: Lowered[Any]) -> Network:
     Raises:
         ModelError: it is more than that.
     """
-    if lowered.network is None:
-        operators = lowered.origins or lowered.coverage.float_operators
+    if lowered.network is None or lowered.frame is not None:
+        border = ("Pad and Slice at the picture's border",) if lowered.network is not None else ()
+        operators = border or lowered.origins or lowered.coverage.float_operators
         raise ModelError(
             f"there is no OpenCL kernel for operator{'s' * (len(operators) > 1)} {name_some(operators)}",
             hint="deploy it for a CPU: OpenCL runs convolutions that keep the picture's size, functions of one"

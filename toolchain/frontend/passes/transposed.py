@@ -5,13 +5,14 @@ for which ``s*t = r + pad - k*dilation``: each of the ``s*s`` phases is a small 
 together are one convolution with ``s*s`` times the channels (Shi et al., "Is the deconvolution layer the same as a
 convolutional layer?", 2016). Both see zeros outside of the picture, so that the borders are equal too.
 
-Before: pads explicit, biases present. After: every ConvTranspose with equal strides whose output is ``s`` times as
-large as its input is Conv -> DepthToSpace; what does not fit stays.
+Before: pads explicit, biases present. After: every ConvTranspose with equal strides is Conv -> DepthToSpace, and a Slice
+where its output is not ``s`` times as large as its input; others stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -19,6 +20,7 @@ import onnx
 from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes
 from toolchain.frontend.passes.base import graph_pass
+from toolchain.frontend.passes.windows import add_crop
 from toolchain.frontend.properties import BIASES, EXPLICIT_PADS, NO_TRANSPOSED
 
 
@@ -78,6 +80,32 @@ def _taps(kernel: int, stride: int, begin: int, dilation: int) -> list[tuple[int
     return found
 
 
+@dataclass(frozen=True)
+class _Axis:
+    """How an axis of a transposed convolution is computed by phases.
+
+    Attributes:
+        begin: padding at the beginning that leaves as many pixels in front as behind, if it can.
+        more: inputs beyond the last, all zeros, for which phases are computed too.
+        front, behind: pixels of the phases that are no result.
+    """
+
+    begin: int
+    more: int
+    front: int
+    behind: int
+
+    @classmethod
+    def of(cls, stride: int, reach: int, pads: tuple[int, int], growth: int) -> _Axis:
+        """Return that for a kernel that reaches over ``reach`` pixels."""
+        begin = max(0, min(pads[0], (reach - stride + 1) // 2))
+        front = pads[0] - begin
+        # The result has (size - 1) * stride + reach - pads + growth pixels, the phases size * stride.
+        behind = stride - reach + sum(pads) - growth - front
+        more = -min(behind, 0) // stride + (-min(behind, 0) % stride > 0)
+        return cls(begin, more, front, behind + more * stride)
+
+
 def _rewrite(graph: Graph, node: onnx.NodeProto) -> int:
     """Replace one node; returns its stride, 0 where it does not fit."""
     weight, bias, values = graph.operand(node, 1), graph.operand(node, 2), attributes(node)
@@ -86,11 +114,12 @@ def _rewrite(graph: Graph, node: onnx.NodeProto) -> int:
     strides, dilations, pads = values["strides"], values["dilations"], values["pads"]
     growth = values.get("output_padding", [0, 0])
     stride = int(strides[0])
-    reach = [(weight.shape[2 + i] - 1) * dilations[i] + 1 for i in (0, 1)]
-    if strides[0] != strides[1] or any(pads[i] + pads[2 + i] - growth[i] != reach[i] - stride for i in (0, 1)):
+    if strides[0] != strides[1] or min(pads) < 0:
         return 0
+    reach = [(weight.shape[2 + i] - 1) * dilations[i] + 1 for i in (0, 1)]
+    axes = [_Axis.of(stride, reach[i], (pads[i], pads[2 + i]), growth[i]) for i in (0, 1)]
     group = values["group"]
-    spread, borders = phases(weight, stride, pads[:2], dilations, group)
+    spread, borders = phases(weight, stride, [axis.begin for axis in axes], dilations, group)
     target = node.output[0]
     repeat = np.repeat if group > 1 else np.tile
     inputs = [
@@ -99,7 +128,18 @@ def _rewrite(graph: Graph, node: onnx.NodeProto) -> int:
         graph.add_constant(repeat(bias, stride**2), node.input[2]),
     ]
     graph.remove([node])
-    result = target if stride == 1 else graph.fresh(f"{target}_phases")
+    # Rows that are cut off anyway want no padding.
+    first = [min(axis.front // stride, border) for axis, border in zip(axes, borders[:2], strict=True)]
+    last = [
+        min(axis.behind // stride, border + axis.more) for axis, border in zip(axes, borders[2:], strict=True)
+    ]
+    front = [axis.front - rows * stride for axis, rows in zip(axes, first, strict=True)]
+    behind = [axis.behind - rows * stride for axis, rows in zip(axes, last, strict=True)]
+    before = [border - rows for border, rows in zip(borders[:2], first, strict=True)]
+    after = [border + axis.more - rows for axis, border, rows in zip(axes, borders[2:], last, strict=True)]
+    cut = any([*front, *behind])
+    whole = graph.fresh(f"{target}_whole") if cut else target
+    result = whole if stride == 1 else graph.fresh(f"{target}_phases")
     graph.add(
         "Conv",
         inputs,
@@ -107,9 +147,11 @@ def _rewrite(graph: Graph, node: onnx.NodeProto) -> int:
         kernel_shape=list(spread.shape[2:]),
         strides=[1, 1],
         dilations=[1, 1],
-        pads=list(borders),
+        pads=[*before, *after],
         group=group,
     )
     if stride > 1:
-        graph.add("DepthToSpace", [result], target, blocksize=stride, mode="CRD" if group > 1 else "DCR")
+        graph.add("DepthToSpace", [result], whole, blocksize=stride, mode="CRD" if group > 1 else "DCR")
+    if cut:
+        add_crop(graph, whole, target, (front[0], front[1], behind[0], behind[1]))
     return stride

@@ -43,9 +43,10 @@ def _cutting_pad(graph: Graph, node: onnx.NodeProto) -> str:
         return ""
     source, target = node.input[0], node.output[0]
     grown = [max(p, 0) for p in window.pads]
+    top, left, bottom, right = window.pads
     graph.remove([node])
     cut = graph.fresh(f"{target}_cut") if any(grown) else target
-    _add_slice(graph, source, cut, *(max(-p, 0) for p in window.pads))
+    add_crop(graph, source, cut, (max(-top, 0), max(-left, 0), max(-bottom, 0), max(-right, 0)))
     if any(grown):
         pads = graph.add_constant([0, 0, *grown[:2], 0, 0, *grown[2:]], f"{target}_pads", np.int64)
         added = graph.add("Pad", [cut, pads, *node.input[2:3]], target)
@@ -53,7 +54,9 @@ def _cutting_pad(graph: Graph, node: onnx.NodeProto) -> str:
     return "spelled negative padding as a crop"
 
 
-def _add_slice(graph: Graph, source: str, target: str, top: int, left: int, bottom: int, right: int) -> None:
+def add_crop(graph: Graph, source: str, target: str, cut: tuple[int, int, int, int]) -> None:
+    """Add the Slice that cuts so many pixels off at the top, left, bottom and right of ``source``."""
+    top, left, bottom, right = cut
     ends = [-bottom if bottom else END, -right if right else END]
     numbers = {"starts": [top, left], "ends": ends, "axes": [2, 3]}
     names = [graph.add_constant(value, f"{target}_{what}", np.int64) for what, value in numbers.items()]
@@ -117,6 +120,6 @@ def _cuts(graph: Graph, *, fixed: bool) -> list[str]:
         top, left = first.get(2, 0), first.get(3, 0)
         source, target = node.input[0], node.output[0]
         graph.remove([node])
-        _add_slice(graph, source, target, top, left, shape[2] - out[2] - top, shape[3] - out[3] - left)
+        add_crop(graph, source, target, (top, left, shape[2] - out[2] - top, shape[3] - out[3] - left))
         done.append("wrote a crop as what it cuts")
     return done
