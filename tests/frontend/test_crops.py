@@ -126,8 +126,8 @@ def upconv7() -> onnx.ModelProto:
     """As waifu2x enlarges: convolutions without padding, then a transposed one that cuts its own borders off."""
     b = Builder(1)
     x = "input"
-    for given, made in ((3, 4), (4, 4), (4, 6)):
-        x = b.node("LeakyRelu", b.node("Conv", x, b.const(b.rng.normal(0, 0.3, (made, given, 3, 3)))), alpha=0.1)
+    for before, after in ((3, 4), (4, 4), (4, 6)):
+        x = b.node("LeakyRelu", b.node("Conv", x, b.const(b.rng.normal(0, 0.3, (after, before, 3, 3)))), alpha=0.1)
     weight = b.const(b.rng.normal(0, 0.2, (6, 3, 4, 4)))
     b.node("ConvTranspose", x, weight, strides=[2, 2], pads=[3] * 4, out="output")
     return b.model(3, 2)

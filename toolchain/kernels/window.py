@@ -106,8 +106,8 @@ def pad_floats(channels: int, window: Window) -> tirx.PrimFunc:
 
 
 def pad_pixels(channels: int, window: Window, fill: int) -> tirx.PrimFunc:
-    """A picture uint8 (height, width, channels) with a border, ``fill`` where its mode is "constant": ``(picture, height,
-    width, result)``.
+    """Add a border to a picture uint8 (height, width, channels), ``fill`` where its mode is "constant": ``(picture,
+    height, width, result)``.
     """
     height, width = (tirx.Var(name, "int64") for name in ("height", "width"))
     top, left, bottom, right = window.pads
@@ -126,8 +126,8 @@ def pad_pixels(channels: int, window: Window, fill: int) -> tirx.PrimFunc:
 
 
 def crop_pixels(channels: int, cut: tuple[int, int, int, int]) -> tirx.PrimFunc:
-    """A picture uint8 without so many pixels at the top, left, bottom and right: ``(picture, rows, columns, result)``,
-    where the sizes are the result's.
+    """Cut so many pixels off a picture uint8, at the top, left, bottom and right: ``(picture, rows, columns,
+    result)``, where the sizes are the result's.
     """
     rows, columns = (tirx.Var(name, "int64") for name in ("rows", "columns"))
     top, left, bottom, right = cut

@@ -1,7 +1,7 @@
 """A border that is added to the picture first, and what is cut off the result at last: around the network, not in it.
 
-What lies between has the size of the larger picture: it is lowered as a network of its own, for pictures of any size, and
-streams like one.
+What lies between has the size of the larger picture: it is lowered as a network of its own, for pictures of any size,
+and streams like one.
 """
 
 from __future__ import annotations
@@ -90,9 +90,9 @@ def _cut(view: GraphView) -> _Moved | None:
     reals = view.producers.get(crop.input[0])
     if reals is None or reals.op_type != "DequantizeLinear" or not _alike(view, reals, last):
         return None
-    if view.sole_reader(reals.output[0]) is not crop:
-        return None
     gone, start = [last.output[0], again.output[0], crop.output[0]], reals.output[0]
+    if view.sole_reader(start) is not crop:
+        return None
     codes = view.producers.get(reals.input[0])
     shuffle = view.producers.get(codes.input[0]) if codes is not None and _alike(view, codes, last) else None
     if codes is not None and shuffle is not None and shuffle.op_type == "DepthToSpace":
@@ -107,7 +107,9 @@ def _alike(view: GraphView, one: onnx.NodeProto, other: onnx.NodeProto) -> bool:
     """Whether two nodes quantize, or are quantized, alike."""
     if one.op_type not in ("QuantizeLinear", "DequantizeLinear") or len(one.input) < 3 or len(other.input) < 3:
         return False
-    pairs = [(view.constants.get(a), view.constants.get(b)) for a, b in zip(one.input[1:], other.input[1:], strict=True)]
+    pairs = [
+        (view.constants.get(a), view.constants.get(b)) for a, b in zip(one.input[1:], other.input[1:], strict=True)
+    ]
     return all(a is not None and b is not None and a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs)
 
 

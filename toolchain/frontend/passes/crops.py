@@ -1,11 +1,11 @@
 """Pixels that are cut off inside, by crops or by convolutions without padding, are cut off at the end.
 
-A convolution without padding is one that keeps the picture's size, with its borders cut off. What treats all pixels alike
-may come before a cut, and so may another convolution without padding: it sees the same pixels. So all of the network
-keeps the picture's size, which kernels like, and what is cut is cut once.
+A convolution without padding is one that keeps the picture's size, with its borders cut off. What treats all pixels
+alike may come before a cut, and so may another convolution without padding: it sees the same pixels. So all of the
+network keeps the picture's size, which kernels like, and what is cut is cut once.
 
-Before: paddings and crops are numbers, transposed convolutions are pixel shuffles. After: no cut is followed by what could
-come before it.
+Before: paddings and crops are numbers, transposed convolutions are pixel shuffles. After: no cut is followed by what
+could come before it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,11 @@ def _shrinks(graph: Graph, node: onnx.NodeProto) -> bool:
     if reach is None or _bordered(graph, node, reach):
         return False
     top, left, bottom, right = attributes(node)["pads"]
-    return bool(top + bottom < reach[0] or left + right < reach[1]) and top + bottom <= reach[0] and left + right <= reach[1]
+    return (
+        bool(top + bottom < reach[0] or left + right < reach[1])
+        and top + bottom <= reach[0]
+        and left + right <= reach[1]
+    )
 
 
 def _reach(graph: Graph, node: onnx.NodeProto) -> tuple[int, int] | None:

@@ -5,8 +5,8 @@ for which ``s*t = r + pad - k*dilation``: each of the ``s*s`` phases is a small 
 together are one convolution with ``s*s`` times the channels (Shi et al., "Is the deconvolution layer the same as a
 convolutional layer?", 2016). Both see zeros outside of the picture, so that the borders are equal too.
 
-Before: pads explicit, biases present. After: every ConvTranspose with equal strides is Conv -> DepthToSpace, and a Slice
-where its output is not ``s`` times as large as its input; others stay.
+Before: pads explicit, biases present. After: every ConvTranspose with equal strides is Conv -> DepthToSpace, and a
+Slice where its output is not ``s`` times as large as its input; others stay.
 """
 
 from __future__ import annotations
@@ -130,9 +130,7 @@ def _rewrite(graph: Graph, node: onnx.NodeProto) -> int:
     graph.remove([node])
     # Rows that are cut off anyway want no padding.
     first = [min(axis.front // stride, border) for axis, border in zip(axes, borders[:2], strict=True)]
-    last = [
-        min(axis.behind // stride, border + axis.more) for axis, border in zip(axes, borders[2:], strict=True)
-    ]
+    last = [min(axis.behind // stride, border + axis.more) for axis, border in zip(axes, borders[2:], strict=True)]
     front = [axis.front - rows * stride for axis, rows in zip(axes, first, strict=True)]
     behind = [axis.behind - rows * stride for axis, rows in zip(axes, last, strict=True)]
     before = [border - rows for border, rows in zip(borders[:2], first, strict=True)]
