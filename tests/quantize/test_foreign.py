@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests import sr_models
 from tests.quantize.helpers import picture, psnr
-from toolchain.frontend import normalize
+from toolchain.frontend import is_quantized, normalize
+from toolchain.frontend.as_is import AsIs
 from toolchain.quantize import IntegerReference, canonicalize
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.support.errors import ModelError
@@ -46,9 +47,7 @@ def by_onnxruntime(
             folder / "float.onnx",
             folder / "q.onnx",
             Data(channels, peak, black),
-            quant_format=QuantFormat.QDQ,
-            **kinds,
-            **options,
+            **{"quant_format": QuantFormat.QDQ, **kinds, **options},
         )
     finally:
         logging.disable(logging.NOTSET)
@@ -210,8 +209,10 @@ def operators(*names: str) -> onnx.ModelProto:
     [
         (lambda: vendor_style(zero=np.int32(0)), "quantized to int32, not to 8 or 16 bits"),
         (lambda: vendor_style(axis_scale=True), "'y' is quantized per channel"),
-        (lambda: operators("QLinearConv"), "computes with 'QLinearConv'"),
-        (lambda: operators("ConvInteger"), "computes with 'ConvInteger'"),
+        (lambda: operators("QLinearConv"), "'QLinearConv' of the model lacks an input"),
+        (lambda: operators("QLinearSoftmax"), "computes with 'QLinearSoftmax', which is not known here"),
+        (lambda: operators("ConvInteger"), "ConvInteger 'y' leaves its sums to be scaled"),
+        (lambda: operators("DynamicQuantizeLinear"), "DynamicQuantizeLinear 'y' measures its range anew"),
     ],
 )
 def test_what_cannot_be_taken_over_is_refused_with_the_reason(model: Any, said: str) -> None:
@@ -219,12 +220,70 @@ def test_what_cannot_be_taken_over_is_refused_with_the_reason(model: Any, said: 
         canonicalize(model())
 
 
-def test_a_partly_quantized_model_is_refused(tmp_path: Path) -> None:
+def test_what_a_file_leaves_in_float_is_kept_at_16_bits(tmp_path: Path) -> None:
     make, channels, peak = NETS["abpn"]
     model = make()
     convs = [node.name for node in model.graph.node if node.op_type == "Conv"]
     given = by_onnxruntime(
         model, tmp_path, channels, peak, activation_type="QUInt8", weight_type="QInt8", nodes_to_exclude=convs[:2]
     )
-    with pytest.raises(ModelError, match="is not quantized in this model"):
-        canonicalize(given)
+    q = canonicalize(given)
+    assert any("in float: kept at 16 bits" in warning for warning in q.recipe.warnings)
+    assert {tensor.bits for tensor in q.recipe.tensors if tensor.role == "activation"} == {8, 16}
+    pixels = picture(30, 28, channels, 8)
+    assert psnr(IntegerReference(q.model).run(pixels), by_float(model, pixels, peak)) > 40
+
+
+def by_float(model: onnx.ModelProto, pixels: Any, peak: float) -> Any:
+    real = FloatModel(normalize(model).model).run(to_float(pixels, (0.0, peak)))[0].transpose(1, 2, 0)
+    return np.clip(np.rint(real * (255 / peak)), 0, 255).astype(np.uint8)
+
+
+def attention() -> onnx.ModelProto:
+    """Sigmoid gates, attention over the whole picture, a sum and a join: what QOperator has operators for."""
+    b = sr_models.Builder(7)
+    x = b.node("Relu", b.conv("input", 3, 8, identity=3, noise=0.1))
+    y = b.conv(x, 8, 8, noise=0.2)
+    z = b.node("Mul", y, b.node("Sigmoid", b.conv(y, 8, 8, noise=0.2)))
+    gate = b.conv(b.node("GlobalAveragePool", z), 8, 8, k=1, noise=0.3)
+    z = b.node("Add", b.node("Mul", z, b.node("Sigmoid", gate)), x)
+    z = b.node("LeakyRelu", b.conv(b.node("Concat", z, x, axis=1), 16, 8, identity=3, noise=0.05), alpha=0.1)
+    b.depth_to_space(b.conv(z, 8, 12, identity=3, repeat=4), 2, out="output")
+    return b.model(3, 2)
+
+
+@pytest.mark.parametrize("activation", ["QUInt8", "QInt8"])
+@pytest.mark.parametrize("name", ["attention", "fsrcnn", "xlsr"])
+def test_operators_on_codes_are_spelled_out(name: str, activation: str, tmp_path: Path) -> None:
+    from onnxruntime.quantization import QuantFormat
+
+    make, channels, peak = {**NETS, "attention": (attention, 3, 1.0)}[name]
+    model = make()
+    options = {"activation_type": activation, "weight_type": "QInt8", "per_channel": True}
+    given = by_onnxruntime(model, tmp_path, channels, peak, quant_format=QuantFormat.QOperator, **options)
+    assert any(node.op_type == "QLinearConv" for node in given.graph.node)
+    assert is_quantized(given)
+    q = canonicalize(given)
+    assert not any("kept at 16 bits" in warning for warning in q.recipe.warnings), "all are quantized"
+    pixels = picture(30, 28, channels, 8)
+    found = IntegerReference(q.model).run(pixels)
+    by_file, exact = AsIs(given, value_range="0..1").run(pixels), by_float(model, pixels, peak)
+    assert psnr(found, by_file) > 44
+    assert psnr(found, exact) > psnr(by_file, exact) - 0.5
+
+
+@pytest.mark.parametrize("kind", ["QInt4", "QUInt4"])
+def test_weights_of_4_bits_keep_their_codes(kind: str, tmp_path: Path) -> None:
+    model = onnx.version_converter.convert_version(sr_models.abpn(features=8, blocks=1), 21)
+    model.ir_version = 10
+    given = by_onnxruntime(model, tmp_path, 3, 255.0, activation_type="QUInt8", weight_type=kind)
+    q = canonicalize(given)
+    assert not any("rounded again" in change for change in q.recipe.changes)
+    codes = [
+        numpy_helper.to_array(item)
+        for item in q.model.graph.initializer
+        if item.data_type == TensorProto.INT8 and len(item.dims) == 4
+    ]
+    assert max(np.abs(one).max() for one in codes) <= 15
+    pixels = picture(30, 28, 3, 8)
+    assert psnr(IntegerReference(q.model).run(pixels), AsIs(given, value_range="0..255").run(pixels)) > 50

@@ -43,13 +43,10 @@ _QUANTIZED = {
     "QuantizeLinear",
     "DequantizeLinear",
     "DynamicQuantizeLinear",
-    "QLinearConv",
-    "QLinearMatMul",
     "ConvInteger",
     "MatMulInteger",
-    "QLinearAdd",
-    "QLinearConcat",
-    "QLinearLeakyRelu",
+    "DynamicQuantizeMatMul",
+    "QGemm",
 }
 
 
@@ -91,7 +88,8 @@ def is_quantized(model: onnx.ModelProto) -> bool:
     """
     constants = known_constants(model)
     return any(
-        n.op_type in _QUANTIZED and not (n.op_type == "DequantizeLinear" and n.input[0] in constants)
+        (n.op_type in _QUANTIZED or n.op_type.startswith("QLinear"))
+        and not (n.op_type == "DequantizeLinear" and n.input[0] in constants)
         for n in model.graph.node
     )
 

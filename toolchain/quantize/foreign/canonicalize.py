@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx
 
 from toolchain.frontend import normalize
@@ -10,6 +12,8 @@ from toolchain.quantize.foreign.dequantizer import Dequantizer
 from toolchain.quantize.foreign.ends import find_doubts, find_ends
 from toolchain.quantize.foreign.findings import Findings
 from toolchain.quantize.foreign.last import round_last
+from toolchain.quantize.foreign.measured import measure
+from toolchain.quantize.foreign.qoperators import spell_out
 from toolchain.quantize.foreign.taken_over import range_of, weights_of
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
@@ -19,6 +23,7 @@ from toolchain.reference.bounds import PAIR_LIMIT, find_bounds
 from toolchain.reference.graph import GraphView
 from toolchain.reference.quantization import Quantization
 from toolchain.support.dump import Dump, no_dump
+from toolchain.support.wording import name_some
 
 
 def canonicalize(
@@ -40,10 +45,10 @@ def canonicalize(
         dump: where the float model is written as it is after each pass.
 
     Raises:
-        ModelError: integer operators instead of QDQ, other numbers of bits, activations per channel, a convolution that
-            is not quantized, or what ``normalize`` refuses.
+        ModelError: operators whose ranges each picture decides, other numbers of bits, activations per channel, or what
+            ``normalize`` refuses.
     """
-    dequantizer = Dequantizer(model)
+    dequantizer = Dequantizer(spell_out(model))
     plain, found = dequantizer.run(), dequantizer.found
     dump("dequantized", ".onnx", plain.SerializeToString)
     said = value_range or find_ends(plain, found)
@@ -54,15 +59,21 @@ def canonicalize(
     pixels = pixel_quantization(sr.value_range)
     view = GraphView(sr.model)
     quantizations = dict.fromkeys(plan.pinned, pixels)
-    for point in plan.points:
-        group = plan.group[point]
-        if group not in quantizations:
-            quantizations[group] = range_of(plan, group, view, found)
+    groups = dict.fromkeys(plan.group[point] for point in plan.points)
+    said_of = {group: range_of(plan, group, view, found) for group in groups if group not in quantizations}
+    quantizations.update({group: one for group, one in said_of.items() if one is not None})
+    unsaid = [group for group, one in said_of.items() if one is None]
+    if unsaid:
+        quantizations.update(measure(sr, plan, unsaid))
     weights, biases, changed = weights_of(plan, view, quantizations, found)
     written = write_qdq(sr, plan, quantizations, weights, biases)
     changes = (*sr.changes, *_changes(found, pixels, changed, len(weights)))
     tensors = describe(plan, quantizations, {}, weights, biases, source="file")
-    warnings = (*find_doubts(found, said, sr.changes), *_unsafe(written))
+    warnings = (
+        *_measured([group for group in unsaid if group not in plan.exact]),
+        *find_doubts(found, said, sr.changes),
+        *_unsafe(written),
+    )
     recipe = Recipe(model=sr.name, settings={}, tensors=tensors, changes=changes, warnings=warnings)
     return QuantizedModel(written, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo)
 
@@ -74,6 +85,16 @@ def _changes(found: Findings, pixels: Quantization, changed: int, weights: int) 
     if changed:
         notes.append(f"the weights of {changed} of {weights} convolutions were rounded again")
     return tuple(notes)
+
+
+def _measured(unsaid: Sequence[str]) -> tuple[str, ...]:
+    """Say what the file said nothing of."""
+    if not unsaid:
+        return ()
+    return (
+        f"the file leaves {name_some(unsaid)} in float: kept at 16 bits, with ranges from made pictures; deploying the "
+        "float model with photographs is faster",
+    )
 
 
 def _unsafe(written: onnx.ModelProto) -> tuple[str, ...]:

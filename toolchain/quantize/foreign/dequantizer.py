@@ -7,21 +7,18 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from toolchain.quantize.foreign.ends import MOVING, IntegerEnds
-from toolchain.quantize.foreign.findings import HINT, Findings, per_tensor
+from toolchain.quantize.foreign.findings import Findings, per_tensor
 from toolchain.quantize.foreign.limits import name_saturation
 from toolchain.quantize.foreign.parameters import constant_nodes, dequantized, parameters, spread
 from toolchain.reference.graph import Array, GraphView
 from toolchain.reference.quantization import Quantization
-from toolchain.support.errors import ModelError
-
-_OTHER_FORMATS = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
 
 
 class Dequantizer:
     """Takes the quantizers off a graph.
 
     Args:
-        model: as loaded; not changed.
+        model: as loaded, operators on codes spelled out; not changed.
 
     Attributes:
         found: what they say.
@@ -43,8 +40,6 @@ class Dequantizer:
             ModelError: as `canonicalize`.
         """
         for node in self.model.graph.node:
-            if node.op_type in _OTHER_FORMATS or node.op_type.startswith("QLinear"):
-                raise ModelError(f"the model computes with '{node.op_type}', not with QuantizeLinear pairs", hint=HINT)
             if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
                 self._keep(node)
             elif node.input[0] in self._constants:

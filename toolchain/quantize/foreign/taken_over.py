@@ -7,24 +7,20 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.quantize.foreign.findings import HINT, Findings
+from toolchain.quantize.foreign.findings import Findings
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.weights import QuantizedWeight, along, outputs_first, safe_scale
 from toolchain.reference.graph import GraphView, attributes
 from toolchain.reference.pairs import LIMIT, least_scale, round_safely
 from toolchain.reference.quantization import Quantization
-from toolchain.support.errors import ModelError
 
 _BOUNDED = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0)}
 _MERGED = re.compile(r"__\d+$")
 
 
-def range_of(plan: QuantizationPlan, group: str, view: GraphView, found: Findings) -> Quantization:
+def range_of(plan: QuantizationPlan, group: str, view: GraphView, found: Findings) -> Quantization | None:
     """Return what the file says of any tensor of a group: those that are merely moved share what was said of one of
-    them.
-
-    Raises:
-        ModelError: nothing is said of it.
+    them; None where it says nothing.
     """
     members = [name for name in plan.points if plan.group[name] == group]
     joined = [name for name in members if view.producers[name].op_type == "Concat"]
@@ -44,7 +40,7 @@ def range_of(plan: QuantizationPlan, group: str, view: GraphView, found: Finding
             return Quantization.of_range(0.0, before.high, bits=before.bits)
         if before is not None and maker.op_type in ("Clip", "PRelu", "LeakyRelu"):
             return before
-    raise ModelError(f"the tensor '{members[0]}' is not quantized in this model, others are", hint=HINT)
+    return None
 
 
 def weights_of(
