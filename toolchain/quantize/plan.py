@@ -1,14 +1,14 @@
 """Which tensors of a float network are quantized, and which of them share one quantization.
 
 One integer kernel is a convolution with its activation, its residual sum and a last activation; only its result is
-rounded. Tensors that are merely moved (concatenated, shuffled) keep the quantization of what they are moved from, so
-moving moves bytes.
+rounded. Another is a function of one tensor's numbers, of however many operators. Tensors that are merely moved
+(concatenated, shuffled) keep the quantization of what they are moved from, so moving moves bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import onnx
@@ -16,6 +16,7 @@ import onnx
 from toolchain.frontend.fixed_point import read_resizing
 from toolchain.frontend.window import read_window
 from toolchain.quantize.pairs import POOLS, is_pair, is_product, single_tensors, takes_wide
+from toolchain.quantize.regions import Regions
 from toolchain.reference.graph import GraphView, attributes
 from toolchain.reference.program import ACTIVATIONS, read_activation, read_selection
 
@@ -61,8 +62,9 @@ class QuantizationPlan:
         convolutions: the integer convolutions, by the name of the convolution's own output.
         float_operators: the kinds of the operators that stay float, in graph order.
         observed: the tensors whose values decide each group that is not pinned: what moves bytes shows no new values.
-        exact: the groups of which finer codes cost next to nothing: nothing but float operators or products reads
-            them, or they have a single pixel.
+        exact: the groups of which finer codes cost next to nothing: nothing but float operators, tables, sums or
+            products reads them, or they have a single pixel.
+        tables: the tensors within functions of one tensor's numbers, by name, and that tensor.
     """
 
     points: tuple[str, ...]
@@ -73,6 +75,7 @@ class QuantizationPlan:
     float_operators: tuple[str, ...]
     observed: tuple[str, ...]
     exact: frozenset[str] = frozenset()
+    tables: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_plan(sr: SRModel, *, pin_output: bool = True, rounded: Collection[str] = ()) -> QuantizationPlan:
@@ -100,6 +103,7 @@ class _Planner:
         self.interpolated: set[str] = set()  # outputs of the Adds that are part of an interpolation's
         self.parent: dict[str, str] = {}
         self.single = single_tensors(view)
+        self.regions = Regions(view, rounded)
 
     def plan(self, pin_output: bool) -> QuantizationPlan:
         nodes = list(self.view.model.graph.node)
@@ -116,49 +120,55 @@ class _Planner:
         for node in nodes:
             if read_resizing(node, self.view.constants):
                 integer.update(self._interpolation(node))
+        movers = {n.output[0] for n in nodes if n.op_type == "DepthToSpace"}
         for node in nodes:
+            if node.output[0] in integer or self.regions.admit(node, {*integer, *movers, self.view.input}):
+                continue
             if self._combines(node, integer):
                 integer.update(self._tail(node.output[0], ACTIVATIONS))
             elif node.op_type in POOLS:
                 integer.update(self._tail(node.output[0], ("Relu", "Clip")))
             elif node.op_type == "Concat" and attributes(node)["axis"] in (1, -3) and not self._constant_operand(node):
                 integer.add(node.output[0])
-            elif node.op_type in ACTIVATIONS and node.input[0] in integer and read_activation(node, self.view):
-                integer.add(node.output[0])  # of a tensor that others read too
             elif self._places(node):
                 integer.add(node.output[0])
+        for tensor in [name for name in self.regions.roots if not self.regions.goes_on(name)]:
+            maker = self.view.producers[tensor]
+            if maker.op_type in ACTIVATIONS and maker.input[0] in integer and read_activation(maker, self.view):
+                integer.add(tensor)  # of a tensor that others read too
+        tables = self.regions.tables(lambda name: name == self.view.output or self._feeds_integer(name, integer))
         points = self._points(nodes, integer)
         shown = self._only_shown(nodes, integer) if pin_output else frozenset()
         groups = self._groups(nodes, set(points), integer, shown)
         ends = (self.view.input, self._last_rounded(groups)) if pin_output else (self.view.input,)
         pinned = frozenset(groups[name] for name in ends)
-        movers = {n.output[0] for n in nodes if n.op_type == "DepthToSpace"}
-        floats = tuple(node.op_type for node in nodes if node.output[0] not in integer and node.output[0] not in movers)
+        done = {*integer, *movers, *tables}
+        floats = tuple(node.op_type for node in nodes if node.output[0] not in done)
         observed = tuple(
             p for p in points if groups[p] not in pinned and not self._shown_elsewhere(p, groups, set(points))
         )
         rounded = {groups[point] for point in points if not self._takes_wide(point, integer)}
         exact = frozenset(groups[point] for point in points) - pinned - rounded
-        return QuantizationPlan(points, groups, pinned, self._bounds(points), sites, floats, observed, exact)
+        return QuantizationPlan(points, groups, pinned, self._bounds(points), sites, floats, observed, exact, tables)
 
     def _combines(self, node: onnx.NodeProto, integer: set[str]) -> bool:
         """Whether a kernel of its own computes a sum, product or extreme of two tensors."""
         if node.output[0] in integer or node.output[0] in self.inside:
             return False
         adds = node.op_type == "Add" and not self._floating(node)
-        return adds or is_pair(node, self.view, integer | {self.view.input})
+        return adds or is_pair(node, self.view, {*integer, *self.regions.roots, self.view.input})
 
     def _takes_wide(self, tensor: str, integer: set[str]) -> bool:
-        """Whether finer codes of a tensor cost next to nothing: all that reads it computes in float, adds an
-        interpolated one, or multiplies it and no more, or it has a single pixel.
+        """Whether finer codes of a tensor cost next to nothing: what reads it computes in float, looks it up in tables,
+        adds an interpolated one, or multiplies it and no more, or it has a single pixel.
         """
         readers = self.view.consumers.get(tensor, ())
         if not readers or tensor == self.view.output:
             return False
         products, moves = integer - self.interpolated, ("DepthToSpace", "Resize")
-        in_float = [reader.op_type not in moves and not products.intersection(reader.output) for reader in readers]
-        if tensor in integer and all(in_float):
-            return True
+        others = [reader for reader in readers if reader.op_type in moves or products.intersection(reader.output)]
+        if tensor in integer and len(others) < len(readers):
+            return all(reader.op_type in ("Add", "Mul", *ACTIVATIONS) for reader in others)
         if tensor in self.single:
             return all(takes_wide(reader, self.view) for reader in readers)
         return all(is_product(reader, self.view) for reader in readers)
@@ -304,7 +314,7 @@ class _Planner:
                     # At the end of the graph the shuffle leaves codes as they are.
                     if name != self.view.output:
                         points.append(name)
-                elif name == self.view.output or self._feeds_integer(name, integer):
+                elif name == self.view.output or self._feeds_integer(name, integer) or self.regions.rounds(name):
                     points.append(name)
         return tuple(points)
 

@@ -95,8 +95,9 @@ class _Writer:
         for original in self.given.graph.node:
             node = onnx.NodeProto()
             node.CopyFrom(original)
+            region = self.plan.tables.get(node.output[0])
             for index, name in enumerate(node.input):
-                if name in points:
+                if name in points and (region is None or self.plan.tables.get(name) != region):
                     node.input[index] = f"{name}_dequantized"
             site = self.plan.convolutions.get(node.output[0])
             if site is not None:
