@@ -32,41 +32,56 @@ def lookup(table: CodeArray, source: Addend, zero_point: int, target: View) -> t
 
 
 def build(operation: Lookup, geometry: Geometry) -> tirx.PrimFunc:
-    """Return the function of ``operation`` on windows of rows: operand, table, rows, tiles, width, output."""
+    """Return the function of ``operation`` on windows of rows: operand, table, rows, tiles, width, output.
+
+    Codes of 16 bits become places in the table first, a column tile of them: that is arithmetic on vectors, while
+    looking up is not.
+    """
     given, target = operation.source, operation.target
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     with IRBuilder() as builder, function("lookup"):
         x = T.arg("x", T.Buffer(geometry.window(given.view.total, height, tiles), "uint32"))
-        kind = "uint16" if target.wide else "uint8"
-        table = T.arg("table", T.Buffer((operation.rows, operation.entries), kind))
+        table = T.arg("table", T.Buffer((operation.rows, operation.entries), "uint16" if target.wide else "uint8"))
         declare(height, tiles, width)
         y = T.arg("y", T.Buffer(geometry.window(target.total, height, tiles), "uint32"))
         for block in range(target.count):
-            with T.serial(0, height) as i, T.serial(0, tiles * geometry.columns) as j, T.sblock(f"block{block}"):
-                h, v = T.axis.remap("SS", [i, j])
-
-                def read(of: Any, row: Any = h, column: Any = v) -> Any:
-                    return flipped(x[row, of, column + SIDE], geometry.offset)
-
-                codes = []
-                for channel in range(block * PACK, block * PACK + PACK):
-                    slot = channel // given.divide % given.modulo
-                    code = code_at(read, given.view, slot // PACK, slot % PACK)
-                    row = channel if operation.rows > 1 else 0
-                    codes.append(tirx.Cast("int32", table[row, _place(code, operation)]))
-                words = split(codes) if target.wide else (combine(codes),)
-                inside = tirx.Cast("int32", v) < tirx.Cast("int32", width)
-                for (start, zero), word in zip(target.planes(operation.zero_point), words, strict=True):
-                    outside = outside_word(zero, geometry.offset)
-                    T.buffer_store(
-                        y, tirx.Select(inside, flipped(word, geometry.offset), outside), [h, start + block, v + SIDE]
-                    )
+            with T.serial(0, height) as row, T.serial(0, tiles) as tile:
+                first = tile * geometry.columns
+                if given.view.wide:
+                    places = T.alloc_buffer((PACK, geometry.columns), "uint16", scope="local")
+                    with T.serial(0, geometry.columns) as column:
+                        for position in range(PACK):
+                            code = _code(x, operation, geometry, (row, block, position, first + column))
+                            T.buffer_store(places, tirx.Cast("uint16", _place(code, operation)), [position, column])
+                with T.serial(0, geometry.columns) as column:
+                    codes = []
+                    for position in range(PACK):
+                        if given.view.wide:
+                            place = tirx.Cast("int32", places[position, column])
+                        else:
+                            place = _code(x, operation, geometry, (row, block, position, first + column))
+                        channel = block * PACK + position if operation.rows > 1 else 0
+                        codes.append(tirx.Cast("int32", table[channel, place]))
+                    words = split(codes) if target.wide else (combine(codes),)
+                    inside = tirx.Cast("int32", first + column) < tirx.Cast("int32", width)
+                    for (start, zero), word in zip(target.planes(operation.zero_point), words, strict=True):
+                        kept = tirx.Select(inside, flipped(word, geometry.offset), outside_word(zero, geometry.offset))
+                        T.buffer_store(y, kept, [row, start + block, first + column + SIDE])
     return builder.get()
+
+
+def _code(x: Any, operation: Lookup, geometry: Geometry, at: tuple[Any, int, int, Any]) -> Any:
+    """Return the int32 code that is looked up for a row, a block of the target, a position in it and a column."""
+    given, (row, block, position, column) = operation.source, at
+    slot = (block * PACK + position) // given.divide % given.modulo
+    return code_at(
+        lambda of: flipped(x[row, of, column + SIDE], geometry.offset), given.view, slot // PACK, slot % PACK
+    )
 
 
 def _place(code: Any, operation: Lookup) -> Any:
     """Return the table's entry for an int32 ``code``."""
-    number = [tirx.const(value, "int32") for value in (operation.first, operation.entries - 1, 0)]
     if operation.entries == operation.source.view.qmax + 1:
         return code
-    return tirx.min(tirx.max(code - number[0], number[2]), number[1])
+    first, last, none = (tirx.const(value, "int32") for value in (operation.first, operation.entries - 1, 0))
+    return tirx.min(tirx.max(code - first, none), last)
