@@ -17,13 +17,13 @@ from toolchain.frontend.fixed_point import read_resizing
 from toolchain.frontend.window import read_window
 from toolchain.quantize.pairs import POOLS, is_pair, is_product, single_tensors, takes_wide
 from toolchain.quantize.regions import Regions
+from toolchain.quantize.sites import CONVOLUTIONS, ConvSite, find_site
 from toolchain.reference.graph import GraphView, attributes
 from toolchain.reference.program import ACTIVATIONS, read_activation, read_selection
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
 
-CONVOLUTIONS = ("Conv", "ConvTranspose")
 _MOVES = (
     "DepthToSpace",
     "SpaceToDepth",
@@ -36,18 +36,6 @@ _MOVES = (
     "Identity",
     "Tile",
 )
-
-
-@dataclass(frozen=True)
-class ConvSite:
-    """A convolution that becomes an integer kernel: the names of its float tensors."""
-
-    node: str
-    source: str
-    weight: str
-    bias: str
-    axis: int
-    output: str
 
 
 @dataclass(frozen=True)
@@ -110,7 +98,7 @@ class _Planner:
         integer: set[str] = set()  # outputs of the nodes that are part of an integer kernel
         sites: dict[str, ConvSite] = {}
         for node in nodes:
-            site = self._site(node)
+            site = find_site(node, self.view)
             if site is not None:
                 sites[site.output] = site
         # The convolution nearest an Add takes it: its other operand is then complete in every order of execution.
@@ -128,9 +116,7 @@ class _Planner:
                 integer.update(self._tail(node.output[0], ACTIVATIONS))
             elif node.op_type in POOLS:
                 integer.update(self._tail(node.output[0], ("Relu", "Clip")))
-            elif node.op_type == "Concat" and attributes(node)["axis"] in (1, -3) and not self._constant_operand(node):
-                integer.add(node.output[0])
-            elif self._places(node):
+            elif self._joins(node) or self._places(node):
                 integer.add(node.output[0])
         for tensor in [name for name in self.regions.roots if not self.regions.goes_on(name)]:
             maker = self.view.producers[tensor]
@@ -150,6 +136,10 @@ class _Planner:
         rounded = {groups[point] for point in points if not self._takes_wide(point, integer)}
         exact = frozenset(groups[point] for point in points) - pinned - rounded
         return QuantizationPlan(points, groups, pinned, self._bounds(points), sites, floats, observed, exact, tables)
+
+    def _joins(self, node: onnx.NodeProto) -> bool:
+        """Whether channels of several tensors come side by side."""
+        return node.op_type == "Concat" and attributes(node)["axis"] in (1, -3) and not self._constant_operand(node)
 
     def _combines(self, node: onnx.NodeProto, integer: set[str]) -> bool:
         """Whether a kernel of its own computes a sum, product or extreme of two tensors."""
@@ -216,23 +206,6 @@ class _Planner:
 
     def _constant_operand(self, node: onnx.NodeProto) -> bool:
         return any(self.view.is_constant(name) for name in node.input)
-
-    def _site(self, node: onnx.NodeProto) -> ConvSite | None:
-        if node.op_type not in CONVOLUTIONS or len(node.input) < 2:
-            return None
-        weight = self.view.constants.get(node.input[1])
-        settings = attributes(node)
-        if (
-            weight is None
-            or weight.ndim != 4
-            or settings.get("auto_pad", "NOTSET") != "NOTSET"
-            or "output_shape" in settings
-        ):
-            return None
-        bias = node.input[2] if len(node.input) > 2 else ""
-        if bias and not self.view.is_constant(bias):
-            return None
-        return ConvSite(node.name, node.input[0], node.input[1], bias, int(node.op_type != "Conv"), node.output[0])
 
     def _tail(self, tensor: str, kinds: tuple[str, ...]) -> list[str]:
         """``tensor`` and the activation after it that the same kernel computes."""
