@@ -10,10 +10,16 @@ from tests import arm
 from tests.instruction_sets import ARM
 from tests.lower.compiled import compiled, picture
 from tests.lower.nets import FINE, Act, Net
+from tests.lower.products import POOLED, finished
 from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.layout import pack, unpack
 from toolchain.lower import lower_model
 from toolchain.lower.stream import ENTRY
 from toolchain.quantize import IntegerReference
+from toolchain.reference.global_pool import run_pool
+from toolchain.reference.products import run_pair
+from toolchain.reference.program import parse
+from toolchain.reference.steps import Codes, GlobalPoolStep, ProductStep
 from toolchain.targets import Target
 
 
@@ -59,8 +65,16 @@ def interpolated() -> onnx.ModelProto:
     return net.model(net.conv(net.resized(x, 3, act=Act("PRelu"), zero=30), 3))
 
 
+def multiplied() -> onnx.ModelProto:
+    """Products and extremes, of 8 bits and of 16."""
+    net = Net()
+    x = net.pair("Mul", net.conv(net.input, 8, zero=90), net.conv(net.input, 8, scale=FINE, zero=3000), zero=100)
+    y = net.pair("Max", net.pair("Mul", x, net.conv(net.input, 1), after=Act("PRelu"), scale=FINE), x, zero=9)
+    return net.model(net.conv(y, 12, residual=net.concat(*[net.input] * 4)), 2)
+
+
 @ARM
-@pytest.mark.parametrize("make", [branches, luma, wide, enlarged, interpolated])
+@pytest.mark.parametrize("make", [branches, luma, wide, enlarged, interpolated, multiplied])
 def test_a_network_gives_the_reference(target: Target, make):
     model = make()
     arm.emulator(target)  # skips before it compiles
@@ -76,3 +90,38 @@ def test_a_network_gives_the_reference(target: Target, make):
         got = arm.call(library.executable, target, [pixels, *constants, *sizes, np.zeros_like(wanted)], name=ENTRY)
         np.testing.assert_array_equal(got, wanted, err_msg=f"{height} x {width}")
     assert len(np.unique(wanted)) > 50
+
+
+@ARM
+@pytest.mark.parametrize("name", ["attention", "attention of 16 bits"])
+def test_global_pooling_and_what_it_multiplies_give_the_reference(target: Target, name: str):
+    model = finished(POOLED[name])
+    arm.emulator(target)  # skips before it compiles
+    library, lowered = compiled(model, target), lower_model(model, dot_product(target.instruction_set))
+    geometry, (height, width) = lowered.geometry, (37, 83)
+    sizes = [height, geometry.tiles(width), width]
+    steps = {type(step): step for step in parse(model).steps}
+    pool, product = steps[GlobalPoolStep], steps[ProductStep]
+    random = np.random.default_rng(0)
+
+    def call(name: str, *arguments: np.ndarray | int) -> np.ndarray:
+        return arm.call(library.executable, target, arguments, name=name)
+
+    def codes_of(given: Codes, height: int, width: int) -> np.ndarray:
+        return random.integers(0, given.quantization.qmax + 1, (8, height, width)).astype(given.quantization.dtype)
+
+    def packed(codes: np.ndarray, given: Codes) -> np.ndarray:
+        return pack(codes, geometry, given.quantization.zero_point)
+
+    picture_codes = codes_of(pool.source, height, width)
+    kind = np.int64 if pool.source.quantization.wide else np.uint32
+    rows = call("pool_rows", packed(picture_codes, pool.source), *sizes, np.zeros((height, 8), kind))
+    wanted = packed(run_pool(pool, {pool.source.tensor: picture_codes}), pool.out)
+    np.testing.assert_array_equal(call("pool_all", rows, *sizes, np.zeros_like(wanted)), wanted)
+
+    pixel = codes_of(product.factors[1], 1, 1)
+    both = (picture_codes, pixel)
+    wanted = run_pair(product, {factor.tensor: codes for factor, codes in zip(product.factors, both, strict=True)})
+    operands = [packed(codes, factor) for codes, factor in zip(both, product.factors, strict=True)]
+    got = call("run_multiply", *operands, *sizes, np.zeros(geometry.shape(2, height, sizes[1]), np.uint32))
+    np.testing.assert_array_equal(unpack(got, geometry, 8, height, width), wanted)
