@@ -101,7 +101,8 @@ class _Network(Layers):
             self.affine: 0.04,
             self.normed: 0.04,
             self.summed: 0.03,
-            self.gated: 0.03,
+            self.gated: 0.04,
+            self.multiplied: 0.03,
             self.shared: 0.02,
             self.scaled: 0.01,
             self.pooled: 0.01,
@@ -324,10 +325,30 @@ class _Network(Layers):
         return Value(self.node("Sum", v.name, *parts), v.channels, v.factor)
 
     def gated(self, v: Value) -> Value:
-        """Attention of pixels or of channels."""
-        x = self.node("GlobalAveragePool", v.name) if self.chance(0.3) else v.name
-        gate = self.node("Sigmoid", self.random_conv(x, v.channels, v.channels, kernel=(1, 1)))
-        return Value(self.node("Mul", v.name, gate), v.channels, v.factor)
+        """Attention of pixels, by a number or one a channel, or of channels; or as SPAN has it (arXiv 2311.12770)."""
+        way = self.pick("pixels", "map", "channels", "channels", "itself")
+        self.tags.append(f"gated by {way}")
+        if way == "channels":
+            pixel = self.node(self.pick("GlobalAveragePool", "GlobalAveragePool", "GlobalMaxPool"), v.name)
+            few = self.width(8)
+            squeezed = self.activation(self.random_conv(pixel, v.channels, few, kernel=(1, 1)), few)
+            gate = self.node("Sigmoid", self.random_conv(squeezed, few, v.channels, kernel=(1, 1)))
+        elif way == "itself":
+            gate = self.node("Sub", self.node("Sigmoid", v.name), self.const(0.5))
+        else:
+            gates = 1 if way == "map" else v.channels
+            gate = self.node("Sigmoid", self.random_conv(v.name, v.channels, gates, kernel=(1, 1)))
+        return Value(self.node("Mul", *self.pick((v.name, gate), (gate, v.name))), v.channels, v.factor)
+
+    def multiplied(self, v: Value) -> Value:
+        """The product of two tensors, or the smaller or larger."""
+        alike = [other for other in self.seen if other.factor == v.factor and other.channels in (1, v.channels)]
+        other = self.random_conv(v.name, v.channels, v.channels) if self.chance(0.5) or not alike else ""
+        other = other or self.pick(*alike).name
+        if other == v.name:
+            return self.convolved(v)
+        y = self.node(self.pick("Mul", "Min", "Max"), *self.pick((v.name, other), (other, v.name)))
+        return self._activated(y, v.channels, v.factor)
 
     def shared(self, v: Value) -> Value:
         """One convolution's weights twice, as recursive networks have them."""
