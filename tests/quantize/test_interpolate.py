@@ -1,4 +1,4 @@
-"""Interpolation by integers: accumulators near onnxruntime's numbers, ends that nothing exceeds, weights that add up."""
+"""Interpolation by integers: accumulators near onnxruntime's numbers, ends that nothing exceeds, sums of weights."""
 
 from __future__ import annotations
 
