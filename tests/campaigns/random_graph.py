@@ -106,6 +106,7 @@ class _Network(Layers):
             self.shared: 0.02,
             self.scaled: 0.01,
             self.pooled: 0.01,
+            self.written: 0.03,
         }
 
     def build(self) -> RandomGraph:
@@ -283,6 +284,20 @@ class _Network(Layers):
         return self.convolved(
             Value(self.node("Concat", *self.pick((one, other), (other, one)), axis=1), v.channels, v.factor)
         )
+
+    def written(self, v: Value) -> Value:
+        """Some channels anew and all as they were, all of them several times, or the mean of two."""
+        if v.channels < 2 or self.chance(0.2):
+            return Value(self.node("Tile", v.name, self.const([1, 2, 1, 1], np.int64)), 2 * v.channels, v.factor)
+        if self.chance(0.25):
+            return Value(self.node("Mean", v.name, self.random_conv(v.name, *[v.channels] * 2)), v.channels, v.factor)
+        count = int(self.rng.integers(1, v.channels))
+        places = self.rng.permutation(v.channels)[:count]
+        part = self.node("Gather", v.name, self.const(places, np.int64), axis=1)
+        new = self.activation(self.random_conv(part, count, count), count)
+        turned = [self.node("Transpose", x, perm=[1, 0, 2, 3]) for x in (v.name, new)]
+        y = self.node("ScatterND", turned[0], self.const(places[:, None], np.int64), turned[1])
+        return self.convolved(Value(self.node("Transpose", y, perm=[1, 0, 2, 3]), v.channels, v.factor))
 
     def halved(self, v: Value) -> Value:
         """Half the size and back, by strides or by pixels that move into channels: no picture of odd size fits."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.campaigns.random_graph import random_graph
+from tests.frontend.test_channel_writes import CASES as CHANNEL_CASES
 from tests.frontend.test_convolution_goldens import CASES as CONVOLUTION_CASES
 from tests.frontend.test_crops import CASES as CROP_CASES
 from tests.frontend.test_goldens import CASES as OLD_CASES
@@ -79,7 +80,8 @@ def test_every_pass_is_in_the_pipeline() -> None:
 
 
 def test_every_pass_has_a_golden() -> None:
-    named = (*CASES.values(), *CONVOLUTION_CASES.values(), *CROP_CASES.values(), *MODEL_CASES.values())
+    tables = (CASES, CHANNEL_CASES, CONVOLUTION_CASES, CROP_CASES, MODEL_CASES)
+    named = [case for table in tables for case in table.values()]
     cases = [*(case[0] for case in OLD_CASES.values()), *(case.apply for case in named)]
     assert {case.name for case in cases if isinstance(case, Pass)} | {"windows"} == set(LISTED)
 

@@ -39,10 +39,11 @@ REWRITE = (
     "shuffle",
     "layout",
     "noops",
-    # Paddings are explicit, sizes that were baked in or computed become factors; choices of channels and crops get
-    # one spelling.
+    # Paddings are explicit, sizes that were baked in or computed become factors; writes and choices of channels and
+    # crops get one spelling.
     "pads",
     "sizes",
+    "channel_writes",
     "channels",
     "windows",
     # Means over the picture are global pooling, and channel attention keeps four axes.

@@ -1,6 +1,6 @@
 """Operators that do nothing are removed, and trivial spellings become the common ones.
 
-After: no Identity, Dropout, Concat of one value, Cast of a float to float, or Sum (it is Add).
+After: no Identity, Dropout, Concat of one value, Cast of a float to float, Sum (it is Add) or Mean of several values.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ def apply(graph: Graph, facts: Facts) -> Facts:
             node.op_type = "Add"
         elif node.op_type == "Sum" and len(node.input) > 2:
             _chain(graph, node)
+        elif node.op_type == "Mean" and len(node.input) > 1:
+            _average(graph, node)
         elif _does_nothing(graph, node):
             parts = graph.split(node) if node.op_type in _ARITHMETIC else None
             removed += graph.bypass(node, parts[0] if parts else node.input[0])  # a neutral constant may stand first
@@ -52,6 +54,17 @@ def _does_nothing(graph: Graph, node: onnx.NodeProto) -> bool:
         perm = attributes(node).get("perm")
         return perm is not None and list(perm) == sorted(perm)
     return False
+
+
+def _average(graph: Graph, node: onnx.NodeProto) -> None:
+    """Mean(a, b) becomes Mul(Add(a, b), 0.5)."""
+    total = graph.fresh(f"{node.output[0]}_total")
+    graph.add("Mul", [total, graph.add_constant(1 / len(node.input), f"{total}_share")], node.output[0])
+    node.op_type, node.output[0] = "Sum", total
+    if len(node.input) == 2:
+        node.op_type = "Add"
+    else:
+        _chain(graph, node)
 
 
 def _chain(graph: Graph, node: onnx.NodeProto) -> None:
