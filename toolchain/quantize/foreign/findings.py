@@ -15,6 +15,7 @@ from toolchain.support.errors import ModelError
 HINT = "deploy the float model instead: it is quantized here"
 WIDE = (np.dtype(np.int16), np.dtype(np.uint16))
 NARROW = (np.dtype(np.int8), np.dtype(np.uint8))
+_WHOLE, _MOST = 1e-3, 128
 _GRID = 4096  # finer than ratios of 8-bit codes are apart, coarser than float32 rounds
 
 
@@ -34,6 +35,7 @@ class Findings:
     inputs: list[Quantization] = field(default_factory=list)
     even: bool = True
     _steps: dict[bytes, float] = field(default_factory=dict)
+    _scales: set[float] = field(default_factory=set)
 
     def note_weight(self, real: Array, scales: Array) -> None:
         """Note the scale of each channel of a weight; ``scales`` broadcast to ``real``, which is float32."""
@@ -43,6 +45,7 @@ class Findings:
                 if (own == own[0]).all():
                     key, largest = _key(row)
                     self._steps[key] = float(own[0]) / largest
+                    self._scales.add(float(own[0]))
 
     def scales_of(self, rows: Iterable[Array]) -> Array:
         """Return float64 (O,), by the weights of each channel its scale; 0 where nothing is known of it.
@@ -50,7 +53,23 @@ class Findings:
         A channel that was multiplied by a number since, as folded scalings and ends do, has its scale multiplied too:
         its codes are the same.
         """
-        return np.array([self._steps.get(key, 0.0) * largest for key, largest in map(_key, rows)])
+        return np.array([self._scale_of(row) for row in rows])
+
+    def _scale_of(self, row: Array) -> float:
+        key, largest = _key(row)
+        return self._steps[key] * largest if key in self._steps else self._by_steps(row.astype(np.float64).ravel())
+
+    def _by_steps(self, row: Array) -> float:
+        """Return the largest scale of the file of which all weights of a channel are whole multiples; 0 without any.
+
+        A channel of a transposed convolution is spread over several when that becomes a plain one.
+        """
+        if not row.any() or not self._scales:
+            return 0.0
+        scales = np.array(sorted(self._scales, reverse=True))
+        steps = row[None] / scales[:, None]
+        whole = (np.abs(steps - np.rint(steps)) < _WHOLE).all(axis=1) & (np.abs(steps) < _MOST + 0.5).all(axis=1)
+        return float(scales[np.argmax(whole)]) if whole.any() else 0.0
 
 
 def _key(row: Array) -> tuple[bytes, float]:

@@ -54,10 +54,11 @@ def weights_of(
         weight = view.constants[site.weight].astype(np.float32)
         rows = outputs_first(weight, site.axis)
         # The file's scale makes the file's codes again, pairs that other processors saturate among them. A channel
-        # without one (or with codes beyond -127) is rounded like our own.
+        # without one (or with codes beyond -128) is rounded like our own. -128 itself becomes -127, which is one step
+        # of one weight; another scale would move them all.
         known = found.scales_of(rows)
         largest = np.abs(rows).max(axis=(1, 2, 3), initial=0.0).astype(np.float64)
-        fits = (known > 0) & (np.rint(largest / np.where(known > 0, known, 1.0)) <= LIMIT)
+        fits = (known > 0) & (np.rint(largest / np.where(known > 0, known, 1.0)) <= LIMIT + 1)
         changed += int(not fits.all())
         scale = np.where(fits, known, least_scale(rows.astype(np.float64)))
         bias = (
