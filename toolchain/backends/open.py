@@ -21,7 +21,7 @@ def load(bundle: Bundle, *, threads: int | None = None) -> Runner:
     bundle.check_machine()
     manifest = bundle.manifest
     library = bundle.path / manifest.library
-    return backend_for(manifest.target).open(library, manifest.channels, manifest.scale, threads)
+    return backend_for(manifest.target).open(library, manifest.channels, manifest.scale, threads, manifest.unit)
 
 
 def load_on(bundle: Bundle, device: str) -> OpenClRunner:

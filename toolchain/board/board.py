@@ -18,6 +18,7 @@ from toolchain.board.connect import connect, crashed
 from toolchain.board.place import Place
 from toolchain.board.session import ENDED, MEMORY
 from toolchain.bundle import Bundle
+from toolchain.images.units import extended, in_units
 from toolchain.runtime.measure import TimingPlan
 from toolchain.runtime.opencl.files import read_plan
 from toolchain.support.cores import choose
@@ -70,6 +71,7 @@ class Board:
         self.place, self._threads, self._cpus = place, threads, cpus
         self._worker = Worker(command)
         self._macs = 0.0
+        self._unit = 1
         self._device: Cpu | None = None
         self._folder = contextlib.ExitStack()
         try:
@@ -137,7 +139,7 @@ class Board:
         bundle.check_machine(cpu, self.description.versions, name="the board", target=best_target(cpu) or "TARGET")
         library = bundle.path / bundle.manifest.library
         self._load("load", library, 10.0)
-        self._device, self._macs = None, bundle.manifest.macs_per_pixel
+        self._device, self._macs, self._unit = None, bundle.manifest.macs_per_pixel, bundle.manifest.unit
 
     def load_opencl(self, bundle: Bundle, device: str | None = None) -> None:
         """Send the host part of a bundle with OpenCL kernels, which builds them on a device.
@@ -163,7 +165,7 @@ class Board:
             kernels=kernels,
         )
         self._device = replace(self.description.cpu, name=answer["device"], cores=1)
-        self._macs = bundle.manifest.macs_per_pixel
+        self._macs, self._unit = bundle.manifest.macs_per_pixel, bundle.manifest.unit
 
     def _load(self, operation: str, library: Path, limit: float, **values: Any) -> dict[str, Any]:
         return self._ask(
@@ -180,6 +182,10 @@ class Board:
         Raises:
             BoardError: the library failed or crashed, or the board was lost.
         """
+        large: Pixels = in_units(self._upscale, self._unit)(pixels)
+        return large
+
+    def _upscale(self, pixels: Pixels) -> Pixels:
         output = self._files / "output.npy"
         self._run("run", pixels, self._threads or self.threads, self._once(pixels), output=str(output))
         return np.asarray(np.load(output, allow_pickle=False))
@@ -215,7 +221,7 @@ class Board:
 
     def _run(self, operation: str, pixels: Pixels, threads: int, limit: float, **values: Any) -> dict[str, Any]:
         path = self._files / "input.npy"
-        np.save(path, pixels)
+        np.save(path, extended(pixels, self._unit))
         return self._ask(
             operation,
             limit,

@@ -52,12 +52,13 @@ def build_standalone(bundle: Bundle, out: Path) -> tuple[Path, ...]:
         shutil.copyfile(bundle.path / LIBRARY, folder / LIBRARY)
         for name, picture in zip(("golden", "expected"), bundle.golden(), strict=True):
             (folder / f"{name}.{suffix}").write_bytes(_portable(picture))
-        compile_standalone(manifest.target.triple, folder / PROGRAM, tolerance)
+        compile_standalone(manifest.target.triple, folder / PROGRAM, tolerance, manifest.unit)
     return tuple(out / name for name in (PROGRAM, LIBRARY, f"golden.{suffix}", f"expected.{suffix}"))
 
 
-def compile_standalone(triple: str, program: Path, tolerance: int = 0) -> None:
-    """Compile the program for ``triple``, that lets values of the golden picture be off by ``tolerance`` codes.
+def compile_standalone(triple: str, program: Path, tolerance: int = 0, unit: int = 1) -> None:
+    """Compile the program for ``triple``, that lets values of the golden picture be off by ``tolerance`` codes, and
+    extends pictures to multiples of ``unit``.
 
     It asks nothing of the system's C library: a compiler for GNU/Linux serves for Android too.
 
@@ -79,6 +80,7 @@ def compile_standalone(triple: str, program: Path, tolerance: int = 0) -> None:
             "-static",
             "-pthread",
             f"-DTOLERANCE={tolerance}",
+            f"-DUNIT={unit}",
             *sources,
             "-lm",
             "-o",

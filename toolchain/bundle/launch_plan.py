@@ -53,7 +53,7 @@ class Extent:
 @dataclass(frozen=True)
 class Buffer:
     """A packed tensor: ``dtype`` (height + 2 * margin, blocks, pitch), its bytes ``zero_point`` before first use;
-    ``scale`` times as high and wide as the input, or of a single pixel where that is 0.
+    ``scale`` times as high and wide as the input in units, or of a single pixel where that is 0.
 
     Four channels are a block of "uint32", one is a block of "float32" or "float16".
     """
@@ -84,8 +84,8 @@ class Launch:
         arguments: in the kernel's order: names of buffers, of constants, `PICTURE`, `RESULT`, or one of `SCALARS`.
         work: work-items along x, y and z.
         group: work-items of a work-group along x, y and z.
-        scale: what it works on is so many times as high and wide as the input, or a single pixel where that is 0; its
-            `SCALARS` and its work are.
+        scale: what it works on is so many times as high and wide as the input in units, or a single pixel where that is
+            0; its `SCALARS` and its work are.
     """
 
     kernel: Annotated[str, Matches(r"[A-Za-z][A-Za-z0-9_]*", "a name of letters, digits and underscores")]
@@ -95,7 +95,7 @@ class Launch:
     scale: Scale = 1
 
     def sizes(self, height: int, width: int, group: tuple[int, int, int] | None = None) -> tuple[int, int, int]:
-        """Return the global size for an input of ``height`` x ``width`` pixels; ``group``: in place of the
+        """Return the global size for an input of ``height`` x ``width`` units; ``group``: in place of the
         planned one.
         """
         x, y, z = (
@@ -117,6 +117,7 @@ class LaunchPlan:
         buffers: packed tensors; several may live in one, one after the other.
         constants: weights, biases and multipliers.
         launches: in order.
+        unit: pixels of which the sides of an input are multiples.
     """
 
     channels: Positive
@@ -126,17 +127,22 @@ class LaunchPlan:
     buffers: tuple[Buffer, ...]
     constants: tuple[Constant, ...]
     launches: tuple[Launch, ...]
+    unit: Positive = 1
+
+    def units(self, height: int, width: int) -> tuple[int, int]:
+        """Return how many units an input of ``height`` x ``width`` pixels is extended to."""
+        return -(-height // self.unit), -(-width // self.unit)
 
     def shape(self, buffer: Buffer, height: int, width: int) -> tuple[int, int, int]:
         """Elements of a buffer for an input of ``height`` x ``width`` pixels."""
         geometry = Geometry(self.margin, self.columns)
-        tall, wide = scaled(height, width, buffer.scale)
+        tall, wide = scaled(*self.units(height, width), buffer.scale)
         rows, blocks, pitch = geometry.shape(buffer.blocks, tall, geometry.tiles(wide))
         return rows, blocks, pitch
 
     def scalars(self, launch: Launch, height: int, width: int) -> dict[str, int]:
         """Return the `SCALARS` of a launch for an input of ``height`` x ``width`` pixels."""
-        tall, across = scaled(height, width, launch.scale)
+        tall, across = scaled(*self.units(height, width), launch.scale)
         pitch = -(-across // self.columns) * self.columns + 2 * SIDE
         return {"height": tall, "pitch": pitch, "width": across}
 
@@ -146,7 +152,8 @@ class LaunchPlan:
 
     def workspace(self, height: int, width: int) -> int:
         """Return bytes of all buffers and of the result."""
-        result = height * width * self.scale**2 * self.channels
+        rows, columns = (side * self.unit for side in self.units(height, width))
+        result = rows * columns * self.scale**2 * self.channels
         return sum(self.size(buffer, height, width) for buffer in self.buffers) + result
 
     @property

@@ -76,6 +76,8 @@ class Manifest:
         tensors: the quantized activations.
         files: every other file, by its name with forward slashes.
         loss: of the integer network against the float one; None where the latter is not known, or is what was built.
+        unit: of how many pixels the sides of the network's pictures are multiples: others are extended by copies of
+            their last row and column, and the result is cut to size.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Manifest:
     tensors: tuple[QuantizedTensor, ...]
     files: Mapping[str, FileRecord]
     loss: Loss | None = None
+    unit: Annotated[int, Between(1, 64)] = 1
 
     @property
     def arithmetic(self) -> str:

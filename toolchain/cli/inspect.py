@@ -116,6 +116,11 @@ def _bundle(path: Path, console: Console) -> None:
         obstacle = error.message
     console.say(f"{path}: {TITLES[manifest.precision]} bundle of '{manifest.name}' for {manifest.target.name}")
     console.say(f"  {_pictures(manifest.channels, manifest.scale)}")
+    if manifest.unit > 1:
+        console.say(
+            f"  sides are multiples of {manifest.unit} pixels: other pictures are extended by their border's pixels, "
+            "and the result is cut to size"
+        )
     work = quantity(manifest.macs_per_pixel, "MAC")
     console.say(f"  {work} and about {manifest.workspace_per_pixel:.0f} bytes per input pixel")
     if manifest.line_buffers:

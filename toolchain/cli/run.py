@@ -184,4 +184,13 @@ def tiling(
         raise InputError("this network looks at the whole picture at once and cannot run in tiles", hint="--tile off")
     budget = None if megabytes is None else megabytes * 10**6
     lines = manifest.line_buffers * (threads or usable_cores())
-    return Tiling(manifest.scale, manifest.halo, manifest.workspace_per_pixel, side, budget, UNBOUNDED_HALO, lines)
+    return Tiling(
+        manifest.scale,
+        manifest.halo,
+        manifest.workspace_per_pixel,
+        side,
+        budget,
+        UNBOUNDED_HALO,
+        lines,
+        manifest.unit,
+    )

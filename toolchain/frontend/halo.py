@@ -54,24 +54,26 @@ _ALONG_CHANNELS = {"Concat": None, "Split": 0, "Gather": 0, "Softmax": -1, "LpNo
 Interval = tuple[int, int]
 
 
-def halo(graph: Graph, scale: int) -> int:
+def halo(graph: Graph, scale: int, unit: int = 1) -> int:
     """Radius in low-resolution pixels, of the larger of both directions; UNBOUNDED_HALO where there is none.
 
-    The pixels ``0 .. scale - 1`` of the output are followed back to the input, value by value; what they need there
-    beyond pixel 0 is the halo. Exact for convolutions of stride 1 and pixel shuffles, but for phases that reach less
-    far than others.
+    What the first ``unit`` pixels of the input become is followed back to the input, value by value; what it needs
+    there beyond them is the halo. Exact for convolutions of stride 1 and pixel shuffles, but for phases that reach less
+    far than others. Where the network divides pictures, tiles must begin at multiples of ``unit``.
     """
     sizes = shapes(graph)
-    spans = [reaches(graph, scale, axis, sizes) for axis in (0, 1)]
-    return max((max(-span[0], span[1], 0) if span else UNBOUNDED_HALO) for span in spans)
+    spans = [reaches(graph, scale, axis, sizes, unit) for axis in (0, 1)]
+    return max((max(unit - 1 - span[0], span[1], 0) if span else UNBOUNDED_HALO) for span in spans)
 
 
-def reaches(graph: Graph, scale: int, axis: int, sizes: dict[str, tuple[int, ...]] | None = None) -> Interval | None:
-    """Return the first and the last row (axis 0) or column (1) of the input that the pixels ``0 .. scale - 1`` of the
-    output need; None where there is no bound.
+def reaches(
+    graph: Graph, scale: int, axis: int, sizes: dict[str, tuple[int, ...]] | None = None, unit: int = 1
+) -> Interval | None:
+    """Return the first and the last row (axis 0) or column (1) of the input that the pixels which the first ``unit``
+    of its own become need; None where there is no bound.
     """
     sizes = shapes(graph) if sizes is None else sizes
-    needs: dict[str, Interval] = {graph.output: (0, scale - 1)}
+    needs: dict[str, Interval] = {graph.output: (0, scale * unit - 1)}
     for node in reversed(graph.nodes):
         wanted = [needs[o] for o in node.output if o in needs]
         if not wanted:
@@ -104,16 +106,18 @@ def _back(
         return span if len(axes) and all(axis in (1, -3) for axis in axes) else None
     if op == "DepthToSpace":
         return low // values["blocksize"], high // values["blocksize"]
+    if op == "SpaceToDepth":
+        return low * values["blocksize"], high * values["blocksize"] + values["blocksize"] - 1
     if op in ("Conv", "MaxPool", "AveragePool"):
-        if any(s != 1 for s in values.get("strides", [1])) or values.get("auto_pad", "NOTSET") != "NOTSET":
+        if values.get("auto_pad", "NOTSET") != "NOTSET":
             return None
         weight = graph.operand(node, 1) if op == "Conv" else None
         kernel = weight.shape[2:] if weight is not None else values.get("kernel_shape")
         if kernel is None:
             return None
         reach = values.get("dilations", [1, 1])[axis] * (kernel[axis] - 1)
-        begin = values.get("pads", [0] * 4)[axis]
-        return low - begin, high - begin + reach
+        begin, stride = values.get("pads", [0] * 4)[axis], values.get("strides", [1, 1])[axis]
+        return low * stride - begin, high * stride - begin + reach
     if op == "ConvTranspose" and "pads" in values and graph.operand(node, 1) is not None:
         stride = values["strides"][axis]
         reach = values["dilations"][axis] * (graph.constants[node.input[1]].shape[2 + axis] - 1)

@@ -33,6 +33,7 @@ class Interface:
         batch: what the model fixes it to; 1 if it is free.
         integer_input: pixels come in as uint8.
         integer_output: pixels go out as uint8.
+        unit: ``shape`` is of so many pixels times primes, as the model divides pictures; 1: it takes any.
     """
 
     channels: int
@@ -42,6 +43,7 @@ class Interface:
     batch: int = 1
     integer_input: bool = False
     integer_output: bool = False
+    unit: int = 1
 
     @property
     def fixed(self) -> bool:

@@ -55,7 +55,7 @@ class SRModel:
 
     Attributes:
         model: float32, opset 17; input ``input`` (1, channels, height, width), output ``output``
-            (1, channels, height*scale, width*scale), both of any size.
+            (1, channels, height*scale, width*scale), both of any size that is a multiple of ``unit``.
         name: of the source graph, usable as a file name.
         channels: 1 (Y) or 3 (RGB).
         scale: output pixels per input pixel, in each direction.
@@ -64,6 +64,7 @@ class SRModel:
         halo: low-resolution pixels around a pixel on which its output depends: what a tile must carry on each side.
         changes: one sentence per normalization that changed something, or that was refused for a reason worth knowing.
         merges: the linear structures that became single convolutions.
+        unit: of how many pixels the sides of pictures must be multiples; see `toolchain.frontend.unit`.
     """
 
     model: onnx.ModelProto
@@ -75,3 +76,4 @@ class SRModel:
     halo: int
     changes: tuple[str, ...]
     merges: tuple[Merge, ...] = ()
+    unit: int = 1

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import onnx
@@ -23,7 +24,9 @@ from toolchain.frontend.model import SRModel
 from toolchain.frontend.passes.base import GraphPass, Pass, Subject
 from toolchain.frontend.pipeline import find_passes, run_passes
 from toolchain.frontend.probe import run, session
-from toolchain.frontend.source import ModelSource
+from toolchain.frontend.source import ModelSource, accepted
+from toolchain.frontend.unit import find_unit, named
+from toolchain.images.units import in_units
 from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import ModelError
 
@@ -38,7 +41,7 @@ _ROUNDING = 0.51 / 255
 
 _SIZES = ((23, 17), (19, 27))
 _ROUND_SIZE = (32, 48)
-_ANY_SIZE = "networks that halve pictures (strides, SpaceToDepth) before enlarging them cannot be deployed"
+_ANY_SIZE = "it must take all pictures whose sides are multiples of what it divides them by"
 _FAULT = "this is a fault of clipfree: please report it with the model"
 
 
@@ -72,7 +75,7 @@ def normalize(
     plain, source, facts = _opened(model, dump)
     found = _rewritten(plain, facts, steps, dump)
     told = _told(value_range, found.facts)
-    errors = {} if told else ranges.follow(_runner(found.plain), facts.interface.channels, found.scale)
+    errors = {} if told else ranges.follow(_runner(found.plain, found.unit), facts.interface.channels, found.scale)
     ends = ranges.choose(value_range, found.facts.limits, found.facts.pixels.value_range, errors, likely)
     if not ends.alike:
         found = _rewritten(plain, replace(facts, ends=ends), steps, dump)
@@ -84,6 +87,7 @@ def normalize(
         name=_file_name(name or found.name),
         channels=known.interface.channels,
         scale=found.scale,
+        unit=found.unit,
         value_range=bounds,
         clip=known.clip,
         halo=found.halo,
@@ -92,9 +96,9 @@ def normalize(
     )
 
 
-def _runner(model: onnx.ModelProto) -> Callable[[Array], Array]:
+def _runner(model: onnx.ModelProto, unit: int) -> Callable[[Array], Array]:
     ready = session(model)
-    return lambda planes: ready.run(None, planes)[0]
+    return in_units(lambda planes: ready.run(None, planes)[0], unit, (2, 3))
 
 
 def _told(value_range: str | None, facts: Facts) -> bool:
@@ -114,6 +118,8 @@ def _opened(model: onnx.ModelProto, dump: Dump) -> tuple[onnx.ModelProto, ModelS
     facts = replace(facts, interface=read_interface(plain))
     if facts.interface.freed:
         free_size(plain)
+    if not facts.interface.fixed or facts.interface.freed:
+        facts = replace(facts, interface=accepted(plain, facts.interface))
     source = ModelSource(plain, facts.interface)
     return plain, source, run_passes(open_up, plain, facts, watch)
 
@@ -125,6 +131,7 @@ class _Rewritten:
     plain: onnx.ModelProto
     name: str
     scale: int
+    unit: int
     halo: int
     facts: Facts
 
@@ -138,9 +145,15 @@ def _rewritten(model: onnx.ModelProto, facts: Facts, passes: Sequence[GraphPass]
     if interface.fixed:
         facts = facts.said("freed the picture's size, which was fixed to {}x{}".format(*interface.declared))
     plain = _model(graph, interface.channels)
+    scale, unit = _scale(plain, interface.channels, find_unit(graph))
+    if unit > 1:
+        plain = _model(graph, interface.channels, unit)
+        facts = facts.said(
+            f"takes pictures whose sides are multiples of {unit}: others are extended by their border's pixels, "
+            "and the result is cut to size"
+        )
     dump("normalized", ".onnx", plain.SerializeToString)
-    scale = _scale(plain, interface.channels)
-    return _Rewritten(plain, graph.name, scale, receptive_field.halo(graph, scale), facts)
+    return _Rewritten(plain, graph.name, scale, unit, receptive_field.halo(graph, scale, unit), facts)
 
 
 def _dumped(dump: Dump, view: Callable[[Subject], onnx.ModelProto]) -> Callable[[Pass[Subject], Subject], None]:
@@ -160,10 +173,9 @@ def _viewed(graph: Graph) -> onnx.ModelProto:
     return shape_inference.infer_shapes(graph.to_model(input_shape=graph.probe, output_shape=None))
 
 
-def _model(graph: Graph, channels: int) -> onnx.ModelProto:
-    model = graph.to_model(
-        input_shape=(1, channels, "height", "width"), output_shape=(1, channels, "height_out", "width_out")
-    )
+def _model(graph: Graph, channels: int, unit: int = 1) -> onnx.ModelProto:
+    sides = named("height", unit), named("width", unit)
+    model = graph.to_model(input_shape=(1, channels, *sides), output_shape=(1, channels, "height_out", "width_out"))
     try:
         checker.check_model(model)
     except checker.ValidationError as error:
@@ -171,14 +183,26 @@ def _model(graph: Graph, channels: int) -> onnx.ModelProto:
     return model
 
 
-def _scale(model: onnx.ModelProto, channels: int) -> int:
-    """Output pixels per input pixel, the same at two sizes and in both directions."""
+def _scale(model: onnx.ModelProto, channels: int, unit: int) -> tuple[int, int]:
+    """Output pixels per input pixel, the same at two sizes and in both directions; and the unit that sizes must be
+    multiples of, which is 1 where the network takes any as they are, else ``unit``.
+    """
+    if unit == 1:
+        return _scale_at(model, channels, _SIZES), 1
+    try:
+        return _scale_at(model, channels, _SIZES), 1
+    except ModelError:
+        sizes = tuple((max(3, height // unit) * unit, max(2, width // unit) * unit) for height, width in _SIZES)
+        return _scale_at(model, channels, sizes), unit
+
+
+def _scale_at(model: onnx.ModelProto, channels: int, sizes: Sequence[tuple[int, int]]) -> int:
     found: set[int] = set()
-    for height, width in _SIZES:
+    for height, width in sizes:
         try:
             found |= _factors(model, channels, height, width)
         except ModelError as error:
-            if not _takes(model, channels, _ROUND_SIZE):
+            if sizes is not _SIZES or not _takes(model, channels, _ROUND_SIZE):
                 raise
             raise ModelError(
                 f"the model takes pictures of {_ROUND_SIZE[0]}x{_ROUND_SIZE[1]}, but not of {height}x{width} pixels",
@@ -214,6 +238,12 @@ def _factors(model: onnx.ModelProto, channels: int, height: int, width: int) -> 
         raise ModelError(
             f"the model takes pictures of {channels} channel{'s' * (channels > 1)} and gives {shape[1]}",
             hint="networks that keep the channels, 1 (Y) or 3 (RGB), can be deployed",
+        )
+    ratio = Fraction(shape[2], height) if len(shape) == 4 else Fraction(0)
+    if ratio.denominator in (2, 3, 4) and shape[1] == channels and shape[3] == width * ratio:
+        raise ModelError(
+            f"the model makes {shape[3]}x{shape[2]} of a picture of {width}x{height}: it scales by {ratio}",
+            hint="super-resolution by whole numbers can be deployed, x1 included",
         )
     if len(shape) != 4 or shape[:2] != (1, channels) or shape[2] % height or shape[3] % width:
         raise ModelError(

@@ -42,6 +42,8 @@ REWRITE = (
     # Paddings are explicit, sizes that were baked in or computed become factors; writes and choices of channels and
     # crops get one spelling.
     "pads",
+    "subsample",
+    "pools",
     "sizes",
     "channel_writes",
     "channels",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 
@@ -12,6 +14,51 @@ from toolchain.support.errors import ModelError
 
 NUMBERS = {"tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
 """NumPy's types of onnxruntime's, where they are not float32."""
+
+
+_UNITS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""Pixels by which networks may divide pictures."""
+
+_PRIMES = (5, 7, 11, 13, 17)
+"""Sides of the pictures that are tried, in such units: what divides these divides all multiples of a unit."""
+
+
+def accepted(model: onnx.ModelProto, interface: Interface) -> Interface:
+    """Return ``interface`` with a shape that a model of free size accepts and enlarges by a whole factor: what it has,
+    else the smallest multiple of a unit. Where none is found, it stays.
+    """
+    try:
+        session = FloatSession(model, threads=1, basic=True)
+    except ModelError:
+        return interface
+    if _enlarges(session, interface):
+        return interface
+    rows, columns = (1, 2) if interface.channels_last else (2, 3)
+    for unit in _UNITS:
+        sides = [unit * prime for prime in _PRIMES if unit * prime >= _LEAST or prime > _PRIMES[1]]
+        shape = list(interface.shape)
+        shape[rows], shape[columns] = sides[1], sides[0]
+        tried = replace(interface, shape=tuple(shape), unit=unit)
+        if _enlarges(session, tried):
+            return tried
+    return interface
+
+
+_LEAST = 18
+"""Pixels of a side that leave something of most networks' pictures."""
+
+
+def _enlarges(session: FloatSession, interface: Interface) -> bool:
+    """Whether what comes out is so many times as high and wide as what went in."""
+    wanted = NUMBERS.get(session.dtype, np.float32)
+    try:
+        result = session.run(None, np.zeros((interface.batch, *interface.shape[1:]), wanted))[0]
+    except ModelError:
+        return False
+    start = 1 if interface.channels_last else 2
+    given = interface.shape[start : start + 2]
+    ratios = [[a / b for a, b in zip(result.shape[at : at + 2], given, strict=True)] for at in (1, 2)]
+    return result.ndim == 4 and any(up == across and up >= 1 and not up % 1 for up, across in ratios)
 
 
 class ModelSource:

@@ -12,7 +12,7 @@ from tvm.script.ir_builder import tirx as T
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.function import declare
 from toolchain.kernels.layout import SIDE, Geometry
-from toolchain.kernels.spec import Conv
+from toolchain.kernels.spec import Conv, Pool
 
 Shapes: TypeAlias = Sequence[tuple[tuple[int, ...], str]]
 """Shape and element type of each of a kernel's arrays."""
@@ -71,9 +71,29 @@ def arguments(
     return Arguments(x, r, arrays, height, tiles, width, y)
 
 
-def tap(conv: Conv | FloatConv, h: Any, v: Any, i: Any, j: Any) -> tuple[Any, Any]:
+def tap(conv: Conv | FloatConv | Pool, h: Any, v: Any, i: Any, j: Any) -> tuple[Any, Any]:
     """Return the row and column of the packed input that weight (i, j) of the pixel at row h, column v meets."""
-    return h + i * conv.dilation[0], v + j * conv.dilation[1] + (SIDE - conv.pads[1])
+    if conv.stride == (1, 1):
+        return h + i * conv.dilation[0], v + j * conv.dilation[1] + (SIDE - conv.pads[1])
+    (row, _), (column, _) = (_stepped(conv, axis, at) for axis, at in enumerate((i, j)))
+    return h + row, v + column + (SIDE - conv.above[1])
+
+
+def phase(conv: Conv | FloatConv | Pool, i: Any, j: Any) -> Any:
+    """Return which of the blocks that a block of channels lies in weight (i, j) meets."""
+    if conv.stride == (1, 1):
+        return 0
+    (_, row), (_, column) = (_stepped(conv, axis, at) for axis, at in enumerate((i, j)))
+    return row * conv.stride[1] + column
+
+
+def _stepped(conv: Conv | FloatConv | Pool, axis: int, at: Any) -> tuple[Any, Any]:
+    """Return how many steps of the stride tap ``at`` is from the first place that is read, and what is left over."""
+    stride = conv.stride[axis]
+    place = at * conv.dilation[axis] + (conv.above[axis] * stride - conv.pads[axis])
+    if isinstance(place, int):
+        return place // stride, place % stride
+    return tirx.floordiv(place, stride), tirx.floormod(place, stride)
 
 
 def first_input(conv: Conv | FloatConv, channel: Any) -> Any:

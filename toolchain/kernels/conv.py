@@ -18,7 +18,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.arguments import arguments, first_input, tap
+from toolchain.kernels.arguments import arguments, first_input, phase, tap
 from toolchain.kernels.drawing import draw
 from toolchain.kernels.epilogue import activate, flipped, outside_word, pack_words, residual_code
 from toolchain.kernels.function import function
@@ -31,7 +31,7 @@ from toolchain.kernels.spec import Conv
 
 def constants(conv: Conv, dot: Dot) -> tuple[tuple[tuple[int, ...], str], ...]:
     """Return the shape and element type of each of a kernel's arrays, in the order of its arguments."""
-    weights = dot.weight_shape(conv.channels, conv.source.count // conv.groups, conv.kernel)
+    weights = dot.weight_shape(conv.channels, conv.inputs, conv.kernel)
     vector = (conv.channels,)
     return (
         (weights, dot.weight_dtype),
@@ -105,7 +105,7 @@ def _word_sums(conv: Conv, dot: Dot, x: Any, w: Any, bias: Any, height: Any, col
     """Block ``acc``, a word at a time; returns what loads the sums of vector u of pixels in row h, for
     the channels of block b. ``x``, ``w``, ``bias`` are the kernel's input, weights and start values.
     """
-    reduced = conv.source.count // conv.groups, *conv.kernel, PACK
+    reduced = conv.inputs, *conv.kernel, PACK
 
     def block(name: str, start: int, begin: Callable[..., Any], *before: Any) -> Any:
         """Return the sums over the bytes that lie from block ``start`` on, each begun by ``begin``, of what was
@@ -115,7 +115,7 @@ def _word_sums(conv: Conv, dot: Dot, x: Any, w: Any, bias: Any, height: Any, col
         with T.grid(height, conv.channels, columns, *reduced) as loops, T.sblock(name):
             h, c, v, k, i, j, q = T.axis.remap("SSSRRRR", loops)
             row, column = tap(conv, h, v, i, j)
-            place = start + (first_input(conv, c) + k)
+            place = start + (first_input(conv, c) + k * conv.phases + phase(conv, i, j))
             first, last = dot.place(c, q)
             # The bias, read once by the initialization, is left out: the block must read what a dot product reads,
             # or tensorize would not find it.

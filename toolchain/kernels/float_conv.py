@@ -44,7 +44,7 @@ def declared(conv: FloatConv, geometry: Geometry, vectors: Vectors, weights: tup
 def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile) -> tirx.PrimFunc:
     """Return the function of ``conv``, with ``tile`` in the registers."""
     strip = tile.vectors * vectors.lanes
-    group_in = conv.source.count // conv.groups
+    group_in = conv.inputs
     registers = list(itertools.product(range(tile.channels), range(0, strip, vectors.lanes)))
     with IRBuilder() as builder, function("float_conv"):
         given = declared(conv, geometry, vectors, (group_in, *conv.kernel, conv.channels))

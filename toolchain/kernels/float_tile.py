@@ -60,5 +60,5 @@ def choose_tile(conv: FloatConv, vectors: Vectors) -> FloatTile:
 
 
 def _winograd_pays(conv: FloatConv, vectors: Vectors) -> bool:
-    few = vectors.fewest is None or conv.source.count // conv.groups < vectors.fewest
+    few = vectors.fewest is None or conv.inputs < vectors.fewest
     return not few and conv.kernel == (3, 3) and conv.dilation == (1, 1)

@@ -60,7 +60,7 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
     """Return the function of ``conv``, with the arguments of `toolchain.kernels.float_conv`, but for the form of
     weights.
     """
-    shape = conv.channels // tile.channels, POINTS, TAPS, conv.source.count // conv.groups, tile.channels
+    shape = conv.channels // tile.channels, POINTS, TAPS, conv.inputs, tile.channels
     with IRBuilder() as builder, function("float_conv"):
         given = declared(conv, geometry, vectors, shape)
         _Strips(conv, geometry, vectors, tile, given).write()
@@ -94,7 +94,7 @@ class _Strips:
         self.conv, self.vectors, self.tile, self.given = conv, vectors, tile, given
         self.lanes, self.across = vectors.lanes, OUTPUTS * vectors.lanes
         self.count = given.tiles * (geometry.columns // self.across)
-        self.inputs, self.stride = conv.source.count // conv.groups, _stride(conv, vectors, tile)
+        self.inputs, self.stride = conv.inputs, _stride(conv, vectors, tile)
         self.transformed, self.sums = (T.alloc_buffer((size,), vectors.dtype) for size in _sizes(conv, vectors, tile))
         self.codes = None
         if conv.pixels is not None:

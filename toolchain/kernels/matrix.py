@@ -19,7 +19,7 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.arguments import first_input
+from toolchain.kernels.arguments import first_input, phase, tap
 from toolchain.kernels.intrinsics.matrix import MatrixDot
 from toolchain.kernels.layout import SIDE
 from toolchain.kernels.spec import Conv
@@ -97,18 +97,18 @@ class _Sums:
             before: buffers that ``begin`` reads.
         """
         conv, dot, x = self.conv, self.dot, self.x
-        group_in = conv.source.count // conv.groups
+        group_in = conv.inputs
         pairs, steps = conv.channels // 2, dot.steps(group_in, conv.kernel)
         acc = T.sblock_alloc_buffer((self.height, pairs, self.vectors, 8), "int32", scope="local")
         with T.grid(self.height, pairs, self.vectors, 1, *steps) as loops, T.sblock(name):
             # compute_at wants a variable in every region that is written: `one` is always 0.
             h, c, u, one, k, i, j = T.axis.remap("SSSSRRR", loops)
             start = first + first_input(conv, 2 * c)
-            column = u * dot.lanes + (SIDE - conv.pads[1])
+            column = u * dot.lanes + (SIDE - conv.above[1])
             T.reads(
                 x[
                     h : h + conv.reach[0] + 1,
-                    start : start + group_in,
+                    start : start + group_in * conv.phases,
                     column : column + (conv.reach[1] + dot.lanes + 1),
                 ],
                 self.w[c, k, i, j, 0:16],
@@ -120,9 +120,9 @@ class _Sums:
                 for half in _HALVES:
                     T.buffer_store(acc, begin(h, c, u, one * 8 + half), [h, c, u, tirx.Ramp(one * 8 + half, 1, 4)])
 
-            def load(at: Any, row: Any, tap: Any) -> Any:
-                place = [h + row * conv.dilation[0], start + at, column + tap * conv.dilation[1]]
-                return x.vload(place, "uint32x4")
+            def load(at: Any, i: Any, j: Any) -> Any:
+                row, place = tap(conv, h, u * dot.lanes, i, j)
+                return x.vload([row, start + at * conv.phases + phase(conv, i, j), place], "uint32x4")
 
             codes = _blocks(load, k, group_in) if conv.kernel == (1, 1) else _taps(load, k, j, conv)
             weights = self.w.vload([c, k, i, j, 0], "int8x16")
@@ -163,7 +163,7 @@ def _taps(load: Any, k: Any, j: Any, conv: Conv) -> tuple[Any, Any]:
     taps, width = conv.kernel[0] * conv.kernel[1], conv.kernel[1]
     row, tap = 2 * j // width, 2 * j % width
     first = load(k, row, tap)
-    if conv.dilation[1] > 1:
+    if conv.dilation[1] > 1 or conv.phases > 1:
         following = tirx.min(2 * j + 1, taps - 1)
         second = load(k, following // width, following % width)
         return _mixed(first, second, _EVEN), _mixed(first, second, _ODD)

@@ -60,9 +60,9 @@ class Needs:
     workspace: int = 0
     further: int = 0
 
-    def at(self, scale: int) -> Needs:
+    def at(self, scale: Fraction | int) -> Needs:
         """Return the same in rows of the picture, of a kernel that works on a picture ``scale`` times as high."""
-        return replace(self, rows=self.rows // math.gcd(self.rows, scale))
+        return replace(self, rows=(self.rows / Fraction(scale)).numerator)
 
     @staticmethod
     def all(several: Iterable[Needs]) -> Needs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from toolchain.frontend.fixed_point import Resizing
@@ -170,23 +170,41 @@ class DepthToSpace:
                 yield (pixel // self.scale, pixel % self.scale, block // PACK, (*slots, *[None] * (PACK - len(slots))))
 
 
-def reach(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, int]:
-    """Return rows and columns between the first tap and the last of a kernel (height, width)."""
-    rows, columns = ((taps - 1) * step for taps, step in zip(kernel, dilation, strict=True))
+Pair: TypeAlias = tuple[int, int]
+
+
+def above(pads: Pair, stride: Pair) -> Pair:
+    """Return rows and columns that are read before a place, of an input in phases (`ConvShape`)."""
+    rows, columns = (-(-pad // step) for pad, step in zip(pads, stride, strict=True))
+    return rows, columns
+
+
+def reach(kernel: Sequence[int], dilation: Sequence[int], pads: Pair = (0, 0), stride: Pair = (1, 1)) -> Pair:
+    """Return rows and columns between the first tap and the last of a kernel (height, width), of an input in phases."""
+    before = above(pads, stride)
+    rows, columns = (
+        first + ((taps - 1) * apart - pad) // step
+        for first, taps, apart, pad, step in zip(before, kernel, dilation, pads, stride, strict=True)
+    )
     return rows, columns
 
 
 @dataclass(frozen=True)
 class ConvShape:
-    """A convolution of stride 1 that keeps the picture's size, of whatever numbers.
+    """A convolution that keeps the size of what it reads, of whatever numbers.
+
+    One with a stride reads its input *in phases*, as `SpaceToDepth` lays it out: of each block of channels the pixels
+    that a step of the stride skips lie one block after the other. So it computes as many rows and columns as it reads,
+    and neighbouring pixels of its output read neighbouring words.
 
     Attributes:
-        source: the input's blocks.
+        source: the input's blocks, those of all phases.
         channels: output channels.
         groups: of input and output channels.
         kernel: (height, width).
-        pads: (top, left) zero padding.
-        dilation: (vertical, horizontal).
+        pads: (top, left) zero padding, in pixels before they are laid into phases.
+        dilation: (vertical, horizontal), in such pixels.
+        stride: (vertical, horizontal).
     """
 
     source: View
@@ -195,11 +213,27 @@ class ConvShape:
     kernel: tuple[int, int]
     pads: tuple[int, int]
     dilation: tuple[int, int]
+    stride: tuple[int, int] = field(default=(1, 1), kw_only=True)
 
     @property
-    def reach(self) -> tuple[int, int]:
-        """Rows and columns between the kernel's first tap and its last: the padding on both sides together."""
-        return reach(self.kernel, self.dilation)
+    def reach(self) -> Pair:
+        """Rows and columns between the first place that is read and the last: the padding on both sides together."""
+        return reach(self.kernel, self.dilation, self.pads, self.stride)
+
+    @property
+    def above(self) -> Pair:
+        """Rows and columns read before a place."""
+        return above(self.pads, self.stride)
+
+    @property
+    def phases(self) -> int:
+        """Blocks in which the pixels of a block of channels lie."""
+        return self.stride[0] * self.stride[1]
+
+    @property
+    def inputs(self) -> int:
+        """Blocks of input channels of a group."""
+        return self.source.count // self.phases // self.groups
 
 
 @dataclass(frozen=True)
@@ -349,5 +383,49 @@ class Interpolate:
     target: View
 
 
-Operation: TypeAlias = Conv | Elementwise | Lookup | Pack | Draw | Shuffle | Interpolate | GlobalPool
+@dataclass(frozen=True)
+class SpaceToDepth:
+    """Squares of pixels as blocks: of each block of ``source``, ``size`` * ``size`` of ``target``, the square's first
+    row first. Words stay what they are; ``zero_point`` surrounds them.
+    """
+
+    source: View
+    size: int
+    target: View
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The largest code of every window, of an input in phases (`ConvShape`).
+
+    Attributes:
+        source: its blocks, of all phases, surrounded by codes of 0 where windows reach beyond.
+        kernel, pads, dilation, stride: as of a `ConvShape`.
+        target: blocks the output is written to.
+        zero_point: what surrounds it.
+    """
+
+    source: View
+    kernel: tuple[int, int]
+    pads: tuple[int, int]
+    dilation: tuple[int, int]
+    stride: tuple[int, int]
+    target: View
+    zero_point: int
+
+    @property
+    def reach(self) -> Pair:
+        """Rows and columns between the first place that is read and the last."""
+        return reach(self.kernel, self.dilation, self.pads, self.stride)
+
+    @property
+    def above(self) -> Pair:
+        """Rows and columns read before a place."""
+        return above(self.pads, self.stride)
+
+
+Operation: TypeAlias = (
+    Conv | Elementwise | Lookup | Pack | Draw | Shuffle | Interpolate | GlobalPool | SpaceToDepth | Pool
+)
 """What a kernel of a quantized network computes."""

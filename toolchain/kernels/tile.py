@@ -75,7 +75,7 @@ def default_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
 
 def _winograd_tiles(conv: Conv, dot: Dot) -> list[Tile]:
     """Winograd's, if it pays."""
-    if dot.pairs is None or conv.source.count // conv.groups * PACK < dot.pairs.fewest:
+    if dot.pairs is None or conv.inputs * PACK < dot.pairs.fewest:
         return []
     group = conv.channels // conv.groups
     channels = max(c for c in range(PACK, max(dot.pairs.channels, PACK) + 1, PACK) if group % c == 0)
@@ -84,12 +84,12 @@ def _winograd_tiles(conv: Conv, dot: Dot) -> list[Tile]:
 
 def direct_tile(conv: Conv, columns: int, dot: Dot) -> Tile:
     """Return the same among tiles of the direct algorithm."""
-    words = conv.source.count // conv.groups * math.prod(conv.kernel)
+    words = conv.inputs * math.prod(conv.kernel)
     most = dot.brief if dot.brief is not None and words < BRIEF else dot.vectors
     vectors = max(v for v in range(1, most + 1) if columns % (v * dot.lanes) == 0)
     group = conv.channels // conv.groups
     channels = max(c for c in range(PACK, max(dot.channels, PACK) + 1, PACK) if group % c == 0)
-    several = conv.source.count > conv.groups and max(conv.kernel) > 1  # else both orders are the same
-    if dot.pointwise and conv.source.count > conv.groups and channels < conv.channels and max(conv.kernel) == 1:
+    several = conv.inputs > 1 and max(conv.kernel) > 1  # else both orders are the same
+    if dot.pointwise and conv.inputs > 1 and channels < conv.channels and max(conv.kernel) == 1:
         return Tile(vectors, channels, outer="channels", unroll=True)
     return Tile(vectors, channels, reduce=dot.reduce if several else "taps")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tvm import relax
+from tvm import relax, tirx
 from tvm.ir import GenericConst
 
 from toolchain.lower.importer import ORIGINS
@@ -22,6 +22,7 @@ class Bindings:
 
     def __init__(self, function: Any) -> None:
         self.parameter = function.params[0]
+        self.height, self.width, self.unit = _sizes(self.parameter)
         self.definitions: dict[Any, Any] = {}
         self.uses: dict[Any, int] = {}
         for block in function.body.blocks:
@@ -31,6 +32,10 @@ class Bindings:
                     self.uses[name] = self.uses.get(name, 0) + 1
         self.result = function.body.body
         self._origins = dict((function.attrs or {}).get(ORIGINS, {}))
+
+    def at(self, height: int, width: int) -> dict[Any, int]:
+        """Return the values of the module's symbolic sizes for a picture of so many pixels, multiples of the unit."""
+        return {self.height: height // self.unit, self.width: width // self.unit}
 
     def origin(self, value: Any) -> str:
         """Return the operator of the ONNX model that ``value`` belongs to, such as "Tanh 'act'"; empty where
@@ -62,8 +67,8 @@ class Bindings:
         return Activation(-np.inf if below is None else below, np.inf if above is None else above), inner
 
     def convolution(self, value: Any) -> tuple[Any, Any, Any] | None:
-        """``value`` as a convolution of stride 1 with a bias: the variable of the convolution itself, what its weights
-        and what its biases are bound to; None if it is none.
+        """``value`` as a convolution with a bias: the variable of the convolution itself, what its weights and what its
+        biases are bound to; None if it is none.
         """
         if not self.is_call(value, "relax.add"):
             return None
@@ -71,16 +76,15 @@ class Bindings:
         if not self.is_call(conv, "relax.nn.conv2d") or not self.is_call(bias, "relax.reshape"):
             return None
         call = self.definitions[conv]
-        if [int(s) for s in call.attrs.strides] != [1, 1]:
-            return None
         return conv, call.args[1], self.definitions[bias].args[0]
 
     def convolution_of(self, conv: Any, weight: np.ndarray, bias: np.ndarray) -> Convolution:
-        """Return the convolution of the variable ``conv``, of stride 1, with these constants."""
+        """Return the convolution of the variable ``conv`` with these constants."""
         attrs = self.definitions[conv].attrs
         top, left, bottom, right = (int(pad) for pad in attrs.padding)
         dilations = (int(attrs.dilation[0]), int(attrs.dilation[1]))
-        return Convolution(weight, bias, (1, 1), (top, left, bottom, right), dilations, int(attrs.groups))
+        strides = (int(attrs.strides[0]), int(attrs.strides[1]))
+        return Convolution(weight, bias, strides, (top, left, bottom, right), dilations, int(attrs.groups))
 
     def _bound(self, value: Any, name: str) -> tuple[float | None, Any]:
         """Half of a Clip, ``value`` = ``name``(x, constant): the constant and x; else None and ``value``.
@@ -103,6 +107,15 @@ class Bindings:
         """Return whether ``value`` is bound to a call of the Relax operator ``name``."""
         call = self.definitions.get(value) if value in self.definitions else None
         return isinstance(call, relax.Call) and getattr(call.op, "name", None) == name
+
+
+def _sizes(parameter: Any) -> tuple[Any, Any, int]:
+    """Return the symbolic sizes of a parameter (1, C, height, width), of which the last two are these or equal
+    multiples of them, and the multiple.
+    """
+    height, width = parameter.ty.shape.values[2:]
+    unit = 1 if isinstance(height, tirx.Var) else int(height.b)
+    return (height, width, 1) if unit == 1 else (height.a, width.a, unit)
 
 
 def channels_of(var: Any) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ from toolchain.kernels.global_pool import pool_all, pool_rows, row_type
 from toolchain.kernels.layout import PACK, Geometry
 from toolchain.kernels.network import Call, Picture, Tensor
 from toolchain.kernels.spec import GlobalPool, Operation, View
+from toolchain.lower.bindings import Bindings
 from toolchain.lower.depth_to_space import evaluate
 
 _SIDE = 48
@@ -73,14 +74,15 @@ class Launch:
         constants: its arrays.
         result: what it writes.
         operation: what it computes, for those who make kernels of their own of it.
-        scale: pixels of what it reads for one of the picture, in each direction; 0 where it has a single one.
+        scale: pixels of what it reads, in steps of its stride, for one of the picture, in each direction; 0 where it
+            has a single one.
     """
 
     call: Call
     constants: tuple[np.ndarray, ...]
     result: Tensor | Picture
     operation: AnyOperation
-    scale: int = 1
+    scale: Fraction | int = 1
 
 
 class Calls:
@@ -90,14 +92,15 @@ class Calls:
         builder: inside the new function's dataflow block.
         pixels: its parameter, uint8 (height, width, channels).
         geometry: of the packed tensors.
+        bindings: of the imported ``main``, in whose sizes the parameter's are counted.
     """
 
-    def __init__(self, builder: relax.BlockBuilder, pixels: Any, geometry: Geometry) -> None:
-        self.builder, self.pixels, self.geometry = builder, pixels, geometry
+    def __init__(self, builder: relax.BlockBuilder, pixels: Any, geometry: Geometry, bindings: Bindings) -> None:
+        self.builder, self.pixels, self.geometry, self.bindings = builder, pixels, geometry, bindings
         self.extent: Extent = (pixels.ty.shape[0], pixels.ty.shape[1])
         self.launches: list[Launch] = []
         self.tensors: list[Tensor] = []
-        self.scales: list[int] = []
+        self.scales: list[Fraction | int] = []
         """Pixels of each tensor for one of the picture, in each direction; 0 where it has a single one."""
         self.integer = True
         """Nothing but kernels has been called."""
@@ -117,7 +120,7 @@ class Calls:
         buffer: Any = None,
     ) -> Any:
         """Run a kernel that writes ``view`` of ``result``: a new tensor, or ``buffer``. Where it writes the picture,
-        there is no view. ``extent`` is of what it reads. Returns the variable of what it wrote.
+        there is no view. ``extent`` is of what it reads, in steps of its stride. Returns the variable of what it wrote.
         """
         symbol = self.add(given.name, given.function)
         reads = tuple(
@@ -201,18 +204,27 @@ class Calls:
         self.tensors.append(tensor)
         self.scales.append(self._scale(extent))
 
-    def enlarged(self, extent: Extent) -> int:
+    def enlarged(self, extent: Extent) -> Fraction | int:
         """Return pixels of a tensor of this extent for one pixel of the picture; 0 where it has a single pixel."""
-        if all(isinstance(size, int | tirx.IntImm) for size in extent):
-            return 0
-        sizes = dict(zip(self.extent, (_SIDE, _SIDE), strict=True))
-        return max(1, math.prod(evaluate(size, sizes) for size in extent) // _SIDE**2)
+        return _plain(self._rate(extent[0]) * self._rate(extent[1]))
 
-    def _scale(self, extent: Extent) -> int:
-        return math.isqrt(self.enlarged(extent))
+    def _scale(self, extent: Extent) -> Fraction | int:
+        return _plain(self._rate(extent[0]))
+
+    def _rate(self, size: Any) -> Fraction:
+        """Return how many rows or columns there are for one of the picture, borders apart; 0 where there is one."""
+        if isinstance(size, int | tirx.IntImm):
+            return Fraction(0)
+        unit = self.bindings.unit
+        count = evaluate(size, self.bindings.at(_SIDE * unit, _SIDE * unit))
+        return Fraction(max(round(count / _SIDE), 1), unit)
 
     def _scalars(self, extent: Extent) -> list[Any]:
         return scalars(self.geometry, extent)
+
+
+def _plain(number: Fraction) -> Fraction | int:
+    return number.numerator if number.denominator == 1 else number
 
 
 def scalars(geometry: Geometry, extent: Extent) -> list[Any]:

@@ -16,6 +16,7 @@ from tvm.ir import GenericConst
 from toolchain.kernels.spec import DepthToSpace
 from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.depth_to_space import pixel_table, trace
+from toolchain.lower.down import covers, pool, squares
 from toolchain.lower.importer import window_of
 from toolchain.lower.pairs import is_single, match_pair, match_pool
 from toolchain.lower.pointwise import match_table
@@ -28,7 +29,9 @@ from toolchain.reference.steps import (
     ConvStep,
     InputStep,
     IntegerStep,
+    PoolStep,
     SelectStep,
+    SpaceToDepthStep,
     SumStep,
     WindowStep,
 )
@@ -97,17 +100,19 @@ class Matcher(Bindings):
                     return conv
         return None
 
-    def _shuffle(self, value: Any, out: Codes) -> DepthToSpaceStep | None:
-        """Return the depth-to-space that ``value`` is."""
+    def _shuffle(self, value: Any, out: Codes) -> DepthToSpaceStep | SpaceToDepthStep | None:
+        """Return the depth-to-space, or the space-to-depth, that ``value`` is."""
         start, moves = trace(self.definitions, value)
         source = self._codes(start) if moves else None
         if source is None or source.quantization != out.quantization or source.tensor.ty.shape is None:
             return None
-        pixels = pixel_table(moves, source.tensor.ty.shape, *self.parameter.ty.shape.values[2:])
-        return None if pixels is None else DepthToSpaceStep(out, source, pixels)
+        pixels = pixel_table(moves, source.tensor.ty.shape, self.height, self.width)
+        return squares(self, value, out, source) if pixels is None else DepthToSpaceStep(out, source, pixels)
 
-    def _placed(self, value: Any, out: Codes) -> SelectStep | WindowStep | None:
-        """Return the choice of channels, or the cut or continued picture, that ``value`` is."""
+    def _placed(self, value: Any, out: Codes) -> SelectStep | WindowStep | PoolStep | None:
+        """Return the choice of channels, the cut or continued picture, or the largest codes, that ``value`` is."""
+        if self.is_call(value, "relax.nn.max_pool2d"):
+            return pool(self, value, out, self._codes(self.definitions[value].args[0]))
         for name in ("relax.take", "relax.nn.pad"):
             if not self.is_call(value, name):
                 continue
@@ -139,6 +144,8 @@ class Matcher(Bindings):
         if codes.dtype != np.int8 or np.any(zero) or bias[0].dtype != np.int32:
             return None
         scale, convolution = np.broadcast_to(scale, codes.shape[:1]), self.convolution_of(conv, codes, bias[0])
+        if not covers(self, source.tensor, convolution.strides, convolution.pads, convolution.reach):
+            return None
         return ConvStep(out, conv, source, convolution, scale, before, residual, after)
 
     def _codes(self, value: Any) -> Codes | None:

@@ -12,13 +12,13 @@ from toolchain.lower.depth_to_space import evaluate
 from toolchain.lower.lowered import Coverage
 
 SIDE = 48
-"""Side of the picture on which multiply-accumulates are counted."""
+"""Side of the picture on which multiply-accumulates are counted, in units."""
 
 
 def measure(bindings: Bindings, covered: set[Any], float_operators: tuple[str, ...]) -> Coverage:
     """Coverage of the imported function, given the convolutions (Relax variables) that became kernels of ours."""
-    shape = bindings.parameter.ty.shape
-    sizes = {shape[2]: SIDE, shape[3]: SIDE}
+    side = SIDE * bindings.unit
+    sizes = bindings.at(side, side)
     counts = [0, 0, 0, 0]
     for var, call in bindings.definitions.items():
         name = getattr(call.op, "name", "") if isinstance(call, relax.Call) else ""
@@ -28,7 +28,7 @@ def measure(bindings: Bindings, covered: set[Any], float_operators: tuple[str, .
         # A convolution multiplies once per output pixel, a transposed one once per input pixel.
         counted = var if name == "relax.nn.conv2d" else call.args[0]
         pixels = math.prod(evaluate(extent, sizes) for extent in list(counted.ty.shape)[2:])
-        macs = math.prod(weight) * pixels // SIDE**2
+        macs = math.prod(weight) * pixels // side**2
         counts[1] += 1
         counts[3] += macs
         if var in covered:

@@ -41,17 +41,8 @@ def pixel_table(calls: list[Any], shape: Any, height: Any, width: Any) -> DepthT
     else:
         return None
     index = np.arange(channels * rows * columns).reshape(1, channels, rows, columns)
-    moved = index
-    for call in calls:
-        if call.op.name == "relax.permute_dims":
-            axes = call.attrs.axes
-            moved = moved.transpose([int(a) for a in axes] if axes is not None else None)
-        else:
-            shape = [evaluate(extent, sizes) for extent in call.args[1].values]
-            if int(np.prod(shape)) != moved.size:
-                return None
-            moved = moved.reshape(shape)
-    if moved.ndim != 4 or moved.shape[0] != 1 or moved.shape[2] % rows or moved.shape[3] % columns:
+    moved = carried_out(calls, index, sizes)
+    if moved is None or moved.ndim != 4 or moved.shape[0] != 1 or moved.shape[2] % rows or moved.shape[3] % columns:
         return None
     scale = moved.shape[2] // rows
     pixels = moved[0].transpose(1, 2, 0)
@@ -61,6 +52,20 @@ def pixel_table(calls: list[Any], shape: Any, height: Any, width: Any) -> DepthT
     if moved.shape[3] != columns * scale or not np.array_equal(pixels, expected):
         return None
     return DepthToSpace(scale, pixels.shape[2], tuple(int(slot) for slot in table.reshape(-1)))
+
+
+def carried_out(calls: list[Any], moved: np.ndarray, sizes: dict[Any, int]) -> np.ndarray | None:
+    """Return what reshapes and transposes make of an array; None where it does not fit."""
+    for call in calls:
+        if call.op.name == "relax.permute_dims":
+            axes = call.attrs.axes
+            moved = moved.transpose([int(a) for a in axes] if axes is not None else None)
+        else:
+            shape = [evaluate(extent, sizes) for extent in call.args[1].values]
+            if int(np.prod(shape)) != moved.size:
+                return None
+            moved = moved.reshape(shape)
+    return moved
 
 
 def evaluate(extent: Any, values: dict[Any, int]) -> int:

@@ -60,7 +60,7 @@ class Emitter(ABC, Generic[Matcher, Spec]):
     ) -> None:
         self.matcher, self.chains = imported.matcher, imported.chains
         self.pixels, self.geometry = pixels, geometry
-        self.calls = Calls(builder, pixels, geometry)
+        self.calls = Calls(builder, pixels, geometry, imported.matcher)
         self.operators = Operators(imported.matcher, imported.functions, self.calls, self.known)
         self.kernels: list[Kernel[Spec]] = []
         self.covered: set[Any] = set()
@@ -186,7 +186,7 @@ class Emitter(ABC, Generic[Matcher, Spec]):
 
     def sources(self, source: Packed, conv: Spec, residual: Packed | None) -> tuple[Source, ...]:
         """Return what a convolution reads: rows above and below a row of its source too, and perhaps what it adds."""
-        above = conv.pads[0]
+        above = conv.above[0]
         around = source.source(above, conv.reach[0] - above)
         return (around,) if residual is None else (around, residual.source())
 

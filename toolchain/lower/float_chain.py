@@ -91,7 +91,7 @@ class FloatMatcher(Bindings):
         source, moves = trace(self.definitions, var)
         if not moves or not is_picture(source):
             return None
-        pixels = pixel_table(moves, source.ty.shape, *self.parameter.ty.shape.values[2:])
+        pixels = pixel_table(moves, source.ty.shape, self.height, self.width)
         return None if pixels is None else FloatShuffleChain(source, pixels)
 
     def _joined(self, value: Any, after: Activation | None) -> FloatConvChain | FloatSumChain | None:
@@ -119,7 +119,7 @@ class FloatMatcher(Bindings):
         conv, weight, bias = found
         convolution = self.convolution_of(conv, weight.value.numpy(), bias.value.numpy().reshape(-1))
         top, left, bottom, right = convolution.pads
-        if (top + bottom, left + right) != convolution.reach:
+        if (top + bottom, left + right) != convolution.reach or convolution.strides != (1, 1):
             return None
         return FloatConvChain(conv, self.definitions[conv].args[0], convolution, before, residual, after)
 
@@ -128,9 +128,8 @@ class FloatMatcher(Bindings):
         for operand in (left, right):
             if not isinstance(operand, relax.Var) or not is_picture(operand):
                 return False
-        base = self.parameter.ty.shape
         for probe in _PROBES:
-            sizes = {base[2]: probe, base[3]: probe + 1}
+            sizes = {self.height: probe, self.width: probe + 1}
             one, two = ([evaluate(side, sizes) for side in var.ty.shape] for var in (left, right))
             if one[0] != 1 or two[0] != 1 or one[2:] != two[2:] or (one[1] != two[1] and 1 not in (one[1], two[1])):
                 return False

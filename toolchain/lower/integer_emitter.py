@@ -26,6 +26,7 @@ from toolchain.kernels.spec import (
 from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Extent, Invocation, Source
 from toolchain.lower.chain import DepthToSpaceStep, Matcher, per_tensor
+from toolchain.lower.down import all_phases, growth, in_phases, pool_kernel, with_least
 from toolchain.lower.emitter import Emitter, Imported
 from toolchain.lower.lowered import Choose
 from toolchain.lower.packed import Packed, filled, moved, reordered
@@ -44,9 +45,11 @@ from toolchain.reference.steps import (
     ExtremeStep,
     GlobalPoolStep,
     InputStep,
+    PoolStep,
     ProductStep,
     ResizeStep,
     SelectStep,
+    SpaceToDepthStep,
     SumStep,
     TableStep,
     WindowStep,
@@ -76,6 +79,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
     ) -> None:
         super().__init__(imported, builder, pixels, geometry)
         self.dot, self.choose = dot, choose
+        self._phased: dict[Any, Packed] = {}
 
     def tensor(self, var: Any) -> Tensor:
         """Return the buffer that holds ``var`` alone."""
@@ -100,6 +104,8 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
     def writes(self, var: Any) -> bool:
         """Return whether the kernel of ``var`` can write into the buffer of a concatenation."""
         chain = self.chains.get(var)
+        if isinstance(chain, PoolStep):
+            return min(growth(chain)) >= 0
         made = isinstance(chain, PairStep | TableStep | InputStep | DepthToSpaceStep)
         return made or self.convolves(var) or (isinstance(chain, ResizeStep) and streams(chain))
 
@@ -124,6 +130,11 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
                 return self._shuffle(var, self.packed(given.tensor), chain)
             case ResizeStep():
                 return emit_resize(self, var, chain)
+            case SpaceToDepthStep(source=given, size=size):
+                plain = self.packed(given.tensor)
+                return all_phases(plain, self.phased(plain, size, self.extent(var)), size)
+            case PoolStep():
+                return self._pool(var, chain)
             case SelectStep(source=given):
                 return self.packed(given.tensor).select(chain.channels)
             case WindowStep(source=given):
@@ -146,6 +157,9 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
             operand = replace(operand, view=residual.view)
         requantize, slopes = requantization(chain.before, chain.after, output, operand)
         arranged = arrange(chain, source.slots, source.view.count, slopes)
+        if given.strides != (1, 1):
+            rows, columns = self._read_extent(chain)
+            source = self.phased(source, given.strides[0], (rows, columns))
         parameters = arranged.parameters
         if pixels is not None and arranged.groups == 1:
             pixels, parameters, operand = in_pixel_order(pixels, parameters, operand)
@@ -161,6 +175,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
             view,
             pixels,
             symmetric=bool(given.weight.min(initial=0) > -128),
+            stride=given.strides,
         )
         conv = replace(conv, algorithms=algorithms.admitted(conv, self.dot, parameters))
         kernel = self.kernel(chain.accumulator, given, conv)
@@ -224,6 +239,37 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         window, extents = Window((0, 0, -cut[0], -cut[1])), (whole, self.extent(var))
         return moved(self.calls, packed, window, 0, extents, origin=self._resizing(chain))
 
+    def phased(self, source: Packed, size: int, extent: Extent) -> Packed:
+        """Return a packed tensor in phases, which are laid out once; ``extent``: of the result."""
+        key = source.var, source.view, size
+        if key not in self._phased:
+            self._phased[key] = in_phases(self.calls, source, size, extent)
+        return replace(self._phased[key], slots=source.slots)
+
+    def _pool(self, var: Any, chain: PoolStep) -> Packed:
+        """Return the largest codes of windows, and what is cut off of them."""
+        given, steps, grown, whole = chain.source.tensor, chain.strides[0], growth(chain), self.extent(var)
+        source = self.packed(given)
+        if source.slots != tuple(range(channels_of(given))):
+            source = self.in_order(given)
+        source = with_least(self.calls, chain, source, self.extent(given))
+        wide = whole[0] + max(-grown[0], 0), whole[1] + max(-grown[1], 0)
+        origin = self._origin(var)
+        if max(grown) > 0:  # codes of 0 at the end, which pools pass over
+            added = Window((0, 0, max(grown[0], 0) * steps, max(grown[1], 0) * steps))
+            extents = self.extent(given), (wide[0] * steps, wide[1] * steps)
+            source = moved(self.calls, source, added, 0, extents, origin=origin)
+        if steps > 1:
+            source = self.phased(source, steps, wide)
+        if min(grown) >= 0:
+            return self.write(var, pool_kernel(chain, source, self.target(var), self.calls, self.dot.lanes))
+        tensor = self.tensor(var)
+        kernel = pool_kernel(chain, source, tensor.view, self.calls, self.dot.lanes)
+        made = self.calls.launch(kernel, tensor.view, tensor, wide)
+        packed = Packed(made, tensor.view, tuple(range(channels_of(var))), tensor)
+        cut = Window((0, 0, min(grown[0], 0), min(grown[1], 0)))
+        return moved(self.calls, packed, cut, 0, (wide, whole), origin=origin)
+
     def _reading(self, chain: ConvStep) -> Reading:
         """How the kernel of ``chain`` reads its input."""
         return read(chain, self.chains)
@@ -241,7 +287,8 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         if len(set(source.slots)) < len(source.slots):
             source = self.in_order(var)  # weights of a channel read twice could add up beyond int8
         if reading.added is not None:
-            extents = extent, self._read_extent(chain)
+            (rows, columns), steps = self._read_extent(chain), chain.convolution.strides[0]
+            extents = extent, (rows * steps, columns * steps)
             zero, origin = quantization.zero_point, self._resizing(chain)
             return moved(self.calls, source, reading.added, zero, extents, origin=origin)
         if border is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from toolchain.frontend.window import Window
@@ -33,18 +34,20 @@ class Kernel(Generic[Spec]):
     name: str
     conv: Spec
     work: int
-    enlarged: int
+    enlarged: Fraction | int
     needs: Needs = NOTHING
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates per pixel of the picture."""
-        return self.work * self.enlarged
+        return int(self.work * self.enlarged)
 
     @property
-    def scale(self) -> int:
+    def scale(self) -> Fraction | int:
         """Pixels of its output for one pixel of the picture, in each direction."""
-        return math.isqrt(self.enlarged)
+        size = Fraction(self.enlarged)
+        root = Fraction(math.isqrt(size.numerator), math.isqrt(size.denominator))
+        return root.numerator if root.denominator == 1 else root
 
 
 Choose: TypeAlias = Callable[[Kernel[Conv], int], Tile]
@@ -95,11 +98,13 @@ class Network:
         launches: its kernels, in order of execution.
         tensors: what is between them.
         scales: of the tensors: pixels for one of the picture, in each direction; 0 of those of a single pixel.
+        unit: the picture's sides are multiples of it.
     """
 
     launches: tuple[Launch, ...]
     tensors: tuple[Tensor, ...]
-    scales: tuple[int, ...]
+    scales: tuple[Fraction | int, ...]
+    unit: int = 1
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile, default_tile
 from toolchain.lower.chain import Matcher, Step
 from toolchain.lower.depth_to_space import trace
+from toolchain.lower.down import margin
 from toolchain.lower.emitter import Imported
 from toolchain.lower.frame import framed, take_frame
 from toolchain.lower.importer import ImportRefusedError, import_onnx
@@ -24,7 +25,7 @@ from toolchain.lower.main import ending, write_main
 from toolchain.lower.main import geometry as geometry_of
 from toolchain.lower.reading import read
 from toolchain.lower.stream import stream
-from toolchain.reference.steps import ConvStep
+from toolchain.reference.steps import ConvStep, PoolStep
 from toolchain.support.errors import ModelError
 from toolchain.targets import CACHE
 
@@ -50,7 +51,8 @@ def geometry_for(module: Any, dot: Dot) -> Geometry:
         ModelError: a convolution's padding is wider than rows are apart in memory.
     """
     chains = _chains(Matcher(module["main"]))
-    margins = (read(chain, chains).margin for chain in chains.values() if isinstance(chain, ConvStep))
+    margins = [read(chain, chains).margin for chain in chains.values() if isinstance(chain, ConvStep)]
+    margins += [margin(chain) for chain in chains.values() if isinstance(chain, PoolStep)]
     return geometry_of(margins, dot.columns, dot.offset)
 
 

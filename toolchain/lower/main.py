@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tvm import relax
+from tvm import relax, tirx
 
 from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import DepthToSpace
@@ -39,13 +39,13 @@ def ending(matcher: Bindings, var: Any, moves: list[Any], what: str) -> DepthToS
     Raises:
         ModelError: they are something else.
     """
-    shape, picture = var.ty.shape, matcher.parameter.ty.shape
+    shape = var.ty.shape
     if shape is None:
         raise ModelError(
             "the compiler cannot tell the size of the network's output",
             hint="sizes must be whole multiples of the picture's",
         )
-    table = pixel_table(moves, shape, picture[2], picture[3])
+    table = pixel_table(moves, shape, matcher.height, matcher.width)
     if table is None:
         raise ModelError(
             f"what {what} is not a pixel shuffle", hint="end the network in DepthToSpace, Reshape and Transpose"
@@ -67,23 +67,36 @@ def write_main(
     Raises:
         ModelError: a structure is not covered.
     """
-    shape = matcher.parameter.ty.shape
-    given = relax.Var("pixels", relax.TensorType((shape[2], shape[3], shape[1]), "uint8"))
+    shape, unit = matcher.parameter.ty.shape, matcher.unit
+    sides = (shape[2], shape[3]) if unit == 1 else (tirx.Var("rows", "int64"), tirx.Var("columns", "int64"))
+    given = relax.Var("pixels", relax.TensorType((*sides, shape[1]), "uint8"))
     builder = relax.BlockBuilder()
     refused: ModelError | None = None
     with builder.function("main", [given]):
+        pixels_in = given if unit == 1 else _in_units(builder, given, matcher)
         with builder.dataflow():
-            emitter = make(builder, given)
+            emitter = make(builder, pixels_in)
             try:
                 picture = emitter.draw(var, pixels)
             except ModelError as error:  # raised later: a builder that is left half way complains on stderr
-                refused, picture = error, given
+                refused, picture = error, pixels_in
             result = builder.emit_output(picture)
         builder.emit_func_output(result)
     if refused is not None:
         raise refused
     coverage = measure(matcher, emitter.covered, tuple(emitter.operators.names))
     calls = emitter.calls
-    network = Network(tuple(calls.launches), tuple(calls.tensors), tuple(calls.scales)) if calls.integer else None
+    network = Network(tuple(calls.launches), tuple(calls.tensors), tuple(calls.scales), unit) if calls.integer else None
     kernels, origins, whole = tuple(emitter.kernels), tuple(calls.origins), tuple(calls.whole)
     return Lowered(builder.finalize(), kernels, emitter.geometry, coverage, network, origins, whole)
+
+
+def _in_units(builder: relax.BlockBuilder, given: Any, matcher: Bindings) -> Any:
+    """Return ``given``, pixels of any size, as a multiple of the sizes that the module counts in: at run time these
+    are what the sizes are divided by the unit.
+    """
+    rows, columns, channels = given.ty.shape
+    unit = matcher.unit
+    counted = builder.emit(relax.ShapeExpr([tirx.floordiv(rows, unit), tirx.floordiv(columns, unit)]))
+    builder.match_cast(counted, relax.ShapeType([matcher.height, matcher.width]))
+    return builder.match_cast(given, relax.TensorType((matcher.height * unit, matcher.width * unit, channels), "uint8"))

@@ -26,6 +26,12 @@ def storages(planned: Any, height: int, width: int) -> tuple[Storage, ...]:
     function = planned["main"]
     shape = function.params[0].ty.shape
     sizes = {shape[0]: height, shape[1]: width}
+    for block in function.body.blocks:
+        for binding in block.bindings:
+            if isinstance(binding, relax.MatchCast) and isinstance(binding.ty, relax.ShapeType):
+                # Sizes that are counted in units, see `toolchain.lower.main`.
+                pairs = zip(binding.ty.values, binding.value.ty.values, strict=True)
+                sizes |= {var: evaluate(value, sizes) for var, value in pairs}
     found = []
     for block in function.body.blocks:
         for binding in block.bindings:

@@ -27,8 +27,11 @@ def stream(lowered: Lowered[Spec], cache: int = CACHE) -> Lowered[Spec]:
     module, geometry = lowered.module, lowered.geometry
     given = module["main"].params[0]
     height, width, channels = given.ty.shape
-    picture = network.launches[-1].result
+    last = network.launches[-1]
+    picture = last.result
     assert isinstance(picture, Picture)
+    scale = int(last.scale * picture.scale)
+    made = relax.TensorType((height * scale, width * scale, picture.channels), "uint8")
     plan = Stream(
         tuple(launch.call for launch in network.launches),
         network.tensors,
@@ -46,6 +49,6 @@ def stream(lowered: Lowered[Spec], cache: int = CACHE) -> Lowered[Spec]:
         with builder.dataflow():
             symbol = builder.add_func(driver.stream(plan).with_attr("global_symbol", ENTRY), ENTRY)
             arguments = relax.Tuple([pixels, *constants, *scalars(geometry, (height, width))])
-            result = builder.emit_output(relax.call_tir(symbol, arguments, module["main"].ret_ty))
+            result = builder.emit_output(relax.call_tir(symbol, arguments, made))
         builder.emit_func_output(result)
     return replace(lowered, module=builder.finalize(), stream=plan)

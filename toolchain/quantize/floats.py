@@ -10,6 +10,8 @@ import onnx
 from numpy.typing import NDArray
 
 from toolchain.frontend.session import FloatSession
+from toolchain.frontend.unit import unit_of
+from toolchain.images.units import cropped, extended
 from toolchain.support.parallel import in_order
 
 
@@ -22,6 +24,7 @@ class FloatModel:
         copy.CopyFrom(model)
         self.output: str = copy.graph.output[0].name
         self.input: str = copy.graph.input[0].name
+        self._unit = unit_of(model)
         self.tensors = tuple(dict.fromkeys([self.output, *tensors]))
         for name in self.tensors:
             if name not in (self.output, self.input):
@@ -33,15 +36,22 @@ class FloatModel:
 
     def run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the output, (1, C, h * scale, w * scale), for ``values`` (1, C, h, w)."""
-        result: NDArray[np.float32] = self._session.run([self.output], values)[0]
-        return result
+        result: NDArray[np.float32] = self._session.run([self.output], extended(values, self._unit, (2, 3)))[0]
+        return self._cropped(result, values)
 
     def run_all(self, values: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Return the output and every chosen tensor, by name."""
+        """Return the output and every chosen tensor, by name; where the network takes multiples of a unit, inner ones
+        of the picture `extended` to them.
+        """
         names = [name for name in self.tensors if name != self.input]
-        found = dict(zip(names, self._session.run(names, values), strict=True))
+        given = extended(values, self._unit, (2, 3))
+        found = dict(zip(names, self._session.run(names, given), strict=True))
         if self.input in self.tensors:
-            found[self.input] = values
+            found[self.input] = given
+        return found
+
+    def _cropped(self, result: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = cropped(result, values.shape[2:], self._unit, (2, 3))
         return found
 
     def stream(self, feeds: Iterable[NDArray[np.float32]]) -> Iterator[dict[str, NDArray[np.float32]]]:

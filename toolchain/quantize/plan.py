@@ -18,6 +18,7 @@ from toolchain.frontend.window import read_window
 from toolchain.quantize.pairs import POOLS, is_pair, is_product, single_tensors, takes_wide
 from toolchain.quantize.regions import Regions
 from toolchain.quantize.sites import CONVOLUTIONS, ConvSite, find_site
+from toolchain.reference.down import pools
 from toolchain.reference.graph import GraphView, attributes
 from toolchain.reference.program import ACTIVATIONS, read_activation, read_selection
 
@@ -177,7 +178,11 @@ class _Planner:
         )
 
     def _places(self, node: onnx.NodeProto) -> bool:
-        """Whether codes of a tensor only get other places: channels chosen or reordered, borders added or cut."""
+        """Whether codes of a tensor only get other places: channels chosen or reordered, borders added or cut, squares
+        laid into channels, or the largest of them kept.
+        """
+        if node.op_type == "SpaceToDepth" or (node.op_type == "MaxPool" and pools(node)):
+            return True
         if read_selection(node, self.view) is not None:
             return not self.view.is_constant(node.input[0])
         return read_window(node, self.view.constants.get) is not None and self._moves(node)

@@ -30,9 +30,11 @@ from toolchain.reference.steps import (
     ExtremeStep,
     GlobalPoolStep,
     InputStep,
+    PoolStep,
     ProductStep,
     ResizeStep,
     SelectStep,
+    SpaceToDepthStep,
     SumStep,
     TableStep,
     WindowStep,
@@ -222,6 +224,15 @@ def _selected(step: SelectStep, given: list[Interval]) -> Interval:
     return found if found.uniform else Interval(found.low[channels], found.high[channels])
 
 
+def _kept(_step: PoolStep, given: list[Interval]) -> Interval:
+    return given[0]
+
+
+def _squares(step: SpaceToDepthStep, given: list[Interval]) -> Interval:
+    (found,), places = given, (step.size**2, 1, 1)
+    return found if found.uniform else Interval(np.tile(found.low, places), np.tile(found.high, places))
+
+
 def _interpolated(step: ResizeStep, reads: list[Interval]) -> Interval:
     found, given, out = reads[0], step.source.quantization, step.out.quantization
     factor = multiplier(given.scale, 2.0 ** -Precision.of(given).fraction, out.scale)
@@ -356,5 +367,7 @@ _CARRY: Mapping[type, Callable[[Any, list[Interval]], Interval]] = {
     ProductStep: _paired,
     ExtremeStep: _paired,
     GlobalPoolStep: _pooled,
+    PoolStep: _kept,
+    SpaceToDepthStep: _squares,
 }
 """What becomes of the intervals that a step reads, but for convolutions; of others anything may come."""

@@ -13,8 +13,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from toolchain.frontend.unit import unit_of
 from toolchain.frontend.window import Window
+from toolchain.images.units import extended, in_units
 from toolchain.reference.arithmetic import activate, finish, multiplier, requantize, scaled
+from toolchain.reference.down import pooled, space_to_depth
 from toolchain.reference.global_pool import run_pool
 from toolchain.reference.products import run_pair
 from toolchain.reference.program import FloatStep, ShuffleStep, Step, parse
@@ -27,9 +30,11 @@ from toolchain.reference.steps import (
     ExtremeStep,
     GlobalPoolStep,
     InputStep,
+    PoolStep,
     ProductStep,
     ResizeStep,
     SelectStep,
+    SpaceToDepthStep,
     SumStep,
     TableStep,
     WindowStep,
@@ -44,23 +49,28 @@ class IntegerReference:
         """Read ``model``; ModelError where it is not a canonical QDQ graph."""
         self.program = parse(model)
         self._last_use = last_use(self.program.steps)
+        self._unit = unit_of(model)
         self._channels = int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Upscale ``pixels``, u8 (h, w, C), to u8 (h * scale, w * scale, C)."""
-        values = self._execute(pixels, keep=False)
-        return np.ascontiguousarray(values[self.program.result.tensor].transpose(1, 2, 0), np.uint8)
+        result: NDArray[np.uint8] = in_units(self._upscale, self._unit)(pixels)
+        return result
 
     def tensors(self, pixels: NDArray[np.uint8]) -> dict[str, CodeArray]:
         """Return what every QuantizeLinear gives for ``pixels``, u8 (h, w, C): codes (1, C, h, w) by its
-        output's name.
+        output's name. Where the network takes multiples of a unit, of the picture `extended` to them.
         """
-        values = self._execute(pixels, keep=True)
+        values = self._execute(extended(pixels, self._unit), keep=True)
         return {
             step.out.tensor: values[step.out.tensor][None]
             for step in self.program.steps
             if not isinstance(step, ShuffleStep)
         }
+
+    def _upscale(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        values = self._execute(pixels, keep=False)
+        return np.ascontiguousarray(values[self.program.result.tensor].transpose(1, 2, 0), np.uint8)
 
     def _execute(self, pixels: NDArray[np.uint8], *, keep: bool) -> dict[str, CodeArray]:
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != self._channels:
@@ -110,6 +120,14 @@ def _window(step: WindowStep, values: dict[str, CodeArray]) -> CodeArray:
 
 def _table(step: TableStep, values: dict[str, CodeArray]) -> CodeArray:
     return looked_up(values[step.source.tensor], step.table)
+
+
+def _squares(step: SpaceToDepthStep, values: dict[str, CodeArray]) -> CodeArray:
+    return space_to_depth(values[step.source.tensor], step.size)
+
+
+def _largest(step: PoolStep, values: dict[str, CodeArray]) -> CodeArray:
+    return pooled(values[step.source.tensor], step)
 
 
 def looked_up(codes: CodeArray, table: CodeArray) -> CodeArray:
@@ -194,6 +212,8 @@ _RUN: Mapping[type, Callable[[Any, dict[str, CodeArray]], CodeArray]] = {
     ProductStep: run_pair,
     ExtremeStep: run_pair,
     GlobalPoolStep: run_pool,
+    SpaceToDepthStep: _squares,
+    PoolStep: _largest,
     FloatStep: _float,
 }
 """What runs each step, but for the one that reads pixels."""

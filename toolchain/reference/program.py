@@ -15,6 +15,7 @@ from onnx.reference import ReferenceEvaluator
 
 from toolchain.frontend.window import read_window
 from toolchain.reference.convolution import Convolution
+from toolchain.reference.down import read_down
 from toolchain.reference.evaluator import evaluator
 from toolchain.reference.global_pool import read_pool
 from toolchain.reference.graph import GraphView, attributes
@@ -31,8 +32,10 @@ from toolchain.reference.steps import (
     GlobalPoolStep,
     InputStep,
     IntegerStep,
+    PoolStep,
     ProductStep,
     SelectStep,
+    SpaceToDepthStep,
     SumStep,
     WindowStep,
 )
@@ -144,7 +147,7 @@ class _Parser:
             or self._float(out, tensor)
         )
 
-    def _placed(self, out: Codes, node: onnx.NodeProto) -> SelectStep | WindowStep | None:
+    def _placed(self, out: Codes, node: onnx.NodeProto) -> SelectStep | WindowStep | SpaceToDepthStep | PoolStep | None:
         """Match what leaves codes as they are and gives them other places."""
         source = self.codes.get(node.input[0])
         if source is None or source.quantization != out.quantization:
@@ -154,7 +157,7 @@ class _Parser:
             return SelectStep(out, source, channels)
         window = read_window(node, self.view.constants.get)
         if window is None:
-            return None
+            return read_down(node, out, source)
         return WindowStep(out, source, window, out.quantization.code(window.value))
 
     def _chain(self, out: Codes, tensor: str) -> ConvStep | SumStep | ProductStep | ExtremeStep | GlobalPoolStep | None:

@@ -229,6 +229,60 @@ class GlobalPoolStep:
         return (self.source,)
 
 
+@dataclass(frozen=True, eq=False)
+class SpaceToDepthStep:
+    """Squares of ``size`` x ``size`` pixels side by side as channels, the square's row first, then its column, then the
+    channel: codes as they are.
+    """
+
+    out: Codes
+    source: Codes
+    size: int
+
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return (self.source,)
+
+
+@dataclass(frozen=True, eq=False)
+class PoolStep:
+    """The largest code of every window; what lies outside of the picture does not count.
+
+    Attributes:
+        out, source: the result and what it is made of, of one quantization.
+        kernel, strides, dilations: (rows, columns).
+        pads: top, left, bottom, right.
+        ceil: windows that reach beyond the padding at the end count too, where they begin within the picture.
+    """
+
+    out: Codes
+    source: Codes
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    pads: tuple[int, int, int, int]
+    dilations: tuple[int, int] = (1, 1)
+    ceil: bool = False
+
+    @property
+    def reads(self) -> tuple[Codes, ...]:
+        """The tensors that it reads."""
+        return (self.source,)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Rows and columns between a window's first pixel and its last."""
+        rows, columns = ((size - 1) * step for size, step in zip(self.kernel, self.dilations, strict=True))
+        return rows, columns
+
+    def output_side(self, side: int, axis: int) -> int:
+        """Return rows (``axis`` 0) or columns (1) of the result for so many of the source."""
+        stride, before = self.strides[axis], self.pads[axis]
+        left = side + before + self.pads[axis + 2] - self.reach[axis] - 1
+        count = (-(-left // stride) if self.ceil else left // stride) + 1
+        return count - (self.ceil and (count - 1) * stride >= side + before)
+
+
 IntegerStep: TypeAlias = (
     InputStep
     | ConvStep
@@ -241,5 +295,7 @@ IntegerStep: TypeAlias = (
     | ProductStep
     | ExtremeStep
     | GlobalPoolStep
+    | SpaceToDepthStep
+    | PoolStep
 )
 """What both readers know; each has a depth-to-space of its own besides."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from toolchain.images import Photo, stacked
-from toolchain.runtime.tiles import plan_spans
+from toolchain.runtime.tiles import ALIGNED, plan_spans
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Band:
         return enlarged.rows(self.above * scale, len(enlarged.pixels) - self.below * scale)
 
 
-def bands(parts: Iterable[Photo], height: int, rows: int, margin: int) -> Iterator[Band]:
+def bands(parts: Iterable[Photo], height: int, rows: int, margin: int, aligned: int = ALIGNED) -> Iterator[Band]:
     """Cut rows as they come into bands of at most ``rows``, each with ``margin`` more at each side where there are any.
 
     Args:
@@ -31,11 +31,12 @@ def bands(parts: Iterable[Photo], height: int, rows: int, margin: int) -> Iterat
         height: of the picture.
         rows: of a band.
         margin: rows around it.
+        aligned: bands with their margin begin at multiples of it.
     """
     held: list[Photo] = []
     first = last = 0  # rows held
     parts = iter(parts)
-    for span in plan_spans(height, rows, margin):
+    for span in plan_spans(height, rows, margin, aligned):
         while last < span.source_end:
             part = next(parts)
             held.append(part)

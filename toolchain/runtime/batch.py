@@ -216,7 +216,7 @@ def _enlarge(
     events: Iterator[_Event], upscale: Callable[[Pixels], Pixels], settings: BatchSettings, shares: _Shares
 ) -> Iterator[_Event]:
     """Run the network: rows of small pictures become rows of large ones."""
-    scale, halo = settings.tiling.scale, settings.tiling.halo
+    scale, halo, aligned = settings.tiling.scale, settings.tiling.halo, settings.tiling.aligned
     for event in events:
         assert isinstance(event, _Begin)
         yield event
@@ -229,12 +229,14 @@ def _enlarge(
         def tiled(pixels: Pixels, columns: int | None = columns) -> Pixels:
             if columns is None:
                 return upscale(pixels)
-            return upscale_tiled(upscale, pixels, scale=scale, halo=halo, tile=columns, rows=len(pixels))
+            return upscale_tiled(
+                upscale, pixels, scale=scale, halo=halo, tile=columns, rows=len(pixels), aligned=aligned
+            )
 
         margin = max(halo, MARGIN) if outcome.cut.rows < height else 0
         try:
             for frame in range(len(outcome.header.durations)):
-                for band in bands(_rows(events, height), height, outcome.cut.rows, margin):
+                for band in bands(_rows(events, height), height, outcome.cut.rows, margin, aligned):
                     begin = time.perf_counter()
                     large = upscale_photo(band.photo, tiled, channels=settings.channels, scale=scale)
                     seconds += time.perf_counter() - begin

@@ -130,8 +130,8 @@ def _within(picture: PictureFile, tiling: Tiling, costs: _Costs) -> BandPlan:
         return tiling.line_buffers * max(1.0, wide / REFERENCE)
 
     def cut(rows: int, columns: int | None) -> BandPlan:
-        tall = min(height, rows + around(margin))
-        wide = width if columns is None else min(width, columns + around(tiling.halo))
+        tall = min(height, rows + around(margin, tiling.aligned))
+        wide = width if columns is None else min(width, columns + around(tiling.halo, tiling.aligned))
         return BandPlan(rows, columns, int(costs.fixed + lines(wide) + tall * costs.row + tall * wide * network))
 
     whole = cut(height, None)
@@ -144,9 +144,9 @@ def _within(picture: PictureFile, tiling: Tiling, costs: _Costs) -> BandPlan:
         return whole
     # Narrow tiles, as the network's buffers grow with their width; what they leave is for rows.
     columns = min(width, _COLUMNS)
-    wide = min(width, columns + around(tiling.halo))
+    wide = min(width, columns + around(tiling.halo, tiling.aligned))
     tall = int((tiling.budget - costs.fixed - lines(wide)) / (costs.row + wide * network))
-    return cut(max(SMALLEST, min(height, tall - around(margin))), None if columns == width else columns)
+    return cut(max(SMALLEST, min(height, tall - around(margin, tiling.aligned))), None if columns == width else columns)
 
 
 def _megabytes(size: float) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from toolchain.images.units import extended, in_units
 from toolchain.support.cpu import configure_tvm_threads
 from toolchain.support.errors import BundleError, InputError, last_line
 
@@ -28,17 +29,18 @@ class Runner:
         channels: of the pixels, 1 or 3.
         scale: output pixels per input pixel and direction.
         threads: how many threads a call may use; None leaves the choice to TVM (all cores).
+        unit: of how many pixels the sides of the library's pictures are multiples: others are extended.
 
     Raises:
         BundleError: the file cannot be loaded, or has no entry called ``main``.
     """
 
-    def __init__(self, library: Path, *, channels: int, scale: int, threads: int | None = None) -> None:
+    def __init__(self, library: Path, *, channels: int, scale: int, threads: int | None = None, unit: int = 1) -> None:
         configure_tvm_threads()
         import tvm
         from tvm import relax
 
-        self.channels, self.scale, self.threads = channels, scale, threads
+        self.channels, self.scale, self.threads, self.unit = channels, scale, threads, unit
         self._tvm = tvm
         self._shape: tuple[int, ...] = ()
         self._device = tvm.cpu(0)
@@ -57,6 +59,11 @@ class Runner:
             BundleError: the library fails, or does something else than was said of it.
             MemoryError: there is too little.
         """
+        self._check(pixels)
+        large: Pixels = in_units(self._upscale, self.unit)(pixels)
+        return large
+
+    def _upscale(self, pixels: Pixels) -> Pixels:
         call = self.bind(pixels)
         try:
             result = np.asarray(call().numpy())
@@ -75,15 +82,14 @@ class Runner:
         return result
 
     def bind(self, pixels: Pixels) -> Callable[[], Any]:
-        """Return a call that upscales ``pixels`` without copying them again: what is timed by ``measure``.
+        """Return a call that upscales ``pixels``, extended to the unit, without copying them again: what
+        is timed by ``measure``.
 
         Raises:
             InputError: the shape or the type of ``pixels`` does not fit the network.
         """
-        if pixels.ndim != 3 or pixels.shape[2] != self.channels or pixels.dtype != np.uint8 or not pixels.size:
-            raise InputError(
-                f"this network takes u8 pixels (height, width, {self.channels}), not {pixels.dtype} {pixels.shape}"
-            )
+        self._check(pixels)
+        pixels = extended(pixels, self.unit)
         if self.threads is not None:
             # The pool belongs to the calling thread, not to this runner; 1 is the mode "fastest cores first".
             self._tvm.get_global_func("runtime.config_threadpool")(1, self.threads)
@@ -93,6 +99,12 @@ class Runner:
             self._shape = pixels.shape
         tensor = self._tvm.runtime.tensor(np.ascontiguousarray(pixels), self._device)
         return lambda: self._entry(tensor)
+
+    def _check(self, pixels: Pixels) -> None:
+        if pixels.ndim != 3 or pixels.shape[2] != self.channels or pixels.dtype != np.uint8 or not pixels.size:
+            raise InputError(
+                f"this network takes u8 pixels (height, width, {self.channels}), not {pixels.dtype} {pixels.shape}"
+            )
 
     def functions(self, pixels: Pixels, repeats: int) -> dict[str, float]:
         """Return seconds that each function of the network takes of a picture u8 (h, w, C), mean of ``repeats`` calls.

@@ -64,6 +64,7 @@ class Tiling:
         halo_limit: from where on no picture can be cut.
         line_buffers: bytes that all threads need for the rows between the network's kernels, for an input `REFERENCE`
             pixels wide.
+        unit: of how many pixels the sides of the network's pictures are multiples: tiles begin at such.
     """
 
     scale: int
@@ -73,6 +74,12 @@ class Tiling:
     budget: int | None = None
     halo_limit: int = 1 << 20
     line_buffers: int = 0
+    unit: int = 1
+
+    @property
+    def aligned(self) -> int:
+        """Pixels at multiples of which tiles with their halo begin."""
+        return math.lcm(ALIGNED, self.unit)
 
     def side_for(self, height: int, width: int) -> int | None:
         """Return the tiles' side for a picture; None where it runs whole."""
@@ -80,7 +87,14 @@ class Tiling:
             return None
         if self.side is not None or self.budget is None:
             return self.side
-        return choose_tile(height, width, halo=self.halo, bytes_per_pixel=self.bytes_per_pixel, budget=self.budget)
+        return choose_tile(
+            height,
+            width,
+            halo=self.halo,
+            bytes_per_pixel=self.bytes_per_pixel,
+            budget=self.budget,
+            aligned=self.aligned,
+        )
 
     def over(self, upscale: Callable[[Pixels], Pixels]) -> Callable[[Pixels], Pixels]:
         """``upscale`` with large pictures in tiles: the same bytes."""
@@ -89,12 +103,14 @@ class Tiling:
             side = self.side_for(pixels.shape[0], pixels.shape[1])
             if side is None:
                 return upscale(pixels)
-            return upscale_tiled(upscale, pixels, scale=self.scale, halo=self.halo, tile=side)
+            return upscale_tiled(upscale, pixels, scale=self.scale, halo=self.halo, tile=side, aligned=self.aligned)
 
         return tiled
 
 
-def plan_tiles(height: int, width: int, tile: int, halo: int, rows: int | None = None) -> tuple[PictureTile, ...]:
+def plan_tiles(
+    height: int, width: int, tile: int, halo: int, rows: int | None = None, *, aligned: int = ALIGNED
+) -> tuple[PictureTile, ...]:
     """Cut a picture into tiles of at most ``tile`` x ``tile``, in rows from the top left, sides as equal as possible.
 
     Args:
@@ -103,6 +119,7 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, rows: int | None =
         tile: side of the largest tile.
         halo: pixels around it.
         rows: height of the largest tile, where that is not ``tile``.
+        aligned: sources begin at multiples of it.
 
     Raises:
         ValueError: ``tile`` is below 1 or ``halo`` below 0.
@@ -120,29 +137,29 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, rows: int | None =
             across.source_begin,
             across.source_end,
         )
-        for down in plan_spans(height, rows or tile, halo)
-        for across in plan_spans(width, tile, halo)
+        for down in plan_spans(height, rows or tile, halo, aligned)
+        for across in plan_spans(width, tile, halo, aligned)
     )
 
 
-def around(halo: int) -> int:
+def around(halo: int, aligned: int = ALIGNED) -> int:
     """Return pixels that a source has more than its tile, at most."""
-    return 2 * halo + 2 * (ALIGNED - 1)
+    return 2 * halo + 2 * (aligned - 1)
 
 
-def plan_spans(length: int, longest: int, halo: int) -> tuple[Span, ...]:
+def plan_spans(length: int, longest: int, halo: int, aligned: int = ALIGNED) -> tuple[Span, ...]:
     """Cut a length into spans of at most ``longest``, as equal as possible.
 
     All sources are of one length, so that the network's memory, which is kept for each size, is that of one, and begin
-    at multiples of `ALIGNED`.
+    at multiples of ``aligned``.
     """
     count = max(1, -(-length // longest))
     edges = [length * index // count for index in range(count + 1)]
-    source = -(-length // count) + 2 * halo + (ALIGNED - 1)
-    source = length if source > length else source + (length - source) % ALIGNED
+    source = -(-length // count) + 2 * halo + (aligned - 1)
+    source = length if source > length else source + (length - source) % aligned
     spans = []
     for begin, end in itertools.pairwise(edges):
-        first = min(max(0, begin - halo) // ALIGNED * ALIGNED, length - source)
+        first = min(max(0, begin - halo) // aligned * aligned, length - source)
         spans.append(Span(begin, end, first, first + source))
     return tuple(spans)
 
@@ -155,6 +172,7 @@ def upscale_tiled(
     halo: int,
     tile: int,
     rows: int | None = None,
+    aligned: int = ALIGNED,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pixels:
     """Upscale u8 (h, w, C) tile by tile to u8 (h*scale, w*scale, C), byte-equal to ``upscale(pixels)``.
@@ -166,10 +184,11 @@ def upscale_tiled(
         halo: receptive-field radius of the network in input pixels.
         tile: largest side of a tile without its halo, in input pixels.
         rows: largest height of one, where that is not ``tile``.
+        aligned: tiles with their halo begin at multiples of it, which is one of the network's unit.
         progress: called with (tiles done, tiles in all) after each tile.
     """
     height, width = pixels.shape[:2]
-    plan = plan_tiles(height, width, tile, halo, rows)
+    plan = plan_tiles(height, width, tile, halo, rows, aligned=aligned)
     result = np.empty((height * scale, width * scale, pixels.shape[2]), np.uint8)
     for done, part in enumerate(plan, start=1):
         source = pixels[part.source_top : part.source_bottom, part.source_left : part.source_right]
@@ -184,7 +203,9 @@ def upscale_tiled(
     return result
 
 
-def choose_tile(height: int, width: int, *, halo: int, bytes_per_pixel: float, budget: int) -> int | None:
+def choose_tile(
+    height: int, width: int, *, halo: int, bytes_per_pixel: float, budget: int, aligned: int = ALIGNED
+) -> int | None:
     """Return the largest tile whose working memory fits, or None where the whole picture fits.
 
     Args:
@@ -193,8 +214,9 @@ def choose_tile(height: int, width: int, *, halo: int, bytes_per_pixel: float, b
         halo: receptive-field radius in pixels.
         bytes_per_pixel: working memory of the network per input pixel.
         budget: bytes the work may take.
+        aligned: tiles begin at multiples of it.
     """
     if height * width * bytes_per_pixel <= budget:
         return None
-    side = math.isqrt(int(budget / bytes_per_pixel)) - around(halo)
+    side = math.isqrt(int(budget / bytes_per_pixel)) - around(halo, aligned)
     return max(SMALLEST, side)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ class Tuning:
             return TileChoice(default_tile(kernel.conv, columns, dot), note=note)
         return TileChoice(best.tile, best, note)
 
-    def nearest(self, fits: Callable[[Best], bool], scale: int = 1) -> Best | None:
+    def nearest(self, fits: Callable[[Best], bool], scale: Fraction | int = 1) -> Best | None:
         """Return the record of the nearest size out of the first log that has any.
 
         Args:
@@ -92,7 +93,7 @@ class Tuning:
                 return min(known, key=lambda best: self._distance(best, scale))
         return None
 
-    def _distance(self, best: Best, scale: int) -> tuple[float, float, int, int, int]:
+    def _distance(self, best: Best, scale: Fraction | int) -> tuple[float, float, int, int, int]:
         task = best.task
         pairs = ((task.height, self.height * scale or 1), (task.width, self.width * scale or 1))
         size = sum(abs(math.log(there / here)) for there, here in pairs)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toolchain.kernels.layout import PACK, Geometry
-from toolchain.kernels.spec import Conv, DepthToSpace, View
+from toolchain.kernels.spec import Conv, DepthToSpace, View, reach
 
 if TYPE_CHECKING:
     from toolchain.kernels.intrinsics.dot import Dot
@@ -44,14 +45,14 @@ class Task:
     def geometry(self, dot: Dot) -> Geometry:
         """Return the geometry of the packed tensors it is tuned on."""
         conv = self.conv
-        behind = (reach - pad for reach, pad in zip(conv.reach, conv.pads, strict=True))
-        return Geometry(max(1, *conv.pads, *behind), dot.columns, dot.offset)
+        behind = (reach - before for reach, before in zip(conv.reach, conv.above, strict=True))
+        return Geometry(max(1, *conv.above, *behind), dot.columns, dot.offset)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one call."""
         conv = self.conv
-        taps = conv.source.count * PACK // conv.groups * conv.kernel[0] * conv.kernel[1]
+        taps = conv.inputs * PACK * conv.kernel[0] * conv.kernel[1]
         return conv.channels * taps * self.height * self.width
 
     def __str__(self) -> str:
@@ -77,7 +78,7 @@ def tasks_of(
     """
     kernels = Counter((normal(kernel.conv), kernel.scale) for network in networks for kernel in network if kernel.scale)
     return {
-        Task(conv, height * scale, width * scale, count): Demand(height, width, times)
+        Task(conv, math.ceil(height * scale), math.ceil(width * scale), count): Demand(height, width, times)
         for height, width in sizes
         for count in counts
         for (conv, scale), times in kernels.items()
@@ -103,6 +104,7 @@ def normal(conv: Conv) -> Conv:
         residual=residual,
         fits=True,
     )
+    rows, columns = reach(conv.kernel, conv.dilation)
     pixels = conv.pixels
     if pixels is not None:
         pixels = DepthToSpace(pixels.scale, pixels.channels, tuple(range(len(pixels.table))))
@@ -110,7 +112,7 @@ def normal(conv: Conv) -> Conv:
         conv,
         source=_alone(conv.source),
         target=_alone(conv.target),
-        pads=(conv.reach[0] // 2, conv.reach[1] // 2),
+        pads=(rows // 2, columns // 2),
         requantize=requantize,
         pixels=pixels,
         symmetric=False,
@@ -119,8 +121,9 @@ def normal(conv: Conv) -> Conv:
 
 def describe(conv: Conv) -> str:
     """Return a kernel in a few words, with channels as they are padded: ``3x3 32->28, groups 4, pixels x3``."""
-    parts = [f"{conv.kernel[0]}x{conv.kernel[1]} {conv.source.count * PACK}->{conv.channels}"]
+    parts = [f"{conv.kernel[0]}x{conv.kernel[1]} {conv.inputs * conv.groups * PACK}->{conv.channels}"]
     parts += [f"groups {conv.groups}"] * (conv.groups > 1)
+    parts += [f"stride {conv.stride[0]}"] * (max(conv.stride) > 1)
     parts += [f"dilation {conv.dilation[0]}"] * (max(conv.dilation) > 1)
     parts += ["slopes"] * conv.requantize.slopes
     parts += ["inner bounds"] * (conv.requantize.inner is not None)

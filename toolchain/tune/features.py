@@ -29,7 +29,7 @@ class TileFeatures:
     def _row(self, task: Task, tile: Candidate) -> list[float]:
         assert isinstance(tile, Tile)
         conv, dot = task.conv, self._dot
-        steps = dot.steps(conv.source.count // conv.groups, conv.kernel)
+        steps = dot.steps(conv.inputs, conv.kernel)
         outputs, accumulators = conv.channels // conv.groups, tile.vectors * tile.channels
         products = prod(steps) / (transforms.SAVING if tile.algorithm == WINOGRAD else 1)
         extents = (

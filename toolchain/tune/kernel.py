@@ -38,7 +38,7 @@ def standalone(conv: Conv, geometry: Geometry, dot: Dot, tile: Tile) -> Any:
     algorithms.schedule(sch, conv, tile, dot, function=ROWS)
     residual, pixels = conv.requantize.residual, conv.pixels
     operands = [Tensor(conv.source.total, 0, wide=conv.source.wide)]
-    reads = [Read(0, conv.pads[0], conv.reach[0] - conv.pads[0])]
+    reads = [Read(0, conv.above[0], conv.reach[0] - conv.above[0])]
     if residual is not None:
         operands.append(Tensor(residual.view.total, residual.zero_point, wide=residual.view.wide))
         reads.append(Read(1))

@@ -12,7 +12,7 @@ from toolchain.kernels import algorithms
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, SIDE, Geometry, pack
 from toolchain.kernels.parameters import Parameters
-from toolchain.kernels.spec import Conv
+from toolchain.kernels.spec import Conv, reach
 from toolchain.kernels.tile import Tile
 from toolchain.reference.arithmetic import scaled
 from toolchain.reference.convolution import Convolution
@@ -29,7 +29,7 @@ class KernelData:
 
     Attributes:
         conv, geometry: the kernel's.
-        codes: input, uint8 (channels, h, w).
+        codes: input, uint8 (channels, h, w), those of all phases.
         zero_point: of the input.
         weights: int8 (channels out, channels in / groups, kh, kw).
         bias: int32; multiplier, slopes: float32; one for each output channel.
@@ -100,11 +100,18 @@ class KernelData:
         """Return the output's codes (channels, h, w)."""
         conv, given = self.conv, self.conv.requantize
         top, left = conv.pads
-        bottom, right = conv.reach[0] - top, conv.reach[1] - left
-        convolution = Convolution(
-            self.weights, self.bias, pads=(top, left, bottom, right), dilations=conv.dilation, group=conv.groups
+        bottom, right = (
+            max(far - near, 0) for far, near in zip(reach(conv.kernel, conv.dilation), conv.pads, strict=True)
         )
-        sums = np.concatenate([band for _, band in convolution.bands(self.codes, self.zero_point)], axis=1)
+        convolution = Convolution(
+            self.weights,
+            self.bias,
+            strides=conv.stride,
+            pads=(top, left, bottom, right),
+            dilations=conv.dilation,
+            group=conv.groups,
+        )
+        sums = np.concatenate([band for _, band in convolution.bands(self._plain(), self.zero_point)], axis=1)
         values = sums.astype(np.float32) * self.multiplier[:, None, None]
         if given.slopes:
             values = np.where(values < 0, values * self.slopes[:, None, None], values)
@@ -117,6 +124,12 @@ class KernelData:
         bounded = np.minimum(np.maximum(values, np.float32(given.low)), np.float32(given.high))
         codes: Codes = (np.rint(bounded) + np.float32(given.zero_point)).astype(np.uint8)
         return codes
+
+    def _plain(self) -> Codes:
+        """Return the input as it is before it is laid into phases."""
+        (down, across), (channels, height, width) = self.conv.stride, self.codes.shape
+        split = self.codes.reshape(-1, down, across, PACK, height, width).transpose(0, 3, 4, 1, 5, 2)
+        return np.ascontiguousarray(split).reshape(channels // self.conv.phases, height * down, width * across)
 
     def _packed(self, codes: Codes, total: int, start: int, zero_point: int) -> npt.NDArray[np.uint32]:
         words = np.full(
@@ -134,14 +147,14 @@ def make_sample(
     black around the source.
     """
     rng = np.random.default_rng(seed)
-    inputs, taps = conv.source.count * PACK, conv.source.count * PACK // conv.groups * conv.kernel[0] * conv.kernel[1]
+    inputs, taps = conv.source.count * PACK, conv.inputs * PACK * conv.kernel[0] * conv.kernel[1]
     residual = conv.requantize.residual
     other = None
     if residual is not None:
         other = rng.integers(0, 256, (residual.view.count * PACK, height, width), dtype=np.uint8)
         other[anchor or other.shape[0] :] = 0
     codes = rng.integers(0, 256, (inputs, height, width), dtype=np.uint8)
-    weights = rng.integers(-127, 128, (conv.channels, inputs // conv.groups, *conv.kernel))
+    weights = rng.integers(-127, 128, (conv.channels, conv.inputs * PACK, *conv.kernel))
     codes[picture or inputs :] = 0
     return KernelData(
         conv,

@@ -27,7 +27,7 @@ def tiles(conv: Conv, columns: int, dot: Dot) -> tuple[Tile, ...]:
         dot: the instruction set's dot product.
     """
     group = conv.channels // conv.groups
-    blocks, rows, taps = dot.steps(conv.source.count // conv.groups, conv.kernel)
+    blocks, rows, taps = dot.steps(conv.inputs, conv.kernel)
     vectors = [v for v in range(1, columns // dot.lanes + 1) if columns % (v * dot.lanes) == 0]
     channels = [c for c in range(PACK, group + 1, PACK) if group % c == 0]
     found = [default_tile(conv, columns, dot), direct_tile(conv, columns, dot)]

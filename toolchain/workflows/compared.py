@@ -77,6 +77,6 @@ def open_compared(path: Path, *, value_range: str | None = None, threads: int | 
 def _bundle(path: Path, threads: int | None) -> Compared:
     bundle = open_bundle(path, for_this_machine=True)
     known = bundle.manifest
-    tiling = Tiling(known.scale, known.halo, known.workspace_per_pixel, None, _BUDGET, UNBOUNDED_HALO)
+    tiling = Tiling(known.scale, known.halo, known.workspace_per_pixel, None, _BUDGET, UNBOUNDED_HALO, unit=known.unit)
     upscale = tiling.over(load(bundle, threads=threads).upscale)
     return Compared(f"{path.stem} {TITLES[known.precision]}", known.channels, known.scale, upscale)

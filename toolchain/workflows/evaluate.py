@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from toolchain.frontend.explain import explain
 from toolchain.frontend.session import FloatSession
+from toolchain.frontend.unit import unit_of
 from toolchain.images import Photo
 from toolchain.images.bicubic import enlarge
 from toolchain.images.metrics import luma, psnr, shaved, ssim
 from toolchain.images.pairs import Pair, PairSet
+from toolchain.images.units import in_units
 from toolchain.reference.evaluator import evaluator
 from toolchain.runtime.photo import upscale_photo
 from toolchain.support.errors import InputError, ModelError
@@ -149,7 +151,7 @@ def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, t
     """
     session = FloatSession(model, threads=threads)
     low, high = value_range
-    step = np.float32((high - low) / 255)
+    step, unit = np.float32((high - low) / 255), unit_of(model)
 
     def upscale(pixels: Pixels) -> Pixels:
         planes = pixels.transpose(2, 0, 1)[None].astype(np.float32) * step + np.float32(low)
@@ -163,7 +165,7 @@ def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, t
         codes = np.clip(np.rint((result[0] - np.float32(low)) / step), 0, 255).astype(np.uint8)
         return np.ascontiguousarray(codes.transpose(1, 2, 0))
 
-    return upscale
+    return in_units(upscale, unit)
 
 
 def quality(found: Pixels, expected: Pixels, shave: int) -> Quality:

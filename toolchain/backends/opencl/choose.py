@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TypeAlias
 
 from toolchain.backends.opencl.estimate import Estimate, cuts, estimate, fits
@@ -65,7 +66,7 @@ def task_of(job: Job, height: int, width: int) -> Task:
     """
     assert isinstance(job.conv, Conv)
     conv = replace(normal(job.conv), pixels=job.conv.pixels)
-    return Task(conv, height * job.scale, width * job.scale, 0, job.picture or 0, job.anchor or 0)
+    return Task(conv, ceil(height * job.scale), ceil(width * job.scale), 0, job.picture or 0, job.anchor or 0)
 
 
 def job_of(task: Task) -> Job:

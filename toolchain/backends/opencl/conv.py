@@ -11,7 +11,7 @@ Weights are ordered so that a work-item reads its own one after the other, sever
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 from tvm import tirx
@@ -165,22 +165,46 @@ class ConvKernel(ABC, Generic[AnyConv]):
         with T.serial(0, self.job.inputs) as k, rows(0, conv.kernel[0]) as i:
             IRBuilder.name(inputs, k)
             IRBuilder.name("tap_row", i)
-            row, column = self.row + i * conv.dilation[0] - conv.pads[0], self.column - conv.pads[1]
             block = self._input(start, k)
-            found = self.read(elements, self.x, (row, block, column), cut.pixels + self.job.window, self.job.picture)
-            for j in range(conv.kernel[1]):
-                taps = load(weights, self.weights, [self.part, k, i, j, 0], cut.channels, cut.vector)
-                for c, tap in enumerate(taps):
-                    for p in range(cut.pixels):
-                        place = c * cut.pixels + p
-                        product = self.product(sums[place], found[p + j * conv.dilation[1]], tap)
-                        T.buffer_store(sums, product, [place])
+            for found, taps in self._windows(elements, block, i):
+                for j, place in taps:
+                    weight = load(weights, self.weights, [self.part, k, i, j, 0], cut.channels, cut.vector)
+                    for c, tap_weight in enumerate(weight):
+                        for p in range(cut.pixels):
+                            total = c * cut.pixels + p
+                            product = self.product(sums[total], found[p + place], tap_weight)
+                            T.buffer_store(sums, product, [total])
+
+    def _windows(self, name: str, block: Any, i: Any) -> Iterator[tuple[list[Any], list[tuple[int, int]]]]:
+        """Yield elements of a row of the source, and the taps of row ``i`` that meet them: their number, and how many
+        elements they lie beyond the first.
+        """
+        conv, job = self.conv, self.job
+        row, column = self.row - conv.above[0], self.column - conv.above[1]
+        if conv.stride == (1, 1):
+            place = row + i * conv.dilation[0], block, column
+            found = self.read(name, self.x, place, self.cut.pixels + job.window, job.picture)
+            yield found, [(j, j * conv.dilation[1]) for j in range(conv.kernel[1])]
+            return
+        down, across = conv.stride
+        places = [j * conv.dilation[1] + conv.above[1] * across - conv.pads[1] for j in range(conv.kernel[1])]
+        from_top = i * conv.dilation[0] + (conv.above[0] * down - conv.pads[0])
+        for phase in sorted({place % across for place in places}):
+            taps = [(j, place // across) for j, place in enumerate(places) if place % across == phase]
+            first, last = taps[0][1], taps[-1][1]
+            place = (
+                row + tirx.floordiv(from_top, down),
+                block + (tirx.floormod(from_top, down) * across + phase),
+                column + first,
+            )
+            found = self.read(name, self.x, place, self.cut.pixels + last - first, job.picture)
+            yield found, [(j, beyond - first) for j, beyond in taps]
 
     def _input(self, start: int, k: Any) -> Any:
         """Return the block of the ``k``-th input of the group that is computed."""
-        if self.conv.groups == 1 or self.job.dense:
-            return start + k
-        return start + k + self.part // (self.conv.channels // self.conv.groups // self.cut.channels) * self.job.inputs
+        if self.conv.groups > 1 and not self.job.dense:
+            k = k + self.part // (self.conv.channels // self.conv.groups // self.cut.channels) * self.job.inputs
+        return start + k * self.conv.phases
 
 
 def _spread(

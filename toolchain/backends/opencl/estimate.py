@@ -88,7 +88,7 @@ def cuts(job: Job, gpu: Gpu, height: int, width: int) -> list[tuple[LaunchConfig
 
 def estimate(job: Job, cut: LaunchConfig, core: GpuCore, height: int, width: int) -> Estimate:
     """Return what is expected of a kernel of a network for pictures of ``height`` x ``width``."""
-    height, width = (height * job.scale, width * job.scale) if job.scale else (1, 1)
+    height, width = (ceil(height * job.scale), ceil(width * job.scale)) if job.scale else (1, 1)
     needed = registers(job, cut)
     items = prod(cut.group)
     resident = _held(needed, core) // items

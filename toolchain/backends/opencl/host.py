@@ -85,8 +85,8 @@ def _tables(plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes) -> I
     yield from (f"{'' if place % 8 else chr(10)}{word:#x}," for place, word in enumerate(words))
     yield (
         "};\n\nconst struct network clipfree_network = {"
-        f"{plan.channels}, {plan.scale}, {plan.margin}, {plan.columns}, {SIDE}, buffers, {len(plan.buffers)}, "
-        f"constants, {len(plan.constants)}, launches, {len(plan.launches)}, (const unsigned char *)data}};\n"
+        f"{plan.channels}, {plan.scale}, {plan.unit}, {plan.margin}, {plan.columns}, {SIDE}, "
+        f"buffers, {len(plan.buffers)}, constants, {len(plan.constants)}, launches, {len(plan.launches)}, (const unsigned char *)data}};\n"
     )
 
 

@@ -41,7 +41,7 @@ def arrange(
     """
     conv, order = job.conv, list(job.order)
     if job.dense:
-        wide = np.zeros((conv.channels, conv.source.count, *weights.shape[2:]), np.int8)
+        wide = np.zeros((conv.channels, conv.inputs * conv.groups, *weights.shape[2:]), np.int8)
         blocks, channels = weights.shape[1], conv.channels // conv.groups
         for group in range(conv.groups):
             wide[group * channels : (group + 1) * channels, group * blocks : (group + 1) * blocks] = weights[

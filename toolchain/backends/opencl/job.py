@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Job:
     picture: int | None = None
     anchor: int | None = None
     dtype: str = "uint32"
-    scale: int = 1
+    scale: Fraction | int = 1
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -55,7 +56,7 @@ class Job:
     @property
     def inputs(self) -> int:
         """Elements of a pixel that an output channel is summed from."""
-        return self.conv.source.count // (1 if self.dense else self.conv.groups)
+        return self.conv.inputs * (self.conv.groups if self.dense else 1)
 
     @property
     def passes(self) -> int:
@@ -65,7 +66,7 @@ class Job:
     @property
     def window(self) -> int:
         """Elements beyond its pixels that a work-item reads of a row."""
-        return (self.conv.kernel[1] - 1) * self.conv.dilation[1]
+        return self.conv.reach[1]
 
     @property
     def channels(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,9 @@ def network_of(lowered: Lowered[Any]) -> Network:
         operators = border or lowered.origins or lowered.coverage.float_operators
         raise ModelError(
             f"there is no OpenCL kernel for operator{'s' * (len(operators) > 1)} {name_some(operators)}",
-            hint="deploy it for a CPU: OpenCL runs convolutions that keep the picture's size, functions of one"
-            " tensor's numbers (ReLU, Sigmoid, GELU and the like), Add, Concat and pixel shuffles",
+            hint="deploy it for a CPU: OpenCL runs convolutions that keep the picture's size or divide it,"
+            " functions of one tensor's numbers (ReLU, Sigmoid, GELU and the like), Add, Concat,"
+            " MaxPool and pixel shuffles",
         )
     if any(tensor.wide and tensor.zero_point % 257 for tensor in lowered.network.tensors):
         raise ModelError(
@@ -110,7 +112,7 @@ class LaunchWriter:
             Figures(
                 name,
                 str(cut),
-                size * job.scale**2 * job.macs,
+                int(size * job.scale**2 * job.macs),
                 expected.read,
                 expected.written,
                 expected.registers,
@@ -157,20 +159,20 @@ class LaunchWriter:
         meaning: Mapping[str, str],
         work: tuple[Extent, Extent, Extent],
         group: tuple[int, int, int],
-        scale: int,
+        scale: Fraction | int,
     ) -> None:
         """Generate a kernel and launch it; ``meaning``: of its arguments."""
         source = generate(name, function)
         self.kernels.append(source)
         arguments = tuple(meaning.get(argument, argument) for argument in source.arguments)
-        self.launches.append(Launch(name, arguments, work, group, scale))
+        self.launches.append(Launch(name, arguments, work, group, self._scaled(scale)))
 
     def program(self) -> OpenClProgram:
         """Return all that was launched."""
         constants, data = lay_out(self.arrays)
         result = self.network.launches[-1].result
         assert isinstance(result, Picture)
-        scale = self.network.launches[-1].scale * result.scale
+        scale = int(self.network.launches[-1].scale * result.scale)
         plan = LaunchPlan(
             self.channels,
             scale,
@@ -179,8 +181,13 @@ class LaunchWriter:
             self.buffers,
             constants,
             tuple(self.launches),
+            self.network.unit,
         )
         return OpenClProgram(plan, tuple(self.kernels), data, tuple(self.figures), self.choices)
+
+    def _scaled(self, scale: Fraction | int) -> int:
+        """Return how many pixels there are for a unit of the picture, in each direction."""
+        return int(scale * self.network.unit)
 
     def _buffers(self) -> tuple[dict[int, str], tuple[Buffer, ...]]:
         """Return a buffer for every tensor. Tensors of the same form share one where the first is read for the last
@@ -198,7 +205,7 @@ class LaunchWriter:
         buffers: list[Buffer] = []
         free_from: dict[str, int] = {}
         for tensor in sorted(first, key=lambda t: first[t]):
-            form, scale = self.network.tensors[tensor], self.network.scales[tensor]
+            form, scale = self.network.tensors[tensor], self._scaled(self.network.scales[tensor])
             # Buffers are filled with bytes; the two of a zero point of 16 bits are equal.
             filled = form.zero_point & 255
             free = [

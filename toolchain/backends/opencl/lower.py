@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from toolchain.backends.opencl import elementwise, enlarge, float_conv, float_elementwise, integer_conv, lookup
+from toolchain.backends.opencl import down, elementwise, enlarge, float_conv, float_elementwise, integer_conv, lookup
 from toolchain.backends.opencl.choose import Choose
 from toolchain.backends.opencl.job import Job
 from toolchain.backends.opencl.launches import LaunchWriter, OpenClProgram
@@ -14,13 +14,36 @@ from toolchain.backends.opencl.pixelwise import PixelwiseConfig
 from toolchain.bundle.launches import Figures
 from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatShuffle, FloatSum
 from toolchain.kernels.layout import PACK
-from toolchain.kernels.spec import Conv, Draw, Elementwise, GlobalPool, Interpolate, Lookup, Pack, Shuffle, View
+from toolchain.kernels.spec import (
+    Conv,
+    Draw,
+    Elementwise,
+    GlobalPool,
+    Interpolate,
+    Lookup,
+    Pack,
+    Pool,
+    Shuffle,
+    SpaceToDepth,
+    View,
+)
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered
 from toolchain.targets.gpu import Gpu
 
 Words: TypeAlias = (
-    Elementwise | Lookup | Pack | Draw | Shuffle | Interpolate | FloatSum | FloatPack | FloatDraw | FloatShuffle
+    Elementwise
+    | Lookup
+    | Pack
+    | Draw
+    | Shuffle
+    | Interpolate
+    | SpaceToDepth
+    | Pool
+    | FloatSum
+    | FloatPack
+    | FloatDraw
+    | FloatShuffle
 )
 """What is no convolution."""
 
@@ -55,7 +78,7 @@ def program(
             bytes_of = operation.source.count * operation.source.bytes * PACK
             writer.figures.append(Figures(call.call.kernel, "sums of parts, then of all", 0, size * bytes_of, 0))
         elif call.call.step.writes not in writer.direct:
-            _words(writer, call, operation, gpu, size * call.scale**2)
+            _words(writer, call, operation, gpu, int(size * call.scale**2))
     return writer.program()
 
 
@@ -101,6 +124,10 @@ def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
             return elementwise.shuffle(given, config)
         case Interpolate():
             return enlarge.enlarge(given, config)
+        case SpaceToDepth():
+            return down.space_to_depth(given, config)
+        case Pool():
+            return down.pool(given, config)
         case FloatShuffle():
             return float_elementwise.shuffle(given, writer.dtype, config)
 
@@ -121,6 +148,8 @@ def _traffic(given: Words, writer: LaunchWriter) -> tuple[int, int]:
             return writer.channels, bytes_of(target)
         case Draw(source=source, pixels=pixels) | FloatDraw(source=source, pixels=pixels):
             return bytes_of(source), len(pixels.table)
+        case SpaceToDepth(source, _, target) | Pool(source=source, target=target):
+            return bytes_of(target) if isinstance(given, SpaceToDepth) else bytes_of(source), bytes_of(target)
         case Shuffle(source, pixels, target) | FloatShuffle(source, pixels, target):
             return bytes_of(source), bytes_of(target) * pixels.scale**2
         case Interpolate(source=source, target=target, requantize=requantize):

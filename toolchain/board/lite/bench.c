@@ -95,9 +95,39 @@ static Picture shipped(const char* name, const char* grey) {
 
 /* -- checking and timing ------------------------------------------------------------------------------------------- */
 
+/* Of how many pixels the sides of the network's pictures are multiples. */
+#ifndef UNIT
+#define UNIT 1
+#endif
+
+/* A picture with as many copies of its last row and column as make both sides multiples of UNIT. */
+static Picture extended(Picture input) {
+  const int64_t height = (input.height + UNIT - 1) / UNIT * UNIT, width = (input.width + UNIT - 1) / UNIT * UNIT;
+  if (height == input.height && width == input.width) return input;
+  const int64_t channels = input.channels;
+  Picture larger = {height, width, channels, malloc((size_t)(height * width * channels))};
+  if (!larger.pixels) fail("there is not enough memory"), stop(kBad);
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x) {
+      const int64_t row = y < input.height ? y : input.height - 1, column = x < input.width ? x : input.width - 1;
+      memcpy(larger.pixels + (y * width + x) * channels, input.pixels + (row * input.width + column) * channels,
+             (size_t)channels);
+    }
+  return larger;
+}
+
 static Picture run(Picture input) {
-  Picture output;
-  if (network_run(&input, &output)) stop(kBad);
+  Picture larger = extended(input), output;
+  if (network_run(&larger, &output)) stop(kBad);
+  if (larger.pixels == input.pixels) return output;
+  /* What that added is cut off, in place. */
+  const int64_t height = output.height * input.height / larger.height, width = output.width * input.width / larger.width;
+  for (int64_t y = 0; y < height; ++y)
+    memmove(output.pixels + y * width * output.channels, output.pixels + y * output.width * output.channels,
+            (size_t)(width * output.channels));
+  free(larger.pixels);
+  output.height = height;
+  output.width = width;
   return output;
 }
 

@@ -1,7 +1,7 @@
 """Padding of convolutions is written as explicit numbers.
 
 After: Conv and ConvTranspose have ``pads``, ``strides``, ``dilations``, ``kernel_shape``, ``group`` and no
-``auto_pad``, except strided ones with SAME, whose padding depends on the picture's size.
+``auto_pad``, except strided ones with SAME of pictures of any size, on which their padding depends.
 A zero Pad before Conv is part of it.
 """
 
@@ -26,9 +26,10 @@ from toolchain.frontend.properties import CHANNELS_FIRST, EXPLICIT_PADS, NO_CONS
 def apply(graph: Graph, facts: Facts) -> Facts:
     """Rewrite; says what was done."""
     convolutions = [n for n in graph.nodes if n.op_type in ("Conv", "ConvTranspose")]
-    told = any("output_shape" in attributes(n) for n in convolutions)
+    told = any("output_shape" in attributes(n) or _depends(n) for n in convolutions)
     known = shapes(graph) if told else {}
-    explicit = sum(_explicit(graph, n, known.get(n.input[0])) for n in convolutions)
+    unit = facts.interface.unit
+    explicit = sum(_explicit(graph, n, known.get(n.input[0]), unit) for n in convolutions)
     merged = sum(_merge(graph, n) for n in list(graph.nodes) if n.op_type == "Pad")
     graph.tidy()
     done = [f"made the padding of {explicit} convolutions explicit"] if explicit else []
@@ -36,8 +37,16 @@ def apply(graph: Graph, facts: Facts) -> Facts:
     return facts.said(", ".join(done))
 
 
-def _explicit(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...] | None) -> bool:
-    """Fill in all attributes; True if ``auto_pad`` or ``output_shape`` was replaced. ``shape`` is that of the input."""
+def _depends(node: onnx.NodeProto) -> bool:
+    """Whether the padding depends on the picture's size."""
+    found = attributes(node)
+    return node.op_type == "Conv" and "SAME" in found.get("auto_pad", "") and max(found.get("strides", [1])) > 1
+
+
+def _explicit(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...] | None, unit: int) -> bool:
+    """Fill in all attributes; True if ``auto_pad`` or ``output_shape`` was replaced. ``shape`` is that of the input,
+    ``unit`` what all pictures are multiples of.
+    """
     weight = graph.operand(node, 1)
     if weight is None or weight.ndim != 4:
         return False
@@ -57,9 +66,10 @@ def _explicit(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...] | None)
         begin, end = [0, 0], [0, 0]
     elif mode.startswith("SAME"):
         if node.op_type == "Conv":
-            if strides != [1, 1]:
+            whole = unit > 1 and shape is not None and not any(n % s for n, s in zip(shape[2:], strides, strict=True))
+            if strides != [1, 1] and not whole:
                 return False
-            total = [r - 1 for r in reach]
+            total = [max(r - s, 0) for r, s in zip(reach, strides, strict=True)]
         else:
             # The output is `stride` times as large as the input.
             extra = list(values.get("output_padding", [0, 0]))

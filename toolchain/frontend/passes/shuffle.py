@@ -3,7 +3,7 @@
 A chain is carried out on the numbers 0, 1, 2, ... at a concrete size. If the result is that of DepthToSpace (in either
 order of channels) or of a single Transpose, or nothing happened at all, the chain is replaced. So sizes that are baked
 in, left as -1 or computed from Shape make no difference.
-After: no pixel shuffle is spelled out.
+So it is with SpaceToDepth, in any order of channels. After: no pixel shuffle is spelled out.
 """
 
 from __future__ import annotations
@@ -48,6 +48,13 @@ def depth_to_space(x: Array, scale: int, mode: str) -> Array:
     return y.reshape(1, channels, h * scale, w * scale)
 
 
+def space_to_depth(x: Array, size: int) -> Array:
+    """ONNX SpaceToDepth of (1, C, h*size, w*size) in NumPy."""
+    channels, h, w = x.shape[1], x.shape[2] // size, x.shape[3] // size
+    split = x.reshape(1, channels, h, size, w, size).transpose(0, 3, 5, 1, 2, 4)
+    return split.reshape(1, channels * size**2, h, w)
+
+
 def _step(graph: Graph, found: list[str]) -> bool:
     heads = [
         n
@@ -73,11 +80,13 @@ def _step(graph: Graph, found: list[str]) -> bool:
                 continue
             new = _explain(start, results[length - 1])
             if new is not None and _replace(graph, part, new):
-                found.append(
-                    next((f"DepthToSpace({a['blocksize']}, {a['mode']})" for op, a in new if op == "DepthToSpace"), "")
-                )
+                found.append(next((_named(op, a) for op, a in new if "blocksize" in a), ""))
                 return True
     return False
+
+
+def _named(op: str, attrs: dict[str, object]) -> str:
+    return f"{op}({attrs['blocksize']}, {attrs['mode']})" if "mode" in attrs else f"{op}({attrs['blocksize']})"
 
 
 def _chain(graph: Graph, head: onnx.NodeProto) -> list[onnx.NodeProto]:
@@ -122,19 +131,40 @@ def _explain(start: Array, end: Array) -> Steps | None:
     for perm in _PERMS:
         if np.array_equal(start.transpose(perm), end):
             return [("Transpose", {"perm": perm})]
+    steps: Steps
     for before, after in ((None, None), (None, TO_LAST), (TO_FIRST, TO_LAST), (TO_FIRST, None)):
         source = start if before is None else start.transpose(before)
         target = end if after is None else end.transpose(TO_FIRST)
+        down = _unshuffle(source, target)
+        if down is not None:
+            steps = [("Transpose", {"perm": before})] if before else []
+            steps += down
+            return [*steps, ("Transpose", {"perm": after})] if after else steps
         scale = target.shape[2] // source.shape[2]
         if scale < 2 or (source.shape[1] // scale**2) * scale**2 != source.shape[1]:
             continue
         for mode in ("CRD", "DCR"):
             result = depth_to_space(source, scale, mode)
             if result.shape == target.shape and np.array_equal(result, target):
-                steps: Steps = [("Transpose", {"perm": before})] if before else []
+                steps = [("Transpose", {"perm": before})] if before else []
                 steps.append(("DepthToSpace", {"blocksize": scale, "mode": mode}))
                 return [*steps, ("Transpose", {"perm": after})] if after else steps
     return None
+
+
+def _unshuffle(source: Array, target: Array) -> Steps | None:
+    """Return SpaceToDepth, and the order of its channels where that is another."""
+    size = source.shape[2] // max(target.shape[2], 1)
+    sides = tuple(side * size for side in target.shape[2:])
+    if size < 2 or target.shape[1] != source.shape[1] * size**2 or sides != source.shape[2:]:
+        return None
+    made = space_to_depth(source, size)
+    order = np.searchsorted(np.sort(made[0, :, 0, 0]), target[0, :, 0, 0])
+    order = np.argsort(made[0, :, 0, 0])[np.minimum(order, made.shape[1] - 1)]
+    if not np.array_equal(made[:, order], target):
+        return None
+    steps: Steps = [("SpaceToDepth", {"blocksize": size})]
+    return steps if np.array_equal(order, np.arange(order.size)) else [*steps, ("Gather", {"channels": order})]
 
 
 def _replace(graph: Graph, part: list[onnx.NodeProto], new: Steps) -> bool:
@@ -149,6 +179,9 @@ def _replace(graph: Graph, part: list[onnx.NodeProto], new: Steps) -> bool:
     graph.remove(part)
     for i, (op, attrs) in enumerate(new):
         name = target if i == len(new) - 1 else graph.fresh(f"{target}_{op.lower()}")
-        graph.add(op, [value], name, **attrs)
+        if op == "Gather":
+            graph.add(op, [value, graph.add_constant(attrs["channels"], f"{name}_channels", np.int64)], name, axis=1)
+        else:
+            graph.add(op, [value], name, **attrs)
         value = name
     return True

@@ -89,7 +89,7 @@ class _Strips:
         self.pairs, self.pack = dot.pairs, dot.pack
         self.lanes, self.across = dot.lanes, TILE * dot.lanes
         self.words, self.halves = f"uint32x{dot.lanes}", f"int16x{2 * dot.lanes}"
-        self.stride, self.blocks = _stride(conv, dot, tile), conv.source.count // conv.groups
+        self.stride, self.blocks = _stride(conv, dot, tile), conv.inputs
         self.buffers = {
             name: T.sblock_alloc_buffer((size,), "uint32") for name, size in _sizes(conv, dot, tile).items()
         }

@@ -24,6 +24,7 @@ def possible(conv: Conv, dot: Dot) -> bool:
         dot.pairs is not None
         and conv.kernel == (transforms.TAPS, transforms.TAPS)
         and conv.dilation == (1, 1)
+        and conv.stride == (1, 1)
         and not conv.source.wide
     )
 
@@ -38,7 +39,7 @@ def exact(largest: npt.NDArray[np.int64], multiplier: npt.NDArray[np.float32]) -
 
 def pairs(conv: Conv) -> int:
     """Return the number of pairs of input channels that an output channel is summed from."""
-    return conv.source.count // conv.groups * PACK // 2
+    return conv.inputs * PACK // 2
 
 
 def constants(conv: Conv, tile: Tile) -> tuple[tuple[tuple[int, ...], str], ...]:

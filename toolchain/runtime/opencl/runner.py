@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, LaunchPlan
+from toolchain.images.units import extended, in_units
 from toolchain.runtime.opencl.device import import_pyopencl
 from toolchain.runtime.opencl.driver import Driver
 from toolchain.support.errors import BundleError, InputError, TargetError
@@ -70,21 +71,21 @@ class OpenClRunner:
             InputError: the shape or the type of ``pixels`` does not fit the network.
             TargetError: the device has too little memory, or a launch fails.
         """
-        return self.bind(pixels)()
+        self._check(pixels)
+        large: Pixels = in_units(lambda given: self.bind(given)(), self.plan.unit)(pixels)
+        return large
 
     def bind(self, pixels: Pixels) -> Callable[[], Pixels]:
-        """Return a call that upscales ``pixels``, with their transfer to the device and back: what is timed.
+        """Return a call that upscales ``pixels``, extended to the network's unit, with their transfer to the
+        device and back: what is timed.
 
         Raises:
             InputError: the shape or the type of ``pixels`` does not fit the network.
             TargetError: the device has too little memory.
         """
+        self._check(pixels)
         plan = self.plan
-        if pixels.ndim != 3 or pixels.shape[2] != plan.channels or pixels.dtype != np.uint8 or not pixels.size:
-            raise InputError(
-                f"this network takes u8 pixels (height, width, {plan.channels}), not {pixels.dtype} {pixels.shape}"
-            )
-        given = np.ascontiguousarray(pixels)
+        given = np.ascontiguousarray(extended(pixels, plan.unit))
         height, width = given.shape[:2]
 
         def call() -> Pixels:
@@ -100,13 +101,21 @@ class OpenClRunner:
 
         return call
 
+    def _check(self, pixels: Pixels) -> None:
+        plan = self.plan
+        if pixels.ndim != 3 or pixels.shape[2] != plan.channels or pixels.dtype != np.uint8 or not pixels.size:
+            raise InputError(
+                f"this network takes u8 pixels (height, width, {plan.channels}), not {pixels.dtype} {pixels.shape}"
+            )
+
     def functions(self, pixels: Pixels, repeats: int) -> dict[str, float]:
         """Return seconds of each kernel on u8 (h, w, C) as the device counts them, mean of ``repeats`` pictures."""
         self.upscale(pixels)
+        size = extended(pixels, self.plan.unit).shape[:2]
         seconds = {launch.kernel: 0.0 for launch in self.plan.launches}
         for _ in range(repeats):
             began = time.perf_counter()
-            for launch, event in zip(self.plan.launches, self._enqueue(*pixels.shape[:2]), strict=True):
+            for launch, event in zip(self.plan.launches, self._enqueue(*size), strict=True):
                 event.wait()
                 now = time.perf_counter()
                 seconds[launch.kernel] += self._driver.seconds(event, now - began) / repeats
@@ -121,7 +130,7 @@ class OpenClRunner:
             kernel.set_args(
                 *(np.int32(scalars[name]) if name in SCALARS else memory[name] for name in launch.arguments)
             )
-            sizes = launch.sizes(height, width, group)
+            sizes = launch.sizes(*self.plan.units(height, width), group)
             events.append(self._cl.enqueue_nd_range_kernel(self._queue, kernel, sizes, group))
         return events
 

@@ -36,6 +36,7 @@ def make_manifest(
 ) -> Manifest:
     """Return the manifest, before the files are sealed."""
     model = prepared.model
+    tall, wide = (side + -side % prepared.unit for side in (1080, 1920))
     return Manifest(
         name=request.title,
         versions=Versions.installed(),
@@ -48,7 +49,7 @@ def make_manifest(
         halo=model.halo + compiled.further,
         macs_per_pixel=network.macs_per_pixel,
         # At a large size, where the rounding of widths to column tiles no longer shows; the input comes on top.
-        workspace_per_pixel=compiled.workspace(1080, 1920) / (1080 * 1920) + model.channels,
+        workspace_per_pixel=compiled.workspace(tall, wide) / (tall * wide) + model.channels,
         line_buffers=compiled.line_buffers(REFERENCE),
         precision=request.precision,
         coverage=_coverage(compiled, request.precision),
@@ -57,6 +58,7 @@ def make_manifest(
         tensors=network.tensors,
         files={},
         loss=prepared.loss,
+        unit=prepared.unit,
     )
 
 

@@ -137,7 +137,7 @@ def _finish(build: TargetBuild, prepared: Prepared, line: Progress) -> Deploymen
             reference = prepared.reference()
             verified: tuple[Verified, ...] = ()
             if build.unseen is None:
-                upscale = backend.open(library, model.channels, model.scale).upscale
+                upscale = backend.open(library, model.channels, model.scale, unit=manifest.unit).upscale
                 standard = standard_for(request.precision, manifest.coverage.float_operators)
                 verified = verify(upscale, reference, make_cases(model.channels, picture), standard, progress=note)
                 note(f"{verdict(verified, standard)} in {len(verified)} pictures")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from toolchain import bundle as store
 from toolchain.frontend import is_quantized, load_model, normalize
+from toolchain.frontend.unit import unit_of
 from toolchain.images import ImageSet, read_calibration
 from toolchain.quantize import IntegerReference, quantize
 from toolchain.quantize.foreign import canonicalize
@@ -72,6 +73,11 @@ class Prepared:
     bound: BoundRecipe | None = None
     loss: Loss | None = None
     cached: bool = False
+
+    @property
+    def unit(self) -> int:
+        """Of how many pixels the sides of the network's pictures are multiples."""
+        return unit_of(self.model.model)
 
 
 def prepare_quantized(request: Request, rehearse: Rehearse, line: Progress, dump: Dump = no_dump) -> Prepared:

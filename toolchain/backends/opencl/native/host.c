@@ -39,7 +39,7 @@ static size_t pitch(int width) {
 }
 
 // Pixels of what is `scale` times as large as the picture; 0: a single one, whatever the picture.
-static int scaled(int size, int scale) { return scale ? size * scale : 1; }
+static int scaled(int size, int scale) { return scale ? size / PLAN.unit * scale : 1; }
 
 // Bytes of an element of a buffer: two are a float16.
 static int32_t element(const struct clipfree *self, const struct buffer *buffer) {
@@ -238,10 +238,9 @@ static void read_events(struct clipfree *self, double began, double *seconds) {
   }
 }
 
-int clipfree_run(struct clipfree *self, const unsigned char *pixels, int height, int width, unsigned char *result,
-                 double *seconds, char message[CLIPFREE_MESSAGE]) {
+static int run(struct clipfree *self, const unsigned char *pixels, int height, int width, unsigned char *result,
+               double *seconds, char *message) {
   const struct driver *cl = &self->cl;
-  if (height < 1 || width < 1) return clipfree_say(message, "a picture of %d x %d has no pixels", width, height);
   if (!allocate(self, height, width, message)) return 0;
   const size_t size = (size_t)height * (size_t)width * PLAN.channels;
   int32_t code = cl->clEnqueueWriteBuffer(self->queue, self->memory[0], 0, 0, size, pixels, 0, NULL, NULL);
@@ -262,6 +261,39 @@ int clipfree_run(struct clipfree *self, const unsigned char *pixels, int height,
     cl->clFinish(self->queue);  // `pixels` may still be read
   if (launched && code) failed(self, message, "run the network", code);
   return !code;
+}
+
+// Run the network on a picture whose sides are no multiples of its unit: with copies of the last row and column, and what
+// these add cut off.
+static int run_extended(struct clipfree *self, const unsigned char *pixels, int height, int width, unsigned char *result,
+                        double *seconds, char *message) {
+  const int tall = (height + PLAN.unit - 1) / PLAN.unit * PLAN.unit, wide = (width + PLAN.unit - 1) / PLAN.unit * PLAN.unit;
+  const size_t pixel = (size_t)PLAN.channels, scale = (size_t)PLAN.scale;
+  const size_t across = (size_t)wide * scale * pixel, kept = (size_t)width * scale * pixel;
+  unsigned char *given = calloc((size_t)tall * (size_t)wide, pixel), *made = calloc((size_t)tall * scale, across);
+  int done = 0;
+  if (!given || !made) {
+    clipfree_say(message, "there is no memory left");
+  } else {
+    for (int y = 0; y < tall; ++y)
+      for (int x = 0; x < wide; ++x)
+        for (size_t c = 0; c < pixel; ++c)
+          given[((size_t)y * (size_t)wide + (size_t)x) * pixel + c] =
+              pixels[((size_t)(y < height ? y : height - 1) * (size_t)width + (size_t)(x < width ? x : width - 1)) * pixel + c];
+    done = run(self, given, tall, wide, made, seconds, message);
+    for (size_t y = 0; done && y < (size_t)height * scale; ++y)
+      for (size_t x = 0; x < kept; ++x) result[y * kept + x] = made[y * across + x];
+  }
+  free(given);
+  free(made);
+  return done;
+}
+
+int clipfree_run(struct clipfree *self, const unsigned char *pixels, int height, int width, unsigned char *result,
+                 double *seconds, char message[CLIPFREE_MESSAGE]) {
+  if (height < 1 || width < 1) return clipfree_say(message, "a picture of %d x %d has no pixels", width, height);
+  return (height % PLAN.unit || width % PLAN.unit ? run_extended : run)(self, pixels, height, width, result, seconds,
+                                                                         message);
 }
 
 int clipfree_give(struct clipfree *self, int buffer, const void *bytes, size_t size, char message[CLIPFREE_MESSAGE]) {

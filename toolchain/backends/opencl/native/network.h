@@ -30,11 +30,11 @@ struct launch {
   int32_t count;
   struct extent work[3];
   size_t group[3];
-  int32_t scale;  // what it reads is so many times as high and wide as the input
+  int32_t scale;  // what it reads is so many times as high and wide as the input in units
 };
 
 struct network {
-  int32_t channels, scale, margin, columns, side;
+  int32_t channels, scale, unit, margin, columns, side;  // the sides of an input are multiples of `unit` pixels
   const struct buffer *buffers;
   int32_t buffer_count;
   const struct constant *constants;

@@ -1,0 +1,66 @@
+"""Kernels for OpenCL that make pictures smaller: pixels laid into phases, and the largest of every window."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise
+from toolchain.backends.opencl.primitives import bind, call, code_of, load, number, store_codes
+from toolchain.kernels.arguments import phase, tap
+from toolchain.kernels.layout import PACK, SIDE
+from toolchain.kernels.spec import Pool, SpaceToDepth
+
+
+def space_to_depth(operation: SpaceToDepth, config: PixelwiseConfig) -> tirx.PrimFunc:
+    """Lay squares of pixels into blocks: arguments x, y. What surrounds the picture is left as it was filled."""
+    source, target, size = operation.source, operation.target, operation.size
+    margin = config.geometry.margin
+
+    def body(at: Item) -> None:
+        for (read, _), (written, _) in zip(source.planes(0), target.planes(operation.zero_point), strict=True):
+            for block in range(source.count):
+                for phase_ in range(size**2):
+                    down, across = divmod(phase_, size)
+                    for p in range(config.pixels):
+                        column = at.column + p
+                        with T.If(column < at.size.width), T.Then():
+                            place = [at.row * size + (margin + down), read + block, column * size + (SIDE + across)]
+                            word = at.inputs[0][tuple(place)]
+                            T.buffer_store(at.y, word, [at.inner, written + block * size**2 + phase_, column + SIDE])
+
+    return pixelwise([Form(source.total, scale=size)], Form(target.total), config, body)
+
+
+def pool(operation: Pool, config: PixelwiseConfig) -> tirx.PrimFunc:
+    """Keep the largest code of every window: arguments x, y."""
+    source, target = operation.source, operation.target
+    phases = operation.stride[0] * operation.stride[1]
+
+    def body(at: Item) -> None:
+        for block in range(target.count):
+            found: list[list[list[Any]]] = []
+            for i in range(operation.kernel[0]):
+                for j in range(operation.kernel[1]):
+                    row, column = tap(operation, at.inner - operation.above[0], at.column, i, j)
+                    first = block * phases + phase(operation, i, j)
+                    planes = [
+                        load("word", at.inputs[0], [row, start + first, column], config.pixels)
+                        for start, _ in source.planes(0)
+                    ]
+                    words = list(zip(*planes, strict=True))
+                    found.append([[code_of(word, number(place)) for word in words] for place in range(PACK)])
+            codes = [
+                [bind("largest", reduce(_larger, (one[place][p] for one in found))) for p in range(config.pixels)]
+                for place in range(PACK)
+            ]
+            store_codes(at.y, codes, target, operation.zero_point, (at.inner, block, at.column), at.size)
+
+    return pixelwise([Form(source.total)], Form(target.total), config, body)
+
+
+def _larger(one: Any, other: Any) -> Any:
+    return call("uint32", "max", one, other)

@@ -1,0 +1,132 @@
+"""What makes pictures smaller: found in the Relax module, and emitted as kernels on tensors in phases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from toolchain.kernels import down
+from toolchain.kernels.layout import PACK
+from toolchain.kernels.network import Tensor
+from toolchain.kernels.spec import Pool, SpaceToDepth, View, above, reach
+from toolchain.lower.bindings import Bindings
+from toolchain.lower.calls import Calls, Extent, Invocation
+from toolchain.lower.depth_to_space import carried_out, evaluate, trace
+from toolchain.lower.packed import Packed, filled
+from toolchain.reference.down import space_to_depth
+from toolchain.reference.steps import Codes, ConvStep, PoolStep, SpaceToDepthStep
+
+_TRIED = (12, 13)
+"""Sizes at which a tensor's rows and columns are looked at, in units: what divides both divides all."""
+
+
+def squares(matcher: Bindings, value: Any, out: Codes, source: Codes | None) -> SpaceToDepthStep | None:
+    """Return the SpaceToDepth of ``source`` that the reshapes and transposes before ``value`` are."""
+    _, moves = trace(matcher.definitions, value)
+    if source is None or not moves or source.quantization != out.quantization or source.tensor.ty.shape is None:
+        return None
+    sizes = {matcher.height: 3, matcher.width: 5}
+    shape = [evaluate(extent, sizes) for extent in source.tensor.ty.shape]
+    index = np.arange(int(np.prod(shape))).reshape(shape)
+    moved = carried_out(moves, index, sizes)
+    if moved is None or moved.ndim != 4 or moved.shape[2] >= shape[2]:
+        return None
+    size = shape[2] // moved.shape[2]
+    if any(side % size for side in shape[2:]) or not np.array_equal(moved[0], space_to_depth(index[0], size)):
+        return None
+    return SpaceToDepthStep(out, source, size)
+
+
+def pool(matcher: Bindings, value: Any, out: Codes, source: Codes | None) -> PoolStep | None:
+    """Return the pooling of ``source`` that ``value`` is, if kernels cover it."""
+    if source is None or source.quantization != out.quantization:
+        return None
+    attrs = matcher.definitions[value].attrs
+    kernel, strides, dilations, pads = (
+        tuple(int(number) for number in numbers)
+        for numbers in (attrs.pool_size, attrs.strides, attrs.dilation, attrs.padding)
+    )
+    step = PoolStep(out, source, kernel, strides, pads, dilations, bool(attrs.ceil_mode))  # type: ignore[arg-type]
+    return step if covers(matcher, source.tensor, strides, pads, step.reach) else None
+
+
+def covers(matcher: Bindings, var: Any, strides: Any, pads: Any, reach: tuple[int, int]) -> bool:
+    """Whether kernels step by ``strides`` through ``var``: alike in both directions, and through whole multiples."""
+    down_, across = strides
+    if (down_, across) == (1, 1):
+        return True
+    if down_ != across or any(pad > far for pad, far in zip(pads, reach, strict=False)) or var.ty.shape is None:
+        return False
+    tried = [{matcher.height: count, matcher.width: count} for count in _TRIED]
+    return not any(evaluate(side, sizes) % down_ for sizes in tried for side in var.ty.shape.values[2:])
+
+
+def growth(step: ConvStep | PoolStep) -> tuple[int, int]:
+    """Return how many rows and columns the result of a step has more than its input has steps of its stride."""
+    given = step.convolution if isinstance(step, ConvStep) else step
+    found = []
+    for axis in (0, 1):
+        stride, before = given.strides[axis], given.pads[axis]
+        rest = before + given.pads[axis + 2] - given.reach[axis] - 1
+        if isinstance(step, PoolStep) and step.ceil:
+            more = -(-rest // stride) + 1
+            found.append(more - ((more - 1) * stride >= before))
+        else:
+            found.append(rest // stride + 1)
+    return found[0], found[1]
+
+
+def in_phases(calls: Calls, source: Packed, size: int, extent: Extent) -> Packed:
+    """Return a packed tensor in phases, with channel c of the first phase in its slot; ``extent``: of the result."""
+    count = source.view.count * size**2
+    view = View.whole(count, wide=source.view.wide)
+    tensor = Tensor(view.total, source.tensor.zero_point, wide=view.wide)
+    operation = SpaceToDepth(source.view, size, view, tensor.zero_point)
+    kernel = down.space_to_depth(operation, calls.geometry)
+    read = replace(source.source(below=size - 1), stride=size)
+    var = calls.launch(Invocation("space_to_depth", kernel, (read,), operation), view, tensor, extent)
+    return Packed(var, view, tuple(slot_in_phases(slot, 0, size) for slot in source.slots), tensor)
+
+
+def slot_in_phases(slot: int, phase: int, size: int) -> int:
+    """Return where a slot of a tensor lies in the same in phases."""
+    return (slot // PACK * size**2 + phase) * PACK + slot % PACK
+
+
+def all_phases(source: Packed, phased: Packed, size: int) -> Packed:
+    """Return ``source`` in phases as a SpaceToDepth: phase by phase, channel by channel."""
+    slots = [slot_in_phases(slot, phase, size) for phase in range(size**2) for slot in source.slots]
+    return replace(phased, slots=tuple(slots))
+
+
+def pool_kernel(step: PoolStep, source: Packed, view: View, calls: Calls, lanes: int) -> Invocation:
+    """Return the kernel of ``step``, of its source in phases, into ``view``."""
+    zero = step.out.quantization.zero_point
+    operation = Pool(source.view, step.kernel, step.pads[:2], step.dilations, step.strides, view, zero)
+    kernel = down.pool(operation, calls.geometry, lanes)
+    before = operation.above[0]
+    return Invocation("pool", kernel, (source.source(before, operation.reach[0] - before),), operation)
+
+
+def with_least(calls: Calls, step: PoolStep, source: Packed, extent: Extent) -> Packed:
+    """Return a pool's source surrounded by the smallest code, where windows reach beyond it."""
+    zero = source.tensor.zero_point
+    return source if zero == 0 or not reaches_out(step) else filled(calls, source, 0, extent)
+
+
+def reaches_out(step: PoolStep) -> bool:
+    """Whether windows reach beyond the picture."""
+    last = [
+        more * stride + far - stride for more, stride, far in zip(growth(step), step.strides, step.reach, strict=True)
+    ]
+    beyond = [end + 1 - before > 0 for end, before in zip(last, step.pads, strict=False)]
+    return any(step.pads[:2]) or any(beyond)
+
+
+def margin(step: PoolStep) -> int:
+    """Return rows or columns that windows reach beyond the picture at most, in steps of the stride."""
+    before = above(step.pads[:2], step.strides)
+    far = reach(step.kernel, step.dilations, step.pads[:2], step.strides)
+    return max(*before, *(end - start for end, start in zip(far, before, strict=True)))
