@@ -21,9 +21,11 @@ from toolchain.frontend.passes import (
     nearest,
     noops,
     pixel_scale,
+    pools,
     prelu,
     shuffle,
     sizes,
+    subsample,
 )
 from toolchain.frontend.value_range import SIGNED, Ends
 
@@ -103,6 +105,65 @@ CASES = {
             "all": np.float32([1, 2, 3, 4]),
             "square": np.array([1, 4, 1, 1]),
         },
+    ),
+    "SpaceToDepth, its channels in the order of pixel_unshuffle": Case(
+        shuffle.apply,
+        """
+        a = Reshape (input, split)
+        b = Transpose <perm = [0, 1, 3, 5, 2, 4]> (a)
+        output = Reshape (b, joined)
+        """,
+        """
+        v0 = SpaceToDepth(input, blocksize=2)
+        output = Gather(v0, weights[16], axis=1)
+        """,
+        {"split": np.int64([1, 4, 6, 2, 5, 2]), "joined": np.int64([1, 16, 6, 5])},
+    ),
+    "every second pixel, four times, side by side": Case(
+        subsample.apply,
+        """
+        even = Slice (input, zero, end, rows, two)
+        a = Slice (even, zero, end, columns, two)
+        b = Slice (even, one, end, columns, two)
+        c = Slice (input, ones, ends, axes, twos)
+        output = Concat <axis = 1> (a, b, c)
+        """,
+        """
+        v0 = SpaceToDepth(input, blocksize=2)
+        v1 = Gather(v0, [0 1 2 3], axis=1)
+        v2 = Gather(v0, [4 5 6 7], axis=1)
+        v3 = Gather(v0, [12 13 14 15], axis=1)
+        output = Concat(v1, v2, v3, axis=1)
+        """,
+        {
+            "zero": np.int64([0]),
+            "one": np.int64([1]),
+            "two": np.int64([2]),
+            "end": np.int64([1 << 40]),
+            "rows": np.int64([2]),
+            "columns": np.int64([3]),
+            "ones": np.int64([1, 1]),
+            "twos": np.int64([2, 2]),
+            "ends": np.int64([1 << 40, 1 << 40]),
+            "axes": np.int64([2, 3]),
+        },
+    ),
+    "an average of whole windows is a convolution": Case(
+        pools.apply,
+        "output = AveragePool <kernel_shape = [2, 2], strides = [2, 2]> (input)",
+        "output = Conv(input, weights[4, 1, 2, 2], dilations=[1, 1], group=4, kernel_shape=[2, 2], pads=[0, 0, 0, 0], "
+        "strides=[2, 2])",
+    ),
+    "an average that leaves padding out is none": Case(
+        pools.apply,
+        "output = AveragePool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (input)",
+        "output = AveragePool(input, kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[1, 1])",
+    ),
+    "the largest of windows": Case(
+        pools.apply,
+        "output = MaxPool <kernel_shape = [2, 2], strides = [2, 2], ceil_mode = 1> (input)",
+        "output = MaxPool(input, ceil_mode=1, dilations=[1, 1], kernel_shape=[2, 2], pads=[0, 0, 0, 0], "
+        "strides=[2, 2])",
     ),
     "a border that is written by index": Case(
         border_fill.apply,

@@ -86,7 +86,8 @@ def _tables(plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes) -> I
     yield (
         "};\n\nconst struct network clipfree_network = {"
         f"{plan.channels}, {plan.scale}, {plan.unit}, {plan.margin}, {plan.columns}, {SIDE}, "
-        f"buffers, {len(plan.buffers)}, constants, {len(plan.constants)}, launches, {len(plan.launches)}, (const unsigned char *)data}};\n"
+        f"buffers, {len(plan.buffers)}, constants, {len(plan.constants)}, launches, {len(plan.launches)}, "
+        "(const unsigned char *)data};\n"
     )
 
 
