@@ -11,6 +11,8 @@ import tvm
 from tvm import relax
 
 from toolchain.backends.cpu.build import Compiled, compile_model
+from toolchain.frontend.unit import unit_of
+from toolchain.images.units import in_units
 from toolchain.quantize import IntegerReference
 from toolchain.targets import Target, find_target
 
@@ -34,10 +36,14 @@ def assert_equal(
     library = compiled(model, target)
     machine, reference = relax.VirtualMachine(library.executable, tvm.cpu()), IntegerReference(model)
     channels = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+
+    def run(pixels: np.ndarray) -> np.ndarray:
+        return np.asarray(machine["main"](tvm.runtime.tensor(pixels)).numpy())
+
     for seed, (height, width) in enumerate(sizes):
         pixels = picture(height, width, channels, seed)
         expected = reference.run(pixels)
-        got = machine["main"](tvm.runtime.tensor(pixels)).numpy()
+        got = in_units(run, unit_of(model))(pixels)
         np.testing.assert_array_equal(got, expected, err_msg=f"{height} x {width}")
     assert len(np.unique(expected)) > spread, "this network says nothing: its pixels are all alike"
     return library

@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from toolchain.frontend.unit import named
+
 PIXEL = float(np.float32(1 / 255))
 FINE = float(np.float32(1 / 65535))
 """The scale of 16 bits that span what 8 bits of scale PIXEL do."""
@@ -159,6 +161,16 @@ class Net:
         value = self.node("DepthToSpace", x.name, blocksize=scale, mode=mode)
         return self.quantized(value, x.channels // scale**2, x.scale, x.zero)
 
+    def squares(self, x: Tensor, size: int) -> Tensor:
+        """Space-to-depth, with the quantization that ``x`` has."""
+        value = self.node("SpaceToDepth", x.name, blocksize=size)
+        return self.quantized(value, x.channels * size**2, x.scale, x.zero)
+
+    def pooled(self, x: Tensor, k: int, stride: int, pads: list[int] | None = None, **options: Any) -> Tensor:
+        """The largest of windows, with the quantization that ``x`` has."""
+        value = self.node("MaxPool", x.name, kernel_shape=[k, k], strides=[stride] * 2, pads=pads or [0] * 4, **options)
+        return self.quantized(value, x.channels, x.scale, x.zero)
+
     def selected(self, x: Tensor, *channels: int) -> Tensor:
         """Some channels, with the quantization that ``x`` has."""
         value = self.node("Gather", x.name, self.const(channels, np.int64), axis=1)
@@ -196,12 +208,14 @@ class Net:
             node = self.node("Pad", x.name, pads, self.const(value), mode=mode)
         return self.quantized(node, x.channels, x.scale, x.zero)
 
-    def model(self, x: Tensor, scale: int = 1, mode: str = "CRD") -> onnx.ModelProto:
-        """End the network in ``x``, shuffled."""
+    def model(self, x: Tensor, scale: int = 1, mode: str = "CRD", *, unit: int = 1) -> onnx.ModelProto:
+        """End the network in ``x``, shuffled; the picture's sides are multiples of ``unit``."""
         self.node("DepthToSpace", x.name, out="output", blocksize=scale, mode=mode)
         ends = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, f"{name}_h", f"{name}_w"])
-            for name, channels in (("input", self.channels), ("output", x.channels // scale**2))
+            helper.make_tensor_value_info(
+                name, TensorProto.FLOAT, [1, channels, named(f"{name}_h", size), named(f"{name}_w", size)]
+            )
+            for name, channels, size in (("input", self.channels, unit), ("output", x.channels // scale**2, 1))
         ]
         graph = helper.make_graph(self.nodes, "net", ends[:1], ends[1:], self.constants)
         wide = any(constant.data_type == TensorProto.UINT16 for constant in self.constants)

@@ -11,6 +11,9 @@ from tests.instruction_sets import ARM
 from tests.lower.compiled import compiled, picture
 from tests.lower.nets import FINE, Act, Net
 from tests.lower.products import POOLED, finished
+from tests.lower.test_down import down_and_up
+from toolchain.frontend.unit import unit_of
+from toolchain.images.units import extended
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import pack, unpack
 from toolchain.lower import lower_model
@@ -74,7 +77,7 @@ def multiplied() -> onnx.ModelProto:
 
 
 @ARM
-@pytest.mark.parametrize("make", [branches, luma, wide, enlarged, interpolated, multiplied])
+@pytest.mark.parametrize("make", [branches, luma, wide, enlarged, interpolated, multiplied, down_and_up])
 def test_a_network_gives_the_reference(target: Target, make):
     model = make()
     arm.emulator(target)  # skips before it compiles
@@ -86,8 +89,12 @@ def test_a_network_gives_the_reference(target: Target, make):
     for height, width in ((1, 1), (37, 83)):
         pixels = picture(height, width, model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
         wanted = reference.run(pixels)
-        sizes = [height, -(-width // dot.columns), width]
-        got = arm.call(library.executable, target, [pixels, *constants, *sizes, np.zeros_like(wanted)], name=ENTRY)
+        unit, scale = unit_of(model), len(wanted) // height
+        given = extended(pixels, unit)
+        sizes = [given.shape[0], -(-given.shape[1] // dot.columns), given.shape[1]]
+        result = np.zeros((given.shape[0] * scale, given.shape[1] * scale, wanted.shape[2]), np.uint8)
+        made = arm.call(library.executable, target, [given, *constants, *sizes, result], name=ENTRY)
+        got = made[: len(wanted), : wanted.shape[1]]
         np.testing.assert_array_equal(got, wanted, err_msg=f"{height} x {width}")
     assert len(np.unique(wanted)) > 50
 
