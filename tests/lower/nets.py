@@ -166,7 +166,7 @@ class Net:
         value = self.node("SpaceToDepth", x.name, blocksize=size)
         return self.quantized(value, x.channels * size**2, x.scale, x.zero)
 
-    def pooled(self, x: Tensor, k: int, stride: int, pads: list[int] | None = None, **options: Any) -> Tensor:
+    def largest(self, x: Tensor, k: int, stride: int, pads: list[int] | None = None, **options: Any) -> Tensor:
         """The largest of windows, with the quantization that ``x`` has."""
         value = self.node("MaxPool", x.name, kernel_shape=[k, k], strides=[stride] * 2, pads=pads or [0] * 4, **options)
         return self.quantized(value, x.channels, x.scale, x.zero)

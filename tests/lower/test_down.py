@@ -20,7 +20,7 @@ def down_and_up() -> onnx.ModelProto:
     net = Net()
     wide = net.conv(net.input, 10, act=Act("Relu"), zero=5)
     half = net.conv(wide, 16, stride=2, pads=[1, 1, 1, 1], act=Act("PRelu"), zero=40)
-    quarter = net.conv(net.pooled(half, 3, 2, [1, 1, 1, 1]), 16, groups=2, zero=40)
+    quarter = net.conv(net.largest(half, 3, 2, [1, 1, 1, 1]), 16, groups=2, zero=40)
     back = net.shuffled(net.conv(quarter, 32, 1, zero=40), 2, "DCR")
     joined = net.concat(net.conv(half, 12, 1, zero=40), back, zero=40)
     large = net.shuffled(net.conv(joined, 24, residual=None, act=Act("Relu")), 2, "CRD")
@@ -40,7 +40,7 @@ def test_in_sixteen_bits():
     net = Net()
     x = net.conv(net.input, 12, act=Act("Relu"), scale=FINE, zero=700)
     half = net.conv(x, 8, 5, stride=2, pads=[2, 2, 2, 2], scale=FINE, zero=700)
-    both = net.add(half, net.conv(net.pooled(x, 3, 2, [1, 1, 0, 0]), 8, 1, scale=FINE, zero=700), scale=FINE, zero=700)
+    both = net.add(half, net.conv(net.largest(x, 3, 2, [1, 1, 0, 0]), 8, 1, scale=FINE, zero=700), scale=FINE, zero=700)
     low = net.conv(net.concat(both, net.selected(net.squares(x, 2), 1, 3, 4, 20), scale=FINE, zero=700), 12)
     assert assert_equal(net.model(low, 2, unit=2)).stream is not None
 
@@ -91,7 +91,7 @@ POOLS = {
 def test_pools(case: tuple[int, int, list[int], int]):
     kernel, stride, pads, ceil = case
     net = Net()
-    x = net.pooled(net.conv(net.input, 11, zero=90), kernel, stride, pads, ceil_mode=ceil)
+    x = net.largest(net.conv(net.input, 11, zero=90), kernel, stride, pads, ceil_mode=ceil)
     model = net.model(net.conv(x, 3 * stride**2), stride, unit=stride)
     assert assert_equal(model, sizes=((1, 1), (37, 70))).stream is not None
 
@@ -113,7 +113,7 @@ def test_a_convolution_by_steps_makes_no_product_with_zeros():
 def test_a_tensor_is_laid_into_phases_once():
     net = Net()
     x = net.conv(net.input, 8, act=Act("Relu"))
-    parts = net.conv(x, 8, stride=2, pads=[1, 1, 1, 1]), net.pooled(x, 2, 2), net.squares(x, 2)
+    parts = net.conv(x, 8, stride=2, pads=[1, 1, 1, 1]), net.largest(x, 2, 2), net.squares(x, 2)
     model = net.model(net.conv(net.concat(*parts), 12), 2, unit=2)
     assert_equal(model, sizes=((5, 7),))
     network = lower_model(model, dot_product("portable")).network
