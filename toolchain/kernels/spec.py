@@ -3,50 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from toolchain.frontend.fixed_point import Resizing
 from toolchain.kernels.layout import PACK
-
-
-@dataclass(frozen=True)
-class View:
-    """Consecutive blocks of a packed buffer: ``count`` blocks from block ``start`` of a buffer of ``total`` blocks.
-
-    ``wide``: codes have 16 bits. The blocks hold their high bytes; the low bytes lie in the buffer's second half, from
-    block ``low`` on.
-    """
-
-    total: int
-    start: int
-    count: int
-    wide: bool = False
-
-    @property
-    def low(self) -> int:
-        """The first block of the low bytes of ``wide`` codes."""
-        return self.start + self.total // 2
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of a code."""
-        return 2 if self.wide else 1
-
-    @property
-    def qmax(self) -> int:
-        """The largest code."""
-        return int(256**self.bytes - 1)
-
-    def planes(self, code: int) -> tuple[tuple[int, int], ...]:
-        """Return where the bytes of codes lie, and those of ``code``: pairs of a first block and a byte."""
-        return ((self.start, code >> 8), (self.low, code & 255)) if self.wide else ((self.start, code),)
-
-    @classmethod
-    def whole(cls, blocks: int, *, wide: bool = False) -> View:
-        """Return all of a buffer for ``blocks`` blocks of codes."""
-        return cls(2 * blocks if wide else blocks, 0, blocks, wide)
+from toolchain.kernels.phases import Pair, above, reach
+from toolchain.kernels.phases import Pool as Pool
+from toolchain.kernels.phases import SpaceToDepth as SpaceToDepth
+from toolchain.kernels.view import View as View
 
 
 @dataclass(frozen=True)
@@ -168,25 +134,6 @@ class DepthToSpace:
                 start = pixel * self.channels + block
                 slots = self.table[start : start + min(PACK, self.channels - block)]
                 yield (pixel // self.scale, pixel % self.scale, block // PACK, (*slots, *[None] * (PACK - len(slots))))
-
-
-Pair: TypeAlias = tuple[int, int]
-
-
-def above(pads: Pair, stride: Pair) -> Pair:
-    """Return rows and columns that are read before a place, of an input in phases (`ConvShape`)."""
-    rows, columns = (-(-pad // step) for pad, step in zip(pads, stride, strict=True))
-    return rows, columns
-
-
-def reach(kernel: Sequence[int], dilation: Sequence[int], pads: Pair = (0, 0), stride: Pair = (1, 1)) -> Pair:
-    """Return rows and columns between the first tap and the last of a kernel (height, width), of an input in phases."""
-    before = above(pads, stride)
-    rows, columns = (
-        first + ((taps - 1) * apart - pad) // step
-        for first, taps, apart, pad, step in zip(before, kernel, dilation, pads, stride, strict=True)
-    )
-    return rows, columns
 
 
 @dataclass(frozen=True)
@@ -381,48 +328,6 @@ class Interpolate:
     multiplier: float
     requantize: Requantize
     target: View
-
-
-@dataclass(frozen=True)
-class SpaceToDepth:
-    """Squares of pixels as blocks: of each block of ``source``, ``size`` * ``size`` of ``target``, the square's first
-    row first. Words stay what they are; ``zero_point`` surrounds them.
-    """
-
-    source: View
-    size: int
-    target: View
-    zero_point: int
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The largest code of every window, of an input in phases (`ConvShape`).
-
-    Attributes:
-        source: its blocks, of all phases, surrounded by codes of 0 where windows reach beyond.
-        kernel, pads, dilation, stride: as of a `ConvShape`.
-        target: blocks the output is written to.
-        zero_point: what surrounds it.
-    """
-
-    source: View
-    kernel: tuple[int, int]
-    pads: tuple[int, int]
-    dilation: tuple[int, int]
-    stride: tuple[int, int]
-    target: View
-    zero_point: int
-
-    @property
-    def reach(self) -> Pair:
-        """Rows and columns between the first place that is read and the last."""
-        return reach(self.kernel, self.dilation, self.pads, self.stride)
-
-    @property
-    def above(self) -> Pair:
-        """Rows and columns read before a place."""
-        return above(self.pads, self.stride)
 
 
 Operation: TypeAlias = (

@@ -10,7 +10,8 @@ import numpy as np
 from toolchain.kernels import down
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.network import Tensor
-from toolchain.kernels.spec import Pool, SpaceToDepth, View, above, reach
+from toolchain.kernels.phases import Pool, SpaceToDepth, above, reach
+from toolchain.kernels.view import View
 from toolchain.lower.bindings import Bindings
 from toolchain.lower.calls import Calls, Extent, Invocation
 from toolchain.lower.depth_to_space import carried_out, evaluate, trace

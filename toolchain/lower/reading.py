@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolchain.frontend.window import Window
-from toolchain.kernels.spec import above, reach
+from toolchain.kernels.phases import above, reach
 from toolchain.lower.chain import Step
 from toolchain.lower.down import growth
 from toolchain.reference.steps import Codes, ConvStep, WindowStep

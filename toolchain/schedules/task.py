@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toolchain.kernels.layout import PACK, Geometry
-from toolchain.kernels.spec import Conv, DepthToSpace, View, reach
+from toolchain.kernels.phases import reach
+from toolchain.kernels.spec import Conv, DepthToSpace, View
 
 if TYPE_CHECKING:
     from toolchain.kernels.intrinsics.dot import Dot

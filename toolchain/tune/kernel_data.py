@@ -12,7 +12,8 @@ from toolchain.kernels import algorithms
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, SIDE, Geometry, pack
 from toolchain.kernels.parameters import Parameters
-from toolchain.kernels.spec import Conv, reach
+from toolchain.kernels.phases import reach
+from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 from toolchain.reference.arithmetic import scaled
 from toolchain.reference.convolution import Convolution
