@@ -60,6 +60,12 @@ def apply(model: onnx.ModelProto, facts: Facts) -> Facts:
             converted = version_converter.convert_version(lowered, OPSET)
             checker.check_model(converted, full_check=True)
         except Exception as error:  # the converter throws RuntimeError, but also what pybind makes of C++ exceptions
+            newer = next((node for node in lowered.graph.node if not _is_old(node)), None)
+            if newer is not None:
+                raise ModelError(
+                    f"operator {newer.op_type} '{newer.name}' came after opset {OPSET} and cannot be deployed",
+                    hint="replace it by older operators, or export another way",
+                ) from error
             raise refusal(
                 f"the model cannot be converted from opset {version} to {OPSET}",
                 error,
@@ -123,14 +129,19 @@ def _lowered(model: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto:
 
 def _is_new_function(node: onnx.NodeProto, version: int) -> bool:
     """Whether ONNX defines an operator by others, and did not know it in opset 17."""
-    if onnx.defs.has(node.op_type) and onnx.defs.get_schema(node.op_type).since_version <= OPSET:
+    if _is_old(node) or not onnx.defs.has(node.op_type):
         return False
+    found = onnx.defs.get_schema(node.op_type, version)
+    return bool(found.has_function or found.has_context_dependent_function)
+
+
+def _is_old(node: onnx.NodeProto) -> bool:
+    """Whether opset 17 has an operator of this name."""
     try:
         onnx.defs.get_schema(node.op_type, OPSET)
     except onnx.defs.SchemaError:
-        found = onnx.defs.get_schema(node.op_type, version)
-        return bool(found.has_function or found.has_context_dependent_function)
-    return False
+        return False
+    return True
 
 
 def _lower_reduction(node: onnx.NodeProto, constants: Mapping[str, Array]) -> None:
