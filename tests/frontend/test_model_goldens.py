@@ -14,7 +14,7 @@ from onnx import parser, printer
 
 from toolchain.frontend.facts import Facts
 from toolchain.frontend.interface import Interface
-from toolchain.frontend.passes import batch, float16, float64, inline, opset, pixel_ends
+from toolchain.frontend.passes import batch, float16, float64, inline, opset, pixel_ends, stored_weights
 from toolchain.frontend.passes.base import ModelPass
 from toolchain.frontend.session import FloatSession
 
@@ -51,6 +51,23 @@ CASES = {
         < ir_version: 8, opset_import: ["" : 17] >
         g (float[1,3,H,W] x) => (float[1,3,H,W] y) <float[1] b = {2}>
         { [a] a = Relu (x) [y] y = Mul (a, b) }
+        """,
+    ),
+    "weights stored as codes are numbers": Case(
+        stored_weights.apply,
+        """
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[1,3,H,W] x) => (float[1,3,H,W] y)
+        <float[3,1,1] w = {1, 2, -0.75}, float[3] s = {1, 2, 0.5}, int8[3] z = {0, 0, 1}> {
+            a = QuantizeLinear <axis = 0> (w, s, z)
+            b = DequantizeLinear <axis = 0> (a, s, z)
+            y = Mul (x, b)
+        }
+        """,
+        """
+        < ir_version: 8, opset_import: ["" : 17] >
+        g (float[1,3,H,W] x) => (float[1,3,H,W] y) <float[3,1,1] b = {1,2,-1}>
+        { y = Mul (x, b) }
         """,
     ),
     "float64 is float32": Case(

@@ -345,7 +345,7 @@ def _sha256(path: Path) -> str:
 
 def _meant(path: Path) -> str:
     """Return what to name in place of ``path``: a bundle that lies in it, or one that is yet to be made."""
-    if path.suffix == ".onnx" or str(path).startswith("zoo:"):
+    if path.suffix in (".onnx", ".tflite") or str(path).startswith("zoo:"):
         return f"deploy it first: `clipfree deploy {path}`"
     inside = sorted(entry for entry in path.iterdir() if entry.suffix == SUFFIX) if path.is_dir() else []
     return f"did you mean {inside[0]}?" if inside else "`clipfree deploy MODEL` makes one"

@@ -86,10 +86,13 @@ def is_quantized(model: onnx.ModelProto) -> bool:
 
     One in which nothing but weights are stored as integers is a float model.
     """
-    constants = known_constants(model)
+    constants = set(known_constants(model))
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear" and node.input[0] in constants:
+            constants.update(node.output)
     return any(
         (n.op_type in _QUANTIZED or n.op_type.startswith("QLinear"))
-        and not (n.op_type == "DequantizeLinear" and n.input[0] in constants)
+        and not (n.op_type in ("DequantizeLinear", "QuantizeLinear") and n.input[0] in constants)
         for n in model.graph.node
     )
 

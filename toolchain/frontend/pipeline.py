@@ -13,6 +13,7 @@ from toolchain.frontend.passes.base import Pass, Subject
 
 READ = (
     # Plain operators of ONNX only. What comes out is the source that the result is compared with.
+    "stored_weights",
     "inline",
     "float64",
 )

@@ -6,10 +6,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from toolchain.frontend.graph import known_constants
+from toolchain.frontend.stored import dequantized, parameters, requantized, spread
 from toolchain.quantize.foreign.ends import MOVING, IntegerEnds
 from toolchain.quantize.foreign.findings import Findings, per_tensor
 from toolchain.quantize.foreign.limits import name_saturation
-from toolchain.quantize.foreign.parameters import constant_nodes, dequantized, parameters, spread
 from toolchain.reference.graph import Array, GraphView
 from toolchain.reference.quantization import Quantization
 
@@ -27,7 +28,7 @@ class Dequantizer:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model, self.view, self.found = model, GraphView(model), Findings()
         self._ends = IntegerEnds(model)
-        self._constants = {**self.view.constants, **constant_nodes(model)}
+        self._constants = known_constants(model)
         self._stands: dict[str, str] = {}  # by the output of a quantizer that was taken off, the tensor in its place
         self._nodes: list[onnx.NodeProto] = []
         self._last: tuple[str, Quantization] | None = None  # what becomes the graph's codes, and how they are read
@@ -121,9 +122,7 @@ class Dequantizer:
         value, target = self._constants[node.input[0]], node.output[0]
         scales, zeros = spread(node, value, scale, zero)
         if node.op_type == "QuantizeLinear":
-            limits = np.iinfo(zero.dtype)
-            codes = np.clip(np.rint(value / scales) + zeros, limits.min, limits.max).astype(zero.dtype)
-            self._constants[target] = codes
+            self._constants[target] = requantized(value, scales, zeros, zero.dtype)
             return
         real = dequantized(node, value, scales, zeros)
         self.found.note_weight(real, scales)

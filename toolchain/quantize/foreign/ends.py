@@ -6,9 +6,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from toolchain.frontend.graph import known_constants
+from toolchain.frontend.stored import parameters
 from toolchain.frontend.value_range import BYTES, UNIT
 from toolchain.quantize.foreign.findings import Findings, per_tensor
-from toolchain.quantize.foreign.parameters import constant_nodes, parameters
 from toolchain.reference.graph import Array, GraphView
 from toolchain.reference.quantization import BITS, QMAX, QMIN, Quantization
 
@@ -71,7 +72,7 @@ class IntegerEnds:
 def _given(model: onnx.ModelProto) -> list[Quantization]:
     """Return how codes at the ends of a graph are read, where that is said."""
     view = GraphView(model)
-    constants: dict[str, Array] = {**view.constants, **constant_nodes(model)}
+    constants: dict[str, Array] = known_constants(model)
     moved = {view.input}
     found = []
     for node in model.graph.node:

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from toolchain.frontend.graph import known_constants
 from toolchain.quantize.foreign.findings import HINT
-from toolchain.quantize.foreign.parameters import constant_nodes
 from toolchain.reference.graph import Array, GraphView
 from toolchain.support.errors import ModelError
 
@@ -39,7 +39,7 @@ def spell_out(model: onnx.ModelProto) -> onnx.ModelProto:
 class _Writer:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model, self.view = model, GraphView(model)
-        self.constants: Mapping[str, Array] = {**self.view.constants, **constant_nodes(model)}
+        self.constants: Mapping[str, Array] = known_constants(model)
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.names: list[str] = []

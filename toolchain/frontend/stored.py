@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
-from toolchain.quantize.foreign.findings import HINT, NARROW, WIDE
-from toolchain.reference.graph import Array, attributes
+from toolchain.frontend.graph import Array, attributes
 from toolchain.support.errors import ModelError
 
-_FOUR = (np.dtype(ml_dtypes.int4), np.dtype(ml_dtypes.uint4))
-
-
-def constant_nodes(model: onnx.ModelProto) -> dict[str, Array]:
-    """Return what the Constant nodes of a model hold, by name."""
-    found = {}
-    for node in model.graph.node:
-        if node.op_type == "Constant" and "value" in attributes(node):
-            found[node.output[0]] = numpy_helper.to_array(attributes(node)["value"])
-    return found
+_INTEGERS = (
+    *(np.dtype(kind) for kind in (np.int8, np.uint8, np.int16, np.uint16, np.int32)),
+    *(np.dtype(kind) for kind in (ml_dtypes.int4, ml_dtypes.uint4)),
+)
+_HINT = "deploy the float model instead: it is quantized here"
 
 
 def parameters(node: onnx.NodeProto, constants: Mapping[str, Array]) -> tuple[Array, Array]:
@@ -32,11 +27,11 @@ def parameters(node: onnx.NodeProto, constants: Mapping[str, Array]) -> tuple[Ar
         ModelError: they are no constants, or the scale is not positive.
     """
     if node.input[1] not in constants or (len(node.input) > 2 and node.input[2] and node.input[2] not in constants):
-        raise ModelError(f"the scale of '{node.input[0]}' is computed at run time", hint=HINT)
+        raise ModelError(f"the scale of '{node.input[0]}' is computed at run time", hint=_HINT)
     scale = constants[node.input[1]].astype(np.float32)
     zero = constants[node.input[2]] if len(node.input) > 2 and node.input[2] else _no_zero(node, scale, constants)
     if not (np.isfinite(scale).all() and (scale > 0).all()):
-        raise ModelError(f"the scale of '{node.input[0]}' is not a positive number", hint=HINT)
+        raise ModelError(f"the scale of '{node.input[0]}' is not a positive number", hint=_HINT)
     return scale, zero
 
 
@@ -64,7 +59,7 @@ def spread(node: onnx.NodeProto, value: Array, scale: Array, zero: Array) -> tup
     shape = [-1 if index == axis else 1 for index in range(value.ndim)] if scale.size > 1 else []
     if scale.size > 1 and (not value.ndim or scale.size != value.shape[axis]):
         raise ModelError(
-            f"the constant '{node.input[0]}' has {scale.size} scales for a shape of {value.shape}", hint=HINT
+            f"the constant '{node.input[0]}' has {scale.size} scales for a shape of {value.shape}", hint=_HINT
         )
     return scale.reshape(shape), np.broadcast_to(zero, scale.shape).reshape(shape)
 
@@ -79,7 +74,14 @@ def dequantized(node: onnx.NodeProto, value: Array, scales: Array, zeros: Array)
     Raises:
         ModelError: codes of a type that is none of integers.
     """
-    if value.dtype not in (*NARROW, *WIDE, *_FOUR, np.dtype(np.int32)):
-        raise ModelError(f"the constant '{node.input[0]}' is quantized to {value.dtype}, not to integers", hint=HINT)
+    if value.dtype not in _INTEGERS:
+        raise ModelError(f"the constant '{node.input[0]}' is quantized to {value.dtype}, not to integers", hint=_HINT)
     centred = value.astype(np.int64) - zeros.astype(np.int64)
     return (centred.astype(np.float32) * scales).astype(np.float32)
+
+
+def requantized(value: Array, scales: Array, zeros: Array, dtype: Any) -> Array:
+    """Return the codes, of ``dtype``, that QuantizeLinear makes of numbers."""
+    limits: Any = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
+    codes: Array = np.clip(np.rint(value / scales) + zeros.astype(np.float64), limits.min, limits.max).astype(dtype)
+    return codes
