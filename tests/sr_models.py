@@ -306,3 +306,42 @@ def lossy() -> onnx.ModelProto:
     last[:, 3] = 1e-4
     b.depth_to_space(b.node("Conv", wide, b.const(last, stem="weight"), kernel_shape=[1, 1]), 2, out="output")
     return b.model(3, 2)
+
+
+def attention(scale: int = 2, *, width: int = 12, blocks: int = 2, seed: int = 0) -> onnx.ModelProto:
+    """RCAN-like (arXiv 1807.02758) on RGB 0..1: residual blocks with channel attention, the second by matrices."""
+    b = Builder(seed)
+    x = b.conv("input", 3, width, identity=3)
+    for block in range(blocks):
+        y = b.conv(b.node("Relu", b.conv(x, width, width, noise=0.7)), width, width, noise=0.7)
+        few = width // 4
+        if block % 2:
+            pixel = b.node("ReduceMean", y, axes=[2, 3], keepdims=0)
+            down, up = (b.const(b.rng.normal(0, 1.0, shape)) for shape in ((width, few), (few, width)))
+            gate = b.node("MatMul", b.node("Relu", b.node("MatMul", pixel, down)), up)
+            gate = b.node("Reshape", b.node("Sigmoid", gate), b.const([1, width, 1, 1], np.int64))
+        else:
+            pixel = b.node("GlobalAveragePool", y)
+            gate = b.conv(b.node("Relu", b.conv(pixel, width, few, 1, noise=2.0)), few, width, 1, noise=2.0)
+            gate = b.node("Sigmoid", gate)
+        x = b.node("Add", x, b.node("Mul", y, gate))
+    x = b.conv(x, width, 3 * scale * scale, identity=3, repeat=scale * scale)
+    b.clip(b.depth_to_space(x, scale), 0.0, 1.0, out="output")
+    return b.model(3, scale, name="attention")
+
+
+def span(scale: int = 2, *, width: int = 12, blocks: int = 2, seed: int = 0) -> onnx.ModelProto:
+    """SPAN-like (arXiv 2311.12770) on RGB 0..1: SiLU, and features that are multiplied by a function of themselves."""
+    b = Builder(seed)
+
+    def silu(x: str) -> str:
+        return b.node("Mul", x, b.node("Sigmoid", x))
+
+    first = x = b.conv("input", 3, width, identity=3)
+    for _ in range(blocks):
+        y = b.conv(silu(b.conv(silu(b.conv(x, width, width, noise=0.7)), width, width, noise=0.7)), width, width)
+        x = b.node("Mul", b.node("Add", y, x), b.node("Sub", b.node("Sigmoid", y), b.const(0.5)))
+    joined = b.node("Concat", first, b.conv(x, width, width), axis=1)
+    x = b.conv(joined, 2 * width, 3 * scale * scale, identity=3, repeat=scale * scale)
+    b.clip(b.depth_to_space(x, scale), 0.0, 1.0, out="output")
+    return b.model(3, scale, name="span")

@@ -1,0 +1,109 @@
+"""Products, extremes and global pooling: the plan of their quantization, and their arithmetic by another formula."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.lower.products import POOLED, PRODUCTS, finished
+from tests.quantize.helpers import QUICK, picture, pictures
+from tests.quantize.test_qdq import codes_of_onnxruntime
+from tests.sr_models import attention, span
+from toolchain.frontend import normalize
+from toolchain.quantize import IntegerReference, quantize
+from toolchain.quantize.plan import make_plan
+from toolchain.reference.bounds import find_bounds
+from toolchain.reference.global_pool import run_pool
+from toolchain.reference.products import run_pair
+from toolchain.reference.program import parse
+from toolchain.reference.quantization import Quantization
+from toolchain.reference.steps import Codes, ExtremeStep, GlobalPoolStep, ProductStep
+
+QUANTIZATIONS = st.builds(
+    Quantization,
+    st.floats(1e-3, 1.0).map(lambda scale: float(np.float32(scale))),
+    st.integers(0, 255),
+    st.just(8),
+) | st.builds(
+    Quantization,
+    st.floats(1e-5, 1e-3).map(lambda scale: float(np.float32(scale))),
+    st.integers(0, 65535),
+    st.just(16),
+)
+
+
+def nearest(real: Fraction, out: Quantization) -> tuple[int, bool]:
+    """The code of a number, exactly, and whether it lies so near the middle of two that float32 may take the other."""
+    steps = real / Fraction(out.scale) + out.zero_point
+    code = min(max(round(steps), 0), out.qmax)
+    return code, abs(steps - steps.__floor__() - Fraction(1, 2)) < Fraction(1, 2**5 if out.wide else 2**12)
+
+
+@given(QUANTIZATIONS, QUANTIZATIONS, QUANTIZATIONS, st.data())
+def test_a_product_and_an_extreme_are_rounded_once(one: Quantization, two: Quantization, out: Quantization, data):
+    codes = [data.draw(st.integers(0, given.qmax)) for given in (one, two)]
+    reals = [Fraction(given.scale) * (code - given.zero_point) for given, code in zip((one, two), codes, strict=True)]
+    terms = Codes("a", one), Codes("b", two)
+    values = {name: np.full((1, 1, 1), code) for name, code in zip("ab", codes, strict=True)}
+    steps = {
+        ProductStep(Codes("y", out), terms, None): reals[0] * reals[1],
+        ExtremeStep(Codes("y", out), terms, "min", None): min(reals),
+        ExtremeStep(Codes("y", out), terms, "max", None): max(reals),
+    }
+    for step, real in steps.items():
+        code, near = nearest(real, out)
+        assert near or run_pair(step, values).item() == code
+
+
+@given(QUANTIZATIONS, QUANTIZATIONS, st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**16))
+def test_a_mean_is_that_of_all_codes(given: Quantization, out: Quantization, height: int, width: int, seed: int):
+    codes = np.random.default_rng(seed).integers(0, given.qmax + 1, (2, height, width)).astype(given.dtype)
+    found = run_pool(GlobalPoolStep(Codes("y", out), Codes("x", given), "average", None), {"x": codes})
+    largest = run_pool(GlobalPoolStep(Codes("y", out), Codes("x", given), "max", None), {"x": codes})
+    for channel in range(2):
+        flat = [int(code) for code in codes[channel].reshape(-1)]
+        for made, mean in ((found, Fraction(sum(flat), len(flat))), (largest, Fraction(max(flat)))):
+            code, near = nearest((mean - given.zero_point) * Fraction(given.scale), out)
+            assert near or made[channel].item() == code
+
+
+@pytest.mark.parametrize("make", [attention, span])
+def test_onnxruntime_gives_the_same_within_a_code(make) -> None:
+    sr = normalize(make(blocks=1))
+    plan = make_plan(sr)
+    assert plan.float_operators == ()
+    model = quantize(sr, pictures(3), QUICK).model
+    pixels = picture(23, 31, 3, 5)
+    wanted = codes_of_onnxruntime(model, pixels, 1.0)
+    for name, codes in IntegerReference(model).tensors(pixels).items():
+        apart = np.abs(codes.astype(int) - wanted[name])
+        assert apart.max() <= (1 if codes.dtype == np.uint8 else 300), name
+
+
+def test_what_has_a_single_pixel_or_is_only_multiplied_has_16_bits() -> None:
+    plan = make_plan(normalize(span(blocks=1)))
+    sums, gates = ([n.output[0] for n in model_nodes(span(blocks=1)) if n.op_type == kind] for kind in ("Add", "Sub"))
+    assert {plan.group[sums[0]], plan.group[gates[0]]} <= plan.exact
+    single = make_plan(normalize(attention(blocks=1)))
+    pools = [n.output[0] for n in model_nodes(attention(blocks=1)) if n.op_type in ("GlobalAveragePool", "Sigmoid")]
+    assert {single.group[name] for name in pools} <= single.exact
+
+
+def model_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    return list(normalize(model).model.graph.node)
+
+
+@pytest.mark.parametrize("end", [*PRODUCTS.values(), *POOLED.values()], ids=[*PRODUCTS, *POOLED])
+def test_no_picture_leaves_the_bounds(end) -> None:
+    model = finished(end)
+    assert not [step for step in parse(model).steps if type(step).__name__ == "FloatStep"]
+    bounds = find_bounds(model)
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    for name, codes in IntegerReference(model).tensors(pixels).items():
+        assert (codes[0] >= bounds.codes[name].low).all()
+        assert (codes[0] <= bounds.codes[name].high).all()
