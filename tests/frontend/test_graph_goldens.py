@@ -317,6 +317,20 @@ CASES = {
         """,
         {"slope": np.full((1, 1, 1), 0.25, "f4")},
     ),
+    "functions behind a shuffle": Case(
+        early.apply,
+        """
+        d = DepthToSpace <blocksize = 2, mode = "CRD"> (input)
+        a = Abs (d)
+        output = Pow (a, power)
+        """,
+        """
+        v0 = Abs(input)
+        v1 = Pow(v0, [0.5])
+        output = DepthToSpace(v1, blocksize=2, mode=CRD)
+        """,
+        {"power": np.float32(0.5)},
+    ),
     "pixels that are repeated": Case(
         nearest.apply,
         """

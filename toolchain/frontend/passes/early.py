@@ -1,7 +1,8 @@
-"""Activations and sums move before the pixel shuffle: there they are part of the convolution's kernel.
+"""Activations, other functions and sums move before the pixel shuffle: there they are part of the convolution's kernel,
+or read what it makes, which nothing else needs in codes of 8 bits.
 
 What treats all pixels of a channel alike commutes with moving pixels. After: no pixel shuffle is followed by an
-activation, nor are two alike added.
+activation or a function of single numbers, nor are two alike added.
 """
 
 from __future__ import annotations
@@ -15,6 +16,13 @@ from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph, attributes
 from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.properties import CLIPS
+
+
+_FUNCTIONS = (
+    *("Relu", "LeakyRelu", "Clip", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Softplus"),
+    *("Softsign", "ThresholdedRelu", "Pow", "Sqrt", "Exp", "Log", "Abs", "Neg", "Erf"),
+)
+"""What is the same for all pixels of all channels, where constants are single numbers."""
 
 
 @graph_pass(requires=(CLIPS,))
@@ -49,7 +57,7 @@ def _activation(graph: Graph, shuffle: onnx.NodeProto, user: onnx.NodeProto) -> 
         if slope.ndim != 3 or slope.shape[1:] != (1, 1):
             return False
         inputs = [graph.add_constant(_spread(slope, shuffle), inputs[0])]
-    elif user.op_type not in ("Relu", "LeakyRelu", "Clip"):
+    elif user.op_type not in _FUNCTIONS or any(graph.constants[name].size != 1 for name in inputs if name):
         return False
     _swap(graph, shuffle, user, [shuffle.input[0], *inputs])
     return True
