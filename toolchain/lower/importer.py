@@ -4,7 +4,8 @@ Borders: TVM writes padding and crops as loops over min and max of sizes; here b
 widths where rows and columns are cut. Channels: choosing some is ``relax.take`` by a constant. Interpolation: TVM knows
 neither all of ONNX's ways to place pixels, nor the factor of a Resize, but its size only, a product of floats. PRelu:
 TVM lays a single slope along the last axis instead of the channels. Sums, means and extremes of several tensors: TVM
-concatenates them first. Celu: TVM does not know it.
+concatenates them first. Celu: TVM does not know it. Normalization of whole pictures: sums of float32 differ from
+machine to machine by enough to round to another code, sums of float64 do not.
 """
 
 from __future__ import annotations
@@ -155,11 +156,6 @@ def _resize(_builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
     return value if max(factors) == min(factors) == 1 else resize_call(value, sampling, factors)
 
 
-def _extreme(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any, dict[str, Any]], Any]:
-    """Import a Min or Max of two tensors as one operator: TVM stacks them and reduces."""
-    return lambda _builder, inputs, _attrs: function(inputs[0], inputs[1]) if len(inputs) == 2 else None
-
-
 def _prelu(_builder: Any, inputs: Any, _attrs: dict[str, Any]) -> Any:
     """Import a PRelu of one slope for everything: TVM lays it along the width, which is no number where pictures may
     have any.
@@ -190,6 +186,19 @@ def _celu(_builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
     return relax.op.nn.relu(x) - below
 
 
+def _instance_norm(builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
+    x = builder.emit(relax.op.astype(inputs[0], "float64"))
+    axes = list(range(2, inputs[0].ty.ndim))
+    centred = builder.emit(relax.op.subtract(x, relax.op.mean(x, axes, keepdims=True)))
+    variance = relax.op.mean(relax.op.multiply(centred, centred), axes, keepdims=True)
+    epsilon = relax.const(float(np.float32(attrs.get("epsilon", 1e-5))), "float64")
+    scale, offset = (
+        relax.op.astype(relax.op.reshape(value, [1, -1, *[1] * len(axes)]), "float64") for value in inputs[1:3]
+    )
+    made = relax.op.divide(centred, relax.op.sqrt(relax.op.add(variance, epsilon)))
+    return relax.op.astype(relax.op.add(relax.op.multiply(made, scale), offset), "float32")
+
+
 _OWN: dict[str, Callable[[Any, Any, dict[str, Any]], Any]] = {
     "Pad": _pad,
     "Slice": _slice,
@@ -201,4 +210,5 @@ _OWN: dict[str, Callable[[Any, Any, dict[str, Any]], Any]] = {
     "Sum": _folded(relax.op.add),
     "Mean": _mean,
     "Celu": _celu,
+    "InstanceNormalization": _instance_norm,
 }

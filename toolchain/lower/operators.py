@@ -30,7 +30,7 @@ class Operators:
     def __init__(self, bindings: Bindings, functions: Any, calls: Calls, known: Callable[[Any], Any | None]) -> None:
         self.bindings, self.functions, self.calls, self.known = bindings, functions, calls, known
         self.names: list[str] = []
-        """The operators copied so far, but for those that only move data or work on single numbers."""
+        """The operators copied so far, but for those that only move data, change its type or work on single numbers."""
         self._done: dict[Any, Any] = {}
 
     def value(self, value: Any) -> Any:
@@ -77,7 +77,7 @@ class Operators:
         name = call.op.name.split(".")[-1]
         if name == "call_tir":
             name = call.args[0].name_hint.rstrip("0123456789")  # of several functions of one name
-        if call.op.name not in MOVES and getattr(value.ty, "ndim", -1) != 0:
+        if call.op.name not in {*MOVES, "relax.astype"} and getattr(value.ty, "ndim", -1) != 0:
             self.names.append(name)
         return builder.emit(relax.Call(call.op, arguments, call.attrs, call.ty_args))
 

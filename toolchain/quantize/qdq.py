@@ -177,4 +177,21 @@ def for_bits(model: onnx.ModelProto, bits: Collection[int]) -> onnx.ModelProto:
         doing = f"a tensor of 16 bits wants opset {_WIDE_OPSET}, to which the model cannot be converted"
         raise refusal(doing, error, hint="leave all tensors at 8 bits") from error
     raised.ir_version = _WIDE_IR
-    return raised
+    return _stored(raised)
+
+
+def _stored(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Make initializers of the constants that the converter writes as nodes: of what became an operand."""
+    kept = []
+    for node in model.graph.node:
+        (value,) = [item.t for item in node.attribute if item.name == "value"] or [None]
+        if node.op_type != "Constant" or value is None:
+            kept.append(node)
+            continue
+        stored = model.graph.initializer.add()
+        stored.CopyFrom(value)
+        stored.name = node.output[0]
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model

@@ -42,7 +42,7 @@ def for_runtimes(model: onnx.ModelProto) -> onnx.ModelProto:
             shuffle.input[0] = writer.kept(reading, channels[concat.output[0]])
     for pool in [node for node in copy.graph.node if node.op_type == "AveragePool"]:
         writer.pad_before(pool, nodes.get(pool.input[0]))
-    order = [part for node in copy.graph.node for part in (*writer.added.pop(node.input[0], ()), node)]
+    order = [part for node in copy.graph.node for part in (*writer.added.pop(next(iter(node.input), ""), ()), node)]
     graph = helper.make_graph(order, copy.graph.name, [], [])
     del copy.graph.node[:]
     copy.graph.node.extend(graph.node)

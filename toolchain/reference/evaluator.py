@@ -1,4 +1,6 @@
-"""Float operators between integer kernels, by ONNX's reference implementation; interpolation by ours, which is fast."""
+"""Float operators between integer kernels, by ONNX's reference implementation; by ours: interpolation, which is fast,
+and normalization of whole pictures, whose sums are exact enough to be the same on every machine.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from toolchain.frontend.resize import fraction, read_sampling, resize
 
 def evaluator(model: onnx.ModelProto) -> ReferenceEvaluator:
     """Return what runs ``model`` in NumPy."""
-    return ReferenceEvaluator(model, new_ops=[Resize])
+    return ReferenceEvaluator(model, new_ops=[Resize, InstanceNormalization])
 
 
 class Resize(OpRun):  # type: ignore[misc]
@@ -35,3 +37,18 @@ class Resize(OpRun):  # type: ignore[misc]
         if sampling is None or scales is None or sizes is not None:
             raise NotImplementedError("this Resize is not known")
         return (np.asarray(resize(x, sampling, [fraction(scale) for scale in scales[2:]])),)
+
+
+class InstanceNormalization(OpRun):  # type: ignore[misc]
+    """ONNX's InstanceNormalization, in float64."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, scale: Array, offset: Array, epsilon: float | None = None) -> tuple[Array]:
+        axes = tuple(range(2, x.ndim))
+        centred = x.astype(np.float64)
+        centred -= centred.mean(axis=axes, keepdims=True)
+        variance = (centred * centred).mean(axis=axes, keepdims=True)
+        scale, offset = (value.astype(np.float64).reshape(-1, *[1] * len(axes)) for value in (scale, offset))
+        normed = centred / np.sqrt(variance + np.float64(np.float32(1e-5 if epsilon is None else epsilon)))
+        return ((normed * scale + offset).astype(np.float32),)

@@ -17,7 +17,6 @@ from toolchain.frontend.graph import Array, Graph, attributes
 from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.properties import CLIPS
 
-
 _FUNCTIONS = (
     *("Relu", "LeakyRelu", "Clip", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Softplus"),
     *("Softsign", "ThresholdedRelu", "Pow", "Sqrt", "Exp", "Log", "Abs", "Neg", "Erf"),
