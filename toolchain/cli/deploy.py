@@ -11,7 +11,7 @@ import typer
 
 from toolchain.cli.console import Console, Json, quantity
 from toolchain.cli.failure import explain
-from toolchain.cli.inputs import check_pictures
+from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
 from toolchain.cli.steps import show_steps
 from toolchain.support.errors import InputError, QualityError
 
@@ -97,6 +97,7 @@ def deploy(
         bool,
         typer.Option("--no-cache", help="Quantize anew, and do not keep the quantized network in the user's cache."),
     ] = False,
+    inputs: Inputs = None,
     as_json: Json = False,
 ) -> None:
     """Turn an ONNX super-resolution model into a verified bundle, in INT8 or in float."""
@@ -132,6 +133,7 @@ def deploy(
         dump,
         keep_rounding,
         keep=not no_cache,
+        inputs=parse_inputs(inputs),
     )
     requests = [request]
     if len(wanted) > 1:

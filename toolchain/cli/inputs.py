@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from toolchain.support.errors import InputError
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input", help="NAME=NUMBER: what an input beside the picture is (a noise level); several times for several."
+    ),
+]
+
+
+def parse_inputs(words: Sequence[str] | None) -> dict[str, float]:
+    """Return the numbers that the words of --input name.
+
+    Raises:
+        InputError: one is not understood.
+    """
+    found: dict[str, float] = {}
+    for word in words or ():
+        name, _, text = word.rpartition("=")
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not name or not math.isfinite(number):
+            raise InputError(f"--input {word} is not understood", hint="say NAME=NUMBER")
+        found[name] = number
+    return found
 
 
 def check_pictures(path: Path | None, option: str) -> None:

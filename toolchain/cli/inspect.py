@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toolchain.cli.console import Console, Json, quantity
+from toolchain.cli.inputs import Inputs, parse_inputs
 
 if TYPE_CHECKING:
     from toolchain.workflows.report.inspection import Collapse
@@ -27,6 +28,7 @@ def inspect(
     precision: Annotated[
         str, typer.Option("--precision", help="Of the deployments: int8, float32, float16, or float: which suits.")
     ] = "int8",
+    inputs: Inputs = None,
     as_json: Json = False,
 ) -> None:
     """Describe a model or a bundle: shapes, work, clip, integer coverage, memory, targets."""
@@ -37,10 +39,17 @@ def inspect(
     if path.is_dir():
         _bundle(path, console)
     else:
-        _model(path, value_range, target or TYPICAL, precision, console)
+        _model(path, value_range, target or TYPICAL, precision, parse_inputs(inputs), console)
 
 
-def _model(path: Path, value_range: str | None, asked: Sequence[str], precision: str, console: Console) -> None:
+def _model(
+    path: Path,
+    value_range: str | None,
+    asked: Sequence[str],
+    precision: str,
+    inputs: Mapping[str, float],
+    console: Console,
+) -> None:
     from toolchain.frontend.model import UNBOUNDED_HALO
     from toolchain.support.cpu import this_cpu
     from toolchain.targets import list_targets
@@ -48,7 +57,7 @@ def _model(path: Path, value_range: str | None, asked: Sequence[str], precision:
     from toolchain.targets.precision import TITLES
     from toolchain.workflows.report.inspection import inspect_model
 
-    found = inspect_model(path, value_range=value_range, targets=asked, precision=precision)
+    found = inspect_model(path, value_range=value_range, targets=asked, precision=precision, inputs=inputs)
     low, high = found.value_range
     console.say(f"{path.name}: {found.kind} network '{found.name}'")
     console.say(f"  {_pictures(found.channels, found.scale)}")

@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from toolchain.frontend.graph import Array
+from toolchain.frontend.inputs import spare_inputs
 from toolchain.support.errors import ModelError
 
 PROBE_SIZE = (23, 18)
@@ -64,7 +65,9 @@ def read_interface(model: onnx.ModelProto) -> Interface:
     """
     inputs, outputs = model.graph.input, model.graph.output
     if len(inputs) != 1 or len(outputs) != 1:
-        raise ModelError(f"the model has {len(inputs)} inputs and {len(outputs)} outputs", hint=_HINT)
+        spare = " ".join(f"--input {name}=NUMBER" for name in spare_inputs(model)) if len(outputs) == 1 else ""
+        hint = f"say what those are that are no picture: {spare}" if spare else _HINT
+        raise ModelError(f"the model has {len(inputs)} inputs and {len(outputs)} outputs", hint=hint)
     if not any(outputs[0].name in node.output for node in model.graph.node):
         raise ModelError(f"the model's output '{outputs[0].name}' is made by no operator", hint="is it the right file?")
     for value, end in ((inputs[0], "input"), (outputs[0], "output")):

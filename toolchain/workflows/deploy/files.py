@@ -77,6 +77,7 @@ def make_report(
         "model": {
             "file": request.model.name,
             "sha256": hashlib.sha256(request.model.read_bytes()).hexdigest(),
+            **({"inputs": dict(request.inputs)} if request.inputs else {}),
             "clip": asdict(model.clip) if model.clip else None,
             "changes": list(prepared.changes),
         },

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from toolchain import bundle as store
 from toolchain.frontend import is_quantized, load_model, normalize
+from toolchain.frontend.inputs import set_inputs
 from toolchain.frontend.unit import unit_of
 from toolchain.images import ImageSet, read_calibration
 from toolchain.quantize import IntegerReference, quantize
@@ -132,7 +133,7 @@ class _Quantized:
 
 def _load(request: Request, line: Progress, dump: Dump) -> onnx.ModelProto:
     with line.step("load") as note:
-        source = load_model(request.model)
+        source = set_inputs(load_model(request.model), request.inputs)
         note(f"{request.model.name}, {len(source.graph.node)} operators")
     dump("as-read", ".onnx", source.SerializeToString)
     return source

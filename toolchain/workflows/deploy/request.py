@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ class Request:
         layers: run layer by layer instead of streaming: slower, but kernels can be timed one by one.
         dump: a folder for the network as it is after every step; None: it is not written.
         keep_rounding: of a model that is quantized already: round every tensor that it rounds.
+        inputs: values of the model's inputs beside the picture, by name.
         keep: keep the quantized network in the user's cache, or take it from there if it was made of the same things.
     """
 
@@ -52,6 +53,7 @@ class Request:
     dump: Path | None = None
     keep_rounding: bool = False
     keep: bool = False
+    inputs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def title(self) -> str:

@@ -15,7 +15,7 @@ from toolchain.targets import find_target
 from toolchain.targets.precision import INT8, read_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import onnx
 
@@ -121,11 +121,17 @@ class Inspection:
 
 
 def inspect_model(
-    path: Path, *, value_range: str | None = None, targets: Sequence[str] = (), precision: str = INT8
+    path: Path,
+    *,
+    value_range: str | None = None,
+    targets: Sequence[str] = (),
+    precision: str = INT8,
+    inputs: Mapping[str, float] | None = None,
 ) -> Inspection:
     """Load and normalize a float model, or canonicalize a QDQ one, and describe it, also as ``targets`` will run it.
 
-    ``precision``: that of the deployments, as `toolchain.targets.precision.read_precision` knows it.
+    ``precision``: that of the deployments, as `toolchain.targets.precision.read_precision` knows it; ``inputs``: values
+    of inputs beside the picture.
 
     Raises:
         ModelError: the model cannot be used.
@@ -133,11 +139,12 @@ def inspect_model(
         TargetError: a target that is not known.
     """
     from toolchain.frontend import is_quantized, load_model, normalize
+    from toolchain.frontend.inputs import set_inputs
     from toolchain.quantize.stand_in import stand_in
 
     asked = [find_target(name) for name in targets]
     names = [read_precision(precision, gpu=target.gpu is not None) for target in asked]
-    model = load_model(path)
+    model = set_inputs(load_model(path), inputs or {})
     network: SRModel | None = None
     if is_quantized(model):
         from toolchain.quantize.foreign import canonicalize
