@@ -249,18 +249,31 @@ def test_sizes_that_are_computed_stay_so() -> None:
 
 def test_a_pixel_shuffle_that_is_spelled_out_takes_any_size(tmp_path: Path) -> None:
     f = File()
-    x, a = f.tensor((1, 10, 12, 3)), f.tensor((1, 10, 12, 12))
+    x, a = f.tensor((1, 10, 14, 3)), f.tensor((1, 10, 14, 12))
     conv(f, [x, f.constant(RNG.normal(0, 0.2, (12, 3, 3, 3)))], a)
-    shapes = [(1, 10, 12, 2, 2, 3), (1, 10, 2, 12, 2, 3), (1, 20, 24, 3)]
+    shapes = [(1, 10, 14, 2, 2, 3), (1, 10, 2, 14, 2, 3), (1, 20, 28, 3)]
     b, c, d = (f.tensor(shape) for shape in shapes)
     f.operator("RESHAPE", [a, f.constant(shapes[0], np.int32)], b)
     f.operator("TRANSPOSE", [b, f.constant([0, 1, 3, 2, 4, 5], np.int32)], c)
     f.operator("RESHAPE", [c, f.constant(shapes[2], np.int32)], d)
     path = tmp_path / "a.tflite"
     path.write_bytes(f.save([x], [d]))
-    sr = normalize(load_model(path), value_range="0..1")
+    model = load_model(path)
+    assert model.graph.input[0].type.tensor_type.shape.dim[2].dim_param, "the size is free"
+    sr = normalize(model, value_range="0..1")
     assert sr.scale == 2
     assert any(node.op_type == "DepthToSpace" for node in sr.model.graph.node)
+
+
+def test_a_shape_that_does_not_follow_the_picture_fixes_its_size(tmp_path: Path) -> None:
+    f = File()
+    x, a, b = f.tensor((1, 10, 12, 3)), f.tensor((1, 12, 10, 3)), f.tensor((1, 10, 12, 3))
+    f.operator("RESHAPE", [x, f.constant((1, 12, 10, 3), np.int32)], a)  # rows run on into others
+    f.operator("RESHAPE", [a, f.constant((1, 10, 12, 3), np.int32)], b)
+    model = to_onnx(Path("a.tflite"), f.save([x], [b]))
+    assert [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [1, 3, 10, 12]
+    picture = RNG.random((1, 3, 10, 12), np.float32)
+    np.testing.assert_array_equal(FloatSession(model).run(None, picture)[0], picture)
 
 
 def test_a_float_network_is_normalized_like_any_other(tmp_path: Path) -> None:

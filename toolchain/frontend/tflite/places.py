@@ -10,6 +10,7 @@ from toolchain.frontend.graph import Array
 from toolchain.frontend.tflite.contents import Operator
 from toolchain.frontend.tflite.elementwise import axis_of
 from toolchain.frontend.tflite.emitter import TO_FIRST, TO_LAST, Emitter
+from toolchain.frontend.tflite.reshaping import keeps_order, new_shape
 from toolchain.support.errors import ModelError
 
 _LAST = np.iinfo(np.int64).max
@@ -50,14 +51,13 @@ def _reshape(emitter: Emitter, operator: Operator) -> None:
     source, target = emitter.tensor(operator.read(0)), emitter.tensor(operator.output)
     shape = emitter.numbers(operator.inputs[1]) if len(operator.inputs) > 1 and operator.inputs[1] >= 0 else None
     computed = len(operator.inputs) > 1 and operator.inputs[1] >= 0 and shape is None
-    if source.data is None and min(source.rank, target.rank) > 1 and not computed:
-        emitter.baked = True
+    given = emitter.last(operator.read(0))
     if computed:
         wanted = emitter.read(operator.inputs[1])
     else:
-        sizes = shape.ravel().astype(np.int64) if shape is not None else np.array(target.shape, np.int64)
-        wanted = emitter.array(sizes, f"{target.name}_shape")
-    emitter.write_last(operator.output, emitter.add("Reshape", [emitter.last(operator.read(0)), wanted], target.name))
+        sizes = [int(size) for size in (shape.ravel() if shape is not None else target.shape)]
+        wanted = new_shape(emitter, given, source.shape, sizes)
+    emitter.write_last(operator.output, emitter.add("Reshape", [given, wanted], target.name))
 
 
 def _squeeze(emitter: Emitter, operator: Operator) -> None:
@@ -74,6 +74,7 @@ def _transpose(emitter: Emitter, operator: Operator) -> None:
     order = emitter.integers(operator, 1)
     if sorted(order) != list(range(emitter.tensor(operator.read(0)).rank)):
         raise ModelError(f"{operator} has an order of {order}", hint="the file is damaged")
+    emitter.baked |= not keeps_order(order, emitter.tensor(operator.read(0)).shape)
     emitter.write_last(operator.output, emitter.add("Transpose", [emitter.last(operator.read(0))], perm=order))
 
 
