@@ -38,7 +38,8 @@ def set_inputs(model: onnx.ModelProto, values: Mapping[str, float]) -> onnx.Mode
         return model
     result = onnx.ModelProto.FromString(model.SerializeToString())
     spare = spare_inputs(result)
-    picture = next(value for value in result.graph.input if value.name not in spare)
+    given = {*spare, *(tensor.name for tensor in result.graph.initializer)}
+    picture = next(value for value in result.graph.input if value.name not in given)
     for name, number in values.items():
         if name not in spare:
             known = f"there are: {', '.join(spare)}" if spare else "the picture is its only input"
