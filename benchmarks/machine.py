@@ -56,11 +56,12 @@ def run(options: argparse.Namespace, target: str, network: str) -> bool:
     for name, value in (("--onnx2tf", options.onnx2tf), ("--tflite", options.tflite)):
         command += [] if value is None else [name, str(value)]
     command += ["--threads", *map(str, options.threads), "--clip-only"]
+    command += ["--only", *options.only] if options.only else []
     if not path.exists():
         return subprocess.run([*command, "-o", str(path)], check=False).returncode == 0
     with tempfile.TemporaryDirectory() as name:
         new = Path(name) / "added.json"
-        if subprocess.run([*command, "-o", str(new), "--only", *options.only], check=False).returncode != 0:
+        if subprocess.run([*command, "-o", str(new)], check=False).returncode != 0:
             return False
         whole = added(json.loads(path.read_bytes()), json.loads(new.read_bytes()))
     with atomic_write(path) as file:
@@ -182,7 +183,9 @@ def main() -> int:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--keep", type=Path, default=Path("out/compare"), help="see compare.py; default: %(default)s")
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="add those with such a word to JSON that is there")
+    parser.add_argument(
+        "--only", nargs="+", metavar="WORD", help="those with such a word in their name; added to JSON that is there"
+    )
     parser.add_argument("--onnx2tf", metavar="COMMAND", help="see compare.py")
     parser.add_argument("--tflite", type=Path, help="see compare.py; for one network")
     parser.add_argument("-o", "--output", type=Path, required=True, help="a folder")

@@ -38,7 +38,7 @@ def kernels(target: Target) -> dict[str, tvm.tirx.PrimFunc]:
     terms = (Operand(view, 1, 4, 3, 0.3), Operand(view, 1, 4, 5, 0.7))
     return {
         "conv": conv.build(spec(case), geometry(case, target), dot),
-        "add": elementwise.build(Elementwise(terms, Requantize(0, 255, 0), view), Geometry(1, 16)),
+        "add": elementwise.build(Elementwise(terms, Requantize(0, 255, 0), view), Geometry(1, 16), dot),
     }
 
 

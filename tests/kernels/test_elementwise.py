@@ -14,6 +14,7 @@ from tests.kernels.harness import blocks, shuffled
 from toolchain.kernels import boundary, elementwise
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import whole
+from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import PACK, SIDE, Geometry, blocks_of, pack, unpack
 from toolchain.kernels.network import Call, Picture, Tensor
 from toolchain.kernels.spec import DepthToSpace, Elementwise, Operand, Requantize, View
@@ -24,6 +25,7 @@ from toolchain.targets.llvm import tvm_target
 
 UNTOUCHED = 0xDEADBEEF
 GEOMETRY = Geometry(2, 16)
+DOT = dot_product(find_target("host").instruction_set)
 HEIGHT, WIDTH = 3, 21
 
 
@@ -94,7 +96,7 @@ def test_add(divide: int, modulo: int, channels: int, slopes: bool):
     second = Operand(View(blocks_of(channels), 0, blocks_of(channels)), divide, modulo, 3, 0.6)
     target = View(5, 2, 2)
     bend = np.linspace(-0.5, 0.9, 8, dtype=np.float32)
-    kernel = elementwise.build(Elementwise((first, second), Requantize(-40, 215, 40, slopes), target), GEOMETRY)
+    kernel = elementwise.build(Elementwise((first, second), Requantize(-40, 215, 40, slopes), target), GEOMETRY, DOT)
     arrays = [placed(a, first.view, 9), placed(b, second.view, 3), *([bend] if slopes else [])]
     got = on_rows(kernel, [Tensor(3, 9), Tensor(second.view.total, 3)], Tensor(5, 40), target, arrays, words(target))
     part = b[np.arange(6) // divide % modulo] if channels < 8 else b[:6]
@@ -106,7 +108,7 @@ def test_add(divide: int, modulo: int, channels: int, slopes: bool):
 
 def test_rescale_with_bounds():
     codes, operand = random_codes(4), Operand(View(1, 0, 1), 1, 4, 100, 1.37)
-    kernel = elementwise.build(Elementwise((operand,), Requantize(0, 90, 60), View(1, 0, 1)), GEOMETRY)
+    kernel = elementwise.build(Elementwise((operand,), Requantize(0, 90, 60), View(1, 0, 1)), GEOMETRY, DOT)
     got = on_rows(
         kernel, [Tensor(1, 100)], Tensor(1, 60), operand.view, [placed(codes, operand.view, 100)], words(operand.view)
     )
@@ -118,7 +120,7 @@ def test_reorder_by_a_table():
     slots = (0, 1, 2, 4, 5, 6, 7, 8, 4)
     codes = random_codes(9, 3)
     operand = Operand(View(4, 1, 3), 1, 1, 7, 1.0, slots)
-    kernel = elementwise.build(Elementwise((operand,), Requantize(-7, 248, 7), View(3, 0, 3)), GEOMETRY)
+    kernel = elementwise.build(Elementwise((operand,), Requantize(-7, 248, 7), View(3, 0, 3)), GEOMETRY, DOT)
     got = on_rows(
         kernel, [Tensor(4, 7)], Tensor(3, 7), View(3, 0, 3), [placed(codes, operand.view, 7)], words(View(3, 0, 3))
     )
@@ -130,7 +132,7 @@ def test_reorder_by_a_table():
 def test_rescale_any(zero_in: int, zero_out: int, factor: float, seed: int):
     codes, operand = random_codes(4, seed), Operand(View(1, 0, 1), 1, 4, zero_in, factor)
     requantize = Requantize(-zero_out, 255 - zero_out, zero_out)
-    kernel = elementwise.build(Elementwise((operand,), requantize, View(1, 0, 1)), GEOMETRY)
+    kernel = elementwise.build(Elementwise((operand,), requantize, View(1, 0, 1)), GEOMETRY, DOT)
     got = on_rows(
         kernel,
         [Tensor(1, zero_in)],
@@ -155,7 +157,7 @@ def test_sums_of_8_and_16_bits(given: bool, wanted: bool, slopes: bool):
     target = View(8, 2, 2, wanted)
     requantize = Requantize(-zeros[1], out.qmax - zeros[1], zeros[1], slopes)
     bend = np.linspace(-0.5, 0.9, 8, dtype=np.float32)
-    kernel = elementwise.build(Elementwise((first, second), requantize, target), GEOMETRY)
+    kernel = elementwise.build(Elementwise((first, second), requantize, target), GEOMETRY, DOT)
     arrays = [placed(codes, first.view, zeros[0]), placed(other, second.view, 3), *([bend] if slopes else [])]
     got = on_rows(
         kernel,

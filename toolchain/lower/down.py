@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from toolchain.kernels import down
+from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.network import Tensor
 from toolchain.kernels.phases import Pool, SpaceToDepth, above, reach
@@ -111,10 +112,10 @@ def pool_kernel(step: PoolStep, source: Packed, view: View, calls: Calls, lanes:
     return Invocation("pool", kernel, (source.source(before, operation.reach[0] - before),), operation)
 
 
-def with_least(calls: Calls, step: PoolStep, source: Packed, extent: Extent) -> Packed:
+def with_least(calls: Calls, dot: Dot, step: PoolStep, source: Packed, extent: Extent) -> Packed:
     """Return a pool's source surrounded by the smallest code, where windows reach beyond it."""
     zero = source.tensor.zero_point
-    return source if zero == 0 or not reaches_out(step) else filled(calls, source, 0, extent)
+    return source if zero == 0 or not reaches_out(step) else filled(calls, dot, source, 0, extent)
 
 
 def reaches_out(step: PoolStep) -> bool:

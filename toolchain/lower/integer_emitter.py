@@ -197,7 +197,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
 
     def reorder(self, source: Packed, extent: Extent) -> Packed:
         """Emit a copy with channel c in slot c, for a concatenation whose parts end inside of a word."""
-        return reordered(self.calls, source, extent)
+        return reordered(self.calls, self.dot, source, extent)
 
     def known(self, value: Any) -> Any | None:
         """Return the float tensor ``value`` where it is a dequantized one."""
@@ -252,7 +252,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         source = self.packed(given)
         if source.slots != tuple(range(channels_of(given))):
             source = self.in_order(given)
-        source = with_least(self.calls, chain, source, self.extent(given))
+        source = with_least(self.calls, self.dot, chain, source, self.extent(given))
         wide = whole[0] + max(-grown[0], 0), whole[1] + max(-grown[1], 0)
         origin = self._origin(var)
         if max(grown) > 0:  # codes of 0 at the end, which pools pass over
@@ -294,7 +294,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         if border is None:
             return source
         if border.mode == "constant":
-            return filled(self.calls, source, quantization.code(border.value), extent)
+            return filled(self.calls, self.dot, source, quantization.code(border.value), extent)
         window, origin = Window((0, 0, 0, 0), border.mode), self._origin(chain.source.tensor)
         return moved(self.calls, source, window, 0, (extent, extent), reading.margin, origin)
 
@@ -312,7 +312,10 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         source, divide, modulo = self.operand(step.source.tensor, channels_of(step.out.tensor))
         addend = Addend(source.view, divide, modulo)
         operation, table = lookup.lookup(step.table, addend, step.out.quantization.zero_point, view)
-        return Invocation("lookup", lookup.build(operation, self.geometry), (source.source(),), operation, (table,))
+        arrays = (lookup.laid(operation, table, self.dot),)
+        return Invocation(
+            "lookup", lookup.build(operation, self.geometry, self.dot), (source.source(),), operation, arrays
+        )
 
     def _shuffle(self, var: Any, source: Packed, chain: DepthToSpaceStep) -> Packed:
         """Depth-to-space of ``source``."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from toolchain.frontend.window import Window
 from toolchain.kernels import elementwise
+from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, blocks_of
 from toolchain.kernels.network import Tensor
 from toolchain.kernels.spec import DepthToSpace, Elementwise, Operand, Requantize, View
@@ -39,23 +40,24 @@ class Packed:
         return replace(pixels, table=tuple(self.slots[channel] for channel in pixels.table))
 
 
-def reordered(calls: Calls, source: Packed, extent: Extent) -> Packed:
+def reordered(calls: Calls, dot: Dot, source: Packed, extent: Extent) -> Packed:
     """Return a copy of a packed tensor with channel c in slot c."""
     count = len(source.slots)
     view = View.whole(blocks_of(count), wide=source.view.wide)
     operand = Operand(source.view, 1, 1, source.tensor.zero_point, 1.0, source.slots)
-    return _copied(calls, "reorder", source, operand, view, tuple(range(count)), extent)
+    return _copied(calls, dot, "reorder", source, operand, view, tuple(range(count)), extent)
 
 
-def filled(calls: Calls, source: Packed, code: int, extent: Extent) -> Packed:
+def filled(calls: Calls, dot: Dot, source: Packed, code: int, extent: Extent) -> Packed:
     """Return a copy of a packed tensor that is surrounded by ``code``: as if that were its zero point."""
     view = View.whole(source.view.count, wide=source.view.wide)
     operand = Operand(source.view, 1, source.view.count * PACK, code, 1.0)
-    return _copied(calls, "surround", source, operand, view, source.slots, extent)
+    return _copied(calls, dot, "surround", source, operand, view, source.slots, extent)
 
 
 def _copied(
     calls: Calls,
+    dot: Dot,
     name: str,
     source: Packed,
     operand: Operand,
@@ -68,7 +70,7 @@ def _copied(
     """
     zero = operand.zero_point
     operation = Elementwise((operand,), Requantize(-zero, view.qmax - zero, zero), view)
-    given = Invocation(name, elementwise.build(operation, calls.geometry), (source.source(),), operation)
+    given = Invocation(name, elementwise.build(operation, calls.geometry, dot), (source.source(),), operation)
     tensor = Tensor(view.total, zero, wide=view.wide, single=source.tensor.single)
     return Packed(calls.launch(given, view, tensor, extent), view, slots, tensor)
 

@@ -37,7 +37,7 @@ def combined(emitter: IntegerEmitter, step: PairStep, view: View) -> Invocation:
     operation = Elementwise(tuple(operands), requantize, view, combine)
     constants = () if slopes is None else (pad(slopes, view.count * PACK),)
     sources = tuple(packed.source() for _, packed in pairs)
-    return Invocation(name, elementwise.build(operation, emitter.geometry), sources, operation, constants)
+    return Invocation(name, elementwise.build(operation, emitter.geometry, emitter.dot), sources, operation, constants)
 
 
 def emit_pool(emitter: IntegerEmitter, var: Any, step: GlobalPoolStep) -> Packed:

@@ -60,6 +60,8 @@ class Dot:
         registers: vector registers there are: a tile with more accumulators would keep them in memory.
         pack: four float32 vectors of ``lanes`` pixels, one a channel, clamped, rounded and packed into words, see
             `toolchain.kernels.epilogue.pack_codes`.
+        shuffle: picks bytes int8 (4 * lanes,) by indices int8 (4 * lanes,), of which the low four bits count, within
+            every 128 bits; None: there is no such instruction.
         together: output channels that the intrinsic computes at once, 1 or 4; their weights are stored side by side.
         reduce: default outer loop of a sum, see `toolchain.kernels.tile.Tile`.
         symmetric: name of a faster intrinsic for weights of which none is -128; None: there is none.
@@ -82,6 +84,7 @@ class Dot:
     columns: int
     registers: int
     pack: Callable[[list[Any], Requantize], Any] = pack_codes
+    shuffle: Callable[[Any, Any], Any] | None = None
     together: int = 1
     offset: int = 0
     reduce: Literal["taps", "blocks"] = "taps"

@@ -95,6 +95,7 @@ def _make(name: str, instructions: Instructions, instruction: str, of_bytes: str
         columns=4 * lanes,
         registers=16,
         pack=packer(instructions),
+        shuffle=instructions.shuffle,
         pairs=Pairs(pairs),
         pointwise=pointwise,
     )

@@ -93,6 +93,7 @@ def make(
         columns=4 * lanes,
         registers=registers,
         pack=packer(instructions),
+        shuffle=instructions.shuffle,
         reduce="blocks",
         pairs=Pairs(pairs, channels=tile, fewest=fewest),
     )
