@@ -7,6 +7,7 @@ OpenVINO on the quantized model, another instruction set or device, and, for som
 from __future__ import annotations
 
 import importlib.util
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,7 +27,7 @@ from toolchain.bundle import Bundle, open_bundle
 from toolchain.bundle.store import QDQ
 from toolchain.frontend import UNBOUNDED_HALO
 from toolchain.quantize import IntegerReference, Settings
-from toolchain.runtime.tiles import upscale_tiled
+from toolchain.runtime.tiles import ALIGNED, upscale_tiled
 from toolchain.runtime.verify import compare, standard_for
 from toolchain.schedules.select import Tuning
 from toolchain.support.cpu import this_cpu
@@ -62,7 +63,8 @@ def trial(seed: int, folder: Path) -> Outcome:
     found = library(pixels)
     compare("the library on a picture of its own", found, expected, standard)
     if done.manifest.halo < UNBOUNDED_HALO:
-        tiled = upscale_tiled(library, pixels, scale=graph.scale, halo=done.manifest.halo, tile=_SIDE)
+        aligned = math.lcm(ALIGNED, done.manifest.unit)
+        tiled = upscale_tiled(library, pixels, scale=graph.scale, halo=done.manifest.halo, tile=_SIDE, aligned=aligned)
         compare(f"tiles of {_SIDE} against the whole picture", tiled, found, standard)
     other = _elsewhere(model, bundle, rng, pixels, expected)
     _quality(done, wanted, graph, expected)

@@ -88,7 +88,7 @@ class _Network(Layers):
         self.peak = 255.0 if self.chance(0.25) else 1.0
         self.seen: list[Value] = []
         self.steps: dict[Callable[[Value], Value], float] = {
-            self.convolved: 0.32,
+            self.convolved: 0.29,
             self.grouped: 0.06,
             self.depthwise: 0.07,
             self.dilated: 0.05,
@@ -97,7 +97,7 @@ class _Network(Layers):
             self.sliced: 0.04,
             self.gathered: 0.04,
             self.split_and_joined: 0.05,
-            self.halved: 0.02,
+            self.halved: 0.05,
             self.affine: 0.04,
             self.normed: 0.04,
             self.summed: 0.03,
@@ -300,18 +300,29 @@ class _Network(Layers):
         return self.convolved(Value(self.node("Transpose", y, perm=[1, 0, 2, 3]), v.channels, v.factor))
 
     def halved(self, v: Value) -> Value:
-        """Half the size and back, by strides or by pixels that move into channels: no picture of odd size fits."""
+        """Half the size and back, by strides, pools or pixels that move into channels: no picture of odd size fits."""
         self.tags.append("halved")
-        if self.chance(0.3):
-            y = self.node("SpaceToDepth", v.name, blocksize=2)
+        way = self.pick("squares", "slices", "stride", "stride", "MaxPool", "AveragePool")
+        if way in ("squares", "slices"):
+            y = self.node("SpaceToDepth", v.name, blocksize=2) if way == "squares" else self._slices(v)
             y = self.activation(self.random_conv(y, 4 * v.channels, 4 * v.channels, kernel=(1, 1)), 4 * v.channels)
             return Value(self.depth_to_space(y, 2, "DCR"), v.channels, v.factor)
         width = self.width(24)
-        down = self.rng.normal(0, np.sqrt(1 / (9 * v.channels)), (width, v.channels, 3, 3))
-        y = self.node("Conv", v.name, self.const(down), strides=[2, 2], pads=[1, 1, 1, 1])
+        if way == "stride":
+            down = self.rng.normal(0, np.sqrt(1 / (9 * v.channels)), (width, v.channels, 3, 3))
+            y = self.node("Conv", v.name, self.const(down), strides=[2, 2], pads=[1, 1, 1, 1])
+        else:
+            y = self.node(way, v.name, kernel_shape=[2, 2], strides=[2, 2])
+            y = self.random_conv(y, v.channels, width)
         up = self.rng.normal(0, np.sqrt(1 / (4 * width)), (width, v.channels, 4, 4))
         y = self.node("ConvTranspose", self.activation(y, width), self.const(up), strides=[2, 2], pads=[1, 1, 1, 1])
         return Value(y, v.channels, v.factor)
+
+    def _slices(self, v: Value) -> str:
+        ends, axes, steps = ([1 << 40] * 2, [2, 3], [2, 2])
+        places = [[row, column] for column in (0, 1) for row in (0, 1)]
+        numbers = [[self.const(values, np.int64) for values in (place, ends, axes, steps)] for place in places]
+        return self.node("Concat", *(self.node("Slice", v.name, *given) for given in numbers), axis=1)
 
     def affine(self, v: Value) -> Value:
         y = self.node(

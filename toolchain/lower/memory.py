@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from tvm import relax
+from tvm import relax, tirx
 
 from toolchain.lower.depth_to_space import evaluate
 
@@ -26,18 +26,15 @@ def storages(planned: Any, height: int, width: int) -> tuple[Storage, ...]:
     function = planned["main"]
     shape = function.params[0].ty.shape
     sizes = {shape[0]: height, shape[1]: width}
-    for block in function.body.blocks:
-        for binding in block.bindings:
-            if isinstance(binding, relax.MatchCast) and isinstance(binding.ty, relax.ShapeType):
-                # Sizes that are counted in units, see `toolchain.lower.main`.
-                pairs = zip(binding.ty.values, binding.value.ty.values, strict=True)
-                sizes |= {var: evaluate(value, sizes) for var, value in pairs}
     found = []
     for block in function.body.blocks:
         for binding in block.bindings:
             if isinstance(binding, relax.MatchCast):
-                given, named = (value.ty.shape.values for value in (binding.value, binding.var))
-                sizes |= {name: evaluate(extent, sizes) for name, extent in zip(named[:2], given[:2], strict=True)}
+                # Sizes get names: those of a frame's picture, or of one that is counted in units.
+                kinds = binding.value.ty, binding.ty
+                given, named = ((kind if isinstance(kind, relax.ShapeType) else kind.shape).values for kind in kinds)
+                pairs = zip(named[:2], given[:2], strict=True)
+                sizes |= {name: evaluate(extent, sizes) for name, extent in pairs if isinstance(name, tirx.Var)}
                 continue
             call = binding.value
             name = getattr(call.op, "name", "") if isinstance(call, relax.Call) else ""

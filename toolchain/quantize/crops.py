@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.images import bicubic
+from toolchain.images.units import extended
 from toolchain.support.errors import CalibrationError
 
 Item = TypeVar("Item")
@@ -54,7 +55,15 @@ class CropSet:
 
 
 def cut_crops(
-    images: Sequence[NDArray[np.uint8]], *, channels: int, halo: int, size: int, per_image: int, shrink: int, seed: int
+    images: Sequence[NDArray[np.uint8]],
+    *,
+    channels: int,
+    halo: int,
+    size: int,
+    per_image: int,
+    shrink: int,
+    seed: int,
+    unit: int = 1,
 ) -> CropSet:
     """Choose crops of at most ``size`` x ``size`` pixels.
 
@@ -69,6 +78,7 @@ def cut_crops(
         per_image: crops of each photo.
         shrink: the network's scale.
         seed: where crops are cut.
+        unit: of how many pixels the sides of the network's pictures are multiples, and those of crops.
 
     Raises:
         CalibrationError: no photo, wrong shape, all too small, or all of one flat colour.
@@ -78,8 +88,8 @@ def cut_crops(
     crops, held_out = [], []
     for index in kept:
         chosen, apart = _cut(images[index], index, size, per_image, shrink, least, seed)
-        crops += chosen
-        held_out += [HeldOut(pixels, index) for pixels in apart]
+        crops += [_in_units(pixels, unit) for pixels in chosen]
+        held_out += [HeldOut(_in_units(pixels, unit), index) for pixels in apart]
     sources = tuple(_source(images[index], index) for index in kept)
     return CropSet(tuple(crops), tuple(held_out), sources, warnings)
 
@@ -184,6 +194,12 @@ def _place(image: NDArray[np.uint8], size: int, rng: np.random.Generator) -> tup
     """Top and left of a crop."""
     height, width = image.shape[:2]
     return int(rng.integers(0, max(1, height - size + 1))), int(rng.integers(0, max(1, width - size + 1)))
+
+
+def _in_units(pixels: NDArray[np.uint8], unit: int) -> NDArray[np.uint8]:
+    """``pixels`` without what is more than whole units; with copies of the border where they are less than one."""
+    height, width = (max(side // unit, 1) * unit for side in pixels.shape[:2])
+    return extended(np.ascontiguousarray(pixels[:height, :width]), unit)
 
 
 def _unique(crops: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:

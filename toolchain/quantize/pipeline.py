@@ -100,6 +100,7 @@ def calibration_crops(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings
         per_image=settings.crops_per_image,
         shrink=sr.scale,
         seed=settings.seed,
+        unit=sr.unit,
     )
 
 
