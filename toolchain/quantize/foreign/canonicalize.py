@@ -12,6 +12,7 @@ from toolchain.quantize.foreign.dequantizer import Dequantizer
 from toolchain.quantize.foreign.ends import find_doubts, find_ends
 from toolchain.quantize.foreign.findings import Findings
 from toolchain.quantize.foreign.last import round_last
+from toolchain.quantize.foreign.limits import name_white
 from toolchain.quantize.foreign.measured import measure
 from toolchain.quantize.foreign.qoperators import spell_out
 from toolchain.quantize.foreign.taken_over import range_of, weights_of
@@ -52,6 +53,7 @@ def canonicalize(
     plain, found = dequantizer.run(), dequantizer.found
     dump("dequantized", ".onnx", plain.SerializeToString)
     said = value_range or find_ends(plain, found)
+    name_white(plain, said)
     sr = normalize(plain, value_range=said, likely="0..1", name=name, dump=dump)
     if keep_rounding:
         sr = round_last(sr, found)

@@ -10,7 +10,7 @@ from toolchain.frontend.graph import known_constants
 from toolchain.frontend.stored import dequantized, parameters, requantized, spread
 from toolchain.quantize.foreign.ends import MOVING, IntegerEnds
 from toolchain.quantize.foreign.findings import Findings, per_tensor
-from toolchain.quantize.foreign.limits import name_saturation
+from toolchain.quantize.foreign.limits import drop_saturation, name_saturation
 from toolchain.reference.graph import Array, GraphView
 from toolchain.reference.quantization import Quantization
 
@@ -47,8 +47,10 @@ class Dequantizer:
                 self._constant(node, *parameters(node, self._constants))
             else:
                 self._activation(node, *parameters(node, self._constants))
-        if self._last is not None:
+        if self._last is not None and self._last[1].zero_point == 0 and self._last[1].scale == 1:
             self._weights.extend(name_saturation(self._nodes, self._constants, *self._last))
+        elif self._last is not None:
+            drop_saturation(self._nodes, self._constants, *self._last)
         for node in self._nodes:
             if node.op_type == "Concat" and node.output[0] in self.found.ranges:
                 self.found.joined.update(dict.fromkeys(node.input, self.found.ranges[node.output[0]]))
@@ -74,8 +76,8 @@ class Dequantizer:
                 tensor = self._positive(tensor) if given.zero_point == 0 else tensor
                 self.found.ranges[tensor] = given
             ends = self._ends.integer[1] and self._is_output(node.output[0])
-            self._last = (tensor, given) if ends else self._last
             if ends and self._ends.kept:
+                self._last = (tensor, given)
                 self._nodes.extend(self._ends.codes(tensor, node.output[0], given))
                 return
         elif first and tensor == node.input[0]:  # codes that the graph is given
