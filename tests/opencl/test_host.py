@@ -19,6 +19,7 @@ from tests.arm import emulator
 from tests.boards import Running, have_compiler
 from tests.lower.compiled import picture
 from tests.lower.nets import Net
+from tests.lower.products import POOLED, Ending
 from tests.opencl.devices import device, environment, made
 from tests.opencl.test_networks import two_stages
 from tests.standin import QUICK
@@ -288,9 +289,10 @@ def test_a_kernel_that_does_not_build_is_named(drivers: Mapping[str, str], tmp_p
     assert "unknown" in told
 
 
-def test_a_picture_that_is_enlarged_in_two_stages(drivers: Mapping[str, str], tmp_path: Path):
+@pytest.mark.parametrize("end", [two_stages, lambda net: net.conv(POOLED["attention"](net), 3)])
+def test_tensors_of_other_sizes_and_of_a_single_pixel(end: Ending, drivers: Mapping[str, str], tmp_path: Path):
     net = Net()
-    model = net.model(two_stages(net))
+    model = net.model(end(net))
     found = made(model, "opencl-cpu")
     kernels = {kernel.name: prelude(integer_dot=False) + kernel.code for kernel in found.kernels}
     write_sources(tmp_path / "host", found.plan, kernels, found.constants)

@@ -11,6 +11,8 @@ from toolchain.reference.graph import GraphView, attributes
 POOLS = ("GlobalAveragePool", "GlobalMaxPool")
 _PAIRS = ("Mul", "Min", "Max")
 _ENLARGES = ("Resize", "Expand", "Pad", "Tile", "DepthToSpace", "ConvTranspose")
+LEVEL = ("Sigmoid", "HardSigmoid", "Tanh")
+"""Functions whose results change no more than what they read."""
 FEW_INPUTS = 192
 """Products of a sum that fit into 32 bits together, of codes of 16 bits, with room for a bias."""
 
@@ -23,11 +25,6 @@ def is_pair(node: onnx.NodeProto, view: GraphView, codes: Collection[str]) -> bo
     if node.op_type not in _PAIRS or len(node.input) != 2 or any(view.is_constant(name) for name in node.input):
         return False
     return any(name in codes for name in node.input)
-
-
-def is_product(node: onnx.NodeProto, view: GraphView) -> bool:
-    """Return whether ``node`` multiplies two computed tensors."""
-    return node.op_type == "Mul" and not any(view.is_constant(name) for name in node.input)
 
 
 def single_tensors(view: GraphView) -> frozenset[str]:

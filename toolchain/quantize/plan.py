@@ -15,7 +15,7 @@ import onnx
 
 from toolchain.frontend.fixed_point import read_resizing
 from toolchain.frontend.window import read_window
-from toolchain.quantize.pairs import POOLS, is_pair, is_product, single_tensors, takes_wide
+from toolchain.quantize.pairs import LEVEL, POOLS, is_pair, single_tensors, takes_wide
 from toolchain.quantize.regions import Regions
 from toolchain.quantize.sites import CONVOLUTIONS, ConvSite, find_site
 from toolchain.reference.down import pools
@@ -151,18 +151,18 @@ class _Planner:
 
     def _takes_wide(self, tensor: str, integer: set[str]) -> bool:
         """Whether finer codes of a tensor cost next to nothing: what reads it computes in float, looks it up in tables,
-        adds an interpolated one, or multiplies it and no more, or it has a single pixel.
+        adds an interpolated one, or it has a single pixel. Gates of a single pixel are no better for 128 KB of table.
         """
         readers = self.view.consumers.get(tensor, ())
         if not readers or tensor == self.view.output:
             return False
         products, moves = integer - self.interpolated, ("DepthToSpace", "Resize")
         others = [reader for reader in readers if reader.op_type in moves or products.intersection(reader.output)]
+        if tensor in self.single and any(reader.op_type in LEVEL for reader in readers):
+            return False
         if tensor in integer and len(others) < len(readers):
             return all(reader.op_type in ("Add", "Mul", *ACTIVATIONS) for reader in others)
-        if tensor in self.single:
-            return all(takes_wide(reader, self.view) for reader in readers)
-        return all(is_product(reader, self.view) for reader in readers)
+        return tensor in self.single and all(takes_wide(reader, self.view) for reader in readers)
 
     def _floating(self, node: onnx.NodeProto) -> bool:
         """Whether no convolution takes a sum in: with a constant, or with an interpolated picture that nothing else
