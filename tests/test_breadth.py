@@ -16,10 +16,10 @@ from tests.expanded import network
 from tests.sr_models import Builder, fsrcnn
 from toolchain.backends.open import load
 from toolchain.bundle import open_bundle
+from toolchain.frontend.model import UNBOUNDED_HALO
 from toolchain.quantize import IntegerReference, Settings
 from toolchain.runtime.tiles import upscale_tiled
 from toolchain.runtime.verify import FLOAT_TOLERANCE
-from toolchain.support.errors import ModelError
 from toolchain.workflows.deploy import Deployment, Request, deploy
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
@@ -210,18 +210,13 @@ def sized(b: Builder) -> None:
     shuffled(b, b.node("Mul", x, b.node("Sigmoid", gate)))
 
 
-@pytest.mark.parametrize(
-    ("build", "reason"),
-    [
-        (strided, "takes pictures of 32x48, but not of 23x17 pixels"),
-        (sized, r"cannot import the operator Resize '\w+' as"),
-    ],
-)
-def test_what_cannot_be_deployed_is_refused_with_the_reason(
-    build: Callable[[Builder], None], reason: str, tmp_path: Path, photo_folder: Path
+@pytest.mark.parametrize("build", [strided, sized], ids=["a stride", "back to the size of another tensor"])
+def test_what_goes_down_before_it_goes_up_is_integer(
+    build: Callable[[Builder], None], tmp_path: Path, photo_folder: Path
 ):
     b = Builder(1)
     build(b)
-    with pytest.raises(ModelError, match=reason):
-        made(b.model(3, 2), tmp_path, photo_folder)
-    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+    done = made(b.model(3, 2), tmp_path, photo_folder)
+    assert (done.manifest.coverage.share, done.manifest.coverage.float_operators) == (1.0, ())
+    assert [case.difference for case in done.verified] == [0] * len(done.verified)
+    assert (done.manifest.halo >= UNBOUNDED_HALO) == (build is sized), "weights depend on the picture's size"

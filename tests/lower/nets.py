@@ -195,6 +195,15 @@ class Net:
             value = self.node("Add", value, residual.name)
         return self.quantized(self.activated(value, x.channels, act), x.channels, scale, zero)
 
+    def to_picture(self, x: Tensor, *, residual: Tensor | None = None, scale: float = PIXEL, zero: int = 0) -> Tensor:
+        """Interpolated to the size of the network's input, perhaps added to something."""
+        sides = self.node("Shape", self.input.name, start=2, end=4)
+        sizes = self.node("Concat", self.const([1, x.channels], np.int64), sides, axis=0)
+        value = self.node("Resize", x.name, "", "", sizes, mode="linear")
+        if residual is not None:
+            value = self.node("Add", value, residual.name)
+        return self.quantized(value, x.channels, scale, zero)
+
     def windowed(
         self, x: Tensor, top: int, left: int, bottom: int, right: int, mode: str = "constant", value: float = 0.0
     ) -> Tensor:

@@ -84,6 +84,17 @@ WHOLE: dict[str, Callable[[Net], Tensor]] = {
     "half as large again, and back": lambda net: net.resized(
         net.resized(net.input, 3, mode="cubic", exclude_outside=1, scale=FINE, zero=900), 2 / 3
     ),
+    "the picture's size, from steps that do not divide it": lambda net: (
+        lambda x: net.to_picture(
+            net.conv(net.conv(x, 6, stride=2, pads=[0, 0, 0, 0], zero=9), 6, stride=3), residual=net.conv(x, 1), zero=40
+        )
+    )(net.conv(net.input, 6, zero=9)),
+    "the picture's size, from pools": lambda net: net.to_picture(
+        net.quantized(
+            net.node("MaxPool", net.conv(net.input, 6, zero=9).name, kernel_shape=[3, 3], strides=[2, 2]), 6, zero=9
+        ),
+        zero=9,
+    ),
     "symmetric": lambda net: net.resized(
         net.resized(net.input, 4, 3), 0.5, 2 / 3, coordinate_transformation_mode="half_pixel_symmetric"
     ),
@@ -94,6 +105,8 @@ WHOLE: dict[str, Callable[[Net], Tensor]] = {
 def test_whole_tensors_are_interpolated(name: str):
     net = Net()
     model = net.model(net.conv(WHOLE[name](net), 3))
-    found = assert_equal(model, sizes=((1, 1), (9, 81), (50, 6)), spread=10)
+    smallest = (8, 9) if "picture" in name else (1, 1)
+    found = assert_equal(model, sizes=(smallest, (9, 81), (50, 16)), spread=10)
     assert found.stream is None
+    assert found.coverage.integer_convolutions == found.coverage.convolutions
     assert not found.coverage.float_operators

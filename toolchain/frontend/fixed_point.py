@@ -30,34 +30,61 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Resizing:
-    """A Resize by factors: how it samples, and the factors of rows and columns."""
+    """A Resize: how it samples, and the factors of rows and columns; None: it makes a tensor ``picture`` times as large
+    as the network's input, whatever the size of what it reads.
+    """
 
     sampling: Sampling
-    factors: tuple[Fraction, Fraction]
+    factors: tuple[Fraction, Fraction] | None
+    picture: int = 1
 
     @property
     def whole(self) -> int | None:
         """The whole factor of both directions; None where there is none."""
+        if self.factors is None:
+            return None
         rows, columns = self.factors
         return int(rows) if rows == columns and rows.denominator == 1 and rows > 1 else None
 
 
 def read_resizing(node: onnx.NodeProto, constants: Mapping[str, Array]) -> Resizing | None:
-    """Return what a Resize of opset 17 does, if integers can do it; None for any other node."""
+    """Return what a Resize of opset 17 by factors does, if integers can do it; None for any other node."""
     if node.op_type != "Resize" or len(node.input) != 3:
         return None
-    words = {key: value.decode() if isinstance(value, bytes) else value for key, value in attributes(node).items()}
-    sampling, scales = read_sampling(words), constants.get(node.input[2])
+    sampling, scales = read_sampling(attributes(node)), constants.get(node.input[2])
     if sampling is None or scales is None or scales.shape != (4,) or (scales[:2] != 1).any():
         return None
-    return resizing_of(sampling, fraction(float(scales[2])), fraction(float(scales[3])))
+    return resizing_of(sampling, (fraction(float(scales[2])), fraction(float(scales[3]))))
 
 
-def resizing_of(sampling: Sampling, rows: Fraction, columns: Fraction) -> Resizing | None:
-    """Return the two together, if integers can do it."""
+def read_sized(
+    node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto], constants: Mapping[str, Array]
+) -> tuple[Resizing, str] | None:
+    """Return what a Resize to the size of the network's input, or whole times that, does if integers can do it, and the
+    name of the tensor whose size is taken; None for any other node. Its sizes are ``Concat([1, C], Shape(tensor,
+    start=2, end=4))``, with a Mul by two equal numbers behind the Shape where that is not 1.
+    """
+    if node.op_type != "Resize" or len(node.input) != 4 or node.input[2]:
+        return None
+    join = makers.get(node.input[3])
+    if join is None or join.op_type != "Concat" or len(join.input) != 2 or join.input[0] not in constants:
+        return None
+    maker, times = makers.get(join.input[1]), 1
+    if maker is not None and maker.op_type == "Mul" and (found := constants.get(maker.input[1])) is not None:
+        maker, times = makers.get(maker.input[0]), int(found.reshape(-1)[0])
+    span = attributes(maker) if maker is not None and maker.op_type == "Shape" else {}
+    sampling = read_sampling(attributes(node))
+    if maker is None or sampling is None or (span.get("start"), span.get("end")) != (2, 4):
+        return None
+    resizing = resizing_of(sampling, None, times)
+    return None if resizing is None else (resizing, maker.input[0])
+
+
+def resizing_of(sampling: Sampling, factors: tuple[Fraction, Fraction] | None, picture: int = 1) -> Resizing | None:
+    """Return these together, if integers can do it."""
     if sampling.mode == "cubic" and abs(sampling.alpha) > _STEEPEST:
         return None
-    return Resizing(sampling, (rows, columns))
+    return Resizing(sampling, factors, picture)
 
 
 def places(coordinates: str, x: Integers, size: int, out: int, factor: Fraction) -> tuple[Integers, int]:

@@ -28,7 +28,7 @@ def build(operation: Interpolate, geometry: Geometry) -> tirx.PrimFunc:
     height, tiles, width, rows, across, columns = (tirx.Var(name, "int64") for name in names)
     source, target, requantize, margin = operation.source, operation.target, operation.requantize, geometry.margin
     residual, sampling = requantize.residual, operation.resizing.sampling
-    down, right = operation.resizing.factors
+    down, right = operation.resizing.factors or (None, None)
     pitch = across * geometry.columns + 2 * SIDE
     multiplier = tirx.const(operation.multiplier, "float32")
     with IRBuilder() as builder, function("resample"):
@@ -94,9 +94,9 @@ def build(operation: Interpolate, geometry: Geometry) -> tirx.PrimFunc:
     return builder.get()
 
 
-def axis_taps(sampling: Sampling, x: Any, size: Any, out: Any, factor: Fraction) -> list[tuple[Any, Any]]:
+def axis_taps(sampling: Sampling, x: Any, size: Any, out: Any, factor: Fraction | None) -> list[tuple[Any, Any]]:
     """Return the inputs, within the picture, that output ``x`` of ``out`` is made of, int64, and their weights, int32;
-    as `toolchain.frontend.fixed_point.axis_weights`.
+    as `toolchain.frontend.fixed_point.axis_weights`. Without a factor it is that of the sizes.
     """
     if factor == 1:
         return [(x, _int32(ONE))]
@@ -125,9 +125,10 @@ def axis_taps(sampling: Sampling, x: Any, size: Any, out: Any, factor: Fraction)
     return [(_inside(i, size), tirx.Cast("int32", w)) for i, w in zip(indices, weights, strict=True)]
 
 
-def _place(coordinates: str, x: Any, size: Any, out: Any, factor: Fraction) -> tuple[Any, Any]:
+def _place(coordinates: str, x: Any, size: Any, out: Any, factor: Fraction | None) -> tuple[Any, Any]:
     """Return where output ``x`` lies among the inputs: numerator and denominator."""
-    n, d, one, zero = int64(factor.numerator), int64(factor.denominator), int64(1), int64(0)
+    one, zero = int64(1), int64(0)
+    n, d = (out, size) if factor is None else (int64(factor.numerator), int64(factor.denominator))
     if coordinates == "align_corners":
         return tirx.Select(out > 1, x * (size - 1), zero), tirx.max(out - 1, one)
     if coordinates == "asymmetric":

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from tvm import tirx
 
 from toolchain.kernels import down
 from toolchain.kernels.intrinsics.dot import Dot
@@ -55,14 +56,26 @@ def pool(matcher: Bindings, value: Any, out: Codes, source: Codes | None) -> Poo
 
 
 def covers(matcher: Bindings, var: Any, strides: Any, pads: Any, reach: tuple[int, int]) -> bool:
-    """Whether kernels step by ``strides`` through ``var``: alike in both directions, and through whole multiples."""
+    """Whether kernels step by ``strides`` through ``var``: alike in both directions."""
     down_, across = strides
     if (down_, across) == (1, 1):
         return True
-    if down_ != across or any(pad > far for pad, far in zip(pads, reach, strict=False)) or var.ty.shape is None:
-        return False
+    fits = all(pad <= far for pad, far in zip(pads, reach, strict=False))
+    return down_ == across and fits and var.ty.shape is not None
+
+
+def divides(matcher: Bindings, var: Any, stride: int) -> bool:
+    """Whether the sides of ``var`` are multiples of ``stride``, whatever the picture."""
     tried = [{matcher.height: count, matcher.width: count} for count in _TRIED]
-    return not any(evaluate(side, sizes) % down_ for sizes in tried for side in var.ty.shape.values[2:])
+    return not any(evaluate(side, sizes) % stride for sizes in tried for side in var.ty.shape.values[2:])
+
+
+def steps_through(extent: Extent, stride: int, grown: tuple[int, int]) -> Extent:
+    """Return how many rows and columns a kernel computes that steps through all of ``extent``, and ``grown`` more."""
+    rows, columns = (
+        tirx.floordiv(side + (stride - 1), stride) + max(more, 0) for side, more in zip(extent, grown, strict=True)
+    )
+    return rows, columns
 
 
 def growth(step: ConvStep | PoolStep) -> tuple[int, int]:

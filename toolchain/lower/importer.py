@@ -22,7 +22,7 @@ from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
 from toolchain.frontend.resize import fraction, read_sampling
 from toolchain.frontend.window import Mode, Window, pad_window, slice_window
-from toolchain.lower.resizing import resize_call
+from toolchain.lower.resizing import PICTURE, resize_call, sized_call, spelled
 
 _MODES: dict[Mode, str] = {"constant": "constant", "edge": "replicate", "reflect": "reflect"}
 """What TVM calls the modes of windows."""
@@ -53,7 +53,7 @@ def import_onnx(model: onnx.ModelProto) -> Any:
     """
     importer = _Importer()
     try:
-        module = importer.from_onnx(model.graph, model.opset_import[0].version)
+        module = importer.from_onnx(spelled(model).graph, model.opset_import[0].version)
     except Exception as error:
         raise ImportRefusedError(importer.doing) from error
     return importer.named(module)
@@ -149,6 +149,8 @@ def _gather(_builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
 def _resize(_builder: Any, inputs: Any, attrs: dict[str, Any]) -> Any:
     value = inputs[0]
     words = {key: item.decode() if isinstance(item, bytes) else item for key, item in attrs.items()}
+    if PICTURE in words and (sampling := read_sampling(words)) is not None:
+        return sized_call(value, sampling, [side * words[PICTURE] for side in inputs[1].ty.shape.values[2:]])
     sampling, scales = read_sampling(words), _array(inputs[2]) if len(inputs) > 2 else None
     if sampling is None or scales is None or scales.shape != (4,) or (scales[:2] != 1).any() or len(inputs) > 3:
         raise ValueError("this Resize is not known")  # answered by a sentence, see `import_qdq`

@@ -26,7 +26,7 @@ from toolchain.kernels.spec import (
 from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Extent, Invocation, Source
 from toolchain.lower.chain import DepthToSpaceStep, Matcher, per_tensor
-from toolchain.lower.down import all_phases, growth, in_phases, pool_kernel, with_least
+from toolchain.lower.down import all_phases, divides, growth, in_phases, pool_kernel, steps_through, with_least
 from toolchain.lower.emitter import Emitter, Imported
 from toolchain.lower.lowered import Choose
 from toolchain.lower.packed import Packed, filled, moved, reordered
@@ -99,7 +99,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
     def convolves(self, var: Any) -> bool:
         """Return whether ``var`` is all that a convolution's kernel computes: nothing of it is cut off."""
         chain = self.chains[var]
-        return isinstance(chain, ConvStep) and not any(self._reading(chain).cut)
+        return isinstance(chain, ConvStep) and not self._cuts(chain)
 
     def writes(self, var: Any) -> bool:
         """Return whether the kernel of ``var`` can write into the buffer of a concatenation."""
@@ -150,7 +150,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         operand, residual = None, None
         if chain.residual is not None:
             operand, residual = self.term(chain.residual, given.outputs, output)
-        if operand is not None and residual is not None and any(reading.cut):
+        if operand is not None and residual is not None and self._cuts(chain):
             grown, zero = Window((0, 0, *reading.cut)), residual.tensor.zero_point
             extents = self.extent(chain.accumulator), self._read_extent(chain)
             residual = moved(self.calls, residual, grown, zero, extents, origin=self._resizing(chain))
@@ -231,7 +231,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
     def _conv(self, var: Any, chain: ConvStep) -> Packed:
         """Return a convolution, and what is cut off of it."""
         given, cut = self.convolution(chain, self.target(var), None), self._reading(chain).cut
-        if not any(cut):
+        if not self._cuts(chain):
             return self.write(var, given)
         tensor, whole = self.tensor(var), self._read_extent(chain)
         computed = self.calls.launch(given, tensor.view, tensor, whole)
@@ -254,14 +254,16 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
             source = self.in_order(given)
         source = with_least(self.calls, self.dot, chain, source, self.extent(given))
         wide = whole[0] + max(-grown[0], 0), whole[1] + max(-grown[1], 0)
-        origin = self._origin(var)
-        if max(grown) > 0:  # codes of 0 at the end, which pools pass over
+        origin, even = self._origin(var), divides(self.matcher, given, steps)
+        if not even:
+            wide = steps_through(self.extent(given), steps, grown)
+        if max(grown) > 0 or not even:  # codes of 0 at the end, which pools pass over
             added = Window((0, 0, max(grown[0], 0) * steps, max(grown[1], 0) * steps))
             extents = self.extent(given), (wide[0] * steps, wide[1] * steps)
             source = moved(self.calls, source, added, 0, extents, origin=origin)
         if steps > 1:
             source = self.phased(source, steps, wide)
-        if min(grown) >= 0:
+        if min(grown) >= 0 and even:
             return self.write(var, pool_kernel(chain, source, self.target(var), self.calls, self.dot.lanes))
         tensor = self.tensor(var)
         kernel = pool_kernel(chain, source, tensor.view, self.calls, self.dot.lanes)
@@ -276,9 +278,19 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
 
     def _read_extent(self, chain: ConvStep) -> Extent:
         """Height and width of what the kernel of ``chain`` computes, rows and columns that are cut off included."""
-        rows, columns = self.extent(chain.accumulator)
-        cut = self._reading(chain).cut
+        (rows, columns), cut = self.extent(chain.accumulator), self._reading(chain).cut
+        if not self._even(chain):
+            return steps_through(self.extent(chain.source.tensor), chain.convolution.strides[0], growth(chain))
         return rows + cut[0], columns + cut[1]
+
+    def _even(self, chain: ConvStep) -> bool:
+        """Whether a convolution steps through whole multiples of its stride."""
+        stride = chain.convolution.strides[0]
+        return stride == 1 or divides(self.matcher, chain.source.tensor, stride)
+
+    def _cuts(self, chain: ConvStep) -> bool:
+        """Whether some of what a convolution's kernel computes is no result."""
+        return any(self._reading(chain).cut) or not self._even(chain)
 
     def _surrounded(self, reading: Reading, chain: ConvStep) -> Packed:
         """Return what a convolution reads, with its surroundings."""
@@ -286,11 +298,11 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         source, quantization, extent = self.packed(var), reading.source.quantization, self.extent(var)
         if len(set(source.slots)) < len(source.slots):
             source = self.in_order(var)  # weights of a channel read twice could add up beyond int8
-        if reading.added is not None:
+        if reading.added is not None or not self._even(chain):
             (rows, columns), steps = self._read_extent(chain), chain.convolution.strides[0]
             extents = extent, (rows * steps, columns * steps)
             zero, origin = quantization.zero_point, self._resizing(chain)
-            return moved(self.calls, source, reading.added, zero, extents, origin=origin)
+            return moved(self.calls, source, reading.added or Window((0, 0, 1, 1)), zero, extents, origin=origin)
         if border is None:
             return source
         if border.mode == "constant":

@@ -33,5 +33,5 @@ def _read(bindings: Bindings, codes: Callable[[Any], Codes | None], value: Any) 
         return None
     call = bindings.definitions[value]
     source, (sampling, factors) = codes(call.args[0]), sampling_of(call)
-    resizing = resizing_of(sampling, *factors)
+    resizing = resizing_of(sampling, factors)
     return None if source is None or resizing is None else (source, resizing)

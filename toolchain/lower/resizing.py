@@ -2,27 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
+import onnx
 from tvm import relax, tirx
 
+from toolchain.frontend.fixed_point import read_sized
 from toolchain.frontend.resize import Sampling
 from toolchain.kernels.resize import resize_axis
 from toolchain.lower.depth_to_space import evaluate
+from toolchain.reference.graph import GraphView
+from toolchain.support.errors import ModelError
 
 OPERATOR = "relax.image.resize2d"
 _LARGE = 1 << 40
 """A size at which a factor shows, however it is rounded."""
 
+_TRIED = range(240, 300)
+"""Sizes at which it must be right."""
+
+
+PICTURE = "picture"
+"""Attribute of a Resize whose second input is the network's: how many times as large its result is."""
+
+
+def spelled(model: onnx.ModelProto) -> onnx.ModelProto:
+    """``model`` with `PICTURE` in place of computed sizes, which TVM does not know as numbers."""
+    view = GraphView(model)
+    found = {node.output[0]: read_sized(node, view.producers, view.constants) for node in model.graph.node}
+    if not any(found.values()):
+        return model
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    for node in result.graph.node:
+        sized = found[node.output[0]]
+        if sized is not None:
+            node.input[:] = [node.input[0], sized[1]]
+            node.attribute.append(onnx.helper.make_attribute(PICTURE, sized[0].picture))
+    read = {name for node in result.graph.node for name in node.input} | {model.graph.output[0].name}
+    while dead := [node for node in result.graph.node if not read.intersection(node.output)]:
+        for node in dead:
+            result.graph.node.remove(node)
+        read = {name for node in result.graph.node for name in node.input} | {model.graph.output[0].name}
+    return result
+
 
 def resize_call(value: Any, sampling: Sampling, factors: tuple[Fraction, Fraction]) -> Any:
-    """``value`` (1, C, h, w) resized, as a Relax expression."""
+    """``value`` (1, C, h, w) resized by factors, as a Relax expression."""
     sizes = [
         tirx.floordiv(size * factor.numerator, factor.denominator)
         for size, factor in zip(value.ty.shape.values[2:], factors, strict=True)
     ]
+    return sized_call(value, sampling, sizes)
+
+
+def sized_call(value: Any, sampling: Sampling, sizes: Sequence[Any]) -> Any:
+    """``value`` (1, C, h, w) resized to ``sizes``, as a Relax expression."""
     return relax.op.image.resize2d(
         value,
         relax.ShapeExpr(sizes),
@@ -35,12 +72,22 @@ def resize_call(value: Any, sampling: Sampling, factors: tuple[Fraction, Fractio
     )
 
 
-def sampling_of(call: Any) -> tuple[Sampling, tuple[Fraction, Fraction]]:
-    """Return how a call that `resize_call` made samples, and its factors."""
+def sampling_of(call: Any) -> tuple[Sampling, tuple[Fraction, Fraction] | None]:
+    """Return how a call that `resize_call` made samples, and its factors; None where the result's size follows from
+    none.
+    """
     attrs, factors = call.attrs, []
     for given, made in zip(call.args[0].ty.shape.values[2:], call.args[1].values, strict=True):
-        sizes = dict.fromkeys(tirx.analysis.undefined_vars(given), _LARGE)
-        factors.append(Fraction(evaluate(made, sizes), evaluate(given, sizes)).limit_denominator(4096))
+        names = {*tirx.analysis.undefined_vars(given), *tirx.analysis.undefined_vars(made)}
+
+        def at(size: int, given: Any = given, made: Any = made, names: Any = names) -> tuple[int, int]:
+            sizes = dict.fromkeys(names, size)
+            return evaluate(made, sizes), evaluate(given, sizes)
+
+        factors.append(Fraction(*at(_LARGE)).limit_denominator(4096))
+        if any(out != int(size * factors[-1]) for out, size in map(at, _TRIED)):
+            factors = []
+            break
     sampling = Sampling(
         str(attrs.method),
         str(attrs.coordinate_transformation_mode),
@@ -48,7 +95,7 @@ def sampling_of(call: Any) -> tuple[Sampling, tuple[Fraction, Fraction]]:
         float(attrs.cubic_alpha),
         bool(attrs.cubic_exclude),
     )
-    return sampling, (factors[0], factors[1])
+    return sampling, (factors[0], factors[1]) if factors else None
 
 
 def resize_floats(call: Any, value: Any, builder: relax.BlockBuilder, add: Callable[[str, Any], Any]) -> Any:
@@ -57,6 +104,11 @@ def resize_floats(call: Any, value: Any, builder: relax.BlockBuilder, add: Calla
     ``add`` adds a function to the module.
     """
     sampling, factors = sampling_of(call)
+    if factors is None:
+        raise ModelError(
+            "an interpolation in float to the size of another tensor is not known",
+            hint="deploy the network in INT8, where it is, or enlarge by a factor",
+        )
     for axis in (1, 0):  # the narrower picture first
         if factors[axis] == 1:
             continue

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from toolchain.frontend.fixed_point import read_resizing
+from toolchain.frontend.fixed_point import read_resizing, read_sized
 from toolchain.frontend.window import read_window
 from toolchain.quantize.pairs import LEVEL, POOLS, is_pair, single_tensors, takes_wide
 from toolchain.quantize.regions import Regions
@@ -107,7 +107,7 @@ class _Planner:
             if node.output and node.output[0] in sites:
                 integer.update(self._follow(node.output[0]))
         for node in nodes:
-            if read_resizing(node, self.view.constants):
+            if self._resizes(node):
                 integer.update(self._interpolation(node))
         movers = {n.output[0] for n in nodes if n.op_type == "DepthToSpace"}
         for node in nodes:
@@ -129,7 +129,7 @@ class _Planner:
         groups = self._groups(nodes, set(points), integer, shown)
         ends = (self.view.input, self._last_rounded(groups)) if pin_output else (self.view.input,)
         pinned = frozenset(groups[name] for name in ends)
-        done = {*integer, *movers, *tables}
+        done = {*integer, *movers, *tables, *self._sizes(nodes)}
         floats = tuple(node.op_type for node in nodes if node.output[0] not in done)
         observed = tuple(
             p for p in points if groups[p] not in pinned and not self._shown_elsewhere(p, groups, set(points))
@@ -137,6 +137,22 @@ class _Planner:
         rounded = {groups[point] for point in points if not self._takes_wide(point, integer)}
         exact = frozenset(groups[point] for point in points) - pinned - rounded
         return QuantizationPlan(points, groups, pinned, self._bounds(points), sites, floats, observed, exact, tables)
+
+    def _resizes(self, node: onnx.NodeProto) -> bool:
+        """Whether integers can do what a Resize does."""
+        constants = self.view.constants
+        return bool(read_resizing(node, constants) or read_sized(node, self.view.producers, constants))
+
+    def _sizes(self, nodes: list[onnx.NodeProto]) -> set[str]:
+        """Return what is computed of sizes, for interpolations that integers do."""
+        found: set[str] = set()
+        wanted = [node.input[3] for node in nodes if node.op_type == "Resize" and len(node.input) > 3]
+        while wanted:
+            maker = self.view.producers.get(wanted.pop())
+            if maker is not None and maker.op_type in ("Shape", "Mul", "Concat"):
+                found.update(maker.output)
+                wanted += [] if maker.op_type == "Shape" else maker.input
+        return found
 
     def _joins(self, node: onnx.NodeProto) -> bool:
         """Whether channels of several tensors come side by side."""
@@ -300,6 +316,7 @@ class _Planner:
         return any(
             reader.op_type == "DepthToSpace" or any(out in integer for out in reader.output)
             for reader in self.view.consumers.get(tensor, ())
+            if reader.op_type != "Resize" or reader.input[0] == tensor
         )
 
     def _only_shown(self, nodes: list[onnx.NodeProto], integer: set[str]) -> frozenset[str]:

@@ -161,7 +161,8 @@ def _convolution(step: ConvStep, values: dict[str, CodeArray]) -> CodeArray:
 
 def _interpolated(step: ResizeStep, values: dict[str, CodeArray]) -> CodeArray:
     given, out = step.source.quantization, step.out.quantization
-    sums = interpolate(values[step.source.tensor], given, step.resizing)
+    picture = () if step.picture is None else values[step.picture.tensor].shape[1:]
+    sums = interpolate(values[step.source.tensor], given, step.resizing, picture)
     real = sums.astype(np.float32) * multiplier(given.scale, 2.0 ** -Precision.of(given).fraction, out.scale)
     if step.residual is not None:
         real = real + _operand(step.residual, values, out.scale)

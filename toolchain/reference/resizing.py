@@ -7,14 +7,16 @@ in between, with which enlargements by two and four lose nothing where they are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from toolchain.frontend.fixed_point import WEIGHT_BITS, Resizing, axis_weights, read_resizing
+from toolchain.frontend.fixed_point import WEIGHT_BITS, Resizing, axis_weights, read_resizing, read_sized
 from toolchain.reference.graph import GraphView
 from toolchain.reference.quantization import CodeArray, Quantization
 from toolchain.reference.steps import Activation, Codes, ResizeStep
@@ -50,26 +52,40 @@ def read_resize(view: GraphView, codes: Mapping[str, Codes], out: Codes, tensor:
             node = view.producers.get(inner)
             found = _read(node, view, codes) if node is not None and residual in codes else None
             if found is not None:
-                return ResizeStep(out, *found, codes[residual], after)
+                return ResizeStep(out, found.source, found.resizing, codes[residual], after, found.picture)
         return None
     found = _read(maker, view, codes)
-    return None if found is None else ResizeStep(out, *found, None, after)
+    return None if found is None else ResizeStep(out, found.source, found.resizing, None, after, found.picture)
 
 
-def _read(node: onnx.NodeProto, view: GraphView, codes: Mapping[str, Codes]) -> tuple[Codes, Resizing] | None:
-    resizing = read_resizing(node, view.constants) if node.op_type == "Resize" else None
-    if resizing is None or node.input[0] not in codes:
+def _read(node: onnx.NodeProto, view: GraphView, codes: Mapping[str, Codes]) -> _Found | None:
+    if node.op_type != "Resize" or node.input[0] not in codes:
         return None
-    return codes[node.input[0]], resizing
+    resizing, sized = read_resizing(node, view.constants), read_sized(node, view.producers, view.constants)
+    if sized is not None and sized[1] in codes:
+        return _Found(codes[node.input[0]], sized[0], codes[sized[1]])
+    return None if resizing is None else _Found(codes[node.input[0]], resizing)
 
 
-def interpolate(codes: CodeArray, given: Quantization, resizing: Resizing) -> NDArray[np.int32]:
+class _Found(NamedTuple):
+    source: Codes
+    resizing: Resizing
+    picture: Codes | None = None
+
+
+def interpolate(
+    codes: CodeArray, given: Quantization, resizing: Resizing, picture: Sequence[int] = ()
+) -> NDArray[np.int32]:
     """Return the accumulators, int32 (C, rows, columns), of ``codes`` (C, h, w); `Precision.fraction` of their bits are
-    behind the point.
+    behind the point. ``picture``: height and width of the network's input, where the result's size is of that.
     """
+    sizes = codes.shape[1:]
+    factors = resizing.factors or [
+        Fraction(side * resizing.picture, size) for side, size in zip(picture, sizes, strict=True)
+    ]
     rows, columns = (
         axis_weights(resizing.sampling, size, int(size * factor), factor)
-        for size, factor in zip(codes.shape[1:], resizing.factors, strict=True)
+        for size, factor in zip(sizes, factors, strict=True)
     )
     dropped = Precision.of(given).dropped
     centred = codes.astype(np.int32) - np.int32(given.zero_point)

@@ -167,6 +167,7 @@ class ResizeStep:
         resizing: how.
         residual: what is added, of as many channels or of one.
         after: the last activation.
+        picture: the network's input, where the result's size is of that.
     """
 
     out: Codes
@@ -174,11 +175,12 @@ class ResizeStep:
     resizing: Resizing
     residual: Codes | None
     after: Activation | None
+    picture: Codes | None = None
 
     @property
     def reads(self) -> tuple[Codes, ...]:
-        """The tensors that it reads."""
-        return (self.source,) if self.residual is None else (self.source, self.residual)
+        """The tensors that it reads, if only their sizes."""
+        return tuple(codes for codes in (self.source, self.residual, self.picture) if codes is not None)
 
 
 @dataclass(frozen=True, eq=False)

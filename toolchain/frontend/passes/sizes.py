@@ -6,6 +6,8 @@ part of its padding; a Slice that keeps everything is gone.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import onnx
 
@@ -14,6 +16,10 @@ from toolchain.frontend.graph import Graph, attributes, set_attribute
 from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import operands, shapes
 from toolchain.frontend.properties import CHANNELS_FIRST, EXPLICIT_PADS, RESIZE_BY_FACTORS
+from toolchain.support.errors import ModelError
+
+UNIT = 12
+"""The other size at which a graph is looked at differs by multiples of this."""
 
 
 @graph_pass(
@@ -28,13 +34,16 @@ def apply(graph: Graph, facts: Facts) -> Facts:
     if not any(n.op_type in ("Resize", "Slice") for n in graph.nodes):
         return facts
     sizes = shapes(graph)
+    others = {} if facts.interface.fixed else _elsewhere(graph)
     done = []
     for node in list(graph.nodes):
         shape, out = sizes.get(node.input[0] if node.input else ""), sizes.get(node.output[0])
         if shape is None or out is None or len(shape) != 4 or len(out) != 4:
             continue
-        if node.op_type == "Resize" and _resize(graph, node, shape, out):
+        if node.op_type == "Resize" and _resize(graph, node, shape, out, others):
             done.append("gave Resize a factor instead of a size")
+        elif node.op_type == "Resize" and _to_picture(graph, node, out, others):
+            done.append("gave Resize the picture's size")
         elif node.op_type == "Slice" and _forward(graph, node):
             whole = shape == out
             if (whole or _trim(graph, node, shape, out, sizes)) and graph.bypass(node):
@@ -43,7 +52,56 @@ def apply(graph: Graph, facts: Facts) -> Facts:
     return facts.said(", ".join(dict.fromkeys(done)))
 
 
-def _resize(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...], out: tuple[int, ...]) -> bool:
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+
+
+def _elsewhere(graph: Graph) -> Shapes:
+    """Return the shapes of all values for a picture of another size; none where the graph takes none."""
+    probe = graph.probe
+    graph.probe = (*probe[:2], probe[2] + 6 * UNIT, probe[3] + 10 * UNIT)
+    try:
+        return shapes(graph)
+    except ModelError:
+        return {}
+    finally:
+        graph.probe = probe
+
+
+def _to_picture(graph: Graph, node: onnx.NodeProto, out: tuple[int, ...], others: Shapes) -> bool:
+    """Compute the size of a Resize that follows the input's from that alone."""
+    times, left = divmod(out[2], graph.probe[2])
+    other, height, width = others.get(node.output[0]), *graph.probe[2:]
+    if left or times < 1 or out[3] != times * width or len(node.input) < 4 or not node.input[3]:
+        return False
+    if (
+        graph.operand(node, 3) is None
+        and other is not None
+        and other[2:] != (times * (height + 6 * UNIT), times * (width + 10 * UNIT))
+    ):
+        return False
+    target = node.output[0]
+    size = graph.add("Shape", [graph.input], graph.fresh(f"{target}_sides"), start=2, end=4).output[0]
+    if times > 1:
+        factor = graph.add_constant([times, times], f"{target}_times", np.int64)
+        size = graph.add("Mul", [size, factor], graph.fresh(f"{target}_sides")).output[0]
+    channels = graph.add_constant(out[:2], f"{target}_channels", np.int64)
+    sizes = graph.add("Concat", [channels, size], graph.fresh(f"{target}_size"), axis=0).output[0]
+    node.input[:] = [node.input[0], "", "", sizes]
+    set_attribute(node, "keep_aspect_ratio_policy", None)
+    graph.touch()
+    return True
+
+
+def _resize(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...], out: tuple[int, ...], others: Shapes) -> bool:
+    other, larger = others.get(node.input[0]), others.get(node.output[0])
+    computed = len(node.input) < 4 or graph.operand(node, 3) is None
+    if (
+        computed
+        and other
+        and larger
+        and any(o * b != s * a for s, o, a, b in zip(shape, out, larger, other, strict=True))
+    ):
+        return False  # the size of another tensor, which is a multiple by chance
     if graph.operand(node, 2) is not None and len(node.input) == 3:
         return False
     if shape[:2] != out[:2] or any(o % s for s, o in zip(shape, out, strict=True)):
