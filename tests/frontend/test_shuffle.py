@@ -4,9 +4,11 @@ import numpy as np
 import onnx
 import pytest
 
+from tests.frontend.goldens import NOTHING, graph_of, written
 from tests.frontend.spellings import SHUFFLES, add_shuffle, agree, operators
 from tests.sr_models import Builder
 from toolchain.frontend import normalize
+from toolchain.frontend.passes import shuffle
 from toolchain.frontend.passes.shuffle import depth_to_space
 from toolchain.frontend.probe import run
 from toolchain.support.errors import ModelError
@@ -33,6 +35,18 @@ def test_every_spelling_becomes_depth_to_space_of_any_size(spelling: str, channe
     agree(model, sr)
     # At another size, it does what the same network does when it is exported for that size.
     agree(shuffled_net(spelling, channels, scale, fixed=True, size=(7, 13)), sr)
+
+
+def test_windows_of_a_picture_are_no_shuffle() -> None:
+    text = """
+        windows = Reshape (input, two)
+        a = Relu (windows)
+        output = Reshape (a, one)
+    """
+    graph = graph_of(text, two=np.int64([2, 4, 6, 10]), one=np.int64([1, 4, 12, 10]))
+    before = written(graph)
+    shuffle.apply(graph, NOTHING)
+    assert written(graph) == before
 
 
 @pytest.mark.parametrize("spelling", ["torch dynamic", "tf dynamic"])

@@ -135,6 +135,8 @@ def _explain(start: Array, end: Array) -> Steps | None:
     for before, after in ((None, None), (None, TO_LAST), (TO_FIRST, TO_LAST), (TO_FIRST, None)):
         source = start if before is None else start.transpose(before)
         target = end if after is None else end.transpose(TO_FIRST)
+        if source.shape[0] != 1 or target.shape[0] != 1:  # windows of a picture lie along the first axis
+            continue
         down = _unshuffle(source, target)
         if down is not None:
             steps = [("Transpose", {"perm": before})] if before else []
