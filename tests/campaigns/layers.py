@@ -66,7 +66,22 @@ _ACTIVATIONS = {
     "Elu": 0.02,
     "Swish": 0.01,
     "Abs": 0.01,
+    "curve": 0.06,
 }
+_CURVES = (
+    "Softplus",
+    "Softsign",
+    "Selu",
+    "ThresholdedRelu",
+    "gelu",
+    "gelu by tanh",
+    "mish",
+    "gamma",
+    "root",
+    "log",
+    "exp",
+)
+"""Functions that networks spell in one operator or in several."""
 _RESIZES = {"nearest": 0.6, "linear": 0.3, "cubic": 0.1}
 
 
@@ -193,7 +208,37 @@ class Layers(Builder):
             return self.node("Clip", x, "", self.const(0.9 * self.unit))
         if kind == "Swish" or (kind == "HardSwish" and self.opset < 14):
             return self.node("Mul", x, self.node("Sigmoid", x))
+        if kind == "curve":
+            return self._curve(x, channels)
         return self.node(kind, x) if kind else x
+
+    def _curve(self, x: str, channels: int) -> str:
+        """Draw a function of numbers about as large as 1, of all channels or of each."""
+        kind = self.pick(*_CURVES)
+        self.tags.append(kind)
+        if self.unit != 1.0 or self.chance(0.3):
+            factors = self.rng.uniform(0.5, 1.5, self.pick((channels, 1, 1), (1, channels, 1, 1), ())) / self.unit
+            x = self.node("Mul", x, self.const(factors))
+        if kind in ("gelu", "gelu by tanh"):
+            if kind == "gelu":
+                gate = self.node("Erf", self.node("Div", x, self.const(2**0.5)))
+            else:
+                cubic = self.node("Mul", self.node("Pow", x, self.const(3.0)), self.const(0.044715))
+                gate = self.node("Tanh", self.node("Mul", self.node("Add", x, cubic), self.const(0.7978846)))
+            y = self.node("Mul", self.node("Mul", x, self.node("Add", gate, self.const(1.0))), self.const(0.5))
+        elif kind == "mish":
+            y = self.node("Mul", x, self.node("Tanh", self.node("Softplus", x)))
+        elif kind == "gamma":
+            y = self.node("Pow", self.node("Abs", x), self.const(self.pick(0.5, 1 / 2.2, 2.2)))
+        elif kind == "root":
+            y = self.node("Sqrt", self.node("Relu", x))
+        elif kind == "log":
+            y = self.node("Log", self.node("Add", self.node("Abs", x), self.const(0.5)))
+        elif kind == "exp":
+            y = self.node("Exp", self.node("Min", x, self.const(1.0)))
+        else:
+            y = self.node(kind, x)
+        return self.node("Mul", y, self.const(self.unit)) if self.unit != 1.0 else y
 
     def _slopes(self, channels: int) -> np.ndarray:
         shape = self.pick((channels, 1, 1), (channels, 1, 1), (1, channels, 1, 1), (1,))
