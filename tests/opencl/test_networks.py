@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.lower.nets import FINE, PIXEL, Act, Net, Tensor
 from tests.lower.products import POOLED, PRODUCTS, finished
+from tests.lower.test_down import down_and_up
 from tests.lower.test_models import quantized
 from tests.lower.test_networks import networks
 from tests.opencl.devices import assert_equal, made
@@ -65,6 +66,13 @@ def test_tables(given: float, made: float, quick_build: None):
     scaled = net.node("Mul", net.conv(x, 1).name, net.const(np.linspace(0.5, 2, 6).reshape(6, 1, 1)))
     found = assert_equal(net.model(net.conv(net.quantized(scaled, 6), 3)), "mali-g78")
     assert sum(kernel.name.startswith("lookup") for kernel in found.kernels) == 2
+
+
+@pytest.mark.parametrize("choose", ["mali-g78", "single"])
+def test_down_and_up(choose: str, quick_build: None):
+    found = assert_equal(down_and_up(), choose)
+    assert found.plan.unit == 4
+    assert {buffer.scale for buffer in found.plan.buffers} == {1, 2, 4}
 
 
 def every_structure(net: Net) -> Tensor:
