@@ -47,8 +47,8 @@ def network_of(lowered: Lowered[Any]) -> Network:
         raise ModelError(
             f"there is no OpenCL kernel for operator{'s' * (len(operators) > 1)} {name_some(operators)}",
             hint="deploy it for a CPU: OpenCL runs convolutions that keep the picture's size or divide it,"
-            " functions of one tensor's numbers (ReLU, Sigmoid, GELU and the like), Add, Concat,"
-            " MaxPool and pixel shuffles",
+            " functions of one tensor's numbers (ReLU, Sigmoid, GELU and the like), Add, Mul, Min, Max, Concat,"
+            " MaxPool, global pooling and pixel shuffles",
         )
     if any(tensor.wide and tensor.zero_point % 257 for tensor in lowered.network.tensors):
         raise ModelError(
