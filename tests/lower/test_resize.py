@@ -66,6 +66,9 @@ def test_enlargements_stream(name: str):
 def test_every_instruction_set(target: Target):
     for name in ("cubic first", "added to a convolution, 16 bits", "a single channel added to all"):
         assert_equal(finished(name), target, sizes=((2, 3), (9, 81)), spread=10)
+    net = Net()
+    model = net.model(net.conv(WHOLE["corners aligned, cubic, added"](net), 3))
+    assert_equal(model, target, sizes=((2, 3), (9, 31)), spread=10)
 
 
 WHOLE: dict[str, Callable[[Net], Tensor]] = {

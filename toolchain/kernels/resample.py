@@ -4,6 +4,7 @@ for sizes that are not known yet.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -14,10 +15,14 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.frontend.fixed_point import ONE, WEIGHT_BITS, alpha_of
 from toolchain.frontend.resize import TAPS, Sampling
-from toolchain.kernels.epilogue import activate, code_at, flipped, outside_word, pack_codes, pack_words, residual_code
+from toolchain.kernels.epilogue import activate, code_bits, flipped, outside_word, residual_code
 from toolchain.kernels.function import declare, function, int64
 from toolchain.kernels.layout import PACK, SIDE, Geometry
-from toolchain.kernels.spec import Interpolate
+from toolchain.kernels.spec import Interpolate, Operand
+from toolchain.kernels.view import View
+
+WORD = "int32x4"
+"""The four numbers of a word's channels, which a vector holds."""
 
 
 def build(operation: Interpolate, geometry: Geometry) -> tirx.PrimFunc:
@@ -50,48 +55,51 @@ def build(operation: Interpolate, geometry: Geometry) -> tirx.PrimFunc:
                     T.buffer_store(y, outside_word(zero, geometry.offset), [i, first + b, v])
             with T.If(tirx.all(i >= margin, i < rows + margin)), T.Then():
 
+                def given(line: Any, v: Any, b: Any) -> Any:
+                    return flipped(x[line + margin, b, v + SIDE], geometry.offset)
+
                 def other(v: Any, b: Any) -> Any:
                     return flipped(r[i, b, v + SIDE], geometry.offset)
 
                 row = T.bind(tirx.Cast("int64", i) - margin)
                 lines = [(T.bind(a), T.bind(b)) for a, b in axis_taps(sampling, row, height, rows, down)]
-                sums = T.alloc_buffer((PACK, width), "int32")
+                sums = T.alloc_buffer((width * PACK,), "int32")
                 with T.serial(0, target.count) as block:
                     with T.serial(0, width) as v:
-                        for position in range(PACK):
-                            total: Any = None
-                            for line, weight in lines:
-
-                                def read(b: Any, line: Any = line) -> Any:
-                                    return flipped(x[line + margin, b, v + SIDE], geometry.offset)
-
-                                code = code_at(read, source, block, position)
-                                part = (code - _int32(operation.zero_point)) * weight
-                                total = part if total is None else total + part
-                            half = _int32(1 << (operation.dropped - 1))
-                            T.buffer_store(sums, (total + half) >> _int32(operation.dropped), [position, v])
+                        total: Any = None
+                        for line, weight in lines:
+                            codes = _codes(partial(given, line, v), source, block)
+                            part = (codes - _int32(operation.zero_point)) * weight
+                            total = part if total is None else total + part
+                        half = _int32(1 << (operation.dropped - 1))
+                        T.buffer_store(sums, (total + half) >> _int32(operation.dropped), [_lanes(v)])
                     with T.serial(0, columns) as v:
-                        values = []
-                        for position in range(PACK):
-                            parts = [sums[position, places[v, tap]] * weights[v, tap] for tap in range(reach)]
-                            total = parts[0]
-                            for part in parts[1:]:
-                                total = total + part
-                            added = None
-                            if residual is not None:
-                                added = residual_code(
-                                    partial(other, v),
-                                    residual,
-                                    target.count,
-                                    block,
-                                    position,
-                                )
-                            bend = None if slope is None else slope[block * PACK + position]
-                            values.append(activate(total, multiplier, bend, added, requantize))
-                        packed = pack_words(values, requantize, target, pack_codes)
-                        for (first, _), words in zip(target.planes(0), packed, strict=True):
-                            T.buffer_store(y, flipped(words, geometry.offset), [i, first + block, v + SIDE])
+                        parts = [sums.vload([places[v, tap] * PACK], WORD) * weights[v, tap] for tap in range(reach)]
+                        total = parts[0]
+                        for part in parts[1:]:
+                            total = total + part
+                        added = None if residual is None else _added(partial(other, v), residual, target.count, block)
+                        bend = None if slope is None else slope.vload([block * PACK], "float32x4")
+                        bits = code_bits(activate(total, multiplier, bend, added, requantize), requantize)
+                        planes = [bits >> _int32(8), bits] if target.wide else [bits]
+                        for (first, _), found in zip(target.planes(0), planes, strict=True):
+                            word = tirx.reinterpret("uint32", tirx.Cast("uint8x4", found))
+                            T.buffer_store(y, flipped(word, geometry.offset), [i, first + block, v + SIDE])
     return builder.get()
+
+
+def _codes(read: Callable[[Any], Any], view: View, block: Any) -> Any:
+    """Return the four codes of a word of block ``block`` of ``view``, where ``read`` gives a buffer's word."""
+    high, *low = (tirx.Cast(WORD, tirx.reinterpret("uint8x4", read(first + block))) for first, _ in view.planes(0))
+    return high * _int32(256) + low[0] if low else high
+
+
+def _added(read: Callable[[Any], Any], residual: Operand, blocks: int, block: Any) -> Any:
+    """Return what is added to the four channels of a block, of ``blocks``."""
+    if residual.divide == 1 and residual.modulo == residual.view.count * PACK == blocks * PACK:
+        return _codes(read, residual.view, block)
+    found = [residual_code(read, residual, blocks, block, position) for position in range(PACK)]
+    return tirx.Shuffle(found, [_int32(position) for position in range(PACK)])
 
 
 def axis_taps(sampling: Sampling, x: Any, size: Any, out: Any, factor: Fraction | None) -> list[tuple[Any, Any]]:
@@ -168,6 +176,10 @@ def _rounded(value: Any) -> Any:
 
 def _inside(index: Any, size: Any) -> Any:
     return tirx.max(tirx.min(index, size - 1), int64(0))
+
+
+def _lanes(place: Any) -> Any:
+    return tirx.Ramp(place * PACK, 1, PACK)
 
 
 def _int32(value: int) -> Any:
