@@ -200,14 +200,15 @@ def enlarger(height: int = 20, width: int = 24) -> tuple[bytes, dict[str, np.nda
 def integer_enlarger(
     height: int = 20, width: int = 24, *, dtype: Any = np.uint8, pixel: float = 0.97, end: float = 1.0
 ) -> bytes:
-    """Full-integer, x2, as the mobile challenges have them: int8 inside, scales a channel, MINIMUM and RELU at the end.
+    """Integers inside, x2, as the mobile challenges have them: int8, scales a channel, MINIMUM and RELU at the end.
 
-    ``pixel``: what the file takes a step of the input for, ``end``: of the output.
+    ``pixel``: what the file takes a step of the input for, ``end``: of the output; ``dtype``: of the ends.
     """
     rng = np.random.default_rng(5)
     f = File()
     shift = 128 if np.dtype(dtype) == np.int8 else 0
-    x = f.tensor((1, height, width, 3), dtype, scale=pixel, zero=-shift, name="picture")
+    codes = np.dtype(dtype).kind in "iu"
+    x = f.tensor((1, height, width, 3), dtype, scale=pixel if codes else None, zero=-shift, name="picture")
 
     def inner(channels: int, scale: float, zero: int, size: int = 1) -> int:
         return f.tensor((1, height * size, width * size, channels), np.int8, scale=scale, zero=zero)
@@ -231,6 +232,6 @@ def integer_enlarger(
     f.operator("DEPTH_TO_SPACE", [s], d, "DepthToSpaceOptions", BlockSize=2)
     f.operator("MINIMUM", [d, f.constant(127, np.int8, scale=1.05, zero=-116)], low)
     f.operator("RELU", [low], last)
-    out = f.tensor((1, 2 * height, 2 * width, 3), dtype, scale=end, zero=-shift)
-    f.operator("QUANTIZE", [last], out)
+    out = f.tensor((1, 2 * height, 2 * width, 3), dtype, scale=end if codes else None, zero=-shift)
+    f.operator("QUANTIZE" if codes else "DEQUANTIZE", [last], out)
     return f.save([x], [out])

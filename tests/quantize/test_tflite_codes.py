@@ -78,7 +78,7 @@ class ByTheFile:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"dtype": np.int8}, {"pixel": 1.0}, {"pixel": 1.02}, {"dtype": np.int8, "pixel": 1.0}],
+    [{}, {"dtype": np.int8}, {"pixel": 1.0}, {"pixel": 1.02}, {"dtype": np.int8, "pixel": 1.0}, {"end": 0.9987}],
     ids=str,
 )
 def test_kept_roundings_give_the_bytes_of_the_file(options: dict[str, Any], tmp_path: Path) -> None:
@@ -88,6 +88,25 @@ def test_kept_roundings_give_the_bytes_of_the_file(options: dict[str, Any], tmp_
     network = IntegerReference(canonicalize(load_model(path), keep_rounding=True).model)
     for pixels in (picture(19, 23, 3), np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)):
         np.testing.assert_array_equal(network.run(pixels), by_file.run(pixels))
+
+
+@pytest.mark.parametrize(
+    ("options", "spelling"),
+    [
+        ({"pixel": 1.0}, "Min+Relu"),
+        ({"pixel": 1.0, "end": 0.9987}, "Clip"),
+        ({"pixel": 1.0, "dtype": np.float32}, "Min+Relu"),
+    ],
+    ids=str,
+)
+def test_the_clip_goes_whatever_codes_stand_for(options: dict[str, Any], spelling: str, tmp_path: Path) -> None:
+    """White is 255.15 before the end's own codes, as 127 - -116 steps of 1.05 are."""
+    path = tmp_path / "net.tflite"
+    path.write_bytes(integer_enlarger(**options))
+    found = canonicalize(load_model(path))
+    assert found.clip is not None
+    assert (found.clip.low, found.clip.high, found.clip.spelling) == (0.0, 255.0, spelling)
+    assert not {"Min", "Clip"} & {node.op_type for node in found.model.graph.node}
 
 
 def test_by_default_less_is_rounded_and_the_clip_is_gone(tmp_path: Path) -> None:
