@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,57 @@ def test_pixels_in_and_out(rounded: bool, swapped: bool, tmp_path: Path):
     found = np.rint(np.clip(got, 0, 255)).transpose(0, 2, 3, 1)
     assert np.abs(found - want).max() <= 1  # where a value lies halfway
     assert (found != want).mean() < 1e-3
+
+
+def flipped(b: Builder, x: str, axis: int) -> str:
+    """Channels in reverse order, as ``x[..., ::-1]`` is exported."""
+    return b.node("Slice", x, *(b.const([value], np.int64) for value in (-1, -4, axis, -1)))
+
+
+def through_whole_numbers(b: Builder, x: str) -> str:
+    """Rounded, clipped as numbers of 32 bits, and only then pixels."""
+    whole = b.node("Cast", b.node("Round", x), to=TensorProto.INT32)
+    clipped = b.node("Clip", whole, b.const(0, np.int32), b.const(255, np.int32))
+    return b.node("Cast", clipped, to=TensorProto.UINT8)
+
+
+def in_parts(b: Builder, x: str) -> str:
+    """Cut off, and channels in reverse order by parts: the fraction that is cut off is the same for all."""
+    parts = [b.fresh("part") for _ in range(3)]
+    b.nodes.append(helper.make_node("Split", [b.clip(x, 0.0, 255.0)], parts, axis=1))
+    return b.node("Concat", *(b.node("Cast", part, to=TensorProto.UINT8) for part in parts[::-1]), axis=1)
+
+
+def rounded_in_parts(b: Builder, x: str) -> str:
+    parts = [b.fresh("part") for _ in range(3)]
+    b.nodes.append(helper.make_node("Split", [b.node("Round", b.clip(x, 0.0, 255.0))], parts, axis=1))
+    return b.node("Concat", *(b.node("Cast", part, to=TensorProto.UINT8) for part in parts[::-1]), axis=1)
+
+
+def half_up(b: Builder, x: str) -> str:
+    return b.node("Cast", b.node("Floor", b.clip(b.node("Add", x, b.const(0.5)), 0.0, 255.0)), to=TensorProto.UINT8)
+
+
+@pytest.mark.parametrize("way", [through_whole_numbers, in_parts, rounded_in_parts, half_up])
+def test_pixels_in_other_words(way: Callable[[Builder, str], str], tmp_path: Path):
+    b = Builder()
+    x = b.node("Cast", flipped(b, "input", 3), to=TensorProto.FLOAT)  # while they are pixels, channels last
+    x = b.node("Div", b.node("Transpose", x, perm=[0, 3, 1, 2]), b.const(255.0))
+    x = b.node("Relu", b.conv(x, 3, 12, identity=3, repeat=4))
+    x = flipped(b, b.node("Mul", b.depth_to_space(x, 2), b.const(255.0)), 1)
+    b.node("Identity", way(b, x), out="output")
+    info = helper.make_tensor_value_info
+    ends = [info("input", TensorProto.UINT8, [1, "h", "w", 3])], [info("output", TensorProto.UINT8, [1, 3, "H", "W"])]
+    graph = helper.make_graph(b.nodes, "pixels", *ends, b.initializers)
+    model = reloaded(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path)
+    sr = normalize(model, value_range="0..255")
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 13, 17, 3), dtype=np.uint8)
+    (want,) = FloatSession(model).run(None, pixels)
+    (got,) = FloatSession(sr.model).run(None, pixels.transpose(0, 3, 1, 2).astype(np.float32))
+    found = np.rint(np.clip(got, 0, 255))
+    assert np.abs(found - want).max() <= 1  # where a value lies halfway
+    assert (found != want).mean() < 1e-3
+    assert not {"Slice", "Cast", "Round", "Floor", "Transpose"} & {node.op_type for node in sr.model.graph.node}
 
 
 def test_a_fixed_batch_becomes_one(tmp_path: Path):

@@ -76,10 +76,20 @@ def _merge(graph: Graph, node: onnx.NodeProto) -> bool:
     return True
 
 
+def _sliced(graph: Graph, node: onnx.NodeProto) -> list[int]:
+    """Return the axes along which a Slice by constants cuts; none if a node is anything else."""
+    if node.op_type != "Slice" or any(name and name not in graph.constants for name in node.input[1:]):
+        return []
+    axes = graph.operand(node, 3)
+    given = np.arange(graph.constants[node.input[1]].size) if axes is None else axes.ravel() % 4
+    return [int(axis) for axis in given]
+
+
 def _sink(graph: Graph, node: onnx.NodeProto) -> bool:
     """op(T(x), ...) becomes T(op(x, ...))."""
     chosen = graph.operand(node, 1) if node.op_type == "Gather" else None
-    if node.op_type in _UNARY or (chosen is not None and chosen.ndim == 1):
+    axes = _sliced(graph, node)
+    if node.op_type in _UNARY or axes or (chosen is not None and chosen.ndim == 1):
         moved = [0]
     elif node.op_type in _BINARY or node.op_type == "Concat":
         moved = [i for i, name in enumerate(node.input) if name not in graph.constants]
@@ -92,7 +102,7 @@ def _sink(graph: Graph, node: onnx.NodeProto) -> bool:
     constants: dict[int, Array] = {}
     for i, name in enumerate(node.input):
         value = graph.constants.get(name)
-        if i in moved or node.op_type in _UNARY or node.op_type == "Gather" or value is None:
+        if i in moved or node.op_type in _UNARY or node.op_type in ("Gather", "Slice") or value is None:
             continue
         if value.ndim > 4 or node.op_type == "Concat":
             return False
@@ -105,7 +115,9 @@ def _sink(graph: Graph, node: onnx.NodeProto) -> bool:
         producer = graph.producer(node.input[i])
         assert producer is not None
         node.input[i] = producer.input[0]
-    if node.op_type in ("Concat", "Gather"):
+    if axes:
+        node.input[3:4] = [graph.add_constant([perm[axis] for axis in axes], f"{node.output[0]}_axes", np.int64)]
+    elif node.op_type in ("Concat", "Gather"):
         axis = attributes(node).get("axis", 0)
         set_attribute(node, "axis", perm[axis % 4])
     old = node.output[0]
