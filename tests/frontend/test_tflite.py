@@ -61,8 +61,6 @@ D = RNG.normal(0, 1, (1, 3, 3, 6)).astype(np.float32)
 T = RNG.normal(0, 1, (4, 4, 4, 6)).astype(np.float32)
 SLOPES = RNG.uniform(0, 1, (1, 1, 6)).astype(np.float32)
 
-Case = tuple[str, Callable[[File, int, Callable[..., int]], None], Callable[[], Array]]
-
 
 def case(kind: str, *constants: Any, table: str = "", before: bool = False, **options: Any) -> Any:
     """Return what writes an operator on the picture and constants, which come ``before`` it or after."""
