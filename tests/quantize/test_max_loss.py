@@ -89,6 +89,14 @@ def test_nothing_is_chosen_that_turns_out_not_to_be_needed() -> None:
         assert max(every(fewer.model), refuses(fewer.model)) > 0.02
 
 
+def test_what_is_expected_to_be_lost_is_no_matter_of_luck() -> None:
+    """A network that is nearer to the originals than the float one gains, but must be expected to lose."""
+    sr = network("xlsr")
+    drop = PsnrDrop(sr, calibration_crops(sr, pictures(sr.channels), QUICK).held_out)
+    assert drop.expected(sr.model) == drop(sr.model) == 0
+    assert drop.expected(quantized("xlsr").model) > 0
+
+
 def test_the_search_tells_how_far_it_is() -> None:
     calibrated = calibrate(network("xlsr"), pictures(3), QUICK)
     told: list[tuple[str, float]] = []

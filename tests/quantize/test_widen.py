@@ -151,9 +151,10 @@ def test_what_gains_only_on_the_pictures_that_chose_it_is_refused() -> None:
     plan = make_plan(small_model(nodes, constants))
     bright = [np.maximum(image, 120) for image in pictures(3)]
     dark = [image // 4 for image in pictures(3)]
-    names = [item.name for item in choose_wide(model, plan, 1000.0, (), bright, bright)]
+    error = OutputLoss(model, bright)
+    names = [item.name for item in choose_wide(model, plan, 1000.0, (), error, bright)]
     assert "highlights" in names
-    assert "highlights" not in [item.name for item in choose_wide(model, plan, 1000.0, (), bright, dark)]
+    assert "highlights" not in [item.name for item in choose_wide(model, plan, 1000.0, (), error, dark)]
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6))

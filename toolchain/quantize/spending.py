@@ -18,7 +18,7 @@ from toolchain.images.metrics import decibels
 from toolchain.quantize.calibrated import Calibrated, Rounded
 from toolchain.quantize.crops import HeldOut
 from toolchain.quantize.drop import PsnrDrop
-from toolchain.quantize.fidelity import Part, find_culprits, write_variant
+from toolchain.quantize.fidelity import OutputLoss, Part, find_culprits, write_variant
 from toolchain.quantize.loss import Comparison, enough
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, WideRecipe
@@ -64,7 +64,9 @@ def within_budget(calibrated: Calibrated, found: Rounded, budget: float, progres
     """Spend at most ``budget`` percent more work on what gains most; ``found``: 8 bits but where the user decided."""
     stages = _stages(progress)
     comparison = Comparison(calibrated.sr, [crop.pixels for crop in calibrated.judges])
-    chosen = _choose(calibrated, calibrated.described(found), budget, stages.begin(_CHOOSING))
+    start = calibrated.described(found)
+    error = OutputLoss(start, affordable(calibrated.crops.crops, calibrated.sr))
+    chosen = _choose(calibrated, start, budget, error, stages.begin(_CHOOSING))
     tell = stages.begin(_ROUNDING)
 
     def error(one: Rounded) -> float:
@@ -113,9 +115,13 @@ def within_loss(
     def suffices(quantized: Collection[Part]) -> bool:
         return good(write_variant(start, frozenset(quantized)))
 
+    def error(quantized: Collection[Part]) -> float:
+        return chooser.expected(write_variant(start, frozenset(quantized)))
+
     start, stages = calibrated.described(found), _stages(progress)
+    chooser = PsnrDrop(calibrated.sr, affordable(others, calibrated.sr, len(others)))
     allowed = _ALL if budget is None else budget
-    chosen = _choose(calibrated, start, allowed, stages.begin(_CHOOSING), suffices, _LITTLE)
+    chosen = _choose(calibrated, start, allowed, error, stages.begin(_CHOOSING), suffices, _LITTLE)
     best, rounding = found, stages.begin(_ROUNDING)
     try:
         for count in range(_ROUNDS if chosen else 0):
@@ -149,13 +155,14 @@ def _choose(
     calibrated: Calibrated,
     start: QuantizedModel,
     budget: float,
+    error: Callable[[Collection[Part]], float],
     progress: Tell,
     suffices: Callable[[Collection[Part]], bool] = _never,
     least: float = LEAST,
 ) -> Chosen:
     judges = [crop.pixels for crop in calibrated.judges]
-    plan, decided, pictures = calibrated.plan, frozenset(calibrated.bits), calibrated.crops.crops
-    return choose_wide(start, plan, budget, decided, pictures, judges, suffices, least, progress)
+    decided = frozenset(calibrated.bits)
+    return choose_wide(start, calibrated.plan, budget, decided, error, judges, suffices, least, progress)
 
 
 def _widened(calibrated: Calibrated, chosen: Chosen, like: Rounded, progress: Tell) -> list[Rounded]:

@@ -1,8 +1,8 @@
 """Chooses the tensors that gain most from 16 bits, under a budget of multiply-accumulates.
 
-Greedy, by what a tensor saves of the output's squared error for what it costs: errors hide each other, so what is left
-is measured anew after every choice, on photos without labels, by rounding in float (see ``fidelity.blame``). A tensor
-of 16 bits is as good as one in float. What gains only on the pictures that chose it is not taken.
+Greedy, by what a tensor saves of the output's error for what it costs: errors hide each other, so what is left is
+measured anew after every choice, on photos without labels, by rounding in float (see ``fidelity.blame``). A tensor of
+16 bits is as good as one in float. What gains only on the pictures that chose it is not taken.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def choose_wide(
     plan: QuantizationPlan,
     budget: float,
     decided: Collection[str],
-    pictures: Sequence[NDArray[np.uint8]],
+    error: Callable[[Collection[Part]], float],
     judges: Sequence[NDArray[np.uint8]],
     suffices: Callable[[Collection[Part]], bool] = lambda quantized: False,
     least: float = LEAST,
@@ -66,14 +66,14 @@ def choose_wide(
         plan: of its quantization.
         budget: multiply-accumulates that may be added, in percent of the network's.
         decided: groups of the plan whose bits the user has decided.
-        pictures: u8 (h, w, C), that choose.
-        judges: others, that may only refuse.
+        error: of the network with just these parts quantized, on pictures that choose.
+        judges: other pictures, u8 (h, w, C), that may only refuse.
         suffices: whether the network with just these parts quantized is good enough: nothing more is chosen then.
         least: the part of the error that a tensor must save.
         progress: is told how far it is, about: how many are chosen is not known before.
     """
     sr = balanced(model)
-    error, verdict = OutputLoss(model, affordable(pictures, sr)), OutputLoss(model, affordable(judges, sr, _JUDGES))
+    verdict = OutputLoss(model, affordable(judges, sr, _JUDGES))
     quantized, left = set(list_parts(model)), budget
     found: list[WideRecipe] = []
     costs = {part: cost for part, cost in price(model, plan).items() if plan.group[part.name] not in decided}
