@@ -65,8 +65,8 @@ def within_budget(calibrated: Calibrated, found: Rounded, budget: float, progres
     stages = _stages(progress)
     comparison = Comparison(calibrated.sr, [crop.pixels for crop in calibrated.judges])
     start = calibrated.described(found)
-    error = OutputLoss(start, affordable(calibrated.crops.crops, calibrated.sr))
-    chosen = _choose(calibrated, start, budget, error, stages.begin(_CHOOSING))
+    without = OutputLoss(start, affordable(calibrated.crops.crops, calibrated.sr))
+    chosen = _choose(calibrated, start, budget, without, stages.begin(_CHOOSING))
     tell = stages.begin(_ROUNDING)
 
     def error(one: Rounded) -> float:
