@@ -115,7 +115,7 @@ def test_concatenation():
 @pytest.mark.parametrize(
     "options",
     [
-        {"stride": 2},
+        {"stride": 2, "pads": [3, 0, 0, 0]},  # rows of nothing but padding
         {"weight_zero": 3},
         {"residual": True, "after": Act("PRelu")},
     ],
