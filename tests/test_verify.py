@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from toolchain.runtime.verify import compare, make_cases, verify
-from toolchain.support.errors import VerificationError
+from toolchain.support.errors import TooSmallError, VerificationError
 
 
 def doubled(pixels: np.ndarray) -> np.ndarray:
@@ -55,3 +55,19 @@ def test_progress_names_each_case():
     cases = make_cases(1)
     verify(doubled, doubled, cases, progress=seen.append)
     assert seen == [case.name for case in cases]
+
+
+def test_pictures_of_which_nothing_is_left_are_left_out() -> None:
+    def reference(pixels: np.ndarray) -> np.ndarray:
+        if min(pixels.shape[:2]) < 9:
+            raise TooSmallError("nothing is left")
+        return pixels
+
+    done = verify(lambda pixels: pixels, reference, make_cases(3))
+    assert [case.name for case in done] == ["noise", "black", "white", "black and white noise"]
+
+    def never(pixels: np.ndarray) -> np.ndarray:
+        raise TooSmallError("nothing is left")
+
+    with pytest.raises(VerificationError, match="large enough"):
+        verify(lambda pixels: pixels, never, make_cases(3))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from toolchain.reference.graph import Array
 from toolchain.reference.quantization import QMAX, CodeArray
-from toolchain.support.errors import ModelError
+from toolchain.support.errors import ModelError, TooSmallError
 
 _BAND = 1 << 22  # elements of the column matrix built at once: 16 MiB as float32
 
@@ -84,7 +84,7 @@ class Convolution:
             else:
                 sizes.append((size + padding - reach) // self.strides[axis] + 1)
         if min(sizes) < 1:
-            raise ModelError(
+            raise TooSmallError(
                 f"an image of {width} x {height} pixels leaves nothing of a convolution's output",
                 hint="use a larger image",
             )

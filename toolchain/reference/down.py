@@ -8,6 +8,7 @@ import onnx
 from toolchain.reference.graph import attributes
 from toolchain.reference.quantization import CodeArray
 from toolchain.reference.steps import Codes, PoolStep, SpaceToDepthStep
+from toolchain.support.errors import TooSmallError
 
 
 def read_down(node: onnx.NodeProto, out: Codes, source: Codes) -> SpaceToDepthStep | PoolStep | None:
@@ -42,6 +43,9 @@ def space_to_depth(codes: CodeArray, size: int) -> CodeArray:
 def pooled(codes: CodeArray, step: PoolStep) -> CodeArray:
     """Return the largest code of every window of (C, h, w); what lies outside of the picture does not count."""
     height, width = (step.output_side(side, axis) for axis, side in enumerate(codes.shape[1:]))
+    if min(height, width) < 1:
+        size, kernel = f"{codes.shape[2]} x {codes.shape[1]}", f"{step.kernel[1]} x {step.kernel[0]}"
+        raise TooSmallError(f"{size} pixels leave nothing of pooling by {kernel}", hint="use a larger image")
     top, left = step.pads[:2]
     result: CodeArray = np.zeros((codes.shape[0], height, width), codes.dtype)
     for i in range(step.kernel[0]):

@@ -34,6 +34,10 @@ class ModelError(InputError):
     exit_code = 3
 
 
+class TooSmallError(ModelError):
+    """A picture is so small that nothing is left of it within the network."""
+
+
 class CalibrationError(InputError):
     """The calibration images, or the ranges found with them, cannot be used."""
 
