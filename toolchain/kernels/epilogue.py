@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import tvm
 from tvm import tirx
+from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import Add, Addend, Bounds, Operand, Requantize, Slopes, Stage, View
@@ -173,9 +174,11 @@ def pack_wide(values: list[Any], requantize: Requantize) -> tuple[Any, Any]:
 
 
 def split(codes: list[Any]) -> tuple[Any, Any]:
-    """Return four int32, of which the low sixteen bits count, as a word of high bytes and one of low bytes."""
+    """Return four int32, of which the low sixteen bits count, as a word of high bytes and one of low bytes. What both
+    are made of is named, here: LLVM does not see that all of it is the same.
+    """
     bits = [cast("uint32", code) for code in codes]
-    even, odd = ((a & word(0xFFFF)) | (b << word(16)) for a, b in zip(bits[:2], bits[2:], strict=True))
+    even, odd = (T.bind((a & word(0xFFFF)) | (b << word(16))) for a, b in zip(bits[:2], bits[2:], strict=True))
     bytes_ = word(0x00FF00FF)
     high = ((even >> word(8)) & bytes_) | (odd & word(0xFF00FF00))
     return high, (even & bytes_) | ((odd & bytes_) << word(8))
