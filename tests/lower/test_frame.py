@@ -7,7 +7,7 @@ import pytest
 
 from tests.instruction_sets import AVX2, param
 from tests.lower.compiled import assert_equal
-from tests.lower.nets import Act, Net
+from tests.lower.nets import PIXEL, Act, Net
 from tests.opencl.devices import made
 from toolchain.lower.frame import take_frame
 from toolchain.support.errors import ModelError
@@ -45,11 +45,26 @@ def test_one_without_the_other():
 def test_layer_by_layer_too(target: Target):
     net = Net()
     x = net.windowed(net.input, 3, 3, 3, 3, "edge")
-    x = net.quantized(net.node("Erf", net.conv(x, 8, act=Act("Relu")).name), 8)
+    x = net.conv(x, 8, act=Act("Relu"))
+    x = net.pair("Mul", x, net.pooled(x), scale=PIXEL / 4)
     model = net.model(net.windowed(net.conv(x, 3), -3, -3, -3, -3))
     model.graph.node.pop()
     model.graph.node[-1].output[0] = "output"
-    assert_equal(model, target, sizes=((9, 21),))
+    assert assert_equal(model, target, sizes=((9, 21),)).stream is None
+
+
+@pytest.mark.parametrize("added", [0, 2])
+def test_layer_by_layer_around_a_network_that_counts_in_units(added: int):
+    net = Net()
+    x = net.windowed(net.input, added, added, added, added, "edge") if added else net.input
+    half = net.conv(net.squares(x, 2), 12, act=Act("Relu"))
+    half = net.pair("Mul", half, net.pooled(half), scale=PIXEL / 4)
+    model = net.model(net.windowed(net.shuffled(half, 2, "DCR"), -1, -1, -1, -1), unit=2)
+    model.graph.node.pop()
+    model.graph.node[-1].output[0] = "output"
+    found = assert_equal(model, sizes=((8, 22),))
+    assert found.stream is None
+    assert found.workspace(16, 24) > found.workspace(8, 22)
 
 
 def test_a_border_that_something_else_reads_is_none():

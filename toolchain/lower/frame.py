@@ -166,5 +166,8 @@ def _inlined(builder: relax.BlockBuilder, function: Any, value: Any) -> Any:
 
     for block in function.body.blocks:
         for binding in block.bindings:
-            known[binding.var] = builder.emit(of(binding.value))
+            made = of(binding.value)
+            # A match also defines sizes: those of a picture that is counted in units.
+            matched = isinstance(binding, relax.MatchCast)
+            known[binding.var] = builder.match_cast(made, binding.ty) if matched else builder.emit(made)
     return known[function.body.body]
