@@ -147,7 +147,7 @@ def bent(net: Net) -> Tensor:
 def framed(net: Net) -> Tensor:
     """A border that convolutions read, and one that they do not: each is a node that has no kernel."""
     around = net.const([0, 0, 1, 1, 0, 0, 1, 1], np.int64)
-    x = net.quantized(net.node("Pad", net.input.name, around, mode="reflect"), 3)
+    x = net.quantized(net.node("Pad", net.conv(net.input, 3).name, around, mode="reflect"), 3)
     return net.conv(x, 3, pads=[0, 0, 0, 0])
 
 

@@ -44,16 +44,7 @@ def repeated(alpha: float) -> onnx.ModelProto:
     return b.model(3, 2)
 
 
-def pooled(alpha: float) -> onnx.ModelProto:
-    """Means at the border count zeros."""
-    b = Builder(5)
-    features = b.node("LeakyRelu", b.conv("input", 3, 8, identity=3), alpha=alpha)
-    means = b.node("AveragePool", features, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1)
-    b.node("DepthToSpace", b.conv(means, 8, 12, identity=3, repeat=4), out="output", blocksize=2, mode="CRD")
-    return b.model(3, 2)
-
-
-NETS: dict[str, Callable[[float], onnx.ModelProto]] = {"joined": joined, "repeated": repeated, "pooled": pooled}
+NETS: dict[str, Callable[[float], onnx.ModelProto]] = {"joined": joined, "repeated": repeated}
 PIXELS = picture(40, 44, 3, 9)
 
 

@@ -26,7 +26,7 @@ def take_frame(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Frame | None]:
     """
     view = GraphView(model)
     border, cut = _border(view), _cut(view)
-    if border is None and cut is None:
+    if cut is None and (border is None or border.window.mode == "constant"):  # a constant border streams by itself
         return model, None
     inner = onnx.ModelProto()
     inner.CopyFrom(model)

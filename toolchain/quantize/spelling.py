@@ -10,13 +10,11 @@ from toolchain.reference.graph import GraphView, attributes
 
 
 def for_runtimes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of a canonical QDQ ``model``: a Gather stands between a Concat and a DepthToSpace, pools pad
-    nothing.
+    """Return a copy of a canonical QDQ ``model``: a Gather stands between a Concat and a DepthToSpace.
 
     OpenVINO 2026.4 gives a Concat zero points per channel and moves them through a DepthToSpace as they are, though it
     leaves fewer channels: the model does not load. Behind a Gather there is one zero point. Where a Concat only repeats
-    a tensor, the Gather takes its place; else it takes every channel once. An AveragePool's padding that counts, which
-    OpenVINO takes for code 0, becomes a Pad between quantizers. Without zero points nothing is changed.
+    a tensor, the Gather takes its place; else it takes every channel once. Without zero points nothing is changed.
 
     Args:
         model: as `write_qdq` writes it; not changed.
@@ -40,8 +38,6 @@ def for_runtimes(model: onnx.ModelProto) -> onnx.ModelProto:
             concat.CopyFrom(gather)
         else:
             shuffle.input[0] = writer.kept(reading, channels[concat.output[0]])
-    for pool in [node for node in copy.graph.node if node.op_type == "AveragePool"]:
-        writer.pad_before(pool, nodes.get(pool.input[0]))
     order = [part for node in copy.graph.node for part in (*writer.added.pop(next(iter(node.input), ""), ()), node)]
     graph = helper.make_graph(order, copy.graph.name, [], [])
     del copy.graph.node[:]
@@ -68,29 +64,11 @@ class _Writer:
 
     def kept(self, reading: onnx.NodeProto, count: int) -> str:
         """Return a tensor with all channels of what ``reading`` dequantizes, quantized in the same way."""
-        return self.placed(reading, "Gather", self.constant(f"{reading.output[0]}_channels", np.arange(count)), axis=1)
-
-    def pad_before(self, pool: onnx.NodeProto, reading: onnx.NodeProto | None) -> None:
-        """Let ``pool`` read a padded tensor, where its padding counts and is not code 0."""
-        found = attributes(pool)
-        pads = found.get("pads", [0])
-        plain = found.get("auto_pad", "NOTSET") == "NOTSET" and not found.get("ceil_mode", 0) and len(pads) == 4
-        if not plain or not found.get("count_include_pad", 0) or not any(pads):
-            return
-        if reading is None or reading.op_type != "DequantizeLinear" or not self.view.constants[reading.input[2]].any():
-            return
-        widths = self.constant(f"{pool.output[0]}_pads", np.array([0, 0, *pads[:2], 0, 0, *pads[2:]]))
-        pool.input[0] = self.placed(reading, "Pad", widths)
-        kept = [item for item in pool.attribute if item.name not in ("pads", "count_include_pad")]
-        del pool.attribute[:]
-        pool.attribute.extend(kept)
-
-    def placed(self, reading: onnx.NodeProto, kind: str, operand: str, **settings: int) -> str:
-        """Return a tensor of what ``reading`` dequantizes, moved by an operator and quantized in the same way."""
-        source = f"{reading.output[0]}_{kind.lower()}"
+        source = f"{reading.output[0]}_gather"
+        indices = self.constant(f"{reading.output[0]}_channels", np.arange(count))
         taken, codes, target = (self.name(f"{source}{part}") for part in ("", "_quantized", "_dequantized"))
         self.added[target] = [
-            helper.make_node(kind, [reading.output[0], operand], [taken], name=taken, **settings),
+            helper.make_node("Gather", [reading.output[0], indices], [taken], name=taken, axis=1),
             helper.make_node("QuantizeLinear", [taken, *reading.input[1:]], [codes], name=codes),
             helper.make_node("DequantizeLinear", [codes, *reading.input[1:]], [target], name=target),
         ]

@@ -98,7 +98,8 @@ class _Axis:
     @classmethod
     def of(cls, stride: int, reach: int, pads: tuple[int, int], growth: int) -> _Axis:
         """Return that for a kernel that reaches over ``reach`` pixels."""
-        begin = max(0, min(pads[0], (reach - stride + 1) // 2))
+        exact = reach - stride == sum(pads) - growth
+        begin = pads[0] if exact else max(0, min(pads[0], (reach - stride + 1) // 2))
         front = pads[0] - begin
         # The result has (size - 1) * stride + reach - pads + growth pixels, the phases size * stride.
         behind = stride - reach + sum(pads) - growth - front
