@@ -233,6 +233,16 @@ def test_raw_files_of_cameras_are_not_their_thumbnails(tmp_path: Path):
         read_photo(tmp_path / "a.dng")
 
 
+def test_a_tag_with_more_values_than_it_has_is_a_sentence():
+    file = io.BytesIO()
+    Image.fromarray(np.tile(RGB, (3, 3, 1))).save(file, "TIFF")
+    content = file.getvalue()
+    entry = struct.pack("<HHI", 262, 3, 1)  # PhotometricInterpretation
+    assert entry in content
+    with pytest.raises(InputError, match="the picture is damaged"):
+        read_photo(content.replace(entry, struct.pack("<HHI", 262, 3, 257)))
+
+
 @settings(max_examples=150)
 @given(kind=st.sampled_from(["PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP"]), data=st.data())
 def test_damage_of_any_kind_is_a_sentence_or_a_picture(kind: str, data: st.DataObject):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import replace
+from typing import Any
 
 from PIL import Image
 
@@ -81,18 +82,23 @@ def described(metadata: Metadata, *, width: int, height: int, srgb: bool = False
     return replace(metadata, exif=exif, xmp=xmp)
 
 
-def exif_of_tiff(exif: Image.Exif) -> bytes | None:
-    """Return the EXIF block of a TIFF file, whose tags lie among those of its pixels; None where there is nothing to
-    keep.
+def values_of(exif: Image.Exif) -> dict[int, Any]:
+    """Return the tags of EXIF's first directory that have a value: of others Pillow makes a KeyError."""
+    return {tag: value for tag in exif if (value := exif.get(tag)) is not None}
+
+
+def exif_of_tiff(values: dict[int, Any], exif: Image.Exif) -> bytes | None:
+    """Return the EXIF block of a TIFF file, whose tags ``values`` lie among those of its pixels; None where there is
+    nothing to keep.
     """
     kept = Image.Exif()
-    for tag, value in exif.items():
+    for tag, value in values.items():
         if tag not in LAYOUT and tag not in (EXIF, GPS):
             kept[tag] = value
     for tag in (EXIF, GPS):
-        values = exif.get_ifd(tag)
-        if values:
-            kept.get_ifd(tag).update({name: value for name, value in values.items() if name != INTEROP})
+        inner = exif.get_ifd(tag)
+        if inner:
+            kept.get_ifd(tag).update({name: value for name, value in inner.items() if name != INTEROP})
     resolution = {282, 283, 296}  # a picture without any of its own has these too
     if not (set(kept) - resolution - {_ORIENTATION}) and kept.get(_ORIENTATION, 1) == 1:
         return None

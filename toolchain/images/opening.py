@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from toolchain.images import colour, loading
 from toolchain.images.limits import MAX_FRAMES, check_file, check_size, sentences
 from toolchain.images.loading import Frame
-from toolchain.images.metadata import bare_exif, exif_of_tiff, orientation_of
+from toolchain.images.metadata import bare_exif, exif_of_tiff, orientation_of, values_of
 from toolchain.images.photo import Metadata, Photo
 from toolchain.images.samples import SampleRange, Samples, find_range, split_16_bit
 from toolchain.support.errors import InputError
@@ -138,8 +138,8 @@ def _open_tiff(source: Path | bytes, name: str, start: bytes) -> PictureFile:
     tags = Image.Exif()
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         tags.load_from_fp(file)
-        values: dict[int, Any] = dict(tags)
-        exif = exif_of_tiff(tags)
+        values = values_of(tags)
+        exif = exif_of_tiff(values, tags)
     if _DNG in values or start[8:10] == b"CR" or (_SUBIFDS in values and _number(values.get(_SUBFILE)) & 1):
         raise InputError(f"{name} is a camera's raw file", hint="develop it to a TIFF first")
     frame = Frame(source, "TIFF", lab=values.get(_PHOTOMETRIC) in _LAB)
