@@ -345,3 +345,31 @@ def span(scale: int = 2, *, width: int = 12, blocks: int = 2, seed: int = 0) -> 
     x = b.conv(joined, 2 * width, 3 * scale * scale, identity=3, repeat=scale * scale)
     b.clip(b.depth_to_space(x, scale), 0.0, 1.0, out="output")
     return b.model(3, scale, name="span")
+
+
+def esa(scale: int = 2, *, width: int = 8, seed: int = 0) -> onnx.ModelProto:
+    """RLFN-like (arXiv 2205.07514) on RGB 0..1: attention that goes down without padding, and to the picture's size."""
+    b = Builder(seed)
+    x = b.node("Relu", b.conv("input", 3, width, identity=3))
+    narrow = b.conv(x, width, 4, 1)
+    weight = b.const(b.rng.normal(0, 0.5, (4, 4, 3, 3)))
+    low = b.node("MaxPool", b.node("Conv", narrow, weight, strides=[2, 2]), kernel_shape=[7, 7], strides=[3, 3])
+    sides = b.node("Slice", b.node("Shape", x), b.const([2], np.int64), b.const([4], np.int64), b.const([0], np.int64))
+    sizes = b.node("Concat", b.const([1, 4], np.int64), sides, axis=0)
+    wide = b.node(
+        "Resize", b.conv(low, 4, 4), "", "", sizes, mode="linear", coordinate_transformation_mode="half_pixel"
+    )
+    x = b.node("Mul", x, b.node("Sigmoid", b.conv(b.node("Add", wide, narrow), 4, width, 1)))
+    x = b.conv(x, width, 3 * scale * scale, identity=3, repeat=scale * scale)
+    b.clip(b.depth_to_space(x, scale), 0.0, 1.0, out="output")
+    return b.model(3, scale, name="esa")
+
+
+def unpadded(*, width: int = 8, seed: int = 0) -> onnx.ModelProto:
+    """Down by two without padding and up again by a transposed convolution: a picture of two rows leaves nothing."""
+    b = Builder(seed)
+    down, up = (b.const(b.rng.normal(0, 0.2, shape)) for shape in ((width, 3, 3, 3), (width, 3, 4, 4)))
+    y = b.node("Relu", b.node("Conv", "input", down, strides=[2, 2]))
+    x = b.node("Add", b.node("ConvTranspose", y, up, strides=[2, 2]), "input")
+    b.clip(b.depth_to_space(b.conv(x, 3, 12, identity=3, repeat=4), 2), 0.0, 1.0, out="output")
+    return b.model(3, 2, name="unpadded")

@@ -59,7 +59,7 @@ class StandIn:
 class ReferenceRunner:
     """Has the interface of ``toolchain.runtime.runner.Runner``."""
 
-    def __init__(self, library: Path, *, channels: int, scale: int, threads: int | None = None, unit: int = 1) -> None:
+    def __init__(self, library: Path, *, channels: int, scale: int, threads: int | None = None, **_sizes: Any) -> None:
         self.channels, self.scale, self.threads = channels, scale, threads
         self.upscale = IntegerReference(onnx.load_from_string(read_library(library).bytes_from(elves.NETWORK))).run
 
@@ -83,8 +83,16 @@ class StandInBackend(CpuBackend):
     def compile(self, model: QuantizedModel, target: Target, tuning: Tuning, **_options: Any) -> Any:
         return self.compiled(model)
 
-    def open(self, library: Path, channels: int, scale: int, threads: int | None = None, unit: int = 1) -> Any:
-        return self.runner(library, channels=channels, scale=scale, threads=threads, unit=unit)
+    def open(
+        self,
+        library: Path,
+        channels: int,
+        scale: int,
+        threads: int | None = None,
+        unit: int = 1,
+        smallest: tuple[int, int] = (1, 1),
+    ) -> Any:
+        return self.runner(library, channels=channels, scale=scale, threads=threads, unit=unit, smallest=smallest)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from toolchain.reference import convolution as convolve
 from toolchain.reference.compiled import compiled
 from toolchain.reference.convolution import Convolution
-from toolchain.support.errors import ModelError
+from toolchain.support.errors import ModelError, TooSmallError
 
 
 def slow(convolution: Convolution, codes: NDArray[np.uint8], zero: int) -> NDArray[np.int64]:
@@ -123,5 +123,5 @@ def test_an_accumulator_that_could_overflow_is_refused() -> None:
 
 
 def test_a_picture_too_small_for_an_unpadded_convolution_is_an_error() -> None:
-    with pytest.raises(ModelError, match="leaves nothing"):
+    with pytest.raises(TooSmallError, match="leaves nothing"):
         Convolution(np.ones((1, 1, 5, 5), np.int8), np.zeros(1, np.int32)).output_size(4, 9)

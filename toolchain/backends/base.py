@@ -140,7 +140,15 @@ class Backend(Protocol):
             TargetError: there are no kernels of this precision for the target.
         """
 
-    def open(self, library: Path, channels: int, scale: int, threads: int | None = None, unit: int = 1) -> Runner:
+    def open(
+        self,
+        library: Path,
+        channels: int,
+        scale: int,
+        threads: int | None = None,
+        unit: int = 1,
+        smallest: tuple[int, int] = (1, 1),
+    ) -> Runner:
         """Load the file ``library`` of a bundle, which executes its code.
 
         Raises:

@@ -17,8 +17,8 @@ from toolchain.backends.opencl.host import kind_of
 from toolchain.board.connect import connect, crashed
 from toolchain.board.place import Place
 from toolchain.board.session import ENDED, MEMORY
-from toolchain.bundle import Bundle
-from toolchain.images.units import extended, in_units
+from toolchain.bundle import Bundle, Manifest
+from toolchain.images.units import check_size, extended, in_units
 from toolchain.runtime.measure import TimingPlan
 from toolchain.runtime.opencl.files import read_plan
 from toolchain.support.cores import choose
@@ -71,7 +71,7 @@ class Board:
         self.place, self._threads, self._cpus = place, threads, cpus
         self._worker = Worker(command)
         self._macs = 0.0
-        self._unit = 1
+        self._unit, self._smallest = 1, (1, 1)
         self._device: Cpu | None = None
         self._folder = contextlib.ExitStack()
         try:
@@ -139,7 +139,8 @@ class Board:
         bundle.check_machine(cpu, self.description.versions, name="the board", target=best_target(cpu) or "TARGET")
         library = bundle.path / bundle.manifest.library
         self._load("load", library, 10.0)
-        self._device, self._macs, self._unit = None, bundle.manifest.macs_per_pixel, bundle.manifest.unit
+        self._device = None
+        self._know(bundle.manifest)
 
     def load_opencl(self, bundle: Bundle, device: str | None = None) -> None:
         """Send the host part of a bundle with OpenCL kernels, which builds them on a device.
@@ -165,7 +166,10 @@ class Board:
             kernels=kernels,
         )
         self._device = replace(self.description.cpu, name=answer["device"], cores=1)
-        self._macs, self._unit = bundle.manifest.macs_per_pixel, bundle.manifest.unit
+        self._know(bundle.manifest)
+
+    def _know(self, manifest: Manifest) -> None:
+        self._macs, self._unit, self._smallest = manifest.macs_per_pixel, manifest.unit, manifest.smallest
 
     def _load(self, operation: str, library: Path, limit: float, **values: Any) -> dict[str, Any]:
         return self._ask(
@@ -180,8 +184,10 @@ class Board:
         """Run the loaded network on u8 (h, w, C).
 
         Raises:
+            TooSmallError: the network takes larger pictures only.
             BoardError: the library failed or crashed, or the board was lost.
         """
+        check_size(pixels.shape, self._smallest)
         large: Pixels = in_units(self._upscale, self._unit)(pixels)
         return large
 
@@ -194,8 +200,10 @@ class Board:
         """Return seconds of each repeat on u8 (h, w, C), by the board's own clock: the network to it does not count.
 
         Raises:
+            TooSmallError: the network takes larger pictures only.
             BoardError: the library failed or crashed, or the board was lost.
         """
+        check_size(pixels.shape, self._smallest)
         once = self._once(pixels)
         first = self._run(
             "time", pixels, threads, (plan.warm_up + 2) * once, repeats=max(1, plan.warm_up), cool_down=0.0
@@ -210,8 +218,10 @@ class Board:
         """Return seconds that each function of the network takes of a picture u8 (h, w, C), mean of ``repeats``.
 
         Raises:
+            TooSmallError: the network takes larger pictures only.
             BoardError: the library failed or crashed, or the board was lost.
         """
+        check_size(pixels.shape, self._smallest)
         found = self._run("functions", pixels, threads, repeats * self._once(pixels), repeats=repeats)
         return {name: float(seconds) for name, seconds in found["seconds"].items()}
 

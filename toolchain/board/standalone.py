@@ -52,13 +52,15 @@ def build_standalone(bundle: Bundle, out: Path) -> tuple[Path, ...]:
         shutil.copyfile(bundle.path / LIBRARY, folder / LIBRARY)
         for name, picture in zip(("golden", "expected"), bundle.golden(), strict=True):
             (folder / f"{name}.{suffix}").write_bytes(_portable(picture))
-        compile_standalone(manifest.target.triple, folder / PROGRAM, tolerance, manifest.unit)
+        compile_standalone(manifest.target.triple, folder / PROGRAM, tolerance, manifest.unit, manifest.smallest)
     return tuple(out / name for name in (PROGRAM, LIBRARY, f"golden.{suffix}", f"expected.{suffix}"))
 
 
-def compile_standalone(triple: str, program: Path, tolerance: int = 0, unit: int = 1) -> None:
-    """Compile the program for ``triple``, that lets values of the golden picture be off by ``tolerance`` codes, and
-    extends pictures to multiples of ``unit``.
+def compile_standalone(
+    triple: str, program: Path, tolerance: int = 0, unit: int = 1, smallest: tuple[int, int] = (1, 1)
+) -> None:
+    """Compile the program for ``triple``, that lets values of the golden picture be off by ``tolerance`` codes, extends
+    pictures to multiples of ``unit``, and refuses those below the ``smallest`` height and width.
 
     It asks nothing of the system's C library: a compiler for GNU/Linux serves for Android too.
 
@@ -81,6 +83,8 @@ def compile_standalone(triple: str, program: Path, tolerance: int = 0, unit: int
             "-pthread",
             f"-DTOLERANCE={tolerance}",
             f"-DUNIT={unit}",
+            f"-DSHORTEST={smallest[0]}",
+            f"-DNARROWEST={smallest[1]}",
             *sources,
             "-lm",
             "-o",

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from toolchain.images.metrics import Loss
 from toolchain.reference.network import QuantizedTensor
@@ -20,6 +20,9 @@ from toolchain.targets.precision import FLOAT16, FLOAT32, INT8
 
 FORMAT = "clipfree-bundle"
 FORMAT_VERSION = 2
+
+Side: TypeAlias = Annotated[int, Between(1, 1 << 13)]
+"""Of a picture that must be at least so large."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class Manifest:
         loss: of the integer network against the float one; None where the latter is not known, or is what was built.
         unit: of how many pixels the sides of the network's pictures are multiples: others are extended by copies of
             their last row and column, and the result is cut to size.
+        smallest: height and width of the smallest picture of which the network leaves something; smaller ones are
+            refused.
     """
 
     name: str
@@ -100,6 +105,7 @@ class Manifest:
     files: Mapping[str, FileRecord]
     loss: Loss | None = None
     unit: Annotated[int, Between(1, 64)] = 1
+    smallest: tuple[Side, Side] = (1, 1)
 
     @property
     def arithmetic(self) -> str:

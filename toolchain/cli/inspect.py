@@ -60,7 +60,7 @@ def _model(
     found = inspect_model(path, value_range=value_range, targets=asked, precision=precision, inputs=inputs)
     low, high = found.value_range
     console.say(f"{path.name}: {found.kind} network '{found.name}'")
-    console.say(f"  {_pictures(found.channels, found.scale)}")
+    console.say(f"  {_pictures(found.channels, found.scale, found.smallest)}")
     console.say(f"  floats mean {low:g}..{high:g}")
     clip = found.clip
     text = f"{clip.low:g}..{clip.high:g}, written as {clip.spelling}: becomes the output's range" if clip else "none"
@@ -124,7 +124,7 @@ def _bundle(path: Path, console: Console) -> None:
     except BundleError as error:
         obstacle = error.message
     console.say(f"{path}: {TITLES[manifest.precision]} bundle of '{manifest.name}' for {manifest.target.name}")
-    console.say(f"  {_pictures(manifest.channels, manifest.scale)}")
+    console.say(f"  {_pictures(manifest.channels, manifest.scale, manifest.smallest)}")
     if manifest.unit > 1:
         console.say(
             f"  sides are multiples of {manifest.unit} pixels: other pictures are extended by their border's pixels, "
@@ -176,7 +176,8 @@ def _bundle(path: Path, console: Console) -> None:
     )
 
 
-def _pictures(channels: int, scale: int) -> str:
+def _pictures(channels: int, scale: int, smallest: tuple[int, int]) -> str:
     """Return what pictures a network takes and gives, in words."""
     result = f"u8 (h*{scale}, w*{scale}, {channels})" if scale > 1 else "one of the same size"
-    return f"u8 (h, w, {channels}) to {result}, any h and w"
+    sides = "any h and w" if smallest == (1, 1) else f"h from {smallest[0]} and w from {smallest[1]} on"
+    return f"u8 (h, w, {channels}) to {result}, {sides}"

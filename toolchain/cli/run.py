@@ -74,6 +74,7 @@ def run(
             quality=quality,
             budget=None if memory is None else memory * 10**6,
             skip_existing=skip_existing,
+            smallest=manifest.smallest,
         )
         begin, share = time.perf_counter(), [0.0]
         with console.progress(1.0, eta=True) as tell:

@@ -9,7 +9,7 @@ from toolchain.frontend.model import UNBOUNDED_HALO
 from toolchain.frontend.probe import shapes
 from toolchain.frontend.window import read_window
 
-_POINTWISE = {
+POINTWISE = {
     "Relu",
     "PRelu",
     "LeakyRelu",
@@ -47,8 +47,9 @@ _POINTWISE = {
     "Ceil",
     "Round",
 }
+"""Operators of which each number of the result is made of the numbers at its place."""
 
-_ALONG_CHANNELS = {"Concat": None, "Split": 0, "Gather": 0, "Softmax": -1, "LpNormalization": -1}
+ALONG_CHANNELS = {"Concat": None, "Split": 0, "Gather": 0, "Softmax": -1, "LpNormalization": -1}
 """Operators along one axis, and which it is where they do not say."""
 
 Interval = tuple[int, int]
@@ -96,9 +97,9 @@ def _back(
     low, high = span
     values = attributes(node)
     op = node.op_type
-    if op in _POINTWISE:
+    if op in POINTWISE:
         return span
-    if op in _ALONG_CHANNELS and values.get("axis", _ALONG_CHANNELS[op]) in (1, -3):
+    if op in ALONG_CHANNELS and values.get("axis", ALONG_CHANNELS[op]) in (1, -3):
         return span
     if op.startswith("Reduce") and values.get("keepdims", 1):
         given = graph.operand(node, 1)

@@ -1,4 +1,5 @@
-"""Pictures for networks that take multiples of a unit of pixels: extended, run, and cut to size.
+"""Pictures for networks that take multiples of a unit of pixels: extended, run, and cut to size; and pictures that are
+too small for a network.
 
 What is added, at the bottom and at the right, are copies of the last row and column: no more than the unit less one.
 """
@@ -10,6 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from toolchain.support.errors import TooSmallError
 
 Picture = TypeVar("Picture", bound=NDArray[Any])
 
@@ -44,6 +47,22 @@ def in_units(run: Callable[[Picture], Any], unit: int, axes: tuple[int, int] = (
         return cropped(run(extended(picture, unit, axes)), size, unit, axes)
 
     return whole
+
+
+def check_size(shape: tuple[int, ...], smallest: tuple[int, int], name: str = "") -> None:
+    """See that a picture of ``shape`` (height, width, ...), called ``name``, is no smaller than the ``smallest`` that a
+    network takes.
+
+    Raises:
+        TooSmallError: it is.
+    """
+    height, width = shape[:2]
+    if height < smallest[0] or width < smallest[1]:
+        raise TooSmallError(
+            f"{name}{': ' * bool(name)}of {width} x {height} pixels nothing is left within this network, which takes "
+            f"{smallest[1]} x {smallest[0]} at least",
+            hint="use a larger picture",
+        )
 
 
 def cropped(result: NDArray[Any], size: tuple[int, ...], unit: int, axes: tuple[int, int] = (0, 1)) -> Any:

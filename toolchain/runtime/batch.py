@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.images import Photo, PictureFile, PictureHeader, header_for, open_picture, write_frames
+from toolchain.images.units import check_size
 from toolchain.runtime.bands import bands
 from toolchain.runtime.channel import Channel, Stopped
 from toolchain.runtime.jobs import STANDARD, UpscaleJob
@@ -48,6 +49,7 @@ class BatchSettings:
         quality: of JPEG and WebP, 1 to 100.
         budget: bytes of memory that no picture may exceed; None for what is free.
         skip_existing: leave out pictures whose result is there.
+        smallest: height and width of the smallest picture that the network takes.
     """
 
     tiling: Tiling
@@ -55,6 +57,7 @@ class BatchSettings:
     quality: int = 95
     budget: int | None = None
     skip_existing: bool = False
+    smallest: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,7 @@ def _read(jobs: Sequence[UpscaleJob], settings: BatchSettings) -> Iterator[_Even
 
 def _opened(job: UpscaleJob, settings: BatchSettings) -> PictureOutcome:
     picture = open_picture(*_source(job.source))
+    check_size((picture.height, picture.width), settings.smallest, picture.name)
     header, notes = header_for(picture, settings.tiling.scale, job.format)
     cut = plan_cut(picture, header, job.format, settings.tiling, channels=settings.channels, budget=settings.budget)
     check_free(picture, cut, header, free_memory())

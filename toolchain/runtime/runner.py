@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.images.units import extended, in_units
+from toolchain.images.units import check_size, extended, in_units
 from toolchain.support.cpu import configure_tvm_threads
 from toolchain.support.errors import BundleError, InputError, last_line
 
@@ -30,17 +30,28 @@ class Runner:
         scale: output pixels per input pixel and direction.
         threads: how many threads a call may use; None leaves the choice to TVM (all cores).
         unit: of how many pixels the sides of the library's pictures are multiples: others are extended.
+        smallest: height and width of the smallest picture that the network takes.
 
     Raises:
         BundleError: the file cannot be loaded, or has no entry called ``main``.
     """
 
-    def __init__(self, library: Path, *, channels: int, scale: int, threads: int | None = None, unit: int = 1) -> None:
+    def __init__(
+        self,
+        library: Path,
+        *,
+        channels: int,
+        scale: int,
+        threads: int | None = None,
+        unit: int = 1,
+        smallest: tuple[int, int] = (1, 1),
+    ) -> None:
         configure_tvm_threads()
         import tvm
         from tvm import relax
 
         self.channels, self.scale, self.threads, self.unit = channels, scale, threads, unit
+        self.smallest = smallest
         self._tvm = tvm
         self._shape: tuple[int, ...] = ()
         self._device = tvm.cpu(0)
@@ -55,7 +66,7 @@ class Runner:
         """Upscale u8 (h, w, C) to u8 (h*scale, w*scale, C).
 
         Raises:
-            InputError: the shape or the type of ``pixels`` does not fit the network.
+            InputError: the shape or the type of ``pixels`` does not fit the network, or they are too few.
             BundleError: the library fails, or does something else than was said of it.
             MemoryError: there is too little.
         """
@@ -86,7 +97,7 @@ class Runner:
         is timed by ``measure``.
 
         Raises:
-            InputError: the shape or the type of ``pixels`` does not fit the network.
+            InputError: the shape or the type of ``pixels`` does not fit the network, or they are too few.
         """
         self._check(pixels)
         pixels = extended(pixels, self.unit)
@@ -105,12 +116,13 @@ class Runner:
             raise InputError(
                 f"this network takes u8 pixels (height, width, {self.channels}), not {pixels.dtype} {pixels.shape}"
             )
+        check_size(pixels.shape, self.smallest)
 
     def functions(self, pixels: Pixels, repeats: int) -> dict[str, float]:
         """Return seconds that each function of the network takes of a picture u8 (h, w, C), mean of ``repeats`` calls.
 
         Raises:
-            InputError: the shape or the type of ``pixels`` does not fit the network.
+            InputError: the shape or the type of ``pixels`` does not fit the network, or they are too few.
         """
         call = self.bind(pixels)
         seconds: dict[str, float] = {}

@@ -34,7 +34,7 @@ class ModelError(InputError):
     exit_code = 3
 
 
-class TooSmallError(ModelError):
+class TooSmallError(InputError):
     """A picture is so small that nothing is left of it within the network."""
 
 

@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from toolchain.frontend.explain import explain
 from toolchain.frontend.session import FloatSession
+from toolchain.frontend.smallest import smallest_picture
 from toolchain.frontend.unit import unit_of
 from toolchain.images import Photo
 from toolchain.images.bicubic import enlarge
 from toolchain.images.metrics import luma, psnr, shaved, ssim
 from toolchain.images.pairs import Pair, PairSet
-from toolchain.images.units import in_units
+from toolchain.images.units import check_size, in_units
 from toolchain.reference.evaluator import evaluator
 from toolchain.runtime.photo import upscale_photo
 from toolchain.support.errors import InputError, ModelError
@@ -142,7 +143,7 @@ def evaluate(
 
 def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, threads: int | None = None) -> Upscale:
     """Return a normalized float network through onnxruntime as a function on pixels; its output is clipped and rounded
-    to u8.
+    to u8. It raises TooSmallError for pictures of which the network leaves nothing: onnxruntime need not.
 
     Args:
         model: ``input`` (1, C, h, w) to ``output`` (1, C, h*scale, w*scale), float32.
@@ -151,7 +152,7 @@ def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, t
     """
     session = FloatSession(model, threads=threads)
     low, high = value_range
-    step, unit = np.float32((high - low) / 255), unit_of(model)
+    step, unit, smallest = np.float32((high - low) / 255), unit_of(model), smallest_picture(model)
 
     def upscale(pixels: Pixels) -> Pixels:
         planes = pixels.transpose(2, 0, 1)[None].astype(np.float32) * step + np.float32(low)
@@ -165,7 +166,14 @@ def float_upscale(model: onnx.ModelProto, value_range: tuple[float, float], *, t
         codes = np.clip(np.rint((result[0] - np.float32(low)) / step), 0, 255).astype(np.uint8)
         return np.ascontiguousarray(codes.transpose(1, 2, 0))
 
-    return in_units(upscale, unit)
+    whole = in_units(upscale, unit)
+
+    def checked(pixels: Pixels) -> Pixels:
+        check_size(pixels.shape, smallest)
+        large: Pixels = whole(pixels)
+        return large
+
+    return checked
 
 
 def quality(found: Pixels, expected: Pixels, shave: int) -> Quality:

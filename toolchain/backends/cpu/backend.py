@@ -81,7 +81,15 @@ class CpuBackend:
 
         return compile_float_model(model, target, precision, dump=dump)
 
-    def open(self, library: Path, channels: int, scale: int, threads: int | None = None, unit: int = 1) -> Runner:
+    def open(
+        self,
+        library: Path,
+        channels: int,
+        scale: int,
+        threads: int | None = None,
+        unit: int = 1,
+        smallest: tuple[int, int] = (1, 1),
+    ) -> Runner:
         """Load a library, which executes its code.
 
         Raises:
@@ -89,4 +97,4 @@ class CpuBackend:
         """
         from toolchain.runtime.runner import Runner as Library
 
-        return Library(library, channels=channels, scale=scale, threads=threads, unit=unit)
+        return Library(library, channels=channels, scale=scale, threads=threads, unit=unit, smallest=smallest)

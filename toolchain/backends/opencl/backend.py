@@ -86,7 +86,15 @@ class OpenClBackend:
         assert target.gpu is not None
         return compile_opencl_floats(model, target, target.gpu, precision, dump=dump)
 
-    def open(self, library: Path, channels: int, scale: int, threads: int | None = None, unit: int = 1) -> Runner:
+    def open(
+        self,
+        library: Path,
+        channels: int,
+        scale: int,
+        threads: int | None = None,
+        unit: int = 1,
+        smallest: tuple[int, int] = (1, 1),
+    ) -> Runner:
         """Load a launch plan with its kernels onto a CPU's OpenCL, where they are checked.
 
         Raises:

@@ -100,6 +100,14 @@ static Picture shipped(const char* name, const char* grey) {
 #define UNIT 1
 #endif
 
+/* Height and width of the smallest picture of which the network leaves something. */
+#ifndef SHORTEST
+#define SHORTEST 1
+#endif
+#ifndef NARROWEST
+#define NARROWEST 1
+#endif
+
 /* A picture with as many copies of its last row and column as make both sides multiples of UNIT. */
 static Picture extended(Picture input) {
   const int64_t height = (input.height + UNIT - 1) / UNIT * UNIT, width = (input.width + UNIT - 1) / UNIT * UNIT;
@@ -117,6 +125,9 @@ static Picture extended(Picture input) {
 }
 
 static Picture run(Picture input) {
+  if (input.height < SHORTEST || input.width < NARROWEST)
+    fail("of %lld x %lld pixels nothing is left within this network, which takes %d x %d at least; use a larger picture",
+         (long long)input.width, (long long)input.height, NARROWEST, SHORTEST), stop(kUsage);
   Picture larger = extended(input), output;
   if (network_run(&larger, &output)) stop(kBad);
   if (larger.pixels == input.pixels) return output;

@@ -36,6 +36,7 @@ def make_manifest(
 ) -> Manifest:
     """Return the manifest, before the files are sealed."""
     model = prepared.model
+    smallest = prepared.smallest
     tall, wide = (side + -side % prepared.unit for side in (1080, 1920))
     return Manifest(
         name=request.title,
@@ -46,7 +47,8 @@ def make_manifest(
         channels=model.channels,
         scale=model.scale,
         value_range=model.value_range,
-        halo=model.halo + compiled.further,
+        # No tile with its halo may be smaller than the network's smallest picture.
+        halo=max(model.halo + compiled.further, max(smallest) // 2),
         macs_per_pixel=network.macs_per_pixel,
         # At a large size, where the rounding of widths to column tiles no longer shows; the input comes on top.
         workspace_per_pixel=compiled.workspace(tall, wide) / (tall * wide) + model.channels,
@@ -59,6 +61,7 @@ def make_manifest(
         files={},
         loss=prepared.loss,
         unit=prepared.unit,
+        smallest=smallest,
     )
 
 

@@ -137,9 +137,12 @@ def _finish(build: TargetBuild, prepared: Prepared, line: Progress) -> Deploymen
             reference = prepared.reference()
             verified: tuple[Verified, ...] = ()
             if build.unseen is None:
-                upscale = backend.open(library, model.channels, model.scale, unit=manifest.unit).upscale
+                runner = backend.open(
+                    library, model.channels, model.scale, unit=manifest.unit, smallest=manifest.smallest
+                )
                 standard = standard_for(request.precision, manifest.coverage.float_operators)
-                verified = verify(upscale, reference, make_cases(model.channels, picture), standard, progress=note)
+                cases = make_cases(model.channels, picture)
+                verified = verify(runner.upscale, reference, cases, standard, progress=note)
                 note(f"{verdict(verified, standard)} in {len(verified)} pictures")
             else:
                 note(f"left out: {build.unseen}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from toolchain import bundle as store
 from toolchain.frontend import is_quantized, load_model, normalize
 from toolchain.frontend.inputs import set_inputs
+from toolchain.frontend.smallest import smallest_picture
 from toolchain.frontend.unit import unit_of
 from toolchain.images import ImageSet, read_calibration
 from toolchain.quantize import IntegerReference, quantize
@@ -79,6 +80,11 @@ class Prepared:
     def unit(self) -> int:
         """Of how many pixels the sides of the network's pictures are multiples."""
         return unit_of(self.model.model)
+
+    @property
+    def smallest(self) -> tuple[int, int]:
+        """Height and width of the smallest picture that the network takes."""
+        return smallest_picture(self.model.model)
 
 
 def prepare_quantized(request: Request, rehearse: Rehearse, line: Progress, dump: Dump = no_dump) -> Prepared:

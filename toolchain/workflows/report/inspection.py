@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from toolchain.backends import backend_for
 from toolchain.bundle import IntegerCoverage
+from toolchain.frontend.smallest import smallest_picture
 from toolchain.reference.network import Layer, NetworkFigures, describe_network
 from toolchain.support.errors import ModelError, TargetError
 from toolchain.support.wording import name_some
@@ -96,6 +97,7 @@ class Inspection:
         changes: one line for each normalization that changed something.
         collapse: what merging linear branches did; None if there was nothing to merge.
         proof: what holds of its integers for every picture; None of a float network, which has none yet.
+        smallest: height and width of the smallest picture that it takes.
         outlooks: what deploying it will say, for each target asked for.
         wide: the tensors of 16 bits and what they cost, for people; empty without any.
     """
@@ -117,6 +119,7 @@ class Inspection:
     collapse: Collapse | None
     proof: Proof | None = None
     wide: str = ""
+    smallest: tuple[int, int] = (1, 1)
     outlooks: tuple[Outlook, ...] = ()
 
 
@@ -227,6 +230,7 @@ def _inspection(
         changes=changes,
         collapse=_collapse(network, merges) if merges else None,
         wide=network.describe_wide(),
+        smallest=smallest_picture(model),
     )
 
 
