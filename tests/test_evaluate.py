@@ -16,7 +16,7 @@ from toolchain.images.bicubic import enlarge, shrink
 from toolchain.images.degradation import find_degradation
 from toolchain.images.metrics import psnr
 from toolchain.images.pairs import PairSet, degraded
-from toolchain.support.errors import InputError, ModelError
+from toolchain.support.errors import InputError, ModelError, TooSmallError
 from toolchain.workflows.evaluate import evaluate, float_upscale
 
 IMAGES = ImageSet(tuple(photograph(61, 50, seed) for seed in (1, 2)), ("a.png", "b.png"), ())
@@ -102,7 +102,12 @@ def test_numpy_stands_in_for_onnxruntime_where_that_does_not_mirror_and_nowhere_
     b = sr_models.Builder()
     halved = b.node("Conv", "input", b.const(np.ones((12, 3, 8, 8))))
     b.depth_to_space(halved, 2, out="output")
-    with pytest.raises(ModelError, match="operator Conv"):
+    with pytest.raises(TooSmallError, match="takes 8 x 8 at least"):
+        float_upscale(b.model(3, 2), (0, 1))(photograph(5, 5, 0))
+    b = sr_models.Builder()
+    sums = b.node("Add", "input", b.node("Pad", "input", b.const([0, 0, 1, 1, 0, 0, 1, 1], np.int64)))
+    b.depth_to_space(b.conv(sums, 3, 12), 2, out="output")
+    with pytest.raises(ModelError, match="operator Add"):
         float_upscale(b.model(3, 2), (0, 1))(photograph(5, 5, 0))
 
 
