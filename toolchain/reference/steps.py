@@ -107,12 +107,11 @@ class ConcatStep:
 
 
 @dataclass(frozen=True, eq=False)
-class SelectStep:
-    """Some channels of a tensor, in any order: codes as they are."""
+class _OfOne:
+    """What is made of one tensor."""
 
     out: Codes
     source: Codes
-    channels: tuple[int, ...]
 
     @property
     def reads(self) -> tuple[Codes, ...]:
@@ -121,24 +120,24 @@ class SelectStep:
 
 
 @dataclass(frozen=True, eq=False)
-class WindowStep:
+class SelectStep(_OfOne):
+    """Some channels of a tensor, in any order: codes as they are."""
+
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class WindowStep(_OfOne):
     """Codes cut, or continued, at the picture's borders: codes as they are. ``fill``: the code of added pixels where
     the window's mode is "constant".
     """
 
-    out: Codes
-    source: Codes
     window: Window
     fill: int
 
-    @property
-    def reads(self) -> tuple[Codes, ...]:
-        """The tensors that it reads."""
-        return (self.source,)
-
 
 @dataclass(frozen=True, eq=False)
-class TableStep:
+class TableStep(_OfOne):
     """A function of each code alone, whatever it is: a table of what becomes of every code.
 
     Attributes:
@@ -147,14 +146,7 @@ class TableStep:
         table: codes of the result, of its type: (1, codes) for all channels, or a row for each.
     """
 
-    out: Codes
-    source: Codes
     table: CodeArray
-
-    @property
-    def reads(self) -> tuple[Codes, ...]:
-        """The tensors that it reads."""
-        return (self.source,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,38 +209,24 @@ class ExtremeStep:
 
 
 @dataclass(frozen=True, eq=False)
-class GlobalPoolStep:
+class GlobalPoolStep(_OfOne):
     """The mean of each channel over the whole picture, or its largest number: a tensor of a single pixel."""
 
-    out: Codes
-    source: Codes
     kind: Literal["average", "max"]
     after: Activation | None
 
-    @property
-    def reads(self) -> tuple[Codes, ...]:
-        """The tensors that it reads."""
-        return (self.source,)
-
 
 @dataclass(frozen=True, eq=False)
-class SpaceToDepthStep:
+class SpaceToDepthStep(_OfOne):
     """Squares of ``size`` x ``size`` pixels side by side as channels, the square's row first, then its column, then the
     channel: codes as they are.
     """
 
-    out: Codes
-    source: Codes
     size: int
-
-    @property
-    def reads(self) -> tuple[Codes, ...]:
-        """The tensors that it reads."""
-        return (self.source,)
 
 
 @dataclass(frozen=True, eq=False)
-class PoolStep:
+class PoolStep(_OfOne):
     """The largest code of every window; what lies outside of the picture does not count.
 
     Attributes:
@@ -258,18 +236,11 @@ class PoolStep:
         ceil: windows that reach beyond the padding at the end count too, where they begin within the picture.
     """
 
-    out: Codes
-    source: Codes
     kernel: tuple[int, int]
     strides: tuple[int, int]
     pads: tuple[int, int, int, int]
     dilations: tuple[int, int] = (1, 1)
     ceil: bool = False
-
-    @property
-    def reads(self) -> tuple[Codes, ...]:
-        """The tensors that it reads."""
-        return (self.source,)
 
     @property
     def reach(self) -> tuple[int, int]:
