@@ -233,8 +233,9 @@ def test_sizes_within_a_network_stream(name: str):
 
 @pytest.mark.parametrize("name", ["a part from a float operator", "odd parts unpacked", "float operators"])
 def test_float_operators_are_named_in_order(name: str):
-    found = compiled(finished({**CONCATS, **OTHERS}[name])).coverage.float_operators
-    assert found == (("softmax", "maximum", "minimum") if name == "float operators" else ("softmax",))
+    found = compiled(finished({**CONCATS, **OTHERS}[name])).coverage
+    assert found.float_operators == (("softmax", "maximum", "minimum") if name == "float operators" else ("softmax",))
+    assert "float: softmax" in str(found)
 
 
 def test_ends_without_convolutions():
@@ -254,14 +255,13 @@ def test_a_target_s_cache_bounds_the_line_buffers_and_changes_no_bit():
     assert small.line_buffers(640) < 120_000
 
 
-def test_strided_convolutions_stay_float_and_are_counted():
+def test_products_of_strided_convolutions_are_counted_once_a_result():
     net = Net()
     a = net.conv(net.input, 12, stride=2)
     b = net.quantized(net.node("DepthToSpace", a.name, blocksize=2), 3)
     found = assert_equal(net.model(net.conv(b, 3)), sizes=((6, 8), (10, 82)))
-    assert (found.coverage.integer_convolutions, found.coverage.convolutions) == (1, 2)
-    assert "conv2d" in found.coverage.float_operators
-    assert "float: " in str(found.coverage)
+    assert (found.coverage.integer_convolutions, found.coverage.convolutions) == (2, 2)
+    assert found.coverage.macs == found.coverage.integer_macs == 12 * 3 * 9 / 4 + 3 * 3 * 9
 
 
 def test_memory_of_a_plain_chain_behind_a_float_operator_is_two_tensors():
