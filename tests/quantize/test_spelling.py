@@ -44,7 +44,18 @@ def repeated(alpha: float) -> onnx.ModelProto:
     return b.model(3, 2)
 
 
-NETS: dict[str, Callable[[float], onnx.ModelProto]] = {"joined": joined, "repeated": repeated}
+def scaled(alpha: float) -> onnx.ModelProto:
+    """Two tensors side by side, times a number, which a convolution and a sum read."""
+    b = Builder(6)
+    features = b.node("LeakyRelu", b.conv("input", 3, 8, identity=3), alpha=alpha)
+    other = b.node("LeakyRelu", b.conv(features, 8, 4, identity=4), alpha=alpha)
+    x = b.node("Mul", b.node("Concat", features, other, axis=1), b.const(0.5))
+    x = b.node("Add", x, b.conv(b.node("LeakyRelu", b.conv(x, 12, 12, identity=12), alpha=alpha), 12, 12, identity=12))
+    b.node("DepthToSpace", b.conv(x, 12, 12, identity=3, repeat=4), out="output", blocksize=2, mode="CRD")
+    return b.model(3, 2)
+
+
+NETS: dict[str, Callable[[float], onnx.ModelProto]] = {"joined": joined, "repeated": repeated, "scaled": scaled}
 PIXELS = picture(40, 44, 3, 9)
 
 

@@ -10,11 +10,13 @@ from toolchain.reference.graph import GraphView, attributes
 
 
 def for_runtimes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of a canonical QDQ ``model``: a Gather stands between a Concat and a DepthToSpace.
+    """Return a copy of a canonical QDQ ``model``: a Gather stands between a Concat and a DepthToSpace, and between a
+    Concat and arithmetic with a constant.
 
     OpenVINO 2026.4 gives a Concat zero points per channel and moves them through a DepthToSpace as they are, though it
-    leaves fewer channels: the model does not load. Behind a Gather there is one zero point. Where a Concat only repeats
-    a tensor, the Gather takes its place; else it takes every channel once. Without zero points nothing is changed.
+    leaves fewer channels: the model does not load. Where it moves them through arithmetic with a constant it crashes.
+    Behind a Gather there is one zero point. Where a Concat only repeats a tensor, the Gather takes its place; else it
+    takes every channel once. Without zero points nothing is changed.
 
     Args:
         model: as `write_qdq` writes it; not changed.
@@ -24,9 +26,10 @@ def for_runtimes(model: onnx.ModelProto) -> onnx.ModelProto:
     view, channels = GraphView(model), _channels(model)
     nodes = {node.output[0]: node for node in copy.graph.node}
     writer = _Writer(view)
-    for shuffle in [node for node in copy.graph.node if node.op_type == "DepthToSpace"]:
-        found = _joined(nodes, shuffle)
-        if found is None:
+    for node in list(copy.graph.node):
+        place = _place(node, view)
+        found = None if place is None else _joined(nodes, node.input[place])
+        if place is None or found is None:
             continue
         reading, concat = found
         zero, count = view.constants[reading.input[2]], channels.get(concat.input[0], 0)
@@ -37,7 +40,7 @@ def for_runtimes(model: onnx.ModelProto) -> onnx.ModelProto:
             gather = helper.make_node("Gather", [concat.input[0], indices], concat.output, name=concat.name, axis=1)
             concat.CopyFrom(gather)
         else:
-            shuffle.input[0] = writer.kept(reading, channels[concat.output[0]])
+            node.input[place] = writer.kept(reading, channels[concat.output[0]])
     order = [part for node in copy.graph.node for part in (*writer.added.pop(next(iter(node.input), ""), ()), node)]
     graph = helper.make_graph(order, copy.graph.name, [], [])
     del copy.graph.node[:]
@@ -75,11 +78,21 @@ class _Writer:
         return target
 
 
-def _joined(nodes: dict[str, onnx.NodeProto], shuffle: onnx.NodeProto) -> tuple[onnx.NodeProto, onnx.NodeProto] | None:
-    """Return what ``shuffle`` reads, a DequantizeLinear, and the Concat over channels behind it; None where it is not
+def _place(node: onnx.NodeProto, view: GraphView) -> int | None:
+    """Return which input of ``node`` it is through which OpenVINO moves zero points; None where there is none."""
+    if node.op_type == "DepthToSpace":
+        return 0
+    if node.op_type not in ("Add", "Sub", "Mul", "Div"):
+        return None
+    moved = [place for place, name in enumerate(node.input) if not view.is_constant(name)]
+    return moved[0] if len(moved) == 1 else None
+
+
+def _joined(nodes: dict[str, onnx.NodeProto], tensor: str) -> tuple[onnx.NodeProto, onnx.NodeProto] | None:
+    """Return the DequantizeLinear that makes ``tensor`` and the Concat over channels behind it; None where it is not
     so.
     """
-    reading = nodes.get(shuffle.input[0])
+    reading = nodes.get(tensor)
     if reading is None or reading.op_type != "DequantizeLinear":
         return None
     writing = nodes.get(reading.input[0])
