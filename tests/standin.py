@@ -19,6 +19,7 @@ import onnx
 from tests import elves
 from toolchain.backends import BACKENDS
 from toolchain.backends.cpu import CpuBackend
+from toolchain.images.geometry import Geometry
 from toolchain.quantize import IntegerReference, QuantizedModel, Settings
 from toolchain.reference.network import describe_network
 from toolchain.schedules.coverage import TunedCoverage
@@ -59,8 +60,8 @@ class StandIn:
 class ReferenceRunner:
     """Has the interface of ``toolchain.runtime.runner.Runner``."""
 
-    def __init__(self, library: Path, *, channels: int, scale: int, threads: int | None = None, **_sizes: Any) -> None:
-        self.channels, self.scale, self.threads = channels, scale, threads
+    def __init__(self, library: Path, geometry: Geometry, threads: int | None = None) -> None:
+        self.geometry, self.threads = geometry, threads
         self.upscale = IntegerReference(onnx.load_from_string(read_library(library).bytes_from(elves.NETWORK))).run
 
     def bind(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
@@ -72,7 +73,7 @@ class StandInBackend(CpuBackend):
 
     Args:
         compiled: what it makes of a quantized model.
-        runner: what it loads: called with a path, channels, scale, threads.
+        runner: what it loads: called with a path, the geometry, threads.
     """
 
     def __init__(
@@ -83,16 +84,8 @@ class StandInBackend(CpuBackend):
     def compile(self, model: QuantizedModel, target: Target, tuning: Tuning, **_options: Any) -> Any:
         return self.compiled(model)
 
-    def open(
-        self,
-        library: Path,
-        channels: int,
-        scale: int,
-        threads: int | None = None,
-        unit: int = 1,
-        smallest: tuple[int, int] = (1, 1),
-    ) -> Any:
-        return self.runner(library, channels=channels, scale=scale, threads=threads, unit=unit, smallest=smallest)
+    def open(self, library: Path, geometry: Geometry, threads: int | None = None) -> Any:
+        return self.runner(library, geometry, threads)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.runtime.fakes import FakeNetwork
 from toolchain.images import read_photo
+from toolchain.images.geometry import Geometry
 from toolchain.runtime.batch import BatchSettings, PictureOutcome, run_batch
 from toolchain.runtime.channel import Channel, Stopped
 from toolchain.runtime.jobs import plan_jobs
@@ -18,7 +19,7 @@ from toolchain.runtime.tiles import Tiling
 from toolchain.support.errors import OutputError
 
 NETWORK = FakeNetwork(channels=3, scale=2)
-SETTINGS = BatchSettings(Tiling(2, NETWORK.halo, 50.0, 8), 3)
+SETTINGS = BatchSettings(Tiling(2, NETWORK.halo, 50.0, 8), Geometry(3, 2))
 
 
 def photos(folder: Path, count: int = 3) -> list[Path]:
@@ -74,7 +75,7 @@ def test_what_is_there_is_left(tmp_path: Path):
     paths = photos(tmp_path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "1_x2.png").write_bytes(b"mine")
-    outcomes = run(paths, tmp_path / "out", BatchSettings(SETTINGS.tiling, 3, skip_existing=True))
+    outcomes = run(paths, tmp_path / "out", BatchSettings(SETTINGS.tiling, SETTINGS.geometry, skip_existing=True))
     assert [outcome.skipped for outcome in outcomes] == [False, True, False]
     assert (tmp_path / "out" / "1_x2.png").read_bytes() == b"mine"
 

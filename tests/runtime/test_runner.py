@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from toolchain.images.geometry import Geometry
 from toolchain.runtime.runner import Runner
 from toolchain.support.cpu import usable_cores
 from toolchain.support.errors import BundleError, InputError
 from toolchain.targets.linker import find_linker
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+
+GEOMETRY = Geometry(3, 2)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("shape", [(5, 7, 3), (1, 1, 3)])
 def test_upscale(library: Path, threads: int | None, shape: tuple[int, ...]):
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    runner = Runner(library, channels=3, scale=2, threads=threads)
+    runner = Runner(library, GEOMETRY, threads)
     expected = pixels.repeat(2, 0).repeat(2, 1)
     assert np.array_equal(runner.upscale(pixels), expected)
     flipped = pixels[::-1, ::-1]  # not contiguous
@@ -56,11 +59,12 @@ def test_threads_are_what_was_asked_for_and_tied_to_no_core(library: Path):
     code = f"""
 import os, numpy, tvm
 from pathlib import Path
+from toolchain.images.geometry import Geometry
 from toolchain.runtime.runner import Runner
 os.sched_setaffinity(0, range(os.cpu_count()))
 before = os.sched_getaffinity(0)
 for threads in (1, 2, 1, 2):
-    Runner(Path({str(library)!r}), channels=3, scale=2, threads=threads).upscale(numpy.zeros((8, 8, 3), numpy.uint8))
+    Runner(Path({str(library)!r}), Geometry(3, 2), threads).upscale(numpy.zeros((8, 8, 3), numpy.uint8))
     print(tvm.get_global_func("runtime.NumThreads")(), os.sched_getaffinity(0) == before)
 """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TVM_")}
@@ -73,11 +77,11 @@ for threads in (1, 2, 1, 2):
 )
 def test_what_does_not_fit_is_refused(library: Path, pixels: np.ndarray):
     with pytest.raises(InputError, match=r"takes u8 pixels \(height, width, 3\)"):
-        Runner(library, channels=3, scale=2).upscale(pixels)
+        Runner(library, GEOMETRY).upscale(pixels)
 
 
 def test_what_is_no_library(tmp_path: Path):
     path = tmp_path / "model.so"
     path.write_bytes(b"no library")
     with pytest.raises(BundleError, match=r"model\.so cannot be loaded"):
-        Runner(path, channels=3, scale=2)
+        Runner(path, GEOMETRY)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import onnx
 
     from toolchain.frontend import SRModel
+    from toolchain.images.geometry import Geometry
     from toolchain.lower import Rehearsal
     from toolchain.quantize import QuantizedModel
     from toolchain.schedules.coverage import TunedCoverage
@@ -140,15 +141,7 @@ class Backend(Protocol):
             TargetError: there are no kernels of this precision for the target.
         """
 
-    def open(
-        self,
-        library: Path,
-        channels: int,
-        scale: int,
-        threads: int | None = None,
-        unit: int = 1,
-        smallest: tuple[int, int] = (1, 1),
-    ) -> Runner:
+    def open(self, library: Path, geometry: Geometry, threads: int | None = None) -> Runner:
         """Load the file ``library`` of a bundle, which executes its code.
 
         Raises:

@@ -20,10 +20,7 @@ def load(bundle: Bundle, *, threads: int | None = None) -> Runner:
     """
     bundle.check_machine()
     manifest = bundle.manifest
-    library = bundle.path / manifest.library
-    return backend_for(manifest.target).open(
-        library, manifest.channels, manifest.scale, threads, manifest.unit, manifest.smallest
-    )
+    return backend_for(manifest.target).open(bundle.path / manifest.library, manifest.geometry, threads)
 
 
 def load_on(bundle: Bundle, device: str) -> OpenClRunner:

@@ -18,7 +18,7 @@ from toolchain.board.connect import connect, crashed
 from toolchain.board.place import Place
 from toolchain.board.session import ENDED, MEMORY
 from toolchain.bundle import Bundle, Manifest
-from toolchain.images.units import check_size, extended, in_units
+from toolchain.images.geometry import Geometry
 from toolchain.runtime.measure import TimingPlan
 from toolchain.runtime.opencl.files import read_plan
 from toolchain.support.cores import choose
@@ -71,7 +71,7 @@ class Board:
         self.place, self._threads, self._cpus = place, threads, cpus
         self._worker = Worker(command)
         self._macs = 0.0
-        self._unit, self._smallest = 1, (1, 1)
+        self._geometry = Geometry(3, 1)
         self._device: Cpu | None = None
         self._folder = contextlib.ExitStack()
         try:
@@ -169,7 +169,7 @@ class Board:
         self._know(bundle.manifest)
 
     def _know(self, manifest: Manifest) -> None:
-        self._macs, self._unit, self._smallest = manifest.macs_per_pixel, manifest.unit, manifest.smallest
+        self._macs, self._geometry = manifest.macs_per_pixel, manifest.geometry
 
     def _load(self, operation: str, library: Path, limit: float, **values: Any) -> dict[str, Any]:
         return self._ask(
@@ -187,9 +187,7 @@ class Board:
             TooSmallError: the network takes larger pictures only.
             BoardError: the library failed or crashed, or the board was lost.
         """
-        check_size(pixels.shape, self._smallest)
-        large: Pixels = in_units(self._upscale, self._unit)(pixels)
-        return large
+        return self._geometry.of_any_size(self._upscale)(pixels)
 
     def _upscale(self, pixels: Pixels) -> Pixels:
         output = self._files / "output.npy"
@@ -203,7 +201,7 @@ class Board:
             TooSmallError: the network takes larger pictures only.
             BoardError: the library failed or crashed, or the board was lost.
         """
-        check_size(pixels.shape, self._smallest)
+        self._geometry.check(pixels)
         once = self._once(pixels)
         first = self._run(
             "time", pixels, threads, (plan.warm_up + 2) * once, repeats=max(1, plan.warm_up), cool_down=0.0
@@ -221,7 +219,7 @@ class Board:
             TooSmallError: the network takes larger pictures only.
             BoardError: the library failed or crashed, or the board was lost.
         """
-        check_size(pixels.shape, self._smallest)
+        self._geometry.check(pixels)
         found = self._run("functions", pixels, threads, repeats * self._once(pixels), repeats=repeats)
         return {name: float(seconds) for name, seconds in found["seconds"].items()}
 
@@ -231,7 +229,7 @@ class Board:
 
     def _run(self, operation: str, pixels: Pixels, threads: int, limit: float, **values: Any) -> dict[str, Any]:
         path = self._files / "input.npy"
-        np.save(path, extended(pixels, self._unit))
+        np.save(path, self._geometry.extend(pixels))
         return self._ask(
             operation,
             limit,

@@ -14,6 +14,7 @@ from toolchain.board.needs import check_needs
 from toolchain.board.pack import run_compiler
 from toolchain.bundle import LIBRARY, Bundle
 from toolchain.images import Pixels
+from toolchain.images.geometry import Geometry
 from toolchain.runtime.verify import standard_for
 from toolchain.support.errors import BundleError, InputError
 from toolchain.support.files import atomic_folder
@@ -52,15 +53,13 @@ def build_standalone(bundle: Bundle, out: Path) -> tuple[Path, ...]:
         shutil.copyfile(bundle.path / LIBRARY, folder / LIBRARY)
         for name, picture in zip(("golden", "expected"), bundle.golden(), strict=True):
             (folder / f"{name}.{suffix}").write_bytes(_portable(picture))
-        compile_standalone(manifest.target.triple, folder / PROGRAM, tolerance, manifest.unit, manifest.smallest)
+        compile_standalone(manifest.target.triple, folder / PROGRAM, manifest.geometry, tolerance)
     return tuple(out / name for name in (PROGRAM, LIBRARY, f"golden.{suffix}", f"expected.{suffix}"))
 
 
-def compile_standalone(
-    triple: str, program: Path, tolerance: int = 0, unit: int = 1, smallest: tuple[int, int] = (1, 1)
-) -> None:
-    """Compile the program for ``triple``, that lets values of the golden picture be off by ``tolerance`` codes, extends
-    pictures to multiples of ``unit``, and refuses those below the ``smallest`` height and width.
+def compile_standalone(triple: str, program: Path, geometry: Geometry, tolerance: int = 0) -> None:
+    """Compile the program for ``triple``, that runs pictures of ``geometry`` and lets values of the golden picture be
+    off by ``tolerance`` codes.
 
     It asks nothing of the system's C library: a compiler for GNU/Linux serves for Android too.
 
@@ -82,9 +81,9 @@ def compile_standalone(
             "-static",
             "-pthread",
             f"-DTOLERANCE={tolerance}",
-            f"-DUNIT={unit}",
-            f"-DSHORTEST={smallest[0]}",
-            f"-DNARROWEST={smallest[1]}",
+            f"-DUNIT={geometry.unit}",
+            f"-DSHORTEST={geometry.smallest[0]}",
+            f"-DNARROWEST={geometry.smallest[1]}",
             *sources,
             "-lm",
             "-o",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
+from toolchain.images.geometry import Geometry
 from toolchain.images.metrics import Loss
 from toolchain.reference.network import QuantizedTensor
 from toolchain.schedules.coverage import TunedCoverage
@@ -106,6 +107,11 @@ class Manifest:
     loss: Loss | None = None
     unit: Annotated[int, Between(1, 64)] = 1
     smallest: tuple[Side, Side] = (1, 1)
+
+    @property
+    def geometry(self) -> Geometry:
+        """Of the pictures that the network takes and makes."""
+        return Geometry(self.channels, self.scale, self.unit, self.smallest)
 
     @property
     def arithmetic(self) -> str:

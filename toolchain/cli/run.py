@@ -70,11 +70,10 @@ def run(
         tiles = tiling(manifest, side=side, megabytes=(memory or 512) if tile == "auto" else None, threads=threads)
         settings = BatchSettings(
             tiles,
-            manifest.channels,
+            manifest.geometry,
             quality=quality,
             budget=None if memory is None else memory * 10**6,
             skip_existing=skip_existing,
-            smallest=manifest.smallest,
         )
         begin, share = time.perf_counter(), [0.0]
         with console.progress(1.0, eta=True) as tell:

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.images import Photo, PictureFile, PictureHeader, header_for, open_picture, write_frames
+from toolchain.images.geometry import Geometry
 from toolchain.images.units import check_size
 from toolchain.runtime.bands import bands
 from toolchain.runtime.channel import Channel, Stopped
@@ -45,19 +46,17 @@ class BatchSettings:
 
     Attributes:
         tiling: of the network.
-        channels: of the network.
+        geometry: of the network.
         quality: of JPEG and WebP, 1 to 100.
         budget: bytes of memory that no picture may exceed; None for what is free.
         skip_existing: leave out pictures whose result is there.
-        smallest: height and width of the smallest picture that the network takes.
     """
 
     tiling: Tiling
-    channels: int
+    geometry: Geometry
     quality: int = 95
     budget: int | None = None
     skip_existing: bool = False
-    smallest: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True)
@@ -195,9 +194,10 @@ def _read(jobs: Sequence[UpscaleJob], settings: BatchSettings) -> Iterator[_Even
 
 def _opened(job: UpscaleJob, settings: BatchSettings) -> PictureOutcome:
     picture = open_picture(*_source(job.source))
-    check_size((picture.height, picture.width), settings.smallest, picture.name)
+    geometry = settings.geometry
+    check_size((picture.height, picture.width), geometry.smallest, picture.name)
     header, notes = header_for(picture, settings.tiling.scale, job.format)
-    cut = plan_cut(picture, header, job.format, settings.tiling, channels=settings.channels, budget=settings.budget)
+    cut = plan_cut(picture, header, job.format, settings.tiling, channels=geometry.channels, budget=settings.budget)
     check_free(picture, cut, header, free_memory())
     if picture.alpha and not header.alpha:  # decoded twice, which is less than to run the network for nothing
         for frame in range(len(header.durations)):
@@ -242,7 +242,7 @@ def _enlarge(
             for frame in range(len(outcome.header.durations)):
                 for band in bands(_rows(events, height), height, outcome.cut.rows, margin, aligned):
                     begin = time.perf_counter()
-                    large = upscale_photo(band.photo, tiled, channels=settings.channels, scale=scale)
+                    large = upscale_photo(band.photo, tiled, channels=settings.geometry.channels, scale=scale)
                     seconds += time.perf_counter() - begin
                     yield band.inner(large, scale)
                     del large

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.images.units import check_size, extended, in_units
+from toolchain.images.geometry import Geometry
 from toolchain.support.cpu import configure_tvm_threads
-from toolchain.support.errors import BundleError, InputError, last_line
+from toolchain.support.errors import BundleError, last_line
 
 Pixels = npt.NDArray[np.uint8]
 Upscale = Callable[[Pixels], Pixels]
@@ -26,32 +26,19 @@ class Runner:
 
     Args:
         library: the shared object.
-        channels: of the pixels, 1 or 3.
-        scale: output pixels per input pixel and direction.
+        geometry: of the pictures that it takes and makes.
         threads: how many threads a call may use; None leaves the choice to TVM (all cores).
-        unit: of how many pixels the sides of the library's pictures are multiples: others are extended.
-        smallest: height and width of the smallest picture that the network takes.
 
     Raises:
         BundleError: the file cannot be loaded, or has no entry called ``main``.
     """
 
-    def __init__(
-        self,
-        library: Path,
-        *,
-        channels: int,
-        scale: int,
-        threads: int | None = None,
-        unit: int = 1,
-        smallest: tuple[int, int] = (1, 1),
-    ) -> None:
+    def __init__(self, library: Path, geometry: Geometry, threads: int | None = None) -> None:
         configure_tvm_threads()
         import tvm
         from tvm import relax
 
-        self.channels, self.scale, self.threads, self.unit = channels, scale, threads, unit
-        self.smallest = smallest
+        self.geometry, self.threads = geometry, threads
         self._tvm = tvm
         self._shape: tuple[int, ...] = ()
         self._device = tvm.cpu(0)
@@ -70,9 +57,7 @@ class Runner:
             BundleError: the library fails, or does something else than was said of it.
             MemoryError: there is too little.
         """
-        self._check(pixels)
-        large: Pixels = in_units(self._upscale, self.unit)(pixels)
-        return large
+        return self.geometry.of_any_size(self._upscale)(pixels)
 
     def _upscale(self, pixels: Pixels) -> Pixels:
         call = self.bind(pixels)
@@ -84,8 +69,7 @@ class Runner:
             if "bad_alloc" in str(error):
                 raise MemoryError from error
             raise BundleError(f"the library fails: {last_line(error)}", hint="deploy the model again") from error
-        height, width = (extent * self.scale for extent in pixels.shape[:2])
-        if result.shape != (height, width, self.channels) or result.dtype != np.uint8:
+        if result.shape != self.geometry.enlarged(pixels.shape) or result.dtype != np.uint8:
             raise BundleError(
                 f"the library makes {result.dtype} {result.shape} of {pixels.shape}, not what its bundle says",
                 hint="deploy the model again",
@@ -99,8 +83,8 @@ class Runner:
         Raises:
             InputError: the shape or the type of ``pixels`` does not fit the network, or they are too few.
         """
-        self._check(pixels)
-        pixels = extended(pixels, self.unit)
+        self.geometry.check(pixels)
+        pixels = self.geometry.extend(pixels)
         if self.threads is not None:
             # The pool belongs to the calling thread, not to this runner; 1 is the mode "fastest cores first".
             self._tvm.get_global_func("runtime.config_threadpool")(1, self.threads)
@@ -110,13 +94,6 @@ class Runner:
             self._shape = pixels.shape
         tensor = self._tvm.runtime.tensor(np.ascontiguousarray(pixels), self._device)
         return lambda: self._entry(tensor)
-
-    def _check(self, pixels: Pixels) -> None:
-        if pixels.ndim != 3 or pixels.shape[2] != self.channels or pixels.dtype != np.uint8 or not pixels.size:
-            raise InputError(
-                f"this network takes u8 pixels (height, width, {self.channels}), not {pixels.dtype} {pixels.shape}"
-            )
-        check_size(pixels.shape, self.smallest)
 
     def functions(self, pixels: Pixels, repeats: int) -> dict[str, float]:
         """Return seconds that each function of the network takes of a picture u8 (h, w, C), mean of ``repeats`` calls.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from toolchain.backends.base import Compiled, Runner
     from toolchain.frontend import SRModel
+    from toolchain.images.geometry import Geometry
     from toolchain.lower import Rehearsal
     from toolchain.quantize import QuantizedModel
     from toolchain.schedules.select import Tuning
@@ -81,15 +82,7 @@ class CpuBackend:
 
         return compile_float_model(model, target, precision, dump=dump)
 
-    def open(
-        self,
-        library: Path,
-        channels: int,
-        scale: int,
-        threads: int | None = None,
-        unit: int = 1,
-        smallest: tuple[int, int] = (1, 1),
-    ) -> Runner:
+    def open(self, library: Path, geometry: Geometry, threads: int | None = None) -> Runner:
         """Load a library, which executes its code.
 
         Raises:
@@ -97,4 +90,4 @@ class CpuBackend:
         """
         from toolchain.runtime.runner import Runner as Library
 
-        return Library(library, channels=channels, scale=scale, threads=threads, unit=unit, smallest=smallest)
+        return Library(library, geometry, threads)

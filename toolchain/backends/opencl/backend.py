@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from toolchain.backends.base import Compiled, Runner
     from toolchain.frontend import SRModel
+    from toolchain.images.geometry import Geometry
     from toolchain.lower import Rehearsal
     from toolchain.quantize import QuantizedModel
     from toolchain.schedules.select import Tuning
@@ -86,15 +87,7 @@ class OpenClBackend:
         assert target.gpu is not None
         return compile_opencl_floats(model, target, target.gpu, precision, dump=dump)
 
-    def open(
-        self,
-        library: Path,
-        channels: int,
-        scale: int,
-        threads: int | None = None,
-        unit: int = 1,
-        smallest: tuple[int, int] = (1, 1),
-    ) -> Runner:
+    def open(self, library: Path, geometry: Geometry, threads: int | None = None) -> Runner:
         """Load a launch plan with its kernels onto a CPU's OpenCL, where they are checked.
 
         Raises:

@@ -137,9 +137,7 @@ def _finish(build: TargetBuild, prepared: Prepared, line: Progress) -> Deploymen
             reference = prepared.reference()
             verified: tuple[Verified, ...] = ()
             if build.unseen is None:
-                runner = backend.open(
-                    library, model.channels, model.scale, unit=manifest.unit, smallest=manifest.smallest
-                )
+                runner = backend.open(library, manifest.geometry)
                 standard = standard_for(request.precision, manifest.coverage.float_operators)
                 cases = make_cases(model.channels, picture)
                 verified = verify(runner.upscale, reference, cases, standard, progress=note)
