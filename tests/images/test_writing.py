@@ -12,6 +12,7 @@ from PIL import Image, ImageSequence
 from toolchain.images import (
     Photo,
     PictureHeader,
+    deflate,
     format_of,
     header_for,
     open_picture,
@@ -41,6 +42,33 @@ def test_lossless_formats_give_back_every_sample(tmp_path: Path, suffix: str, ch
     assert np.array_equal(found, samples)
     if suffix == "tiff":
         assert np.array_equal(tifffile.imread(tmp_path / "a.tiff").reshape(samples.shape), samples)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 3), (3, 1, 4), (1, 9, 3), (700, 1100, 3)])
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("by_isal", [True, False])
+def test_png_gives_back_every_sample_whatever_packs_it(
+    tmp_path: Path, shape: tuple[int, ...], deep: bool, by_isal: bool, monkeypatch: pytest.MonkeyPatch
+):
+    if by_isal:
+        pytest.importorskip("isal")
+    else:
+        monkeypatch.setattr(deflate, "isal_zlib", None)
+    samples = RNG.integers(0, 65536 if deep else 256, shape).astype(np.uint16)
+    samples[: shape[0] // 2] //= 64  # something to pack
+    planes, remainder = split_16_bit(samples) if deep else (samples.astype(np.uint8), None)
+    alpha = planes[:, :, -1] if shape[2] == 4 else None
+    write_photo(tmp_path / "a.png", Photo(planes[:, :, :3], alpha, remainder))
+    back = read_photo(tmp_path / "a.png")
+    found = back.planes if back.remainder is None else join_16_bit(back.planes, back.remainder)
+    assert np.array_equal(found, samples)
+    if not deep:
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")).reshape(samples.shape), samples)
+
+
+def test_png_is_packed_by_isal_where_it_is_there():
+    isal_zlib = pytest.importorskip("isal.isal_zlib")
+    assert isinstance(deflate.deflater(), type(isal_zlib.compressobj()))
 
 
 def test_jpeg_holds_no_transparency(tmp_path: Path):
