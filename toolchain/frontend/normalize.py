@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -40,6 +41,9 @@ _ROUNDING = 0.51 / 255
 """What rounding to pixels, which is not part of the normalized model, changes."""
 
 _SIZES = ((23, 17), (19, 27))
+_LARGER = ((95, 71), (79, 111))
+"""Sizes of which more is left where pictures are mirrored at their borders by as many pixels as smaller ones have."""
+
 _ROUND_SIZE = (32, 48)
 _ANY_SIZE = "it must take all pictures whose sides are multiples of what it divides them by"
 _FAULT = "this is a fault of clipfree: please report it with the model"
@@ -145,7 +149,8 @@ def _rewritten(model: onnx.ModelProto, facts: Facts, passes: Sequence[GraphPass]
     if interface.fixed:
         facts = facts.said("freed the picture's size, which was fixed to {}x{}".format(*interface.declared))
     plain = _model(graph, interface.channels)
-    scale, unit = _scale(plain, interface.channels, find_unit(graph))
+    told = facts.interface.unit
+    scale, unit = _scale(plain, interface.channels, math.lcm(find_unit(graph), told), whole=told > 1)
     if unit > 1:
         plain = _model(graph, interface.channels, unit)
         facts = facts.said(
@@ -183,17 +188,23 @@ def _model(graph: Graph, channels: int, unit: int = 1) -> onnx.ModelProto:
     return model
 
 
-def _scale(model: onnx.ModelProto, channels: int, unit: int) -> tuple[int, int]:
+def _scale(model: onnx.ModelProto, channels: int, unit: int, *, whole: bool) -> tuple[int, int]:
     """Output pixels per input pixel, the same at two sizes and in both directions; and the unit that sizes must be
     multiples of, which is 1 where the network takes any as they are, else ``unit``.
+
+    ``whole``: it is known to take multiples only.
     """
-    if unit == 1:
-        return _scale_at(model, channels, _SIZES), 1
     try:
-        return _scale_at(model, channels, _SIZES), 1
+        if not whole:
+            return _scale_at(model, channels, _SIZES), 1
     except ModelError:
-        sizes = tuple((max(3, height // unit) * unit, max(2, width // unit) * unit) for height, width in _SIZES)
-        return _scale_at(model, channels, sizes), unit
+        if unit == 1 and not all(_takes(model, channels, size) for size in _LARGER):
+            raise
+    small, large = (
+        [(max(3, height // unit) * unit, max(2, width // unit) * unit) for height, width in sizes]
+        for sizes in (_SIZES, _LARGER)
+    )
+    return _scale_at(model, channels, small if _takes(model, channels, small[0]) else large), unit
 
 
 def _scale_at(model: onnx.ModelProto, channels: int, sizes: Sequence[tuple[int, int]]) -> int:
@@ -226,7 +237,7 @@ def _factors(model: onnx.ModelProto, channels: int, height: int, width: int) -> 
     try:
         shape = run(model, np.zeros((1, channels, height, width), np.float32)).shape
     except ModelError as error:
-        baked = next((n for n in model.graph.node if n.op_type == "Reshape"), None)
+        baked = next((n for n in _of_pixels(model.graph) if n.op_type == "Reshape"), None)
         if baked is None:
             raise ModelError(error.message, hint="it must take pictures of any size") from error
         raise ModelError(
@@ -253,9 +264,19 @@ def _factors(model: onnx.ModelProto, channels: int, height: int, width: int) -> 
     return {shape[2] // height, shape[3] // width}
 
 
+def _of_pixels(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of whose first input the picture's pixels are part, not its size alone."""
+    known = {graph.input[0].name}
+    for node in graph.node:
+        if node.op_type not in ("Shape", "Size") and known.intersection(node.input):
+            known.update(node.output)
+            if node.input[0] in known:
+                yield node
+
+
 def _compare(source: ModelSource, found: _Rewritten, peak: float, tolerance: float) -> None:
     """Both models on one picture of a size that the source accepts."""
-    interface, pixels, clip = source.interface, found.facts.pixels, found.facts.clip
+    interface, pixels, clip = found.facts.interface, found.facts.pixels, found.facts.clip
     x = random_picture(interface.shape, peak)
     if interface.integer_input:  # whole numbers are what it takes
         x = np.rint(x * np.float32(pixels.input_factor)) / np.float32(pixels.input_factor)

@@ -34,8 +34,10 @@ REWRITE = (
     "noops",
     "constants",
     "border_fill",
-    # Channels-last ends become NCHW, transposes meet and vanish, pixel shuffles are recognized in any spelling.
+    # Channels-last ends become NCHW, what is computed from the picture's size is taken for that of multiples,
+    # transposes meet and vanish, pixel shuffles are recognized in any spelling.
     "channels_first",
+    "multiples",
     "layout",
     "shuffle",
     "layout",

@@ -49,14 +49,46 @@ def values(graph: Graph, names: Iterable[str], picture: Array) -> dict[str, Arra
         ModelError: onnxruntime does not accept the graph.
     """
     names = set(names)
-    computed = sorted(names - {graph.input})
+    wanted = sorted(names - {graph.input})
     found = {graph.input: picture}
-    if computed:
+    if wanted:
         model = graph.to_model(input_shape=graph.probe, output_shape=None)
         del model.graph.output[:]
-        model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in computed)
-        found.update(zip(computed, session(model).run(computed, picture), strict=True))
+        model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted)
+        _prune(model.graph)
+        found.update(zip(wanted, session(model).run(wanted, picture), strict=True))
     return {name: found[name] for name in names}
+
+
+def _prune(graph: onnx.GraphProto) -> None:
+    """Drop what the outputs do not need."""
+    makers = {name: index for index, node in enumerate(graph.node) for name in node.output}
+    names, kept = [value.name for value in graph.output], set[int]()
+    while names:
+        index = makers.get(names.pop())
+        if index is not None and index not in kept:
+            kept.add(index)
+            names.extend(graph.node[index].input)
+    nodes = [graph.node[index] for index in sorted(kept)]
+    used = {name for node in nodes for name in node.input}
+    tensors = [tensor for tensor in graph.initializer if tensor.name in used]
+    for whole, part in ((graph.node, nodes), (graph.initializer, tensors)):
+        del whole[:]
+        whole.extend(part)
+
+
+def computed(graph: Graph, names: Iterable[str], size: tuple[int, int]) -> dict[str, Array]:
+    """Return integer tensors that are computed from the input's shape, for a picture of ``size`` (height, width).
+
+    Raises:
+        ModelError: they cannot be, at this size.
+    """
+    probe = graph.probe
+    graph.probe = (*probe[:2], *size)
+    try:
+        return operands(graph, names)
+    finally:
+        graph.probe = probe
 
 
 def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:

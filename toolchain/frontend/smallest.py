@@ -150,6 +150,8 @@ def _window_side(view: _View, node: onnx.NodeProto, axis: int, side: int) -> int
         return side if axes is not None and set(axes.ravel().tolist()) <= {0, 1, -4, -3} else None
     first, last = window.pads[axis], window.pads[2 + axis]
     kept = side + min(first, 0) + min(last, 0)
+    if window.mode == "reflect" and kept <= max(first, last):
+        return 0  # there are not as many pixels to mirror
     return kept if kept < 1 else kept + max(first, 0) + max(last, 0)
 
 

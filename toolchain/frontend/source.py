@@ -16,10 +16,10 @@ NUMBERS = {"tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(
 """NumPy's types of onnxruntime's, where they are not float32."""
 
 
-_UNITS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+UNITS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Pixels by which networks may divide pictures."""
 
-_PRIMES = (5, 7, 11, 13, 17)
+_PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 """Sides of the pictures that are tried, in such units: what divides these divides all multiples of a unit."""
 
 
@@ -34,10 +34,9 @@ def accepted(model: onnx.ModelProto, interface: Interface) -> Interface:
     if _enlarges(session, interface):
         return interface
     rows, columns = (1, 2) if interface.channels_last else (2, 3)
-    for unit in _UNITS:
-        sides = [unit * prime for prime in _PRIMES if unit * prime >= _LEAST or prime > _PRIMES[1]]
+    for unit in UNITS:
         shape = list(interface.shape)
-        shape[rows], shape[columns] = sides[1], sides[0]
+        shape[columns], shape[rows] = sides(unit)[:2]
         tried = replace(interface, shape=tuple(shape), unit=unit)
         if _enlarges(session, tried):
             return tried
@@ -46,6 +45,14 @@ def accepted(model: onnx.ModelProto, interface: Interface) -> Interface:
 
 _LEAST = 18
 """Pixels of a side that leave something of most networks' pictures."""
+
+
+def sides(unit: int, beyond: int = 0) -> list[int]:
+    """Return sides of small pictures, larger than ``beyond``, that are multiples of ``unit``: what divides them all
+    divides all multiples.
+    """
+    multiples = [unit * prime for prime in _PRIMES if unit * prime >= _LEAST or prime > _PRIMES[1]]
+    return [side for side in multiples if side > beyond]
 
 
 def _enlarges(session: FloatSession, interface: Interface) -> bool:
