@@ -65,9 +65,29 @@ class Kept(Executable):
         return self.made.jit(**options) if options else loaded(self._library(linker))
 
     def export_library(self, file_name: str, *, fcompile: Any = None, **options: Any) -> Any:
-        if options or not isinstance(fcompile, Linker):
+        if options or fcompile is None:
             return self.made.export_library(file_name, fcompile=fcompile, **options)
-        return shutil.copy(self._library(fcompile), file_name)
+        if isinstance(fcompile, Linker):
+            return shutil.copy(self._library(fcompile), file_name)
+        return fcompile(file_name, [str(path) for path in sorted(self._objects().iterdir())])
+
+    def _objects(self) -> Path:
+        """The folder of what is linked, for those who link it with more."""
+        path = FOLDER / digest(self._key, "objects")
+        if path.is_dir():
+            os.utime(path)
+            return path
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=FOLDER))
+
+        def keep(_: str, objects: list[str]) -> None:
+            for number, name in enumerate(objects):
+                shutil.copy(name, scratch / f"{number}.o")
+
+        self.made.export_library(str(scratch / "library.so"), fcompile=keep)
+        with contextlib.suppress(OSError):  # another process was faster
+            scratch.rename(path)
+        return path
 
     def _library(self, linker: Linker) -> Path:
         path = FOLDER / f"{digest(self._key, f'{linker.command} {linker.flags}', identity(linker.command[0]))}.so"

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../toolchain/board/lite/tvm.h"
+#include "../toolchain/backends/cpu/native/tvm.h"
 
 enum { kMost = 64 };
 

@@ -52,9 +52,10 @@ class StandIn:
     def line_buffers(self, width: int) -> int:
         return 10 * width
 
-    def export(self, path: Path, linker: Any) -> None:
+    def export(self, path: Path, linker: Any, name: str, geometry: Geometry) -> tuple[str, ...]:
         content = self.model.SerializeToString(deterministic=True)
         path.write_bytes(elves.library(f"{this_cpu().machine}-linux-gnu", content=content))
+        return ()
 
 
 class ReferenceRunner:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.lower.compiled import compiled
 from tests.lower.nets import Net
+from toolchain.images.geometry import Geometry
 from toolchain.targets import find_target
 from toolchain.targets.linker import find_linker
 from toolchain.targets.llvm import tvm_target
@@ -21,7 +22,8 @@ def library(path: Path) -> bytes:
     b = net.quantized(
         net.node("Softmax", net.quantized(net.node("DepthToSpace", a.name, blocksize=2), 4).name, axis=1), 4
     )
-    compiled(net.model(net.conv(b, 12), 2)).export(path, find_linker(find_target("host").triple))
+    made = compiled(net.model(net.conv(b, 12), 2))
+    assert made.export(path, find_linker(find_target("host").triple), "net", Geometry(3, 2)) == ()
     return path.read_bytes()
 
 

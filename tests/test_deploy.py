@@ -78,7 +78,7 @@ def test_nothing_is_left_of_a_deployment_that_stops(
     model_file: Path, photo_folder: Path, tmp_path: Path, error: BaseException, expected: type[BaseException]
 ):
     class Stops(StandIn):
-        def export(self, path: Path, linker: object) -> None:
+        def export(self, path: Path, *others: object) -> tuple[str, ...]:
             path.write_bytes(b"half a libr")
             raise error
 

@@ -26,6 +26,7 @@ from toolchain.backends.open import load
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.bundle.store import QDQ
 from toolchain.frontend import UNBOUNDED_HALO
+from toolchain.images.geometry import Geometry
 from toolchain.quantize import IntegerReference, Settings
 from toolchain.runtime.tiles import ALIGNED, upscale_tiled
 from toolchain.runtime.verify import compare, standard_for
@@ -147,7 +148,7 @@ def _on_opencl(model: SimpleNamespace, target: Target, folder: Path, pixels: np.
     except ModelError:
         return None
     folder.mkdir()
-    compiled.export(folder / "plan.json", None)
+    compiled.export(folder / "plan.json", None, "net", Geometry(3, 1))
     return np.asarray(load_runner(folder / "plan.json", target.name).upscale(pixels))
 
 

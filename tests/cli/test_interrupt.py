@@ -25,7 +25,7 @@ from tests.standin import StandIn, standing_in
 from toolchain.cli import start
 
 class Slow(StandIn):
-    def export(self, path, linker):
+    def export(self, path, linker, name, geometry):
         path.write_bytes(b"half a library")
         begun.touch()
         time.sleep(60)

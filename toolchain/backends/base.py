@@ -51,7 +51,19 @@ class Compiled(Protocol):
 
     def line_buffers(self, width: int) -> int: ...  # noqa: D102
 
-    def export(self, path: Path, linker: Linker | None) -> object: ...  # noqa: D102
+    def export(self, path: Path, linker: Linker | None, name: str, geometry: Geometry) -> tuple[str, ...]:
+        """Write the library; returns warnings.
+
+        Args:
+            path: of the library.
+            linker: None where the backend can do without.
+            name: of the network, for those who ask the library.
+            geometry: of its pictures.
+
+        Raises:
+            TargetError: the linker fails.
+            OSError: it cannot be written.
+        """
 
 
 class Runner(Protocol):

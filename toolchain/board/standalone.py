@@ -1,27 +1,30 @@
 """A folder that checks and times a bundle on a device without TVM, Python or RPC: for 32-bit Arm and Android, where TVM
 has no runtime to install, and for whoever wants no server.
 
-The program in it (`lite/`, C) runs what TVM's virtual machine would run: the bytecode and the constants that model.so
-holds. It is linked statically and loads the library itself, so that one file runs on any Linux of its processor.
+The program in it (`lite/`, C) uses the library through its C interface. It is linked statically and loads the library
+itself, so that one file runs on any Linux of its processor, whatever its C library.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
-from toolchain.board.needs import check_needs
+from toolchain.backends.cpu.interface import SHARED
+from toolchain.backends.cpu.needs import lacking
 from toolchain.board.pack import run_compiler
 from toolchain.bundle import LIBRARY, Bundle
 from toolchain.images import Pixels
-from toolchain.images.geometry import Geometry
 from toolchain.runtime.verify import standard_for
 from toolchain.support.errors import BundleError, InputError
 from toolchain.support.files import atomic_folder
 from toolchain.targets import architecture
+from toolchain.targets.elf import Library
 from toolchain.targets.linker import find_c_compiler
 
 PROGRAM = "clipfree-bench"
+_ENTRY = "clipfree_get_functions"
 _SOURCES = Path(__file__).with_name("lite")
 _MUSL = {"x86_64": "x86_64-linux-musl", "aarch64": "aarch64-linux-musl", "armv7a": "arm-linux-musleabihf"}
 
@@ -44,7 +47,7 @@ def build_standalone(bundle: Bundle, out: Path) -> tuple[Path, ...]:
             f"{bundle.path} holds OpenCL kernels, no library for a CPU",
             hint="such bundles are checked with `clipfree verify`",
         )
-    check_needs(bundle.check_library(), manifest.target.triple, str(bundle.path / LIBRARY))
+    check_library(bundle.check_library(), manifest.target.triple, str(bundle.path / LIBRARY))
     if out.is_dir() and any(out.iterdir()) and not (out / PROGRAM).exists():
         raise InputError(f"{out} holds something else than {PROGRAM}", hint="choose another place with -o")
     tolerance = standard_for(manifest.precision, manifest.coverage.float_operators).tolerance
@@ -53,13 +56,43 @@ def build_standalone(bundle: Bundle, out: Path) -> tuple[Path, ...]:
         shutil.copyfile(bundle.path / LIBRARY, folder / LIBRARY)
         for name, picture in zip(("golden", "expected"), bundle.golden(), strict=True):
             (folder / f"{name}.{suffix}").write_bytes(_portable(picture))
-        compile_standalone(manifest.target.triple, folder / PROGRAM, manifest.geometry, tolerance)
+        compile_standalone(manifest.target.triple, folder / PROGRAM, tolerance)
     return tuple(out / name for name in (PROGRAM, LIBRARY, f"golden.{suffix}", f"expected.{suffix}"))
 
 
-def compile_standalone(triple: str, program: Path, geometry: Geometry, tolerance: int = 0) -> None:
-    """Compile the program for ``triple``, that runs pictures of ``geometry`` and lets values of the golden picture be
-    off by ``tolerance`` codes.
+def check_library(library: Library, triple: str, name: str) -> None:
+    """Demand that ``library``, called ``name`` in messages, can be run by the program for ``triple``.
+
+    Raises:
+        BundleError: it has no C interface, or that lacks something, or it imports what the program does not have.
+    """
+    if _ENTRY not in library.defines:
+        raise BundleError(f"{name} has no C interface", hint="deploy the model again where there is a C compiler")
+    try:
+        missing = lacking(library)
+    except ValueError as error:
+        raise BundleError(
+            f"the program in {name} is not understood: it is damaged, or of another version of TVM",
+            hint="deploy the model again",
+        ) from error
+    own = _listed("IMPORTS") | _listed(f"{architecture(triple).upper()}_IMPORTS")
+    missing = (*missing, *sorted(library.needs - own))
+    if missing:
+        raise BundleError(
+            f"{name} needs {', '.join(missing)}, which the program without TVM does not have",
+            hint="run it where TVM is: `clipfree board build`",
+        )
+
+
+def _listed(name: str) -> frozenset[str]:
+    """Return the names of a list of ``imports.h``; none if there is no such list."""
+    text = (_SOURCES / "imports.h").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = re.findall(rf"^#define {name}\(X\)(.*)$", text, re.MULTILINE)
+    return frozenset(symbol for line in lines for symbol in re.findall(r"X\((\w+)\)", line))
+
+
+def compile_standalone(triple: str, program: Path, tolerance: int = 0) -> None:
+    """Compile the program for ``triple``, that lets values of the golden picture be off by ``tolerance`` codes.
 
     It asks nothing of the system's C library: a compiler for GNU/Linux serves for Android too.
 
@@ -81,9 +114,7 @@ def compile_standalone(triple: str, program: Path, geometry: Geometry, tolerance
             "-static",
             "-pthread",
             f"-DTOLERANCE={tolerance}",
-            f"-DUNIT={geometry.unit}",
-            f"-DSHORTEST={geometry.smallest[0]}",
-            f"-DNARROWEST={geometry.smallest[1]}",
+            f"-I{SHARED}",
             *sources,
             "-lm",
             "-o",

@@ -4,6 +4,7 @@ from toolchain.bundle.manifest import FORMAT_VERSION, IntegerCoverage, Manifest
 from toolchain.bundle.store import (
     FLOAT,
     GOLDEN,
+    HEADER,
     LIBRARY,
     PLAN,
     QDQ,
@@ -21,6 +22,7 @@ __all__ = [
     "FLOAT",
     "FORMAT_VERSION",
     "GOLDEN",
+    "HEADER",
     "LIBRARY",
     "PLAN",
     "QDQ",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 SUFFIX = ".clipfree"
-LIBRARY, MANIFEST, QDQ, FLOAT = "model.so", "manifest.json", "model.qdq.onnx", "model.onnx"
+LIBRARY, HEADER, MANIFEST, QDQ, FLOAT = "model.so", "clipfree.h", "manifest.json", "model.qdq.onnx", "model.onnx"
 PLAN = "opencl/plan.json"
 RECIPE, GOLDEN, REPORT = "recipe.json", "golden.npz", "report.json"
 _LARGEST_MANIFEST, _LARGEST_GOLDEN = 16 * 2**20, 2**28

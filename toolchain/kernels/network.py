@@ -17,6 +17,7 @@ from toolchain.targets import CACHE
 
 FEWEST, MOST = 2, 32
 """Rows of a band of the finest tensor at least, of the picture at most: fewer are all overhead, more gain nothing."""
+_BLOCK = 64  # bytes: what memory begins at multiples of
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,20 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """Bytes of line buffers, and what goes with them, that a thread needs for pictures of ``width`` pixels at most:
+    ``min(max(cache, few + few_more * width), most + most_more * width) + scratch``.
+    """
+
+    cache: int = 0
+    few: int = 0
+    few_more: int = 0
+    most: int = 0
+    most_more: int = 0
+    scratch: int = 0
+
+
+@dataclass(frozen=True)
 class Stream:
     """A network that runs in bands of rows.
 
@@ -132,6 +147,22 @@ class Stream:
         row, kept = self.bytes(plan, lambda rate: self.geometry.pitch(self.geometry.tiles(math.ceil(width * rate))))
         units = max(min((self.cache - kept) // row, most), fewest)
         return int(row * units + kept + self.needs.workspace)
+
+    def lines(self) -> Lines:
+        """Return bounds of `workspace` for any width, and what the blocks that it comes in waste at most."""
+        plan = self.plan()
+        _, fewest, most = self.rows(plan)
+        row, kept = self.bytes(plan, lambda rate: self.geometry.pitch(1) + 1)
+        row_more, kept_more = (math.ceil(more) for more in self.bytes(plan, lambda rate: rate))
+        blocks = (len(self.tensors) + len(self.calls)) * 2 * _BLOCK
+        return Lines(
+            self.cache,
+            row * fewest + kept,
+            row_more * fewest + kept_more,
+            row * most + kept,
+            row_more * most + kept_more,
+            self.needs.workspace + blocks,
+        )
 
     def rows(self, plan: Bands) -> tuple[int, int, int]:
         """Return the unit of a band's rows, in rows of the picture, and how many units a band has at least and at

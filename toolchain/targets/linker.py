@@ -56,8 +56,22 @@ class Linker:
         Raises:
             TargetError: the linker failed (the message carries the last line it printed), or made something else.
         """
-        files = [objects] if isinstance(objects, str) else list(objects)
-        command = [*self.command, *self.flags, "-o", output, *files, *(options or ())]
+        self.run(Path(output), [objects] if isinstance(objects, str) else objects, options)
+        try:
+            check_library(Path(output), self.triple)
+        except (OSError, TargetError) as error:
+            raise TargetError(
+                f"the linker {shlex.join(self.command)} does not make libraries for {self.triple}",
+                hint=_install(self.triple),
+            ) from error
+
+    def run(self, output: Path, files: Iterable[str], options: Iterable[str] | None = None) -> None:
+        """Make ``output`` of ``files``, whatever the flags say that it becomes.
+
+        Raises:
+            TargetError: it failed; the message carries the last line that it printed.
+        """
+        command = [*self.command, *self.flags, "-o", str(output), *files, *(options or ())]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         except (OSError, subprocess.SubprocessError) as error:
@@ -67,15 +81,8 @@ class Linker:
         if done.returncode:
             lines = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
             if any("No space left on device" in line for line in lines):
-                raise OSError(28, "No space left on device", output)
+                raise OSError(28, "No space left on device", str(output))
             raise TargetError(f"the linker {shlex.join(self.command)} failed: {lines[-1]}")
-        try:
-            check_library(Path(output), self.triple)
-        except (OSError, TargetError) as error:
-            raise TargetError(
-                f"the linker {shlex.join(self.command)} does not make libraries for {self.triple}",
-                hint=_install(self.triple),
-            ) from error
 
     def check(self, target: Target) -> Elf:
         """Link a small object that LLVM makes for ``target``, and look at what came out.

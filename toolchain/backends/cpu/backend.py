@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from toolchain.bundle import LIBRARY
 from toolchain.support.cpu import this_cpu
 from toolchain.support.dump import Dump, no_dump
+from toolchain.support.errors import TargetError
 from toolchain.targets import Target, architecture
-from toolchain.targets.linker import Linker, find_linker, is_native
+from toolchain.targets.linker import Linker, find_c_compiler, find_linker, is_native
 
 if TYPE_CHECKING:
     import onnx
@@ -38,12 +39,16 @@ class CpuBackend:
         check_instruction_set(target)
 
     def linker(self, target: Target) -> tuple[Linker, tuple[str, ...]]:
-        """Find what links for ``target``.
+        """Find what links for ``target``, and compiles the interface for C if there is such a thing.
 
         Raises:
             TargetError: there is no linker.
         """
-        return find_linker(target.triple), ()
+        try:
+            return find_c_compiler(target.triple), ()
+        except TargetError as error:
+            lacking = f"programs in C cannot run {LIBRARY}: {error.message}; {error.hint}"
+            return find_linker(target.triple), (lacking,)
 
     def obstacle(self, target: Target) -> str | None:
         """Say why this machine cannot run what is made for ``target``, and what does; None if it can."""

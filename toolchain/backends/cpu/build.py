@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tvm
 from tvm import relax
 
+from toolchain.backends.cpu.interface import About, link
 from toolchain.backends.cpu.passes.schedule_kernels import schedule_kernels
 from toolchain.backends.cpu.pipeline import FINISH, PLAN
 from toolchain.backends.script import SUFFIX, script
 from toolchain.kernels.intrinsics import dot_product
-from toolchain.kernels.network import Needs, Stream
+from toolchain.kernels.network import Lines, Needs, Stream
 from toolchain.kernels.spec import Conv
 from toolchain.kernels.tile import Tile
 from toolchain.lower import Coverage, Kernel, Lowered, geometry_for, import_qdq, lower
@@ -26,6 +28,7 @@ from toolchain.support.dump import Dump, no_dump
 from toolchain.targets.llvm import tvm_target
 
 if TYPE_CHECKING:
+    from toolchain.images.geometry import Geometry
     from toolchain.quantize import QuantizedModel
     from toolchain.schedules.coverage import TunedCoverage
     from toolchain.targets import Target
@@ -46,6 +49,8 @@ class Compiled:
         stream: how pictures stream through it in bands of rows; None: it runs layer by layer.
         scratch: bytes that kernels take for themselves, on all threads, where the network runs layer by layer.
         further: pixels beyond its receptive field that tiles of a picture must carry, for all bits to be the whole's.
+        target: that it is compiled for.
+        called: global symbols of the functions that the virtual machine calls.
         figures: of launches on a device, of which there are none.
     """
 
@@ -56,6 +61,8 @@ class Compiled:
     tuned: TunedCoverage
     planned: Any
     stream: Stream | None
+    target: Target
+    called: tuple[str, ...]
     scratch: int = 0
     further: int = 0
     figures: tuple[()] = ()
@@ -70,13 +77,23 @@ class Compiled:
         """Return bytes that every thread needs for its line buffers; 0 where the network runs layer by layer."""
         return self.stream.workspace(width) if self.stream else 0
 
-    def export(self, path: Path, linker: Linker | None) -> None:
-        """Link the library into ``path``.
-
-        Raises:
-            TargetError: the linker fails.
+    def export(self, path: Path, linker: Linker | None, name: str, geometry: Geometry) -> tuple[str, ...]:
+        """Link the library into ``path``, with the interface for C where the linker compiles it, see
+        `toolchain.backends.base.Compiled.export`.
         """
-        self.executable.export_library(str(path), fcompile=linker)
+        if linker is None or not linker.compiles:
+            self.executable.export_library(str(path), fcompile=linker)
+            return ()
+        about = About(name, self.target, geometry, self.called, self.stream is not None, self._lines())
+        missing = link(self.executable, path, linker, about)
+        if not missing:
+            return ()
+        return (f"programs in C cannot run {path.name}: it needs {', '.join(missing)}, which only TVM's runtime has",)
+
+    def _lines(self) -> Lines:
+        if self.stream is None:
+            return Lines(scratch=-(-self.scratch // self.target.cores))
+        return self.stream.lines()
 
 
 def compile_model(
@@ -129,9 +146,12 @@ def finished(
     planned = PLAN(scheduled)
     dump("plan", SUFFIX, lambda: script(planned))
 
+    called: set[str] = set()
+
     def finish(module: Any) -> Any:
         module = FINISH(module)
         dump("finish", SUFFIX, lambda: script(module))
+        called.update(_called(module))
         return module
 
     executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish)
@@ -144,6 +164,24 @@ def finished(
         tuned,
         planned,
         lowered.stream,
+        target,
+        tuple(sorted(called)),
         0 if lowered.stream else needs.workspace * target.cores,
         needs.further,
     )
+
+
+def _called(module: Any) -> Iterator[str]:
+    """Yield the symbols of compiled functions that Relax functions call."""
+    found: list[Any] = []
+
+    def look(expression: Any) -> None:
+        if isinstance(expression, relax.Call):
+            found.append(expression.op)
+
+    for function in module.functions.values():
+        if isinstance(function, relax.Function):
+            relax.analysis.post_order_visit(function, look)
+    for operation in found:
+        if isinstance(operation, tvm.ir.GlobalVar):
+            yield str(module[operation].attrs["global_symbol"])

@@ -27,6 +27,7 @@ from toolchain.support.dump import Dump, no_dump
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
+    from toolchain.images.geometry import Geometry
     from toolchain.quantize import QuantizedModel
     from toolchain.schedules.coverage import TunedCoverage
     from toolchain.targets import Target
@@ -78,7 +79,7 @@ class CompiledKernels:
         """None: the network runs layer by layer."""
         return 0
 
-    def export(self, path: Path, linker: Linker | None) -> None:
+    def export(self, path: Path, linker: Linker | None, name: str, geometry: Geometry) -> tuple[str, ...]:
         """Write the plan to ``path``, beside it the constants, the kernels' sources and those of the host part, and
         with a C compiler the host part itself, a library in the folder above.
 
@@ -97,6 +98,7 @@ class CompiledKernels:
         write_sources(sources, self.program.plan, kernels, self.program.constants)
         if linker is not None:
             compile_sources(sources, path.parent.parent / LIBRARY, linker)
+        return ()
 
 
 def compile_opencl(model: QuantizedModel, gpu: Gpu, tuning: Tuning, *, dump: Dump = no_dump) -> CompiledKernels:

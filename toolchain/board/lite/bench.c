@@ -1,5 +1,5 @@
-/* Checks a network's picture on the device that it runs on, and times it there: a program that needs neither TVM nor
- * Python nor any other library, in a folder with model.so, golden.ppm and expected.ppm (.pgm for one channel). */
+/* Checks a network's picture on the device that it runs on, and times it there: a program that needs no other library
+ * than the network's, in a folder with model.so, golden.ppm and expected.ppm (.pgm for one channel). */
 #define _GNU_SOURCE /* sched_getaffinity */
 
 #include <ctype.h>
@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "network.h"
-#include "tvm.h"
+#include "clipfree.h"
+#include "imports.h"
 
 enum { kBad = 1, kUsage = 2, kProcessor = 6, kDifferent = 7 };  /* exit codes, those of the command line */
 static const char kWords[] =
@@ -57,6 +57,11 @@ static void doze(double seconds) {
 
 /* -- pictures: binary PPM and PGM of 8 bits ------------------------------------------------------------------------ */
 
+typedef struct {
+  int64_t height, width, channels;
+  uint8_t* pixels; /* row by row, channels side by side */
+} Picture;
+
 static Picture read_picture(const char* path) {
   FILE* file = fopen(path, "rb");
   char kind = 0;
@@ -95,50 +100,49 @@ static Picture shipped(const char* name, const char* grey) {
 
 /* -- checking and timing ------------------------------------------------------------------------------------------- */
 
-/* Of how many pixels the sides of the network's pictures are multiples. */
-#ifndef UNIT
-#define UNIT 1
-#endif
+static const clipfree_functions* functions;
+static clipfree* network;
 
-/* Height and width of the smallest picture of which the network leaves something. */
-#ifndef SHORTEST
-#define SHORTEST 1
-#endif
-#ifndef NARROWEST
-#define NARROWEST 1
-#endif
-
-/* A picture with as many copies of its last row and column as make both sides multiples of UNIT. */
-static Picture extended(Picture input) {
-  const int64_t height = (input.height + UNIT - 1) / UNIT * UNIT, width = (input.width + UNIT - 1) / UNIT * UNIT;
-  if (height == input.height && width == input.width) return input;
-  const int64_t channels = input.channels;
-  Picture larger = {height, width, channels, malloc((size_t)(height * width * channels))};
-  if (!larger.pixels) fail("there is not enough memory"), stop(kBad);
-  for (int64_t y = 0; y < height; ++y)
-    for (int64_t x = 0; x < width; ++x) {
-      const int64_t row = y < input.height ? y : input.height - 1, column = x < input.width ? x : input.width - 1;
-      memcpy(larger.pixels + (y * width + x) * channels, input.pixels + (row * input.width + column) * channels,
-             (size_t)channels);
-    }
-  return larger;
+/* End with what a status means; sentences that are there already are kept. */
+static void stop_for(int32_t status, const char* sentence) {
+  const char* const hint = status == CLIPFREE_WRONG_CPU ? "; deploy the model for another target"
+                           : status == CLIPFREE_WRONG_SIZE ? "; use a larger picture" : "";
+  fail("%s%s", *sentence ? sentence : functions->message(status), hint);
+  stop(status == CLIPFREE_WRONG_CPU ? kProcessor : status == CLIPFREE_WRONG_SIZE ? kUsage : kBad);
 }
 
+static void open_network(const char* path) {
+  static Library library;
+  char message[CLIPFREE_MESSAGE];
+  if (library_open(&library, path, imports)) stop(kBad);
+  void* const symbol = library_symbol(&library, "clipfree_get_functions");
+  const clipfree_functions* (*get)(uint32_t);
+  memcpy(&get, &symbol, sizeof get);
+  functions = symbol ? get(CLIPFREE_ABI) : NULL;
+  if (!functions) fail("%s holds no network for this program; deploy the model again", path), stop(kBad);
+  const clipfree_options wishes = {.size = sizeof wishes, .threads = options.threads};
+  const int32_t status = functions->open(&network, &wishes, message);
+  if (status) stop_for(status, message);
+}
+
+static clipfree_picture picture_of(Picture picture) {
+  return (clipfree_picture){sizeof(clipfree_picture), picture.channels == 3 ? CLIPFREE_RGB : CLIPFREE_GREY,
+                            picture.height, picture.width, {picture.pixels}, {picture.width * picture.channels}};
+}
+
+/* The pixels of what it returns live until the next call. */
 static Picture run(Picture input) {
-  if (input.height < SHORTEST || input.width < NARROWEST)
-    fail("of %lld x %lld pixels nothing is left within this network, which takes %d x %d at least; use a larger picture",
-         (long long)input.width, (long long)input.height, NARROWEST, SHORTEST), stop(kUsage);
-  Picture larger = extended(input), output;
-  if (network_run(&larger, &output)) stop(kBad);
-  if (larger.pixels == input.pixels) return output;
-  /* What that added is cut off, in place. */
-  const int64_t height = output.height * input.height / larger.height, width = output.width * input.width / larger.width;
-  for (int64_t y = 0; y < height; ++y)
-    memmove(output.pixels + y * width * output.channels, output.pixels + y * output.width * output.channels,
-            (size_t)(width * output.channels));
-  free(larger.pixels);
-  output.height = height;
-  output.width = width;
+  static Picture output;
+  uint32_t height, width;
+  int32_t status = functions->result_size(input.height, input.width, &height, &width);
+  if (!status && (output.height != height || output.width != width || output.channels != input.channels)) {
+    free(output.pixels);
+    output = (Picture){height, width, input.channels, malloc((size_t)height * width * input.channels)};
+    if (!output.pixels) fail("there is not enough memory"), stop(kBad);
+  }
+  const clipfree_picture source = picture_of(input), result = picture_of(output);
+  status = functions->upscale(network, &source, &result);
+  if (status) stop_for(status, functions->error(network));
   return output;
 }
 
@@ -250,7 +254,7 @@ int main(int count, char** words) {
     stop(kUsage);
   }
   for (int number = 0; number < 3; ++number) signal((const int[]){SIGILL, SIGSEGV, SIGBUS}[number], crashed);
-  if (network_open(beside("model.so"), options.threads)) stop(kBad);
+  open_network(beside("model.so"));
   if (options.in) return write_picture(options.out, run(read_picture(options.in))), 0;
   bench(check().channels);
   return 0;

@@ -3,7 +3,8 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -26,6 +27,16 @@ enum { kMachine = EM_X86_64, kNumber = 1, kGlobal = 6, kJump = 7, kRelative = 8 
 #define R_TYPE ELF32_R_TYPE
 #define R_SYM ELF32_R_SYM
 #endif
+
+char failure[512];
+
+int fail(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(failure, sizeof failure, format, arguments);
+  va_end(arguments);
+  return -1;
+}
 
 static int damaged(void) { return fail("the library is damaged"); }
 
@@ -77,7 +88,8 @@ static const ElfW(Phdr)* segment_of(const Library* library, size_t address) {
   return NULL;
 }
 
-int library_has(const Library* library, size_t address, size_t size, unsigned access) {
+/* Whether `size` bytes at an address of the library, counted from its base, are of one segment that allows `access`. */
+static int library_has(const Library* library, size_t address, size_t size, unsigned access) {
   const ElfW(Phdr)* one = segment_of(library, address);
   return one && within(address - one->p_vaddr, size, one->p_memsz) && (one->p_flags & access) == access;
 }
@@ -197,19 +209,11 @@ int library_open(Library* library, const char* path, const Import* imports) {
   return result ? result : bind(library, imports);
 }
 
-void* library_bytes(const Library* library, const char* name, size_t* size) {
+void* library_symbol(const Library* library, const char* name) {
   for (size_t i = 1; i < library->count; ++i) {
     const ElfW(Sym)* symbol = &library->symbols[i];
     if (symbol->st_shndx == SHN_UNDEF || strcmp(name_of(library, i), name)) continue;
-    const ElfW(Phdr)* segment = segment_of(library, symbol->st_value);
-    if (!segment || !(segment->p_flags & PF_R)) return NULL;
-    *size = segment->p_memsz - (symbol->st_value - segment->p_vaddr);
-    return library->base + symbol->st_value;
+    return library_has(library, symbol->st_value, 1, PF_R) ? library->base + symbol->st_value : NULL;
   }
   return NULL;
-}
-
-void* library_symbol(const Library* library, const char* name) {
-  size_t size;
-  return library_bytes(library, name, &size);
 }

@@ -4,8 +4,17 @@
 
 #include <link.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "tvm.h"
+/* A symbol of the host that a library may need, by name. */
+typedef struct {
+  const char* name;
+  void* address;
+} Import;
+
+/* The last thing that went wrong, as a sentence without its period; `fail` returns -1. */
+extern char failure[512];
+int fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 typedef struct {
   const ElfW(Ehdr)* head; /* of the file, which is kept */
@@ -20,9 +29,5 @@ typedef struct {
 /* Map `path`, and bind what it imports to `imports`, which end with a NULL name. Returns 0, or -1 with `failure` set. */
 int library_open(Library* library, const char* path, const Import* imports);
 
-/* Whether `size` bytes at an address of the library, counted from its base, are of one segment that allows `access`. */
-int library_has(const Library* library, size_t address, size_t size, unsigned access);
-
-/* Address of what a library defines; NULL if it defines nothing of this name. `size`: from there to its segment's end. */
-void* library_bytes(const Library* library, const char* name, size_t* size);
+/* Address of what a library defines; NULL if it defines nothing of this name. */
 void* library_symbol(const Library* library, const char* name);

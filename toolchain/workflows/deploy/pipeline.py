@@ -125,7 +125,7 @@ def _finish(build: TargetBuild, prepared: Prepared, line: Progress) -> Deploymen
             note(manifest.arithmetic)
         with line.step("link") as note:
             library = folder / backend.library
-            compiled.export(library, build.linker)
+            warnings += compiled.export(library, build.linker, manifest.name, manifest.geometry)
             linked = (
                 _linked(folder / store.LIBRARY, build.linker)
                 if build.linker

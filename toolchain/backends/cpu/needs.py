@@ -1,8 +1,7 @@
-"""What a library needs of the program that `toolchain.board.standalone` puts beside it, read from both of their files.
+"""What a library needs that its C interface does not have, read from their files.
 
-A library imports functions, calls others through pointers that it is lent, and carries a program for TVM's virtual
-machine (bytecode 0.14), which calls functions of that machine. What the standalone program has of each is listed in
-``lite/provides.h``.
+A library calls functions through pointers that it is lent, and carries a program for TVM's virtual machine (bytecode
+0.14), which calls functions of that machine. What the interface has of each is listed in ``native/provides.h``.
 """
 
 from __future__ import annotations
@@ -11,62 +10,47 @@ import re
 import struct
 from pathlib import Path
 
-from toolchain.support.errors import BundleError
-from toolchain.targets import architecture
 from toolchain.targets.elf import Library
 
-_PROVIDES = Path(__file__).with_name("lite") / "provides.h"
-_CARRIED, _KERNEL, _BUILTIN = "__tvm_ffi__library_bin", "__tvm_ffi_", "vm.builtin."
+_PROVIDES = Path(__file__).with_name("native") / "provides.h"
+_CARRIED, _KERNEL, _BUILTIN, _TVM = "__tvm_ffi__library_bin", "__tvm_ffi_", "vm.builtin.", "TVM"
 _MAGIC, _VERSION = 0xD225DE2F4214151E, b"0.14"
 
 
-def check_needs(library: Library, triple: str, name: str) -> None:
-    """Demand that the standalone program for ``triple`` has what ``library`` needs.
-
-    Args:
-        library: to be run by it.
-        triple: of the device.
-        name: of the library, for messages.
+def lacking(library: Library) -> tuple[str, ...]:
+    """Return what the interface of ``library`` lacks to run its network, sorted; empty if it runs.
 
     Raises:
-        BundleError: it needs something else, which the message names, or it is of another version of TVM.
+        ValueError: the program in it is not understood: it is damaged, or of another version of TVM.
     """
-    imports = _listed("IMPORTS") | (_listed("ARM_IMPORTS") if architecture(triple) == "armv7a" else frozenset())
+    lent = {f"__{name}" for name in listed("LENT")}
     pointers = {symbol for symbol in library.defines if symbol.startswith("__TVM")}
-    missing = sorted({*(library.needs - imports), *(pointers - _listed("LENT"))})
-    if not missing:
-        known = _listed("BUILTINS")
-        for function in _called(library, name):
-            builtin = function.removeprefix(_BUILTIN)
-            if _KERNEL + function not in library.defines and (builtin == function or builtin not in known):
-                missing.append(function)
-    if missing:
-        raise BundleError(
-            f"{name} needs {', '.join(missing)}, which the program without TVM does not have",
-            hint="run it where TVM is: `clipfree board build`",
-        )
+    missing = {*(pointers - lent), *(symbol for symbol in library.needs if symbol.startswith(_TVM))}
+    known = listed("BUILTINS")
+    for function in _called(library):
+        builtin = function.removeprefix(_BUILTIN)
+        if _KERNEL + function not in library.defines and (builtin == function or builtin not in known):
+            missing.add(function)
+    return tuple(sorted(missing))
 
 
-def _listed(name: str) -> frozenset[str]:
+def listed(name: str) -> frozenset[str]:
     """Return the names of a list of ``provides.h``."""
     text = _PROVIDES.read_text(encoding="utf-8").replace("\\\n", " ")
     (line,) = re.findall(rf"^#define {name}\(X\)(.*)$", text, re.MULTILINE)
     return frozenset(re.findall(r"X\((\w+),", line))
 
 
-def _called(library: Library, name: str) -> list[str]:
+def _called(library: Library) -> list[str]:
     """Return the functions that the library's program speaks of, but for its own."""
     try:
         return _Reader(library.bytes_from(_CARRIED)).functions()
-    except (struct.error, ValueError) as error:
-        raise BundleError(
-            f"the program in {name} is not understood: it is damaged, or of another version of TVM",
-            hint="deploy the model again",
-        ) from error
+    except struct.error as error:
+        raise ValueError("the program ends early") from error
 
 
 class _Reader:
-    """Reads what a library carries: `toolchain/board/lite/program.c` does the same on the device."""
+    """Reads what a library carries: ``native/program.c`` does the same when it is opened."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 8

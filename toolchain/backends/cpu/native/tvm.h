@@ -1,7 +1,8 @@
-/* What compiled code and its host agree on: arguments, tensors, and the table of what the host lends to a library.
- * The layouts are those of TVM's FFI 0.1.14 and of DLPack. */
+/* What compiled code and its host agree on: arguments and tensors. The layouts are those of TVM's FFI 0.1.14 and of
+ * DLPack. */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct {
@@ -22,13 +23,3 @@ typedef struct {
 } Any;
 
 typedef int (*Function)(void* self, const Any* arguments, int32_t count, Any* result);
-
-/* A symbol of the host that a library may need, by name. */
-typedef struct {
-  const char* name;
-  void* address;
-} Import;
-
-/* The last thing that went wrong, as a sentence without its period; `fail` returns -1. */
-extern char failure[512];
-int fail(const char* format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,0 +1,143 @@
+"""A bundle's library through its C interface, by ctypes: what a program has that knows nothing else."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ctypes import POINTER, byref, c_char_p, c_int32, c_size_t, c_ssize_t, c_uint32, c_uint64, c_void_p
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+GREY, RGB, BGR, PLANAR = 1, 2, 3, 4
+ALLOCATE = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_size_t, c_size_t)
+RELEASE = ctypes.CFUNCTYPE(None, c_void_p, c_void_p, c_size_t)
+TASK = ctypes.CFUNCTYPE(None, c_void_p, c_uint32)
+PARALLEL = ctypes.CFUNCTYPE(None, c_void_p, TASK, c_void_p, c_uint32)
+STATUS = (
+    *("OK", "NULL", "WRONG_ABI", "WRONG_OPTION", "WRONG_SIZE", "WRONG_STRIDE", "WRONG_FORMAT", "OVERLAP", "BUSY"),
+    *("WRONG_CPU", "NO_MEMORY", "NO_THREADS", "NO_DEVICE", "DAMAGED", "UNSUPPORTED", "FAILED"),
+)
+
+
+class Info(ctypes.Structure):
+    _fields_ = (
+        ("size", c_size_t),
+        ("abi", c_uint32),
+        ("channels", c_int32),
+        *((name, c_uint32) for name in ("scale_num", "scale_den", "unit", "smallest_height", "smallest_width")),
+        *((name, c_char_p) for name in ("name", "target", "version")),
+    )
+
+
+class Options(ctypes.Structure):
+    _fields_ = (
+        ("size", c_size_t),
+        ("threads", c_uint32),
+        ("core_count", c_uint32),
+        ("cores", POINTER(c_uint32)),
+        ("allocate", ALLOCATE),
+        ("release", RELEASE),
+        ("allocator", c_void_p),
+        ("parallel_for", PARALLEL),
+        ("pool", c_void_p),
+        ("driver", c_char_p),
+        ("device", c_int32),
+    )
+
+
+class Picture(ctypes.Structure):
+    _fields_ = (
+        ("size", c_size_t),
+        ("format", c_int32),
+        ("height", c_uint32),
+        ("width", c_uint32),
+        ("planes", c_void_p * 4),
+        ("strides", c_ssize_t * 4),
+    )
+
+
+class InterfaceError(Exception):
+    """A status that is not 0: its name, and what the library says."""
+
+
+def load(path: Path) -> Any:
+    """The functions of a library."""
+    library = ctypes.CDLL(str(path))
+    library.clipfree_message.restype = library.clipfree_error.restype = c_char_p
+    library.clipfree_error.argtypes = library.clipfree_close.argtypes = (c_void_p,)
+    library.clipfree_open.argtypes = (POINTER(c_void_p), POINTER(Options), c_char_p)
+    library.clipfree_memory.argtypes = (c_void_p, c_uint32, c_uint32, POINTER(c_uint64))
+    library.clipfree_upscale.argtypes = (c_void_p, POINTER(Picture), POINTER(Picture))
+    library.clipfree_result_size.argtypes = (c_uint32, c_uint32, POINTER(c_uint32), POINTER(c_uint32))
+    library.clipfree_get_functions.restype = c_void_p
+    return library
+
+
+def options(**values: Any) -> Options:
+    return Options(size=ctypes.sizeof(Options), **values)
+
+
+def picture(pixels: np.ndarray, kind: int = 0) -> Picture:
+    """An array (h, w, c) as it lies in memory; PLANAR: (3, h, w)."""
+    kind = kind or (RGB if pixels.shape[2] == 3 else GREY)
+    planes = list(pixels) if kind == PLANAR else [pixels]
+    made = Picture(ctypes.sizeof(Picture), kind, *planes[0].shape[:2])
+    for index, plane in enumerate(planes):
+        made.planes[index], made.strides[index] = plane.ctypes.data, plane.strides[0]
+    return made
+
+
+class Network:
+    """A network that is open."""
+
+    def __init__(self, library: Any, **values: Any) -> None:
+        self.library, self.handle, self.kept = library, c_void_p(), values
+        message = ctypes.create_string_buffer(512)
+        status = library.clipfree_open(byref(self.handle), byref(options(**values)), message)
+        if status:
+            assert not self.handle
+            raise InterfaceError(STATUS[status], message.value.decode())
+        assert message.value == b""
+        self.info = Info(ctypes.sizeof(Info))
+        assert library.clipfree_describe(byref(self.info)) == 0
+
+    def call(self, source: Picture, result: Picture) -> None:
+        status = self.library.clipfree_upscale(self.handle, byref(source), byref(result))
+        if status:
+            raise InterfaceError(STATUS[status], self.library.clipfree_error(self.handle).decode())
+        assert self.library.clipfree_error(self.handle) == b""
+
+    def empty(self, pixels: np.ndarray) -> np.ndarray:
+        """Room for the result of (h, w, c)."""
+        height, width = c_uint32(), c_uint32()
+        assert self.library.clipfree_result_size(*pixels.shape[:2], byref(height), byref(width)) == 0
+        return np.full((height.value, width.value, self.info.channels), 77, np.uint8)
+
+    def upscale(self, pixels: np.ndarray) -> np.ndarray:
+        result = self.empty(pixels)
+        self.call(picture(pixels), picture(result))
+        return result
+
+    def memory(self, height: int, width: int) -> int:
+        found = c_uint64()
+        assert self.library.clipfree_memory(self.handle, height, width, byref(found)) == 0
+        return found.value
+
+    def close(self) -> None:
+        assert self.library.clipfree_close(self.handle) == 0
+
+
+@contextmanager
+def opened(path: Path, **values: Any) -> Iterator[Network]:
+    network = Network(load(path), **values)
+    try:
+        yield network
+    finally:
+        network.close()
+
+
+def random_picture(size: Sequence[int], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, tuple(size), dtype=np.uint8)

@@ -1,0 +1,178 @@
+"""The C interface of a library: what `clipfree.h` promises, linked beside the kernels, so that programs need nothing
+else.
+
+Its sources lie in ``native``, and in `toolchain/backends/native` what the host part for OpenCL shares. They are
+compiled once for each compiler and kept in the user's cache; what differs from network to network is one small file of
+tables, ``network.c``, which is compiled with every library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from toolchain.backends.cpu.needs import lacking
+from toolchain.bundle import HEADER, LIBRARY
+from toolchain.images.geometry import Geometry
+from toolchain.kernels.network import Lines
+from toolchain.support.cache import cache_folder
+from toolchain.support.errors import OutputError
+from toolchain.support.files import atomic_folder, scratch_folder
+from toolchain.support.versions import Versions
+from toolchain.targets import Target, architecture
+from toolchain.targets.elf import read_library
+from toolchain.targets.linker import Linker
+
+SHARED = Path(__file__).parents[1] / "native"
+_NATIVE = Path(__file__).with_name("native")
+_TABLES = "network.c"
+# The compiler's own headers are enough: one for another system may come without that system's.
+_COMPILE = ("-std=c11", "-O2", "-ffreestanding", "-fPIC", "-fvisibility=hidden", "-fno-stack-protector", "-xc")
+_COMPILE_ON = {"aarch64": ("-mno-outline-atomics",)}
+# Without the C library of this machine, whose version would be asked for where the library is loaded: it is named, by
+# its name only. Nobody else's functions of the same names take the place of these.
+_LINK = ("-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{LIBRARY}", "-Wl,--no-as-needed")
+_SYSTEM = {"gnu": ("libc.so.6", "libm.so.6", "libpthread.so.0"), "android": ("libc.so", "libm.so")}
+
+
+@dataclass(frozen=True)
+class About:
+    """What the interface says of a network and must know of it.
+
+    Attributes:
+        name: of the network.
+        target: that it is compiled for.
+        geometry: of its pictures.
+        called: the functions that its program calls, without those of TVM's virtual machine.
+        streams: its kernels read and write pixels wherever they lie.
+        lines: memory of a thread.
+    """
+
+    name: str
+    target: Target
+    geometry: Geometry
+    called: tuple[str, ...]
+    streams: bool
+    lines: Lines
+
+
+def link(executable: Any, output: Path, linker: Linker, about: About) -> tuple[str, ...]:
+    """Link what TVM compiled, with the interface, into the library ``output``, and put the header beside it.
+
+    Returns what the network needs that only TVM's runtime has; then the interface is there, and says so when it is
+    opened.
+
+    Args:
+        executable: TVM's.
+        output: the library.
+        linker: that compiles C too.
+        about: the network.
+
+    Raises:
+        TargetError: the compiler or the linker fails.
+        OSError: the header cannot be written.
+    """
+    missing: tuple[str, ...] = ()
+    with _compiled(linker) as parts, scratch_folder() as folder:
+        flags = (*_COMPILE_ON.get(architecture(linker.triple), ()), *_COMPILE[:-1], *_LINK, f"-I{_NATIVE}")
+        joined = replace(linker, flags=(*linker.flags, *flags))
+        tables = folder / _TABLES
+
+        def run(path: str, objects: str | Sequence[str], options: Sequence[str] | None = None, **_: Any) -> None:
+            made = [objects] if isinstance(objects, str) else objects
+            joined(path, ["-xc", str(tables), "-xnone", *made, *parts], [*(options or ()), *_helpers(linker)])
+
+        for _ in range(2):
+            tables.write_text("".join(_written(about, missing)), encoding="utf-8")
+            executable.export_library(str(output), fcompile=run)
+            found = lacking(read_library(output))
+            if found == missing:
+                break
+            missing = found
+    shutil.copyfile(SHARED / HEADER, output.with_name(HEADER))
+    return missing
+
+
+def _helpers(linker: Linker) -> tuple[str, ...]:
+    """Return what compilers call on 32-bit Arm for divisions of 64 bits; zig has it among its flags."""
+    return ("-lgcc",) if architecture(linker.triple) == "armv7a" and linker.source != "ziglang" else ()
+
+
+@contextmanager
+def _compiled(linker: Linker) -> Iterator[list[str]]:
+    """Yield the objects that all libraries share, and stand-ins for the system's libraries; made when they are needed
+    for the first time, and kept where that is possible.
+    """
+    digest = hashlib.sha256(repr((linker, _stamp(linker), _COMPILE, _COMPILE_ON, _SYSTEM)).encode())
+    for path in (*_sources(), *sorted(_NATIVE.glob("*.h")), *sorted(SHARED.glob("*.h"))):
+        digest.update(path.read_bytes())
+    folder = cache_folder() / "interface" / digest.hexdigest()[:16]
+    try:
+        if not folder.is_dir():
+            with atomic_folder(folder) as made:
+                _compile(linker, made)
+        yield _parts(folder)
+    except OutputError:
+        with scratch_folder() as made:
+            _compile(linker, made)
+            yield _parts(made)
+
+
+def _parts(folder: Path) -> list[str]:
+    return [str(path) for path in sorted(folder.iterdir())]
+
+
+def _compile(linker: Linker, folder: Path) -> None:
+    for path in _sources():
+        one = replace(linker, flags=("-c", *_COMPILE_ON.get(architecture(linker.triple), ()), *_COMPILE))
+        one.run(folder / f"{path.stem}.o", [str(path)])
+    with scratch_folder() as scratch:
+        empty = scratch / "empty.c"
+        empty.write_text("typedef int nothing;\n", encoding="utf-8")
+        for name in _SYSTEM["android" if "android" in linker.triple else "gnu"]:
+            stub = replace(linker, flags=(*linker.flags, "-nostdlib", f"-Wl,-soname,{name}", "-xc"))
+            stub.run(folder / name, [str(empty)])
+
+
+def _sources() -> list[Path]:
+    return [*sorted(_NATIVE.glob("*.c")), *sorted(SHARED.glob("*.c"))]
+
+
+def _stamp(linker: Linker) -> tuple[int, int] | None:
+    """Tell a compiler from the one that was there before it was replaced."""
+    found = shutil.which(linker.command[0])
+    status = Path(found).stat() if found else None
+    return status and (status.st_size, status.st_mtime_ns)
+
+
+def _written(about: About, missing: Sequence[str]) -> Iterator[str]:
+    """Yield the file of tables; `native/network.h` says what they mean."""
+    geometry, lines = about.geometry, about.lines
+    yield '/* Written by clipfree: what its C interface knows of a network. */\n#include "network.h"\n\n'
+    yield "extern const char __tvm_ffi__library_bin[];\n"
+    yield from (f"int __tvm_ffi_{name}(void*, const Any*, int32_t, Any*);\n" for name in about.called)
+    yield "\nstatic const Kernel kernels[] = {\n"
+    yield from (f"  {{{_text(name)}, __tvm_ffi_{name}}},\n" for name in about.called)
+    yield "  {NULL, NULL},\n};\nstatic const char* const processor[] = {"
+    yield from (f"{_text(word)}, " for word in about.target.requires)
+    yield "NULL};\n\nconst Network clipfree_network = {\n"
+    names = (about.name, about.target.name, Versions.installed().clipfree)
+    lacks = _text(", ".join(missing)) if missing else "NULL"
+    yield f"  {', '.join(map(_text, names))}, {lacks}, processor,\n"
+    shape = (geometry.channels, geometry.scale, 1, geometry.unit, *geometry.smallest)
+    yield f"  {{{', '.join(map(str, shape))}}},\n"
+    numbers = (lines.cache, lines.few, lines.few_more, lines.most, lines.most_more, lines.scratch)
+    yield f"  {int(about.streams)}, {{{', '.join(map(str, numbers))}}}, kernels, __tvm_ffi__library_bin,\n}};\n"
+
+
+def _text(value: str) -> str:
+    """Return a C literal, letters that are no ASCII byte by byte."""
+    literal = "".join(
+        f"\\{byte:03o}" if byte >= 0x7F or byte < 0x20 or chr(byte) in '"\\?' else chr(byte) for byte in value.encode()
+    )
+    return f'"{literal}"'

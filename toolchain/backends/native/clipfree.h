@@ -1,0 +1,190 @@
+/* A super-resolution network as a library, for C (C99 and later) and C++: the functions of a bundle's model.so.
+ *
+ *     clipfree *network;
+ *     char message[CLIPFREE_MESSAGE];
+ *     if (clipfree_open(&network, NULL, message)) ...say message
+ *     clipfree_picture small = {sizeof small, CLIPFREE_RGB, height, width, {pixels}, {3 * width}};
+ *     clipfree_picture large = {sizeof large, CLIPFREE_RGB, 3 * height, 3 * width, {result}, {9 * width}};
+ *     if (clipfree_upscale(network, &small, &large)) ...say clipfree_error(network)
+ *     clipfree_close(network);
+ *
+ * Link with model.so, or load it (dlopen) and take `clipfree_functions` from it, which also keeps several networks of one
+ * program apart. The library needs libc, libm and threads. It never ends the program, prints nothing, and handles no
+ * signals.
+ *
+ * Functions that can fail return a `clipfree_status`, which is 0 if they did not. Any thread may use any network; one that
+ * another thread is using answers CLIPFREE_BUSY. */
+#ifndef CLIPFREE_H
+#define CLIPFREE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32) && defined(CLIPFREE_BUILDS)
+#define CLIPFREE_API __declspec(dllexport)
+#elif defined(__GNUC__)
+#define CLIPFREE_API __attribute__((visibility("default")))
+#else
+#define CLIPFREE_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of this interface. Structures begin with their size and grow at their end only, so a program works with
+ * older and newer libraries of one version. */
+#define CLIPFREE_ABI 1
+
+/* Bytes of a message, its final zero included. */
+#define CLIPFREE_MESSAGE 512
+
+/* Pixels of a picture's side at most. */
+#define CLIPFREE_LARGEST 0xffffff
+
+typedef enum clipfree_status {
+  CLIPFREE_OK = 0,
+  CLIPFREE_NULL = 1,          /* a pointer is null that must not be */
+  CLIPFREE_WRONG_ABI = 2,     /* a structure's size is none that this library knows */
+  CLIPFREE_WRONG_OPTION = 3,  /* an option is out of range */
+  CLIPFREE_WRONG_SIZE = 4,    /* a picture is empty, too small or too large for the network, or the result's size is wrong */
+  CLIPFREE_WRONG_STRIDE = 5,  /* rows would overlap, or reach beyond what can be addressed */
+  CLIPFREE_WRONG_FORMAT = 6,  /* the network has no such pixels */
+  CLIPFREE_OVERLAP = 7,       /* the result lies in the memory of the source */
+  CLIPFREE_BUSY = 8,          /* another thread is using this network */
+  CLIPFREE_WRONG_CPU = 9,     /* this processor lacks an instruction of the library */
+  CLIPFREE_NO_MEMORY = 10,    /* there is not enough memory */
+  CLIPFREE_NO_THREADS = 11,   /* threads cannot be started */
+  CLIPFREE_NO_DEVICE = 12,    /* there is no OpenCL device, or it cannot run the network */
+  CLIPFREE_DAMAGED = 13,      /* the library is not what was written */
+  CLIPFREE_UNSUPPORTED = 14,  /* the network needs what only TVM's runtime has */
+  CLIPFREE_FAILED = 15        /* the network failed */
+} clipfree_status;
+
+/* What the status means, as a sentence without its period, whatever the number. */
+CLIPFREE_API const char *clipfree_message(int32_t status);
+
+/* -- what the library is -------------------------------------------------------------------------------------------- */
+
+typedef struct clipfree_info {
+  size_t size;               /* of this structure */
+  uint32_t abi;              /* CLIPFREE_ABI of the library */
+  int32_t channels;          /* of pixels: 1, grey, or 3, RGB */
+  uint32_t scale_num;        /* output pixels per input pixel and direction: the fraction scale_num / scale_den */
+  uint32_t scale_den;
+  uint32_t unit;             /* sides are extended to multiples of it, by copies of the last row and column */
+  uint32_t smallest_height;  /* of pictures that the network takes */
+  uint32_t smallest_width;
+  const char *name;          /* of the network */
+  const char *target;        /* that it was compiled for */
+  const char *version;       /* of clipfree, which made it */
+} clipfree_info;
+
+/* Describe the library. `info->size` is set by the caller. */
+CLIPFREE_API int32_t clipfree_describe(clipfree_info *info);
+
+/* Tell the size of the result for a picture of height x width: the sides times the scale, rounded down. */
+CLIPFREE_API int32_t clipfree_result_size(uint32_t height, uint32_t width, uint32_t *result_height,
+                                          uint32_t *result_width);
+
+/* -- opening -------------------------------------------------------------------------------------------------------- */
+
+/* A network that is open. */
+typedef struct clipfree clipfree;
+
+/* How a network runs. Zero, but for the size, is a good choice everywhere. */
+typedef struct clipfree_options {
+  size_t size;  /* of this structure */
+
+  /* Threads that a picture is cut among, the caller's included; 0: as many as there are cores for the process. */
+  uint32_t threads;
+
+  /* Cores that the threads which the library starts are kept to, by their numbers; none: all. The calling thread, which
+   * works too, stays where it is. */
+  uint32_t core_count;
+  const uint32_t *cores;
+
+  /* Where memory comes from; both or none. `alignment` is a power of two. Calls come one at a time, from any of the
+   * network's threads. Nothing is allocated by clipfree_upscale for a size of picture that was the last one's too. */
+  void *(*allocate)(void *allocator, size_t bytes, size_t alignment);
+  void (*release)(void *allocator, void *memory, size_t bytes);
+  void *allocator;
+
+  /* Threads of the caller in place of the library's own: calls task(work, 0) to task(work, count - 1), in any order, on
+   * any threads, and returns when all have returned. `threads` says how many there are at most. */
+  void (*parallel_for)(void *pool, void (*task)(void *work, uint32_t index), void *work, uint32_t count);
+  void *pool;
+
+  /* For networks on OpenCL devices: the file of the driver's library (NULL: where it usually is), and which device. */
+  const char *driver;
+  int32_t device; /* a clipfree_device_kind */
+} clipfree_options;
+
+typedef enum clipfree_device_kind {
+  CLIPFREE_ANY_DEVICE = 0, /* a GPU if there is one */
+  CLIPFREE_GPU = 1,
+  CLIPFREE_CPU = 2
+} clipfree_device_kind;
+
+/* Open the network; it can be opened more than once. `options`, and what they point at, may be gone afterwards, but for
+ * allocator and pool; NULL: as they are by themselves. `message`: NULL, or where to say what is wrong. If it fails,
+ * `network` becomes NULL. */
+CLIPFREE_API int32_t clipfree_open(clipfree **network, const clipfree_options *options, char message[CLIPFREE_MESSAGE]);
+
+/* Give back all that a network holds. NULL is allowed; CLIPFREE_BUSY if it is in use, and then nothing happens. */
+CLIPFREE_API int32_t clipfree_close(clipfree *network);
+
+/* What went wrong in this network's last call but for CLIPFREE_BUSY, as a sentence without its period; "" if nothing did.
+ * Overwritten by its next call. */
+CLIPFREE_API const char *clipfree_error(const clipfree *network);
+
+/* -- upscaling ------------------------------------------------------------------------------------------------------ */
+
+/* How pixels lie in memory. The network's own is CLIPFREE_RGB or CLIPFREE_GREY; others are converted on the way. */
+typedef enum clipfree_format {
+  CLIPFREE_GREY = 1,    /* 8 bits a pixel */
+  CLIPFREE_RGB = 2,     /* 8 bits a channel, side by side */
+  CLIPFREE_BGR = 3,
+  CLIPFREE_PLANAR = 4   /* three planes: red, green, blue */
+} clipfree_format;
+
+typedef struct clipfree_picture {
+  size_t size;        /* of this structure */
+  int32_t format;     /* a clipfree_format */
+  uint32_t height;
+  uint32_t width;
+  void *planes[4];    /* where the top left pixel is; of formats with one plane, the first */
+  ptrdiff_t strides[4]; /* bytes from a row to the one below, of each plane; negative if that lies before it in memory */
+} clipfree_picture;
+
+/* Bytes that a picture of height x width takes beside itself and its result, at most; those that the open network holds
+ * already are among them. Where a part of the network is float, about so many. */
+CLIPFREE_API int32_t clipfree_memory(clipfree *network, uint32_t height, uint32_t width, uint64_t *bytes);
+
+/* Upscale `source`, which is not written to, into `result`, of the size that clipfree_result_size tells. Pixels that are
+ * densely packed in the network's own format are read and written where they are, others are copied once. */
+CLIPFREE_API int32_t clipfree_upscale(clipfree *network, const clipfree_picture *source, const clipfree_picture *result);
+
+/* -- all of it by one name ------------------------------------------------------------------------------------------ */
+
+typedef struct clipfree_functions {
+  size_t size; /* of this structure */
+  const char *(*message)(int32_t status);
+  int32_t (*describe)(clipfree_info *info);
+  int32_t (*result_size)(uint32_t height, uint32_t width, uint32_t *result_height, uint32_t *result_width);
+  int32_t (*open)(clipfree **network, const clipfree_options *options, char message[CLIPFREE_MESSAGE]);
+  int32_t (*close)(clipfree *network);
+  const char *(*error)(const clipfree *network);
+  int32_t (*memory)(clipfree *network, uint32_t height, uint32_t width, uint64_t *bytes);
+  int32_t (*upscale)(clipfree *network, const clipfree_picture *source, const clipfree_picture *result);
+} clipfree_functions;
+
+/* The functions above; NULL if the library has another CLIPFREE_ABI. With dlopen:
+ *     const clipfree_functions *(*get)(uint32_t) = (const clipfree_functions *(*)(uint32_t))dlsym(library,
+ *         "clipfree_get_functions"); */
+CLIPFREE_API const clipfree_functions *clipfree_get_functions(uint32_t abi);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
