@@ -15,8 +15,8 @@ from onnx import checker, inliner, numpy_helper, version_converter
 from toolchain.frontend.explain import refusal
 from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import IR_VERSION, OPSET, Array, attributes, known_constants, set_attribute
+from toolchain.frontend.newer_resize import lower_resizes
 from toolchain.frontend.passes.base import model_pass
-from toolchain.frontend.probe import session
 from toolchain.frontend.properties import NO_FUNCTIONS, OPSET_17
 from toolchain.support.errors import ModelError
 
@@ -98,10 +98,7 @@ def _lowered(model: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto:
         kinds = [("", n.op_type) for n in new]
         model = inliner.inline_selected_functions(model, kinds, inline_schema_functions=True)
     constants = known_constants(model)
-    smoothed = [node for node in model.graph.node if node.op_type == "Resize" and attributes(node).get("antialias")]
-    for node in smoothed:
-        if min(_factors(model, node, constants, shape)) < 1:
-            raise ModelError(f"operator Resize '{node.name}' shrinks with antialiasing", hint="shrink without it")
+    lower_resizes(model, constants, shape)
     for node in model.graph.node:
         if node.op_type == "Split":
             set_attribute(node, "num_outputs", None)  # equal parts are the default
@@ -114,16 +111,6 @@ def _lowered(model: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto:
                 full[:, places] = given.reshape(2, -1)
                 del node.input[3:]
                 node.input[1] = _stored(model, full.ravel(), f"{node.output[0]}_pads")
-        if node.op_type == "Resize" and attributes(node).get("antialias"):
-            set_attribute(node, "antialias", None)  # what grows is the same with and without it
-        if node.op_type == "Resize" and "axes" in attributes(node):
-            axes = [a % 4 for a in attributes(node)["axes"]]
-            scales = constants.get(node.input[2]) if len(node.input) > 2 else None
-            if scales is not None and scales.size == len(axes):
-                factors = np.ones(4, np.float32)
-                factors[axes] = scales
-                node.input[2] = _stored(model, factors, f"{node.output[0]}_scales")
-                set_attribute(node, "axes", None)
     return model
 
 
@@ -153,20 +140,6 @@ def _lower_reduction(node: onnx.NodeProto, constants: Mapping[str, Array]) -> No
         set_attribute(node, "noop_with_empty_axes", None)
         set_attribute(node, "axes", [int(axis) for axis in axes.ravel()])
         del node.input[1:]
-
-
-def _factors(
-    model: onnx.ModelProto, node: onnx.NodeProto, constants: Mapping[str, Array], shape: tuple[int, ...]
-) -> list[float]:
-    """By what a Resize multiplies each side: as it says, or else as it does to a picture of ``shape``."""
-    scales = constants.get(node.input[2]) if len(node.input) > 2 else None
-    if scales is not None and scales.size:
-        return [float(factor) for factor in scales]
-    tried = onnx.ModelProto.FromString(model.SerializeToString())
-    del tried.graph.output[:]
-    tried.graph.output.extend(onnx.ValueInfoProto(name=name) for name in (node.input[0], node.output[0]))
-    given, made = session(tried).run(None, np.zeros(shape, np.float32))
-    return [made.shape[axis] / given.shape[axis] for axis in range(given.ndim)]
 
 
 def _spell_out(node: onnx.NodeProto, version: int) -> None:

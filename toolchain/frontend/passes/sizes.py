@@ -40,6 +40,8 @@ def apply(graph: Graph, facts: Facts) -> Facts:
         shape, out = sizes.get(node.input[0] if node.input else ""), sizes.get(node.output[0])
         if shape is None or out is None or len(shape) != 4 or len(out) != 4:
             continue
+        if node.op_type == "Resize" and _whole_crop(graph, node):
+            done.append("took a Resize of all that it crops for one of the picture")
         if node.op_type == "Resize" and _resize(graph, node, shape, out, others):
             done.append("gave Resize a factor instead of a size")
         elif node.op_type == "Resize" and _to_picture(graph, node, out, others):
@@ -112,6 +114,26 @@ def _resize(graph: Graph, node: onnx.NodeProto, shape: tuple[int, ...], out: tup
     del node.input[1:]
     node.input.extend(["", graph.add_constant(np.array(factors), f"{node.output[0]}_scales")])
     set_attribute(node, "keep_aspect_ratio_policy", None)
+    graph.touch()
+    return True
+
+
+def _whole_crop(graph: Graph, node: onnx.NodeProto) -> bool:
+    """Let what crops the picture by shares of its size, and takes all of it, align corners, which is the same.
+
+    Raises:
+        ModelError: it takes a part.
+    """
+    if attributes(node).get("coordinate_transformation_mode") != "tf_crop_and_resize":
+        return False
+    shares = graph.operand(node, 1)
+    if shares is None or shares.ravel().tolist() != [0, 0, 0, 0, 1, 1, 1, 1]:
+        raise ModelError(
+            f"operator Resize '{node.name}' enlarges a part of the picture (tf_crop_and_resize)",
+            hint="cut with Slice, and enlarge by another way to place pixels, such as 'half_pixel'",
+        )
+    set_attribute(node, "coordinate_transformation_mode", "align_corners")
+    node.input[1] = ""
     graph.touch()
     return True
 
