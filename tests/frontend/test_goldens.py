@@ -12,7 +12,6 @@ from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph
 from toolchain.frontend.interface import Interface
 from toolchain.frontend.passes import affine, channels, windows
-from toolchain.frontend.session import FloatSession
 
 FIXED = Facts(Interface(4, False, SHAPE, SHAPE[2:]))
 RNG = np.random.default_rng(0)
@@ -201,26 +200,3 @@ def test_before_and_after(name: str):
     apply, before, after, constants = CASES[name]
     graph = expect(apply, before, after, **constants)
     agrees(graph, before, **constants)
-
-
-def test_padding_that_wraps_around_is_parts_of_the_picture():
-    before = """
-        p = Pad <mode = "wrap"> (input, pads)
-        output = Relu (p)
-        """
-    graph = expect(
-        windows.apply,
-        before,
-        """
-        v0 = Slice(input, [-2], [end], [2])
-        v1 = Slice(input, [0], [1], [2])
-        v2 = Concat(v0, input, v1, axis=2)
-        v3 = Slice(v2, [0], [3], [3])
-        v4 = Concat(v2, v3, axis=3)
-        output = Relu(v4)
-        """,
-        pads=np.array([0, 0, 2, 0, 0, 0, 1, 3]),
-    )
-    x = RNG.random((1, 4, 12, 10)).astype("f4")
-    (got,) = FloatSession(graph.to_model(input_shape=x.shape, output_shape=None)).run(None, x)
-    np.testing.assert_array_equal(got, np.pad(x, ((0, 0), (0, 0), (2, 1), (0, 3)), mode="wrap"))

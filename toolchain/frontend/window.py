@@ -11,8 +11,8 @@ import onnx
 
 from toolchain.frontend.graph import Array, attributes
 
-Mode = Literal["constant", "edge", "reflect"]
-MODES = ("constant", "edge", "reflect")
+Mode = Literal["constant", "edge", "reflect", "wrap"]
+MODES = ("constant", "edge", "reflect", "wrap")
 END = np.iinfo(np.int64).max
 """Where a Slice ends that cuts nothing at the end."""
 
@@ -23,7 +23,8 @@ class Window:
 
     Attributes:
         pads: (top, left, bottom, right).
-        mode: where added pixels are from: ``value``, the pixel at the border, or the picture mirrored at that pixel.
+        mode: where added pixels are from: ``value``, the pixel at the border, the picture mirrored at that pixel, or
+            its other end.
         value: of the added pixels where ``mode`` is "constant".
     """
 

@@ -153,6 +153,8 @@ def _inside(place: Any, size: Any, mode: Mode) -> Any:
     one = tirx.const(1, "int64")
     if mode == "edge":
         return tirx.max(tirx.min(place, size - one), tirx.const(0, "int64"))
+    if mode == "wrap":
+        return tirx.floormod(place, size)
     period = tirx.max(2 * (size - one), one)
     within = tirx.floormod(place, period)
     return tirx.Select(within < size, within, period - within)

@@ -24,7 +24,7 @@ from toolchain.frontend.resize import fraction, read_sampling
 from toolchain.frontend.window import Mode, Window, pad_window, slice_window
 from toolchain.lower.resizing import PICTURE, resize_call, sized_call, spelled
 
-_MODES: dict[Mode, str] = {"constant": "constant", "edge": "replicate", "reflect": "reflect"}
+_MODES: dict[Mode, str] = {"constant": "constant", "edge": "replicate", "reflect": "reflect", "wrap": "circular"}
 """What TVM calls the modes of windows."""
 
 

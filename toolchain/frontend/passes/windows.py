@@ -1,8 +1,8 @@
 """Pixels added and cut at the borders get one spelling: Pad adds, Slice cuts, by constants.
 
-Before: channels have their own spelling, sizes are factors. After: no Pad cuts, and none wraps around; a Slice of rows
-and columns says from both ends how much it cuts, where it cut a constant amount. The first so many rows of a picture
-of any size are no crop, and stay as they are.
+Before: channels have their own spelling, sizes are factors. After: no Pad cuts; a Slice of rows and columns
+says from both ends how much it cuts, where it cut a constant amount. The first so many rows of a picture of any size
+are no crop, and stay as they are.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from toolchain.frontend.facts import Facts
-from toolchain.frontend.graph import Graph, attributes
+from toolchain.frontend.graph import Graph
 from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import operands, shapes
 from toolchain.frontend.properties import CHANNELS_GATHERED, NO_NEGATIVE_PADS, RESIZE_BY_FACTORS
@@ -27,9 +27,7 @@ from toolchain.frontend.window import END, read_window
 )
 def apply(graph: Graph, facts: Facts) -> Facts:
     """Rewrite; says what was done."""
-    done = [
-        _cutting_pad(graph, node) or _wrapping_pad(graph, node) for node in list(graph.nodes) if node.op_type == "Pad"
-    ]
+    done = [_cutting_pad(graph, node) for node in list(graph.nodes) if node.op_type == "Pad"]
     graph.tidy()
     done += _cuts(graph, fixed=facts.interface.fixed)
     graph.tidy()
@@ -61,33 +59,6 @@ def add_crop(graph: Graph, source: str, target: str, cut: tuple[int, int, int, i
     numbers = {"starts": [top, left], "ends": ends, "axes": [2, 3]}
     names = [graph.add_constant(value, f"{target}_{what}", np.int64) for what, value in numbers.items()]
     graph.add("Slice", [source, *names], target)
-
-
-def _wrapping_pad(graph: Graph, node: onnx.NodeProto) -> str:
-    """Return a picture that goes on at its other end: parts of it, side by side."""
-    pads = graph.operand(node, 1)
-    if attributes(node).get("mode") != "wrap" or pads is None or pads.size != 8:
-        return ""
-    amounts = pads.reshape(2, 4)
-    if amounts[:, :2].any() or (amounts < 0).any():
-        return ""
-    value, target = node.input[0], node.output[0]
-    graph.remove([node])
-    for axis in (2, 3):
-        before, behind = int(amounts[0, axis]), int(amounts[1, axis])
-        parts = [value]
-        for size, first in ((before, True), (behind, False)):
-            if size:
-                part = graph.fresh(f"{target}_{'before' if first else 'behind'}{axis}")
-                ends = [[-size], [END]] if first else [[0], [size]]
-                names = [graph.add_constant(v, f"{part}_{i}", np.int64) for i, v in enumerate((*ends, [axis]))]
-                graph.add("Slice", [value, *names], part)
-                parts = [part, *parts] if first else [*parts, part]
-        last = axis == 3
-        name = target if last else graph.fresh(f"{target}_rows")
-        graph.add("Concat" if len(parts) > 1 else "Identity", parts, name, **({"axis": axis} if len(parts) > 1 else {}))
-        value = name
-    return "spelled padding that wraps around as parts of the picture"
 
 
 def _cuts(graph: Graph, *, fixed: bool) -> list[str]:
