@@ -20,6 +20,7 @@ from tests.frontend.test_graph_goldens import CASES
 from tests.frontend.test_model_goldens import CASES as MODEL_CASES
 from tests.frontend.test_multiples import CASES as MULTIPLES_CASES
 from tests.frontend.test_random import network
+from tests.frontend.test_unequal_strides import CASES as STRIDE_CASES
 from tests.sr_models import abpn
 from toolchain.frontend import normalize
 from toolchain.frontend.facts import Facts
@@ -81,7 +82,7 @@ def test_every_pass_is_in_the_pipeline() -> None:
 
 
 def test_every_pass_has_a_golden() -> None:
-    tables = (CASES, CHANNEL_CASES, CONVOLUTION_CASES, CROP_CASES, MODEL_CASES, MULTIPLES_CASES)
+    tables = (CASES, CHANNEL_CASES, CONVOLUTION_CASES, CROP_CASES, MODEL_CASES, MULTIPLES_CASES, STRIDE_CASES)
     named = [case for table in tables for case in table.values()]
     cases = [*(case[0] for case in OLD_CASES.values()), *(case.apply for case in named)]
     assert {case.name for case in cases if isinstance(case, Pass)} | {"windows"} == set(LISTED)

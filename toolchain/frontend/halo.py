@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from toolchain.frontend.graph import Graph, attributes
@@ -90,6 +92,12 @@ def reaches(
     return needs.get(graph.input, (0, 0))
 
 
+def _picks(values: dict[str, Any]) -> bool:
+    """Whether a Resize with these attributes keeps the first of several pixels."""
+    told = ("mode", "coordinate_transformation_mode", "nearest_mode")
+    return [values.get(name) for name in told] == ["nearest", "asymmetric", "floor"]
+
+
 def _back(
     node: onnx.NodeProto, span: Interval, axis: int, graph: Graph, sizes: dict[str, tuple[int, ...]]
 ) -> Interval | None:
@@ -127,10 +135,18 @@ def _back(
     if op in ("Pad", "Slice"):
         window = read_window(node, graph.constant)
         # A picture that is mirrored, or goes on with the pixel at its border, looks no farther than it would inside.
-        return None if window is None else (low - window.pads[axis], high - window.pads[axis])
+        if window is None or window.mode == "wrap":
+            return None
+        return (low - window.pads[axis], high - window.pads[axis])
     if op == "Resize":
         shape, out = sizes.get(node.input[0]), sizes.get(node.output[0])
-        if shape is None or out is None or out[2 + axis] % shape[2 + axis]:
+        if shape is None or out is None:
+            return None
+        scales = graph.operand(node, 2)
+        if scales is not None and scales.size == 4 and scales[2 + axis] < 1 and _picks(values):
+            step = round(1 / float(scales[2 + axis]))
+            return low * step, high * step
+        if out[2 + axis] % shape[2 + axis]:
             return None
         if values.get("coordinate_transformation_mode") == "align_corners":
             return None  # depends on the size of the picture

@@ -64,8 +64,11 @@ REWRITE = (
     "prelu",
     "biases",
     "clips",
-    # What is subtracted is negated where it is made, and added.
+    # What is subtracted is negated where it is made, and added; what divides is inverted, and multiplied.
     "differences",
+    "quotients",
+    # Layers have one stride for both directions.
+    "unequal_strides",
     # Transposed convolutions become convolutions with a pixel shuffle; activations move before the shuffle.
     "transposed",
     "early",

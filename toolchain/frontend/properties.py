@@ -182,6 +182,12 @@ def _is_no_shuffle(graph: Graph, node: onnx.NodeProto) -> bool:
     )
 
 
+@_each(*_CONVOLUTIONS)
+def _steps_alike(graph: Graph, node: onnx.NodeProto) -> bool:
+    found = attributes(node)
+    return "pads" not in found or len(set(found.get("strides", [1]))) == 1
+
+
 def _is_named(graph: Graph) -> bool:
     names = [node.name for node in graph.nodes]
     return (graph.input, graph.output) == ("input", "output") and all(names) and len(set(names)) == len(names)
@@ -212,6 +218,7 @@ WHOLE_POOLS = Property[Graph](
 SUMS = Property[Graph](
     "no two computed tensors of one shape are subtracted, nor a single pixel from one", _has_no_difference
 )
+EQUAL_STRIDES = Property[Graph]("convolutions with explicit padding have equal strides", _steps_alike)
 NO_TRANSPOSED = Property[Graph]("no transposed convolution is a convolution with a pixel shuffle", _is_no_shuffle)
 NO_NEAREST = Property[Graph](
     "nothing is enlarged by repeating pixels", lambda graph: not any(repeats(graph, node) for node in graph.nodes)

@@ -11,6 +11,7 @@ from tvm.ir import GenericConst
 from toolchain.lower.importer import ORIGINS
 from toolchain.reference.convolution import Convolution
 from toolchain.reference.steps import Activation
+from toolchain.support.errors import ModelError
 
 
 class Bindings:
@@ -119,7 +120,16 @@ def _sizes(parameter: Any) -> tuple[Any, Any, int]:
 
 
 def channels_of(var: Any) -> int:
-    """Return channels of a variable (1, C, h, w)."""
+    """Return channels of a variable (1, C, h, w).
+
+    Raises:
+        ModelError: it has other axes.
+    """
+    if var.ty.ndim != 4:
+        raise ModelError(
+            f"a tensor of {var.ty.ndim} axes is computed of the picture and used with it",
+            hint="keep the four axes of what is reduced (keepdims)",
+        )
     return int(var.ty.shape[1])
 
 

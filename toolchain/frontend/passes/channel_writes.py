@@ -2,7 +2,7 @@
 
 Before: pads explicit, channels first. After: a ScatterND of channels (what exporters make of ``x[:, :n] = y``) is a
 Concat of what is written and what stays; Tile and Expand along the channels alone take channels several times by a
-Gather; a Pad of channels is a convolution of one tap.
+Gather; a Pad that cuts channels is a Gather too, one that adds some a convolution of one tap.
 """
 
 from __future__ import annotations
@@ -92,25 +92,36 @@ def _repeat(graph: Graph, node: onnx.NodeProto, sizes: Shapes) -> bool:
 
 
 def _pad(graph: Graph, node: onnx.NodeProto, sizes: Shapes) -> bool:
-    """Return whether a Pad by channels of zeros became a convolution that copies."""
+    """Return whether a Pad that cuts channels, or adds some of zeros, became a choice of them or a convolution that
+    copies; what it does with rows and columns stays a Pad.
+    """
     shape, pads, value = sizes.get(node.input[0]), graph.operand(node, 1), graph.operand(node, 2)
     if shape is None or len(shape) != 4 or pads is None or pads.size != 8 or len(node.input) > 3:
         return False
-    low, high = int(pads[1]), int(pads[5])
-    if attributes(node).get("mode", "constant") != "constant" or (value is not None and np.any(value)):
+    low, high, target = int(pads[1]), int(pads[5]), node.output[0]
+    kept = np.arange(max(-low, 0), shape[1] - max(-high, 0))
+    grows, plain = max(low, high) > 0, attributes(node).get("mode", "constant") == "constant"
+    if not (low or high) or not kept.size or (grows and (not plain or (value is not None and np.any(value)))):
         return False
-    if np.any(np.delete(pads, [1, 5])) or min(low, high) < 0 or low + high == 0:
-        return False
-    weight = np.zeros((low + shape[1] + high, shape[1], 1, 1), np.float32)
-    weight[low : low + shape[1], :, 0, 0] = np.eye(shape[1])
-    target = node.output[0]
-    graph.remove([node])
+    others = pads.copy()
+    others[[1, 5]] = 0
+    source = node.input[0]
+    if others.any():
+        source = node.output[0] = graph.fresh(f"{target}_framed")
+        node.input[1] = graph.add_constant(others, f"{source}_pads", np.int64)
+    else:
+        graph.remove([node])
+    if not grows:
+        graph.add("Gather", [source, graph.add_constant(kept, f"{target}_channels", np.int64)], target, axis=1)
+        return True
+    weight = np.zeros((shape[1] + low + high, shape[1], 1, 1), np.float32)
+    weight[kept + low, kept] = 1
     names = [
         graph.add_constant(weight, f"{target}_weight"),
         graph.add_constant(np.zeros(len(weight)), f"{target}_bias"),
     ]
     same = {"pads": [0, 0, 0, 0], "strides": [1, 1], "dilations": [1, 1], "kernel_shape": [1, 1], "group": 1}
-    graph.add("Conv", [node.input[0], *names], target, **same)
+    graph.add("Conv", [source, *names], target, **same)
     return True
 
 

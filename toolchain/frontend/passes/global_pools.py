@@ -13,12 +13,14 @@ import numpy as np
 import onnx
 
 from toolchain.frontend.facts import Facts
-from toolchain.frontend.graph import Array, Graph, attributes
+from toolchain.frontend.graph import Array, Graph, attributes, set_attribute
+from toolchain.frontend.halo import POINTWISE
 from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import shapes
 from toolchain.frontend.properties import WHOLE_POOLS, pools_whole
 
 _KINDS = {"ReduceMean": "GlobalAveragePool", "ReduceMax": "GlobalMaxPool"}
+_SUMS = ("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare")
 _MOVES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 _ALONE = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip", "Elu", "Softplus", "Erf", "Sqrt")
 _WITH_CONSTANTS = ("Add", "Sub", "Mul", "Div")
@@ -27,15 +29,50 @@ _WITH_CONSTANTS = ("Add", "Sub", "Mul", "Div")
 @graph_pass(ensures=(WHOLE_POOLS,))
 def apply(graph: Graph, facts: Facts) -> Facts:
     """Rewrite; says what was done."""
+    _keep_axes(graph)
     if not any(node.op_type in (*_KINDS, *_KINDS.values()) for node in graph.nodes):
-        return facts
+        return facts.said(_sums(graph))
     pooled = _Pooled(graph)
     for node in list(graph.nodes):
         pooled.follow(node)
     spelled = pooled.finish()
     graph.tidy()
     said = [f"spelled {spelled} means over the picture as global pooling"] * bool(spelled)
+    said.append(_sums(graph))
     return facts.said(*said, *["made convolutions of matrix products behind global pooling"] * bool(pooled.products))
+
+
+def _keep_axes(graph: Graph) -> None:
+    """Let what reduces a picture to one number keep its axes, where it is only computed with afterwards."""
+    for node in graph.nodes:
+        found = attributes(node)
+        if (
+            not node.op_type.startswith("Reduce")
+            or found.get("keepdims", 1)
+            or found.get("axes")
+            or len(node.input) > 1
+        ):
+            continue
+        if _only_numbers(graph, node.output[0]):
+            set_attribute(node, "keepdims", 1)
+            graph.touch()
+
+
+def _only_numbers(graph: Graph, name: str) -> bool:
+    """Whether all that becomes of a tensor is computed number by number, down to where a picture takes part."""
+    users = graph.consumers(name)
+    if name == graph.output or any(user.op_type not in POINTWISE for user in users):
+        return False
+    alone = [user for user in users if all(part == name or part in graph.constants for part in user.input if part)]
+    return all(_only_numbers(graph, user.output[0]) for user in alone)
+
+
+def _sums(graph: Graph) -> str:
+    """Return a sentence about sums over the picture."""
+    sums = [
+        node.name or node.output[0] for node in graph.nodes if node.op_type in ("ReduceSum", "ReduceL1", "ReduceL2")
+    ]
+    return f"left sums in float that grow with the picture: {', '.join(sums)}" if sums else ""
 
 
 class _Pooled:
