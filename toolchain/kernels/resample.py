@@ -68,7 +68,7 @@ def build(operation: Interpolate, geometry: Geometry) -> tirx.PrimFunc:
                     with T.serial(0, width) as v:
                         total: Any = None
                         for line, weight in lines:
-                            codes = _codes(partial(given, line, v), source, block)
+                            codes = codes_of(partial(given, line, v), source, block)
                             part = (codes - _int32(operation.zero_point)) * weight
                             total = part if total is None else total + part
                         half = _int32(1 << (operation.dropped - 1))
@@ -81,23 +81,29 @@ def build(operation: Interpolate, geometry: Geometry) -> tirx.PrimFunc:
                         added = None if residual is None else _added(partial(other, v), residual, target.count, block)
                         bend = None if slope is None else slope.vload([block * PACK], "float32x4")
                         bits = code_bits(activate(total, multiplier, bend, added, requantize), requantize)
-                        planes = [bits >> _int32(8), bits] if target.wide else [bits]
-                        for (first, _), found in zip(target.planes(0), planes, strict=True):
-                            word = tirx.reinterpret("uint32", tirx.Cast("uint8x4", found))
-                            T.buffer_store(y, flipped(word, geometry.offset), [i, first + block, v + SIDE])
+                        put(y, bits, target, (i, block, v + SIDE), geometry)
     return builder.get()
 
 
-def _codes(read: Callable[[Any], Any], view: View, block: Any) -> Any:
+def codes_of(read: Callable[[Any], Any], view: View, block: Any) -> Any:
     """Return the four codes of a word of block ``block`` of ``view``, where ``read`` gives a buffer's word."""
     high, *low = (tirx.Cast(WORD, tirx.reinterpret("uint8x4", read(first + block))) for first, _ in view.planes(0))
     return high * _int32(256) + low[0] if low else high
 
 
+def put(y: Any, bits: Any, target: View, place: tuple[Any, Any, Any], geometry: Geometry) -> None:
+    """Store four int32, of which the low bits are codes, at a row, block of ``target`` and column of ``y``."""
+    row, block, column = place
+    planes = [bits >> _int32(8), bits] if target.wide else [bits]
+    for (first, _), found in zip(target.planes(0), planes, strict=True):
+        word = tirx.reinterpret("uint32", tirx.Cast("uint8x4", found))
+        T.buffer_store(y, flipped(word, geometry.offset), [row, first + block, column])
+
+
 def _added(read: Callable[[Any], Any], residual: Operand, blocks: int, block: Any) -> Any:
     """Return what is added to the four channels of a block, of ``blocks``."""
     if residual.divide == 1 and residual.modulo == residual.view.count * PACK == blocks * PACK:
-        return _codes(read, residual.view, block)
+        return codes_of(read, residual.view, block)
     found = [residual_code(read, residual, blocks, block, position) for position in range(PACK)]
     return tirx.Shuffle(found, [_int32(position) for position in range(PACK)])
 

@@ -14,6 +14,7 @@ from tvm import relax
 from tvm.ir import GenericConst
 
 from toolchain.kernels.spec import DepthToSpace
+from toolchain.lower.averages import match_average
 from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.depth_to_space import pixel_table, trace
 from toolchain.lower.down import covers, pool, squares
@@ -80,6 +81,7 @@ class Matcher(Bindings):
         other = (
             match_pair(self, value, self._codes, out, after)
             or match_pool(self, value, self._codes, out, after)
+            or match_average(self, value, self._codes, out, after)
             or self._conv(value, out, None, None, after)
         )
         if other is not None:

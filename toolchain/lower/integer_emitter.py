@@ -23,6 +23,7 @@ from toolchain.kernels.spec import (
     Shuffle,
     View,
 )
+from toolchain.lower.averages import emit_average
 from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Extent, Invocation, Source
 from toolchain.lower.chain import DepthToSpaceStep, Matcher, per_tensor
@@ -39,6 +40,7 @@ from toolchain.lower.resize_emitter import emit_resize, streams
 from toolchain.lower.weights import arrange, fits
 from toolchain.reference.quantization import Quantization
 from toolchain.reference.steps import (
+    AverageStep,
     Codes,
     ConcatStep,
     ConvStep,
@@ -119,6 +121,8 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
                 return self.write(var, combined(self, chain, self.target(var)))
             case GlobalPoolStep():
                 return emit_pool(self, var, chain)
+            case AverageStep():
+                return emit_average(self, var, chain)
             case TableStep():
                 return self.write(var, self._table(chain, self.target(var)))
             case InputStep():

@@ -18,6 +18,7 @@ from toolchain.frontend.window import read_window
 from toolchain.quantize.pairs import LEVEL, POOLS, is_pair, single_tensors, takes_wide
 from toolchain.quantize.regions import Regions
 from toolchain.quantize.sites import CONVOLUTIONS, ConvSite, find_site
+from toolchain.reference.average import averages
 from toolchain.reference.down import pools
 from toolchain.reference.graph import GraphView, attributes
 from toolchain.reference.program import ACTIVATIONS, read_activation, read_selection
@@ -115,7 +116,7 @@ class _Planner:
                 continue
             if self._combines(node, integer):
                 integer.update(self._tail(node.output[0], ACTIVATIONS))
-            elif node.op_type in POOLS:
+            elif node.op_type in POOLS or averages(node):
                 integer.update(self._tail(node.output[0], ("Relu", "Clip")))
             elif self._joins(node) or self._places(node):
                 integer.add(node.output[0])
@@ -284,7 +285,7 @@ class _Planner:
         if node.op_type in CONVOLUTIONS and node.input[1] in self.view.constants:
             shape = self.view.constants[node.input[1]].shape
             return int(shape[0] if node.op_type == "Conv" else shape[1] * attributes(node).get("group", 1))
-        if node.op_type in (*ACTIVATIONS, *POOLS, "Resize", "Pad"):
+        if node.op_type in (*ACTIVATIONS, *POOLS, "AveragePool", "Resize", "Pad"):
             return self._channels(node.input[0])
         if node.op_type == "DepthToSpace":
             inner = self._channels(node.input[0])

@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from toolchain.reference.arithmetic import activate, finish, multiplier, requantize, scaled
+from toolchain.reference.average import average_multipliers
 from toolchain.reference.global_pool import fraction_bits, pooled_reals
 from toolchain.reference.pairs import largest_pairs
 from toolchain.reference.products import pair_ends
@@ -24,6 +25,7 @@ from toolchain.reference.program import ShuffleStep, Step, parse
 from toolchain.reference.quantization import BITS, QMAX, QMIN, CodeArray, Quantization
 from toolchain.reference.resizing import Precision, ends
 from toolchain.reference.steps import (
+    AverageStep,
     Codes,
     ConcatStep,
     ConvStep,
@@ -258,6 +260,18 @@ def _pooled(step: GlobalPoolStep, pictures: list[Interval]) -> Interval:
     return Interval(*_span(lambda values: finish(values, step.after, out), low, high), found.uniform)
 
 
+def _averaged(step: AverageStep, pictures: list[Interval]) -> Interval:
+    (found,), given, out = pictures, step.source.quantization, step.out.quantization
+    factors = average_multipliers(given, out, step)
+    counts = np.arange(1, len(factors))
+    reals = [
+        np.stack([scaled(end, given.zero_point, np.asarray(count, np.float32)) * factors[count] for count in counts])
+        for end in (found.low, found.high)
+    ]
+    low, high = reals[0].min(axis=0), reals[1].max(axis=0)
+    return Interval(*_span(lambda values: finish(values, step.after, out), low, high), found.uniform)
+
+
 def _convolution(step: ConvStep, codes: Mapping[str, Interval]) -> tuple[Interval, AccumulatorBounds]:
     given, out = codes[step.source.tensor], step.out.quantization
     low, high, partial, pair = _sums(step, given)
@@ -368,6 +382,7 @@ _CARRY: Mapping[type, Callable[[Any, list[Interval]], Interval]] = {
     ExtremeStep: _paired,
     GlobalPoolStep: _pooled,
     PoolStep: _kept,
+    AverageStep: _averaged,
     SpaceToDepthStep: _squares,
 }
 """What becomes of the intervals that a step reads, but for convolutions; of others anything may come."""

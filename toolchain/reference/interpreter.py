@@ -17,6 +17,7 @@ from toolchain.frontend.unit import unit_of
 from toolchain.frontend.window import Window
 from toolchain.images.units import extended, in_units
 from toolchain.reference.arithmetic import activate, finish, multiplier, requantize, scaled
+from toolchain.reference.average import averaged
 from toolchain.reference.down import pooled, space_to_depth
 from toolchain.reference.global_pool import run_pool
 from toolchain.reference.products import run_pair
@@ -24,6 +25,7 @@ from toolchain.reference.program import FloatStep, ShuffleStep, Step, parse
 from toolchain.reference.quantization import CodeArray
 from toolchain.reference.resizing import Precision, interpolate
 from toolchain.reference.steps import (
+    AverageStep,
     Codes,
     ConcatStep,
     ConvStep,
@@ -39,7 +41,7 @@ from toolchain.reference.steps import (
     TableStep,
     WindowStep,
 )
-from toolchain.support.errors import InputError
+from toolchain.support.errors import InputError, TooSmallError
 
 
 class IntegerReference:
@@ -130,6 +132,10 @@ def _largest(step: PoolStep, values: dict[str, CodeArray]) -> CodeArray:
     return pooled(values[step.source.tensor], step)
 
 
+def _average(step: AverageStep, values: dict[str, CodeArray]) -> CodeArray:
+    return averaged(values[step.source.tensor], step)
+
+
 def looked_up(codes: CodeArray, table: CodeArray) -> CodeArray:
     """Return what a table (1 or channels, codes) says of codes (C, h, w)."""
     rows = np.arange(len(table)).reshape(-1, 1, 1)
@@ -190,11 +196,14 @@ def depth_to_space(codes: CodeArray, block: int, mode: str) -> CodeArray:
 
 def windowed(codes: CodeArray, window: Window, fill: int) -> CodeArray:
     """``codes`` (C, h, w) cut and continued at the borders. Mirrored pictures that are smaller than what is added are
-    mirrored again and again, as NumPy has it.
+    mirrored again and again, as NumPy has it. TooSmallError where nothing is left.
     """
     top, left, bottom, right = (max(-p, 0) for p in window.pads)
     kept = codes[:, top : codes.shape[1] - bottom, left : codes.shape[2] - right]
     top, left, bottom, right = (max(p, 0) for p in window.pads)
+    if not kept.size:
+        size, cut = f"{codes.shape[2]} x {codes.shape[1]}", " or ".join(str(-p) for p in window.pads if p < 0)
+        raise TooSmallError(f"{size} pixels leave nothing where {cut} are cut off", hint="use a larger image")
     width = ((0, 0), (top, bottom), (left, right))
     if window.mode == "constant":
         return np.ascontiguousarray(np.pad(kept, width, constant_values=fill))
@@ -215,6 +224,7 @@ _RUN: Mapping[type, Callable[[Any, dict[str, CodeArray]], CodeArray]] = {
     GlobalPoolStep: run_pool,
     SpaceToDepthStep: _squares,
     PoolStep: _largest,
+    AverageStep: _average,
     FloatStep: _float,
 }
 """What runs each step, but for the one that reads pixels."""

@@ -14,6 +14,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from toolchain.frontend.window import read_window
+from toolchain.reference.average import read_average
 from toolchain.reference.convolution import Convolution
 from toolchain.reference.down import read_down
 from toolchain.reference.evaluator import evaluator
@@ -25,6 +26,7 @@ from toolchain.reference.quantization import BITS, Quantization
 from toolchain.reference.resizing import read_resize
 from toolchain.reference.steps import (
     Activation,
+    AverageStep,
     Codes,
     ConcatStep,
     ConvStep,
@@ -160,7 +162,9 @@ class _Parser:
             return read_down(node, out, source)
         return WindowStep(out, source, window, out.quantization.code(window.value))
 
-    def _chain(self, out: Codes, tensor: str) -> ConvStep | SumStep | ProductStep | ExtremeStep | GlobalPoolStep | None:
+    def _chain(
+        self, out: Codes, tensor: str
+    ) -> ConvStep | SumStep | ProductStep | ExtremeStep | GlobalPoolStep | AverageStep | None:
         """Match Conv -> [activation] -> [Add] -> [Relu | Clip], one operator -> [activation] or activation, from the
         end on.
         """
@@ -169,7 +173,9 @@ class _Parser:
             return SumStep(out, (self.codes[alone],), after)
         if maker is None or maker.op_type != "Add":
             other = maker and (
-                read_pair(maker, self.codes, self.single, out, after) or read_pool(maker, self.codes, out, after)
+                read_pair(maker, self.codes, self.single, out, after)
+                or read_pool(maker, self.codes, out, after)
+                or read_average(maker, self.codes, out, after)
             )
             return other or self._convolution(out, maker, None, None, after)
         left, right = maker.input

@@ -226,11 +226,11 @@ class SpaceToDepthStep(_OfOne):
 
 
 @dataclass(frozen=True, eq=False)
-class PoolStep(_OfOne):
-    """The largest code of every window; what lies outside of the picture does not count.
+class _WindowsStep(_OfOne):
+    """What is made of every window of pixels; what lies outside of the picture does not count.
 
     Attributes:
-        out, source: the result and what it is made of, of one quantization.
+        out, source: the result and what it is made of.
         kernel, strides, dilations: (rows, columns).
         pads: top, left, bottom, right.
         ceil: windows that reach beyond the padding at the end count too, where they begin within the picture.
@@ -256,6 +256,18 @@ class PoolStep(_OfOne):
         return count - (self.ceil and (count - 1) * stride >= side + before)
 
 
+@dataclass(frozen=True, eq=False)
+class PoolStep(_WindowsStep):
+    """The largest code of every window, in the quantization of what it reads."""
+
+
+@dataclass(frozen=True, eq=False)
+class AverageStep(_WindowsStep):
+    """The mean of every window, activation, requantization."""
+
+    after: Activation | None = None
+
+
 IntegerStep: TypeAlias = (
     InputStep
     | ConvStep
@@ -270,5 +282,6 @@ IntegerStep: TypeAlias = (
     | GlobalPoolStep
     | SpaceToDepthStep
     | PoolStep
+    | AverageStep
 )
 """What both readers know; each has a depth-to-space of its own besides."""
