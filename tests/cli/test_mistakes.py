@@ -67,6 +67,7 @@ DEPLOY = "deploy tiny.onnx --calib photos"
         # models
         ("deploy tinny.onnx --calib photos", 2, "there is no file tinny.onnx; did you mean tiny.onnx?"),
         ("deploy xlsr_x3 --calib photos", 2, "there is no file xlsr_x3; did you mean zoo:xlsr_x3?"),
+        ("deploy XLSR-x3.onnx --calib photos", 2, "there is no file XLSR-x3.onnx; did you mean zoo:xlsr_x3?"),
         ("deploy zoo:XLSR_x3 --calib photos", 2, "did you mean zoo:xlsr_x3?"),
         ("deploy loop --calib photos", 2, "loop is a link that leads nowhere"),
         ("deploy EMPTY --calib photos", 2, "a model's name is empty"),

@@ -69,11 +69,13 @@ def _meant(path: Path, folder: Path | None) -> str:
     """Return a file that is called nearly as ``path``, or an embedded model; empty where there is neither."""
     if path.is_symlink():
         return f"{path} is a link that leads nowhere"
-    if path.name in {model.name for model in list_models(folder)}:
-        return f"did you mean {PREFIX}{path.name}?"
-    beside = [other.name for other in path.parent.glob("*.onnx")] if path.parent.is_dir() else []
+    beside = [other.name for other in path.parent.glob(f"*{path.suffix or '.onnx'}")] if path.parent.is_dir() else []
     close = difflib.get_close_matches(path.name, beside, n=1)
-    return f"did you mean {path.with_name(close[0])}?" if close else ""
+    if close:
+        return f"did you mean {path.with_name(close[0])}?"
+    names = [model.name for model in list_models(folder)]
+    alike = difflib.get_close_matches(path.stem.lower().replace("-", "_"), names, n=1)
+    return f"did you mean {PREFIX}{alike[0]}?" if alike else ""
 
 
 def _card(path: Path) -> dict[str, Any]:
