@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import onnx
 import pytest
@@ -10,6 +12,7 @@ from onnx import helper, numpy_helper
 from tvm import relax
 
 from toolchain.lower import import_qdq
+from toolchain.support.errors import ModelError
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -57,3 +60,23 @@ def test_every_variable_knows_the_operator_it_belongs_to():
     assert list(kinds) == ["Conv '/first'", "Clip '/bent'", "DepthToSpace"]
     convolutions = [binding.var.name for binding in bound if getattr(binding.value.op, "name", "") == "relax.nn.conv2d"]
     assert [origins[name] for name in convolutions] == ["Conv '/first'"], "inner calls belong to it too"
+
+
+def test_a_failed_import_leaves_nothing_on_stderr(capfd: pytest.CaptureFixture[str]):
+    info = helper.make_tensor_value_info
+    how = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Relu", ["input"], ["r"]),
+            helper.make_node("Resize", ["r", "", "by"], ["output"], "up", **how),
+        ],
+        "g",
+        [info("input", 1, [1, 3, "h", "w"])],
+        [info("output", 1, [1, 3, "H", "W"])],
+        [numpy_helper.from_array(np.float32([1, 1, 2, 2]), "by")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    with pytest.raises(ModelError, match="the compiler cannot import the operator Resize 'up'"):
+        import_qdq(model)
+    gc.collect()
+    assert capfd.readouterr() == ("", "")

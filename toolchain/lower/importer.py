@@ -55,6 +55,7 @@ def import_onnx(model: onnx.ModelProto) -> Any:
     try:
         module = importer.from_onnx(spelled(model).graph, model.opset_import[0].version)
     except Exception as error:
+        importer.leave()
         raise ImportRefusedError(importer.doing) from error
     return importer.named(module)
 
@@ -96,6 +97,11 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
         for part in made if isinstance(made, relax.Tuple) else [made]:
             self._origins.setdefault(part, self.doing)
         return made
+
+    def leave(self) -> None:
+        """End what an exception has left open: a builder that is not at its end complains on stderr when it goes."""
+        if self.doing:
+            self.bb._end_block()
 
     def named(self, module: Any) -> Any:
         """Give ``module`` its `ORIGINS`; an operator may have become several calls, of which it returned the last."""
