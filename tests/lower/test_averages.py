@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.instruction_sets import EVERY
@@ -28,9 +29,8 @@ def average(
     return net.quantized(value, x.channels, scale, zero)
 
 
-@pytest.mark.parametrize("wide", [False, True])
-@pytest.mark.parametrize("name", CASES)
-def test_every_window_counts_its_own_pixels(name: str, wide: bool):
+def averaging(name: str, *, wide: bool = False) -> onnx.ModelProto:
+    """One of `CASES` between two convolutions."""
     net, how = Net(), CASES[name]
     scale, zero = (FINE, 900) if wide else (PIXEL, 30)
     x = net.conv(net.input, 7, scale=scale, zero=zero)
@@ -38,7 +38,13 @@ def test_every_window_counts_its_own_pixels(name: str, wide: bool):
     x = net.conv(x, 12, 1)
     if "strides" in how:  # back to the picture's size
         x = net.conv(net.to_picture(x), 12, 1)
-    library = assert_equal(net.model(x, 2), sizes=((5, 7), (9, 81), (44, 6)))
+    return net.model(x, 2)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_every_window_counts_its_own_pixels(name: str, wide: bool):
+    library = assert_equal(averaging(name, wide=wide), sizes=((5, 7), (9, 81), (44, 6)))
     assert not library.coverage.float_operators
 
 

@@ -61,9 +61,9 @@ CONVOLUTIONS = {
 }
 
 
-@pytest.mark.parametrize("case", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
-def test_convolutions_by_steps(case: tuple[int, int, list[int], int, int]):
-    kernel, stride, pads, groups, dilation = case
+def stepping(name: str) -> tuple[onnx.ModelProto, int]:
+    """One of `CONVOLUTIONS`, and how many rows it makes more than its input has steps."""
+    kernel, stride, pads, groups, dilation = CONVOLUTIONS[name]
     net = Net()
     x = net.conv(net.input, 12, 1, zero=21)
     options = {"stride": stride, "pads": pads, "groups": groups, "dilation": dilation}
@@ -72,7 +72,12 @@ def test_convolutions_by_steps(case: tuple[int, int, list[int], int, int]):
     # Rows that there are too few or too many of are made up for: the picture's size has to come out.
     if rows:
         y = net.windowed(y, 0, 0, -rows, -rows, "edge")
-    model = net.model(net.conv(y, 3 * stride**2, 1), stride, unit=stride)
+    return net.model(net.conv(y, 3 * stride**2, 1), stride, unit=stride), rows
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions_by_steps(name: str):
+    model, rows = stepping(name)
     library = assert_equal(model, sizes=((5, 7) if rows else (1, 1), (37, 70)))
     assert library.coverage.integer_convolutions == 3
     assert (library.stream is None) == bool(rows)
@@ -88,13 +93,17 @@ POOLS = {
 }
 
 
-@pytest.mark.parametrize("case", POOLS.values(), ids=POOLS)
-def test_pools(case: tuple[int, int, list[int], int]):
-    kernel, stride, pads, ceil = case
+def pooling(name: str) -> onnx.ModelProto:
+    """One of `POOLS` between two convolutions."""
+    kernel, stride, pads, ceil = POOLS[name]
     net = Net()
     x = net.largest(net.conv(net.input, 11, zero=90), kernel, stride, pads, ceil_mode=ceil)
-    model = net.model(net.conv(x, 3 * stride**2), stride, unit=stride)
-    assert assert_equal(model, sizes=((1, 1), (37, 70))).stream is not None
+    return net.model(net.conv(x, 3 * stride**2), stride, unit=stride)
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_pools(name: str):
+    assert assert_equal(pooling(name), sizes=((1, 1), (37, 70))).stream is not None
 
 
 def test_a_convolution_by_steps_makes_no_product_with_zeros():

@@ -8,9 +8,7 @@ import pytest
 from tests.instruction_sets import AVX2, param
 from tests.lower.compiled import assert_equal
 from tests.lower.nets import PIXEL, Act, Net
-from tests.opencl.devices import made
 from toolchain.lower.frame import take_frame
-from toolchain.support.errors import ModelError
 from toolchain.targets import Target
 
 
@@ -72,8 +70,3 @@ def test_a_border_that_something_else_reads_is_none():
     x = net.conv(net.windowed(net.input, 1, 1, 1, 1, "edge"), 3, pads=[0, 0, 0, 0], residual=net.input)
     model = net.model(x)
     assert take_frame(model) == (model, None)
-
-
-def test_devices_have_no_frame():
-    with pytest.raises(ModelError, match="there is no OpenCL kernel for operator"):
-        made(network("edge"), "mali-g78")

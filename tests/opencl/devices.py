@@ -17,9 +17,10 @@ from toolchain.backends.opencl.job import Job
 from toolchain.backends.opencl.launches import OpenClProgram
 from toolchain.backends.opencl.lower import program
 from toolchain.backends.opencl.prelude import prelude
+from toolchain.frontend.smallest import smallest_picture
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.launch import LaunchConfig
-from toolchain.lower import lower_model
+from toolchain.lower import lower_whole
 from toolchain.quantize import IntegerReference
 from toolchain.runtime.opencl.device import drivers_of_pip, find_device
 from toolchain.runtime.opencl.runner import OpenClRunner
@@ -82,7 +83,7 @@ def pocl() -> None:
 def made(model: onnx.ModelProto, choose: str) -> OpenClProgram:
     """The kernels of a QDQ model."""
     channels = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    return program(lower_model(model, dot_product("opencl")), channels, GPU, CHOICES[choose], SIZE[0] * SIZE[1])
+    return program(lower_whole(model, dot_product("opencl")), channels, GPU, CHOICES[choose], SIZE[0] * SIZE[1])
 
 
 def runner(program: OpenClProgram, before: str = "", *, integer_dot: bool = False) -> OpenClRunner:
@@ -94,9 +95,10 @@ def runner(program: OpenClProgram, before: str = "", *, integer_dot: bool = Fals
 
 def assert_equal(model: onnx.ModelProto, choose: str, *, before: str = "", integer_dot: bool = False) -> OpenClProgram:
     """Its kernels give the reference's pixels."""
-    found, reference = made(model, choose), IntegerReference(model)
+    found, reference, least = made(model, choose), IntegerReference(model), smallest_picture(model)
     machine = runner(found, before, integer_dot=integer_dot)
-    for seed, (height, width) in enumerate(SMALL):
+    for seed, size in enumerate(SMALL):
+        height, width = map(max, size, least)
         pixels = picture(height, width, found.plan.channels, seed)
         np.testing.assert_array_equal(machine.upscale(pixels), reference.run(pixels), err_msg=f"{height} x {width}")
     return found

@@ -11,10 +11,13 @@ import pytest
 from toolchain.bundle.launch_plan import (
     PICTURE,
     RESULT,
+    SCALARS,
     Buffer,
+    Change,
     Extent,
     Launch,
     LaunchPlan,
+    Size,
     fitting,
     lay_out,
     parse_plan,
@@ -35,18 +38,48 @@ def test_what_is_written_is_read():
     assert parse_plan(PLAN.to_json(), "x") == PLAN
 
 
+def items(launch: Launch, height: int, width: int) -> tuple[int, int, int]:
+    return launch.items(PLAN.scalars(launch, height, width))
+
+
 def test_sizes_follow_the_picture():
-    assert LAUNCH.sizes(5, 33) == (16, 8, 8)  # 9 work-items of 4 pixels, 5 rows, 7 parts: in whole work-groups
+    assert items(LAUNCH, 5, 33) == (16, 8, 8)  # 9 work-items of 4 pixels, 5 rows, 7 parts: in whole work-groups
     assert PLAN.shape(PLAN.buffers[0], 5, 33) == (7, 2, 72)
-    assert PLAN.scalars(LAUNCH, 5, 33) == {"height": 5, "pitch": 72, "width": 33}
+    assert PLAN.scalars(LAUNCH, 5, 33) == dict(zip(SCALARS, (5, 72, 33) * 2, strict=True))
     assert PLAN.workspace(5, 33) == 4 * 7 * 2 * 72 + 10 * 66 * 3
 
 
 def test_sizes_follow_what_is_read():
-    larger, buffer = replace(LAUNCH, scale=2), replace(PLAN.buffers[0], scale=2)
-    assert larger.sizes(5, 33) == (24, 12, 8)  # 17 work-items of 4 pixels, 10 rows, 7 parts
-    assert PLAN.scalars(larger, 5, 33) == {"height": 10, "pitch": 104, "width": 66}
+    twice = Size.times(2)
+    larger, buffer = replace(LAUNCH, size=twice), replace(PLAN.buffers[0], size=twice)
+    assert items(larger, 5, 33) == (24, 12, 8)  # 17 work-items of 4 pixels, 10 rows, 7 parts
+    assert {name: PLAN.scalars(larger, 5, 33)[name] for name in SCALARS[:3]} == {
+        "height": 10,
+        "pitch": 104,
+        "width": 66,
+    }
     assert PLAN.shape(buffer, 5, 33) == (12, 2, 104)
+
+
+def test_sizes_follow_what_is_written():
+    """By steps of two without padding, then by one more column."""
+    size = Size((Change(1, -3, 2), Change(plus=1)), (Change(1, -3, 2), Change(plus=2)))
+    smaller = replace(LAUNCH, result=size, work=(Extent("columns", 4, 1, 2), Extent("rows"), Extent("one")))
+    scalars = PLAN.scalars(smaller, 5, 33)
+    assert [scalars[name] for name in SCALARS[3:]] == [2, 56, 17]
+    assert items(smaller, 5, 33) == (8, 4, 2)
+    plan = replace(PLAN, buffers=(replace(PLAN.buffers[0], size=size),))
+    assert plan.fits(1, 1) is False
+    assert plan.fits(3, 1)
+
+
+def test_halves_of_rows_are_filled():
+    buffer = replace(PLAN.buffers[0], low=9)
+    fills = list(PLAN.fills(buffer, 5, 33))
+    assert fills[:3] == [(7, 0, 288), (9, 288, 288), (7, 576, 288)]
+    assert len(fills) == 2 * 7
+    assert sum(count for _, _, count in fills) == PLAN.size(buffer, 5, 33)
+    assert list(PLAN.fills(PLAN.buffers[0], 5, 33)) == [(7, 0, 4 * 7 * 2 * 72)]
 
 
 @pytest.mark.parametrize(
@@ -65,9 +98,10 @@ def test_work_groups_fit_the_device(
     group: tuple[int, int, int], most: int, along: tuple[int, int, int], expected: tuple[int, int, int]
 ):
     assert fitting(group, most, along) == expected
-    for size, local, extent in zip(LAUNCH.sizes(5, 33, expected), expected, LAUNCH.work, strict=True):
+    scalars = PLAN.scalars(LAUNCH, 5, 33)
+    for size, local, extent in zip(LAUNCH.items(scalars, expected), expected, LAUNCH.work, strict=True):
         assert size % local == 0
-        assert size >= extent.count(5, 33)
+        assert size >= extent.count(scalars)
 
 
 def test_constants_lie_where_the_plan_says():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Annotated, Any, Literal, TypeAlias
@@ -21,39 +21,78 @@ from toolchain.support.errors import BundleError
 from toolchain.support.serialization import Between, Matches, OneOf, from_plain, parse_json
 
 FORMAT = "clipfree-opencl-plan"
-VERSION = 3
+VERSION = 4
 PICTURE, RESULT = "picture", "result"
-SCALARS = ("height", "pitch", "width")
-"""Kernel arguments that are int32 numbers: pixels of what it reads, and as ``pitch`` the elements of a buffer's row."""
+SCALARS = ("height", "pitch", "width", "rows", "across", "columns")
+"""Kernel arguments that are int32 numbers: pixels of what it reads, with ``pitch`` the elements of a buffer's row, and
+the same three of what it writes.
+"""
 Positive: TypeAlias = Annotated[int, Between(1, 2**31 - 1)]
-Scale: TypeAlias = Annotated[int, Between(0, 2**31 - 1)]
-"""How many times as high and wide as the input; 0: a single pixel, whatever the input."""
+Byte: TypeAlias = Annotated[int, Between(0, 255)]
+Number: TypeAlias = Annotated[int, Between(-(2**31), 2**31 - 1)]
 Dtype: TypeAlias = Annotated[str, OneOf(("uint32", "int32", "float32", "float16"))]
 ConstantDtype: TypeAlias = Annotated[str, OneOf(("uint8", "uint16", "uint32", "int32", "float32", "float16"))]
 
 
-def scaled(height: int, width: int, scale: int) -> tuple[int, int]:
-    """Return the height and width of what has a `Scale`."""
-    return (height * scale, width * scale) if scale else (1, 1)
+@dataclass(frozen=True)
+class Change:
+    """A step from one side to another: ``(side * times + plus) // per``, rounded down."""
+
+    times: Number = 1
+    plus: Number = 0
+    per: Positive = 1
+
+    def of(self, side: int) -> int:
+        """Return what it makes of a side."""
+        return (side * self.times + self.plus) // self.per
+
+
+@dataclass(frozen=True)
+class Size:
+    """How high and wide something is: what becomes of the input's height and width in units, change by change."""
+
+    height: tuple[Change, ...] = ()
+    width: tuple[Change, ...] = ()
+
+    @classmethod
+    def times(cls, scale: int) -> Size:
+        """Return the size of what is so many times as high and wide as the input."""
+        changes = () if scale == 1 else (Change(scale),)
+        return cls(changes, changes)
+
+    def of(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width for an input of so many units."""
+        for change in self.height:
+            height = change.of(height)
+        for change in self.width:
+            width = change.of(width)
+        return height, width
+
+
+SINGLE = Size((Change(0, 1),), (Change(0, 1),))
+"""Of a single pixel, whatever the input."""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Work-items along one axis: ``ceil(size / per) * times``, rounded up to whole work-groups when launched."""
+    """Work-items along one axis: ``ceil((size + plus) / per) * times``, rounded up to whole work-groups when launched;
+    the sizes are called as in `SCALARS`.
+    """
 
-    size: Literal["width", "height", "one"]
+    size: Literal["width", "height", "columns", "rows", "one"]
     per: Positive = 1
     times: Positive = 1
+    plus: Annotated[int, Between(0, 2**31 - 1)] = 0
 
-    def count(self, height: int, width: int) -> int:
-        """For ``height`` x ``width`` pixels."""
-        return -(-{"width": width, "height": height, "one": 1}[self.size] // self.per) * self.times
+    def count(self, sizes: Mapping[str, int]) -> int:
+        """For `SCALARS` of these values."""
+        return -(-({**sizes, "one": 1}[self.size] + self.plus) // self.per) * self.times
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """A packed tensor: ``dtype`` (height + 2 * margin, blocks, pitch), its bytes ``zero_point`` before first use;
-    ``scale`` times as high and wide as the input in units, or of a single pixel where that is 0.
+    """A packed tensor: ``dtype`` (height + 2 * margin, blocks, pitch), its bytes ``zero_point`` before first use, those
+    of the second half of every row ``low`` where that is not None.
 
     Four channels are a block of "uint32", one is a block of "float32" or "float16".
     """
@@ -61,8 +100,9 @@ class Buffer:
     name: str
     dtype: Dtype
     blocks: Positive
-    zero_point: Annotated[int, Between(0, 255)]
-    scale: Scale = 1
+    zero_point: Byte
+    size: Size = Size()
+    low: Byte | None = None
 
 
 @dataclass(frozen=True)
@@ -84,22 +124,23 @@ class Launch:
         arguments: in the kernel's order: names of buffers, of constants, `PICTURE`, `RESULT`, or one of `SCALARS`.
         work: work-items along x, y and z.
         group: work-items of a work-group along x, y and z.
-        scale: what it works on is so many times as high and wide as the input in units, or a single pixel where that is
-            0; its `SCALARS` and its work are.
+        size: of what it reads, in steps of its stride.
+        result: of what it writes.
     """
 
     kernel: Annotated[str, Matches(r"[A-Za-z][A-Za-z0-9_]*", "a name of letters, digits and underscores")]
     arguments: tuple[str, ...]
     work: tuple[Extent, Extent, Extent]
     group: tuple[Positive, Positive, Positive]
-    scale: Scale = 1
+    size: Size = Size()
+    result: Size = Size()
 
-    def sizes(self, height: int, width: int, group: tuple[int, int, int] | None = None) -> tuple[int, int, int]:
-        """Return the global size for an input of ``height`` x ``width`` units; ``group``: in place of the
-        planned one.
+    def items(self, sizes: Mapping[str, int], group: tuple[int, int, int] | None = None) -> tuple[int, int, int]:
+        """Return the work-items along x, y and z, in whole work-groups, for `SCALARS` of these values; ``group``: in
+        place of the planned one.
         """
         x, y, z = (
-            -(-extent.count(*scaled(height, width, self.scale)) // local) * local
+            -(-extent.count(sizes) // local) * local
             for extent, local in zip(self.work, group or self.group, strict=True)
         )
         return x, y, z
@@ -136,19 +177,37 @@ class LaunchPlan:
     def shape(self, buffer: Buffer, height: int, width: int) -> tuple[int, int, int]:
         """Elements of a buffer for an input of ``height`` x ``width`` pixels."""
         geometry = Geometry(self.margin, self.columns)
-        tall, wide = scaled(*self.units(height, width), buffer.scale)
+        tall, wide = buffer.size.of(*self.units(height, width))
         rows, blocks, pitch = geometry.shape(buffer.blocks, tall, geometry.tiles(wide))
         return rows, blocks, pitch
 
+    def fits(self, height: int, width: int) -> bool:
+        """Return whether every tensor has some pixel left for an input of ``height`` x ``width`` pixels."""
+        units = self.units(height, width)
+        return min(side for buffer in self.buffers for side in (*buffer.size.of(*units), *units)) > 0
+
     def scalars(self, launch: Launch, height: int, width: int) -> dict[str, int]:
         """Return the `SCALARS` of a launch for an input of ``height`` x ``width`` pixels."""
-        tall, across = scaled(*self.units(height, width), launch.scale)
-        pitch = -(-across // self.columns) * self.columns + 2 * SIDE
-        return {"height": tall, "pitch": pitch, "width": across}
+        found: list[int] = []
+        for size in (launch.size, launch.result):
+            tall, wide = size.of(*self.units(height, width))
+            found += [tall, -(-wide // self.columns) * self.columns + 2 * SIDE, wide]
+        return dict(zip(SCALARS, found, strict=True))
 
     def size(self, buffer: Buffer, height: int, width: int) -> int:
         """Return bytes of a buffer for an input of ``height`` x ``width`` pixels."""
         return int(np.prod(self.shape(buffer, height, width))) * np.dtype(buffer.dtype).itemsize
+
+    def fills(self, buffer: Buffer, height: int, width: int) -> Iterator[tuple[int, int, int]]:
+        """Yield what a buffer holds before first use: a byte, the place from which on, and how many."""
+        size, rows = self.size(buffer, height, width), self.shape(buffer, height, width)[0]
+        if buffer.low is None:
+            yield buffer.zero_point, 0, size
+            return
+        half = size // rows // 2
+        for row in range(rows):
+            yield buffer.zero_point, 2 * row * half, half
+            yield buffer.low, (2 * row + 1) * half, half
 
     def workspace(self, height: int, width: int) -> int:
         """Return bytes of all buffers and of the result."""

@@ -108,13 +108,21 @@ def _added(read: Callable[[Any], Any], residual: Operand, blocks: int, block: An
     return tirx.Shuffle(found, [_int32(position) for position in range(PACK)])
 
 
-def axis_taps(sampling: Sampling, x: Any, size: Any, out: Any, factor: Fraction | None) -> list[tuple[Any, Any]]:
+def axis_taps(
+    sampling: Sampling,
+    x: Any,
+    size: Any,
+    out: Any,
+    factor: Fraction | None,
+    keep: Callable[[Any], Any] = lambda value: value,
+) -> list[tuple[Any, Any]]:
     """Return the inputs, within the picture, that output ``x`` of ``out`` is made of, int64, and their weights, int32;
-    as `toolchain.frontend.fixed_point.axis_weights`. Without a factor it is that of the sizes.
+    as `toolchain.frontend.fixed_point.axis_weights`. Without a factor it is that of the sizes. ``keep`` is given
+    what is used more than once, and returns it as a variable.
     """
     if factor == 1:
         return [(x, _int32(ONE))]
-    place, denominator = _place(sampling.coordinates, x, size, out, factor)
+    place, denominator = (keep(part) for part in _place(sampling.coordinates, x, size, out, factor))
     if sampling.mode == "nearest":
         nearest = {
             "floor": tirx.floordiv(place, denominator),
@@ -123,19 +131,20 @@ def axis_taps(sampling: Sampling, x: Any, size: Any, out: Any, factor: Fraction 
             "round_prefer_ceil": tirx.floordiv(2 * place + denominator, 2 * denominator),
         }[sampling.nearest]
         return [(_inside(nearest, size), _int32(ONE))]
-    first = tirx.floordiv(place, denominator)
-    s = tirx.floordiv((place - first * denominator) * int64(2 * ONE) + denominator, 2 * denominator)
-    u = int64(ONE) - s
+    first = keep(tirx.floordiv(place, denominator))
+    beyond = keep((place - first * denominator) * int64(2 * ONE) + denominator)
+    s = keep(tirx.floordiv(beyond, 2 * denominator))
+    u = keep(int64(ONE) - s)
     if sampling.mode == "linear":
         indices, weights = [first, first + 1], [u, s]
     else:
         a = alpha_of(sampling)
-        far, farther = (_rounded(int64(a) * s * u * other) for other in (u, s))
-        near = _rounded(int64(a + 2 * ONE) * s * s * s - int64((a + 3 * ONE) * ONE) * s * s + int64(ONE**4))
+        far, farther = (keep(_rounded(int64(a) * s * u * other)) for other in (u, s))
+        near = keep(_rounded(int64(a + 2 * ONE) * s * s * s - int64((a + 3 * ONE) * ONE) * s * s + int64(ONE**4)))
         indices = [first - 1, first, first + 1, first + 2]
         weights = [far, near, int64(ONE) - far - near - farther, farther]
         if sampling.exclude_outside:
-            weights = _without(weights, [tirx.all(index >= 0, index < size) for index in indices])
+            weights = _without(weights, [tirx.all(index >= 0, index < size) for index in indices], keep)
     return [(_inside(i, size), tirx.Cast("int32", w)) for i, w in zip(indices, weights, strict=True)]
 
 
@@ -157,16 +166,16 @@ def _place(coordinates: str, x: Any, size: Any, out: Any, factor: Fraction | Non
     return half, 2 * n
 
 
-def _without(weights: list[Any], inside: list[Any]) -> list[Any]:
+def _without(weights: list[Any], inside: list[Any], keep: Callable[[Any], Any]) -> list[Any]:
     """Return weights that add up without inputs outside of the picture."""
     zero = int64(0)
-    kept = [tirx.Select(here, weight, zero) for here, weight in zip(inside, weights, strict=True)]
-    total = kept[0] + kept[1] + kept[2] + kept[3]
+    kept = [keep(tirx.Select(here, weight, zero)) for here, weight in zip(inside, weights, strict=True)]
+    total = keep(kept[0] + kept[1] + kept[2] + kept[3])
     scaled = [
-        tirx.Select(here, tirx.floordiv(weight * int64(2 * ONE) + total, 2 * total), zero)
+        keep(tirx.Select(here, tirx.floordiv(weight * int64(2 * ONE) + total, 2 * total), zero))
         for here, weight in zip(inside, kept, strict=True)
     ]
-    rest = int64(ONE) - (scaled[0] + scaled[1] + scaled[2] + scaled[3])
+    rest = keep(int64(ONE) - (scaled[0] + scaled[1] + scaled[2] + scaled[3]))
     scaled[1], scaled[2] = (
         scaled[1] + tirx.Select(inside[1], rest, zero),
         scaled[2] + tirx.Select(inside[1], zero, rest),

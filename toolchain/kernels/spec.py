@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from toolchain.frontend.fixed_point import Resizing
+from toolchain.frontend.window import Window
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.phases import Pair, above, reach
 from toolchain.kernels.phases import Pool as Pool
@@ -330,7 +331,28 @@ class Interpolate:
     target: View
 
 
+@dataclass(frozen=True)
+class Move:
+    """A packed tensor made of another: pixel (y, x) is the source's (y - top, x - left).
+
+    Attributes:
+        source: the blocks that are read.
+        target: as many blocks that are written.
+        window: how much is added or cut; where nothing is, ``border`` says how far the picture goes on around itself.
+        fill: the code of added pixels where the window's mode is "constant".
+        zero_point: what surrounds the picture, but for the border.
+        border: rows and columns around the picture that are continued too, in the window's mode.
+    """
+
+    source: View
+    target: View
+    window: Window
+    fill: int
+    zero_point: int
+    border: int = 0
+
+
 Operation: TypeAlias = (
-    Conv | Elementwise | Lookup | Pack | Draw | Shuffle | Interpolate | GlobalPool | SpaceToDepth | Pool
+    Conv | Elementwise | Lookup | Pack | Draw | Shuffle | Interpolate | Move | GlobalPool | SpaceToDepth | Pool
 )
 """What a kernel of a quantized network computes."""

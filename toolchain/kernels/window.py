@@ -6,7 +6,6 @@ again and again, as NumPy has it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
@@ -17,28 +16,7 @@ from toolchain.frontend.window import Mode, Window
 from toolchain.kernels.epilogue import outside_word
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import SIDE, Geometry
-from toolchain.kernels.spec import View
-
-
-@dataclass(frozen=True)
-class Move:
-    """A packed tensor made of another: pixel (y, x) is the source's (y - top, x - left).
-
-    Attributes:
-        source: the blocks that are read.
-        target: as many blocks that are written.
-        window: how much is added or cut; where nothing is, ``border`` says how far the picture goes on around itself.
-        fill: the code of added pixels where the window's mode is "constant".
-        zero_point: what surrounds the picture, but for the border.
-        border: rows and columns around the picture that are continued too, in the window's mode.
-    """
-
-    source: View
-    target: View
-    window: Window
-    fill: int
-    zero_point: int
-    border: int = 0
+from toolchain.kernels.spec import Move
 
 
 def move(operation: Move, geometry: Geometry) -> tirx.PrimFunc:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from toolchain.lower.lowered import Choose, Coverage, Kernel, Lowered, Rehearsal
-from toolchain.lower.lowering import geometry_for, import_qdq, lower, lower_layers, lower_model
+from toolchain.lower.lowering import geometry_for, import_qdq, lower, lower_layers, lower_model, lower_whole
 
 __all__ = [
     "Choose",
@@ -19,4 +19,5 @@ __all__ = [
     "lower",
     "lower_layers",
     "lower_model",
+    "lower_whole",
 ]

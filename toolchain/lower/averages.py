@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tvm import relax
-
 from toolchain.kernels import average
 from toolchain.lower.bindings import Bindings, channels_of
+from toolchain.lower.calls import Invocation
 from toolchain.lower.packed import Packed
 from toolchain.lower.requantization import requantization
 from toolchain.reference.average import average_multipliers
@@ -37,7 +36,7 @@ def match_average(
 
 def emit_average(emitter: IntegerEmitter, var: Any, step: AverageStep) -> Packed:
     """Emit the average that computes ``var``, of a whole tensor."""
-    calls, given, output = emitter.calls, step.source, step.out.quantization
+    given, output = step.source, step.out.quantization
     source = emitter.packed(given.tensor)
     if source.slots != tuple(range(channels_of(var))):
         source = emitter.in_order(given.tensor)
@@ -51,8 +50,11 @@ def emit_average(emitter: IntegerEmitter, var: Any, step: AverageStep) -> Packed
         requantization(None, step.after, output, None)[0],
         tensor.view,
     )
-    calls.beside(emitter.matcher.origin(emitter.matcher.definitions[var].args[0]))
-    factors = relax.const(average_multipliers(given.quantization, output, step))
-    function = average.build(operation, emitter.geometry)
-    made = calls.call("average", function, [source.var, factors], calls.packed(tensor, extents[1]), *extents)
+    origin = emitter.matcher.origin(emitter.matcher.definitions[var].args[0])
+    factors, function = (
+        average_multipliers(given.quantization, output, step),
+        average.build(operation, emitter.geometry),
+    )
+    invocation = Invocation("average", function, (source.source(),), operation, (factors,))
+    made = emitter.calls.layer(invocation, tensor.view, tensor, extents, origin)
     return Packed(made, tensor.view, tuple(range(channels_of(var))), tensor)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from tvm import relax, tirx
 
+from toolchain.kernels.average import Average
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import whole
 from toolchain.kernels.float_spec import FloatOperation
@@ -26,7 +27,7 @@ Extent = tuple[Any, Any]
 SINGLE: Extent = (tirx.const(1, "int64"), tirx.const(1, "int64"))
 """Of a tensor of a single pixel."""
 
-AnyOperation: TypeAlias = Operation | FloatOperation
+AnyOperation: TypeAlias = Operation | Average | FloatOperation
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +77,15 @@ class Launch:
         operation: what it computes, for those who make kernels of their own of it.
         scale: pixels of what it reads, in steps of its stride, for one of the picture, in each direction; 0 where it
             has a single one.
+        extents: of what it reads, in steps of its stride, and of what it writes.
     """
 
     call: Call
     constants: tuple[np.ndarray, ...]
     result: Tensor | Picture
     operation: AnyOperation
-    scale: Fraction | int = 1
+    scale: Fraction | int
+    extents: tuple[Extent, Extent]
 
 
 class Calls:
@@ -100,12 +103,12 @@ class Calls:
         self.extent: Extent = (pixels.ty.shape[0], pixels.ty.shape[1])
         self.launches: list[Launch] = []
         self.tensors: list[Tensor] = []
-        self.scales: list[Fraction | int] = []
-        """Pixels of each tensor for one of the picture, in each direction; 0 where it has a single one."""
+        self.extents: list[Extent] = []
+        """Height and width of each tensor."""
         self.integer = True
         """Nothing but kernels has been called."""
         self.whole: dict[str, None] = {}
-        """The operators of the ONNX model that look at the whole picture at once, so that no rows can stream."""
+        """The operators of the ONNX model whose kernels want whole tensors, so that no rows can stream."""
         self.origins: dict[str, None] = {}
         """The operators of the ONNX model, as far as known, that are more than kernels; in order of execution."""
         self._names: dict[str, int] = {}
@@ -153,16 +156,38 @@ class Calls:
             self._number(var, result, made)
         elif writes is not None:
             self._numbers[var] = writes
-        self.launches.append(Launch(call, given.constants, result, given.operation, self._scale(extent)))
+        self._launched(call, given, result, (extent, made))
         return var
 
-    def call(self, name: str, function: Any, inputs: Sequence[Any], result: Any, *extents: Extent) -> Any:
-        """Call a function ``(inputs..., height, tiles, width, result)`` that is no kernel on windows of rows; each of
-        several extents is handed on so.
+    def layer(
+        self, given: Invocation, view: View, result: Tensor, extents: tuple[Extent, Extent], origin: str = ""
+    ) -> Any:
+        """Run a function ``(inputs..., constants..., height, tiles, width, the same of the result, result)`` on whole
+        tensors, from the first extent to the second; it writes ``view``, all of ``result``. Returns its variable.
+        ``origin``: the operator of the ONNX model that wants it.
         """
-        self.integer = False
+        self.whole[origin or given.name] = None
+        symbol = self.add(given.name, given.function)
+        constants = [relax.const(array, str(array.dtype)) for array in given.constants]
         sizes = [size for extent in extents for size in self._scalars(extent)]
-        return self.builder.emit(relax.call_tir(self.add(name, function), relax.Tuple([*inputs, *sizes]), result))
+        operands = [*(source.var for source in given.sources), *constants, *sizes]
+        var = self.builder.emit(relax.call_tir(symbol, relax.Tuple(operands), self.packed(result, extents[1])))
+        step = Step(tuple(Read(self._numbers.get(source.var)) for source in given.sources), len(self.tensors))
+        self._number(var, result, extents[1])
+        self._launched(Call(symbol.name_hint, step, (), view), given, result, extents)
+        return var
+
+    def _launched(
+        self, call: Call, given: Invocation, result: Tensor | Picture, extents: tuple[Extent, Extent]
+    ) -> None:
+        launch = Launch(call, given.constants, result, given.operation, self._scale(extents[0]), extents)
+        self.launches.append(launch)
+
+    def call(self, name: str, function: Any, inputs: Sequence[Any], result: Any, extent: Extent) -> Any:
+        """Call a function ``(inputs..., height, tiles, width, result)`` that is no kernel between packed tensors."""
+        self.integer = False
+        arguments = relax.Tuple([*inputs, *self._scalars(extent)])
+        return self.builder.emit(relax.call_tir(self.add(name, function), arguments, result))
 
     def beside(self, origin: str) -> None:
         """Note that the operator ``origin`` of the ONNX model (empty: unknown) is not done by kernels."""
@@ -185,7 +210,7 @@ class Calls:
         step = Step((Read(self._numbers.get(source.var)),), len(self.tensors))
         self._number(var, result, SINGLE)
         call = Call(symbol.name_hint, step, (), given.target)
-        self.launches.append(Launch(call, (), result, given, self._scale(extent)))
+        self.launches.append(Launch(call, (), result, given, self._scale(extent), (extent, SINGLE)))
         return var
 
     def add(self, name: str, function: Any) -> Any:
@@ -202,7 +227,7 @@ class Calls:
         """Count a tensor of its own."""
         self._numbers[var] = len(self.tensors)
         self.tensors.append(tensor)
-        self.scales.append(self._scale(extent))
+        self.extents.append(extent)
 
     def enlarged(self, extent: Extent) -> Fraction | int:
         """Return pixels of a tensor of this extent for one pixel of the picture; 0 where it has a single pixel."""

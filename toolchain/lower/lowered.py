@@ -13,7 +13,7 @@ from toolchain.kernels.layout import Geometry
 from toolchain.kernels.network import NOTHING, Needs, Stream, Tensor
 from toolchain.kernels.spec import Conv, ConvShape
 from toolchain.kernels.tile import Tile
-from toolchain.lower.calls import Launch
+from toolchain.lower.calls import Extent, Launch
 
 Spec = TypeVar("Spec", bound=ConvShape)
 """What a convolution kernel computes: `toolchain.kernels.spec.Conv` or `toolchain.kernels.float_spec.FloatConv`."""
@@ -97,13 +97,15 @@ class Network:
     Attributes:
         launches: its kernels, in order of execution.
         tensors: what is between them.
-        scales: of the tensors: pixels for one of the picture, in each direction; 0 of those of a single pixel.
+        extents: of the tensors.
+        sides: the picture's height and width in units, in which extents are expressed.
         unit: the picture's sides are multiples of it.
     """
 
     launches: tuple[Launch, ...]
     tensors: tuple[Tensor, ...]
-    scales: tuple[Fraction | int, ...]
+    extents: tuple[Extent, ...]
+    sides: Extent
     unit: int = 1
 
 
@@ -129,7 +131,7 @@ class Lowered(Generic[Spec]):
         coverage: what is integer and what is not.
         network: all of ``main`` as kernels; None where it is more than that.
         origins: the operators of the ONNX model for which it is more than that, such as "Tanh 'act'"; as far as known.
-        whole: the operators of the ONNX model that look at the whole picture at once: rows cannot stream through.
+        whole: the operators of the ONNX model whose kernels want whole tensors: rows cannot stream through.
         stream: how pictures stream through ``main``; None where it runs layer by layer.
         frame: what ``main`` adds to the picture first and cuts off at last; the rest is of what lies between.
     """

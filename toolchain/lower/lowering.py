@@ -72,6 +72,15 @@ def lower_layers(model: onnx.ModelProto, dot: Dot, choose: Choose | None = None)
     return framed(_lower_layers(inner, dot, choose), frame)
 
 
+def lower_whole(model: onnx.ModelProto, dot: Dot) -> Lowered[Conv]:
+    """`lower_layers` where nothing is around the network: a border and what is cut off are kernels like others.
+
+    Raises:
+        ModelError: as `lower_layers` does.
+    """
+    return _lower_layers(model, dot, None)
+
+
 def _lower_layers(model: onnx.ModelProto, dot: Dot, choose: Choose | None) -> Lowered[Conv]:
     module = import_qdq(model)
     return lower(module, geometry_for(module, dot), dot, choose)

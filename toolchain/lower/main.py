@@ -86,7 +86,10 @@ def write_main(
         raise refused
     coverage = measure(matcher, emitter.covered, tuple(emitter.operators.names))
     calls = emitter.calls
-    network = Network(tuple(calls.launches), tuple(calls.tensors), tuple(calls.scales), unit) if calls.integer else None
+    network = None
+    if calls.integer:
+        sides = matcher.height, matcher.width
+        network = Network(tuple(calls.launches), tuple(calls.tensors), tuple(calls.extents), sides, unit)
     kernels, origins, whole = tuple(emitter.kernels), tuple(calls.origins), tuple(calls.whole)
     return Lowered(builder.finalize(), kernels, emitter.geometry, coverage, network, origins, whole)
 

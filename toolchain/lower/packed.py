@@ -10,8 +10,8 @@ from toolchain.kernels import elementwise
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, blocks_of
 from toolchain.kernels.network import Tensor
-from toolchain.kernels.spec import DepthToSpace, Elementwise, Operand, Requantize, View
-from toolchain.kernels.window import Move, move
+from toolchain.kernels.spec import DepthToSpace, Elementwise, Move, Operand, Requantize, View
+from toolchain.kernels.window import move
 from toolchain.lower.calls import Calls, Extent, Invocation, Source
 
 
@@ -88,11 +88,9 @@ def moved(
 
     ``origin``: the operator of the ONNX model that wants it.
     """
-    calls.beside(origin)
     view = View.whole(source.view.count, wide=source.view.wide)
     tensor = Tensor(view.total, source.tensor.zero_point, wide=view.wide)
     operation = Move(source.view, view, window, fill, tensor.zero_point, border)
     name = "surround" if border else "pad" if window.grows else "crop"
-    kind = calls.packed(tensor, extents[1])
-    var = calls.call(name, move(operation, calls.geometry), [source.var], kind, *extents)
-    return Packed(var, view, source.slots, tensor)
+    given = Invocation(name, move(operation, calls.geometry), (source.source(),), operation)
+    return Packed(calls.layer(given, view, tensor, extents, origin), view, source.slots, tensor)

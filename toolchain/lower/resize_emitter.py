@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tvm import relax
 
 from toolchain.frontend.fixed_point import phases
 from toolchain.kernels import enlarge, resample
@@ -56,12 +55,11 @@ def _whole(
     residual: Packed | None,
 ) -> Packed:
     """Emit an interpolation whose weights depend on the picture's size, or that is by broken factors."""
-    calls = emitter.calls
-    calls.beside(origin_of(emitter, step))
     tensor, extents = emitter.tensor(var), (emitter.extent(step.source.tensor), emitter.extent(var))
-    given = [source.var, *([] if residual is None else [residual.var]), *(relax.const(c) for c in constants)]
+    sources = tuple(one.source() for one in (source, residual) if one is not None)
     function = resample.build(operation, emitter.geometry)
-    made = calls.call("resample", function, given, calls.packed(tensor, extents[1]), *extents)
+    given = Invocation("resample", function, sources, operation, constants)
+    made = emitter.calls.layer(given, tensor.view, tensor, extents, origin_of(emitter, step))
     return Packed(made, tensor.view, tuple(range(channels_of(var))), tensor)
 
 

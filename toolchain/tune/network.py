@@ -37,10 +37,10 @@ def lowered_model(
         TargetError: there are no kernels for the target's instruction set.
     """
     from toolchain.kernels.intrinsics import dot_product
-    from toolchain.lower import lower_model
+    from toolchain.lower import lower_model, lower_whole
 
-    model = quantize_quickly(path, calibration, value_range)
-    return lower_model(model.model, dot_product(target.instruction_set)), model.channels
+    model, lower = quantize_quickly(path, calibration, value_range), lower_model if target.gpu is None else lower_whole
+    return lower(model.model, dot_product(target.instruction_set)), model.channels
 
 
 def quantize_quickly(

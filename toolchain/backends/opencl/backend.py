@@ -54,9 +54,9 @@ class OpenClBackend:
         """Lower an integer network, see `toolchain.backends.base.Backend.rehearse`."""
         from toolchain.backends.opencl.launches import network_of
         from toolchain.kernels.intrinsics import dot_product
-        from toolchain.lower import Rehearsal, lower_layers
+        from toolchain.lower import Rehearsal, lower_whole
 
-        lowered = lower_layers(model, dot_product("opencl"))
+        lowered = lower_whole(model, dot_product("opencl"))
         network_of(lowered)
         return Rehearsal(lowered.coverage)
 

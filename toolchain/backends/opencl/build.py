@@ -18,7 +18,7 @@ from toolchain.bundle import LIBRARY
 from toolchain.bundle.launches import Figures
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.vectors import vectors_for
-from toolchain.lower import Coverage, Kernel, import_qdq, lower_layers
+from toolchain.lower import Coverage, Kernel, import_qdq, lower_whole
 from toolchain.lower.float_lowering import lower_float_model
 from toolchain.runtime.opencl.files import CONSTANTS, HOST, KERNELS
 from toolchain.schedules.coverage import coverage
@@ -108,7 +108,7 @@ def compile_opencl(model: QuantizedModel, gpu: Gpu, tuning: Tuning, *, dump: Dum
         ModelError: a part of the model has no OpenCL kernel.
     """
     dump("import", SUFFIX, lambda: script(import_qdq(model.model)))
-    lowered = lower_layers(model.model, dot_product("opencl"))
+    lowered = lower_whole(model.model, dot_product("opencl"))
     dump("lower", SUFFIX, lambda: script(lowered.module))
     made = program(lowered, model.channels, gpu, by_log(tuning, gpu), tuning.height * tuning.width)
     return CompiledKernels(made, prelude(integer_dot=gpu.integer_dot), lowered.coverage, lowered.kernels)

@@ -8,14 +8,14 @@ RPC server of `toolchain.board`.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from toolchain.bundle import LIBRARY
-from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, LaunchPlan
+from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, LaunchPlan, Size
 from toolchain.kernels.layout import SIDE
 from toolchain.runtime.opencl.device import parse_wish
 from toolchain.support.errors import TargetError
@@ -59,11 +59,16 @@ def compile_sources(folder: Path, output: Path, linker: Linker) -> None:
 
 def _tables(plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes) -> Iterator[str]:
     yield "// Written by clipfree: the launch plan, the kernels and the constants of a network.\n"
-    yield '#include "network.h"\n\nstatic const struct buffer buffers[] = {\n'
+    yield '#include "network.h"\n\n'
+    launched = (size for launch in plan.launches for size in (launch.size, launch.result))
+    sizes = list(dict.fromkeys([*(buffer.size for buffer in plan.buffers), *launched]))
+    yield from _sizes(sizes)
+    yield "static const struct buffer buffers[] = {\n"
     for buffer in plan.buffers:
-        size = np.dtype(buffer.dtype).itemsize
-        yield f"    {{{buffer.blocks}, {size}, {buffer.zero_point}, {buffer.scale}}},  // {buffer.name}\n"
-    yield "    {0, 0, 0, 0}};\n\nstatic const struct constant constants[] = {\n"
+        element, zero = np.dtype(buffer.dtype).itemsize, buffer.zero_point
+        low, size = zero if buffer.low is None else buffer.low, sizes.index(buffer.size)
+        yield f"    {{{buffer.blocks}, {element}, {zero}, {low}, {size}}},  // {buffer.name}\n"
+    yield "    {0, 0, 0, 0, 0}};\n\nstatic const struct constant constants[] = {\n"
     for constant in plan.constants:
         size = constant.count * np.dtype(constant.dtype).itemsize
         yield f"    {{{constant.offset}, {size}}},  // {constant.name}\n"
@@ -79,24 +84,39 @@ def _tables(plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes) -> I
         yield f"static const int16_t arguments{index}[] = {{{arguments}}};\n\n"
         yield f"static const char source{index}[] =\n{_literal(kernels[launch.kernel])};\n\n"
     yield "static const struct launch launches[] = {\n"
-    yield from (_launch(index, launch) for index, launch in enumerate(plan.launches))
+    yield from (_launch(index, launch, sizes) for index, launch in enumerate(plan.launches))
     words = np.frombuffer(constants + bytes(-len(constants) % 8), "<u8").tolist()
     yield "};\n\nstatic const uint64_t data[] = {"
     yield from (f"{'' if place % 8 else chr(10)}{word:#x}," for place, word in enumerate(words))
     yield (
         "};\n\nconst struct network clipfree_network = {"
         f"{plan.channels}, {plan.scale}, {plan.unit}, {plan.margin}, {plan.columns}, {SIDE}, "
-        f"buffers, {len(plan.buffers)}, constants, {len(plan.constants)}, launches, {len(plan.launches)}, "
+        f"sizes, buffers, {len(plan.buffers)}, constants, {len(plan.constants)}, launches, {len(plan.launches)}, "
         "(const unsigned char *)data};\n"
     )
 
 
-def _launch(index: int, launch: Launch) -> str:
-    work = ", ".join(f"{{{extent.size.upper()}, {extent.per}, {extent.times}}}" for extent in launch.work)
+def _sizes(sizes: Sequence[Size]) -> Iterator[str]:
+    """Yield tables of what becomes of the input's sides."""
+    for index, size in enumerate(sizes):
+        for axis in ("height", "width"):
+            changes = "".join(f"{{{c.times}, {c.plus}, {c.per}}}, " for c in getattr(size, axis))
+            yield f"static const struct change {axis}{index}[] = {{{changes}{{1, 0, 1}}}};\n"
+    yield "\nstatic const struct size sizes[] = {\n"
+    for index, size in enumerate(sizes):
+        yield f"    {{height{index}, width{index}, {len(size.height)}, {len(size.width)}}},\n"
+    yield "};\n\n"
+
+
+def _launch(index: int, launch: Launch, sizes: Sequence[Size]) -> str:
+    work = ", ".join(
+        f"{{{-1 if extent.size == 'one' else SCALARS.index(extent.size)}, {extent.per}, {extent.times}, {extent.plus}}}"
+        for extent in launch.work
+    )
     group = ", ".join(str(size) for size in launch.group)
     return (
         f'    {{"{launch.kernel}", source{index}, arguments{index}, {len(launch.arguments)}, {{{work}}}, '
-        f"{{{group}}}, {launch.scale}}},\n"
+        f"{{{group}}}, {sizes.index(launch.size)}, {sizes.index(launch.result)}}},\n"
     )
 
 

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from toolchain.backends.opencl import global_pool
 from toolchain.backends.opencl.choose import Choice
 from toolchain.backends.opencl.job import Job
+from toolchain.backends.opencl.sizes import size_of
 from toolchain.backends.opencl.source import KernelSource, generate
-from toolchain.bundle.launch_plan import PICTURE, RESULT, Buffer, Extent, Launch, LaunchPlan, lay_out
+from toolchain.bundle.launch_plan import (
+    PICTURE,
+    RESULT,
+    SINGLE,
+    Buffer,
+    Extent,
+    Launch,
+    LaunchPlan,
+    Size,
+    lay_out,
+)
 from toolchain.bundle.launches import Figures
 from toolchain.kernels.float_spec import FloatConv, FloatPack
 from toolchain.kernels.network import Picture
-from toolchain.kernels.spec import Conv, GlobalPool, Pack
+from toolchain.kernels.spec import Conv, GlobalPool, Move, Pack
+from toolchain.lower.calls import Extent as CallExtent
 from toolchain.lower.calls import Launch as Call
 from toolchain.lower.lowered import Lowered, Network
 from toolchain.support.errors import ModelError
 from toolchain.support.wording import name_some
+
+Work: TypeAlias = tuple[Extent, Extent, Extent]
+"""Work-items along x, y and z."""
+Group: TypeAlias = tuple[int, int, int]
+"""Work-items of a work-group."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +57,12 @@ def network_of(lowered: Lowered[Any]) -> Network:
     Raises:
         ModelError: it is more than that.
     """
-    if lowered.network is None or lowered.frame is not None:
-        border = ("Pad and Slice at the picture's border",) if lowered.network is not None else ()
-        operators = border or lowered.origins or lowered.coverage.float_operators
+    if lowered.network is None:
+        operators = lowered.origins or lowered.coverage.float_operators
         raise ModelError(
             f"there is no OpenCL kernel for operator{'s' * (len(operators) > 1)} {name_some(operators)}",
-            hint="deploy it for a CPU: OpenCL runs convolutions that keep the picture's size or divide it,"
-            " functions of one tensor's numbers (ReLU, Sigmoid, GELU and the like), Add, Mul, Min, Max, Concat,"
-            " MaxPool, global pooling and pixel shuffles",
-        )
-    if any(tensor.wide and tensor.zero_point % 257 for tensor in lowered.network.tensors):
-        raise ModelError(
-            "a tensor of 16 bits has a zero point of two different bytes: no OpenCL buffer is filled so",
-            hint="quantize the float model here, or deploy it for a CPU",
+            hint="deploy it for a CPU: OpenCL runs convolutions, functions of one tensor's numbers (ReLU, Sigmoid, GELU"
+            " and the like), Add, Mul, Min, Max, Concat, Pad, Slice, Resize, MaxPool, global pooling and shuffles",
         )
     return lowered.network
 
@@ -121,11 +130,10 @@ class LaunchWriter:
                 round(expected.lines, 2),
             )
         )
-        self.launch(call, function, arrays, cut.pixels, len(job.order) // cut.channels, cut.group)
+        work = (Extent("width", cut.pixels), Extent("height"), Extent("one", 1, len(job.order) // cut.channels))
+        self.launch(call, function, arrays, work, cut.group)
 
-    def launch(
-        self, call: Call, function: Any, arrays: Mapping[str, Any], pixels: int, depth: int, group: tuple[int, int, int]
-    ) -> None:
+    def launch(self, call: Call, function: Any, arrays: Mapping[str, Any], work: Work, group: Group) -> None:
         """Generate a kernel with arguments x, r, y and ``arrays``, and launch it."""
         name, step = call.call.kernel, call.call.step
         meaning = {key: f"{name}.{key}" for key in arrays}
@@ -134,38 +142,38 @@ class LaunchWriter:
             meaning[operand] = packed or PICTURE
         meaning["y"] = RESULT if step.writes is None else self.names[step.writes]
         self.arrays |= {f"{name}.{key}": np.ascontiguousarray(array) for key, array in arrays.items()}
-        work = (Extent("width", pixels), Extent("height"), Extent("one", 1, depth))
-        self.append(name, function, meaning, work, group, call.scale)
+        self.append(name, function, meaning, work, group, call)
 
-    def pool(self, call: Call, operation: GlobalPool, group: tuple[int, int, int]) -> None:
+    def pool(self, call: Call, operation: GlobalPool, group: Group) -> None:
         """Launch the two kernels that pool a picture."""
         name, step = call.call.kernel, call.call.step
         parts, source = f"{name}_parts", step.reads[0].buffer
         assert source is not None
         assert step.writes is not None
-        self.buffers = (*self.buffers, Buffer(parts, "uint32", global_pool.parts_blocks(operation), 0, 0))
+        self.buffers = (*self.buffers, Buffer(parts, "uint32", global_pool.parts_blocks(operation), 0, SINGLE))
         across, down, deep = global_pool.COLUMNS, global_pool.ROWS, operation.source.count
         work = (Extent("one", 1, across), Extent("one", 1, down), Extent("one", 1, deep))
         function = global_pool.partial(operation, self.geometry, group)
-        self.append(f"{name}_partial", function, {"x": self.names[source], "y": parts}, work, group, call.scale)
+        self.append(f"{name}_partial", function, {"x": self.names[source], "y": parts}, work, group, call)
         function = global_pool.finish(operation, self.geometry, (1, 1, 1))
         work = (Extent("one"), Extent("one"), Extent("one", 1, operation.target.count))
-        self.append(name, function, {"x": parts, "y": self.names[step.writes]}, work, (1, 1, 1), call.scale)
+        self.append(name, function, {"x": parts, "y": self.names[step.writes]}, work, (1, 1, 1), call)
 
     def append(
         self,
         name: str,
         function: Any,
         meaning: Mapping[str, str],
-        work: tuple[Extent, Extent, Extent],
-        group: tuple[int, int, int],
-        scale: Fraction | int,
+        work: Work,
+        group: Group,
+        call: Call,
     ) -> None:
         """Generate a kernel and launch it; ``meaning``: of its arguments."""
         source = generate(name, function)
         self.kernels.append(source)
         arguments = tuple(meaning.get(argument, argument) for argument in source.arguments)
-        self.launches.append(Launch(name, arguments, work, group, self._scaled(scale)))
+        size, made = map(self._size, call.extents)
+        self.launches.append(Launch(name, arguments, work, group, size, made))
 
     def program(self) -> OpenClProgram:
         """Return all that was launched."""
@@ -185,14 +193,16 @@ class LaunchWriter:
         )
         return OpenClProgram(plan, tuple(self.kernels), data, tuple(self.figures), self.choices)
 
-    def _scaled(self, scale: Fraction | int) -> int:
-        """Return how many pixels there are for a unit of the picture, in each direction."""
-        return int(scale * self.network.unit)
+    def _size(self, extent: CallExtent) -> Size:
+        return size_of(extent, self.network.sides)
 
     def _buffers(self) -> tuple[dict[int, str], tuple[Buffer, ...]]:
         """Return a buffer for every tensor. Tensors of the same form share one where the first is read for the last
-        time before the next is written: what surrounds the picture stays as it was filled.
+        time before the next is written: what surrounds the picture stays as it was filled. Where a border is written
+        around it, it is not shared.
         """
+        moves = [(call, call.operation) for call in self.network.launches if isinstance(call.operation, Move)]
+        bordered = {call.call.step.writes for call, move in moves if move.border}
         first: dict[int, int] = {}
         last: dict[int, int] = {}
         for time, call in enumerate(self.network.launches):
@@ -205,18 +215,19 @@ class LaunchWriter:
         buffers: list[Buffer] = []
         free_from: dict[str, int] = {}
         for tensor in sorted(first, key=lambda t: first[t]):
-            form, scale = self.network.tensors[tensor], self._scaled(self.network.scales[tensor])
-            # Buffers are filled with bytes; the two of a zero point of 16 bits are equal.
-            filled = form.zero_point & 255
+            form, size = self.network.tensors[tensor], self._size(self.network.extents[tensor])
+            filled, low = divmod(form.zero_point, 256) if form.wide else (form.zero_point, None)
+            low = None if low == filled else low
             free = [
                 b
                 for b in buffers
-                if (b.blocks, b.zero_point, b.scale) == (form.blocks, filled, scale)
+                if (b.blocks, b.zero_point, b.low, b.size) == (form.blocks, filled, low, size)
                 and free_from[b.name] < first[tensor]
+                and tensor not in bordered
             ]
-            buffer = free[0] if free else Buffer(f"tensor{len(buffers)}", self.dtype, form.blocks, filled, scale)
+            buffer = free[0] if free else Buffer(f"tensor{len(buffers)}", self.dtype, form.blocks, filled, size, low)
             if not free:
                 buffers.append(buffer)
             names[tensor] = buffer.name
-            free_from[buffer.name] = last[tensor]
+            free_from[buffer.name] = len(self.network.launches) if tensor in bordered else last[tensor]
         return names, tuple(buffers)

@@ -6,12 +6,26 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from toolchain.backends.opencl import down, elementwise, enlarge, float_conv, float_elementwise, integer_conv, lookup
+from toolchain.backends.opencl import (
+    average,
+    down,
+    elementwise,
+    enlarge,
+    float_conv,
+    float_elementwise,
+    integer_conv,
+    lookup,
+    move,
+    resample,
+)
 from toolchain.backends.opencl.choose import Choose
 from toolchain.backends.opencl.job import Job
-from toolchain.backends.opencl.launches import LaunchWriter, OpenClProgram
+from toolchain.backends.opencl.launches import LaunchWriter, OpenClProgram, Work
 from toolchain.backends.opencl.pixelwise import PixelwiseConfig
+from toolchain.bundle.launch_plan import Extent
 from toolchain.bundle.launches import Figures
+from toolchain.frontend.fixed_point import phases
+from toolchain.kernels.average import Average
 from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatShuffle, FloatSum
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import (
@@ -21,6 +35,7 @@ from toolchain.kernels.spec import (
     GlobalPool,
     Interpolate,
     Lookup,
+    Move,
     Pack,
     Pool,
     Shuffle,
@@ -38,6 +53,8 @@ Words: TypeAlias = (
     | Draw
     | Shuffle
     | Interpolate
+    | Move
+    | Average
     | SpaceToDepth
     | Pool
     | FloatSum
@@ -96,10 +113,21 @@ def jobs(lowered: Lowered[Conv], channels: int) -> list[Job]:
 def _words(writer: LaunchWriter, call: Call, given: Words, gpu: Gpu, size: int) -> None:
     """Launch ``given``; ``size``: pixels of what it reads."""
     function, (read, written) = _function(given, writer, gpu), _traffic(given, writer)
-    name = lookup.TABLE if isinstance(given, Lookup) else "slopes"
-    writer.launch(call, function, dict(zip([name], call.constants, strict=False)), gpu.pixels, 1, gpu.work_group)
-    shape = f"{gpu.pixels} pixels, groups {'x'.join(map(str, gpu.work_group))}"
+    name = {Lookup: lookup.TABLE, Average: average.FACTORS}.get(type(given), "slopes")
+    work, pixels = _work(given, gpu.pixels)
+    writer.launch(call, function, dict(zip([name], call.constants, strict=False)), work, gpu.work_group)
+    shape = f"{pixels} pixels, groups {'x'.join(map(str, gpu.work_group))}"
     writer.figures.append(Figures(call.call.kernel, shape, 0, size * read, size * written))
+
+
+def _work(given: Words, pixels: int) -> tuple[Work, int]:
+    """Return the work-items of a kernel of so many pixels each, if it can be; and how many each has."""
+    if isinstance(given, Move):
+        around = 2 * given.border
+        return (Extent("columns", pixels, 1, around), Extent("rows", 1, 1, around), Extent("one")), pixels
+    if isinstance(given, Average) or (isinstance(given, Interpolate) and not phases(given.resizing)):
+        return (Extent("columns"), Extent("rows"), Extent("one")), 1
+    return (Extent("width", pixels), Extent("height"), Extent("one")), pixels
 
 
 def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
@@ -123,7 +151,12 @@ def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
         case Shuffle():
             return elementwise.shuffle(given, config)
         case Interpolate():
-            return enlarge.enlarge(given, config)
+            write = enlarge.enlarge if phases(given.resizing) else resample.resample
+            return write(given, config)
+        case Move():
+            return move.move(given, config)
+        case Average():
+            return average.average(given, config)
         case SpaceToDepth():
             return down.space_to_depth(given, config)
         case Pool():
@@ -148,6 +181,8 @@ def _traffic(given: Words, writer: LaunchWriter) -> tuple[int, int]:
             return writer.channels, bytes_of(target)
         case Draw(source=source, pixels=pixels) | FloatDraw(source=source, pixels=pixels):
             return bytes_of(source), len(pixels.table)
+        case Move(source=source, target=target) | Average(source=source, target=target):
+            return bytes_of(source), bytes_of(target)
         case SpaceToDepth(source, _, target) | Pool(source=source, target=target):
             return bytes_of(target) if isinstance(given, SpaceToDepth) else bytes_of(source), bytes_of(target)
         case Shuffle(source, pixels, target) | FloatShuffle(source, pixels, target):

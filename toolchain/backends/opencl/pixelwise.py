@@ -10,7 +10,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.backends.opencl.primitives import Size, follow, item, threads
+from toolchain.backends.opencl.primitives import Size, bind, follow, item, threads
 from toolchain.kernels.function import function
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import DepthToSpace, Slopes, Stage
@@ -30,13 +30,14 @@ class PixelwiseConfig:
 @dataclass(frozen=True)
 class Form:
     """What an argument is: a packed tensor of ``blocks``, or a picture of ``channels``; ``scale`` times enlarged, or of
-    a single pixel where that is 0.
+    a single pixel where that is 0. Its size is that of what is read, or another.
     """
 
     blocks: int = 0
     channels: int | None = None
     scale: int = 1
     dtype: str = "uint32"
+    size: Size | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Array:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A work-item: the arguments (``array`` may be None), the picture's size, and its first pixel: ``row`` is the
+    """A work-item: the arguments (``array`` may be None), the size of what is read, and its first pixel: ``row`` is the
     picture's, ``inner`` that of a packed tensor.
     """
 
@@ -69,30 +70,40 @@ def pixelwise(
     config: PixelwiseConfig,
     body: Callable[[Item], None],
     array: Array | None = None,
+    border: int = 0,
 ) -> tirx.PrimFunc:
     """Write a kernel with the arguments x, r, ``array``, y, as far as there are such.
 
     Args:
         reads: its operands.
-        writes: its result.
-        config: how it is config.
+        writes: its result; where it has a size of its own, work-items are its pixels.
+        config: how it is cut.
         body: writes what a work-item does.
         array: a constant that it reads.
+        border: rows and columns around the result for which there are work-items too.
     """
     geometry, pixels = config.geometry, config.pixels
     with IRBuilder() as builder, function("words"):
         size = Size()
+        done = writes.size or size
 
         def operand(name: str, form: Form) -> Any:
-            return size.operand(name, form.blocks, geometry, form.channels, form.scale, dtype=form.dtype)
+            given = form.size or size
+            return given.operand(name, form.blocks, geometry, form.channels, form.scale, dtype=form.dtype)
 
         inputs = [operand(name, form) for name, form in zip("xr", reads, strict=False)]
         constant = None if array is None else T.arg(array.name, T.Buffer(array.shape, array.dtype))
         size.declare()
+        if done is not size:
+            done.declare()
         y = operand("y", writes)
-        with threads(((size.width + pixels - 1) // pixels, size.height, 1), config.group):
+        height, width = done.height + 2 * border, done.width + 2 * border
+        with threads(((width + pixels - 1) // pixels, height, 1), config.group):
             column, row = item("column", 0, pixels), item("row", 1, 1)
-            with T.If(tirx.all(column < size.width, row < size.height, item("part", 2, 1) < 1)), T.Then():
+            if border:
+                column, row = bind("column", column - border), bind("row", row - border)
+            inside = tirx.all(column < done.width + border, row < done.height + border, item("part", 2, 1) < 1)
+            with T.If(inside), T.Then():
                 body(Item(inputs, constant, y, size, row, row + geometry.margin, column))
     return builder.get()
 

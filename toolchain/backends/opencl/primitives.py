@@ -18,10 +18,12 @@ from toolchain.kernels.spec import Add, Bounds, Slopes, Stage, View
 
 
 class Size:
-    """The picture's height and width in pixels, and the words of a row of a packed tensor, as arguments of a kernel."""
+    """The picture's height and width in pixels, and the words of a row of a packed tensor, as arguments of a kernel:
+    those of what it reads, or by other ``names`` of what it writes.
+    """
 
-    def __init__(self) -> None:
-        self.height, self.pitch, self.width = (tirx.Var(name, "int32") for name in ("height", "pitch", "width"))
+    def __init__(self, names: Sequence[str] = ("height", "pitch", "width")) -> None:
+        self.height, self.pitch, self.width = (tirx.Var(name, "int32") for name in names)
 
     def declare(self) -> None:
         """Make them arguments, here."""
@@ -54,6 +56,11 @@ class Size:
         """Words of a row of a packed tensor that is ``scale`` times as wide."""
         tiles = tirx.floordiv(self.width * scale + (geometry.columns - 1), geometry.columns)
         return tiles * geometry.columns + 2 * SIDE
+
+
+def written() -> Size:
+    """Return the size of what a kernel writes, where it is not that of what it reads."""
+    return Size(("rows", "across", "columns"))
 
 
 @contextmanager
@@ -90,6 +97,15 @@ def bind(name: str, value: Any) -> Any:
     var = T.bind(value)
     IRBuilder.name(name, var)
     return var
+
+
+def keep(name: str, value: Any, dtype: str) -> Any:
+    """Return a variable of the kernel that is computed once, as what is bound need not be: TVM puts expressions without
+    side effects wherever their variable stands.
+    """
+    array = private(name, 1, dtype)
+    T.buffer_store(array, value, [0])
+    return array[0]
 
 
 def item(name: str, axis: int, size: int) -> Any:

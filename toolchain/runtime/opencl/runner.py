@@ -13,7 +13,7 @@ from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, Launc
 from toolchain.images.units import extended, in_units
 from toolchain.runtime.opencl.device import import_pyopencl
 from toolchain.runtime.opencl.driver import Driver
-from toolchain.support.errors import BundleError, InputError, TargetError
+from toolchain.support.errors import BundleError, InputError, TargetError, TooSmallError
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -130,8 +130,7 @@ class OpenClRunner:
             kernel.set_args(
                 *(np.int32(scalars[name]) if name in SCALARS else memory[name] for name in launch.arguments)
             )
-            sizes = launch.sizes(*self.plan.units(height, width), group)
-            events.append(self._cl.enqueue_nd_range_kernel(self._queue, kernel, sizes, group))
+            events.append(self._cl.enqueue_nd_range_kernel(self._queue, kernel, launch.items(scalars, group), group))
         return events
 
     def _allocate(self, height: int, width: int) -> None:
@@ -139,6 +138,10 @@ class OpenClRunner:
         if self._size == (height, width):
             return
         plan, flags = self.plan, self._cl.mem_flags
+        if not plan.fits(height, width):
+            raise TooSmallError(
+                f"of {width} x {height} pixels nothing is left within this network", hint="use a larger picture"
+            )
         self._size, self._buffers = None, {}
         sizes = {PICTURE: height * width * plan.channels, RESULT: height * width * plan.scale**2 * plan.channels}
         sizes |= {buffer.name: plan.size(buffer, height, width) for buffer in plan.buffers}
@@ -150,9 +153,9 @@ class OpenClRunner:
                 name: self._cl.Buffer(self._context, flags.READ_WRITE, size) for name, size in sizes.items()
             }
             for buffer in plan.buffers:
-                self._cl.enqueue_fill_buffer(
-                    self._queue, self._buffers[buffer.name], np.uint8(buffer.zero_point), 0, sizes[buffer.name]
-                )
+                for byte, start, count in plan.fills(buffer, height, width):
+                    memory = self._buffers[buffer.name]
+                    self._cl.enqueue_fill_buffer(self._queue, memory, np.uint8(byte), start, count)
         except self._cl.Error as error:
             self._buffers = {}
             raise TargetError(

@@ -95,7 +95,9 @@ class DeviceHarness:
         assert self._driver is not None
         cut = written.cut
         height, width = data.sample.size
-        sizes = Launch(NAME, written.arguments, work(data.task, cut), cut.group).sizes(height, width)
+        sizes = Launch(NAME, written.arguments, work(data.task, cut), cut.group).items(
+            {"height": height, "width": width}
+        )
         kernel.set_args(*({**data.arguments, **weights}[name] for name in written.arguments))
         try:
             with within(self._limit):

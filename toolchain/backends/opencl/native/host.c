@@ -29,8 +29,8 @@ static int failed(const struct clipfree *self, char *message, const char *doing,
   return clipfree_say(message, "%s cannot %s: OpenCL error %d", self->device.name, doing, (int)code);
 }
 
-static size_t items(const struct extent *extent, int height, int width) {
-  const size_t size = extent->size == WIDTH ? width : extent->size == HEIGHT ? height : 1;
+static size_t items(const struct extent *extent, const int32_t *numbers) {
+  const size_t size = (size_t)(extent->number < 0 ? 1 : numbers[extent->number]) + extent->plus;
   return (size + extent->per - 1) / extent->per * extent->times;
 }
 
@@ -38,8 +38,20 @@ static size_t pitch(int width) {
   return ((size_t)width + PLAN.columns - 1) / PLAN.columns * PLAN.columns + 2 * (size_t)PLAN.side;
 }
 
-// Pixels of what is `scale` times as large as the picture; 0: a single one, whatever the picture.
-static int scaled(int size, int scale) { return scale ? size / PLAN.unit * scale : 1; }
+// What becomes of a side of the picture; what does not fit into a tensor in any case is as good as any other that does not.
+static int changed(int side, const struct change *change, int count) {
+  int64_t found = side / PLAN.unit;
+  for (; count; --count, ++change) {
+    const int64_t number = found * change->times + change->plus;
+    found = number / change->per - (number % change->per < 0);
+    if (found > 1 << 30) found = 1 << 30;
+    if (found < -(1 << 30)) found = -(1 << 30);
+  }
+  return (int)found;
+}
+
+static int rows(int height, int size) { return changed(height, PLAN.sizes[size].height, PLAN.sizes[size].heights); }
+static int columns(int width, int size) { return changed(width, PLAN.sizes[size].width, PLAN.sizes[size].widths); }
 
 // Bytes of an element of a buffer: two are a float16.
 static int32_t element(const struct clipfree *self, const struct buffer *buffer) {
@@ -163,15 +175,29 @@ static void forget_buffers(struct clipfree *self) {
   for (int at = 0; at < 2 + PLAN.buffer_count; ++at) self->memory[at] = NULL;
 }
 
+// Fill a buffer of so many rows and bytes with what surrounds the picture: bytes, or the two bytes of codes of 16 bits.
+static int32_t fill(struct clipfree *self, const struct buffer *buffer, cl_mem memory, int count, size_t size) {
+  const unsigned char bytes[] = {(unsigned char)buffer->zero_point, (unsigned char)buffer->low};
+  const int parts = bytes[0] == bytes[1] ? 1 : 2 * count;
+  int32_t code = 0;
+  for (int part = 0; part < parts && !code; ++part)
+    code = self->cl.clEnqueueFillBuffer(self->queue, memory, &bytes[part % 2], 1, size / parts * part, size / parts, 0, NULL,
+                                        NULL);
+  return code;
+}
+
 // Buffers for a picture's size, filled with what surrounds the picture.
 static int allocate(struct clipfree *self, int height, int width, char *message) {
   if (self->height == height && self->width == width) return 1;
   forget_buffers(self);
   const uint64_t pixels = (uint64_t)height * (uint64_t)width;
+  for (int at = 0; at < PLAN.buffer_count; ++at)
+    if (rows(height, PLAN.buffers[at].size) < 1 || columns(width, PLAN.buffers[at].size) < 1)
+      return clipfree_say(message, "of %d x %d pixels nothing is left within this network", width, height);
   for (int at = 0; at < 2 + PLAN.buffer_count; ++at) {
     const struct buffer *buffer = at < 2 ? NULL : &PLAN.buffers[at - 2];
-    const uint64_t size = buffer ? ((uint64_t)scaled(height, buffer->scale) + 2 * PLAN.margin) * buffer->blocks *
-                                       pitch(scaled(width, buffer->scale)) * element(self, buffer)
+    const uint64_t size = buffer ? ((uint64_t)rows(height, buffer->size) + 2 * PLAN.margin) * buffer->blocks *
+                                       pitch(columns(width, buffer->size)) * element(self, buffer)
                                  : pixels * PLAN.channels * (at == 1 ? PLAN.scale * PLAN.scale : 1);
     if (size > self->device.largest || size >> 31) {
       forget_buffers(self);
@@ -180,10 +206,7 @@ static int allocate(struct clipfree *self, int height, int width, char *message)
     }
     int32_t code = 0;
     self->memory[at] = self->cl.clCreateBuffer(self->context, CL_MEM_READ_WRITE, size, NULL, &code);
-    if (!code && buffer) {
-      const unsigned char zero = (unsigned char)buffer->zero_point;
-      code = self->cl.clEnqueueFillBuffer(self->queue, self->memory[at], &zero, 1, 0, size, 0, NULL, NULL);
-    }
+    if (!code && buffer) code = fill(self, buffer, self->memory[at], rows(height, buffer->size) + 2 * PLAN.margin, size);
     if (code) {
       forget_buffers(self);
       return clipfree_say(message, "%s has too little memory for %d x %d pixels: OpenCL error %d; use smaller tiles",
@@ -197,8 +220,14 @@ static int allocate(struct clipfree *self, int height, int width, char *message)
 
 static int32_t enqueue(struct clipfree *self, int at, cl_event *event) {
   const struct launch *launch = &PLAN.launches[at];
-  const int height = scaled(self->height, launch->scale), width = scaled(self->width, launch->scale);
-  const int32_t numbers[] = {height, (int32_t)pitch(width), width};
+  int32_t numbers[ARGUMENT_PICTURE];
+  for (int written = 0; written < 2; ++written) {
+    const int size = written ? launch->result : launch->size, width = columns(self->width, size);
+    int32_t *three = numbers + (written ? ARGUMENT_ROWS : ARGUMENT_HEIGHT);
+    three[0] = rows(self->height, size);
+    three[1] = (int32_t)pitch(width);
+    three[2] = width;
+  }
   int32_t code = 0;
   for (int place = 0; place < launch->count && !code; ++place) {
     const int argument = launch->arguments[place];
@@ -209,7 +238,7 @@ static int32_t enqueue(struct clipfree *self, int at, cl_event *event) {
   size_t global[3];
   for (int axis = 0; axis < 3; ++axis) {
     const size_t group = self->groups[at][axis];
-    global[axis] = (items(&launch->work[axis], height, width) + group - 1) / group * group;
+    global[axis] = (items(&launch->work[axis], numbers) + group - 1) / group * group;
   }
   return code ? code : self->cl.clEnqueueNDRangeKernel(self->queue, self->kernels[at], 3, NULL, global,
                                                        self->groups[at], 0, NULL, event);

@@ -6,23 +6,40 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum size { ONE, HEIGHT, WIDTH };
-
-struct extent {  // work-items along an axis: ceil(size / per) * times
-  enum size size;
-  int32_t per, times;
+// Kernel arguments: numbers, then pictures, then as many buffers and constants as there are. Numbers are of what a kernel
+// reads, then of what it writes.
+enum argument {
+  ARGUMENT_HEIGHT,
+  ARGUMENT_PITCH,
+  ARGUMENT_WIDTH,
+  ARGUMENT_ROWS,
+  ARGUMENT_ACROSS,
+  ARGUMENT_COLUMNS,
+  ARGUMENT_PICTURE,
+  ARGUMENT_RESULT,
+  ARGUMENT_BUFFERS
 };
 
-struct buffer {  // (height + 2 * margin) * blocks * pitch elements, filled with a byte before first use
-  int32_t blocks, bytes, zero_point, scale;
+struct extent {  // work-items along an axis: ceil((number + plus) / per) * times; a negative number stands for 1
+  int32_t number, per, times, plus;
+};
+
+struct change {  // from a side to another: (side * times + plus) / per, rounded down
+  int32_t times, plus, per;
+};
+
+struct size {  // what becomes of the input's height and width in units, change by change
+  const struct change *height, *width;
+  int32_t heights, widths;
+};
+
+struct buffer {  // (height + 2 * margin) * blocks * pitch elements; before first use, halves of rows are filled with a byte
+  int32_t blocks, bytes, zero_point, low, size;
 };
 
 struct constant {
   size_t offset, bytes;
 };
-
-// Kernel arguments: numbers, then pictures, then as many buffers and constants as there are.
-enum argument { ARGUMENT_HEIGHT, ARGUMENT_PITCH, ARGUMENT_WIDTH, ARGUMENT_PICTURE, ARGUMENT_RESULT, ARGUMENT_BUFFERS };
 
 struct launch {
   const char *kernel, *source;
@@ -30,11 +47,12 @@ struct launch {
   int32_t count;
   struct extent work[3];
   size_t group[3];
-  int32_t scale;  // what it reads is so many times as high and wide as the input in units
+  int32_t size, result;  // of what it reads, and of what it writes
 };
 
 struct network {
   int32_t channels, scale, unit, margin, columns, side;  // the sides of an input are multiples of `unit` pixels
+  const struct size *sizes;
   const struct buffer *buffers;
   int32_t buffer_count;
   const struct constant *constants;

@@ -1,0 +1,54 @@
+"""The kernel for OpenCL that cuts a packed tensor or continues it at its borders, as `toolchain.kernels.window`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise
+from toolchain.backends.opencl.primitives import bind, choose, number, written
+from toolchain.frontend.window import Mode
+from toolchain.kernels.layout import SIDE
+from toolchain.kernels.spec import Move
+
+
+def move(operation: Move, config: PixelwiseConfig) -> tirx.PrimFunc:
+    """Return the kernel of ``operation``: arguments x, y. What surrounds the result is left as it was filled, but for
+    the border.
+    """
+    source, target, made, border = operation.source, operation.target, written(), operation.border
+    (top, left, *_), mode, margin = operation.window.pads, operation.window.mode, config.geometry.margin
+    planes = list(zip(source.planes(0), target.planes(operation.fill), strict=True))
+
+    def body(at: Item) -> None:
+        size, x = at.size, at.inputs[0]
+        for p in range(config.pixels):
+            column = at.column + p
+            with T.If(column < made.width + border), T.Then():
+                row = bind("line", at.row - top)
+                place = bind("place", column - left)
+                inside = tirx.all(row >= 0, row < size.height, place >= 0, place < size.width)
+                y, v = bind("line", _inside(row, size.height, mode)), bind("place", _inside(place, size.width, mode))
+                for (read, _), (start, code) in planes:
+                    with T.serial(0, target.count) as block:
+                        IRBuilder.name("block", block)
+                        word: Any = x[y + margin, read + block, v + SIDE]
+                        if mode == "constant":
+                            word = choose(inside, word, code * 0x01010101)
+                        T.buffer_store(at.y, word, [at.inner, start + block, column + SIDE])
+
+    return pixelwise([Form(source.total)], Form(target.total, size=made), config, body, border=border)
+
+
+def _inside(place: Any, size: Any, mode: Mode) -> Any:
+    """Return the row or column of the picture that stands at a place, which may lie outside."""
+    if mode == "wrap":
+        return tirx.floormod(place, size)
+    if mode != "reflect":
+        return tirx.max(tirx.min(place, size - 1), number(0))
+    period = tirx.max(2 * (size - 1), number(1))
+    within = tirx.floormod(place, period)
+    return tirx.Select(within < size, within, period - within)
