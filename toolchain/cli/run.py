@@ -23,10 +23,12 @@ Bundle = Annotated[Path, typer.Argument(help="A folder made by `clipfree deploy`
 def run(
     bundle: Bundle,
     photos: Annotated[
-        list[Path], typer.Argument(help="Pictures of any size and kind, or folders of them; - for standard input.")
+        list[Path],
+        typer.Argument(help="Pictures of any size and kind, or folders of them; or one film; - for standard input."),
     ],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="A picture, or a folder for several; - for standard output.")
+        Path | None,
+        typer.Option("-o", "--out", help="A picture or film, or a folder for several; - for standard output."),
     ] = None,
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Of folders also what lies in their folders, which are kept.")
@@ -46,28 +48,51 @@ def run(
             "Default: 512, more where a picture needs it.",
         ),
     ] = None,
+    size: Annotated[str | None, typer.Option("--size", help="HEIGHTxWIDTH of raw frames, from - or a .yuv.")] = None,
+    pixels: Annotated[
+        str, typer.Option("--pixels", help="Of raw frames: yuv420p, yuv422p, yuv444p, gray or rgb24.")
+    ] = "yuv420p",
+    rate: Annotated[str, typer.Option("--rate", help="Frames a second of raw frames: 25, or 30000/1001.")] = "25",
+    codec: Annotated[
+        str | None, typer.Option("--codec", help="Of a film: h264, hevc, vp9, av1, or ffv1 (lossless).")
+    ] = None,
+    crf: Annotated[
+        int | None, typer.Option("--crf", min=0, max=63, help="Of a film: less is better and larger.")
+    ] = None,
     threads: Threads = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Upscale photographs. Tiles give the same bytes as the whole picture."""
+    """Upscale photographs, or a film. Tiles give the same bytes as the whole picture."""
+    import hashlib
     import time
 
+    from toolchain.cli.bench import parse_size
+    from toolchain.cli.video import VideoOptions, is_film, run_film
     from toolchain.runtime.batch import BatchSettings, run_batch
     from toolchain.runtime.jobs import STANDARD, plan_jobs
+    from toolchain.video.work import Network
 
     console = Console(as_json=as_json)
     side = parse_tile(tile)
     outcomes: list[PictureOutcome] = []
+    video = VideoOptions(None if size is None else parse_size(size), pixels, rate, codec, crf)
+    film = is_film(photos, out, video)
     with machine_for(bundle, None, wait=0.0, threads=threads, device=device) as (opened, machine):
         if device is not None:
             console.note(f"on {machine.cpu.name}")
         manifest = opened.manifest
+        tiles = tiling(manifest, side=side, megabytes=(memory or 512) if tile == "auto" else None, threads=threads)
+        if film:
+            network = Network(tiles.over(machine.upscale), manifest.channels, manifest.scale)
+            digest = hashlib.sha256(manifest.to_json()).hexdigest()
+            made = run_film(console, photos, out, network, digest, video, skip_existing=skip_existing)
+            console.result(command="run", bundle=bundle, precision=manifest.precision, film=made)
+            return
         jobs = plan_jobs(photos, out, scale=manifest.scale, recursive=recursive, format_name=format_name)
         to_stdout = jobs[0].output == STANDARD
         if to_stdout and (as_json or sys.stdout.isatty()):
             raise InputError("standard output is taken", hint="name a file with -o")
-        tiles = tiling(manifest, side=side, megabytes=(memory or 512) if tile == "auto" else None, threads=threads)
         settings = BatchSettings(
             tiles,
             manifest.geometry,

@@ -26,7 +26,7 @@ from toolchain.images import Photo, PictureFile, PictureHeader, header_for, open
 from toolchain.images.geometry import Geometry
 from toolchain.images.units import check_size
 from toolchain.runtime.bands import bands
-from toolchain.runtime.channel import Channel, Stopped
+from toolchain.runtime.channel import Channel, Stopped, fill
 from toolchain.runtime.jobs import STANDARD, UpscaleJob
 from toolchain.runtime.measure import free_memory
 from toolchain.runtime.memory import WAITING, BandPlan, check_free, plan_cut
@@ -130,11 +130,11 @@ def run_batch(
     read, made = (Channel[_Event](WAITING) for _ in range(2))
     done: queue.SimpleQueue[PictureOutcome] = queue.SimpleQueue()
     with ThreadPoolExecutor(2) as pool:
-        pool.submit(_fill, read, _read(jobs, settings))
+        pool.submit(fill, read, _read(jobs, settings), _size_of)
         writing = pool.submit(_write, made, settings, done)
         try:
             for event in _enlarge(iter(read), upscale, settings, _Shares(jobs, progress)):
-                made.put(event, event.nbytes if isinstance(event, Photo) else 0)
+                made.put(event, _size_of(event))
                 del event  # let go of its rows before the next are made
                 yield from _ready(done)
             made.close()
@@ -155,17 +155,8 @@ def _ready(done: queue.SimpleQueue[PictureOutcome]) -> Iterator[PictureOutcome]:
             yield done.get_nowait()
 
 
-def _fill(channel: Channel[_Event], events: Iterator[_Event]) -> None:
-    """Hand events on, and an error that ends them."""
-    try:
-        for event in events:
-            channel.put(event, event.nbytes if isinstance(event, Photo) else 0)
-            del event
-        channel.close()
-    except Stopped:
-        pass
-    except BaseException as error:
-        channel.close(error)
+def _size_of(event: _Event) -> int:
+    return event.nbytes if isinstance(event, Photo) else 0
 
 
 def _read(jobs: Sequence[UpscaleJob], settings: BatchSettings) -> Iterator[_Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -75,3 +75,16 @@ class Channel(Generic[T]):
                 self._changed.notify_all()
             yield thing
             del thing  # let go before the next one is waited for
+
+
+def fill(channel: Channel[T], things: Iterator[T], size: Callable[[T], int]) -> None:
+    """Hand things on, each of so many bytes, and an error that ends them; returns where nobody takes them."""
+    try:
+        for thing in things:
+            channel.put(thing, size(thing))
+            del thing
+        channel.close()
+    except Stopped:
+        pass
+    except BaseException as error:
+        channel.close(error)

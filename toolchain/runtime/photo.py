@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -47,26 +48,42 @@ def bicubic(plane: Pixels, scale: int) -> Pixels:
 
 def bicubic_remainder(values: npt.NDArray[np.int16], scale: int) -> npt.NDArray[np.int16]:
     """Enlarge i16 (h, w, C) of -128..128 by ``scale``, bicubically (a = -0.5), in integers: bands equal the whole."""
-    wide = _enlarged(_enlarged(values.astype(np.int32), scale, axis=0), scale, axis=1)
-    return ((wide + _ONE * _ONE // 2) // (_ONE * _ONE)).astype(np.int16)
+    return bicubic_integers(values.astype(np.int32), scale).astype(np.int16)
 
 
-def _enlarged(values: npt.NDArray[np.int32], scale: int, *, axis: int) -> npt.NDArray[np.int32]:
+def bicubic_integers(
+    values: npt.NDArray[np.int32], scale: int, shift: tuple[float, float] = (0.0, 0.0)
+) -> npt.NDArray[np.int32]:
+    """Enlarge (h, w, ...) of at most 9 bits by ``scale``, bicubically (a = -0.5), each sum rounded once.
+
+    Args:
+        values: of a picture, or of rows of one.
+        scale: how many times.
+        shift: how far down and to the right of its usual place each sample is taken, in samples.
+    """
+    wide = _enlarged(_enlarged(values, scale, axis=0, shift=shift[0]), scale, axis=1, shift=shift[1])
+    return (wide + _ONE * _ONE // 2) // (_ONE * _ONE)
+
+
+def _enlarged(values: npt.NDArray[np.int32], scale: int, *, axis: int, shift: float) -> npt.NDArray[np.int32]:
     """Along one axis, times ``_ONE``; beyond the edges the outermost values go on."""
-    values = np.moveaxis(values, axis, 0)
-    size = len(values)
-    result = np.empty((size * scale, *values.shape[1:]), np.int32)
-    places = np.arange(size)
+    size, most = values.shape[axis], 3 + math.ceil(abs(shift))
+    beyond = [(0, 0)] * values.ndim
+    beyond[axis] = (most, most)
+    padded = np.pad(values, beyond, mode="edge")
+    result = np.empty((*values.shape[:axis], size * scale, *values.shape[axis + 1 :]), np.int32)
+    ahead = (slice(None),) * axis
     for phase in range(scale):
-        shift = (phase + 0.5) / scale - 0.5
-        first = int(np.floor(shift)) - 1
-        weights = [round(_cubic(first + tap - shift) * _ONE) for tap in range(4)]
+        place = (phase + 0.5) / scale - 0.5 + shift
+        first = math.floor(place) - 1
+        weights = [round(_cubic(first + tap - place) * _ONE) for tap in range(4)]
         weights[int(np.argmax(weights))] += _ONE - sum(weights)
-        total = np.zeros_like(values)
-        for tap, weight in enumerate(weights):
-            total += weight * values[np.clip(places + first + tap, 0, size - 1)]
-        result[phase::scale] = total
-    return np.moveaxis(result, 0, axis)
+        begin = most + first
+        total = weights[0] * padded[(*ahead, slice(begin, begin + size))]
+        for tap in range(1, 4):
+            total += weights[tap] * padded[(*ahead, slice(begin + tap, begin + tap + size))]
+        result[(*ahead, slice(phase, None, scale))] = total
+    return result
 
 
 def _cubic(distance: float) -> float:

@@ -1,0 +1,321 @@
+"""`clipfree run film.mkv`: every frame, and what else a film has; killed, it goes on; bad films are sentences."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.video.clips import Wish, frames_of, make, packets_of, planes, planes_of
+from toolchain.backends.open import load
+from toolchain.bundle import Bundle, open_bundle
+from toolchain.cli import main
+from toolchain.video import parts, work
+from toolchain.video.enlarge import Enlarger
+from toolchain.video.frames import Pixels
+
+pytest.importorskip("av", reason="films want PyAV")
+
+
+@pytest.fixture
+def bundle(stand_in_bundle: Path, tmp_path: Path, without_compiler: None) -> Path:
+    return Path(shutil.copytree(stand_in_bundle, tmp_path / "tiny.clipfree"))
+
+
+def expected(bundle: Path, wish: Wish, number: int) -> tuple[Pixels, ...]:
+    enlarger = Enlarger(wish.form, 3, 2)
+    given = enlarger.before(planes(wish.form, number))
+    return enlarger.after(enlarger.run(given, load(open_bundle(bundle)).upscale))
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        Wish(),
+        Wish(pixels="yuv422p", range=2),
+        Wish(pixels="yuv444p", width=31, height=23),
+        Wish(width=33, height=25),
+        Wish(pixels="gray", frames=2),
+        Wish(width=1, height=1, frames=1),
+    ],
+    ids=lambda wish: f"{wish.pixels}-{wish.width}-{wish.range}",
+)
+def test_every_frame_is_the_networks(bundle: Path, tmp_path: Path, wish: Wish, capsys: pytest.CaptureFixture[str]):
+    film, out = make(tmp_path / "film.mkv", wish), tmp_path / "big.mkv"
+    assert main(["run", str(bundle), str(film), "-o", str(out), "--codec", "ffv1"]) == 0
+    made = frames_of(out)
+    assert len(made) == wish.frames
+    for number, frame in enumerate(made):
+        assert frame.format.name == wish.pixels
+        found = planes_of(frame, wish.form.enlarged(2))
+        for one, other in zip(found, expected(bundle, wish, number), strict=True):
+            assert np.array_equal(one, other)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["big.mkv", "film.mkv", "tiny.clipfree"]
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [str(out)]
+    assert f"{wish.width} x {wish.height} to {2 * wish.width} x {2 * wish.height}, 29.97 fps" in captured.err
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_what_else_a_film_has_is_kept(bundle: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]):
+    wish = Wish(frames=30, sound=True, subtitles=True, codec="libx264", matrix=5, range=2, rotation=90)
+    film, out = make(tmp_path / "film.mkv", wish), tmp_path / f"big{suffix}"
+    assert main(["run", str(bundle), str(film), "-o", str(out), "--json"]) == 0
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)["film"]
+    assert packets_of(out, "audio") == packets_of(film, "audio") != []
+    if suffix == ".mkv":
+        assert packets_of(out, "subtitle") == [b"Hello"]
+        assert told["notes"] == []
+    else:
+        assert packets_of(out, "subtitle") == []
+        assert told["notes"] == ["subtitle of the kind srt has no place in .mp4; a .mkv holds it"]
+    import av
+
+    with av.open(str(out)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        assert (context.width, context.height, stream.average_rate) == (64, 48, Fraction(30000, 1001))
+        assert (int(context.colorspace), int(context.color_range)) == (5, 2)
+        assert stream.sample_aspect_ratio == Fraction(4, 3)
+        assert container.streams.audio[0].metadata["language"] == "deu"
+        assert container.metadata["title"] == "a film"
+        assert len(container.chapters()) == 1
+    before, after = frames_of(film), frames_of(out)
+    assert [float(frame.pts * frame.time_base) for frame in after] == pytest.approx(
+        [float(frame.pts * frame.time_base) for frame in before], abs=0.001
+    )
+    assert after[0].rotation == before[0].rotation != 0
+
+
+def test_frames_keep_times_that_are_not_even(bundle: Path, tmp_path: Path):
+    times = (0, 40, 45, 200, 201, 1000)
+    film = make(tmp_path / "film.mkv", Wish(frames=6, times=times))
+    assert main(["run", str(bundle), str(film), "-o", str(tmp_path / "big.mkv"), "--crf", "5"]) == 0
+    assert [frame.pts for frame in frames_of(tmp_path / "big.mkv")] == list(times)
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("h264", ".ts"), ("hevc", ".mp4"), ("vp9", ".webm"), ("av1", ".mkv")])
+def test_codecs(bundle: Path, tmp_path: Path, codec: str, suffix: str):
+    wish = Wish(width=64, height=64, frames=3)
+    film, out = make(tmp_path / "film.mkv", wish), tmp_path / f"big{suffix}"
+    assert main(["run", str(bundle), str(film), "-o", str(out), "--codec", codec]) == 0
+    made = frames_of(out)
+    assert len(made) == 3
+    luma = planes_of(made[1], wish.form.enlarged(2))[0]
+    assert np.abs(luma.astype(int) - expected(bundle, wish, 1)[0]).mean() < 4
+
+
+def test_films_of_rgb_and_of_ten_bits(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    film = make(tmp_path / "film.mkv", Wish(pixels="rgb24", frames=2))
+    assert main(["run", str(bundle), str(film), "-o", str(tmp_path / "big.mkv"), "--codec", "ffv1"]) == 0
+    assert "its RGB becomes BT.709, yuv444p" in capsys.readouterr().err
+    (frame, _) = frames_of(tmp_path / "big.mkv")
+    assert (frame.format.name, int(frame.colorspace)) == ("yuv444p", 1)
+    deep = tmp_path / "deep.mkv"
+    import av
+
+    with av.open(str(film)) as source, av.open(str(deep), "w") as result:
+        stream = result.add_stream("ffv1", rate=30)
+        stream.codec_context.width, stream.codec_context.height, stream.codec_context.pix_fmt = 32, 24, "yuv420p10le"
+        for one in source.decode(video=0):
+            result.mux(stream.encode(one.reformat(format="yuv420p10le")))
+        result.mux(stream.encode(None))
+    assert main(["run", str(bundle), str(deep), "-o", str(tmp_path / "deeper.mkv"), "--codec", "ffv1"]) == 0
+    assert "its samples of more than 8 bits become 8" in capsys.readouterr().err
+    assert [frame.format.name for frame in frames_of(tmp_path / "deeper.mkv")] == ["yuv420p"] * 2
+
+
+class Killed(Exception):
+    """As if the process ended here."""
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "h264"])
+def test_a_killed_run_goes_on(
+    bundle: Path, tmp_path: Path, codec: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(work, "FRAMES", 4)
+    film = make(tmp_path / "film.mkv", Wish(frames=15))
+    words = ["run", str(bundle), str(film), "--codec", codec, "-o"]
+    assert main([*words, str(tmp_path / "whole.mkv")]) == 0
+    real, seen = Enlarger.run, []
+
+    def run(*arguments: object) -> object:
+        seen.append(arguments)
+        if len(seen) == 11:
+            raise Killed
+        return real(*arguments)  # type: ignore[arg-type]
+
+    out = tmp_path / "big.mkv"
+    with monkeypatch.context() as patch:
+        patch.setattr(Enlarger, "run", run)
+        assert main([*words, str(out)]) != 0
+    assert not out.exists()
+    assert sorted(path.name for path in (tmp_path / "big.mkv.parts").iterdir())[:2] == ["000000.part", "000001.part"]
+    capsys.readouterr()
+    assert main([*words, str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["film"]
+    assert (told["frames"], told["frames_before"]) == (15, 8)
+    assert not (tmp_path / "big.mkv.parts").exists()
+    one, other = frames_of(tmp_path / "whole.mkv"), frames_of(out)
+    assert [frame.pts for frame in one] == [frame.pts for frame in other]
+    if codec == "ffv1":  # x264 decides some things by which of its threads was first
+        assert all(np.array_equal(a.to_ndarray(), b.to_ndarray()) for a, b in zip(one, other, strict=True))
+
+
+def test_parts_of_another_job_are_not_taken(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(work, "FRAMES", 4)
+    film, out = make(tmp_path / "film.mkv", Wish(frames=8)), tmp_path / "big.mkv"
+    words = ["run", str(bundle), str(film), "-o", str(out)]
+    with monkeypatch.context() as patch:
+        patch.setattr("toolchain.video.work.join", lambda *_: (_ for _ in ()).throw(Killed()))
+        assert main(words) != 0
+    (left,) = (tmp_path / "big.mkv.parts").glob("000001.part")
+    make(film, Wish(frames=9))
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["film"]["frames_before"] == 0
+    assert len(frames_of(out)) == 9
+    assert not left.parent.exists()
+
+
+def test_a_folder_with_other_things_is_left_alone(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    film, folder = make(tmp_path / "film.mkv"), tmp_path / "big.mkv.parts"
+    folder.mkdir()
+    (folder / "letter.txt").write_text("dear")
+    assert main(["run", str(bundle), str(film), "-o", str(tmp_path / "big.mkv")]) == 8
+    assert "holds other things (letter.txt)" in capsys.readouterr().err
+    assert (folder / "letter.txt").read_text() == "dear"
+
+
+def test_a_process_that_is_killed_loses_one_part_at_most(real_bundle: Bundle, tmp_path: Path):
+    film = make(tmp_path / "film.mkv", Wish(frames=1200, codec="libx264"))
+    out = tmp_path / "big.mp4"
+    words = [sys.executable, "-m", "toolchain.cli", "run", str(real_bundle.path), str(film), "-o", str(out)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as running:
+        while running.poll() is None and not list(tmp_path.glob("big.mp4.parts/000001.part")):
+            time.sleep(0.002)
+        running.send_signal(signal.SIGKILL)
+        running.communicate()
+    if running.returncode == 0:
+        pytest.skip("it was done before it could be killed")
+    assert not out.exists()
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    first = next(line for line in done.stderr.splitlines() if "from before" in line)
+    assert int(first.split()[0]) in (500, 750, 1000, 1200)
+    assert len(frames_of(out)) == 1200
+    assert not list(tmp_path.glob("big*.parts")) + list(tmp_path.glob(".clipfree*"))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "film.mkv is damaged, or no film that can be read"),
+        (b"this is no film\n" * 100, "film.mkv is damaged, or no film that can be read"),
+        (b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n#EXT-X-ENDLIST\n", "film.mkv is damaged, or no film that can be read"),
+        (b"ffconcat version 1.0\nfile other.mkv\n", "film.mkv is damaged, or no film that can be read"),
+    ],
+)
+def test_what_is_no_film(bundle: Path, tmp_path: Path, data: bytes, said: str, capsys: pytest.CaptureFixture[str]):
+    make(tmp_path / "other.mkv")
+    (tmp_path / "film.mkv").write_bytes(data)
+    assert main(["run", str(bundle), str(tmp_path / "film.mkv"), "-o", str(tmp_path / "big.mkv")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "big.mkv").exists()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8, 0.99])
+@pytest.mark.parametrize("codec", ["libx264", "ffv1"])
+def test_a_film_that_ends_early(bundle: Path, tmp_path: Path, share: float, codec: str):
+    film = make(tmp_path / "film.mkv", Wish(frames=40, codec=codec, sound=True))
+    film.write_bytes(film.read_bytes()[: int(share * film.stat().st_size)])
+    code = main(["run", str(bundle), str(film), "-o", str(tmp_path / "big.mkv")])
+    assert code in (0, 2)
+    assert (tmp_path / "big.mkv").exists() == (code == 0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_damaged_film(bundle: Path, tmp_path: Path, seed: int):
+    film = make(tmp_path / "film.mkv", Wish(frames=20, codec="libx264", sound=True))
+    rng, data = np.random.default_rng(seed), bytearray(film.read_bytes())
+    for place in rng.integers(0, len(data), 30):
+        data[place] = rng.integers(256)
+    film.write_bytes(data)
+    code = main(["run", str(bundle), str(film), "-o", str(tmp_path / "big.mkv")])
+    assert code in (0, 2)
+    assert (tmp_path / "big.mkv").exists() == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("wish", "words", "said"),
+    [
+        (Wish(), ["-o", "{}/big.avi"], "big.avi does not end as a film does that can be written"),
+        (Wish(), ["-o", "{}/film.mkv"], "film.mkv would be written over itself"),
+        (Wish(), ["-o", "{}/big.mp4", "--codec", "ffv1"], "such a file holds no ffv1; a .mkv does"),
+        (Wish(), ["-o", "{}/big.mkv", "--codec", "mpeg2"], "there is no --codec mpeg2"),
+        (Wish(), ["-o", "{}/big.mkv", "--codec", "ffv1", "--crf", "3"], "ffv1 is lossless and has no --crf"),
+        (Wish(pixels="gray"), ["-o", "{}/big.webm"], "vp9 holds no gray"),
+        (Wish(), ["{}/film.mkv", "-o", "{}"], "films are enlarged one by one"),
+        (Wish(), ["-o", "-", "--json"], "standard output is taken"),
+    ],
+)
+def test_wishes_that_cannot_be(
+    bundle: Path, tmp_path: Path, wish: Wish, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+):
+    film = make(tmp_path / "film.mkv", wish)
+    assert main(["run", str(bundle), str(film), *(word.format(tmp_path) for word in words)]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_odd_sides_are_said_before_the_work(tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]):
+    from toolchain.support.errors import InputError
+    from toolchain.video import film as films
+    from toolchain.video.clip import plain_marks
+    from toolchain.video.encode import Coding
+
+    clip = films.open_film(make(tmp_path / "film.mkv", Wish(width=33)))
+    form = clip.form.enlarged(3)
+    with pytest.raises(InputError, match="holds no yuv420p of 99 x 72 pixels, whose sides are odd"):
+        Coding("h264", None, form, clip.rate, clip.unit, plain_marks(form)).check("mp4")
+
+
+def test_results_have_names(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    film = make(tmp_path / "film.mkv", Wish(frames=2))
+    assert main(["run", str(bundle), str(film)]) == 0
+    assert (tmp_path / "film_x2.mkv").exists()
+    (tmp_path / "out").mkdir()
+    assert main(["run", str(bundle), str(film), "-o", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    words = ["run", str(bundle), str(film), "-o", str(tmp_path / "out"), "--skip-existing", "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["film"]["skipped"] is True
+
+
+def test_damaged_parts_are_said(tmp_path: Path):
+    from toolchain.support.errors import OutputError
+
+    with parts.open_parts(tmp_path / "p", {}) as kept:
+        kept.add(1, [parts.StoredPacket(0, 0, 1, True, b"data")])
+        path = tmp_path / "p" / "000000.part"
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(OutputError, match=r"000000\.part is damaged"):
+            list(kept.packets())
+
+
+def test_without_pyav(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    film = make(tmp_path / "film.mkv")
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert main(["run", str(bundle), str(film), "-o", str(tmp_path / "big.mkv")]) == 2
+    assert "films want PyAV; pip install 'clipfree[video]'" in capsys.readouterr().err

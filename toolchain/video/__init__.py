@@ -1,0 +1,1 @@
+"""Films, frame by frame: read and written by FFmpeg, or as streams that pipes carry."""
