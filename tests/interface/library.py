@@ -87,6 +87,7 @@ def picture(pixels: np.ndarray, kind: int = 0) -> Picture:
     made = Picture(ctypes.sizeof(Picture), kind, *planes[0].shape[:2])
     for index, plane in enumerate(planes):
         made.planes[index], made.strides[index] = plane.ctypes.data, plane.strides[0]
+    made.pixels = pixels  # which live as long
     return made
 
 

@@ -158,7 +158,7 @@ typedef struct clipfree_picture {
 } clipfree_picture;
 
 /* Bytes that a picture of height x width takes beside itself and its result, at most; those that the open network holds
- * already are among them. Where a part of the network is float, about so many. */
+ * already are among them. Of a network that does not stream in bands of rows, about so many. */
 CLIPFREE_API int32_t clipfree_memory(clipfree *network, uint32_t height, uint32_t width, uint64_t *bytes);
 
 /* Upscale `source`, which is not written to, into `result`, of the size that clipfree_result_size tells. Pixels that are

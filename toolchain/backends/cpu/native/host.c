@@ -100,17 +100,27 @@ static int launch(Task task, void* data, int count) {
 
 /* -- memory for a while: kept for the next call, which will ask for the same ---------------------------------------- */
 
+/* Take the smallest piece out of the unused ones that has so many bytes, or with `size` 0 the largest of all. NULL if there
+ * is none. What the same requests find once they find again: a piece is only ever replaced by a larger one. */
+static void* reuse(Share* share, uint64_t size) {
+  void** best = NULL; /* what leads to it */
+  for (void** at = (void**)&share->unused; *at; at = *at) {
+    const uint64_t own = memory_size(*at);
+    if (own >= size && (!best || (size ? own < memory_size(*best) : own > memory_size(*best)))) best = at;
+  }
+  void** const found = best ? *best : NULL;
+  if (found) *best = *found;
+  return found;
+}
+
 static void* take(int type, int id, uint64_t size, int code, int bits) {
   Share* const here = platform_value();
   if (!here) return ((void* (*)(int, int, uint64_t, int, int))other(number_take))(type, id, size, code, bits);
   if (size < sizeof(void*)) size = sizeof(void*);
-  for (void** at = here->unused, **before = NULL; at; before = at, at = *at)
-    if (memory_size(at) >= size && memory_size(at) / 2 <= size) {
-      if (before) *before = *at;
-      else here->unused = *at;
-      return at;
-    }
-  void* const taken = memory_take_raw(&here->network->memory, size);
+  void* taken = reuse(here, size);
+  if (taken) return taken;
+  memory_give(&here->network->memory, reuse(here, 0)); /* all are too small */
+  taken = memory_take_raw(&here->network->memory, size);
   if (!taken) fail_memory(&here->network->failure);
   return taken;
 }

@@ -7,7 +7,7 @@
 
 /* What one of the threads has to itself: who it works for, and memory that it has given back, for the next call, which
  * will ask for the same. */
-typedef struct { struct clipfree* network; void** unused; } Share;
+typedef struct { struct clipfree* network; void* unused; } Share; /* each unused piece begins with the next one */
 
 struct clipfree {
   Failure failure;
