@@ -1,0 +1,107 @@
+"""Programs in C and C++ on the C interface, on this machine, under sanitizers, and for Arm under QEMU."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.arm import emulator
+from tests.lower.compiled import compiled
+from tests.lower.nets import Net
+from tests.watching import FLAGS, SETTINGS, need
+from toolchain.backends.cpu.interface import SHARED
+from toolchain.images.geometry import Geometry
+from toolchain.quantize import IntegerReference
+from toolchain.targets import Target, find_target
+from toolchain.targets.linker import Linker, find_c_compiler
+
+PROGRAM = Path(__file__).with_name("program.c")
+STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-O1", f"-I{SHARED}", "-pthread")
+C, CPP = ("-xc", "-std=c99", "-D_POSIX_C_SOURCE=200809L"), ("-xc++", "-std=c++11")
+SIZE = (45, 38)
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+
+
+def streams() -> onnx.ModelProto:
+    net = Net()
+    return net.model(net.conv(net.conv(net.input, 8), 12), 2)
+
+
+def runs_layer_by_layer() -> onnx.ModelProto:
+    """Its mean over the whole picture keeps it from streaming."""
+    net = Net()
+    x = net.conv(net.input, 8)
+    return net.model(net.conv(net.add(x, net.quantized(net.node("GlobalAveragePool", x.name), 8)), 12), 2)
+
+
+def library(model: onnx.ModelProto, folder: Path, target: Target, *flags: str, linker: Linker | None = None) -> Path:
+    """A library for ``target``, its interface compiled with ``flags``."""
+    linker = linker or find_c_compiler(target.triple)
+    path = folder / "model.so"
+    made = compiled(model, target)
+    assert made.export(path, replace(linker, command=(*linker.command, *flags)), "net", Geometry(3, 2)) == ()
+    return path
+
+
+def run(
+    model: onnx.ModelProto,
+    path: Path,
+    command: Sequence[str],
+    emulated: Sequence[str] = (),
+    size: tuple[int, int] = SIZE,
+    **environment: str,
+) -> str:
+    """Compile the program and compare what it makes of noise; returns what it says."""
+    program = path.with_name("program")
+    subprocess.run([*command, str(PROGRAM), "-o", str(program), "-ldl"], check=True)
+    done = subprocess.run(
+        [*emulated, str(program), str(path), *map(str, size)],
+        capture_output=True,
+        env={**os.environ, **environment},
+        timeout=240,
+    )
+    said = done.stderr.decode(errors="replace")
+    assert done.returncode == 0, said
+    count = np.arange(size[0] * size[1] * 3, dtype=np.uint64)
+    noise = (count * count >> np.uint64(3)).astype(np.uint8).reshape(*size, 3)
+    expected = IntegerReference(model).run(noise)
+    np.testing.assert_array_equal(np.frombuffer(done.stdout, np.uint8).reshape(expected.shape), expected)
+    return said
+
+
+@pytest.mark.parametrize("make", [streams, runs_layer_by_layer])
+@pytest.mark.parametrize("language", [("cc", *C), ("c++", *CPP)], ids=["C", "C++"])
+def test_a_program(language: Sequence[str], make: object, tmp_path: Path):
+    model = make()  # type: ignore[operator]
+    run(model, library(model, tmp_path, find_target("host")), [*language, *STRICT])
+
+
+@pytest.mark.sanitizer
+@pytest.mark.parametrize("make", [streams, runs_layer_by_layer])
+@pytest.mark.parametrize("flags", [FLAGS, ("-fsanitize=thread", "-g", "-O1")], ids=["memory", "threads"])
+def test_sanitized(flags: Sequence[str], make: object, tmp_path: Path):
+    need()
+    model = make()  # type: ignore[operator]
+    path = library(model, tmp_path, find_target("host"), *flags)
+    settings = {**SETTINGS, "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "TSAN_OPTIONS": "halt_on_error=1"}
+    assert run(model, path, ["cc", *C, *STRICT, *flags], **settings) == ""
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("name", ["aarch64", "cortex-a76", "cortex-a7"])
+def test_on_arm(name: str, tmp_path: Path):
+    target = find_target(name)
+    words = emulator(target)
+    linker = find_c_compiler(target.triple)
+    model = streams()
+    path = library(model, tmp_path, target, linker=linker)
+    run(model, path, [*linker.command, *C, *STRICT], words, (20, 33))
