@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,9 @@ from toolchain.board.pack import compile_program
 from toolchain.bundle import Bundle
 from toolchain.targets import find_target
 
-UPSCALE = Path(__file__).parents[1] / "examples" / "upscale.cc"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+UPSCALE = EXAMPLES / "upscale.cc"
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O2")
 
 
 def upscale(program: Sequence[str], bundle: Bundle, folder: Path) -> None:
@@ -55,5 +58,43 @@ def test_its_mistakes_are_told(words: list[str], sentence: str, program: Path, r
     (tmp_path / "short.ppm").write_bytes(b"P6\n3 2\n255\n" + bytes(17))
     words = [str(real_bundle.path) if word == "BUNDLE" else word for word in words]
     done = subprocess.run([program, *words], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+
+
+@pytest.fixture(scope="module")
+def upscaler(real_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that needs no TVM, beside the library."""
+    path = tmp_path_factory.mktemp("examples") / "upscale"
+    library = str(real_bundle.path / "model.so")
+    words = [str(EXAMPLES / "upscale.c"), f"-I{real_bundle.path}", library, "-Wl,-rpath,$ORIGIN", "-o", str(path)]
+    subprocess.run(["cc", *STRICT, *words], check=True)
+    shutil.copy(library, path.parent)
+    return path
+
+
+def test_a_picture_is_upscaled_without_tvm(upscaler: Path, real_bundle: Bundle, tmp_path: Path):
+    picture, expected = real_bundle.golden()
+    Image.fromarray(picture).save(tmp_path / "small.ppm")
+    done = subprocess.run([upscaler, "small.ppm", "large.ppm"], cwd=tmp_path, capture_output=True, timeout=60, env={})
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "large.ppm")), expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["one"], "usage: upscale INPUT.ppm OUTPUT.ppm"),
+        (["absent.ppm", "out.ppm"], "absent.ppm is no 8-bit P6 file"),
+        (["short.ppm", "out.ppm"], "short.ppm ends early"),
+        (["empty.ppm", "out.ppm"], "a picture has a size that the network does not take"),
+        (["good.ppm", "absent/out.ppm"], "absent/out.ppm cannot be written"),
+    ],
+)
+def test_mistakes_without_tvm_are_told(words: list[str], sentence: str, upscaler: Path, tmp_path: Path):
+    (tmp_path / "good.ppm").write_bytes(b"P6\n3 2\n255\n" + bytes(18))
+    (tmp_path / "short.ppm").write_bytes(b"P6\n3 2\n255\n" + bytes(17))
+    (tmp_path / "empty.ppm").write_bytes(b"P6\n0 2\n255\n")
+    done = subprocess.run([upscaler, *words], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.returncode == 1
     assert sentence in done.stderr

@@ -154,7 +154,9 @@ def finished(
         called.update(_called(module))
         return module
 
-    executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish)
+    # Kernels check no arguments: they are called by drivers and programs that were made for them.
+    with tvm.transform.PassContext(config={"tirx.disable_assert": True}):
+        executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish)
     needs = Needs.all(kernel.needs for kernel in lowered.kernels)
     return Compiled(
         executable,

@@ -26,13 +26,16 @@ from toolchain.support.files import atomic_folder, scratch_folder
 from toolchain.support.versions import Versions
 from toolchain.targets import Target, architecture
 from toolchain.targets.elf import read_library
-from toolchain.targets.linker import Linker
+from toolchain.targets.linker import Linker, is_native
 
 SHARED = Path(__file__).parents[1] / "native"
 _NATIVE = Path(__file__).with_name("native")
 _TABLES = "network.c"
 # The compiler's own headers are enough: one for another system may come without that system's.
-_COMPILE = ("-std=c11", "-O2", "-ffreestanding", "-fPIC", "-fvisibility=hidden", "-fno-stack-protector", "-xc")
+_COMPILE = (
+    *("-std=c11", "-Os", "-ffreestanding", "-fPIC", "-fvisibility=hidden"),
+    *("-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-xc"),
+)
 _COMPILE_ON = {"aarch64": ("-mno-outline-atomics",)}
 # Without the C library of this machine, whose version would be asked for where the library is loaded: it is named, by
 # its name only. Nobody else's functions of the same names take the place of these.
@@ -99,8 +102,10 @@ def link(executable: Any, output: Path, linker: Linker, about: About) -> tuple[s
 
 
 def _helpers(linker: Linker) -> tuple[str, ...]:
-    """Return what compilers call on 32-bit Arm for divisions of 64 bits; zig has it among its flags."""
-    return ("-lgcc",) if architecture(linker.triple) == "armv7a" and linker.source != "ziglang" else ()
+    """Return where compilers keep what they call: on 32-bit Arm divisions of 64 bits, and zig on 64-bit Arm atomics."""
+    if linker.source == "ziglang":
+        return () if is_native(linker.triple) else ("-lcompiler_rt",)
+    return ("-lgcc",) if architecture(linker.triple) == "armv7a" else ()
 
 
 @contextmanager

@@ -1,0 +1,218 @@
+"""The C interface with memory and threads of its caller, and at once with others."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+import threading
+from ctypes import byref, c_uint32, c_uint64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.interface import library
+from tests.interface.library import STATUS, InterfaceError, Network, load, opened, random_picture
+from toolchain.backends.open import load as load_bundle
+from toolchain.bundle import Bundle
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+
+class Allocator:
+    """Counts what is taken and given, and has no more than ``most`` pieces to give."""
+
+    def __init__(self, most: int = 10**9) -> None:
+        self.pieces: dict[int, tuple[int, Any]] = {}
+        self.taken, self.most, self.largest = 0, most, 0
+        self.options = {"allocate": library.ALLOCATE(self.allocate), "release": library.RELEASE(self.release)}
+
+    def allocate(self, _: int, size: int, alignment: int) -> int | None:
+        if self.taken >= self.most:
+            return None
+        room = ctypes.create_string_buffer(size + alignment)
+        address = -(-ctypes.addressof(room) // alignment) * alignment
+        self.pieces[address] = (size, room)
+        self.taken += 1
+        self.largest = max(self.largest, self.held)
+        return address
+
+    def release(self, _: int, address: int, size: int) -> None:
+        assert self.pieces.pop(address)[0] == size
+
+    @property
+    def held(self) -> int:
+        return sum(size for size, _ in self.pieces.values())
+
+
+@pytest.mark.parametrize("which", ["bundle", "layers"])
+def test_nothing_is_allocated_after_the_first_call(which: str, request: pytest.FixtureRequest):
+    found: Bundle = request.getfixturevalue(which)
+    allocator = Allocator()
+    path, runner = found.path / "model.so", load_bundle(found)
+    with opened(path, threads=2, **allocator.options) as network:
+        idle, most = allocator.held, 0
+        for size in ((35, 21), (80, 50), (35, 21)):
+            pixels = random_picture((*size, 3))
+            told = network.memory(*size)
+            network.upscale(pixels)
+            before = allocator.taken
+            for _ in range(3):
+                np.testing.assert_array_equal(network.upscale(pixels), runner.upscale(pixels))
+            assert allocator.taken == before
+            most = max(most, told)
+            assert allocator.held - idle <= most * (1.0 if which == "bundle" else 1.1)
+            assert told <= 2 * (allocator.held - idle) + 2**20
+    assert allocator.pieces == {}
+
+
+def test_an_allocator_that_has_nothing_more(bundle: Bundle, layers: Bundle):
+    for found in (bundle, layers):
+        pixels = random_picture((40, 40, 3))
+        whole = Allocator()
+        with opened(found.path / "model.so", threads=2, **whole.options) as network:
+            opening = whole.taken
+            network.upscale(pixels)
+        for most in (*range(0, opening, 3), *range(opening, whole.taken)):
+            allocator = Allocator(most)
+            refused = pytest.raises(InterfaceError, match=r"NO_MEMORY.*there is not enough memory")
+            if most < opening:
+                with refused:
+                    Network(load(found.path / "model.so"), threads=2, **allocator.options)
+                assert allocator.pieces == {}
+                continue
+            with opened(found.path / "model.so", threads=2, **allocator.options) as network:
+                with refused:
+                    network.upscale(pixels)
+                allocator.most = 10**9
+                network.upscale(pixels)
+            assert allocator.pieces == {}
+
+
+def test_memory_of_the_largest_pictures(network: Network):
+    side = 0xFFFFFF // network.info.scale_num
+    assert network.memory(side, side) > 3 * side**2
+    status = network.library.clipfree_memory(network.handle, side + 1, side, byref(c_uint64()))
+    assert STATUS[status] == "WRONG_SIZE"
+
+
+# -- threads -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_pool_of_the_caller(count: int, bundle: Bundle):
+    calls: list[int] = []
+
+    def parallel_for(_: int, task: Any, work: int, pieces: int) -> None:
+        calls.append(pieces)
+        others = [threading.Thread(target=task, args=(work, index)) for index in range(1, pieces)]
+        for other in others:
+            other.start()
+        task(work, 0)
+        for other in others:
+            other.join()
+
+    pixels = random_picture((50, 40, 3))
+    with opened(bundle.path / "model.so", threads=count, parallel_for=library.PARALLEL(parallel_for)) as network:
+        np.testing.assert_array_equal(network.upscale(pixels), load_bundle(bundle).upscale(pixels))
+    assert calls
+    assert set(calls) == {count}
+
+
+def test_threads_are_kept_to_cores_and_end(bundle: Bundle):
+    def threads() -> set[str]:
+        return {path.name for path in Path("/proc/self/task").iterdir()}
+
+    before, core = (
+        threads(),
+        min(Path("/proc/self/status").read_text().split("Cpus_allowed_list:")[1].split()[0].split("-")),
+    )
+    cores = (c_uint32 * 1)(int(core.split(",")[0]))
+    with opened(bundle.path / "model.so", threads=3, core_count=1, cores=cores) as network:
+        own = threads() - before
+        assert len(own) == 2
+        for name in own:
+            status = Path("/proc/self/task", name, "status").read_text()
+            assert status.split("Cpus_allowed_list:")[1].split()[0] == str(cores[0])
+        network.upscale(random_picture((20, 20, 3)))
+    assert not own & threads()
+
+
+def test_several_networks_several_times_at_once(bundle: Bundle, layers: Bundle):
+    """Each thread has an instance; the results are those of one alone, and TVM runs beside."""
+    work = []
+    for found in (bundle, layers):
+        pixels = random_picture((37, 41, 3))
+        work.append((found.path / "model.so", pixels, load_bundle(found).upscale(pixels)))
+    wrong: list[str] = []
+
+    def run(path: Path, pixels: np.ndarray, expected: np.ndarray) -> None:
+        for _ in range(3):
+            with opened(path, threads=2) as network:
+                for _ in range(10):
+                    if not np.array_equal(network.upscale(pixels), expected):
+                        wrong.append(str(path))
+
+    threads = [threading.Thread(target=run, args=one) for one in work * 2]
+    for thread in threads:
+        thread.start()
+    for found, (_, pixels, expected) in zip((bundle, layers), work, strict=True):
+        runner = load_bundle(found)
+        for _ in range(5):
+            np.testing.assert_array_equal(runner.upscale(pixels), expected)
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_the_second_thread_of_one_network_is_told_that_it_is_busy(bundle: Bundle):
+    inside, go_on = threading.Event(), threading.Event()
+
+    def parallel_for(_: int, task: Any, work: int, pieces: int) -> None:
+        inside.set()
+        go_on.wait(60)
+        for index in range(pieces):
+            task(work, index)
+
+    pixels = random_picture((20, 20, 3))
+    with opened(bundle.path / "model.so", threads=2, parallel_for=library.PARALLEL(parallel_for)) as network:
+        first = threading.Thread(target=network.upscale, args=(pixels,))
+        first.start()
+        assert inside.wait(60)
+        busy = STATUS.index("BUSY")
+        with pytest.raises(InterfaceError, match="BUSY"):
+            network.upscale(pixels)
+        assert network.library.clipfree_memory(network.handle, 5, 5, byref(c_uint64())) == busy
+        assert network.library.clipfree_close(network.handle) == busy
+        go_on.set()
+        first.join()
+        np.testing.assert_array_equal(network.upscale(pixels), load_bundle(bundle).upscale(pixels))
+
+
+ORDER = """
+import sys
+import numpy as np
+from pathlib import Path
+from tests.interface.library import opened, random_picture
+from toolchain.backends.open import load
+from toolchain.bundle import open_bundle
+
+bundle = open_bundle(Path(sys.argv[1]))
+pixels = random_picture((21, 37, bundle.manifest.channels))
+with opened(bundle.path / "model.so", threads=2) as network:  # before TVM knows of the library
+    first = network.upscale(pixels)
+    runner = load(bundle)
+    for _ in range(2):
+        assert np.array_equal(runner.upscale(pixels), first)
+        assert np.array_equal(network.upscale(pixels), first)
+assert np.array_equal(runner.upscale(pixels), first)
+"""
+
+
+@pytest.mark.parametrize("which", ["bundle", "layers"])
+def test_tvm_loads_the_library_after_the_interface_was_used(which: str, request: pytest.FixtureRequest):
+    found: Bundle = request.getfixturevalue(which)
+    done = subprocess.run([sys.executable, "-c", ORDER, str(found.path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
