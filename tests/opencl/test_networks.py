@@ -125,10 +125,11 @@ def test_sums_and_pictures_without_convolutions(quick_build: None):
     assert {"pack", "add", "rescale", "store"} <= names
 
 
-def test_a_bound_on_one_side_before_a_sum(quick_build: None):
+@pytest.mark.parametrize("bounds", [(float("-inf"), 0.3), (-0.1, float(np.finfo(np.float32).max))])
+def test_a_bound_on_one_side_before_a_sum(bounds: tuple[float, float], quick_build: None):
     net = Net()
     x = net.conv(net.input, 4)
-    assert_equal(net.model(net.conv(x, 3, act=Act("Clip", float("-inf"), 0.3), residual=net.input)), "mali-g78")
+    assert_equal(net.model(net.conv(x, 3, act=Act("Clip", *bounds), residual=net.input)), "mali-g78")
 
 
 def test_buffers_are_shared_where_their_surroundings_are_alike():

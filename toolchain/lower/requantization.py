@@ -21,5 +21,6 @@ def requantization(
         high = min(high, int(np.rint(min(after.high / scale, 1e9))))
     bounds = None
     if before is not None and before.slopes is None:
-        bounds = (float(np.float32(before.low / scale)), float(np.float32(before.high / scale)))
+        with np.errstate(over="ignore"):  # the largest float32 is a limit of many exporters, and none
+            bounds = (float(np.float32(before.low / scale)), float(np.float32(before.high / scale)))
     return Requantize(low, high, zero, slopes is not None, bounds, residual), slopes

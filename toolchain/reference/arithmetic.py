@@ -37,8 +37,9 @@ def activate(values: NDArray[np.float32], activation: Activation, out: Quantizat
     """
     if activation.slopes is not None:
         return np.where(values < 0, values * activation.slopes.reshape(-1, 1, 1), values)
-    low = np.float32(np.float64(activation.low) / np.float64(out.scale))
-    high = np.float32(np.float64(activation.high) / np.float64(out.scale))
+    with np.errstate(over="ignore"):  # the largest float32 is a limit of many exporters, and none
+        low = np.float32(np.float64(activation.low) / np.float64(out.scale))
+        high = np.float32(np.float64(activation.high) / np.float64(out.scale))
     return np.minimum(np.maximum(values, low), high)
 
 
