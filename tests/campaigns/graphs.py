@@ -18,6 +18,7 @@ from PIL import Image
 from benchmarks.runtimes import picture_of
 from tests import arm
 from tests.campaigns.campaign import Campaign, Fault, Outcome
+from tests.campaigns.foresight import foreseen, unforeseen
 from tests.campaigns.random_graph import RandomGraph, float_output, random_graph
 from tests.conftest import photograph
 from tests.instruction_sets import TARGETS as X86
@@ -55,9 +56,12 @@ def trial(seed: int, folder: Path) -> Outcome:
     wanted = float_output(graph.model, graph.picture(), graph.peak)
     if not np.isfinite(wanted).all():
         return Outcome("skipped", "the network gives no finite numbers")
+    said = foreseen(folder / "network.onnx", graph.value_range)
     done = deploy(_request(graph, folder, rng))
     bundle = open_bundle(done.path)
     pixels, model = graph.picture(), bundle.model()
+    if surprise := unforeseen(said, model):
+        raise Fault(f"inspect does not say what deploy does on {surprise}")
     expected = IntegerReference(model).run(pixels)
     standard = standard_for(done.manifest.precision, done.manifest.coverage.float_operators)
     library = load(bundle).upscale
