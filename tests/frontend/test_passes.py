@@ -17,6 +17,7 @@ from tests.frontend.test_convolution_goldens import CASES as CONVOLUTION_CASES
 from tests.frontend.test_crops import CASES as CROP_CASES
 from tests.frontend.test_goldens import CASES as OLD_CASES
 from tests.frontend.test_graph_goldens import CASES
+from tests.frontend.test_layer_norms import CASES as LAYER_NORM_CASES
 from tests.frontend.test_model_goldens import CASES as MODEL_CASES
 from tests.frontend.test_multiples import CASES as MULTIPLES_CASES
 from tests.frontend.test_random import network
@@ -82,7 +83,16 @@ def test_every_pass_is_in_the_pipeline() -> None:
 
 
 def test_every_pass_has_a_golden() -> None:
-    tables = (CASES, CHANNEL_CASES, CONVOLUTION_CASES, CROP_CASES, MODEL_CASES, MULTIPLES_CASES, STRIDE_CASES)
+    tables = (
+        CASES,
+        CHANNEL_CASES,
+        CONVOLUTION_CASES,
+        CROP_CASES,
+        LAYER_NORM_CASES,
+        MODEL_CASES,
+        MULTIPLES_CASES,
+        STRIDE_CASES,
+    )
     named = [case for table in tables for case in table.values()]
     cases = [*(case[0] for case in OLD_CASES.values()), *(case.apply for case in named)]
     assert {case.name for case in cases if isinstance(case, Pass)} | {"windows"} == set(LISTED)

@@ -152,6 +152,14 @@ class Net:
         """The whole picture as a single pixel."""
         return self.quantized(self.activated(self.node(op, x.name), x.channels, act), x.channels, scale, zero)
 
+    def normalized(self, x: Tensor, *, epsilon: float = 1e-6, scale: float = PIXEL, zero: int = 0) -> Tensor:
+        """Normalization over the channels of each pixel, with random gains and offsets."""
+        across = self.node("Transpose", x.name, perm=[0, 2, 3, 1])
+        gains, offsets = self.rng.uniform(0.1, 0.3, x.channels), self.rng.normal(0.3, 0.1, x.channels)
+        factors = self.const(gains), self.const(offsets)
+        value = self.node("LayerNormalization", across, *factors, axis=-1, epsilon=epsilon)
+        return self.quantized(self.node("Transpose", value, perm=[0, 3, 1, 2]), x.channels, scale, zero)
+
     def concat(self, *parts: Tensor, scale: float = PIXEL, zero: int = 0) -> Tensor:
         value = self.node("Concat", *(part.name for part in parts), axis=1)
         return self.quantized(value, sum(part.channels for part in parts), scale, zero)

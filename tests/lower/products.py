@@ -1,4 +1,4 @@
-"""Quantized networks with products, extremes and global pooling, for whatever runs them."""
+"""Quantized networks with products, extremes, normalization and global pooling, for whatever runs them."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ PRODUCTS: dict[str, Ending] = {
         "Max", plain(net, scale=FINE, zero=3 * 257), plain(net, 1), scale=FINE, zero=257
     ),
     "smaller than the input": lambda net: net.pair("Min", net.input, plain(net, 3, zero=20)),
+    "normalized": lambda net: net.normalized(plain(net, zero=90), zero=70),
+    "normalized in place": lambda net: net.concat(net.normalized(plain(net, 5)), plain(net, 6)),
+    "normalized odd parts": lambda net: (lambda c: net.add(c, net.normalized(c, scale=PIXEL * 2, epsilon=0.01)))(
+        net.concat(plain(net, 5, zero=9), plain(net, 6, zero=9), zero=9)
+    ),
+    "normalized, 16 bits": lambda net: net.normalized(
+        plain(net, 18, scale=FINE, zero=117 * 257), scale=FINE, zero=60 * 257
+    ),
+    "normalized, of 16 bits": lambda net: net.normalized(plain(net, 3, scale=FINE), zero=9, epsilon=1e-12),
 }
 """Rows stream through these."""
 

@@ -76,8 +76,15 @@ def multiplied() -> onnx.ModelProto:
     return net.model(net.conv(y, 12, residual=net.concat(*[net.input] * 4)), 2)
 
 
+def normalized() -> onnx.ModelProto:
+    """Normalization over channels of 8 bits and of 16."""
+    net = Net()
+    x = net.normalized(net.conv(net.input, 10, scale=FINE, zero=3000), zero=70)
+    return net.model(net.conv(net.normalized(net.conv(x, 8), scale=FINE, zero=9), 12), 2)
+
+
 @ARM
-@pytest.mark.parametrize("make", [branches, luma, wide, enlarged, interpolated, multiplied, down_and_up])
+@pytest.mark.parametrize("make", [branches, luma, wide, enlarged, interpolated, multiplied, normalized, down_and_up])
 def test_a_network_gives_the_reference(target: Target, make):
     model = make()
     arm.emulator(target)  # skips before it compiles

@@ -37,6 +37,8 @@ def test_other_processors(name: str):
     for end in (
         PRODUCTS["16 and 8 bits"],
         PRODUCTS["product, PReLU"],
+        PRODUCTS["normalized odd parts"],
+        PRODUCTS["normalized, 16 bits"],
         POOLED["contrast"],
         POOLED["attention of 16 bits"],
     ):

@@ -245,7 +245,12 @@ def test_zero_points_of_two_different_bytes(quick_build: None):
     assert {(buffer.zero_point, buffer.low) for buffer in found.plan.buffers} == {(1, 44), (1, None)}
 
 
-@pytest.mark.parametrize("name", ["product, PReLU", "16 and 8 bits", "larger of 16 bits", "of one channel"])
+NORMALIZED = [name for name in PRODUCTS if name.startswith("normalized")]
+
+
+@pytest.mark.parametrize(
+    "name", ["product, PReLU", "16 and 8 bits", "larger of 16 bits", "of one channel", *NORMALIZED]
+)
 def test_products_and_extremes(name: str, quick_build: None):
     assert_equal(finished(PRODUCTS[name]), "mali-g78")
 

@@ -1,4 +1,6 @@
-"""Products, extremes and global pooling: the plan of their quantization, and their arithmetic by another formula."""
+"""Products, extremes, normalization and global pooling: the plan of their quantization, and their arithmetic by another
+formula.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,11 @@ from toolchain.quantize import IntegerReference, quantize
 from toolchain.quantize.plan import make_plan
 from toolchain.reference.bounds import find_bounds
 from toolchain.reference.global_pool import run_pool
+from toolchain.reference.normalization import run_normalization
 from toolchain.reference.products import run_pair
 from toolchain.reference.program import parse
 from toolchain.reference.quantization import Quantization
-from toolchain.reference.steps import Codes, ExtremeStep, GlobalPoolStep, ProductStep
+from toolchain.reference.steps import Codes, ExtremeStep, GlobalPoolStep, NormalizationStep, ProductStep
 
 QUANTIZATIONS = st.builds(
     Quantization,
@@ -69,6 +72,23 @@ def test_a_mean_is_that_of_all_codes(given: Quantization, out: Quantization, hei
         for made, mean in ((found, Fraction(sum(flat), len(flat))), (largest, Fraction(max(flat)))):
             code, near = nearest((mean - given.zero_point) * Fraction(given.scale), out)
             assert near or made[channel].item() == code
+
+
+@given(QUANTIZATIONS, QUANTIZATIONS, st.integers(1, 40), st.floats(1e-8, 1.0), st.integers(0, 2**16))
+def test_a_normalization_is_that_of_a_pixel(
+    given: Quantization, out: Quantization, channels: int, epsilon: float, seed: int
+):
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, given.qmax + 1, (channels, 2, 3)).astype(given.dtype)
+    codes[:, 1] = random.integers(0, given.qmax + 1)  # nothing differs from the mean
+    gains, offsets = (random.normal(0, 1, channels).astype(np.float32) for _ in range(2))
+    step = NormalizationStep(Codes("y", out), Codes("x", given), gains, offsets, epsilon)
+    found = run_normalization(step, {"x": codes})
+    real = (codes.astype(np.float64) - given.zero_point) * given.scale
+    real = (real - real.mean(axis=0)) / np.sqrt(real.var(axis=0) + epsilon)
+    steps = (real * gains[:, None, None] + offsets[:, None, None]) / out.scale + out.zero_point
+    apart = np.abs(found - np.clip(steps, 0, out.qmax))
+    assert apart.max() <= 0.5 + 4e-6 * np.abs(steps).max()
 
 
 @pytest.mark.parametrize("make", [attention, span])

@@ -16,6 +16,9 @@ IR_VERSION = 8
 
 Array = NDArray[Any]
 
+TO_LAST, TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
+"""Orders of axes by which a Transpose makes channels the last axis of pictures, and back."""
+
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """Attributes by name; strings decoded."""

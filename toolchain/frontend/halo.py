@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx
 
-from toolchain.frontend.graph import Graph, attributes
+from toolchain.frontend.graph import TO_FIRST, TO_LAST, Graph, attributes
 from toolchain.frontend.model import UNBOUNDED_HALO
 from toolchain.frontend.probe import shapes
 from toolchain.frontend.window import read_window
@@ -109,6 +109,12 @@ def _back(
         return span
     if op in ALONG_CHANNELS and values.get("axis", ALONG_CHANNELS[op]) in (1, -3):
         return span
+    if op == "Transpose" and list(values.get("perm", [])) in (TO_LAST, TO_FIRST):
+        return span
+    if op == "LayerNormalization":
+        maker = graph.producer(node.input[0])
+        last = maker is not None and list(attributes(maker).get("perm", [])) == TO_LAST
+        return span if last and values.get("axis", -1) in (-1, 3) else None
     if op.startswith("Reduce") and values.get("keepdims", 1):
         given = graph.operand(node, 1)
         axes = values.get("axes", [] if given is None else given.ravel())

@@ -51,8 +51,10 @@ REWRITE = (
     "channel_writes",
     "channels",
     "windows",
-    # Means over the picture are global pooling, and channel attention keeps four axes.
+    # Means over the picture are global pooling, and channel attention keeps four axes; normalization over channels is
+    # one operator.
     "global_pools",
+    "layer_norms",
     # Both ends have one value range; every convolution has a bias.
     "final_limits",
     "pixel_scale",

@@ -30,6 +30,7 @@ _KEEPS = POINTWISE | {
     "BatchNormalization",
     "InstanceNormalization",
     "LayerNormalization",
+    "Transpose",
     "Max",
 }
 

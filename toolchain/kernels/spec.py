@@ -260,6 +260,28 @@ class GlobalPool:
 
 
 @dataclass(frozen=True)
+class Normalization:
+    """Every pixel's numbers less their mean over channels, over their standard deviation, times a gain and plus an
+    offset of the channel; see `toolchain.reference.normalization` for the arithmetic.
+
+    Attributes:
+        source: what is read: channel c in slot c.
+        channels: of both; what lies behind them in a block counts as none.
+        spread: float32 of the source's scale squared over the third power of ``channels``.
+        epsilon: added to the variance.
+        requantize: bounds and zero point of the output; nothing else.
+        target: blocks the output is written to, as many as are read.
+    """
+
+    source: View
+    channels: int
+    spread: float
+    epsilon: float
+    requantize: Requantize
+    target: View
+
+
+@dataclass(frozen=True)
 class Pack:
     """The picture of ``channels`` channels as packed words with zero point 0, into ``target``."""
 
@@ -353,6 +375,17 @@ class Move:
 
 
 Operation: TypeAlias = (
-    Conv | Elementwise | Lookup | Pack | Draw | Shuffle | Interpolate | Move | GlobalPool | SpaceToDepth | Pool
+    Conv
+    | Elementwise
+    | Lookup
+    | Pack
+    | Draw
+    | Shuffle
+    | Interpolate
+    | Move
+    | GlobalPool
+    | Normalization
+    | SpaceToDepth
+    | Pool
 )
 """What a kernel of a quantized network computes."""

@@ -19,6 +19,7 @@ from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.depth_to_space import pixel_table, trace
 from toolchain.lower.down import covers, pool, squares
 from toolchain.lower.importer import window_of
+from toolchain.lower.normalization import match_normalization
 from toolchain.lower.pairs import is_single, match_pair, match_pool
 from toolchain.lower.pointwise import match_table
 from toolchain.lower.resize_chain import match_resize
@@ -65,7 +66,9 @@ class Matcher(Bindings):
     def _step(self, var: Any, out: Codes, value: Any) -> Step | None:
         if value.same_as(self.parameter):
             return InputStep(out)
-        moved = self._shuffle(value, out) or self._placed(value, out)
+        moved = (
+            self._shuffle(value, out) or self._placed(value, out) or match_normalization(self, value, self._codes, out)
+        )
         if moved is not None:
             return moved
         after, value = self.activation(value)

@@ -30,6 +30,7 @@ from toolchain.lower.chain import DepthToSpaceStep, Matcher, per_tensor
 from toolchain.lower.down import all_phases, divides, growth, in_phases, pool_kernel, steps_through, with_least
 from toolchain.lower.emitter import Emitter, Imported
 from toolchain.lower.lowered import Choose
+from toolchain.lower.normalization_emitter import normalized
 from toolchain.lower.packed import Packed, filled, moved, reordered
 from toolchain.lower.pair_emitter import PairStep, combined, emit_pool
 from toolchain.lower.pairs import is_single
@@ -47,6 +48,7 @@ from toolchain.reference.steps import (
     ExtremeStep,
     GlobalPoolStep,
     InputStep,
+    NormalizationStep,
     PoolStep,
     ProductStep,
     ResizeStep,
@@ -108,7 +110,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         chain = self.chains.get(var)
         if isinstance(chain, PoolStep):
             return min(growth(chain)) >= 0
-        made = isinstance(chain, PairStep | TableStep | InputStep | DepthToSpaceStep)
+        made = isinstance(chain, PairStep | TableStep | InputStep | DepthToSpaceStep | NormalizationStep)
         return made or self.convolves(var) or (isinstance(chain, ResizeStep) and streams(chain))
 
     def compute(self, var: Any) -> Packed:
@@ -123,6 +125,8 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
                 return emit_pool(self, var, chain)
             case AverageStep():
                 return emit_average(self, var, chain)
+            case NormalizationStep():
+                return self.write(var, normalized(self, chain, self.target(var)))
             case TableStep():
                 return self.write(var, self._table(chain, self.target(var)))
             case InputStep():

@@ -1,4 +1,6 @@
-"""Products and extremes of two tensors, and tensors of a single pixel, in a float network that is to be quantized."""
+"""Products and extremes of two tensors, tensors of a single pixel, and normalization over channels, in a float network
+that is to be quantized.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from collections.abc import Collection
 import onnx
 
 from toolchain.reference.graph import GraphView, attributes
+from toolchain.reference.normalization import normalization_before
 
 POOLS = ("GlobalAveragePool", "GlobalMaxPool")
 _PAIRS = ("Mul", "Min", "Max")
@@ -46,6 +49,14 @@ def takes_wide(node: onnx.NodeProto, view: GraphView) -> bool:
         return node.op_type in ("Mul", "Add", "Concat")
     weight = view.constants.get(node.input[1])
     return weight is not None and weight[0].size <= FEW_INPUTS
+
+
+def normalized_within(node: onnx.NodeProto, view: GraphView, rounded: Collection[str]) -> list[str]:
+    """Return the tensors within the normalization over channels that ends in ``node``, where all of it can be one
+    kernel, as none of them is read elsewhere or ``rounded``; else none.
+    """
+    within = [inner.output[0] for inner in normalization_before(node, view) or ()]
+    return [] if any(view.sole_reader(name) is None or name in rounded for name in within) else within
 
 
 def _keeps(node: onnx.NodeProto, view: GraphView) -> bool:

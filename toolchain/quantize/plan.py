@@ -15,7 +15,7 @@ import onnx
 
 from toolchain.frontend.fixed_point import read_resizing, read_sized
 from toolchain.frontend.window import read_window
-from toolchain.quantize.pairs import LEVEL, POOLS, is_pair, single_tensors, takes_wide
+from toolchain.quantize.pairs import LEVEL, POOLS, is_pair, normalized_within, single_tensors, takes_wide
 from toolchain.quantize.regions import Regions
 from toolchain.quantize.sites import CONVOLUTIONS, ConvSite, find_site
 from toolchain.reference.average import averages
@@ -120,6 +120,9 @@ class _Planner:
                 integer.update(self._tail(node.output[0], ("Relu", "Clip")))
             elif self._joins(node) or self._places(node):
                 integer.add(node.output[0])
+            elif within := normalized_within(node, self.view, self.rounded):
+                integer.add(node.output[0])
+                self.inside.update(within)
         for tensor in [name for name in self.regions.roots if not self.regions.goes_on(name)]:
             maker = self.view.producers[tensor]
             if maker.op_type in ACTIVATIONS and maker.input[0] in integer and read_activation(maker, self.view):
@@ -130,7 +133,7 @@ class _Planner:
         groups = self._groups(nodes, set(points), integer, shown)
         ends = (self.view.input, self._last_rounded(groups)) if pin_output else (self.view.input,)
         pinned = frozenset(groups[name] for name in ends)
-        done = {*integer, *movers, *tables, *self._sizes(nodes)}
+        done = {*integer, *movers, *tables, *self.inside, *self._sizes(nodes)}
         floats = tuple(node.op_type for node in nodes if node.output[0] not in done)
         observed = tuple(
             p for p in points if groups[p] not in pinned and not self._shown_elsewhere(p, groups, set(points))

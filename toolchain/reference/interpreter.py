@@ -20,6 +20,7 @@ from toolchain.reference.arithmetic import activate, finish, multiplier, requant
 from toolchain.reference.average import averaged
 from toolchain.reference.down import pooled, space_to_depth
 from toolchain.reference.global_pool import run_pool
+from toolchain.reference.normalization import run_normalization
 from toolchain.reference.products import run_pair
 from toolchain.reference.program import FloatStep, ShuffleStep, Step, parse
 from toolchain.reference.quantization import CodeArray
@@ -32,6 +33,7 @@ from toolchain.reference.steps import (
     ExtremeStep,
     GlobalPoolStep,
     InputStep,
+    NormalizationStep,
     PoolStep,
     ProductStep,
     ResizeStep,
@@ -222,6 +224,7 @@ _RUN: Mapping[type, Callable[[Any, dict[str, CodeArray]], CodeArray]] = {
     ProductStep: run_pair,
     ExtremeStep: run_pair,
     GlobalPoolStep: run_pool,
+    NormalizationStep: run_normalization,
     SpaceToDepthStep: _squares,
     PoolStep: _largest,
     AverageStep: _average,

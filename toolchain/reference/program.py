@@ -20,6 +20,7 @@ from toolchain.reference.down import read_down
 from toolchain.reference.evaluator import evaluator
 from toolchain.reference.global_pool import read_pool
 from toolchain.reference.graph import GraphView, attributes
+from toolchain.reference.normalization import read_normalization
 from toolchain.reference.pointwise import match_table
 from toolchain.reference.products import read_pair
 from toolchain.reference.quantization import BITS, Quantization
@@ -143,6 +144,7 @@ class _Parser:
             return ConcatStep(out, tuple(self.codes[name] for name in maker.input))
         return (
             self._placed(out, maker)
+            or read_normalization(maker, self.view, self.codes, out)
             or read_resize(self.view, self.codes, out, tensor, lambda name: self._peel(name, ACTIVATIONS))
             or self._chain(out, tensor)
             or match_table(out, tensor, self.view, self.codes)

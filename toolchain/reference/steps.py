@@ -217,6 +217,22 @@ class GlobalPoolStep(_OfOne):
 
 
 @dataclass(frozen=True, eq=False)
+class NormalizationStep(_OfOne):
+    """Every pixel's numbers less their mean over channels, over their standard deviation, requantized.
+
+    Attributes:
+        out: the result.
+        source: what it reads.
+        gains, offsets: float32 (C,), by which the result is multiplied, and what is then added.
+        epsilon: added to the variance.
+    """
+
+    gains: NDArray[np.float32]
+    offsets: NDArray[np.float32]
+    epsilon: float
+
+
+@dataclass(frozen=True, eq=False)
 class SpaceToDepthStep(_OfOne):
     """Squares of ``size`` x ``size`` pixels side by side as channels, the square's row first, then its column, then the
     channel: codes as they are.
@@ -280,6 +296,7 @@ IntegerStep: TypeAlias = (
     | ProductStep
     | ExtremeStep
     | GlobalPoolStep
+    | NormalizationStep
     | SpaceToDepthStep
     | PoolStep
     | AverageStep

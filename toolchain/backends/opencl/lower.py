@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ from toolchain.backends.opencl import (
     integer_conv,
     lookup,
     move,
+    normalization,
     resample,
 )
 from toolchain.backends.opencl.choose import Choose
@@ -36,6 +38,7 @@ from toolchain.kernels.spec import (
     Interpolate,
     Lookup,
     Move,
+    Normalization,
     Pack,
     Pool,
     Shuffle,
@@ -49,6 +52,7 @@ from toolchain.targets.gpu import Gpu
 Words: TypeAlias = (
     Elementwise
     | Lookup
+    | Normalization
     | Pack
     | Draw
     | Shuffle
@@ -63,6 +67,13 @@ Words: TypeAlias = (
     | FloatShuffle
 )
 """What is no convolution."""
+
+_ARRAYS: Mapping[type, str] = {
+    Lookup: lookup.TABLE,
+    Average: average.FACTORS,
+    Normalization: normalization.FACTORS,
+}
+"""What constants are called, where they are no slopes."""
 
 
 def program(
@@ -113,7 +124,7 @@ def jobs(lowered: Lowered[Conv], channels: int) -> list[Job]:
 def _words(writer: LaunchWriter, call: Call, given: Words, gpu: Gpu, size: int) -> None:
     """Launch ``given``; ``size``: pixels of what it reads."""
     function, (read, written) = _function(given, writer, gpu), _traffic(given, writer)
-    name = {Lookup: lookup.TABLE, Average: average.FACTORS}.get(type(given), "slopes")
+    name = _ARRAYS.get(type(given), "slopes")
     work, pixels = _work(given, gpu.pixels)
     writer.launch(call, function, dict(zip([name], call.constants, strict=False)), work, gpu.work_group)
     shape = f"{pixels} pixels, groups {'x'.join(map(str, gpu.work_group))}"
@@ -138,6 +149,8 @@ def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
             return elementwise.combine(given, config)
         case Lookup():
             return lookup.lookup(given, config)
+        case Normalization():
+            return normalization.normalize(given, config)
         case FloatSum():
             return float_elementwise.add(given, writer.dtype, config)
         case Pack():
@@ -183,6 +196,8 @@ def _traffic(given: Words, writer: LaunchWriter) -> tuple[int, int]:
             return bytes_of(source), len(pixels.table)
         case Move(source=source, target=target) | Average(source=source, target=target):
             return bytes_of(source), bytes_of(target)
+        case Normalization(source=source, target=target):
+            return 3 * bytes_of(source), bytes_of(target)
         case SpaceToDepth(source, _, target) | Pool(source=source, target=target):
             return bytes_of(target) if isinstance(given, SpaceToDepth) else bytes_of(source), bytes_of(target)
         case Shuffle(source, pixels, target) | FloatShuffle(source, pixels, target):

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from toolchain.reference.normalization import GUESS, ROUNDS
+
 _ITEM = """\
 // The first of the `size` things along an axis of which this work-item takes care.
 static inline int item(int axis, int size) {
   return convert_int(get_global_id(axis)) * size;
 }
+"""
+
+_INVERSE_ROOT = f"""\
+// About 1 / sqrt(value): Newton's iteration, in products and sums alone, which every device rounds alike.
+static inline float inverse_root(float value) {{
+  const float part = value * 0.5f;
+  float root = as_float({GUESS} - (as_int(value) >> 1));
+  for (int i = 0; i < {ROUNDS}; ++i) root = root * (1.5f - part * root * root);
+  return root;
+}}
 """
 
 COMMON = (
@@ -37,7 +49,9 @@ static inline uint pack4(uint a, uint b, uint c, uint d) {
 static inline uint code_of(uint word, int position) {
   return (word >> (8 * position)) & 255u;
 }
+
 """
+    + _INVERSE_ROOT
 )
 
 _PLAIN = """\

@@ -6,12 +6,10 @@ After: input and output are (1, channels, height, width).
 from __future__ import annotations
 
 from toolchain.frontend.facts import Facts
-from toolchain.frontend.graph import Graph
+from toolchain.frontend.graph import TO_FIRST, TO_LAST, Graph
 from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import shapes
 from toolchain.frontend.properties import CHANNELS_FIRST, is_channels_first
-
-TO_LAST, TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 
 
 @graph_pass(ensures=(CHANNELS_FIRST,))

@@ -14,9 +14,8 @@ import numpy as np
 import onnx
 
 from toolchain.frontend.facts import Facts
-from toolchain.frontend.graph import Array, Graph, attributes
+from toolchain.frontend.graph import TO_FIRST, TO_LAST, Array, Graph, attributes
 from toolchain.frontend.passes.base import graph_pass
-from toolchain.frontend.passes.channels_first import TO_FIRST, TO_LAST
 from toolchain.frontend.probe import operands, shapes
 from toolchain.frontend.properties import CHANNELS_FIRST
 
