@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from toolchain.board.pack import compile_program
 from toolchain.bundle import Bundle
 from toolchain.targets import find_target
 
+BOARDS = Path(__file__).parents[1] / "docs" / "boards.md"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 UPSCALE = EXAMPLES / "upscale.cc"
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O2")
@@ -79,6 +83,33 @@ def test_a_picture_is_upscaled_without_tvm(upscaler: Path, real_bundle: Bundle, 
     done = subprocess.run([upscaler, "small.ppm", "large.ppm"], cwd=tmp_path, capture_output=True, timeout=60, env={})
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "large.ppm")), expected)
+
+
+def shown(language: str) -> str:
+    """What docs/boards.md has in this language."""
+    (found,) = re.findall(rf"```{language}\n(.*?)```", BOARDS.read_text(encoding="utf-8"), re.DOTALL)
+    return str(found)
+
+
+def test_the_function_in_the_documentation(real_bundle: Bundle, tmp_path: Path):
+    picture, expected = real_bundle.golden()
+    (tmp_path / "enlarge.c").write_text(shown("c"))
+    words = [f"-I{real_bundle.path}", str(real_bundle.path / "model.so"), "-o", "enlarge.so"]
+    subprocess.run(["cc", *STRICT, "-shared", "-fPIC", "enlarge.c", *words], check=True, cwd=tmp_path)
+    shutil.copy(real_bundle.path / "model.so", tmp_path)
+    ctypes.CDLL(str(tmp_path / "model.so"), ctypes.RTLD_GLOBAL)
+    enlarge = ctypes.CDLL(str(tmp_path / "enlarge.so")).enlarge
+    small, large = np.ascontiguousarray(picture), np.zeros_like(expected)
+    assert enlarge(ctypes.c_void_p(small.ctypes.data), *small.shape[:2], ctypes.c_void_p(large.ctypes.data)) == 0
+    np.testing.assert_array_equal(large, expected)
+
+
+def test_the_program_in_the_documentation(real_bundle: Bundle, tmp_path: Path):
+    picture, expected = real_bundle.golden()
+    Image.fromarray(picture).save(tmp_path / "small.png")
+    words = [sys.executable, "-c", shown("python"), str(real_bundle.path), "small.png", "large.png"]
+    subprocess.run(words, check=True, cwd=tmp_path, timeout=60)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "large.png")), expected)
 
 
 @pytest.mark.parametrize(

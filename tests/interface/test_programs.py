@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -14,13 +15,15 @@ import onnx
 import pytest
 
 from tests.arm import emulator
+from tests.interface.library import InterfaceError, Network, load, opened
 from tests.lower.compiled import compiled
 from tests.lower.nets import Net
 from tests.watching import FLAGS, SETTINGS, need
+from toolchain.backends.cpu import interface
 from toolchain.backends.cpu.interface import SHARED
 from toolchain.images.geometry import Geometry
 from toolchain.quantize import IntegerReference
-from toolchain.targets import Target, find_target
+from toolchain.targets import Target, find_target, list_targets
 from toolchain.targets.linker import Linker, find_c_compiler
 
 PROGRAM = Path(__file__).with_name("program.c")
@@ -105,3 +108,42 @@ def test_on_arm(name: str, tmp_path: Path):
     model = streams()
     path = library(model, tmp_path, target, linker=linker)
     run(model, path, [*linker.command, *C, *STRICT], words, (20, 33))
+
+
+def test_a_library_for_another_processor(tmp_path: Path):
+    """It says so, before any instruction is met that is not there."""
+    host = find_target("host")
+    never = {"x86_64": "xop", "aarch64": "sveb16b16"}[host.triple.split("-")[0]]
+    path = library(streams(), tmp_path, replace(host, requires=(*host.requires, never)))
+    with pytest.raises(InterfaceError, match=f"WRONG_CPU.*this processor lacks {never}, which the library uses"):
+        Network(load(path))
+
+
+def test_what_targets_require_is_known():
+    text = (SHARED.parent / "cpu" / "native" / "processor.c").read_text()
+    words = {word for target in list_targets() if target.gpu is None for word in target.requires}
+    assert words <= set(re.findall(r'\{"(\w+)"', text))
+
+
+def test_what_only_tvm_has_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(interface, "lacking", lambda library: ("vm.builtin.sort",))
+    path = tmp_path / "model.so"
+    made = compiled(streams())
+    (warning,) = made.export(path, find_c_compiler(find_target("host").triple), "net", Geometry(3, 2))
+    assert warning == "programs in C cannot run model.so: it needs vm.builtin.sort, which only TVM's runtime has"
+    with pytest.raises(InterfaceError, match=r"UNSUPPORTED.*needs vm\.builtin\.sort, which only TVM's runtime has"):
+        Network(load(path))
+
+
+def test_names_of_all_kinds(tmp_path: Path):
+    name = 'a "net"\\n??/ of Zoë\t%s'
+    path = tmp_path / "model.so"
+    assert compiled(streams()).export(path, find_c_compiler(find_target("host").triple), name, Geometry(3, 2)) == ()
+    with opened(path) as network:
+        assert network.info.name.decode() == name
+
+
+def test_libraries_are_made_where_no_cache_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "cache").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert library(streams(), tmp_path, find_target("host")).is_file()
