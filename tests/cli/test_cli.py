@@ -84,10 +84,29 @@ def test_deploy_then_everything(model_file: Path, photo_folder: Path, tmp_path: 
     assert table["equal"] is True
     assert (table["proof"]["fits"], table["proof"]["exact"], table["proof"]["clips"]) == (True, True, True)
 
-    assert main(["bench", bundle, "--size", "8x9", "--repeats", "3", "--threads", "1", "--threads", "2", "--json"]) == 0
+    words = [
+        "--size",
+        "8x9",
+        "--repeats",
+        "3",
+        "--threads",
+        "1",
+        "--threads",
+        "2",
+        "--seconds",
+        "0.1",
+        "--streams",
+        "2",
+    ]
+    assert main(["bench", bundle, *words, "--json"]) == 0
     table = document(capsys)
     assert [row["threads"] for row in table["rows"]] == [1, 2]
-    assert table["rows"][0]["minimum_s"] <= table["rows"][0]["median_s"] <= table["rows"][0]["p90_s"]
+    row = table["rows"][0]
+    assert row["minimum_s"] <= row["median_s"] <= row["p90_s"] <= row["p99_s"] == max(row["samples_s"])
+    assert len(row["samples_s"]) == row["repeats"] == 3
+    assert row["first_s"] > 0
+    assert row["streams_frames_per_s"].keys() == {"2"}
+    assert row["streams_frames_per_s"]["2"] > 0
     assert table["rows"][0]["gmac_per_s"] == pytest.approx(table["gmac"] / table["rows"][0]["median_s"])
 
     assert main(["evaluate", bundle, "--hr", str(photo_folder), "--compare", str(model_file), "--json"]) == 0

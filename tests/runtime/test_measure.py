@@ -61,6 +61,9 @@ def test_a_machine_that_grows_slower_drifts(times: list[float], drift: float):
 def test_p90_is_the_nearest_rank():
     assert summarize([float(i) for i in range(1, 11)]).p90 == 9.0
     assert summarize([4.0]).p90 == 4.0
+    assert summarize([float(i) for i in range(200, 0, -1)]).p99 == 198.0
+    assert summarize([2.0, 9.0, 1.0]).p99 == 9.0
+    assert summarize([2.0, 9.0, 1.0]).samples == (2.0, 9.0, 1.0)
 
 
 def test_collection_is_back_on_after_a_failure():

@@ -36,6 +36,15 @@ def bench(
         bool,
         typer.Option("--functions", help="Time each kernel as well, of a bundle deployed with --layers or for OpenCL."),
     ] = False,
+    streams: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--streams",
+            min=1,
+            max=MOST_THREADS,
+            help="Pictures at once, each on --threads; may be given several times.",
+        ),
+    ] = None,
     rpc: Rpc = None,
     tracker: Tracker = None,
     key: Key = None,
@@ -47,7 +56,7 @@ def bench(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Time a bundle: median, 90th percentile, fastest, and the work done per second."""
+    """Time a bundle: percentiles, the fastest, frames a second, the first call, and the work done per second."""
     from toolchain.cli.results import BenchResult
     from toolchain.runtime.measure import TimingPlan, peak_memory
     from toolchain.targets.precision import TITLES
@@ -67,14 +76,19 @@ def bench(
         title = TITLES[manifest.precision]
         console.say(f"{bundle}: {title}, {sizes} on {cpu.name}{f', {place}' if place else ''}")
         console.say(
-            f"{'threads':>8}{'median':>12}{'p90':>12}{'fastest':>12}{'spread':>9}{'repeats':>9}{'rate':>14}  cores"
+            f"{'threads':>8}{'p50':>12}{'p90':>12}{'p99':>12}{'fastest':>12}{'fps':>9}{'spread':>7}{'repeats':>9}"
+            f"{'rate':>14}  cores"
         )
         plan = TimingPlan(warm_up, repeats, seconds, cool_down)
         rows = tuple(
             _tell(row, work, console)
-            for row in run(machine, opened, (height, width), threads or (), plan, functions=functions)
+            for row in run(
+                machine, opened, (height, width), threads or (), plan, functions=functions, streams=streams or ()
+            )
         )
     console.say(f"{work / 1e9:.2f} GMAC a picture")
+    if place is None and all(row.joules is None for row in rows):
+        console.note("energy: this system does not tell (no RAPL that may be read)")
     memory = None if place else peak_memory() / 1e6
     if memory is not None:
         console.say(f"peak memory of the whole process {memory:.0f} MB, TVM included")
@@ -100,12 +114,19 @@ def _tell(row: BenchRow, work: float, console: Console) -> BenchFigures:
     from toolchain.workflows.bench import HOT
 
     timing = row.timing
-    figures = "".join(f"{1e3 * value:9.2f} ms" for value in (timing.median, timing.p90, timing.minimum))
+    figures = "".join(f"{1e3 * value:9.2f} ms" for value in (timing.median, timing.p90, timing.p99, timing.minimum))
     rate = timing.rate(work) / 1e9
     console.say(
-        f"{row.threads:8}{figures}{timing.spread:8.0%} {timing.repeats:8}{rate:7.1f} GMAC/s"
+        f"{row.threads:8}{figures}{1 / timing.median:9.1f}{timing.spread:7.0%} {timing.repeats:8}{rate:7.1f} GMAC/s"
         f"  {ranges(row.cores) or 'any'}"
     )
+    if row.first is not None:
+        console.say(f"{'':8}{1e3 * row.first:9.2f} ms from opening the library to its first picture")
+    for count, frames in row.streams.items():
+        each = f"{count} at once, each on {row.threads} thread{'s' * (row.threads > 1)}"
+        console.say(f"{'':8}{frames:9.1f} fps of {each}")
+    if row.joules is not None:
+        console.say(f"{'':8}{row.joules:9.3f} J a picture, all that the processors use")
     if timing.drift > HOT:
         console.note(
             f"warning: the last repeats took {timing.drift - 1:.0%} longer than the first; if the machine "
@@ -122,6 +143,7 @@ def _tell(row: BenchRow, work: float, console: Console) -> BenchFigures:
         cores=row.cores,
         median_s=timing.median,
         p90_s=timing.p90,
+        p99_s=timing.p99,
         minimum_s=timing.minimum,
         spread=timing.spread,
         drift=timing.drift,
@@ -130,6 +152,10 @@ def _tell(row: BenchRow, work: float, console: Console) -> BenchFigures:
         gmac_per_s=rate,
         frames_per_s=1 / timing.median,
         functions_s=row.functions,
+        first_s=row.first,
+        streams_frames_per_s={str(count): frames for count, frames in row.streams.items()},
+        joules=row.joules,
+        samples_s=timing.samples,
     )
 
 

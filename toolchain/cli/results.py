@@ -43,8 +43,9 @@ class BenchFigures:
     Attributes:
         threads: how many.
         cores: numbers of those that they ran on; empty: wherever the system put them.
-        median_s: of all repeats, in seconds.
+        median_s: of all repeats (p50), in seconds.
         p90_s: the time 9 of 10 repeats stayed within, in seconds.
+        p99_s: the same of 99 of 100, in seconds; of fewer than 100 repeats, that of the slowest.
         minimum_s: of the fastest repeat, in seconds.
         spread: (p90 - minimum) / median.
         drift: median of the last third of the repeats over that of the first.
@@ -53,12 +54,17 @@ class BenchFigures:
         gmac_per_s: multiply-accumulates per second at the median, in thousand millions.
         frames_per_s: pictures per second at the median.
         functions_s: seconds of each function of the network, if asked for.
+        first_s: seconds from opening the library to its first picture; null where it is not this machine's processor.
+        streams_frames_per_s: pictures a second of several streams at once, by their number, if asked for.
+        joules: that the processors use for a picture; null where the system does not tell.
+        samples_s: seconds of all repeats, in order.
     """
 
     threads: int
     cores: tuple[int, ...]
     median_s: float
     p90_s: float
+    p99_s: float
     minimum_s: float
     spread: float
     drift: float
@@ -67,6 +73,10 @@ class BenchFigures:
     gmac_per_s: float
     frames_per_s: float
     functions_s: Mapping[str, float]
+    first_s: float | None
+    streams_frames_per_s: Mapping[str, float]
+    joules: float | None
+    samples_s: tuple[float, ...]
 
 
 @dataclass(frozen=True)

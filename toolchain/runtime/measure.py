@@ -40,21 +40,25 @@ class Timing:
     Attributes:
         median: of all repeats.
         p90: the time 9 of 10 repeats stayed within.
+        p99: the same of 99 of 100; of fewer than 100 repeats, that of the slowest.
         minimum: the fastest repeat, nearest to what the code needs on an idle machine.
         spread: (p90 - minimum) / median; above about 0.2 something else was running.
         drift: median of the last third over that of the first, 1 for less than 6 repeats; well above 1 the machine grew
             slower, as hot ones do.
         repeats: calls timed.
         warm_up: calls made before, not timed.
+        samples: all repeats, in order.
     """
 
     median: float
     p90: float
+    p99: float
     minimum: float
     spread: float
     drift: float
     repeats: int
     warm_up: int
+    samples: tuple[float, ...]
 
     def rate(self, work: float) -> float:
         """``work`` (operations per call) per second at the median."""
@@ -96,14 +100,14 @@ def measure(
 
 
 def summarize(times: Sequence[float], *, warm_up: int = 0) -> Timing:
-    """Return the figures of durations in seconds (not empty), in order; the 90th percentile is the nearest rank."""
+    """Return the figures of durations in seconds (not empty), in order; percentiles are the nearest rank's."""
     ordered, third = sorted(times), len(times) // 3
     median = statistics.median(ordered)
-    p90 = ordered[math.ceil(0.9 * len(ordered)) - 1]
+    p90, p99 = (ordered[math.ceil(share * len(ordered) / 100) - 1] for share in (90, 99))
     spread = (p90 - ordered[0]) / median if median else 0.0
     first = statistics.median(times[:third]) if third > 1 else 0.0
     drift = statistics.median(times[-third:]) / first if first else 1.0
-    return Timing(median, p90, ordered[0], spread, drift, len(ordered), warm_up)
+    return Timing(median, p90, p99, ordered[0], spread, drift, len(ordered), warm_up, tuple(times))
 
 
 def peak_memory() -> int:
