@@ -133,8 +133,8 @@ def test_what_json_may_hold_and_a_manifest_not(text: str, sentence: str):
 @pytest.mark.parametrize(
     ("place", "value", "sentence"),
     [
-        (("scale",), 65, "Manifest.scale must be a whole number from 1 to 64, not 65"),
-        (("scale",), 0, "Manifest.scale must be a whole number from 1 to 64, not 0"),
+        (("scale",), 65, "Manifest.scale must be a whole number, or a fraction, from 1 to 64, not 65"),
+        (("scale",), 0, "Manifest.scale must be a whole number, or a fraction, from 1 to 64, not 0"),
         (("channels",), 2, "Manifest.channels must be one of 1, 3, not 2"),
         (("value_range",), [1.0, 0.0], "pixels cannot lie between 1.0 and 0.0"),
         (("precision",), "int4", "Manifest.precision must be one of 'int8', 'float32', 'float16', not 'int4'"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import onnx
 import pytest
@@ -11,7 +13,6 @@ from toolchain.frontend import SRModel, normalize
 from toolchain.frontend.probe import run
 from toolchain.frontend.unit import unit_of
 from toolchain.images.units import in_units
-from toolchain.support.errors import ModelError
 
 
 def unshuffled(spelling: str) -> onnx.ModelProto:
@@ -70,10 +71,9 @@ def test_strides(model: onnx.ModelProto, unit: int, scale: int):
     np.testing.assert_allclose(run(sr.model, x), run(model, x), atol=1e-5)
 
 
-def test_a_fraction_is_refused_with_what_it_is():
-    with pytest.raises(ModelError, match="scales by 3/2") as refused:
-        normalize(strided(3, pads=[1] * 4), value_range="0..1")
-    assert "whole numbers" in refused.value.hint
+def test_a_fraction_is_exact_for_multiples():
+    sr = normalize(strided(3, pads=[1] * 4), value_range="0..1")
+    assert (sr.scale, sr.unit) == (Fraction(3, 2), 2)
 
 
 def reach(sr: SRModel) -> int:

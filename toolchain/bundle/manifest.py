@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias
 
 from toolchain.images.geometry import Geometry
 from toolchain.images.metrics import Loss
+from toolchain.images.scale import Scale
 from toolchain.reference.network import QuantizedTensor
 from toolchain.schedules.coverage import TunedCoverage
 from toolchain.support.errors import BundleError
@@ -65,7 +66,7 @@ class Manifest:
         library: the shared object's file name; for an OpenCL device, the launch plan's.
         entry: its function: u8 (h, w, channels) to u8 (h*scale, w*scale, channels).
         channels: 1 (luma) or 3 (RGB).
-        scale: output pixels per input pixel and direction.
+        scale: output pixels per input pixel and direction: a number, or a fraction such as "3/2".
         value_range: what the float network's 0..255 pixels were: (0, 1) or (0, 255).
         halo: receptive-field radius in input pixels.
         macs_per_pixel: multiply-accumulates per input pixel.
@@ -92,7 +93,7 @@ class Manifest:
     library: str
     entry: str
     channels: Annotated[int, OneOf((1, 3))]
-    scale: Annotated[int, Between(1, 64)]
+    scale: Scale
     value_range: tuple[Finite, Finite]
     halo: Count
     macs_per_pixel: Finite
@@ -200,4 +201,4 @@ def _checksum(table: Mapping[str, Any]) -> str:
 
 
 def _dump(table: Mapping[str, Any]) -> bytes:
-    return (json.dumps(table, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    return (json.dumps(table, indent=1, sort_keys=True, allow_nan=False, default=str) + "\n").encode()

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from toolchain.bundle.launches import Launches
 from toolchain.bundle.manifest import FileRecord, Manifest, parse_manifest
+from toolchain.images.scale import enlarged
 from toolchain.support.cpu import Cpu, this_cpu
 from toolchain.support.errors import BundleError, ModelError, OutputError, TargetError
 from toolchain.support.files import atomic_folder, check_writable
@@ -143,7 +144,7 @@ class Bundle:
         fits = (
             picture.size
             and picture.shape == (height, width, channels)
-            and expected.shape == (height * scale, width * scale, channels)
+            and expected.shape == (enlarged(height, scale), enlarged(width, scale), channels)
         )
         if not fits or picture.dtype != np.uint8 or expected.dtype != np.uint8:
             raise BundleError(f"{self.path}: {GOLDEN} does not fit the network")

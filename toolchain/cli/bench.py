@@ -9,6 +9,7 @@ import typer
 from toolchain.cli.board_options import Device, Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
 from toolchain.cli.console import MOST_THREADS, Console, Json
 from toolchain.cli.run import Bundle
+from toolchain.images.scale import enlarged
 from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def bench(
         if manifest.target.gpu is not None and (threads or cpus is not None):
             raise InputError("an OpenCL device has no --threads and no --cpus", hint="leave them away")
         work = manifest.macs_per_pixel * height * width
-        sizes = f"{width} x {height} to {width * manifest.scale} x {height * manifest.scale}"
+        sizes = f"{width} x {height} to {enlarged(width, manifest.scale)} x {enlarged(height, manifest.scale)}"
         title = TITLES[manifest.precision]
         console.say(f"{bundle}: {title}, {sizes} on {cpu.name}{f', {place}' if place else ''}")
         console.say(

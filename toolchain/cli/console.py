@@ -68,7 +68,7 @@ class Console:
     def document(self, value: object) -> None:
         """Print a dataclass or a mapping as the JSON document, if that was asked for."""
         if self.as_json:
-            print(json.dumps(plain(value), indent=1))
+            print(json.dumps(plain(value), indent=1, default=str))
 
     @contextmanager
     def progress(self, total: float, *, eta: bool = False) -> Iterator[Callable[[str, float], None]]:

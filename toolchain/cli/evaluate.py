@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -120,7 +121,7 @@ def evaluate(
             raise typer.Exit(QualityError.exit_code)
 
 
-def _pictures(hr: Path, lr: Path | None, degradation: str | None, scale: int) -> PairSet:
+def _pictures(hr: Path, lr: Path | None, degradation: str | None, scale: int | Fraction) -> PairSet:
     from toolchain.images import read_images
     from toolchain.images.degradation import find_degradation
     from toolchain.images.pairs import degraded, read_pairs
@@ -131,7 +132,7 @@ def _pictures(hr: Path, lr: Path | None, degradation: str | None, scale: int) ->
     return degraded(read_images(hr), way, scale)
 
 
-def _other(name: str, channels: int, scale: int, value_range: str | None, threads: int | None) -> Compared:
+def _other(name: str, channels: int, scale: int | Fraction, value_range: str | None, threads: int | None) -> Compared:
     from toolchain.workflows.compared import open_compared
     from toolchain.zoo.embedded import resolve
 

@@ -66,7 +66,10 @@ def fidelity(
     with console.progress(100) as tell:
         found = measure_fidelity(request, progress=lambda text, done, total: tell(text, 100 * done // total))
     document = plain(found)
-    for name, text in (("fidelity.json", json.dumps(document, indent=1) + "\n"), ("index.html", render(document))):
+    for name, text in (
+        ("fidelity.json", json.dumps(document, indent=1, default=str) + "\n"),
+        ("index.html", render(document)),
+    ):
         with atomic_write(out / name) as file:
             file.write(text.encode())
     summarize(found, console)

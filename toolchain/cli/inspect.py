@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -176,7 +177,7 @@ def _bundle(path: Path, console: Console) -> None:
     )
 
 
-def _pictures(channels: int, scale: int, smallest: tuple[int, int]) -> str:
+def _pictures(channels: int, scale: int | Fraction, smallest: tuple[int, int]) -> str:
     """Return what pictures a network takes and gives, in words."""
     result = f"u8 (h*{scale}, w*{scale}, {channels})" if scale > 1 else "one of the same size"
     sides = "any h and w" if smallest == (1, 1) else f"h from {smallest[0]} and w from {smallest[1]} on"

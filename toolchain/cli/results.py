@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from toolchain.images.scale import Scale
 from toolchain.images.sets import Skipped
 from toolchain.reference.bounds import Proof
 from toolchain.runtime.verify import Verified
@@ -142,7 +143,7 @@ class EvaluateResult:
 
     bundle: str
     shave: int
-    scale: int
+    scale: Scale
     degradation: str
     compared: str | None
     rows: tuple[QualityRow, ...]

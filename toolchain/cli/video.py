@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -235,7 +236,7 @@ def _stream(file: IO[bytes], name: str, options: VideoOptions, *, headers: bool)
     return clip_of(file, stream, name), stream.fields or ()
 
 
-def _output(source: Path, out: Path | None, scale: int) -> Path:
+def _output(source: Path, out: Path | None, scale: int | Fraction) -> Path:
     from toolchain.video.ffmpeg import SUFFIXES
 
     if out is not None and not out.is_dir() and (out.suffix or out == _STANDARD):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import onnx
 
@@ -11,9 +13,12 @@ from toolchain.frontend.interface import read_interface
 from toolchain.frontend.session import FloatSession
 from toolchain.frontend.source import NUMBERS
 from toolchain.frontend.value_range import BYTES, Ends
+from toolchain.images.scale import plain
 from toolchain.support.errors import ModelError
 
 _SIDE = 24
+_FINEST = 4
+"""The largest denominator of a scale that is compared with."""
 
 
 class AsIs:
@@ -70,15 +75,15 @@ class AsIs:
             result = result.transpose(0, 3, 1, 2)
         return result
 
-    def _scale(self) -> int:
+    def _scale(self) -> int | Fraction:
         shape = self._planes(np.zeros((1, self.channels, _SIDE, _SIDE), np.float32)).shape
-        scale = shape[2] // _SIDE if len(shape) == 4 else 0
-        if not scale or shape != (1, self.channels, scale * _SIDE, scale * _SIDE):
+        scale = Fraction(shape[2], _SIDE) if len(shape) == 4 else Fraction(0)
+        if not scale or scale.denominator > _FINEST or shape != (1, self.channels, scale * _SIDE, scale * _SIDE):
             raise ModelError(
                 f"the model makes {shape} of an input of (1, {self.channels}, {_SIDE}, {_SIDE})",
-                hint="only networks that keep the channels and multiply height and width by a whole number compare",
+                hint="only networks that keep the channels and enlarge by a number such as 2 or 3/2 compare",
             )
-        return int(scale)
+        return plain(scale)
 
     def _ends(self, value_range: str | None) -> Ends:
         ends, interface = Ends(BYTES, BYTES), self._interface

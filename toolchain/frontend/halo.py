@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import Any
 
 import onnx
@@ -9,6 +11,7 @@ import onnx
 from toolchain.frontend.graph import TO_FIRST, TO_LAST, Graph, attributes
 from toolchain.frontend.model import UNBOUNDED_HALO
 from toolchain.frontend.probe import shapes
+from toolchain.frontend.resize import fraction
 from toolchain.frontend.window import read_window
 
 POINTWISE = {
@@ -57,7 +60,7 @@ ALONG_CHANNELS = {"Concat": None, "Split": 0, "Gather": 0, "Softmax": -1, "LpNor
 Interval = tuple[int, int]
 
 
-def halo(graph: Graph, scale: int, unit: int = 1) -> int:
+def halo(graph: Graph, scale: int | Fraction, unit: int = 1) -> int:
     """Radius in low-resolution pixels, of the larger of both directions; UNBOUNDED_HALO where there is none.
 
     What the first ``unit`` pixels of the input become is followed back to the input, value by value; what it needs
@@ -70,13 +73,13 @@ def halo(graph: Graph, scale: int, unit: int = 1) -> int:
 
 
 def reaches(
-    graph: Graph, scale: int, axis: int, sizes: dict[str, tuple[int, ...]] | None = None, unit: int = 1
+    graph: Graph, scale: int | Fraction, axis: int, sizes: dict[str, tuple[int, ...]] | None = None, unit: int = 1
 ) -> Interval | None:
     """Return the first and the last row (axis 0) or column (1) of the input that the pixels which the first ``unit``
     of its own become need; None where there is no bound.
     """
     sizes = shapes(graph) if sizes is None else sizes
-    needs: dict[str, Interval] = {graph.output: (0, scale * unit - 1)}
+    needs: dict[str, Interval] = {graph.output: (0, int(scale * unit) - 1)}
     for node in reversed(graph.nodes):
         wanted = [needs[o] for o in node.output if o in needs]
         if not wanted:
@@ -152,10 +155,13 @@ def _back(
         if scales is not None and scales.size == 4 and scales[2 + axis] < 1 and _picks(values):
             step = round(1 / float(scales[2 + axis]))
             return low * step, high * step
-        if out[2 + axis] % shape[2 + axis]:
-            return None
         if values.get("coordinate_transformation_mode") == "align_corners":
             return None  # depends on the size of the picture
-        factor = out[2 + axis] // shape[2 + axis]
-        return low // factor - 2, high // factor + 3
+        if scales is not None and scales.size == 4:
+            by = fraction(float(scales[2 + axis]))
+        elif out[2 + axis] % shape[2 + axis] == 0:
+            by = Fraction(out[2 + axis], shape[2 + axis])
+        else:
+            return None
+        return math.floor(low / by) - 2, math.floor(high / by) + 3
     return None

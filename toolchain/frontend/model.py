@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import onnx
 
@@ -58,7 +59,7 @@ class SRModel:
             (1, channels, height*scale, width*scale), both of any size that is a multiple of ``unit``.
         name: of the source graph, usable as a file name.
         channels: 1 (Y) or 3 (RGB).
-        scale: output pixels per input pixel, in each direction.
+        scale: output pixels per input pixel, in each direction; ``unit`` is a multiple of a fraction's denominator.
         value_range: (0.0, 1.0) or (0.0, 255.0): black and white, for the input and for the output.
         clip: the final clip, which is no longer in ``model``; None if there was none.
         halo: low-resolution pixels around a pixel on which its output depends: what a tile must carry on each side.
@@ -70,7 +71,7 @@ class SRModel:
     model: onnx.ModelProto
     name: str
     channels: int
-    scale: int
+    scale: int | Fraction
     value_range: tuple[float, float]
     clip: Clip | None
     halo: int

@@ -27,6 +27,7 @@ from toolchain.frontend.pipeline import find_passes, run_passes
 from toolchain.frontend.probe import run, session
 from toolchain.frontend.source import ModelSource, accepted
 from toolchain.frontend.unit import find_unit, named
+from toolchain.images.scale import plain as plain_scale
 from toolchain.images.units import in_units
 from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import ModelError
@@ -134,7 +135,7 @@ class _Rewritten:
 
     plain: onnx.ModelProto
     name: str
-    scale: int
+    scale: int | Fraction
     unit: int
     halo: int
     facts: Facts
@@ -188,32 +189,33 @@ def _model(graph: Graph, channels: int, unit: int = 1) -> onnx.ModelProto:
     return model
 
 
-def _scale(model: onnx.ModelProto, channels: int, unit: int, *, whole: bool) -> tuple[int, int]:
+def _scale(model: onnx.ModelProto, channels: int, unit: int, *, whole: bool) -> tuple[int | Fraction, int]:
     """Output pixels per input pixel, the same at two sizes and in both directions; and the unit that sizes must be
-    multiples of, which is 1 where the network takes any as they are, else ``unit``.
+    multiples of, which is 1 where the network takes any as they are and scales by a whole number, else ``unit``.
 
     ``whole``: it is known to take multiples only.
     """
     try:
         if not whole:
-            return _scale_at(model, channels, _SIZES), 1
+            return _scale_at(model, channels, _SIZES, 1), 1
     except ModelError:
-        if unit == 1 and not all(_takes(model, channels, size) for size in _LARGER):
+        if unit == 1 and not all(_takes(model, channels, size, 1) for size in _LARGER):
             raise
     small, large = (
         [(max(3, height // unit) * unit, max(2, width // unit) * unit) for height, width in sizes]
         for sizes in (_SIZES, _LARGER)
     )
-    return _scale_at(model, channels, small if _takes(model, channels, small[0]) else large), unit
+    return _scale_at(model, channels, small if _takes(model, channels, small[0], unit) else large, unit), unit
 
 
-def _scale_at(model: onnx.ModelProto, channels: int, sizes: Sequence[tuple[int, int]]) -> int:
-    found: set[int] = set()
+def _scale_at(model: onnx.ModelProto, channels: int, sizes: Sequence[tuple[int, int]], unit: int) -> int | Fraction:
+    """Output pixels per input pixel at ``sizes``, which are multiples of ``unit``."""
+    found: set[Fraction] = set()
     for height, width in sizes:
         try:
-            found |= _factors(model, channels, height, width)
+            found |= _factors(model, channels, height, width, unit)
         except ModelError as error:
-            if sizes is not _SIZES or not _takes(model, channels, _ROUND_SIZE):
+            if sizes is not _SIZES or not _takes(model, channels, _ROUND_SIZE, 1):
                 raise
             raise ModelError(
                 f"the model takes pictures of {_ROUND_SIZE[0]}x{_ROUND_SIZE[1]}, but not of {height}x{width} pixels",
@@ -221,19 +223,20 @@ def _scale_at(model: onnx.ModelProto, channels: int, sizes: Sequence[tuple[int, 
             ) from error
     if len(found) != 1 or 0 in found:
         raise ModelError(
-            f"the model scales height and width differently ({sorted(found)})", hint="is it a super-resolution network?"
+            f"the model scales height and width differently ({', '.join(map(str, sorted(found)))})",
+            hint="is it a super-resolution network?",
         )
-    return int(found.pop())
+    return plain_scale(found.pop())
 
 
-def _takes(model: onnx.ModelProto, channels: int, size: tuple[int, int]) -> bool:
+def _takes(model: onnx.ModelProto, channels: int, size: tuple[int, int], unit: int) -> bool:
     try:
-        return bool(_factors(model, channels, *size))
+        return bool(_factors(model, channels, *size, unit))
     except ModelError:
         return False
 
 
-def _factors(model: onnx.ModelProto, channels: int, height: int, width: int) -> set[int]:
+def _factors(model: onnx.ModelProto, channels: int, height: int, width: int, unit: int) -> set[Fraction]:
     try:
         shape = run(model, np.zeros((1, channels, height, width), np.float32)).shape
     except ModelError as error:
@@ -245,23 +248,18 @@ def _factors(model: onnx.ModelProto, channels: int, height: int, width: int) -> 
             f"pixels is no pixel shuffle: it takes no picture of {height}x{width}",
             hint="enlarge with the framework's own pixel shuffle, whose order this is not",
         ) from error
-    if len(shape) == 4 and shape[1] != channels and not (shape[2] % height or shape[3] % width):
+    if len(shape) == 4 and shape[1] != channels and not (shape[2] * unit % height or shape[3] * unit % width):
         raise ModelError(
             f"the model takes pictures of {channels} channel{'s' * (channels > 1)} and gives {shape[1]}",
             hint="networks that keep the channels, 1 (Y) or 3 (RGB), can be deployed",
         )
-    ratio = Fraction(shape[2], height) if len(shape) == 4 else Fraction(0)
-    if ratio.denominator in (2, 3, 4) and shape[1] == channels and shape[3] == width * ratio:
-        raise ModelError(
-            f"the model makes {shape[3]}x{shape[2]} of a picture of {width}x{height}: it scales by {ratio}",
-            hint="super-resolution by whole numbers can be deployed, x1 included",
-        )
-    if len(shape) != 4 or shape[:2] != (1, channels) or shape[2] % height or shape[3] % width:
+    broken = len(shape) == 4 and (shape[2] * unit % height or shape[3] * unit % width or shape[2] < height)
+    if len(shape) != 4 or shape[:2] != (1, channels) or broken:
         raise ModelError(
             f"the model makes {tuple(shape)} of an input of (1, {channels}, {height}, {width})",
-            hint="a super-resolution network multiplies height and width by a whole number",
+            hint="a super-resolution network multiplies height and width by a number, whole or such as 3/2",
         )
-    return {shape[2] // height, shape[3] // width}
+    return {Fraction(shape[2], height), Fraction(shape[3], width)}
 
 
 def _of_pixels(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

@@ -65,7 +65,8 @@ def _enlarges(session: FloatSession, interface: Interface) -> bool:
     start = 1 if interface.channels_last else 2
     given = interface.shape[start : start + 2]
     ratios = [[a / b for a, b in zip(result.shape[at : at + 2], given, strict=True)] for at in (1, 2)]
-    return result.ndim == 4 and any(up == across and up >= 1 and not up % 1 for up, across in ratios)
+    whole = [up == across and round(up * interface.unit, 6) % 1 == 0 for up, across in ratios]
+    return result.ndim == 4 and any(one and up >= 1 for one, (up, _) in zip(whole, ratios, strict=True))
 
 
 class ModelSource:

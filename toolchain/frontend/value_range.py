@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -128,7 +129,14 @@ def _around_zero(errors: dict[Ends, float]) -> Ends | None:
     return best if min(errors[ends] for ends in CANDIDATES[:2]) > 3 * _FAITHFUL > errors[best] else None
 
 
-def follow(run: Callable[[Array], Array], channels: int, scale: int) -> dict[Ends, float]:
+def _means(values: Array, side: int) -> Array:
+    """Return the means of whole squares of ``side`` pixels of (1, C, h, w)."""
+    rows, columns = (size // side for size in values.shape[2:])
+    whole = values[..., : rows * side, : columns * side]
+    return np.asarray(whole.reshape(*values.shape[:2], rows, side, columns, side).mean((3, 5)))
+
+
+def follow(run: Callable[[Array], Array], channels: int, scale: int | Fraction) -> dict[Ends, float]:
     """For each of `CANDIDATES`, how far the output is from the input: RMS of local means, as a part of the range.
 
     The pictures are mid-grey and a gradient through all levels; the border is left out.
@@ -138,6 +146,7 @@ def follow(run: Callable[[Array], Array], channels: int, scale: int) -> dict[End
         channels: of the network.
         scale: of the network.
     """
+    border = max(1, _BORDER // scale.denominator)
     ramp = np.linspace(0.0, 1.0, _SIZE)
     gradient = 0.5 * (ramp[:, None] + ramp[None, ::-1])
     errors = {}
@@ -147,10 +156,10 @@ def follow(run: Callable[[Array], Array], channels: int, scale: int) -> dict[End
         for picture in (np.full((_SIZE, _SIZE), 0.5), gradient):
             x = np.broadcast_to(picture, (1, channels, _SIZE, _SIZE)).astype(np.float32)
             y = run(x * np.float32(high - low) + np.float32(low)).astype(np.float64)
-            inner = slice(_BORDER, -_BORDER)
+            inner = slice(border, -border)
             with np.errstate(all="ignore"):  # a broken network may well give infinities
-                local = ((y - black) / (white - black)).reshape(1, channels, _SIZE, scale, _SIZE, scale).mean((3, 5))
-                squares.append((local - x)[..., inner, inner] ** 2)
+                local = _means((y - black) / (white - black), scale.numerator) - _means(x, scale.denominator)
+                squares.append(local[..., inner, inner] ** 2)
         with np.errstate(all="ignore"):
             errors[ends] = float(np.nan_to_num(np.sqrt(np.mean(squares)), nan=np.inf))
     return errors

@@ -6,6 +6,7 @@ import functools
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
@@ -16,8 +17,8 @@ from toolchain.images import bicubic, imresize
 from toolchain.support.errors import InputError
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
-Resize: TypeAlias = Callable[[Pixels, int], Pixels]
-"""Of u8 (h, w, C) and a whole number of times."""
+Resize: TypeAlias = Callable[[Pixels, int | Fraction], Pixels]
+"""Of u8 (h, w, C) and how many times."""
 
 KNOWN = "bicubic, matlab-bicubic, area, none, noise:SIGMA, jpeg:QUALITY"
 
@@ -39,7 +40,7 @@ class Degradation:
     enlarge: Resize = bicubic.enlarge
 
 
-def find_degradation(name: str | None, scale: int) -> Degradation:
+def find_degradation(name: str | None, scale: int | Fraction) -> Degradation:
     """Return the degradation called ``name`` (see `KNOWN`) for a network of ``scale``.
 
     Args:
@@ -64,11 +65,16 @@ def find_degradation(name: str | None, scale: int) -> Degradation:
     return found
 
 
-def _same(pixels: Pixels, _scale: int) -> Pixels:
+def _same(pixels: Pixels, _scale: int | Fraction) -> Pixels:
     return pixels
 
 
-def _area(pixels: Pixels, scale: int) -> Pixels:
+def _area(pixels: Pixels, scale: int | Fraction) -> Pixels:
+    if isinstance(scale, Fraction):
+        raise InputError(
+            f"--degradation area does not fit: the network enlarges {scale} times",
+            hint="take bicubic or matlab-bicubic: no whole number of pixels becomes one",
+        )
     height, width = (side // scale for side in pixels.shape[:2])
     parts = pixels[: height * scale, : width * scale].reshape(height, scale, width, scale, -1)
     sums = parts.sum(axis=(1, 3), dtype=np.int64)
@@ -86,12 +92,12 @@ _SIZED = {
 }
 
 
-def _noisy(pixels: Pixels, _scale: int, *, sigma: float) -> Pixels:
+def _noisy(pixels: Pixels, _scale: int | Fraction, *, sigma: float) -> Pixels:
     noise = np.random.default_rng(0).normal(0.0, sigma, pixels.shape)
     return np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
 
 
-def _jpeg(pixels: Pixels, _scale: int, *, quality: int) -> Pixels:
+def _jpeg(pixels: Pixels, _scale: int | Fraction, *, quality: int) -> Pixels:
     with io.BytesIO() as file:
         Image.fromarray(pixels).save(file, "JPEG", quality=quality)
         return np.asarray(Image.open(file).convert("RGB"))

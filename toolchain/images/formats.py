@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 
 from toolchain.images.metadata import described
 from toolchain.images.opening import PictureFile
 from toolchain.images.photo import Metadata, Photo
+from toolchain.images.scale import enlarged
 from toolchain.support.errors import InputError
 
 
@@ -128,14 +130,14 @@ def format_named(name: str) -> Format:
     return format_of(Path(f"x.{name}"))
 
 
-def header_for(picture: PictureFile, scale: int, kind: Format) -> tuple[PictureHeader, tuple[str, ...]]:
+def header_for(picture: PictureFile, scale: int | Fraction, kind: Format) -> tuple[PictureHeader, tuple[str, ...]]:
     """Return what becomes of a picture that is enlarged by ``scale`` in a file of a kind, and what the user should know
     of it.
 
     Raises:
         InputError: it is larger than such files can be.
     """
-    height, width = picture.height * scale, picture.width * scale
+    height, width = enlarged(picture.height, scale), enlarged(picture.width, scale)
     if max(height, width) > kind.longest:
         raise InputError(
             f"{picture.name} becomes {width} x {height} pixels, {kind.suffixes[0]} holds {kind.longest} a side at most",

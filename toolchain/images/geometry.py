@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.images.scale import enlarged
 from toolchain.images.units import check_size, extended, in_units
 from toolchain.support.errors import InputError
 
@@ -20,14 +22,14 @@ class Geometry:
 
     Attributes:
         channels: of the pixels.
-        scale: output pixels per input pixel and direction.
+        scale: output pixels per input pixel and direction; the result's sides are rounded down.
         unit: of how many pixels the sides of the network's pictures are multiples: others are extended by copies of
             their last row and column, and the result is cut to size.
         smallest: height and width of the smallest picture that it takes.
     """
 
     channels: int
-    scale: int
+    scale: int | Fraction
     unit: int = 1
     smallest: tuple[int, int] = (1, 1)
 
@@ -64,4 +66,4 @@ class Geometry:
     def enlarged(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
         """Return the result's shape for a picture of ``shape`` (h, w, ...)."""
         height, width = shape[:2]
-        return height * self.scale, width * self.scale, self.channels
+        return enlarged(height, self.scale), enlarged(width, self.scale), self.channels

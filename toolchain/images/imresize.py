@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import numpy.typing as npt
+
+from toolchain.images.scale import enlarged, shrunk
 
 Pixels = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float64]
@@ -12,14 +16,14 @@ _WIDTH = 4.0
 """Of the cubic kernel, in pixels."""
 
 
-def shrink(pixels: Pixels, scale: int) -> Pixels:
+def shrink(pixels: Pixels, scale: int | Fraction) -> Pixels:
     """Shrink u8 (h, w, C) to u8 (h // scale, w // scale, C); the kernel is as many times wider."""
-    return _resized(pixels, pixels.shape[0] // scale, pixels.shape[1] // scale, 1 / scale)
+    return _resized(pixels, shrunk(pixels.shape[0], scale), shrunk(pixels.shape[1], scale), 1 / float(scale))
 
 
-def enlarge(pixels: Pixels, scale: int) -> Pixels:
+def enlarge(pixels: Pixels, scale: int | Fraction) -> Pixels:
     """Enlarge u8 (h, w, C) to u8 (h*scale, w*scale, C)."""
-    return _resized(pixels, pixels.shape[0] * scale, pixels.shape[1] * scale, float(scale))
+    return _resized(pixels, enlarged(pixels.shape[0], scale), enlarged(pixels.shape[1], scale), float(scale))
 
 
 def _resized(pixels: Pixels, height: int, width: int, scale: float) -> Pixels:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from toolchain.images.degradation import Degradation
 from toolchain.images.photo import Pixels
+from toolchain.images.scale import cropped, enlarged
 from toolchain.images.sets import ImageSet, Skipped, read_images
 from toolchain.support.errors import InputError
 
@@ -56,17 +58,17 @@ class PairSet:
     degradation: Degradation | None = None
 
 
-def degraded(pictures: ImageSet, degradation: Degradation, scale: int) -> PairSet:
+def degraded(pictures: ImageSet, degradation: Degradation, scale: int | Fraction) -> PairSet:
     """Return ``pictures``, cropped to multiples of ``scale``, with what ``degradation`` makes of them."""
     pairs = []
     for name, image in zip(pictures.names, pictures.images, strict=True):
-        high = image[: image.shape[0] // scale * scale, : image.shape[1] // scale * scale]
+        high = image[: cropped(image.shape[0], scale), : cropped(image.shape[1], scale)]
         if high.size:
             pairs.append(Pair(name, degradation.apply(high, scale), high))
     return PairSet(tuple(pairs), pictures.skipped, degradation.name, degradation.text, degradation)
 
 
-def read_pairs(low: Path, high: Path, scale: int) -> PairSet:
+def read_pairs(low: Path, high: Path, scale: int | Fraction) -> PairSet:
     """Read the pictures of two folders, or two files, that belong together by their names.
 
     Names may differ by what usually tells the two apart: a size such as x2, LR, HR and the like. A high-resolution
@@ -86,7 +88,7 @@ def read_pairs(low: Path, high: Path, scale: int) -> PairSet:
             skipped.append(Skipped(name, f"has no picture of its name in {low}"))
             continue
         small = images[matched[name]]
-        height, width = (side * scale for side in small.shape[:2])
+        height, width = (enlarged(side, scale) for side in small.shape[:2])
         spare = (image.shape[0] - height, image.shape[1] - width)
         if not all(0 <= rest < scale for rest in spare):
             sizes = f"{image.shape[1]} x {image.shape[0]} pixels, not {scale} times {small.shape[1]} x {small.shape[0]}"
@@ -104,7 +106,7 @@ def read_pairs(low: Path, high: Path, scale: int) -> PairSet:
     return PairSet(tuple(pairs), tuple(skipped), "pairs", f"low-resolution pictures are those of {low}")
 
 
-def match(low: Iterable[str], high: Iterable[str], scale: int) -> dict[str, str]:
+def match(low: Iterable[str], high: Iterable[str], scale: int | Fraction) -> dict[str, str]:
     """Return the low-resolution picture's name for each name of a high-resolution one that has one.
 
     Of several that would do, those of another scale in their name go; what is not told apart then is left out.

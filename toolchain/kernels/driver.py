@@ -104,7 +104,7 @@ def stream(network: Stream) -> tirx.PrimFunc:
             with T.serial(0, count) as number:
                 front = T.bind(first - plan.lead + number * rows)
                 for call, band, arrays in zip(network.calls, plan.steps, constants, strict=True):
-                    part.run(call, band, arrays, _times(front, band.rate) - band.lag)
+                    part.run(call, band, arrays, times(front, band.rate) - band.lag)
                 part.keep()
     return builder.get()
 
@@ -135,7 +135,7 @@ class _Part:
         self.pictures, self.cut, self.rows = pictures, cut, rows
         self.lines = [
             T.alloc_buffer(
-                sizes.geometry.window(tensor.blocks, _times(rows, rate) + kept, sizes.at(rate).tiles), tensor.dtype
+                sizes.geometry.window(tensor.blocks, times(rows, rate) + kept, sizes.at(rate).tiles), tensor.dtype
             )
             for tensor, rate, kept in zip(network.tensors, plan.rates, plan.history, strict=True)
         ]
@@ -144,15 +144,15 @@ class _Part:
         """Fill the line buffers with what surrounds the picture."""
         for buffer, (line, tensor) in enumerate(zip(self.lines, self.network.tensors, strict=True)):
             rate = self.plan.rates[buffer]
-            with T.serial(0, _times(self.rows, rate) + self.plan.history[buffer]) as row:
+            with T.serial(0, times(self.rows, rate) + self.plan.history[buffer]) as row:
                 self.sizes.at(rate).fill(line, row, tensor, tensor.view)
 
     def run(self, call: Call, band: StepBand, constants: Sequence[Any], top: Any) -> None:
         """Run a kernel on its band: rows from ``top`` on that lie within the picture and are needed for the cut."""
         step, sizes, top = call.step, self.sizes.at(band.rate), T.bind(top)
-        begin, end = (_times(row, band.rate) for row in self.cut)
+        begin, end = (times(row, band.rate) for row in self.cut)
         first = T.bind(tirx.max(top, tirx.max(begin - band.up, int64(0))))
-        last = T.bind(tirx.min(top + _times(self.rows, band.rate), tirx.min(end + band.down, sizes.height)))
+        last = T.bind(tirx.min(top + times(self.rows, band.rate), tirx.min(end + band.down, sizes.height)))
         count, skipped = last - first, first - top
         with T.If(last > first), T.Then():
             windows = []
@@ -170,7 +170,7 @@ class _Part:
         if step.writes is not None and call.view is not None and self.plan.history[step.writes]:
             # Below the picture, later windows find the zero point, not what the band before left there.
             rate, scale = self.plan.rates[step.writes], step.scale
-            made, rows = self.sizes.at(rate), _times(self.rows, rate)
+            made, rows = self.sizes.at(rate), times(self.rows, rate)
             below = T.bind(tirx.max(tirx.min(made.height - top * scale, rows), int64(0)))
             with T.serial(0, rows - below) as row:
                 place = below + row + band.offset
@@ -181,7 +181,7 @@ class _Part:
         for buffer, (line, tensor) in enumerate(zip(self.lines, self.network.tensors, strict=True)):
             rate = self.plan.rates[buffer]
             with T.grid(self.plan.history[buffer], tensor.blocks, self.sizes.at(rate).pitch) as (r, b, v):
-                T.buffer_store(line, line[r + _times(self.rows, rate), b, v], [r, b, v])
+                T.buffer_store(line, line[r + times(self.rows, rate), b, v], [r, b, v])
 
     def _window(self, buffer: int, start: Any, rows: Any) -> Any:
         sizes = self.sizes.at(self.plan.rates[buffer])
@@ -203,7 +203,7 @@ class _Sizes:
         """Return the sizes of a tensor that has ``rate`` rows for each of these, and as many columns."""
         if rate == 1:
             return self
-        height, width = _times(self.height, rate), _times(self.width, rate)
+        height, width = times(self.height, rate), times(self.width, rate)
         tiles = tirx.floordiv(width + (self.geometry.columns - 1), self.geometry.columns)
         return _Sizes(self.geometry, (height, tiles, width))
 
@@ -278,7 +278,7 @@ def _is_spread(operand: Tensor | Picture, result: Tensor | Picture) -> bool:
     return one and not other
 
 
-def _times(rows: Any, rate: Fraction) -> Any:
+def times(rows: Any, rate: Fraction) -> Any:
     """Return rows at another rate; whole ones come out whole."""
     grown = rows if rate.numerator == 1 else rows * rate.numerator
     return grown if rate.denominator == 1 else grown // rate.denominator

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 from tvm import relax
 from tvm.ir import IRModule
 
 from toolchain.kernels import driver
+from toolchain.kernels.driver import times
 from toolchain.kernels.network import Needs, Picture, Stream
 from toolchain.lower.calls import scalars
 from toolchain.lower.lowered import Lowered, Spec
@@ -30,8 +32,8 @@ def stream(lowered: Lowered[Spec], cache: int = CACHE) -> Lowered[Spec]:
     last = network.launches[-1]
     picture = last.result
     assert isinstance(picture, Picture)
-    scale = int(last.scale * picture.scale)
-    made = relax.TensorType((height * scale, width * scale, picture.channels), "uint8")
+    rows, columns = (times(side, Fraction(last.scale * picture.scale)) for side in (height, width))
+    made = relax.TensorType((rows, columns, picture.channels), "uint8")
     plan = Stream(
         tuple(launch.call for launch in network.launches),
         network.tensors,

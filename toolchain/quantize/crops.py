@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeVar
 
 import numpy as np
@@ -61,7 +62,7 @@ def cut_crops(
     halo: int,
     size: int,
     per_image: int,
-    shrink: int,
+    shrink: int | Fraction,
     seed: int,
     unit: int = 1,
 ) -> CropSet:
@@ -166,7 +167,7 @@ def _warnings(given: int, large: int, kept: int, field: int) -> tuple[str, ...]:
 
 
 def _cut(
-    image: NDArray[np.uint8], index: int, size: int, per_image: int, shrink: int, least: int, seed: int
+    image: NDArray[np.uint8], index: int, size: int, per_image: int, shrink: int | Fraction, least: int, seed: int
 ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
     """Crops of one photo, and one held out of the shrunk photo and of the photo itself."""
     rng = np.random.default_rng([seed, index])

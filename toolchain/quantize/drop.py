@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from toolchain.images.bicubic import shrink
 from toolchain.images.metrics import luma, shaved
+from toolchain.images.scale import cropped
 from toolchain.quantize.crops import HeldOut
 from toolchain.quantize.floats import FloatModel, to_float, to_pixels
 from toolchain.support.parallel import in_order
@@ -44,7 +47,7 @@ class PsnrDrop:
 
     def __init__(self, sr: SRModel, held_out: Sequence[HeldOut]) -> None:
         """Run the float network on pictures made of crops that chose nothing."""
-        self._range, self._shave = sr.value_range, sr.scale
+        self._range, self._shave = sr.value_range, math.ceil(sr.scale)
         self._pairs = [_pair(crop.pixels, sr.scale) for crop in held_out]
         exact = self._outputs(sr.model)
         self._wanted = [
@@ -85,8 +88,8 @@ class PsnrDrop:
         return list(in_order(plane, self._pairs))
 
 
-def _pair(pixels: NDArray[np.uint8], scale: int) -> _Pair:
-    height, width = (side // scale * scale for side in pixels.shape[:2])
+def _pair(pixels: NDArray[np.uint8], scale: int | Fraction) -> _Pair:
+    height, width = (cropped(side, scale) for side in pixels.shape[:2])
     if scale == 1 or min(height, width) < _LEAST * scale:
         return _Pair(pixels, None)
     high = pixels[:height, :width]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import onnx
@@ -34,7 +35,7 @@ class QuantizedModel:
     recipe: Recipe
     name: str
     channels: int
-    scale: int
+    scale: int | Fraction
     value_range: tuple[float, float]
     clip: Clip | None
     halo: int

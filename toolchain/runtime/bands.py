@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from toolchain.images import Photo, stacked
+from toolchain.images.scale import enlarged
 from toolchain.runtime.tiles import ALIGNED, plan_spans
 
 
@@ -18,12 +20,15 @@ class Band:
     below: int
     bottom: int
 
-    def inner(self, enlarged: Photo, scale: int) -> Photo:
+    def inner(self, large: Photo, scale: int | Fraction) -> Photo:
         """Return the rows that the band stands for, of the band enlarged by ``scale``."""
-        return enlarged.rows(self.above * scale, len(enlarged.pixels) - self.below * scale)
+        end = len(self.photo.pixels) - self.below
+        return large.rows(enlarged(self.above, scale), enlarged(end, scale))
 
 
-def bands(parts: Iterable[Photo], height: int, rows: int, margin: int, aligned: int = ALIGNED) -> Iterator[Band]:
+def bands(
+    parts: Iterable[Photo], height: int, rows: int, margin: int, aligned: int = ALIGNED, step: int = 1
+) -> Iterator[Band]:
     """Cut rows as they come into bands of at most ``rows``, each with ``margin`` more at each side where there are any.
 
     Args:
@@ -32,11 +37,12 @@ def bands(parts: Iterable[Photo], height: int, rows: int, margin: int, aligned: 
         rows: of a band.
         margin: rows around it.
         aligned: bands with their margin begin at multiples of it.
+        step: bands begin at multiples of it.
     """
     held: list[Photo] = []
     first = last = 0  # rows held
     parts = iter(parts)
-    for span in plan_spans(height, rows, margin, aligned):
+    for span in plan_spans(height, rows, margin, aligned, step):
         while last < span.source_end:
             part = next(parts)
             held.append(part)

@@ -231,7 +231,7 @@ def _enlarge(
         margin = max(halo, MARGIN) if outcome.cut.rows < height else 0
         try:
             for frame in range(len(outcome.header.durations)):
-                for band in bands(_rows(events, height), height, outcome.cut.rows, margin, aligned):
+                for band in bands(_rows(events, height), height, outcome.cut.rows, margin, aligned, scale.denominator):
                     begin = time.perf_counter()
                     large = upscale_photo(band.photo, tiled, channels=settings.geometry.channels, scale=scale)
                     seconds += time.perf_counter() - begin

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from toolchain.images import Format, format_named, format_of, picture_files
@@ -33,7 +34,12 @@ class Found:
 
 
 def plan_jobs(
-    photos: Sequence[Path], out: Path | None, *, scale: int, recursive: bool = False, format_name: str | None = None
+    photos: Sequence[Path],
+    out: Path | None,
+    *,
+    scale: int | Fraction,
+    recursive: bool = False,
+    format_name: str | None = None,
 ) -> tuple[UpscaleJob, ...]:
     """Find the pictures and name their results: NAME_xSCALE.png beside them, or in ``out``, or ``out`` itself.
 
@@ -102,11 +108,11 @@ def _within(path: Path, folder: Path | None) -> bool:
     return folder is not None and Path(os.path.realpath(path)).is_relative_to(folder)
 
 
-def _outputs(found: Sequence[Found], out: Path | None, scale: int, kind: Format) -> list[Path]:
+def _outputs(found: Sequence[Found], out: Path | None, scale: int | Fraction, kind: Format) -> list[Path]:
     """Return a name for each result. What has one name with another keeps its suffix, then the folder it came
     from too.
     """
-    suffix = f"_x{scale}{kind.suffixes[0]}"
+    suffix = f"_x{str(scale).replace('/', '-')}{kind.suffixes[0]}"
 
     def folder(item: Found) -> Path:
         return item.path.parent if out is None else out / item.below

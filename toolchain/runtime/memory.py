@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 from toolchain.images import Format, PictureFile, PictureHeader
 from toolchain.runtime.photo import MARGIN
@@ -102,11 +103,11 @@ class _Costs:
     row: float
 
 
-def _costs(picture: PictureFile, header: PictureHeader, kind: Format, scale: int, channels: int) -> _Costs:
+def _costs(picture: PictureFile, header: PictureHeader, kind: Format, scale: int | Fraction, channels: int) -> _Costs:
     sample = 3 if picture.deep else 1  # 8 bits, and 16 of remainder
     samples = picture.channels + picture.alpha
     row_in = picture.width * samples * sample
-    row_out = header.width * scale * samples * sample
+    row_out = float(header.width * scale * samples * sample)
     fixed = float(min(_DECODING_ROWS, picture.height) * row_in)
     if not picture.streams:
         fixed = picture.height * picture.width * (samples * (8 if picture.deep else 2) + _PILLOW)
@@ -117,7 +118,7 @@ def _costs(picture: PictureFile, header: PictureHeader, kind: Format, scale: int
         fixed += pixels * (header.samples + _PILLOW)
     row = _COPIES_IN * row_in + _COPIES_OUT * row_out
     if channels == 1 and picture.channels == 3:
-        row += 20 * header.width * scale  # the planes of YCbCr, as Pillow has them
+        row += float(20 * header.width * scale)  # the planes of YCbCr, as Pillow has them
     return _Costs(_LEAST + 2 * WAITING + fixed * _SPARE, row * _SPARE)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from toolchain.images import Photo, to_channels
+from toolchain.images.scale import enlarged
+from toolchain.images.units import extended
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -19,7 +22,7 @@ MARGIN = 3
 _ONE = 1 << 10  # of the fixed-point weights
 
 
-def upscale_photo(photo: Photo, upscale: Callable[[Pixels], Pixels], *, channels: int, scale: int) -> Photo:
+def upscale_photo(photo: Photo, upscale: Callable[[Pixels], Pixels], *, channels: int, scale: int | Fraction) -> Photo:
     """Upscale a photograph with a network of ``channels`` 1 (luma) or 3 (RGB); grey stays grey.
 
     A luma network gets Y of YCbCr (JPEG's, full range), chroma is enlarged bicubically. Alpha is enlarged bicubically.
@@ -40,19 +43,21 @@ def upscale_photo(photo: Photo, upscale: Callable[[Pixels], Pixels], *, channels
     return Photo(pixels, alpha, remainder, photo.metadata)
 
 
-def bicubic(plane: Pixels, scale: int) -> Pixels:
+def bicubic(plane: Pixels, scale: int | Fraction) -> Pixels:
     """Enlarge u8 (h, w) or (h, w, 3) by ``scale`` with Pillow's bicubic filter."""
-    height, width = plane.shape[:2]
-    return np.asarray(Image.fromarray(plane).resize((width * scale, height * scale), Image.Resampling.BICUBIC))
+    whole = extended(plane, scale.denominator)  # Pillow rounds otherwise where it begins or ends within a pixel
+    height, width = (enlarged(side, scale) for side in whole.shape[:2])
+    large = np.asarray(Image.fromarray(whole).resize((width, height), Image.Resampling.BICUBIC))
+    return large[: enlarged(plane.shape[0], scale), : enlarged(plane.shape[1], scale)]
 
 
-def bicubic_remainder(values: npt.NDArray[np.int16], scale: int) -> npt.NDArray[np.int16]:
+def bicubic_remainder(values: npt.NDArray[np.int16], scale: int | Fraction) -> npt.NDArray[np.int16]:
     """Enlarge i16 (h, w, C) of -128..128 by ``scale``, bicubically (a = -0.5), in integers: bands equal the whole."""
     return bicubic_integers(values.astype(np.int32), scale).astype(np.int16)
 
 
 def bicubic_integers(
-    values: npt.NDArray[np.int32], scale: int, shift: tuple[float, float] = (0.0, 0.0)
+    values: npt.NDArray[np.int32], scale: int | Fraction, shift: tuple[float, float] = (0.0, 0.0)
 ) -> npt.NDArray[np.int32]:
     """Enlarge (h, w, ...) of at most 9 bits by ``scale``, bicubically (a = -0.5), each sum rounded once.
 
@@ -65,24 +70,29 @@ def bicubic_integers(
     return (wide + _ONE * _ONE // 2) // (_ONE * _ONE)
 
 
-def _enlarged(values: npt.NDArray[np.int32], scale: int, *, axis: int, shift: float) -> npt.NDArray[np.int32]:
+def _enlarged(
+    values: npt.NDArray[np.int32], scale: int | Fraction, *, axis: int, shift: float
+) -> npt.NDArray[np.int32]:
     """Along one axis, times ``_ONE``; beyond the edges the outermost values go on."""
-    size, most = values.shape[axis], 3 + math.ceil(abs(shift))
+    size, step = values.shape[axis], scale.denominator
+    most = 3 + math.ceil(abs(shift)) + step
     beyond = [(0, 0)] * values.ndim
     beyond[axis] = (most, most)
     padded = np.pad(values, beyond, mode="edge")
-    result = np.empty((*values.shape[:axis], size * scale, *values.shape[axis + 1 :]), np.int32)
+    made = enlarged(size, scale)
+    result = np.empty((*values.shape[:axis], made, *values.shape[axis + 1 :]), np.int32)
     ahead = (slice(None),) * axis
-    for phase in range(scale):
-        place = (phase + 0.5) / scale - 0.5 + shift
+    for phase in range(min(scale.numerator, made)):
+        count = len(range(phase, made, scale.numerator))
+        place = (phase + 0.5) / float(scale) - 0.5 + shift
         first = math.floor(place) - 1
         weights = [round(_cubic(first + tap - place) * _ONE) for tap in range(4)]
         weights[int(np.argmax(weights))] += _ONE - sum(weights)
-        begin = most + first
-        total = weights[0] * padded[(*ahead, slice(begin, begin + size))]
+        begin, reach = most + first, (count - 1) * step + 1
+        total = weights[0] * padded[(*ahead, slice(begin, begin + reach, step))]
         for tap in range(1, 4):
-            total += weights[tap] * padded[(*ahead, slice(begin + tap, begin + tap + size))]
-        result[(*ahead, slice(phase, None, scale))] = total
+            total += weights[tap] * padded[(*ahead, slice(begin + tap, begin + tap + reach, step))]
+        result[(*ahead, slice(phase, None, scale.numerator))] = total
     return result
 
 
@@ -93,7 +103,7 @@ def _cubic(distance: float) -> float:
     return ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0 if x < 2.0 else 0.0
 
 
-def _luma_only(pixels: Pixels, upscale: Callable[[Pixels], Pixels], scale: int) -> Pixels:
+def _luma_only(pixels: Pixels, upscale: Callable[[Pixels], Pixels], scale: int | Fraction) -> Pixels:
     colours = np.asarray(Image.fromarray(pixels).convert("YCbCr"))
     luma = upscale(np.ascontiguousarray(colours[:, :, :1]))
     chroma = [bicubic(np.ascontiguousarray(colours[:, :, index]), scale) for index in (1, 2)]

@@ -11,9 +11,12 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
+
+from toolchain.images.scale import enlarged
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -56,7 +59,7 @@ class Tiling:
     """Decides for each picture whether it runs in tiles, and runs it so.
 
     Attributes:
-        scale: of the network.
+        scale: of the network; the unit is a multiple of its denominator.
         halo: receptive-field radius in input pixels; ``halo_limit`` or more: the network sees the whole picture.
         bytes_per_pixel: working memory of the network per input pixel.
         side: of every tile, in input pixels; None to choose.
@@ -67,7 +70,7 @@ class Tiling:
         unit: of how many pixels the sides of the network's pictures are multiples: tiles begin at such.
     """
 
-    scale: int
+    scale: int | Fraction
     halo: int
     bytes_per_pixel: float
     side: int | None = None
@@ -109,7 +112,7 @@ class Tiling:
 
 
 def plan_tiles(
-    height: int, width: int, tile: int, halo: int, rows: int | None = None, *, aligned: int = ALIGNED
+    height: int, width: int, tile: int, halo: int, rows: int | None = None, *, aligned: int = ALIGNED, step: int = 1
 ) -> tuple[PictureTile, ...]:
     """Cut a picture into tiles of at most ``tile`` x ``tile``, in rows from the top left, sides as equal as possible.
 
@@ -120,6 +123,7 @@ def plan_tiles(
         halo: pixels around it.
         rows: height of the largest tile, where that is not ``tile``.
         aligned: sources begin at multiples of it.
+        step: tiles begin at multiples of it, which is one of ``aligned``.
 
     Raises:
         ValueError: ``tile`` is below 1 or ``halo`` below 0.
@@ -137,8 +141,8 @@ def plan_tiles(
             across.source_begin,
             across.source_end,
         )
-        for down in plan_spans(height, rows or tile, halo, aligned)
-        for across in plan_spans(width, tile, halo, aligned)
+        for down in plan_spans(height, rows or tile, halo, aligned, step)
+        for across in plan_spans(width, tile, halo, aligned, step)
     )
 
 
@@ -147,15 +151,15 @@ def around(halo: int, aligned: int = ALIGNED) -> int:
     return 2 * halo + 2 * (aligned - 1)
 
 
-def plan_spans(length: int, longest: int, halo: int, aligned: int = ALIGNED) -> tuple[Span, ...]:
+def plan_spans(length: int, longest: int, halo: int, aligned: int = ALIGNED, step: int = 1) -> tuple[Span, ...]:
     """Cut a length into spans of at most ``longest``, as equal as possible.
 
     All sources are of one length, so that the network's memory, which is kept for each size, is that of one, and begin
-    at multiples of ``aligned``.
+    at multiples of ``aligned``; spans begin at multiples of ``step``, which may make one longer by that.
     """
     count = max(1, -(-length // longest))
-    edges = [length * index // count for index in range(count + 1)]
-    source = -(-length // count) + 2 * halo + (aligned - 1)
+    edges = [*(length * index // count // step * step for index in range(count)), length]
+    source = -(-length // count) + (step - 1) + 2 * halo + (aligned - 1)
     source = length if source > length else source + (length - source) % aligned
     spans = []
     for begin, end in itertools.pairwise(edges):
@@ -168,7 +172,7 @@ def upscale_tiled(
     upscale: Callable[[Pixels], Pixels],
     pixels: Pixels,
     *,
-    scale: int,
+    scale: int | Fraction,
     halo: int,
     tile: int,
     rows: int | None = None,
@@ -188,18 +192,19 @@ def upscale_tiled(
         progress: called with (tiles done, tiles in all) after each tile.
     """
     height, width = pixels.shape[:2]
-    plan = plan_tiles(height, width, tile, halo, rows, aligned=aligned)
-    result = np.empty((height * scale, width * scale, pixels.shape[2]), np.uint8)
+    plan = plan_tiles(height, width, tile, halo, rows, aligned=aligned, step=scale.denominator)
+    result: Pixels | None = None
     for done, part in enumerate(plan, start=1):
         source = pixels[part.source_top : part.source_bottom, part.source_left : part.source_right]
         big = upscale(np.ascontiguousarray(source))
-        top, left = (part.top - part.source_top) * scale, (part.left - part.source_left) * scale
-        tall, wide = (part.bottom - part.top) * scale, (part.right - part.left) * scale
-        result[part.top * scale : part.bottom * scale, part.left * scale : part.right * scale] = big[
-            top : top + tall, left : left + wide
-        ]
+        if result is None:
+            result = np.empty((enlarged(height, scale), enlarged(width, scale), big.shape[2]), np.uint8)
+        top, bottom, left, right = (enlarged(place, scale) for place in (part.top, part.bottom, part.left, part.right))
+        above, before = enlarged(part.source_top, scale), enlarged(part.source_left, scale)
+        result[top:bottom, left:right] = big[top - above : bottom - above, left - before : right - before]
         if progress is not None:
             progress(done, len(plan))
+    assert result is not None
     return result
 
 

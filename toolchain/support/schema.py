@@ -8,6 +8,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Annotated, Any
 
 from toolchain.support.serialization import Between, Matches, needed_fields
@@ -48,6 +49,8 @@ def _schema(hint: Any, definitions: dict[str, Schema]) -> Schema:
             definitions[hint.__name__] = {}
             definitions[hint.__name__] = object_schema(hint, definitions)
         return {"$ref": f"#/$defs/{hint.__name__}"}
+    if hint is Fraction:
+        return {"type": "string", "pattern": r"^\d+/\d+$"}
     if hint is Any:
         return {}
     if hint is type(None):

@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -31,9 +32,9 @@ class Between:
         """Return whether a number lies between them."""
         return bool(self.low <= value <= self.high)
 
-    def says(self, kind: type) -> str:
+    def says(self, kind: Any) -> str:
         """Return what a value of ``kind`` must be."""
-        number = "a whole number" if kind is int else "a number"
+        number = "a whole number" if kind is int else "a number" if kind is float else "a whole number, or a fraction,"
         return f"{number} from {self.low} to {self.high}"
 
 
@@ -113,7 +114,7 @@ def to_plain(value: Any) -> Any:
         return {field.name: to_plain(item) for field, item in fields if item != field.default}
     if isinstance(value, tuple):
         return [to_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, Fraction) or (isinstance(value, float) and not math.isfinite(value)):
         return str(value)
     return value
 
@@ -155,7 +156,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         options = [option for option in arguments if option is not type(None)]
         if value is None and len(options) < len(arguments):
             return None
-        return _value(next((option for option in options[1:] if _has_fields(option, value)), options[0]), value, where)
+        likely = (option for option in options[1:] if _has_fields(option, value) or option is _kind_of(value))
+        return _value(next(likely, options[0]), value, where)
     if origin is Annotated:
         kind, *rules = arguments
         for rule in rules:
@@ -179,6 +181,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return {_value(arguments[0], key, where): _value(arguments[1], item, where) for key, item in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_plain(hint, value)
+    if hint is Fraction and isinstance(value, str) and re.fullmatch(_FRACTION, value):
+        return Fraction(value)
     if hint is float and (value in ("inf", "-inf") or _is_finite(value)):
         return float(value)
     if hint is str and isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value):
@@ -186,6 +190,13 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if hint in (int, bool) and type(value) is hint:
         return value
     raise ValueError(f"{where} cannot be {value!r:.80}")
+
+
+_FRACTION = r"[1-9]\d{0,5}/[1-9]\d{0,5}"
+
+
+def _kind_of(value: Any) -> type | None:
+    return Fraction if isinstance(value, str) and re.fullmatch(_FRACTION, value) else None
 
 
 def _is_finite(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +41,7 @@ class Enlarger:
 
     form: FrameFormat
     channels: int
-    scale: int
+    scale: int | Fraction
 
     def before(self, planes: tuple[Pixels, ...]) -> Given:
         """Make the network's input of the planes of a frame."""
@@ -74,7 +75,7 @@ class Enlarger:
         )
 
 
-def _bicubic(plane: Pixels, scale: int, shift: tuple[float, float], shape: tuple[int, ...]) -> Pixels:
+def _bicubic(plane: Pixels, scale: int | Fraction, shift: tuple[float, float], shape: tuple[int, ...]) -> Pixels:
     large = bicubic_integers(plane.astype(np.int32), scale, shift)[: shape[0], : shape[1]]
     return np.clip(large, 0, 255).astype(np.uint8)
 

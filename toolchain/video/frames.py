@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 from toolchain.images import MAX_PIXELS
+from toolchain.images.scale import enlarged
 from toolchain.support.errors import InputError
 from toolchain.video.colours import ColourSpace
 
@@ -72,9 +74,9 @@ class FrameFormat:
     space: ColourSpace
     site: str = "left"
 
-    def enlarged(self, scale: int) -> FrameFormat:
+    def enlarged(self, scale: int | Fraction) -> FrameFormat:
         """Return what frames that are enlarged by ``scale`` have in common."""
-        return replace(self, height=self.height * scale, width=self.width * scale)
+        return replace(self, height=enlarged(self.height, scale), width=enlarged(self.width, scale))
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
@@ -52,7 +53,7 @@ class Network:
 
     upscale: Upscale
     channels: int
-    scale: int
+    scale: int | Fraction
 
 
 def to_stream(clip: Clip, network: Network, file: IO[bytes], fields: tuple[str, ...] | None) -> Iterator[Done]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from toolchain.backends.open import load
@@ -32,7 +33,7 @@ class Compared:
 
     name: str
     channels: int
-    scale: int
+    scale: int | Fraction
     upscale: Upscale
     note: str = ""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from toolchain.images import Photo, read_photo, write_photo
 from toolchain.images.bicubic import enlarge, shrink
+from toolchain.images.scale import cropped
 from toolchain.runtime.photo import upscale_photo
 from toolchain.support.errors import CalibrationError
 from toolchain.workflows.evaluate import Quality, quality
@@ -31,7 +34,12 @@ class Demo:
 
 
 def make_demo(
-    photographs: tuple[Path, ...], upscale: Callable[[Pixels], Pixels], *, channels: int, scale: int, out: Path
+    photographs: tuple[Path, ...],
+    upscale: Callable[[Pixels], Pixels],
+    *,
+    channels: int,
+    scale: int | Fraction,
+    out: Path,
 ) -> Demo:
     """Write small.png, bicubic.png, clipfree.png and before-after.png into ``out``.
 
@@ -50,12 +58,12 @@ def make_demo(
         raise CalibrationError("there is no photograph for the demo")
     path = next((photo for photo in photographs if photo.stem == "astronaut"), photographs[0])
     original = read_photo(path).pixels
-    height, width = (side // scale * scale for side in original.shape[:2])
+    height, width = (cropped(side, scale) for side in original.shape[:2])
     original = np.ascontiguousarray(original[:height, :width])
     small = shrink(original, scale)
     bicubic = enlarge(small, scale)
     found = upscale_photo(Photo(small), upscale, channels=channels, scale=scale).pixels
-    qualities = [quality(picture, original, scale) for picture in (bicubic, found)]
+    qualities = [quality(picture, original, math.ceil(scale)) for picture in (bicubic, found)]
     captions = [
         f"bicubic, {qualities[0].psnr_y:.2f} dB (Y)",
         f"clipfree INT8, {qualities[1].psnr_y:.2f} dB (Y)",

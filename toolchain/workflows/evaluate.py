@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from toolchain.images import Photo
 from toolchain.images.bicubic import enlarge
 from toolchain.images.metrics import luma, psnr, shaved, ssim
 from toolchain.images.pairs import Pair, PairSet
+from toolchain.images.scale import Scale
 from toolchain.images.units import check_size, in_units
 from toolchain.reference.evaluator import evaluator
 from toolchain.runtime.photo import upscale_photo
@@ -86,7 +89,7 @@ class Evaluation:
     rows: tuple[QualityRow, ...]
     mean: QualityRow
     shave: int
-    scale: int
+    scale: Scale
     degradation: str
 
     @property
@@ -103,7 +106,7 @@ def evaluate(
     pictures: PairSet,
     *,
     channels: int,
-    scale: int,
+    scale: int | Fraction,
     shave: int | None = None,
     compared: Upscale | None = None,
     perceptual: Perceptual | None = None,
@@ -124,7 +127,7 @@ def evaluate(
     Raises:
         InputError: no picture is large enough.
     """
-    border = scale if shave is None else shave
+    border = math.ceil(scale) if shave is None else shave
     rows = []
     plain = enlarge if pictures.degradation is None else pictures.degradation.enlarge
     meter = _Meter(border, perceptual)
@@ -193,7 +196,7 @@ def compare(found: Picture, expected: Picture, shave: int) -> Quality:
     return Quality(psnr(a, b), psnr(y, z), ssim(y, z))
 
 
-def upscaled(low: Pixels, upscale: Upscale, channels: int, scale: int) -> Picture:
+def upscaled(low: Pixels, upscale: Upscale, channels: int, scale: int | Fraction) -> Picture:
     """``low``, u8 (h, w, 3), enlarged, and the luma of that, which is a luma network's own output.
 
     Back from RGB it would not be: what chroma, enlarged bicubically, puts beyond 0..255 is cut off there.

@@ -22,6 +22,7 @@ from toolchain.images.bicubic import shrink
 from toolchain.images.degradation import find_degradation
 from toolchain.images.metrics import psnr
 from toolchain.images.pairs import degraded
+from toolchain.images.scale import Scale
 from toolchain.quantize import IntegerReference, Settings
 from toolchain.quantize.fidelity import BlameReport, TensorFidelity, assign_blame, compare_tensors, count_runs
 from toolchain.quantize.mend import Fix, find_fixes
@@ -108,7 +109,7 @@ class Fidelity:
 
     model: str
     channels: int
-    scale: int
+    scale: Scale
     value_range: tuple[float, float]
     settings: Settings
     pictures: tuple[str, ...]

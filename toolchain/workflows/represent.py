@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.images import ImageSet, Photo, Skipped, read_images, write_photo
+from toolchain.images.scale import Scale
 from toolchain.quantize.crops import usable
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.representative import OutputSpan, Reading, RepresentativeSet, TamedImage, represent
@@ -109,7 +110,7 @@ class Proof:
 
     model: str
     channels: int
-    scale: int
+    scale: Scale
     value_range: tuple[float, float]
     reading: Reading
     before: tuple[float, float]
@@ -125,7 +126,7 @@ class Proof:
 
     def to_json(self) -> str:
         """JSON text with sorted keys; equal proofs give equal bytes."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"
+        return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False, default=str) + "\n"
 
 
 def make_representative_set(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,4 +26,4 @@ def score(model: Path, sets: Sequence[Path]) -> dict[str, float]:
         pictures = degraded(read_images(folder), find_degradation(None, network.scale), network.scale)
         found = evaluate(upscale, pictures, channels=network.channels, scale=network.scale)
         reached[folder.name] = round(found.mean.bundle.psnr_y, 2)
-    return reached | {"border": network.scale} if reached else {}
+    return reached | {"border": math.ceil(network.scale)} if reached else {}

@@ -169,7 +169,7 @@ def _written(about: About, missing: Sequence[str]) -> Iterator[str]:
     names = (about.name, about.target.name, Versions.installed().clipfree)
     lacks = _text(", ".join(missing)) if missing else "NULL"
     yield f"  {', '.join(map(_text, names))}, {lacks}, processor,\n"
-    shape = (geometry.channels, geometry.scale, 1, geometry.unit, *geometry.smallest)
+    shape = (geometry.channels, geometry.scale.numerator, geometry.scale.denominator, geometry.unit, *geometry.smallest)
     yield f"  {{{', '.join(map(str, shape))}}},\n"
     numbers = (lines.cache, lines.few, lines.few_more, lines.most, lines.most_more, lines.scratch)
     yield f"  {int(about.streams)}, {{{', '.join(map(str, numbers))}}}, kernels, __tvm_ffi__library_bin,\n}};\n"

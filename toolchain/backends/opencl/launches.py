@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -63,6 +64,12 @@ def network_of(lowered: Lowered[Any]) -> Network:
             f"there is no OpenCL kernel for operator{'s' * (len(operators) > 1)} {name_some(operators)}",
             hint="deploy it for a CPU: OpenCL runs convolutions, functions of one tensor's numbers (ReLU, Sigmoid, GELU"
             " and the like), Add, Mul, Min, Max, Concat, Pad, Slice, Resize, MaxPool, global pooling and shuffles",
+        )
+    last = lowered.network.launches[-1]
+    scale = Fraction(last.scale * last.result.scale) if isinstance(last.result, Picture) else Fraction(1)
+    if scale.denominator > 1:
+        raise ModelError(
+            f"the network enlarges {scale} times, OpenCL by whole numbers only", hint="deploy it for a CPU"
         )
     return lowered.network
 

@@ -118,7 +118,9 @@ def write_files(
     (folder / store.GOLDEN).write_bytes(buffer.getvalue())
     for name, data in prepared.files.items():
         (folder / name).write_bytes(data)
-    (folder / store.REPORT).write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / store.REPORT).write_text(
+        json.dumps(report, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8"
+    )
 
 
 def _coverage(compiled: Compiled, precision: str) -> IntegerCoverage:

@@ -71,7 +71,7 @@ class CacheEntry:
 def entry_for(sr: SRModel, photos: ImageSet, settings: Settings) -> CacheEntry:
     """Return where what ``settings`` make of the float network ``sr`` on photographs is kept."""
     chosen = json.dumps(asdict(settings), sort_keys=True)
-    facts = json.dumps([sr.name, sr.channels, sr.scale, sr.value_range, sr.halo, sr.changes, photos.names, chosen])
+    facts = json.dumps([sr.name, sr.channels, str(sr.scale), sr.value_range, sr.halo, sr.changes, photos.names, chosen])
     parts = [_code().encode(), sr.model.SerializeToString(deterministic=True), facts.encode()]
     for pixels in photos.images:
         parts += [repr(pixels.shape).encode(), np.ascontiguousarray(pixels).tobytes()]

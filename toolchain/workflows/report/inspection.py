@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from toolchain.backends import backend_for
 from toolchain.bundle import IntegerCoverage
 from toolchain.frontend.smallest import smallest_picture
+from toolchain.images.scale import Scale
 from toolchain.reference.network import Layer, NetworkFigures, describe_network
 from toolchain.support.errors import ModelError, TargetError
 from toolchain.support.wording import name_some
@@ -105,7 +106,7 @@ class Inspection:
     name: str
     kind: str
     channels: int
-    scale: int
+    scale: Scale
     value_range: tuple[float, float]
     clip: Clip | None
     halo: int
