@@ -164,6 +164,16 @@ class Net:
         value = self.node("Concat", *(part.name for part in parts), axis=1)
         return self.quantized(value, sum(part.channels for part in parts), scale, zero)
 
+    def mixed(
+        self, x: Tensor, fine: int = 4, coarse: int = 8, k: int = 3, *, act: Act | None = None, zero: int = 9
+    ) -> Tensor:
+        """A convolution the first channels of which have 16 bits, the others 8: steps of 256 of theirs."""
+        parts = (
+            self.conv(x, fine, k, act=act, scale=PIXEL / 256, zero=257 * zero),
+            self.conv(x, coarse, k, act=act, scale=PIXEL, zero=zero),
+        )
+        return self.concat(*parts, scale=PIXEL / 256, zero=257 * zero)
+
     def shuffled(self, x: Tensor, scale: int, mode: str) -> Tensor:
         """Depth-to-space, with the quantization that ``x`` has."""
         value = self.node("DepthToSpace", x.name, blocksize=scale, mode=mode)

@@ -83,8 +83,17 @@ def normalized() -> onnx.ModelProto:
     return net.model(net.conv(net.normalized(net.conv(x, 8), scale=FINE, zero=9), 12), 2)
 
 
+def mixed() -> onnx.ModelProto:
+    """Tensors of which some channels have 16 bits, read by convolutions of several taps and of one."""
+    net = Net()
+    x = net.mixed(net.mixed(net.input, 8, 5, act=Act("PRelu")), 4, 8)
+    return net.model(net.conv(net.mixed(x, 8, 8, 1), 12, 1, residual=net.concat(*[net.input] * 4)), 2)
+
+
 @ARM
-@pytest.mark.parametrize("make", [branches, luma, wide, enlarged, interpolated, multiplied, normalized, down_and_up])
+@pytest.mark.parametrize(
+    "make", [branches, luma, wide, enlarged, interpolated, multiplied, normalized, down_and_up, mixed]
+)
 def test_a_network_gives_the_reference(target: Target, make):
     model = make()
     arm.emulator(target)  # skips before it compiles

@@ -238,6 +238,13 @@ def test_tensors_of_16_bits(choose: str, quick_build: None):
     assert_equal(net.model(of_16_bits(net), 2), choose)
 
 
+@pytest.mark.parametrize("choose", ["mali-g78", "single"])
+def test_16_bits_of_some_channels(choose: str, quick_build: None):
+    net = Net()
+    x = net.mixed(net.mixed(net.input, 8, 5, act=Act("PRelu")), 4, 8)
+    assert_equal(net.model(net.conv(x, 12, residual=net.concat(*[net.input] * 4)), 2), choose)
+
+
 def test_zero_points_of_two_different_bytes(quick_build: None):
     net = Net()
     x = net.conv(net.input, 8, scale=FINE, zero=300)

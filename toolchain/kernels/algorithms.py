@@ -14,7 +14,7 @@ from tvm.s_tir import Schedule
 from toolchain.kernels import conv as direct
 from toolchain.kernels import winograd
 from toolchain.kernels.intrinsics.dot import Dot
-from toolchain.kernels.layout import Geometry
+from toolchain.kernels.layout import PACK, Geometry
 from toolchain.kernels.network import Needs
 from toolchain.kernels.parameters import Parameters
 from toolchain.kernels.schedule import schedule_conv
@@ -75,7 +75,8 @@ def shapes(conv: Conv, dot: Dot, tile: Tile) -> Shapes:
 
 def arrays(parameters: Parameters, conv: Conv, dot: Dot, tile: Tile) -> list[np.ndarray]:
     """Return a kernel's arrays, in the order of its arguments."""
-    start = dot.folded(parameters.bias, parameters.weights, parameters.zero_point, wide=conv.source.wide)
+    low = conv.low_inputs * PACK
+    start = dot.folded(parameters.bias, parameters.weights, parameters.zero_point, wide=conv.source.wide, low=low)
     if tile.algorithm == WINOGRAD:
         return winograd.arrays(parameters, start, tile)
     return [_direct(dot, tile).stored(parameters.weights), start, parameters.multiplier, *parameters.rest]

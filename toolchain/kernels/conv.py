@@ -105,14 +105,13 @@ def _word_sums(conv: Conv, dot: Dot, x: Any, w: Any, bias: Any, height: Any, col
     """Block ``acc``, a word at a time; returns what loads the sums of vector u of pixels in row h, for
     the channels of block b. ``x``, ``w``, ``bias`` are the kernel's input, weights and start values.
     """
-    reduced = conv.inputs, *conv.kernel, PACK
 
-    def block(name: str, start: int, begin: Callable[..., Any], *before: Any) -> Any:
-        """Return the sums over the bytes that lie from block ``start`` on, each begun by ``begin``, of what was
-        ``before``.
+    def block(name: str, start: int, count: int, begin: Callable[..., Any], *before: Any) -> Any:
+        """Return the sums over the bytes of ``count`` blocks of a group, from block ``start`` on, each begun by
+        ``begin``, of what was ``before``.
         """
         acc = T.sblock_alloc_buffer((height, conv.channels, columns), "int32", scope="local")
-        with T.grid(height, conv.channels, columns, *reduced) as loops, T.sblock(name):
+        with T.grid(height, conv.channels, columns, count, *conv.kernel, PACK) as loops, T.sblock(name):
             h, c, v, k, i, j, q = T.axis.remap("SSSRRRR", loops)
             row, column = tap(conv, h, v, i, j)
             place = start + (first_input(conv, c) + k * conv.phases + phase(conv, i, j))
@@ -127,11 +126,16 @@ def _word_sums(conv: Conv, dot: Dot, x: Any, w: Any, bias: Any, height: Any, col
             T.buffer_store(acc, acc[h, c, v] + code * tirx.Cast("int32", w[first, k, i, j, last]), [h, c, v])
         return acc
 
-    if conv.source.wide:
-        high = block("high", conv.source.start, lambda h, c, v: tirx.const(0, "int32"))
-        acc = block("acc", conv.source.low, lambda h, c, v: high[h, c, v] * tirx.const(256, "int32") + bias[c], high)
+    source = conv.source
+    if source.wide:
+        high = block("high", source.start, conv.inputs, lambda h, c, v: tirx.const(0, "int32"))
+
+        def start(h: Any, c: Any, v: Any) -> Any:
+            return high[h, c, v] * tirx.const(256, "int32") + bias[c]
+
+        acc = block("acc", source.low, conv.low_inputs, start, high)
     else:
-        acc = block("acc", conv.source.start, lambda h, c, v: bias[c])
+        acc = block("acc", source.start, conv.inputs, lambda h, c, v: bias[c])
 
     def load(h: Any, b: Any, u: Any) -> list[Any]:
         v = u * dot.lanes

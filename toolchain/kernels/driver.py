@@ -235,7 +235,8 @@ class _Sizes:
         """First block, number of blocks, and the word that surrounds the picture in them, of the blocks of ``view``."""
         if tensor.dtype != "uint32":
             return [(view.start, view.count, tirx.const(0.0, tensor.dtype))]
-        planes = view.planes(tensor.zero_point)
+        # Codes of 8 bits among those of 16 are high bytes.
+        planes = view.planes(tensor.zero_point >> 8 if tensor.wide and not view.wide else tensor.zero_point)
         return [(first, view.count, outside_word(zero, self.geometry.offset)) for first, zero in planes]
 
     def threads(self) -> Any:

@@ -51,15 +51,16 @@ def matrix_sums(
     """
     sums = _Sums(conv, dot, x, w, bias, height, vectors)
     if conv.source.wide:
-        high = sums.block("high", conv.source.start, lambda h, c, u, half: _all(0))
+        high = sums.block("high", conv.source.start, conv.inputs, lambda h, c, u, half: _all(0))
         acc = sums.block(
             "acc",
             conv.source.low,
+            conv.low_inputs,
             lambda h, c, u, half: high.vload([h, c, u, half], "int32x4") * _all(256) + sums.biases(c),
             high,
         )
     else:
-        acc = sums.block("acc", conv.source.start, lambda h, c, u, half: sums.biases(c))
+        acc = sums.block("acc", conv.source.start, conv.inputs, lambda h, c, u, half: sums.biases(c))
 
     def of(h: Any, b: Any, u: Any) -> list[Any]:
         T.reads(acc[h, 2 * b : 2 * b + 2, u, 0:8])
@@ -84,8 +85,8 @@ class _Sums:
     height: Any
     vectors: Any
 
-    def block(self, name: str, first: int, begin: Callable[..., Any], *before: Any) -> Any:
-        """Write a block of sums over the bytes that lie from block ``first`` on; returns its buffer.
+    def block(self, name: str, first: int, group_in: int, begin: Callable[..., Any], *before: Any) -> Any:
+        """Write a block of sums over the bytes of some blocks, from block ``first`` on; returns its buffer.
 
         Of two channels and the four pixels of a vector it holds eight sums: pixels 0 and 2, each with both channels,
         then 1 and 3.
@@ -93,11 +94,11 @@ class _Sums:
         Args:
             name: of the block.
             first: block of the input.
+            group_in: blocks of a group: all, or as many as there are low bytes of.
             begin: the value with which four sums begin, of row, pair of channels, vector, and place among the eight.
             before: buffers that ``begin`` reads.
         """
         conv, dot, x = self.conv, self.dot, self.x
-        group_in = conv.inputs
         pairs, steps = conv.channels // 2, dot.steps(group_in, conv.kernel)
         acc = T.sblock_alloc_buffer((self.height, pairs, self.vectors, 8), "int32", scope="local")
         with T.grid(self.height, pairs, self.vectors, 1, *steps) as loops, T.sblock(name):

@@ -183,6 +183,11 @@ class ConvShape:
         """Blocks of input channels of a group."""
         return self.source.count // self.phases // self.groups
 
+    @property
+    def low_inputs(self) -> int:
+        """Blocks of input channels of a group whose low bytes are read."""
+        return self.source.low_count // self.phases // self.groups
+
 
 @dataclass(frozen=True)
 class Conv(ConvShape):

@@ -10,18 +10,27 @@ class View:
     """Consecutive blocks of a packed buffer: ``count`` blocks from block ``start`` of a buffer of ``total`` blocks.
 
     ``wide``: codes have 16 bits. The blocks hold their high bytes; the low bytes lie in the buffer's second half, from
-    block ``low`` on.
+    block ``low`` on. ``fine``: of how many blocks, the first ones, low bytes are stored; None: of all. The others' low
+    bytes are those of the zero point, and only convolutions can read such a tensor.
     """
 
     total: int
     start: int
     count: int
     wide: bool = False
+    fine: int | None = None
 
     @property
     def low(self) -> int:
         """The first block of the low bytes of ``wide`` codes."""
         return self.start + self.total // 2
+
+    @property
+    def low_count(self) -> int:
+        """Blocks of low bytes."""
+        if not self.wide:
+            return 0
+        return self.count if self.fine is None else self.fine
 
     @property
     def bytes(self) -> int:

@@ -161,7 +161,7 @@ class Emitter(ABC, Generic[Matcher, Spec]):
     def target(self, var: Any) -> View:
         """Return the blocks that ``var`` is written to: a buffer of its own or its part of a concatenation."""
         place = self._places.get(var)
-        return self.tensor(var).view if place is None else self._part(place.concat, place.start, var)
+        return self.tensor(var).view if place is None else self.part(place.concat, place.start, var)
 
     def write(self, var: Any, given: Invocation, extent: Extent | None = None) -> Packed:
         """Emit a kernel that computes ``var`` into its `target`; ``extent``: of what it reads, if ``var`` is larger."""
@@ -234,14 +234,17 @@ class Emitter(ABC, Generic[Matcher, Spec]):
             if self._places.get(part) == Destination(var, start):
                 self.packed(part)
             else:
-                view = self._part(var, start, part)
+                view = self.part(var, start, part)
                 self._write_part(var, self.copy(var, index, view), view, self.extent(var))
             slots += range(start * self.packing, start * self.packing + channels_of(part))
             start += self._blocks(part)
-        tensor = self.tensor(var)
-        return Packed(self._buffers[var], tensor.view, tuple(slots), tensor)
+        return Packed(self._buffers[var], self.whole(var), tuple(slots), self.tensor(var))
 
-    def _part(self, concat: Any, start: int, part: Any) -> View:
+    def whole(self, var: Any) -> View:
+        """Return the blocks of the concatenation ``var``."""
+        return self.tensor(var).view
+
+    def part(self, concat: Any, start: int, part: Any) -> View:
         """Return the blocks of ``part`` in the buffer of a concatenation, from block ``start`` on."""
         return replace(self.tensor(concat).view, start=start, count=self._blocks(part))
 

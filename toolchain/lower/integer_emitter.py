@@ -30,6 +30,7 @@ from toolchain.lower.chain import DepthToSpaceStep, Matcher, per_tensor
 from toolchain.lower.down import all_phases, divides, growth, in_phases, pool_kernel, steps_through, with_least
 from toolchain.lower.emitter import Emitter, Imported
 from toolchain.lower.lowered import Choose
+from toolchain.lower.mixed import count_fine, is_coarse
 from toolchain.lower.normalization_emitter import normalized
 from toolchain.lower.packed import Packed, filled, moved, reordered
 from toolchain.lower.pair_emitter import PairStep, combined, emit_pool
@@ -84,6 +85,7 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         super().__init__(imported, builder, pixels, geometry)
         self.dot, self.choose = dot, choose
         self._phased: dict[Any, Packed] = {}
+        self._mixed: dict[Any, int | None] = {}
 
     def tensor(self, var: Any) -> Tensor:
         """Return the buffer that holds ``var`` alone."""
@@ -97,8 +99,24 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         return tuple(part.tensor for part in chain.parts) if isinstance(chain, ConcatStep) else ()
 
     def kept(self, var: Any, index: int) -> bool:
-        """Return whether a part has the quantization of the concatenation."""
-        return bool(self.chains[var].parts[index].quantization == self._output(var))
+        """Return whether a part has the quantization of the concatenation, or is stored as if it had."""
+        part, output = self.chains[var].parts[index].quantization, self._output(var)
+        return bool(part == output or (self._fine(var) is not None and is_coarse(part, output)))
+
+    def whole(self, var: Any) -> View:
+        """Return the blocks of the concatenation ``var``."""
+        return replace(self.tensor(var).view, fine=self._fine(var))
+
+    def part(self, concat: Any, start: int, part: Any) -> View:
+        """Return the blocks of ``part`` in the buffer of a concatenation, from block ``start`` on."""
+        view = super().part(concat, start, part)
+        return view if self._fine(concat) is None else replace(view, wide=self._output(part).wide)
+
+    def _fine(self, var: Any) -> int | None:
+        """Return in how many blocks of a concatenation low bytes have to be stored; None: in all."""
+        if var not in self._mixed:
+            self._mixed[var] = count_fine(self.matcher, self.chains, var, self.dot)
+        return self._mixed[var]
 
     def convolves(self, var: Any) -> bool:
         """Return whether ``var`` is all that a convolution's kernel computes: nothing of it is cut off."""
@@ -195,8 +213,10 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
 
     def copy(self, var: Any, index: int, view: View) -> Invocation:
         """Return what writes a part of a concatenation, changing its scale where that differs."""
-        part = self.chains[var].parts[index]
-        return combined(self, SumStep(Codes(part.tensor, self._output(var)), (part,), None), view)
+        part, output = self.chains[var].parts[index], self._output(var)
+        if self.kept(var, index):
+            output = part.quantization
+        return combined(self, SumStep(Codes(part.tensor, output), (part,), None), view)
 
     def store(self, source: Packed, pixels: DepthToSpace) -> Invocation:
         """Return what makes the picture of ``source``."""

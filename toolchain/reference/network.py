@@ -28,6 +28,7 @@ class Layer:
         groups: of channels.
         macs_per_pixel: multiply-accumulates per input pixel of the network.
         bits: of the codes it reads; None if they are floats.
+        coarse: the part of its channels whose codes have 8 bits, where ``bits`` is 16.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Layer:
     groups: int
     macs_per_pixel: float
     bits: int | None = None
+    coarse: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class NetworkFigures:
     @property
     def doubled_per_pixel(self) -> float:
         """Those of them that take two, because they read codes of 16 bits."""
-        return sum(layer.macs_per_pixel for layer in self.layers if layer.bits == 16)
+        return sum(layer.macs_per_pixel * (1 - layer.coarse) for layer in self.layers if layer.bits == 16)
 
     @property
     def wide(self) -> tuple[str, ...]:
@@ -119,7 +121,8 @@ def describe_network(model: onnx.ModelProto) -> NetworkFigures:
         macs = float(np.prod(positions)) * float(np.prod(weight[1:])) / _SIDE**2 if positions and weight else 0.0
         given = makers.get(node.input[0])
         bits = _bits(constants, given) if given is not None and given.op_type == "DequantizeLinear" else None
-        layers.append(Layer(node.output[0], node.op_type, weight, groups, macs, bits))
+        coarse = _coarse_share(graph, makers, constants, shapes, node.input[0]) if bits == 16 else 0.0
+        layers.append(Layer(node.output[0], node.op_type, weight, groups, macs, bits, coarse))
     counts: dict[str, int] = {}
     for node in graph.node:
         counts[node.op_type] = counts.get(node.op_type, 0) + 1
@@ -180,6 +183,34 @@ def _bits(constants: dict[str, onnx.TensorProto], node: onnx.NodeProto) -> int:
     """Return the bits of the codes that a QuantizeLinear makes or a DequantizeLinear reads."""
     zero = constants.get(node.input[2]) if len(node.input) > 2 else None
     return 16 if zero is not None and zero.data_type == onnx.TensorProto.UINT16 else 8
+
+
+def _coarse_share(
+    graph: onnx.GraphProto,
+    makers: dict[str, onnx.NodeProto],
+    constants: dict[str, onnx.TensorProto],
+    shapes: dict[str, tuple[int, ...]],
+    tensor: str,
+) -> float:
+    """Return the part of the channels of a tensor of 16 bits that has 8, where only convolutions read it: they are
+    joined to others with 256 times the step.
+    """
+    codes = makers[tensor].input[0]
+    joined = makers.get(makers[codes].input[0]) if codes in makers else None
+    readers = [node for node in graph.node if tensor in node.input]
+    if joined is None or joined.op_type != "Concat" or any(node.op_type != "Conv" for node in readers):
+        return 0.0
+    step = _scalar(constants, makers[tensor].input[1])
+    parts = [makers.get(name) for name in joined.input]
+    coarse = [
+        part.op_type == "DequantizeLinear"
+        and _bits(constants, part) == 8
+        and _scalar(constants, part.input[1]) == 256 * step
+        for part in parts
+        if part is not None
+    ]
+    widths = [_channels(shapes, name) for name in joined.input]
+    return sum(width for width, eight in zip(widths, coarse, strict=False) if eight) / max(sum(widths), 1)
 
 
 def _quantizes_activation(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> bool:

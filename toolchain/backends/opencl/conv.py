@@ -151,18 +151,21 @@ class ConvKernel(ABC, Generic[AnyConv]):
         if source.wide:
             for _, place in places:
                 T.buffer_store(sums, number(0), [place])
-            self._add_products(sums, source.start)
+            self._add_products(sums, source.start, self.job.inputs)
         starts = self.vector("start", "bias")
         for c, place in places:
             T.buffer_store(sums, sums[place] * 256 + starts[c] if source.wide else starts[c], [place])
-        self._add_products(sums, source.low if source.wide else source.start)
+        if source.wide:
+            self._add_products(sums, source.low, self.job.low_inputs)
+        else:
+            self._add_products(sums, source.start, self.job.inputs)
         return [[sums[c * cut.pixels + p] for p in range(cut.pixels)] for c in range(cut.channels)]
 
-    def _add_products(self, sums: Any, start: int) -> None:
-        """Add the products of all taps with the elements that lie from block ``start`` on."""
+    def _add_products(self, sums: Any, start: int, count: int) -> None:
+        """Add the products of all taps with ``count`` elements of a group, which lie from block ``start`` on."""
         conv, cut = self.conv, self.cut
         (inputs, elements, weights), rows = self.names, T.unroll if cut.unroll else T.serial
-        with T.serial(0, self.job.inputs) as k, rows(0, conv.kernel[0]) as i:
+        with T.serial(0, count) as k, rows(0, conv.kernel[0]) as i:
             IRBuilder.name(inputs, k)
             IRBuilder.name("tap_row", i)
             block = self._input(start, k)

@@ -59,6 +59,11 @@ class Job:
         return self.conv.inputs * (self.conv.groups if self.dense else 1)
 
     @property
+    def low_inputs(self) -> int:
+        """Those of them whose low bytes are read."""
+        return self.conv.low_inputs * (self.conv.groups if self.dense else 1)
+
+    @property
     def passes(self) -> int:
         """How often the taps are gone through: for every byte of a code."""
         return self.conv.source.bytes

@@ -124,16 +124,20 @@ class Dot:
         return channel // self.together, channel % self.together * PACK + weight_position(k, self.paired)
 
     def folded(
-        self, bias: Integers, weights: Integers, zero_point: int, *, wide: bool = False
+        self, bias: Integers, weights: Integers, zero_point: int, *, wide: bool = False, low: int | None = None
     ) -> npt.NDArray[np.int32]:
         """Return the start values of the sums over codes as they are stored, given those over codes less
-        ``zero_point``; of ``wide`` ones, codes of 16 bits, each byte of which is stored less ``offset``.
+        ``zero_point``; of ``wide`` ones, codes of 16 bits, each byte of which is stored less ``offset``. ``low``: of
+        how many of a group's channels, the first ones, low bytes are read, those of the others being the zero point's;
+        None: of all.
 
         They may wrap around: sums do so too, and end where they belong.
         """
         sums = weights.astype(np.int64).sum(axis=(1, 2, 3))
         offset = self.offset * (257 if wide else 1)
         starts: npt.NDArray[np.int64] = bias.astype(np.int64) - (zero_point - offset) * sums
+        if wide and low is not None:
+            starts += (zero_point % 256 - self.offset) * weights[:, low:].astype(np.int64).sum(axis=(1, 2, 3))
         return starts.astype(np.int32)
 
 
