@@ -20,7 +20,7 @@ from toolchain.quantize.drop import PsnrDrop
 from toolchain.quantize.pipeline import calibrate, calibration_crops
 from toolchain.quantize.recipe import BoundRecipe, WideRecipe
 from toolchain.quantize.settings import for_deployment
-from toolchain.quantize.spending import within_loss
+from toolchain.quantize.spending import finer_of, within_loss
 from toolchain.support.errors import CalibrationError, ModelError
 from toolchain.workflows.deploy.prepare import read_calibration
 from toolchain.workflows.evaluate import float_upscale
@@ -82,10 +82,11 @@ def test_nothing_is_chosen_that_turns_out_not_to_be_needed() -> None:
     judge, others = calibrated.crops.held_out, [HeldOut(pixels, 0) for pixels in calibrated.crops.crops]
     every, refuses = PsnrDrop(calibrated.sr, [*judge, *others]), PsnrDrop(calibrated.sr, judge)
     assert spent.bound is not None
-    names = [item.name for item in spent.bound.chosen]
-    assert names
-    for name in names:
-        fewer = calibrated.rewritten([other for other in names if other != name], spent.network)
+    chosen = spent.bound.chosen
+    assert chosen
+    for item in chosen:
+        left = tuple(other for other in chosen if other != item)
+        fewer = calibrated.rewritten(finer_of(calibrated, left), spent.network)
         assert max(every(fewer.model), refuses(fewer.model)) > 0.02
 
 

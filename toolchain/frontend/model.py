@@ -66,6 +66,8 @@ class SRModel:
         changes: one sentence per normalization that changed something, or that was refused for a reason worth knowing.
         merges: the linear structures that became single convolutions.
         unit: of how many pixels the sides of pictures must be multiples; see `toolchain.frontend.unit`.
+        coarse: tensors that are quantized by themselves though a Concat joins them to others, see
+            `toolchain.quantize.mixed`.
     """
 
     model: onnx.ModelProto
@@ -78,3 +80,4 @@ class SRModel:
     changes: tuple[str, ...]
     merges: tuple[Merge, ...] = ()
     unit: int = 1
+    coarse: tuple[str, ...] = ()

@@ -15,7 +15,17 @@ from toolchain.quantize.describe import describe
 from toolchain.quantize.drop import PsnrDrop
 from toolchain.quantize.estimators import Range
 from toolchain.quantize.loss import enough
-from toolchain.quantize.plan import QuantizationPlan
+from toolchain.quantize.mixed import (
+    Biases,
+    Finer,
+    MixedNetwork,
+    MixedSite,
+    Weights,
+    find_mixed_sites,
+    fine_quantization,
+    split_network,
+)
+from toolchain.quantize.plan import QuantizationPlan, make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, ImageRecipe, Recipe, RepresentativeRecipe
@@ -39,18 +49,49 @@ if TYPE_CHECKING:
 
     from toolchain.frontend import SRModel
 
+NOTHING: Finer = {}
+"""No tensors of 16 bits but those that the user has named."""
 _HEADROOM = 1.5
 """The range of a tensor of 16 bits, over what was seen of it."""
 
 
 @dataclass(frozen=True)
 class Rounded:
-    """A network in integers: canonical QDQ, quantizations by group, weights and biases by convolution output."""
+    """A network in integers.
+
+    Attributes:
+        model: canonical QDQ.
+        finer: its tensors of 16 bits beside those that the user has named.
+        weights, biases: by the output of the float network's convolutions.
+    """
 
     model: onnx.ModelProto
-    quantizations: Mapping[str, Quantization]
+    finer: Finer
     weights: Mapping[str, QuantizedWeight]
     biases: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Network:
+    """A float network as it is quantized: with quantizations and measured ranges by group, and what some of its
+    convolutions were split by.
+    """
+
+    sr: SRModel
+    plan: QuantizationPlan
+    quantizations: Mapping[str, Quantization]
+    ranges: Mapping[str, Range]
+    mixed: MixedNetwork | None = None
+
+    def split(self, weights: Weights, biases: Biases) -> tuple[Weights, Biases]:
+        return self.mixed.split(weights, biases) if self.mixed else (weights, biases)
+
+    def joined(self, weights: Weights, biases: Biases) -> tuple[Weights, Biases]:
+        return self.mixed.joined(weights, biases) if self.mixed else (weights, biases)
+
+    def write(self, weights: Weights, biases: Biases) -> onnx.ModelProto:
+        """Return the model for these weights, of its own convolutions."""
+        return write_qdq(self.sr, self.plan, self.quantizations, weights, biases)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,24 +126,24 @@ class Calibrated:
         """What measures the PSNR that a network in integers loses, on crops that chose nothing."""
         return PsnrDrop(self.sr, self.judges)
 
-    def rounded(self, wide: Collection[str] = (), progress: Tell = untold) -> Rounded:
+    def rounded(self, finer: Finer = NOTHING, progress: Tell = untold) -> Rounded:
         """Return the network in integers, all weights rounded for the codes that they will meet: takes seconds.
 
-        ``wide``: tensors of 16 bits besides those that the user has named. ``progress`` is told how far it is.
+        ``finer``: tensors of 16 bits besides those that the user has named. ``progress`` is told how far it is.
 
         Raises:
             ModelError: the sums of a convolution that reads a tensor of 16 bits could overflow.
         """
-        sr, plan, settings = self.sr, self.plan, self.settings
-        quantizations = self._quantizations(wide)
-        weights, biases = round_weights(sr, plan, quantizations, settings.weights)
-        written = self._written(quantizations, weights, biases)
+        network, settings = self._network(finer), self.settings
+        sr, plan = network.sr, network.plan
+        weights, biases = round_weights(sr, plan, network.quantizations, settings.weights)
+        written = network.write(weights, biases)
         if not settings.reconstruct and not settings.correct_bias:
-            return written
+            return Rounded(written, finer, *network.joined(weights, biases))
         better = reconstruct(
             sr,
             plan,
-            written.model,
+            written,
             weights,
             biases,
             self.crops.crops,
@@ -111,17 +152,20 @@ class Calibrated:
             keep_scales=settings.weights != OUTPUT,
             progress=progress,
         )
-        return self._written(quantizations, better.weights, better.biases)
+        written = network.write(better.weights, better.biases)
+        return Rounded(written, finer, *network.joined(better.weights, better.biases))
 
-    def rewritten(self, wide: Collection[str], like: Rounded) -> Rounded:
+    def rewritten(self, finer: Finer, like: Rounded) -> Rounded:
         """Return the network with these tensors at 16 bits and the weights of another one: takes no time."""
-        return self._written(self._quantizations(wide), like.weights, like.biases)
+        network = self._network(finer)
+        return Rounded(network.write(*network.split(like.weights, like.biases)), finer, like.weights, like.biases)
 
     def described(
         self, found: Rounded, budget: BudgetRecipe | None = None, bound: BoundRecipe | None = None
     ) -> QuantizedModel:
         """Return the network with its recipe."""
-        sr, settings, crops, tamed = self.sr, self.settings, self.crops, self.tamed
+        network, settings, crops, tamed = self._network(found.finer), self.settings, self.crops, self.tamed
+        sr, (weights, biases) = network.sr, network.split(found.weights, found.biases)
         recipe = Recipe(
             model=sr.name,
             settings={
@@ -130,7 +174,7 @@ class Calibrated:
                 "bits": dict(sorted(settings.bits.items())),
             },
             tensors=describe(
-                self.plan, found.quantizations, self.ranges, found.weights, found.biases, source=_source(settings)
+                network.plan, network.quantizations, network.ranges, weights, biases, source=_source(settings)
             ),
             images=tuple(ImageRecipe(s.index, s.width, s.height, s.sha256) for s in crops.sources),
             representative=_proof(tamed) if tamed else None,
@@ -141,20 +185,33 @@ class Calibrated:
         )
         return QuantizedModel(found.model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo, sr)
 
+    @cached_property
+    def sites(self) -> Mapping[str, MixedSite]:
+        """The tensors some of whose channels may have 16 bits, by name."""
+        return find_mixed_sites(self.sr, self.plan)
+
+    def _network(self, finer: Finer) -> _Network:
+        """Return the network as it is with these tensors at 16 bits."""
+        quantizations = self._quantizations([name for name, channels in finer.items() if channels is None])
+        fine = {name: channels for name, channels in finer.items() if channels is not None}
+        if not fine:
+            return _Network(self.sr, self.plan, quantizations, self.ranges)
+        mixed = split_network(self.sr, self.plan, fine)
+        plan, old = make_plan(mixed.sr), self.plan.group
+        groups = {plan.group[point]: old[point] for point in self.plan.points}
+        found = {group: quantizations[name] for group, name in groups.items()}
+        ranges = {group: self.ranges[name] for group, name in groups.items() if name in self.ranges}
+        for part, tensor in mixed.whole.items():
+            coarse, whole = plan.group[part], plan.group[tensor]
+            found[coarse], ranges[coarse] = found[whole], ranges[whole]
+            found[whole] = fine_quantization(found[whole])
+        return _Network(mixed.sr, plan, found, ranges, mixed)
+
     def _quantizations(self, wide: Collection[str]) -> dict[str, Quantization]:
         bits = {**self.bits, **{self.plan.group[name]: WIDE_BITS for name in wide}}
         white = self.sr.value_range
         found = {group: _quantization(known, white, bits.get(group, BITS)) for group, known in self.ranges.items()}
         return {**found, **dict.fromkeys(self.plan.pinned, pixel_quantization(white))}
-
-    def _written(
-        self,
-        quantizations: Mapping[str, Quantization],
-        weights: Mapping[str, QuantizedWeight],
-        biases: Mapping[str, NDArray[np.float32]],
-    ) -> Rounded:
-        model = write_qdq(self.sr, self.plan, quantizations, weights, biases)
-        return Rounded(model, quantizations, weights, biases)
 
 
 def _quantization(found: Range, value_range: tuple[float, float], bits: int) -> Quantization:

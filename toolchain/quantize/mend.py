@@ -65,22 +65,25 @@ def _bound(calibrated: Calibrated, found: Rounded, aim: float) -> Fix:
     made = within_loss(calibrated, found, aim).bound
     if made is None:
         raise AssertionError("a bound leaves a record")
-    return Fix(("--max-loss", f"{aim:g}"), made.after, made.spent, tuple(item.name for item in made.chosen))
+    return Fix(
+        ("--max-loss", f"{aim:g}"), made.after, made.spent, tuple(dict.fromkeys(item.name for item in made.chosen))
+    )
 
 
 def _singles(calibrated: Calibrated, found: Rounded, deployed: Rounded, blames: Sequence[Blame]) -> list[Fix]:
     """Try the tensors that seem to be worth most, each alone: with the weights as they are, so that rounding them anew
     can only gain.
     """
-    plan, costs = calibrated.plan, price(calibrated.described(found), calibrated.plan)
+    costs = price(calibrated.described(found), calibrated.plan)
     there = describe_network(deployed.model)
-    wide = [name for name in there.wide if plan.group[name] not in calibrated.bits]
-    spent = 100 * there.doubled_per_pixel / max(there.macs_per_pixel, 1.0)
+    wide = list(deployed.finer)  # each whole: that is what can be said by name
     guilty = [one for one in blames if one.part in costs and one.part.name not in there.wide and one.gain > 0]
     fixes = []
     for blame in sorted(guilty, key=lambda one: -one.gain)[:_SINGLE]:
         name = blame.part.name
-        after = calibrated.drop(calibrated.rewritten([*wide, name], deployed).model)
+        made = calibrated.rewritten(dict.fromkeys((*wide, name)), deployed).model
+        figures = describe_network(made)
+        work = 100 * figures.doubled_per_pixel / max(figures.macs_per_pixel, 1.0)
         options = [word for one in (*wide, name) for word in ("--bits", f"{one}=16")]
-        fixes.append(Fix((*options, "--budget", "0"), after, spent + costs[blame.part], (name,)))
+        fixes.append(Fix((*options, "--budget", "0"), calibrated.drop(made), work, (name,)))
     return sorted(fixes, key=lambda fix: fix.after)

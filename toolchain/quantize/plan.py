@@ -76,7 +76,7 @@ def make_plan(sr: SRModel, *, pin_output: bool = True, rounded: Collection[str] 
 
     ``rounded``: tensors that are rounded even where one kernel could go on with what it has.
     """
-    return _Planner(GraphView(sr.model), sr.value_range[1], frozenset(rounded)).plan(pin_output)
+    return _Planner(GraphView(sr.model), sr.value_range[1], frozenset(rounded), sr.coarse).plan(pin_output)
 
 
 def _averages(node: onnx.NodeProto) -> bool:
@@ -85,8 +85,8 @@ def _averages(node: onnx.NodeProto) -> bool:
 
 
 class _Planner:
-    def __init__(self, view: GraphView, white: float, rounded: frozenset[str]) -> None:
-        self.view, self.white, self.rounded = view, white, rounded
+    def __init__(self, view: GraphView, white: float, rounded: frozenset[str], coarse: Collection[str]) -> None:
+        self.view, self.white, self.rounded, self.coarse = view, white, rounded, coarse
         self.inside: set[str] = set()  # tensors within a kernel, never rounded
         self.ends: dict[str, str] = {}  # a kernel's result -> the kind of its last node
         self.joined: set[str] = set()  # outputs of the Adds that are part of a convolution's kernel
@@ -343,7 +343,7 @@ class _Planner:
         for node in nodes:
             if node.op_type == "Concat" and node.output[0] in integer:
                 # Pixels keep their own quantization: only where nothing else is concatenated does the result share it.
-                names = set(node.input)
+                names = set(node.input).difference(self.coarse)
                 mixed = len(names) > 1 and self.view.input in {self._root(name) for name in names}
                 for name in names:
                     if not (mixed and self._root(name) == self.view.input):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ class TensorRecipe:
         zero_point: one, or one per output channel.
         axis: the channels' axis; None per tensor.
         estimator: "minmax", "mse", ...; "pixels" where pinned; "accumulator" for biases. The range of a tensor of 16
-            bits holds what it says, and half as much again as was seen.
+            bits holds what it says, and half as much again as was seen, unless some of its channels have 8.
         source: what decided the range: "pixels", "natural+augmented+tamed", "weights", "file" (another tool's).
         low: smallest real value, and ``high`` the largest, seen in calibration; None where nothing was measured.
     """
@@ -71,18 +71,31 @@ class RepresentativeRecipe:
 
 @dataclass(frozen=True)
 class WideRecipe:
-    """A tensor that the budget was spent on, with those that share its range.
+    """A tensor that the budget was spent on, with those that share its range, or some of its channels.
 
     Attributes:
         name: of the tensor.
         macs: multiply-accumulates that it adds, in percent of the network's.
         psnr: of the output against the float network's in dB, expected with it and those chosen before it, on crops
             that chose nothing.
+        channels: which of its channels have 16 bits; empty: all.
     """
 
     name: str
     macs: float
     psnr: float
+    channels: tuple[int, ...] = ()
+
+
+def _named(chosen: Sequence[WideRecipe]) -> str:
+    """Return tensors that were chosen, and what they cost, for people."""
+    macs: dict[str, float] = {}
+    channels: dict[str, int] = {}
+    for item in chosen:
+        macs[item.name] = macs.get(item.name, 0.0) + item.macs
+        channels[item.name] = channels.get(item.name, 0) + len(item.channels)
+    counts = {name: f"{count} channels, " if count else "" for name, count in channels.items()}
+    return ", ".join(f"{name} ({counts[name]}{cost:.1f} %)" for name, cost in macs.items())
 
 
 @dataclass(frozen=True)
@@ -105,7 +118,7 @@ class BudgetRecipe:
 
     def __str__(self) -> str:
         """For people."""
-        names = ", ".join(f"{item.name} ({item.macs:.1f} %)" for item in self.chosen)
+        names = _named(self.chosen)
         if not names:
             return (
                 f"nothing is spent: no tensor is worth 16 bits within {self.percent:g} % more multiply-accumulates, "
@@ -148,7 +161,7 @@ class BoundRecipe:
 
     def __str__(self) -> str:
         """For people."""
-        names = ", ".join(f"{item.name} ({item.macs:.1f} %)" for item in self.chosen)
+        names = _named(self.chosen)
         spent = f": 16 bits for {names}; {self.spent:.1f} % more work" if names else " for no more work"
         lost = f"{self.after:.3f} dB below float" + (f" instead of {self.before:.3f}" if names else "") + spent
         return f"{lost} ({self._allowed})" if self.kept else f"{lost}; {self._missed}{self._blamed}"

@@ -20,7 +20,9 @@ from toolchain.quantize.crops import HeldOut
 from toolchain.quantize.drop import PsnrDrop
 from toolchain.quantize.fidelity import OutputLoss, Part, find_culprits, write_variant
 from toolchain.quantize.loss import Comparison, enough
+from toolchain.quantize.mixed import Finer, pieces
 from toolchain.quantize.quantized import QuantizedModel
+from toolchain.quantize.ranking import rank_channels
 from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, WideRecipe
 from toolchain.quantize.widen import LEAST, affordable, choose_wide, keep_gains
 from toolchain.support.errors import ModelError
@@ -31,6 +33,9 @@ _ALL = 100.0
 _CHOOSING, _ROUNDING = "choosing tensors for 16 bits", "rounding weights anew"
 _ROUNDS = 2
 """How often weights are rounded for what is chosen, before and after what is not needed is given back."""
+_MARGINS = (1.0, 0.8, 0.5)
+"""The parts of a bound that are aimed at when tensors are chosen: in codes, a network loses more or less than expected.
+What was not needed is given back."""
 _LITTLE = 1e-3
 """The part of the error that a tensor must save where a bound is to be kept: what was not needed is given back."""
 
@@ -107,30 +112,37 @@ def within_loss(
     others = enough([HeldOut(pixels, index) for index, pixels in enumerate(calibrated.crops.crops)])
     choice = PsnrDrop(calibrated.sr, others)
 
-    def good(network: onnx.ModelProto) -> bool:
-        """Whether it is within the bound on all pictures together, and on those that can only refuse."""
+    def keeps(network: onnx.ModelProto, limit: float) -> bool:
+        """Whether it is within a bound on all pictures together, and on those that can only refuse."""
         lost = judge(network)
-        return lost <= bound and (lost * len(judges) + choice(network) * len(others)) <= bound * len((*judges, *others))
+        return lost <= limit and (lost * len(judges) + choice(network) * len(others)) <= limit * len((*judges, *others))
 
-    def suffices(quantized: Collection[Part]) -> bool:
-        return good(write_variant(start, frozenset(quantized)))
+    def good(one: Rounded) -> bool:
+        return keeps(one.model, bound)
 
     def error(quantized: Collection[Part]) -> float:
         return chooser.expected(write_variant(start, frozenset(quantized)))
 
-    start, stages = calibrated.described(found), _stages(progress)
+    start = calibrated.described(found)
     chooser = PsnrDrop(calibrated.sr, affordable(others, calibrated.sr, len(others)))
     allowed = _ALL if budget is None else budget
-    chosen = _choose(calibrated, start, allowed, error, stages.begin(_CHOOSING), suffices, _LITTLE)
-    best, rounding = found, stages.begin(_ROUNDING)
+    best = found
+    chosen: Chosen = ()
+    tried: Chosen = ()
     try:
-        for count in range(_ROUNDS if chosen else 0):
-            tell = part_of(rounding, count, _ROUNDS)
-            best = min(_widened(calibrated, chosen, best, tell), key=lambda one: judge(one.model))
-            fewer = _pruned(calibrated, chosen, best, lambda one: good(one.model))
-            if fewer == chosen:
+        for index, margin in enumerate(_MARGINS):
+            stages = _stages(part_of(progress, index, len(_MARGINS)))
+
+            def suffices(quantized: Collection[Part], limit: float = margin * bound) -> bool:
+                return keeps(write_variant(start, frozenset(quantized)), limit)
+
+            offered = _choose(calibrated, start, allowed, error, stages.begin(_CHOOSING), suffices, _LITTLE)
+            if offered == tried:
                 break
-            chosen, best = fewer, calibrated.rewritten(_names(fewer), best)
+            tried = offered
+            best, chosen = _settled(calibrated, offered, found, judge, good, stages.begin(_ROUNDING))
+            if good(best):
+                break
     except ModelError:  # some operator cannot be expressed where there are 16 bits
         if demanded:
             raise
@@ -141,6 +153,27 @@ def within_loss(
     culprits = _culprits(calibrated, best) if after > bound else ()
     made = BoundRecipe(bound, before, after, _spent(chosen), chosen, culprits, budget, demanded)
     return Spent(best, bound=made)
+
+
+def _settled(
+    calibrated: Calibrated,
+    chosen: Chosen,
+    best: Rounded,
+    judge: Callable[[onnx.ModelProto], float],
+    good: Callable[[Rounded], bool],
+    progress: Tell,
+) -> tuple[Rounded, Chosen]:
+    """Return the network with the weights that are best for what is chosen, and what of that is left when all has been
+    given back that is not needed.
+    """
+    for count in range(_ROUNDS if chosen else 0):
+        tell = part_of(progress, count, _ROUNDS)
+        best = min(_widened(calibrated, chosen, best, tell), key=lambda one: judge(one.model))
+        fewer = _pruned(calibrated, chosen, best, good)
+        if fewer == chosen:
+            break
+        chosen, best = fewer, calibrated.rewritten(finer_of(calibrated, fewer), best)
+    return best, chosen
 
 
 def _stages(progress: Tell) -> Stages:
@@ -162,16 +195,18 @@ def _choose(
 ) -> Chosen:
     judges = [crop.pixels for crop in calibrated.judges]
     decided = frozenset(calibrated.bits)
-    return choose_wide(start, calibrated.plan, budget, decided, error, judges, suffices, least, progress)
+    offered = [site for name, site in calibrated.sites.items() if calibrated.plan.group[name] not in decided]
+    found = {name: pieces(order) for name, order in rank_channels(start, offered, calibrated.crops.crops).items()}
+    return choose_wide(start, calibrated.plan, budget, decided, error, judges, suffices, least, progress, found)
 
 
 def _widened(calibrated: Calibrated, chosen: Chosen, like: Rounded, progress: Tell) -> list[Rounded]:
     """Return the network with the weights that it had, which gain what was expected, and with weights rounded anew,
     which suit what they read, but may suit the crops too well.
     """
-    made = [calibrated.rewritten(_names(chosen), like)]
+    made = [calibrated.rewritten(finer_of(calibrated, chosen), like)]
     with suppress(ModelError):  # other weights may be too large for codes of 16 bits
-        made.append(calibrated.rounded(_names(chosen), progress))
+        made.append(calibrated.rounded(finer_of(calibrated, chosen), progress))
     return made
 
 
@@ -183,7 +218,7 @@ def _pruned(calibrated: Calibrated, chosen: Chosen, like: Rounded, good: Callabl
         return chosen
     for item in sorted(chosen, key=lambda item: -item.macs):
         fewer = tuple(other for other in chosen if other != item)
-        if good(calibrated.rewritten(_names(fewer), like)):
+        if good(calibrated.rewritten(finer_of(calibrated, fewer), like)):
             chosen = fewer
     return chosen
 
@@ -198,8 +233,14 @@ def _culprits(calibrated: Calibrated, best: Rounded) -> tuple[str, ...]:
     return tuple(str(part) for part, _ in inner)
 
 
-def _names(chosen: Chosen) -> list[str]:
-    return [item.name for item in chosen]
+def finer_of(calibrated: Calibrated, chosen: Chosen) -> Finer:
+    """Return the tensors that were chosen, and which of their channels; None: all."""
+    found: dict[str, tuple[int, ...] | None] = {}
+    for item in chosen:
+        together = (*(found.get(item.name) or ()), *item.channels)
+        all_of_them = not together or len(together) == calibrated.sites[item.name].channels
+        found[item.name] = None if all_of_them else tuple(sorted(together))
+    return found
 
 
 def _spent(chosen: Chosen) -> float:

@@ -1,4 +1,4 @@
-"""Chooses the tensors that gain most from 16 bits, under a budget of multiply-accumulates.
+"""Chooses the tensors, and the channels of them, that gain most from 16 bits, under a budget of multiply-accumulates.
 
 Greedy, by what a tensor saves of the output's error for what it costs: errors hide each other, so what is left is
 measured anew after every choice, on photos without labels, by rounding in float (see ``fidelity.blame``). A tensor of
@@ -8,7 +8,8 @@ measured anew after every choice, on photos without labels, by rounding in float
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from toolchain.images.metrics import decibels
 from toolchain.quantize.crops import spread
 from toolchain.quantize.fidelity import OutputLoss, Part, list_parts
 from toolchain.quantize.fidelity.variants import balanced
+from toolchain.quantize.mixed import WORD
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.recipe import WideRecipe
@@ -41,6 +43,7 @@ _STORED = 0.5
 """Percent: what a tensor of 16 bits costs besides multiply-accumulates, and where no convolution reads it."""
 LEAST = 0.01
 """The part of the error that a tensor must save."""
+_WHOLE: Mapping[str, Sequence[tuple[int, ...]]] = {}
 _WIDER = 257
 """Steps of 16 bits in one of 8."""
 
@@ -55,6 +58,7 @@ def choose_wide(
     suffices: Callable[[Collection[Part]], bool] = lambda quantized: False,
     least: float = LEAST,
     progress: Tell = untold,
+    pieces: Mapping[str, Sequence[tuple[int, ...]]] = _WHOLE,
 ) -> tuple[WideRecipe, ...]:
     """Return the tensors to keep at 16 bits, best first; each of them gains on ``judges`` too.
 
@@ -71,12 +75,14 @@ def choose_wide(
         suffices: whether the network with just these parts quantized is good enough: nothing more is chosen then.
         least: the part of the error that a tensor must save.
         progress: is told how far it is, about: how many are chosen is not known before.
+        pieces: of some tensors, the channels that can be chosen together; the others are chosen whole.
     """
     sr = balanced(model)
     verdict = OutputLoss(model, affordable(judges, sr, _JUDGES))
-    quantized, left = set(list_parts(model)), budget
+    prices = {part: cost for part, cost in price(model, plan).items() if plan.group[part.name] not in decided}
+    costs = {piece: cost for part in prices for piece, cost in _pieces(part, prices[part], pieces.get(part.name))}
+    quantized, left = {*costs, *(part for part in list_parts(model) if part not in prices)}, budget
     found: list[WideRecipe] = []
-    costs = {part: cost for part, cost in price(model, plan).items() if plan.group[part.name] not in decided}
     saved = dict.fromkeys(costs, math.inf)
     measured = dict.fromkeys(costs, -1)  # after how many choices
     now, judged = error(quantized), verdict(quantized)
@@ -102,8 +108,18 @@ def choose_wide(
         quantized.remove(best)
         now, judged = now - saved.pop(best), without
         left -= costs[best]
-        found.append(WideRecipe(best.name, costs[best], decibels(judged)))
+        found.append(WideRecipe(best.name, costs[best], decibels(judged), best.channels or ()))
     return tuple(found)
+
+
+def _pieces(part: Part, cost: float, pieces: Sequence[tuple[int, ...]] | None) -> Iterator[tuple[Part, float]]:
+    """Yield what of a tensor can be chosen, and what that costs; words of channels cost as much as full ones."""
+    if pieces is None:
+        yield part, cost
+        return
+    words = [-(-len(channels) // WORD) for channels in pieces]
+    for channels, count in zip(pieces, words, strict=True):
+        yield replace(part, channels=channels, of=sum(map(len, pieces))), cost * count / sum(words)
 
 
 def affordable(pictures: Sequence[Item], sr: SRModel, most: int = _PICTURES) -> Sequence[Item]:

@@ -14,8 +14,10 @@ from toolchain.frontend import SRModel
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.qdq import for_bits, name_weights
 from toolchain.quantize.quantized import QuantizedModel
+from toolchain.quantize.recipe import TensorRecipe
 from toolchain.quantize.weights import along
 from toolchain.reference.graph import Array, GraphView
+from toolchain.reference.quantization import Quantization
 from toolchain.support.errors import ModelError
 
 
@@ -29,12 +31,15 @@ class Part:
         name: of the last such tensor, or of the convolution's output.
         operator: what computes it.
         tensors: the activation tensors, in graph order; empty for weights.
+        channels: those of its channels that are meant, of ``of``; None: all.
     """
 
     kind: Literal["activation", "weights"]
     name: str
     operator: str
     tensors: tuple[str, ...] = ()
+    channels: tuple[int, ...] | None = None
+    of: int = 0
 
     def __str__(self) -> str:
         """For people."""
@@ -84,7 +89,7 @@ def write_variant(model: QuantizedModel, parts: Collection[Part]) -> onnx.ModelP
     sr = balanced(model)
     floats = for_bits(sr.model, [item.bits for item in model.recipe.tensors if item.role == "activation"])
     given = GraphView(model.model).constants
-    tensors = {name for part in parts for name in part.tensors}
+    tensors = _channels(parts)
     rounded = {part.name for part in parts if part.kind == "weights"}
     names = name_weights(make_plan(sr))
     nodes: list[onnx.NodeProto] = []
@@ -113,7 +118,17 @@ def write_variant(model: QuantizedModel, parts: Collection[Part]) -> onnx.ModelP
                 zero = constant(f"{tensor}_zero", np.asarray(item.zero_point[0], item.dtype))
                 codes = f"{tensor}_codes"
                 nodes.append(helper.make_node("QuantizeLinear", [f"{tensor}_exact", scale, zero], [codes]))
-                nodes.append(helper.make_node("DequantizeLinear", [codes, scale, zero], [tensor]))
+                chosen = tensors[tensor]
+                real = tensor if chosen is None else f"{tensor}_real"
+                nodes.append(helper.make_node("DequantizeLinear", [codes, scale, zero], [real]))
+                if chosen is not None:
+                    mask = constant(f"{tensor}_chosen", chosen)
+                    # Finer codes of a part of the channels end where the others do.
+                    low, high = (
+                        constant(f"{tensor}_{end}", np.asarray(value, np.float32)) for end, value in _ends(item)
+                    )
+                    nodes.append(helper.make_node("Clip", [f"{tensor}_exact", low, high], [f"{tensor}_within"]))
+                    nodes.append(helper.make_node("Where", [mask, real, f"{tensor}_within"], [tensor]))
     read = {name for node in nodes for name in node.input}
     variant = onnx.ModelProto()
     variant.CopyFrom(floats)
@@ -121,6 +136,26 @@ def write_variant(model: QuantizedModel, parts: Collection[Part]) -> onnx.ModelP
     variant.graph.node.extend(nodes)
     variant.graph.initializer.extend(item for name, item in constants.items() if name in read)
     return variant
+
+
+def _ends(item: TensorRecipe) -> tuple[tuple[str, float], tuple[str, float]]:
+    """Return the least and the largest number that codes of a tensor stand for."""
+    given = Quantization(item.scale[0], item.zero_point[0], item.bits)
+    return ("low", given.low), ("high", given.high)
+
+
+def _channels(parts: Collection[Part]) -> dict[str, Array | None]:
+    """Return the tensors that are quantized, and which of their channels: bool (1, C, 1, 1); None: all."""
+    found: dict[str, Array | None] = {}
+    for part in parts:
+        for name in part.tensors:
+            if part.channels is None:
+                found[name] = None
+                continue
+            mask = found.setdefault(name, np.zeros((1, part.of, 1, 1), bool))
+            if mask is not None:
+                mask[:, part.channels] = True
+    return {name: None if mask is not None and mask.all() else mask for name, mask in found.items()}
 
 
 def _real(given: Mapping[str, Array], name: str, *, transposed: bool) -> tuple[Array, Array]:
