@@ -10,6 +10,7 @@ from toolchain.cli.board_options import Device, Key, Rpc, Ssh, Tracker, Wait, ma
 from toolchain.cli.console import MOST_THREADS, Console, Json
 from toolchain.cli.run import Bundle
 from toolchain.images.scale import enlarged
+from toolchain.images.units import check_size
 from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def bench(
         manifest, cpu = opened.manifest, machine.cpu
         if manifest.target.gpu is not None and (threads or cpus is not None):
             raise InputError("an OpenCL device has no --threads and no --cpus", hint="leave them away")
+        check_size((height, width), manifest.smallest)
         work = manifest.macs_per_pixel * height * width
         sizes = f"{width} x {height} to {enlarged(width, manifest.scale)} x {enlarged(height, manifest.scale)}"
         title = TITLES[manifest.precision]

@@ -300,7 +300,13 @@ def summarize(done: Deployment, console: Console) -> None:
     if clip:
         console.say(f"  final clip {clip['low']:g}..{clip['high']:g} ({clip['spelling']}) became the output's range")
     tamed = done.report["calibration"]["representative"]
-    if tamed:
+    if tamed and not tamed["images"]:
+        low, high = tamed["before"]
+        console.say(
+            f"  representative set: empty, as outputs of all {tamed['rejected']} images leave the range of pixels "
+            f"({low:.3g}..{high:.3g}) and no contrast is low enough; ranges are those of the photographs"
+        )
+    elif tamed:
         before, after = (f"{low:.3g}..{high:.3g}" for low, high in (tamed["before"], tamed["after"]))
         proof = "both ends touched, none left" if tamed["proved"] else "the ends are not both touched"
         console.say(

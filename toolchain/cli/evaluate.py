@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import typer
 
 from toolchain.cli.board_options import Device, machine_for
 from toolchain.cli.console import Console, Json, Threads, decibel
-from toolchain.cli.inputs import check_pictures
+from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
 from toolchain.cli.run import Bundle, tiling
 from toolchain.support.errors import InputError, QualityError
 
@@ -53,6 +54,7 @@ def evaluate(
         int | None, typer.Option("--shave", min=0, help="Border pixels left out; default: the scale.")
     ] = None,
     value_range: Annotated[str | None, typer.Option("--range", help="Of the model of --compare, as in deploy.")] = None,
+    inputs: Inputs = None,
     threads: Threads = None,
     device: Device = None,
     as_json: Json = False,
@@ -66,7 +68,7 @@ def evaluate(
     console = Console(as_json=as_json)
     check_pictures(hr, "--hr")
     check_pictures(lr, "--lr")
-    for option, given in (("--range", value_range), ("--max-drop", max_drop)):
+    for option, given in (("--range", value_range), ("--max-drop", max_drop), ("--input", inputs)):
         if compare is None and given is not None:
             raise InputError(f"{option} is of the float model", hint=f"name it with --compare, or leave {option} away")
     if lr is not None and degradation is not None:
@@ -81,7 +83,7 @@ def evaluate(
             console.note("nothing is degraded: --lr, --degradation noise:SIGMA or jpeg:QUALITY show what is mended")
         other = None
         if compare is not None:
-            other = _other(compare, manifest.channels, manifest.scale, value_range, threads)
+            other = _other(compare, manifest.channels, manifest.scale, value_range, parse_inputs(inputs), threads)
             if other.note:
                 console.note(other.note)
         for skipped in pictures.skipped:
@@ -132,11 +134,18 @@ def _pictures(hr: Path, lr: Path | None, degradation: str | None, scale: int | F
     return degraded(read_images(hr), way, scale)
 
 
-def _other(name: str, channels: int, scale: int | Fraction, value_range: str | None, threads: int | None) -> Compared:
+def _other(
+    name: str,
+    channels: int,
+    scale: int | Fraction,
+    value_range: str | None,
+    inputs: Mapping[str, float],
+    threads: int | None,
+) -> Compared:
     from toolchain.workflows.compared import open_compared
     from toolchain.zoo.embedded import resolve
 
-    other = open_compared(resolve(name), value_range=value_range, threads=threads)
+    other = open_compared(resolve(name), value_range=value_range, inputs=inputs, threads=threads)
     if (other.scale, other.channels) != (scale, channels):
         raise InputError(
             f"{name} is another kind of network: x{other.scale}, {other.channels} channels, not x{scale}, {channels}"

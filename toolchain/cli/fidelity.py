@@ -12,7 +12,7 @@ import typer
 
 from toolchain.cli.console import Console, Json, plain
 from toolchain.cli.deploy import Bits, Budget, Calib, Estimators, MaxLoss, Range, Weights, parse_settings
-from toolchain.cli.inputs import check_pictures
+from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
 
 if TYPE_CHECKING:
     from toolchain.workflows.fidelity import Fidelity
@@ -37,6 +37,7 @@ def fidelity(
     budget: Budget = None,
     max_loss: MaxLoss = None,
     crops: Annotated[int, typer.Option("--crops", min=1, help="Pictures compared at most.")] = 6,
+    inputs: Inputs = None,
     as_json: Json = False,
 ) -> None:
     """Quantize a model and report what each tensor and each convolution costs."""
@@ -51,7 +52,8 @@ def fidelity(
     check_pictures(hr, "--hr")
     check_writable(out / "index.html")
     settings = parse_settings(estimator, weights, bits, budget, max_loss)
-    words = _words(model, calib, value_range, estimator, weights, bits)
+    given = tuple(part for word in inputs or () for part in ("--input", word))
+    words = (*_words(model, calib, value_range, estimator, weights, bits), *given)
     spent = _options(("--hr", hr), ("--budget", budget), ("--max-loss", max_loss), ("--crops", crops))
     request = FidelityRequest(
         resolve(model),
@@ -60,6 +62,7 @@ def fidelity(
         value_range,
         settings,
         crops,
+        inputs=parse_inputs(inputs),
         command=shlex.join(["clipfree", "fidelity", *words, *spent]),
         words=words,
     )

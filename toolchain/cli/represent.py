@@ -9,7 +9,7 @@ import typer
 
 from toolchain.cli.console import Console, Json
 from toolchain.cli.deploy import Calib, Range
-from toolchain.cli.inputs import check_pictures
+from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
 
 if TYPE_CHECKING:
     from toolchain.workflows.represent import Proof
@@ -35,6 +35,7 @@ def represent(
     crop: Annotated[int, typer.Option("--crop", min=1, help="Larger photographs are cut to their middle.")] = 512,
     most: Annotated[int, typer.Option("--most", min=1, help="Of more photographs so many, spread evenly.")] = 128,
     formats: Annotated[str, typer.Option("--save", help="The set as png, npz, or png,npz.")] = "png,npz",
+    inputs: Inputs = None,
     as_json: Json = False,
 ) -> None:
     """Make representative images whose outputs need no clip, for calibrators that record extremes."""
@@ -48,7 +49,15 @@ def represent(
     reading = Reading(overshoot, () if frames == "none" else tuple(frames.split(",")), patch)
     photographs = photographs_for(model, calib)
     request = RepresentRequest(
-        resolve(model), photographs, out, value_range, reading, crop, most, tuple(formats.split(","))
+        resolve(model),
+        photographs,
+        out,
+        value_range,
+        reading,
+        crop,
+        most,
+        tuple(formats.split(",")),
+        parse_inputs(inputs),
     )
     with console.progress(100) as tell:
         proof = make_representative_set(request, progress=lambda text, done, total: tell(text, 100 * done // total))

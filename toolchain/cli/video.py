@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from toolchain.cli.console import Console, duration
+from toolchain.images.scale import suffix_of
 from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ def _output(source: Path, out: Path | None, scale: int | Fraction) -> Path:
             return _STANDARD
         raise InputError(f"the film in {out} has no name", hint="name a file with -o")
     suffix = source.suffix if source.suffix.lower() in {*SUFFIXES, _Y4M, _RAW} else ".mkv"
-    return (source.parent if out is None else out) / f"{source.stem}_x{scale}{suffix}"
+    return (source.parent if out is None else out) / f"{source.stem}_{suffix_of(scale)}{suffix}"
 
 
 def _waiting() -> bytes:

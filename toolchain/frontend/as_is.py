@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 from toolchain.frontend import value_range as ranges
 from toolchain.frontend.graph import Array
@@ -42,6 +43,7 @@ class AsIs:
             ModelError: onnxruntime does not run it, it takes pictures of one size only, is no picture-to-picture
                 network, or the range cannot be told.
         """
+        model = _unsigned(model)
         self._interface = interface = read_interface(model)
         if any(interface.declared):
             size = "x".join(str(side or "?") for side in interface.declared)
@@ -94,3 +96,36 @@ class AsIs:
         return Ends(
             BYTES if interface.integer_input else ends.input, BYTES if interface.integer_output else ends.output
         )
+
+
+def _unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
+    """``model`` with bytes from 0 on at its ends, in place of int8, whose -128 is black."""
+    ends = [*model.graph.input[:1], *model.graph.output[:1]]
+    if all(end.type.tensor_type.elem_type != TensorProto.INT8 for end in ends):
+        return model
+    result = onnx.ModelProto.FromString(model.SerializeToString())
+    graph = result.graph
+    half = numpy_helper.from_array(np.asarray(128, np.int32), "half_of_bytes")
+    graph.initializer.append(half)
+    nodes = list(graph.node)
+    for end, comes in ((graph.input[0], True), (graph.output[0], False)):
+        if end.type.tensor_type.elem_type != TensorProto.INT8:
+            continue
+        name, inner = end.name, f"{end.name}_signed"
+        for node in nodes:
+            names = node.input if comes else node.output
+            names[:] = [inner if name == given else given for given in names]
+            if not comes:
+                node.input[:] = [inner if name == given else given for given in node.input]
+        given, made, kind = (name, inner, "Sub") if comes else (inner, name, "Add")
+        wide, moved = f"{name}_wide", f"{name}_moved"
+        steps = [
+            helper.make_node("Cast", [given], [wide], name=wide, to=TensorProto.INT32),
+            helper.make_node(kind, [wide, half.name], [moved], name=moved),
+            helper.make_node("Cast", [moved], [made], name=made, to=TensorProto.INT8 if comes else TensorProto.UINT8),
+        ]
+        nodes = [*steps, *nodes] if comes else [*nodes, *steps]
+        end.type.tensor_type.elem_type = TensorProto.UINT8
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return result

@@ -29,3 +29,8 @@ def shrunk(side: int, scale: int | Fraction) -> int:
 def cropped(side: int, scale: int | Fraction) -> int:
     """Return the most pixels of ``side`` that are those of an enlarged picture, exactly."""
     return side // scale.numerator * scale.numerator
+
+
+def suffix_of(scale: int | Fraction) -> str:
+    """Return what a file's name says of a scale, such as "x2" or "x3-2"."""
+    return f"x{str(scale).replace('/', '-')}"

@@ -254,7 +254,8 @@ def _source(settings: Settings) -> str:
 
 
 def _proof(tamed: RepresentativeSet) -> RepresentativeRecipe:
-    natural = [image.before for image in tamed.images if image.kind in ("natural", "contracted")] or [(0.0, 0.0)]
+    natural = [image.before for image in tamed.images if image.kind in ("natural", "contracted")]
+    natural = natural or [image.before for image in tamed.rejected] or [(0.0, 0.0)]
     contracted = [image.factor for image in tamed.images if image.kind == "contracted"]
     return RepresentativeRecipe(
         images=len(tamed.images),

@@ -65,6 +65,7 @@ def cut_crops(
     shrink: int | Fraction,
     seed: int,
     unit: int = 1,
+    smallest: tuple[int, int] = (1, 1),
 ) -> CropSet:
     """Choose crops of at most ``size`` x ``size`` pixels.
 
@@ -80,12 +81,13 @@ def cut_crops(
         shrink: the network's scale.
         seed: where crops are cut.
         unit: of how many pixels the sides of the network's pictures are multiples, and those of crops.
+        smallest: height and width that the network takes at least.
 
     Raises:
         CalibrationError: no photo, wrong shape, all too small, or all of one flat colour.
     """
-    kept, warnings = usable(images, channels=channels, halo=halo)
-    least = max(2 * halo + 1, 16)
+    kept, warnings = usable(images, channels=channels, halo=halo, smallest=smallest)
+    least, size = max(2 * halo + 1, 16, *smallest), max(size, *smallest)
     crops, held_out = [], []
     for index in kept:
         chosen, apart = _cut(images[index], index, size, per_image, shrink, least, seed)
@@ -95,13 +97,16 @@ def cut_crops(
     return CropSet(tuple(crops), tuple(held_out), sources, warnings)
 
 
-def usable(images: Sequence[NDArray[np.uint8]], *, channels: int, halo: int) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def usable(
+    images: Sequence[NDArray[np.uint8]], *, channels: int, halo: int, smallest: tuple[int, int] = (1, 1)
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the places of the images that can calibrate a network, and what the user should know about the others.
 
     Args:
         images: photos, u8 (h, w, channels).
         channels: what the network takes.
         halo: receptive-field radius in pixels.
+        smallest: height and width that the network takes at least.
 
     Raises:
         CalibrationError: no photo, wrong shape, all too small, or all of one flat colour.
@@ -114,6 +119,13 @@ def usable(images: Sequence[NDArray[np.uint8]], *, channels: int, halo: int) -> 
                 f"calibration image {index + 1} is {image.dtype} {image.shape}, not uint8 (height, width, {channels})"
             )
     field = 2 * halo + 1
+    if not any(image.shape[0] >= smallest[0] and image.shape[1] >= smallest[1] for image in images):
+        raise CalibrationError(
+            f"every calibration image is smaller than the {smallest[1]} x {smallest[0]} pixels that the network takes "
+            "at least",
+            hint="give larger photographs",
+        )
+    field = max(field, *smallest)
     large = [index for index, image in enumerate(images) if min(image.shape[:2]) >= field]
     if not large:
         raise CalibrationError(

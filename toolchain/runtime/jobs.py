@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from toolchain.images import Format, format_named, format_of, picture_files
+from toolchain.images.scale import suffix_of
 from toolchain.support.errors import InputError
 
 STANDARD = Path("-")
@@ -112,7 +113,7 @@ def _outputs(found: Sequence[Found], out: Path | None, scale: int | Fraction, ki
     """Return a name for each result. What has one name with another keeps its suffix, then the folder it came
     from too.
     """
-    suffix = f"_x{str(scale).replace('/', '-')}{kind.suffixes[0]}"
+    suffix = f"_{suffix_of(scale)}{kind.suffixes[0]}"
 
     def folder(item: Found) -> Path:
         return item.path.parent if out is None else out / item.below

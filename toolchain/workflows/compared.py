@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,11 +12,13 @@ from toolchain.bundle import open_bundle
 from toolchain.bundle.store import MANIFEST
 from toolchain.frontend import UNBOUNDED_HALO, is_quantized, load_model, normalize
 from toolchain.frontend.as_is import AsIs
+from toolchain.frontend.inputs import set_inputs
 from toolchain.runtime.tiles import Tiling
 from toolchain.support.errors import InputError, ModelError
 from toolchain.targets.precision import TITLES
 from toolchain.workflows.evaluate import Upscale, float_upscale
 
+NOTHING: Mapping[str, float] = {}
 _BUDGET = 512 * 10**6
 
 
@@ -38,7 +41,13 @@ class Compared:
     note: str = ""
 
 
-def open_compared(path: Path, *, value_range: str | None = None, threads: int | None = None) -> Compared:
+def open_compared(
+    path: Path,
+    *,
+    value_range: str | None = None,
+    inputs: Mapping[str, float] = NOTHING,
+    threads: int | None = None,
+) -> Compared:
     """Return the bundle or model at ``path``, ready to run.
 
     A float model is normalized, and its output saturates as pixels do. Where that cannot be, and where a model is
@@ -47,16 +56,17 @@ def open_compared(path: Path, *, value_range: str | None = None, threads: int | 
     Args:
         path: of an .onnx file, or a bundle's folder.
         value_range: of the model, as `normalize` takes it.
+        inputs: values of its inputs beside the picture, by name.
         threads: to use; None for all.
 
     Raises:
         InputError, ModelError, BundleError, TargetError: it cannot be used, and why.
     """
     if (path / MANIFEST).is_file():
-        if value_range is not None:
-            raise InputError("a bundle's range is known", hint="leave --range away")
+        if value_range is not None or inputs:
+            raise InputError("a bundle's range and inputs are known", hint="leave --range and --input away")
         return _bundle(path, threads)
-    model = load_model(path)
+    model = set_inputs(load_model(path), inputs)
     if is_quantized(model):
         network, reason = AsIs(model, value_range=value_range, threads=threads), ""
     else:

@@ -6,7 +6,7 @@ import base64
 import io
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -53,6 +53,7 @@ class FidelityRequest:
         settings: of the quantization.
         crops: pictures that tensors and parts are compared on, at most.
         side: of each, in input pixels.
+        inputs: values of the model's inputs beside the picture, by name.
         command: that asked for it, for the report.
         words: of `clipfree deploy`, without --budget and --max-loss, to which a fix adds its options.
     """
@@ -64,6 +65,7 @@ class FidelityRequest:
     settings: Settings = field(default_factory=Settings)
     crops: int = 6
     side: int = 96
+    inputs: Mapping[str, float] = field(default_factory=dict)
     command: str = ""
     words: tuple[str, ...] = ()
 
@@ -141,10 +143,11 @@ def measure_fidelity(request: FidelityRequest, *, progress: Callable[[str, int, 
         InputError: the high-resolution pictures cannot be used.
     """
     from toolchain.frontend import load_model, normalize
+    from toolchain.frontend.inputs import set_inputs
 
     tell = progress or (lambda text, done, total: None)
     tell("loading", 0, _STEPS)
-    sr = normalize(load_model(request.model), value_range=request.value_range)
+    sr = normalize(set_inputs(load_model(request.model), request.inputs), value_range=request.value_range)
     photographs = read_calibration(request.calibration, sr.channels)
     originals = read_images(request.hr) if request.hr is not None else None
     names, pictures = _pictures(originals or photographs, sr, request.crops, request.side)

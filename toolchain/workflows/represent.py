@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,7 @@ class RepresentRequest:
         crop: photographs larger than this are cut to their middle; pixels.
         most: of more photographs so many, spread evenly over them, are used; memory does not grow with the others.
         formats: among ``FORMATS``: images/*.png; float.npz and u8.npz.
+        inputs: values of the model's inputs beside the picture, by name.
     """
 
     model: Path
@@ -64,6 +65,7 @@ class RepresentRequest:
     crop: int = 512
     most: int = 128
     formats: tuple[str, ...] = FORMATS
+    inputs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,8 @@ def make_representative_set(
         OutputError: the folder holds other things, or cannot be written.
     """
     from toolchain.frontend import UNBOUNDED_HALO, load_model, normalize
+    from toolchain.frontend.inputs import set_inputs
+    from toolchain.frontend.smallest import smallest_picture
 
     unknown = [name for name in request.formats if name not in FORMATS]
     if unknown or not request.formats:
@@ -151,12 +155,12 @@ def make_representative_set(
     check_writable(request.out, folder=True)
     check_replaceable(request.out, (PROOF, SHEET, NETWORK, IMAGES, FLOATS, CODES))
     tell = progress or (lambda text, done, total: None)
-    sr = normalize(load_model(request.model), value_range=request.value_range)
+    sr = normalize(set_inputs(load_model(request.model), request.inputs), value_range=request.value_range)
     photographs = read_images(
         request.photographs, channels=sr.channels, crop=request.crop, crops_per_photo=1, most=request.most
     )
     halo = sr.halo if sr.halo < UNBOUNDED_HALO else 0
-    kept, warnings = usable(photographs.images, channels=sr.channels, halo=halo)
+    kept, warnings = usable(photographs.images, channels=sr.channels, halo=halo, smallest=smallest_picture(sr.model))
     images, names = [photographs.images[index] for index in kept], [photographs.names[index] for index in kept]
     model = FloatModel(sr.model)
 
