@@ -129,7 +129,7 @@ def check_conv(
         wanted = followed(wanted, stage, next(bends) if isinstance(stage, Slopes) else bias, added)
     tile = tile or choose_tile(conv, vectors)
     kernel = float_algorithms.build(conv, geometry, vectors, tile)
-    laid = float_algorithms.weights(np.ascontiguousarray(weights.transpose(1, 2, 3, 0)), tile)
+    laid = float_algorithms.weights(np.ascontiguousarray(weights.transpose(1, 2, 3, 0)), conv.groups, tile)
     constants = [laid, bias, *slopes]
     found = run(kernel, target, geometry, vectors, operands, constants, conv.pixels or conv.target, height, width)
     # Every product and every sum rounds once.

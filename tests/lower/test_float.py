@@ -119,7 +119,7 @@ def ended(b: Builder, x: str, width: int = 8) -> None:
 
 
 def gated(b: Builder) -> None:
-    """A product and a sigmoid, which have no kernel, in the middle."""
+    """A product and a sigmoid in the middle."""
     x = b.conv("input", 3, 8, identity=3)
     ended(b, b.node("Add", b.node("Mul", x, b.node("Sigmoid", b.conv(x, 8, 8))), x))
 
@@ -136,6 +136,28 @@ def pooled(b: Builder) -> None:
     x = b.conv("input", 3, 8, identity=3)
     mean = b.node("GlobalAveragePool", x)
     ended(b, b.node("Add", x, b.node("Sigmoid", mean)))
+
+
+def turned(b: Builder) -> None:
+    """A function that has no kernel."""
+    ended(b, b.node("Sin", b.conv("input", 3, 8, identity=3)))
+
+
+def skewed(b: Builder) -> None:
+    """An interpolation whose weights depend on the picture's size."""
+    how = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
+    large = b.node("Resize", "input", "", b.const([1, 1, 2, 2]), **how)
+    b.node("Add", b.depth_to_space(b.conv("input", 3, 12, noise=0.5), 2), large, out="output")
+
+
+def attended(b: Builder) -> None:
+    """Attention that is looked up in a smaller picture, which goes back to the size of the larger."""
+    x = b.conv("input", 3, 8, identity=3)
+    weights, biases = b.const(b.rng.normal(0, 0.2, (8, 8, 3, 3))), b.const(np.zeros(8))
+    small = b.node("Conv", x, weights, biases, strides=[2, 2])
+    size = b.node("Concat", b.const([1, 8], np.int64), b.node("Shape", x, start=2, end=4), axis=0)
+    wide = b.node("Resize", b.conv(small, 8, 8), "", "", size, mode="linear")
+    ended(b, b.node("Mul", x, b.node("Sigmoid", b.node("Add", wide, x))))
 
 
 def picked(b: Builder) -> None:
@@ -166,9 +188,9 @@ def two_steps(b: Builder) -> None:
 @pytest.mark.parametrize(
     ("write", "operators", "scale"),
     [
-        (gated, {"sigmoid", "multiply"}, 2),
-        (interpolated, {"resize"}, 2),
-        (pooled, {"sigmoid"}, 2),
+        (turned, {"sin"}, 2),
+        (skewed, {"resize"}, 2),
+        (attended, {"resize", "conv2d"}, 2),
         (picked, set(), 2),
         (framed, {"pad", "crop", "take"}, 2),
     ],
@@ -176,9 +198,10 @@ def two_steps(b: Builder) -> None:
 def test_other_operators_are_the_compilers(write: Callable[[Builder], None], operators: set[str], scale: int):
     model = built(write, scale=scale)
     compiled = compile_float_model(model, HOST)
-    assert_close(model, compiled.executable)
+    assert_close(model, compiled.executable, sizes=SIZES[1:] if write is attended else SIZES)
     assert operators <= set(compiled.coverage.float_operators)
-    assert compiled.coverage.integer_convolutions == compiled.coverage.convolutions
+    others = sum(operator == "conv2d" for operator in compiled.coverage.float_operators)
+    assert compiled.coverage.integer_convolutions == compiled.coverage.convolutions - others
 
 
 def dense(b: Builder) -> None:
@@ -212,16 +235,61 @@ def joined(b: Builder) -> None:
     ended(b, b.conv(b.node("Concat", x, b.conv(x, 3, 5), large, axis=1), 11, 8, source=8, identity=3), 8)
 
 
-@pytest.mark.parametrize(("write", "scale"), [(dense, 2), (mixed, 2), (interleaved, 2), (two_steps, 4), (joined, 4)])
+def functions(b: Builder) -> None:
+    """Functions, composed and alone, of which the convolution before is read by others too."""
+    x = b.conv("input", 3, 8, identity=3)
+    y = b.node("Mul", x, b.node("Tanh", b.node("Softplus", x)))
+    z = b.node(
+        "Mul", b.node("Add", b.conv(y, 8, 8), x), b.node("Sub", b.node("Sigmoid", b.conv(y, 8, 8)), b.const(0.5))
+    )
+    w = b.node("Sqrt", b.node("Abs", b.node("Sub", b.conv(z, 8, 8, identity=3), x)))
+    half = b.node("Erf", b.node("Div", x, b.const(2**0.5)))
+    v = b.node("Mul", b.node("Mul", x, b.node("Add", half, b.const(1.0))), b.const(0.5))
+    ended(b, b.node("Max", b.node("Add", b.node("Min", w, v), b.node("Exp", b.node("Neg", w))), z))
+
+
+def halved(b: Builder) -> None:
+    """Down by strides of two and three and by pooling, up by interpolation and shuffles, with sums at each size."""
+    x = b.node("Relu", b.conv("input", 3, 8, identity=3))
+    weights, biases = b.const(b.rng.normal(0, 0.1, (9, 8, 3, 3))), b.const(b.rng.normal(0, 0.1, 9))
+    small = b.node("LeakyRelu", b.node("Conv", x, weights, biases, strides=[2, 2], pads=[1] * 4), alpha=0.1)
+    tiny = b.node("MaxPool", small, kernel_shape=[3, 3], strides=[3, 3], pads=[1, 1, 1, 1])
+    up = b.node("Resize", b.conv(tiny, 9, 8), "", b.const([1, 1, 6, 6]), mode="linear")
+    cubic = b.node("Resize", b.conv(small, 9, 8), "", b.const([1, 1, 2, 2]), mode="cubic")
+    ended(b, b.node("Add", b.node("Add", x, up), cubic))
+
+
+def unshuffled(b: Builder) -> None:
+    """Pixels in squares, pooled where they are."""
+    x = b.node("SpaceToDepth", "input", blocksize=2)
+    y = b.node("MaxPool", b.conv(x, 12, 8), kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    b.depth_to_space(b.conv(b.node("Concat", x, y, axis=1), 20, 48, identity=12, repeat=4), 4, out="output")
+
+
+STREAMED = [
+    *[(dense, 2), (mixed, 2), (interleaved, 2), (two_steps, 4), (joined, 4), (gated, 2), (interpolated, 2)],
+    *[(functions, 2), (halved, 2), (unshuffled, 2)],
+]
+
+
+@pytest.mark.parametrize(("write", "scale"), STREAMED)
 def test_all_of_it_streams(write: Callable[[Builder], None], scale: int):
     model = built(write, scale=scale)
     compiled = compile_float_model(model, HOST)
-    assert_close(model, compiled.executable)
+    assert_close(model, compiled.executable, sizes=[(6, 6), (12, 18), (18, 84)] if model.unit > 1 else SIZES)
     assert compiled.coverage.float_operators == ()
     assert compiled.stream is not None
     few = compile_float_model(model, replace(HOST, cache=1))
-    pixels = photograph(70, 33, 3)
+    pixels = photograph(72, 36, 3)
     assert np.array_equal(upscaler(few.executable)(pixels), upscaler(compiled.executable)(pixels))
+
+
+def test_what_looks_at_the_whole_picture_is_kernels_too():
+    model = built(pooled)
+    compiled = compile_float_model(model, HOST)
+    assert_close(model, compiled.executable)
+    assert compiled.coverage.float_operators == ()
+    assert compiled.stream is None
 
 
 def test_what_cannot_be_lowered_is_refused():

@@ -20,15 +20,20 @@ Shapes: TypeAlias = Sequence[tuple[tuple[int, ...], str]]
 
 @dataclass(frozen=True, eq=False)
 class Arguments:
-    """A kernel's arguments as TVM's buffers and variables; ``residual`` is None where nothing is added."""
+    """A kernel's arguments as TVM's buffers and variables; ``others`` are what it reads besides its source."""
 
     x: Any
-    residual: Any
+    others: tuple[Any, ...]
     constants: tuple[Any, ...]
     height: Any
     tiles: Any
     width: Any
     y: Any
+
+    @property
+    def residual(self) -> Any:
+        """The first of the others; None where there are none."""
+        return self.others[0] if self.others else None
 
 
 def arguments(
@@ -51,13 +56,17 @@ def arguments(
         rows: name of the number of rows to compute.
     """
     height, tiles, width = (tirx.Var(name, "int64") for name in (rows, "tiles", "width"))
-    residual = conv.residual
 
     def packed(name: str, blocks: int, count: Any) -> Any:
         return T.arg(name, T.Buffer(geometry.window(blocks, count, tiles), dtype))
 
     x = packed("x", conv.source.total, height + conv.reach[0])
-    r = residual and packed("r", residual.view.total, height)
+    others = tuple(
+        T.arg(name, T.Buffer(geometry.window(other.view.total, 1, 1), dtype))
+        if other.single
+        else packed(name, other.view.total, height)
+        for name, other in zip(("r", *(f"r{index}" for index in range(1, len(conv.others)))), conv.others, strict=False)
+    )
     arrays = tuple(
         T.arg(name, T.Buffer(*array))
         for name, array in zip(names or [f"c{index}" for index in range(len(constants))], constants, strict=True)
@@ -68,7 +77,7 @@ def arguments(
     else:
         scale = conv.pixels.scale
         y = T.arg("y", T.Buffer((height * scale, width * scale, conv.pixels.channels), "uint8"))
-    return Arguments(x, r, arrays, height, tiles, width, y)
+    return Arguments(x, others, arrays, height, tiles, width, y)
 
 
 def tap(conv: Conv | FloatConv | Pool, h: Any, v: Any, i: Any, j: Any) -> tuple[Any, Any]:

@@ -26,9 +26,9 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
     return template.build(conv, geometry, vectors, tile)
 
 
-def weights(given: npt.NDArray[np.floating[Any]], tile: FloatTile) -> npt.NDArray[np.floating[Any]]:
+def weights(given: npt.NDArray[np.floating[Any]], groups: int, tile: FloatTile) -> npt.NDArray[np.floating[Any]]:
     """Return weights (channels in / groups, kh, kw, channels) as the kernel takes them."""
-    return float_winograd.weights(given, tile) if tile.algorithm == WINOGRAD else given
+    return float_winograd.weights(given, groups, tile) if tile.algorithm == WINOGRAD else given
 
 
 def needs(conv: FloatConv, vectors: Vectors, tile: FloatTile) -> Needs:

@@ -13,12 +13,11 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import follow
-from toolchain.kernels.float_expressions import code, inside, load
+from toolchain.kernels.float_expressions import code, constants_of, followed, inside, load
 from toolchain.kernels.float_spec import FloatShuffle, FloatSum
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import SIDE, Geometry
-from toolchain.kernels.spec import DepthToSpace, Slopes, View
+from toolchain.kernels.spec import Addend, DepthToSpace, View
 from toolchain.kernels.vectors import Vectors
 
 
@@ -40,22 +39,31 @@ def read_pixels(target: View, step: float, geometry: Geometry, vectors: Vectors)
 
 
 def add(operation: FloatSum, geometry: Geometry, vectors: Vectors) -> tirx.PrimFunc:
-    """Return the function of a `FloatSum`; its arguments: operands, slopes if any, rows, tiles, width, output."""
-    target = operation.target
+    """Return the function of a `FloatSum`; its arguments: operands, what stages read, their arrays, rows, tiles, width,
+    output.
+    """
+    target, terms = operation.target, len(operation.operands)
+    everything = (*operation.operands, *operation.others)
     rows, tiles, width = _sizes("rows")
     with IRBuilder() as builder, function("add"):
         inputs = [
-            T.arg(f"x{index}", T.Buffer(geometry.window(operand.view.total, rows, tiles), vectors.dtype))
-            for index, operand in enumerate(operation.operands)
+            T.arg(f"x{index}", T.Buffer(_window(operand, geometry, rows, tiles), vectors.dtype))
+            for index, operand in enumerate(everything)
         ]
-        slopes = T.arg("slope", T.Buffer((target.count,), vectors.dtype)) if Slopes() in operation.stages else None
+        constants = [
+            T.arg(f"slope{index}", T.Buffer((target.count,), vectors.dtype))
+            for index in range(constants_of(operation.stages))
+        ]
         declare(rows, tiles, width)
         y = T.arg("y", T.Buffer(geometry.window(target.total, rows, tiles), vectors.dtype))
         with T.grid(rows, target.count, tiles * (geometry.columns // vectors.lanes)) as (h, c, u):
             v = u * vectors.lanes
-            terms = [load(x, operand, h, c, v, vectors) for x, operand in zip(inputs, operation.operands, strict=True)]
-            value = terms[0] if len(terms) == 1 else terms[0] + terms[1]
-            value = follow(value, operation.stages, [] if slopes is None else [slopes[c]])
+
+            def read(index: int, h: Any = h, c: Any = c, v: Any = v) -> Any:
+                return load(inputs[index], everything[index], h, c, v, vectors)
+
+            value = T.bind(read(0) if terms == 1 else read(0) + read(1))
+            value = followed(value, operation.stages, [array[c] for array in constants], lambda i: read(terms + i))
             T.buffer_store(
                 y, inside(value, v, width, vectors), [h, target.start + c, tirx.Ramp(v + SIDE, 1, vectors.lanes)]
             )
@@ -130,6 +138,10 @@ def unpack(slots: Sequence[int], source: View, geometry: Geometry, vectors: Vect
                 value = x[h + geometry.margin, source.start + slot, v + SIDE]
                 T.buffer_store(y, tirx.Cast("float32", value), [0, channel, h, v])
     return builder.get()
+
+
+def _window(operand: Addend, geometry: Geometry, rows: Any, tiles: Any) -> tuple[Any, Any, Any]:
+    return geometry.window(operand.view.total, *((1, 1) if operand.single else (rows, tiles)))
 
 
 def _sizes(first: str) -> tuple[Any, Any, Any]:

@@ -21,22 +21,21 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.arguments import Arguments, arguments, first_input, tap
-from toolchain.kernels.epilogue import follow
-from toolchain.kernels.float_expressions import code, inside, load
+from toolchain.kernels.arguments import Arguments, arguments, first_input, phase, tap
+from toolchain.kernels.float_expressions import code, constants_of, followed, inside, load
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import FloatTile
 from toolchain.kernels.function import function
 from toolchain.kernels.layout import SIDE, Geometry
-from toolchain.kernels.spec import Addend, DepthToSpace, Slopes
+from toolchain.kernels.spec import DepthToSpace
 from toolchain.kernels.vectors import Vectors
 
 
 def declared(conv: FloatConv, geometry: Geometry, vectors: Vectors, weights: tuple[int, ...]) -> Arguments:
     """Declare the arguments of the function that is being written; ``weights``: the shape of those."""
-    bends = conv.stages.count(Slopes())
-    shapes = weights, *[(conv.channels,)] * (1 + bends)
-    names = "w", "bias", *(f"slope{index}" for index in range(bends))
+    further = constants_of(conv.stages)
+    shapes = weights, *[(conv.channels,)] * (1 + further)
+    names = "w", "bias", *(f"slope{index}" for index in range(further))
     arrays = [(shape, vectors.dtype) for shape in shapes]
     return arguments(conv, geometry, arrays, names, dtype=vectors.dtype, rows="rows")
 
@@ -44,32 +43,32 @@ def declared(conv: FloatConv, geometry: Geometry, vectors: Vectors, weights: tup
 def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile) -> tirx.PrimFunc:
     """Return the function of ``conv``, with ``tile`` in the registers."""
     strip = tile.vectors * vectors.lanes
-    group_in = conv.inputs
+    group_in, group = conv.inputs, conv.channels // conv.groups
     registers = list(itertools.product(range(tile.channels), range(0, strip, vectors.lanes)))
     with IRBuilder() as builder, function("float_conv"):
         given = declared(conv, geometry, vectors, (group_in, *conv.kernel, conv.channels))
-        x, r, (w, bias, *slopes) = given.x, given.residual, given.constants
+        x, (w, bias, *constants) = given.x, given.constants
         y, rows, tiles, width = given.y, given.height, given.tiles, given.width
         with T.grid(rows, tiles * (geometry.columns // strip)) as (h, u):
             left = T.bind(u * strip)
             codes = T.alloc_buffer((conv.channels, strip), "uint8", scope="local") if conv.pixels else None
-            with T.serial(0, conv.channels // tile.channels) as block:
-                first = T.bind(block * tile.channels)
+            with T.grid(conv.groups, tile.blocks(group)) as (number, block):
+                first = T.bind(number * group + tile.first(group, block))
                 acc = T.alloc_buffer((tile.channels, strip), vectors.dtype, scope="local")
                 for c, v in registers:
                     T.buffer_store(acc, tirx.Broadcast(bias[first + c], vectors.lanes), [c, _lanes(v, vectors)])
                 with T.grid(group_in, *conv.kernel) as (k, i, j):
                     row, column = tap(conv, h, left, i, j)
-                    channel = conv.source.start + (first_input(conv, first) + k)
+                    channel = conv.source.start + (first_input(conv, first) + k * conv.phases) + phase(conv, i, j)
                     for c, v in registers:
                         product = x.vload([row, channel, column + v], vectors.type) * tirx.Broadcast(
                             w[k, i, j, first + c], vectors.lanes
                         )
                         T.buffer_store(acc, acc.vload([c, v], vectors.type) + product, [c, _lanes(v, vectors)])
                 for c, v in registers:
-                    add = functools.partial(added, r, h, first + c, left + v, vectors)
-                    value = acc.vload([c, v], vectors.type)
-                    value = follow(value, conv.stages, [slope[first + c] for slope in slopes], add)
+                    value = T.bind(acc.vload([c, v], vectors.type))
+                    read = functools.partial(other, conv, given, (h, first + c, left + v), vectors)
+                    value = followed(value, conv.stages, [array[first + c] for array in constants], read)
                     if conv.pixels is None:
                         T.buffer_store(
                             y,
@@ -93,9 +92,9 @@ def store_pixels(pixels: DepthToSpace, codes: Any, y: Any, h: Any, left: Any, co
             T.buffer_store(y, codes[slot, first + v], [h * scale + dy, (left + v) * scale + dx, channel])
 
 
-def added(r: Any, h: Any, channel: Any, v: Any, vectors: Vectors, value: Any, operand: Addend) -> Any:
-    """Return a vector with the residual's."""
-    return value + load(r, operand, h, channel, v, vectors)
+def other(conv: FloatConv, given: Arguments, place: tuple[Any, Any, Any], vectors: Vectors, index: int) -> Any:
+    """Return the vector of one of the tensors that stages read; ``place``: row, output channel and column."""
+    return load(given.others[index], conv.others[index], *place, vectors)
 
 
 def _lanes(start: Any, vectors: Vectors) -> Any:

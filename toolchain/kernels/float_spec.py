@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from toolchain.kernels.spec import Add, Addend, ConvShape, DepthToSpace, Stage, View
+from toolchain.kernels.formula import FloatStage, operands_of
+from toolchain.kernels.phases import Pool, SpaceToDepth
+from toolchain.kernels.spec import Add, Addend, ConvShape, DepthToSpace, View
 
 
 @dataclass(frozen=True)
@@ -14,15 +16,20 @@ class FloatConv(ConvShape):
 
     Attributes:
         target: channels of the buffer that the output is written to.
-        stages: what follows the sums, in order; one tensor may be added.
+        stages: what follows the sums, in order.
         pixels: not None: the output is a picture, and ``target`` is not used.
         gain: codes of the picture for 1.0, where the output is a picture.
     """
 
     target: View
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[FloatStage, ...] = ()
     pixels: DepthToSpace | None = None
     gain: float = 255.0
+
+    @property
+    def others(self) -> tuple[Addend, ...]:
+        """What the stages read."""
+        return operands_of(self.stages)
 
     @property
     def residual(self) -> Addend | None:
@@ -35,8 +42,13 @@ class FloatSum:
     """The sum of one or two packed tensors, and what follows it; of one tensor and nothing, a copy."""
 
     operands: tuple[Addend, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[FloatStage, ...]
     target: View
+
+    @property
+    def others(self) -> tuple[Addend, ...]:
+        """What the stages read besides."""
+        return operands_of(self.stages)
 
 
 @dataclass(frozen=True)
@@ -65,5 +77,41 @@ class FloatShuffle:
     target: View
 
 
-FloatOperation: TypeAlias = FloatConv | FloatSum | FloatPack | FloatDraw | FloatShuffle
+@dataclass(frozen=True)
+class FloatGlobalPool:
+    """The mean of each channel over the whole picture, or its largest number, as a packed tensor of a single pixel."""
+
+    source: View
+    average: bool
+    target: View
+
+
+@dataclass(frozen=True)
+class FloatPhase:
+    """One of the outputs that an input becomes, where all inputs become the same: weights of the input that is
+    ``first`` places behind its own, and of those that follow.
+    """
+
+    first: int
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class FloatEnlarge:
+    """Every number of ``source`` becomes ``phases`` in each direction; beyond the border is what stands there."""
+
+    source: View
+    phases: tuple[FloatPhase, ...]
+    target: View
+
+    @property
+    def surroundings(self) -> tuple[int, int]:
+        """Rows above and below a row that what it becomes is made of."""
+        lasts = (phase.first + len(phase.weights) - 1 for phase in self.phases)
+        return max(0, *(-phase.first for phase in self.phases)), max(0, *lasts)
+
+
+FloatOperation: TypeAlias = (
+    FloatConv | FloatSum | FloatPack | FloatDraw | FloatShuffle | FloatGlobalPool | FloatEnlarge | SpaceToDepth | Pool
+)
 """What a kernel of a float network computes."""

@@ -23,9 +23,8 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.arguments import Arguments
-from toolchain.kernels.epilogue import follow
-from toolchain.kernels.float_conv import added, declared, store_pixels
-from toolchain.kernels.float_expressions import code, inside
+from toolchain.kernels.float_conv import declared, other, store_pixels
+from toolchain.kernels.float_expressions import code, followed, inside
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import FloatTile
 from toolchain.kernels.function import function, int64
@@ -46,13 +45,18 @@ _LINE = 64
 """Bytes of a cache line."""
 
 
-def weights(given: npt.NDArray[np.floating[Any]], tile: FloatTile) -> npt.NDArray[np.floating[Any]]:
-    """Return weights (channels in / groups, 3, 3, channels) as the kernel takes them: (channels / tile.channels, 6, 3,
+def weights(given: npt.NDArray[np.floating[Any]], groups: int, tile: FloatTile) -> npt.NDArray[np.floating[Any]]:
+    """Return weights (channels in / groups, 3, 3, channels) as the kernel takes them: (blocks of all groups, 6, 3,
     channels in / groups, tile.channels).
     """
     inputs, rows, _, channels = given.shape
     whole = np.einsum("pj,kijo->opik", np.array(_WEIGHTS) / 24, given.astype(np.float64))
-    split = whole.reshape(channels // tile.channels, tile.channels, POINTS, rows, inputs).transpose(0, 2, 3, 4, 1)
+    group = channels // groups
+    firsts = [
+        number * group + tile.first(group, block) for number in range(groups) for block in range(tile.blocks(group))
+    ]
+    taken = np.array([range(first, first + tile.channels) for first in firsts]).reshape(-1)
+    split = whole[taken].reshape(len(firsts), tile.channels, POINTS, rows, inputs).transpose(0, 2, 3, 4, 1)
     return np.ascontiguousarray(split, given.dtype)
 
 
@@ -60,7 +64,7 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
     """Return the function of ``conv``, with the arguments of `toolchain.kernels.float_conv`, but for the form of
     weights.
     """
-    shape = conv.channels // tile.channels, POINTS, TAPS, conv.inputs, tile.channels
+    shape = conv.groups * tile.blocks(conv.channels // conv.groups), POINTS, TAPS, conv.inputs, tile.channels
     with IRBuilder() as builder, function("float_conv"):
         given = declared(conv, geometry, vectors, shape)
         _Strips(conv, geometry, vectors, tile, given).write()
@@ -103,16 +107,18 @@ class _Strips:
     def write(self) -> None:
         """Write the loops over strips and rows."""
         conv, tile, rows = self.conv, self.tile, self.given.height
-        outputs = conv.channels // conv.groups // tile.channels
+        size = conv.channels // conv.groups
+        blocks = tile.blocks(size)
         with T.serial(0, tirx.floordiv(self.count + (tile.vectors - 1), int64(tile.vectors))) as s:
             with T.serial(0, int64(TAPS - 1)) as row:
                 self._transform(s, row, row)
             with T.serial(0, rows) as h:
                 self._transform(s, h + (TAPS - 1), tirx.floormod(h + (TAPS - 1), int64(TAPS)))
-                with T.serial(0, conv.groups) as group, T.serial(0, outputs) as o:
-                    self._sum(h, group, group * outputs + o)
+                with T.serial(0, conv.groups) as group, T.serial(0, blocks) as o:
+                    self._sum(h, group, group * blocks + o)
+                    first = T.bind(group * size + tile.first(size, o))
                     with T.serial(0, tile.channels) as c, T.serial(0, tile.vectors) as n:
-                        self._finish(s, h, (group * outputs + o) * tile.channels + c, c, n)
+                        self._finish(s, h, first + c, c, n)
                 if conv.pixels is not None:
                     with T.serial(0, tile.vectors) as n:
                         left = self._column(s, n)
@@ -172,7 +178,7 @@ class _Strips:
     def _finish(self, s: Any, h: Any, channel: Any, c: Any, n: Any) -> None:
         """Write the outputs of a channel, the c-th of its tile, from M."""
         conv, given, tile = self.conv, self.given, self.tile
-        _, bias, *slopes = given.constants
+        _, bias, *constants = given.constants
         left = self._column(s, n)
         m = [
             T.bind(self._get(self.sums, ((position * tile.channels + c) * tile.vectors + n) * self.lanes))
@@ -181,8 +187,8 @@ class _Strips:
         m[1] = T.bind(m[1] + tirx.Broadcast(bias[channel], self.lanes))  # this one goes into each output once
         for q, value in enumerate(transposed([T.bind(y) for y in _outputs(m, self.vectors)], self.lanes)):
             column = left + q * self.lanes
-            add = functools.partial(added, given.residual, h, channel, column, self.vectors)
-            value = follow(value, conv.stages, [slope[channel] for slope in slopes], add)
+            read = functools.partial(other, conv, given, (h, channel, column), self.vectors)
+            value = followed(T.bind(value), conv.stages, [array[channel] for array in constants], read)
             if conv.pixels is None:
                 value = inside(value, column, given.width, self.vectors)
                 place = [h, conv.target.start + channel, tirx.Ramp(column + SIDE, 1, self.lanes)]

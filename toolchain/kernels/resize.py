@@ -18,8 +18,10 @@ from toolchain.frontend.resize import TAPS, Sampling
 from toolchain.kernels.function import function
 
 
-def resize_axis(sampling: Sampling, channels: int, axis: int, factor: Fraction) -> tirx.PrimFunc:
-    """Float32 (1, channels, height, width) made ``factor`` times as high (axis 0) or wide (1): ``(input, result)``."""
+def resize_axis(sampling: Sampling, channels: int, axis: int, factor: Fraction | None) -> tirx.PrimFunc:
+    """Float32 (1, channels, height, width) made ``factor`` times as high (axis 0) or wide (1): ``(input, result)``.
+    None: as much as the result is.
+    """
     height, width, out = (tirx.Var(name, "int64") for name in ("height", "width", "out"))
     size, taps = (height, width)[axis], TAPS[sampling.mode]
     with IRBuilder() as builder, function("resize"):
@@ -47,7 +49,7 @@ def resize_axis(sampling: Sampling, channels: int, axis: int, factor: Fraction) 
     return builder.get()
 
 
-def _taps(sampling: Sampling, row: Any, size: Any, out: Any, factor: Fraction) -> list[tuple[Any, Any]]:
+def _taps(sampling: Sampling, row: Any, size: Any, out: Any, factor: Fraction | None) -> list[tuple[Any, Any]]:
     """Return inputs that output ``row`` is made of, within the picture, and their weights, float64 expressions."""
     place = _place(sampling.coordinates, row, size, out, factor)
     first = tirx.floor(place)
@@ -83,10 +85,10 @@ def _far(a: float, t: Any) -> Any:
     return ((_real(a) * t - _real(5 * a)) * t + _real(8 * a)) * t - _real(4 * a)
 
 
-def _place(coordinates: str, row: Any, size: Any, out: Any, factor: Fraction) -> Any:
+def _place(coordinates: str, row: Any, size: Any, out: Any, factor: Fraction | None) -> Any:
     """Where output ``row`` lies among ``size`` inputs."""
-    scale, x = _real(float(factor)), tirx.Cast("float64", row)
-    length, made = tirx.Cast("float64", size), tirx.Cast("float64", out)
+    x, length, made = (tirx.Cast("float64", number) for number in (row, size, out))
+    scale = made / length if factor is None else _real(float(factor))
     half = (x + _real(0.5)) / scale - _real(0.5)
     match coordinates:
         case "half_pixel":

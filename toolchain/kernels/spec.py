@@ -25,11 +25,13 @@ class Addend:
         divide, modulo: output channel c takes the view's channel ``c // divide % modulo``: (1, C) adds channel by
             channel, (1, 3) repeats an RGB picture as an anchor does, (9, 3) repeats each channel nine times, (1, 1)
             broadcasts.
+        single: it has a single pixel, which goes with every one. Kernels of integer convolutions do not know it.
     """
 
     view: View
     divide: int
     modulo: int
+    single: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,11 @@ class Operand(Addend):
         slots: where no rule holds: the view's channel for every output channel. Only elementwise kernels know it.
         zero_point: its zero point.
         multiplier: float32 value of its scale over the output's scale.
-        single: it has a single pixel, which goes with every one. Only elementwise kernels know it.
     """
 
     zero_point: int
     multiplier: float
     slots: tuple[int, ...] = ()
-    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,11 @@ class Conv(ConvShape):
     def residual(self) -> Operand | None:
         """What is added."""
         return self.requantize.residual
+
+    @property
+    def others(self) -> tuple[Operand, ...]:
+        """What is read besides the source."""
+        return () if self.residual is None else (self.residual,)
 
 
 Combine: TypeAlias = Literal["sum", "product", "min", "max"]

@@ -13,9 +13,8 @@ from tvm import relax, tirx
 from toolchain.kernels.average import Average
 from toolchain.kernels.bands import Read, Step
 from toolchain.kernels.driver import whole
-from toolchain.kernels.float_spec import FloatOperation
-from toolchain.kernels.global_pool import pool_all, pool_rows, row_type
-from toolchain.kernels.layout import PACK, Geometry
+from toolchain.kernels.float_spec import FloatGlobalPool, FloatOperation
+from toolchain.kernels.layout import Geometry
 from toolchain.kernels.network import Call, Picture, Tensor
 from toolchain.kernels.spec import GlobalPool, Operation, View
 from toolchain.lower.bindings import Bindings
@@ -194,15 +193,23 @@ class Calls:
         if origin:
             self.origins[origin] = None
 
-    def pool(self, source: Source, given: GlobalPool, result: Tensor, extent: Extent, origin: str) -> Any:
-        """Run the two functions of `toolchain.kernels.global_pool`: the first makes a number of every row and channel
-        of ``source``, which has that ``extent``, the second the tensor ``result`` of a single pixel. Returns its
-        variable. ``origin``: the operator of the ONNX model that wants it.
+    def pool(
+        self,
+        source: Source,
+        given: GlobalPool | FloatGlobalPool,
+        functions: tuple[Any, Any],
+        row: tuple[int, str],
+        result: Tensor,
+        extent: Extent,
+        origin: str,
+    ) -> Any:
+        """Run two functions, as those of `toolchain.kernels.global_pool`: the first makes numbers of every row of
+        ``source``, which has that ``extent``, the second the tensor ``result`` of a single pixel. Returns its variable.
+        ``row``: how many numbers, and their type; ``origin``: the operator of the ONNX model that wants it.
         """
         self.whole[origin or "global pooling"] = None
-        rows, pixel = pool_rows(given, self.geometry), pool_all(given, self.geometry)
-        sizes, channels = self._scalars(extent), given.source.count * PACK
-        kind = relax.TensorType((extent[0], channels), row_type(given))
+        rows, pixel = functions
+        sizes, kind = self._scalars(extent), relax.TensorType((extent[0], row[0]), row[1])
         first = self.builder.emit(relax.call_tir(self.add("pool_rows", rows), relax.Tuple([source.var, *sizes]), kind))
         symbol = self.add("pool_all", pixel)
         kind = self.packed(result, SINGLE)

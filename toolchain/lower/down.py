@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from toolchain.kernels.layout import PACK
 from toolchain.kernels.network import Tensor
 from toolchain.kernels.phases import Pool, SpaceToDepth, above, reach
 from toolchain.kernels.view import View
-from toolchain.lower.bindings import Bindings
+from toolchain.lower.bindings import Bindings, is_picture
 from toolchain.lower.calls import Calls, Extent, Invocation
 from toolchain.lower.depth_to_space import carried_out, evaluate, trace
 from toolchain.lower.packed import Packed, filled
@@ -25,13 +25,54 @@ _TRIED = (12, 13)
 """Sizes at which a tensor's rows and columns are looked at, in units: what divides both divides all."""
 
 
+@dataclass(frozen=True)
+class Steps:
+    """Windows that go over a tensor: heights before widths, pads top, left, bottom, right; ``ceil``: the last window
+    may reach beyond the padding.
+    """
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    pads: tuple[int, int, int, int]
+    dilations: tuple[int, int]
+    ceil: bool = False
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Rows and columns between a window's first place and its last."""
+        rows, columns = ((size - 1) * apart for size, apart in zip(self.kernel, self.dilations, strict=True))
+        return rows, columns
+
+    @property
+    def growth(self) -> tuple[int, int]:
+        """Rows and columns that the result has more than the tensor has steps of the stride."""
+        found = []
+        for axis in (0, 1):
+            stride, before = self.strides[axis], self.pads[axis]
+            rest = before + self.pads[axis + 2] - self.reach[axis] - 1
+            if self.ceil:
+                more = -(-rest // stride) + 1
+                found.append(more - ((more - 1) * stride >= before))
+            else:
+                found.append(rest // stride + 1)
+        return found[0], found[1]
+
+
 def squares(matcher: Bindings, value: Any, out: Codes, source: Codes | None) -> SpaceToDepthStep | None:
     """Return the SpaceToDepth of ``source`` that the reshapes and transposes before ``value`` are."""
-    _, moves = trace(matcher.definitions, value)
-    if source is None or not moves or source.quantization != out.quantization or source.tensor.ty.shape is None:
+    if source is None or source.quantization != out.quantization:
+        return None
+    size = square(matcher, value)
+    return None if size is None else SpaceToDepthStep(out, source, size)
+
+
+def square(matcher: Bindings, value: Any) -> int | None:
+    """Return the size of the squares of the SpaceToDepth that the reshapes and transposes before ``value`` are."""
+    source, moves = trace(matcher.definitions, value)
+    if not moves or not is_picture(source):
         return None
     sizes = {matcher.height: 3, matcher.width: 5}
-    shape = [evaluate(extent, sizes) for extent in source.tensor.ty.shape]
+    shape = [evaluate(extent, sizes) for extent in source.ty.shape]
     index = np.arange(int(np.prod(shape))).reshape(shape)
     moved = carried_out(moves, index, sizes)
     if moved is None or moved.ndim != 4 or moved.shape[2] >= shape[2]:
@@ -39,20 +80,25 @@ def squares(matcher: Bindings, value: Any, out: Codes, source: Codes | None) -> 
     size = shape[2] // moved.shape[2]
     if any(side % size for side in shape[2:]) or not np.array_equal(moved[0], space_to_depth(index[0], size)):
         return None
-    return SpaceToDepthStep(out, source, size)
+    return int(size)
+
+
+def window_steps(attrs: Any) -> Steps:
+    """Return the windows of a pooling of Relax."""
+    kernel, strides, dilations, pads = (
+        tuple(int(number) for number in numbers)
+        for numbers in (attrs.pool_size, attrs.strides, attrs.dilation, attrs.padding)
+    )
+    return Steps(kernel, strides, pads, dilations, bool(attrs.ceil_mode))  # type: ignore[arg-type]
 
 
 def pool(matcher: Bindings, value: Any, out: Codes, source: Codes | None) -> PoolStep | None:
     """Return the pooling of ``source`` that ``value`` is, if kernels cover it."""
     if source is None or source.quantization != out.quantization:
         return None
-    attrs = matcher.definitions[value].attrs
-    kernel, strides, dilations, pads = (
-        tuple(int(number) for number in numbers)
-        for numbers in (attrs.pool_size, attrs.strides, attrs.dilation, attrs.padding)
-    )
-    step = PoolStep(out, source, kernel, strides, pads, dilations, bool(attrs.ceil_mode))  # type: ignore[arg-type]
-    return step if covers(matcher, source.tensor, strides, pads, step.reach) else None
+    given = window_steps(matcher.definitions[value].attrs)
+    step = PoolStep(out, source, given.kernel, given.strides, given.pads, given.dilations, given.ceil)
+    return step if covers(matcher, source.tensor, given.strides, given.pads, step.reach) else None
 
 
 def covers(matcher: Bindings, var: Any, strides: Any, pads: Any, reach: tuple[int, int]) -> bool:
@@ -80,17 +126,10 @@ def steps_through(extent: Extent, stride: int, grown: tuple[int, int]) -> Extent
 
 def growth(step: ConvStep | PoolStep) -> tuple[int, int]:
     """Return how many rows and columns the result of a step has more than its input has steps of its stride."""
-    given = step.convolution if isinstance(step, ConvStep) else step
-    found = []
-    for axis in (0, 1):
-        stride, before = given.strides[axis], given.pads[axis]
-        rest = before + given.pads[axis + 2] - given.reach[axis] - 1
-        if isinstance(step, PoolStep) and step.ceil:
-            more = -(-rest // stride) + 1
-            found.append(more - ((more - 1) * stride >= before))
-        else:
-            found.append(rest // stride + 1)
-    return found[0], found[1]
+    if isinstance(step, ConvStep):
+        given = step.convolution
+        return Steps(given.weight.shape[2:], given.strides, given.pads, given.dilations).growth
+    return Steps(step.kernel, step.strides, step.pads, step.dilations, step.ceil).growth
 
 
 def in_phases(calls: Calls, source: Packed, size: int, extent: Extent) -> Packed:

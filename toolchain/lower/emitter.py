@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
@@ -184,11 +184,10 @@ class Emitter(ABC, Generic[Matcher, Spec]):
         kind = relax.TensorType((1, channels, *extent), "float32")
         return self.calls.call("unpack", function, [source.var], kind, extent)
 
-    def sources(self, source: Packed, conv: Spec, residual: Packed | None) -> tuple[Source, ...]:
-        """Return what a convolution reads: rows above and below a row of its source too, and perhaps what it adds."""
+    def sources(self, source: Packed, conv: Spec, others: Sequence[Packed]) -> tuple[Source, ...]:
+        """Return what a convolution reads: rows above and below a row of its source too, and what its stages read."""
         above = conv.above[0]
-        around = source.source(above, conv.reach[0] - above)
-        return (around,) if residual is None else (around, residual.source())
+        return source.source(above, conv.reach[0] - above), *(other.source() for other in others)
 
     def kernel(self, var: Any, given: Convolution, conv: Spec) -> Kernel[Spec]:
         """Return the next convolution's, which covers the convolution ``given`` whose variable is ``var``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,17 +12,26 @@ from tvm import relax
 from toolchain.kernels import float_algorithms, float_boundary
 from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatShuffle, FloatSum
 from toolchain.kernels.float_tile import choose_tile
+from toolchain.kernels.formula import Compute, FloatStage
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.network import Picture, Tensor
-from toolchain.kernels.spec import Add, Addend, Bounds, DepthToSpace, Slopes, Stage, View
+from toolchain.kernels.spec import Add, Addend, DepthToSpace, View
 from toolchain.kernels.vectors import Vectors
 from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Extent, Invocation, Source
 from toolchain.lower.emitter import Emitter, Imported
-from toolchain.lower.float_chain import FloatConcatChain, FloatConvChain, FloatMatcher, FloatShuffleChain, FloatSumChain
+from toolchain.lower.float_chain import (
+    FloatConcatChain,
+    FloatConvChain,
+    FloatMatcher,
+    FloatRegionChain,
+    FloatShuffleChain,
+)
+from toolchain.lower.float_down import FloatPoolChain, FloatResizeChain, SizedChain, emit_sized, phased
+from toolchain.lower.float_region import Region, stages_of
 from toolchain.lower.packed import Packed
+from toolchain.lower.pairs import is_single
 from toolchain.lower.weights import arrange_floats
-from toolchain.reference.steps import Activation
 
 
 class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
@@ -46,10 +56,11 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
     ) -> None:
         super().__init__(imported, builder, pixels, geometry)
         self.vectors, self.step, self.gain = vectors, white / 255.0, 255.0 / white
+        self._phased: dict[Any, Packed] = {}
 
     def tensor(self, var: Any) -> Tensor:
         """Return the buffer that holds ``var`` alone."""
-        return Tensor(self.blocks(var), 0, self.vectors.dtype)
+        return Tensor(self.blocks(var), 0, self.vectors.dtype, single=is_single(var))
 
     def parts(self, var: Any) -> tuple[Any, ...]:
         """Return the variables whose channels ``var`` joins."""
@@ -66,7 +77,8 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
 
     def writes(self, var: Any) -> bool:
         """Return whether the kernel of ``var`` can write into the buffer of a concatenation."""
-        made = isinstance(self.chains.get(var), FloatConvChain | FloatSumChain | FloatShuffleChain)
+        streaming = FloatConvChain | FloatRegionChain | FloatShuffleChain | FloatPoolChain | FloatResizeChain
+        made = isinstance(self.chains.get(var), streaming)
         return bool(made or var == self.matcher.parameter)
 
     def compute(self, var: Any) -> Packed:
@@ -78,12 +90,12 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
             return self.write(var, Invocation("read_pixels", kernel, (source,), FloatPack(view, self.step)))
         if isinstance(chain, FloatConvChain):
             return self.write(var, self.convolution(chain, view, None))
-        if isinstance(chain, FloatSumChain):
-            operands, sources = zip(*(self._operand(term, view.count) for term in chain.terms), strict=True)
-            operation = FloatSum(operands, _stages(chain.after), view)
-            return self.write(var, self._sum("add", operation, sources, *self._slopes(chain.after)))
+        if isinstance(chain, FloatRegionChain):
+            return self.write(var, self._combined(chain.region, view))
         if isinstance(chain, FloatShuffleChain):
             return self._shuffle(var, chain)
+        if isinstance(chain, SizedChain):
+            return emit_sized(self, var, chain)
         kernel = float_boundary.pack(view, self.geometry, self.vectors)
         return self.enter(var, "pack", kernel, self.operators.value(var))
 
@@ -91,9 +103,9 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
         """Return the kernel of ``chain``, into ``view`` or into ``pixels``."""
         given, source = chain.convolution, self.packed(chain.source)
         groups, weights = arrange_floats(given, source.slots, source.view.count, self.vectors.dtype)
-        operand, residual = None, None
-        if chain.residual is not None:
-            operand, residual = self._operand(chain.residual, given.outputs)
+        if given.strides != (1, 1):
+            source = self.phased(source, given.strides[0], self.extent(chain.accumulator))
+        stages, others, further = self._following(chain.region, given.outputs)
         conv = FloatConv(
             source.view,
             given.outputs,
@@ -102,18 +114,18 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
             given.pads[:2],
             given.dilations,
             view,
-            (*_stages(chain.before), *([] if operand is None else [Add(operand)]), *_stages(chain.after)),
+            stages,
             pixels,
             self.gain,
+            stride=given.strides,
         )
         tile = choose_tile(conv, self.vectors)
         needs = float_algorithms.needs(conv, self.vectors, tile)
         kernel = replace(self.kernel(chain.accumulator, given, conv), needs=needs)
         self.kernels.append(kernel)
         function = float_algorithms.build(conv, self.geometry, self.vectors, tile)
-        bias, slopes = given.bias.astype(self.vectors.dtype), self._slopes(chain.before, chain.after)
-        arrays = float_algorithms.weights(weights, tile), bias, *slopes
-        return Invocation(kernel.name, function, self.sources(source, conv, residual), conv, arrays)
+        arrays = float_algorithms.weights(weights, groups, tile), given.bias.astype(self.vectors.dtype), *further
+        return Invocation(kernel.name, function, self.sources(source, conv, others), conv, arrays)
 
     def copy(self, var: Any, index: int, view: View) -> Invocation:
         """Return what writes a part of a concatenation."""
@@ -144,10 +156,38 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
         kernel = float_boundary.unpack(source.slots, source.view, self.geometry, self.vectors)
         return self.leave(source, kernel, channels_of(value), self.extent(value))
 
-    def _sum(self, name: str, operation: FloatSum, sources: tuple[Packed, ...], *slopes: np.ndarray) -> Invocation:
+    def phased(self, source: Packed, size: int, extent: Extent) -> Packed:
+        """Return a packed tensor in phases, which are laid out once; ``extent``: of the result."""
+        key = source.var, source.view, size
+        if key not in self._phased:
+            self._phased[key] = phased(self, source, size, extent)
+        return replace(self._phased[key], slots=tuple(slot * size**2 for slot in source.slots))
+
+    def _sum(self, name: str, operation: FloatSum, sources: Sequence[Packed], *arrays: np.ndarray) -> Invocation:
         """Return the kernel of ``operation``."""
         kernel = float_boundary.add(operation, self.geometry, self.vectors)
-        return Invocation(name, kernel, tuple(packed.source() for packed in sources), operation, slopes)
+        return Invocation(name, kernel, tuple(packed.source() for packed in sources), operation, arrays)
+
+    def _combined(self, region: Region, view: View) -> Invocation:
+        """Return the kernel of a region, into ``view``."""
+        first, source = self._operand(region.leaves[0], view.count)
+        stages, others, arrays = self._following(region, view.count)
+        operands = [first]
+        if stages and isinstance(stages[0], Add):
+            operands, stages = [first, stages[0].operand], stages[1:]
+        name = "add" if len(operands) == 2 or not stages or not isinstance(stages[0], Compute) else "combine"
+        return self._sum(name, FloatSum(tuple(operands), stages, view), (source, *others), *arrays)
+
+    def _following(
+        self, region: Region | None, channels: int
+    ) -> tuple[tuple[FloatStage, ...], list[Packed], list[np.ndarray]]:
+        """Return the stages of a region, what they read, and their arrays."""
+        if region is None:
+            return (), [], []
+        pairs = [self._operand(leaf, channels) for leaf in region.leaves[1:]]
+        stages, order = stages_of(region, [addend for addend, _ in pairs])
+        arrays = [np.broadcast_to(array, channels).astype(self.vectors.dtype) for array in region.arrays]
+        return stages, [pairs[index][1] for index in order], arrays
 
     def _shuffle(self, var: Any, chain: FloatShuffleChain) -> Packed:
         """Return a depth-to-space."""
@@ -160,14 +200,4 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
     def _operand(self, var: Any, channels: int) -> tuple[Addend, Packed]:
         """``var`` as a term of a sum of ``channels`` channels, and what holds it."""
         source, divide, modulo = self.operand(var, channels)
-        return Addend(source.view, divide, modulo), source
-
-    def _slopes(self, *activations: Activation | None) -> tuple[np.ndarray, ...]:
-        given = (a.slopes for a in activations if a is not None)
-        return tuple(slopes.astype(self.vectors.dtype) for slopes in given if slopes is not None)
-
-
-def _stages(activation: Activation | None) -> tuple[Stage, ...]:
-    if activation is None:
-        return ()
-    return (Bounds(activation.low, activation.high) if activation.slopes is None else Slopes(),)
+        return Addend(source.view, divide, modulo, single=source.tensor.single), source

@@ -10,7 +10,8 @@ from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.vectors import Vectors
 from toolchain.lower.depth_to_space import trace
 from toolchain.lower.emitter import Imported
-from toolchain.lower.float_chain import FloatConvChain, FloatMatcher
+from toolchain.lower.float_chain import Covers, FloatConvChain, FloatMatcher, steps_of
+from toolchain.lower.float_down import FloatPoolChain, margin
 from toolchain.lower.float_emitter import FloatEmitter
 from toolchain.lower.lowered import Lowered
 from toolchain.lower.lowering import import_qdq
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from toolchain.frontend import SRModel
 
 
-def lower_float_model(model: SRModel, vectors: Vectors, cache: int = CACHE) -> Lowered[FloatConv]:
+def lower_float_model(
+    model: SRModel, vectors: Vectors, cache: int = CACHE, covers: Covers = lambda _: True
+) -> Lowered[FloatConv]:
     """Return a normalized float model as float kernels on packed tensors, streamed where that can be.
 
-    ``cache``: bytes of line buffers of a thread.
+    ``cache``: bytes of line buffers of a thread; ``covers``: whether there is a kernel for a chain.
 
     The new ``main`` takes uint8 ``(height, width, channels)`` and returns uint8 ``(height*scale, width*scale,
     channels)``: the network's output saturated to black and white, and rounded half to even. Operators without a kernel
@@ -35,12 +38,13 @@ def lower_float_model(model: SRModel, vectors: Vectors, cache: int = CACHE) -> L
         ModelError: TVM cannot import an operator, or a structure is not covered.
     """
     module = import_qdq(model.model)
-    matcher = FloatMatcher(module["main"])
+    matcher = FloatMatcher(module["main"], covers)
     final, moves = trace(matcher.definitions, matcher.result)
     pixels = ending(matcher, final, moves, "ends the network")
     chains = {var: matcher.chain(var) for var in matcher.definitions}
     imported = Imported(module, matcher, chains)
-    margins = (max(chain.convolution.pads) for chain in chains.values() if isinstance(chain, FloatConvChain))
+    margins = [margin(steps_of(chain.convolution)) for chain in chains.values() if isinstance(chain, FloatConvChain)]
+    margins += [margin(chain.steps) for chain in chains.values() if isinstance(chain, FloatPoolChain)]
     shared, white = geometry(margins, vectors.columns), model.value_range[1]
 
     def emitter(builder: relax.BlockBuilder, given: Any) -> FloatEmitter:

@@ -209,7 +209,8 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         self.kernels.append(replace(kernel, needs=algorithms.needs(conv, self.dot, tile)))
         function = algorithms.build(conv, self.geometry, self.dot, tile)
         arrays = algorithms.arrays(parameters, conv, self.dot, tile)
-        return Invocation(kernel.name, function, self.sources(source, conv, residual), conv, tuple(arrays))
+        others = [] if residual is None else [residual]
+        return Invocation(kernel.name, function, self.sources(source, conv, others), conv, tuple(arrays))
 
     def copy(self, var: Any, index: int, view: View) -> Invocation:
         """Return what writes a part of a concatenation, changing its scale where that differs."""

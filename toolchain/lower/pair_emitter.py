@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from toolchain.kernels import elementwise
+from toolchain.kernels import elementwise, global_pool
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import Combine, Elementwise, GlobalPool, View
 from toolchain.lower.bindings import channels_of
@@ -55,7 +55,11 @@ def emit_pool(emitter: IntegerEmitter, var: Any, step: GlobalPoolStep) -> Packed
         tensor.view,
     )
     origin = emitter.matcher.origin(emitter.matcher.definitions[var].args[0])
-    made = emitter.calls.pool(source.source(), operation, tensor, emitter.extent(step.source.tensor), origin)
+    functions = global_pool.pool_rows(operation, emitter.geometry), global_pool.pool_all(operation, emitter.geometry)
+    row = source.view.count * PACK, global_pool.row_type(operation)
+    made = emitter.calls.pool(
+        source.source(), operation, functions, row, tensor, emitter.extent(step.source.tensor), origin
+    )
     return Packed(made, tensor.view, source.slots, tensor)
 
 

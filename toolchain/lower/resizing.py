@@ -14,7 +14,6 @@ from toolchain.frontend.resize import Sampling
 from toolchain.kernels.resize import resize_axis
 from toolchain.lower.depth_to_space import evaluate
 from toolchain.reference.graph import GraphView
-from toolchain.support.errors import ModelError
 
 OPERATOR = "relax.image.resize2d"
 _LARGE = 1 << 40
@@ -104,16 +103,12 @@ def resize_floats(call: Any, value: Any, builder: relax.BlockBuilder, add: Calla
     ``add`` adds a function to the module.
     """
     sampling, factors = sampling_of(call)
-    if factors is None:
-        raise ModelError(
-            "an interpolation in float to the size of another tensor is not known",
-            hint="deploy the network in INT8, where it is, or enlarge by a factor",
-        )
     for axis in (1, 0):  # the narrower picture first
-        if factors[axis] == 1:
+        factor = None if factors is None else factors[axis]
+        if factor == 1:
             continue
         shape = list(value.ty.shape.values)
         shape[2 + axis] = call.args[1].values[axis]
-        symbol = add("resize", resize_axis(sampling, int(shape[1]), axis, factors[axis]))
+        symbol = add("resize", resize_axis(sampling, int(shape[1]), axis, factor))
         value = builder.emit(relax.call_tir(symbol, relax.Tuple([value]), relax.TensorType(shape, "float32")))
     return value

@@ -18,6 +18,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
+from toolchain.backends.opencl.float_kinds import plain
 from toolchain.backends.opencl.job import Job, slots_of
 from toolchain.backends.opencl.primitives import Size, follow, item, load, number, private, threads
 from toolchain.kernels.float_spec import FloatConv
@@ -118,7 +119,7 @@ class ConvKernel(ABC, Generic[AnyConv]):
 
     def follow(self, values: Rows, others: Rows | None = None) -> Rows:
         """Put numbers through the convolution's stages; ``others``: the residual's where they are loaded already."""
-        for stage in self.conv.stages:
+        for stage in plain(self.conv.stages):
             slopes: list[Any] = [None] * self.cut.channels
             added: Rows = [[]] * self.cut.channels
             if isinstance(stage, Slopes):

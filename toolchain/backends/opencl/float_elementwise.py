@@ -13,6 +13,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
+from toolchain.backends.opencl.float_kinds import plain
 from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise, slopes, spread, summed
 from toolchain.backends.opencl.primitives import call, load, real, store, store_floats
 from toolchain.kernels.float_spec import FloatDraw, FloatPack, FloatShuffle, FloatSum
@@ -21,7 +22,7 @@ from toolchain.kernels.layout import SIDE
 
 def add(operation: FloatSum, dtype: str, config: PixelwiseConfig) -> tirx.PrimFunc:
     """Sum one or two packed tensors, and do what follows: arguments x, r, slopes, y."""
-    target, stages = operation.target, operation.stages
+    target, stages = operation.target, plain(operation.stages)
 
     def body(at: Item) -> None:
         for channel in range(target.count):

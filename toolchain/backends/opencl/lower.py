@@ -28,7 +28,15 @@ from toolchain.bundle.launch_plan import Extent
 from toolchain.bundle.launches import Figures
 from toolchain.frontend.fixed_point import phases
 from toolchain.kernels.average import Average
-from toolchain.kernels.float_spec import FloatConv, FloatDraw, FloatPack, FloatShuffle, FloatSum
+from toolchain.kernels.float_spec import (
+    FloatConv,
+    FloatDraw,
+    FloatEnlarge,
+    FloatGlobalPool,
+    FloatPack,
+    FloatShuffle,
+    FloatSum,
+)
 from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import (
     Conv,
@@ -106,6 +114,7 @@ def program(
             bytes_of = operation.source.count * operation.source.bytes * PACK
             writer.figures.append(Figures(call.call.kernel, "sums of parts, then of all", 0, size * bytes_of, 0))
         elif call.call.step.writes not in writer.direct:
+            assert not isinstance(operation, FloatGlobalPool | FloatEnlarge)  # `float_kinds` lets none in
             _words(writer, call, operation, gpu, int(size * call.scale**2))
     return writer.program()
 

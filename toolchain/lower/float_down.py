@@ -1,0 +1,142 @@
+"""What makes pictures smaller or larger in a Relax module of floats: found, and emitted as kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from toolchain.frontend.fixed_point import resizing_of
+from toolchain.kernels import float_down, float_enlarge
+from toolchain.kernels.float_spec import FloatEnlarge, FloatGlobalPool, FloatPhase
+from toolchain.kernels.network import Tensor
+from toolchain.kernels.phases import Pool, SpaceToDepth, above, reach
+from toolchain.kernels.spec import View
+from toolchain.lower.bindings import Bindings, channels_of
+from toolchain.lower.calls import Extent, Invocation
+from toolchain.lower.depth_to_space import trace
+from toolchain.lower.down import Steps, covers, divides, square, window_steps
+from toolchain.lower.packed import Packed
+from toolchain.lower.resizing import OPERATOR, sampling_of
+
+if TYPE_CHECKING:
+    from toolchain.lower.float_emitter import FloatEmitter
+
+
+@dataclass(frozen=True, eq=False)
+class FloatPhasesChain:
+    """Space-to-depth of a variable, in whatever spelling."""
+
+    source: Any
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
+class FloatPoolChain:
+    """The largest numbers of windows of a variable."""
+
+    source: Any
+    steps: Steps
+
+
+@dataclass(frozen=True, eq=False)
+class FloatGlobalPoolChain:
+    """The mean, or the largest number, of each channel of a variable."""
+
+    source: Any
+    average: bool
+
+
+@dataclass(frozen=True, eq=False)
+class FloatResizeChain:
+    """Enlargement of a variable, every number of which becomes the same ``phases``."""
+
+    source: Any
+    phases: tuple[FloatPhase, ...]
+
+
+SizedChain = FloatPhasesChain | FloatPoolChain | FloatGlobalPoolChain | FloatResizeChain
+
+
+def match_sized(matcher: Bindings, var: Any) -> SizedChain | None:
+    """Return what ``var`` is, of another size than what it reads; None if no kernel computes it."""
+    if matcher.is_call(var, "relax.nn.max_pool2d"):
+        steps, source = window_steps(matcher.definitions[var].attrs), matcher.definitions[var].args[0]
+        return FloatPoolChain(source, steps) if fits(matcher, source, steps) else None
+    for name in ("relax.mean", "relax.max"):
+        if matcher.is_call(var, name):
+            call = matcher.definitions[var]
+            whole = sorted(int(axis) for axis in call.attrs.axis or ()) == [2, 3] and call.attrs.keepdims
+            return FloatGlobalPoolChain(call.args[0], name == "relax.mean") if whole else None
+    if matcher.is_call(var, OPERATOR):
+        call = matcher.definitions[var]
+        resizing = resizing_of(*sampling_of(call))
+        phases = () if resizing is None else float_enlarge.float_phases(resizing)
+        return FloatResizeChain(call.args[0], phases) if phases else None
+    source, _ = trace(matcher.definitions, var)
+    size = square(matcher, var)
+    return None if size is None else FloatPhasesChain(source, size)
+
+
+def fits(matcher: Bindings, source: Any, steps: Steps) -> bool:
+    """Whether kernels step through ``source``, of which a whole number of steps is one of the result."""
+    if not covers(matcher, source, steps.strides, steps.pads, steps.reach) or steps.growth != (0, 0):
+        return False
+    return source.ty.shape is not None and (steps.strides == (1, 1) or divides(matcher, source, steps.strides[0]))
+
+
+def margin(steps: Steps) -> int:
+    """Return rows or columns that are read beyond the picture at most, in steps of the stride."""
+    before = above(steps.pads[:2], steps.strides)
+    far = reach(steps.kernel, steps.dilations, steps.pads[:2], steps.strides)
+    return max(*before, *(end - start for end, start in zip(far, before, strict=True)))
+
+
+def phased(emitter: FloatEmitter, source: Packed, size: int, extent: Extent) -> Packed:
+    """Return a packed tensor in phases, with channel c of the first phase in its slot; ``extent``: of the result."""
+    count = source.view.count * size**2
+    tensor = Tensor(count, 0, emitter.vectors.dtype)
+    operation = SpaceToDepth(source.view, size, tensor.view, 0)
+    kernel = float_down.space_to_depth(operation, emitter.geometry, emitter.vectors)
+    read = replace(source.source(below=size - 1), stride=size)
+    given = Invocation("space_to_depth", kernel, (read,), operation)
+    var = emitter.calls.launch(given, tensor.view, tensor, extent)
+    return Packed(var, tensor.view, tuple(slot * size**2 for slot in source.slots), tensor)
+
+
+def emit_sized(emitter: FloatEmitter, var: Any, chain: SizedChain) -> Packed:
+    """Emit what computes ``var``."""
+    source, view = emitter.packed(chain.source), emitter.target(var)
+    match chain:
+        case FloatPhasesChain(size=size):
+            laid = emitter.phased(source, size, emitter.extent(var))
+            return replace(laid, slots=tuple(slot + phase for phase in range(size**2) for slot in laid.slots))
+        case FloatGlobalPoolChain():
+            return _whole(emitter, var, source, chain)
+    if source.slots != tuple(range(channels_of(chain.source))):
+        source = emitter.in_order(chain.source)
+    if isinstance(chain, FloatResizeChain):
+        enlarge = FloatEnlarge(source.view, chain.phases, view)
+        kernel = float_enlarge.build(enlarge, emitter.geometry, emitter.vectors)
+        sources = (source.source(*enlarge.surroundings),)
+        given = Invocation("enlarge", kernel, sources, enlarge, scale=len(chain.phases), placed=True)
+        return emitter.write(var, given, emitter.extent(chain.source))
+    steps = chain.steps
+    if steps.strides != (1, 1):
+        source = emitter.phased(source, steps.strides[0], emitter.extent(var))
+    pool = Pool(source.view, steps.kernel, steps.pads[:2], steps.dilations, steps.strides, view, 0)
+    kernel = float_down.pool(pool, emitter.geometry, emitter.vectors)
+    sources = (source.source(pool.above[0], pool.reach[0] - pool.above[0]),)
+    return emitter.write(var, Invocation("pool", kernel, sources, pool, placed=True))
+
+
+def _whole(emitter: FloatEmitter, var: Any, source: Packed, chain: FloatGlobalPoolChain) -> Packed:
+    """Emit the pooling of a whole picture; channels keep their places."""
+    tensor = Tensor(source.view.count, 0, emitter.vectors.dtype, single=True)
+    operation = FloatGlobalPool(source.view, chain.average, View.whole(source.view.count))
+    functions = (
+        float_down.pool_rows(operation, emitter.geometry, emitter.vectors),
+        float_down.pool_all(operation, emitter.geometry, emitter.vectors),
+    )
+    row, origin = (source.view.count, "float32"), emitter.matcher.origin(var)
+    made = emitter.calls.pool(source.source(), operation, functions, row, tensor, emitter.extent(chain.source), origin)
+    return Packed(made, tensor.view, source.slots, tensor)
