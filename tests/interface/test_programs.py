@@ -19,8 +19,8 @@ from tests.interface.library import InterfaceError, Network, load, opened
 from tests.lower.compiled import compiled
 from tests.lower.nets import Net
 from tests.watching import FLAGS, SETTINGS, need
+from toolchain.backends.c_sources import SHARED
 from toolchain.backends.cpu import interface
-from toolchain.backends.cpu.interface import SHARED
 from toolchain.images.geometry import Geometry
 from toolchain.quantize import IntegerReference
 from toolchain.targets import Target, find_target, list_targets

@@ -29,7 +29,7 @@ def test_it_upscales_and_says_what_is_not_there(photo_folder: Path, tmp_path: Pa
     bundle = open_bundle(made.path, for_this_machine=False)
     headers, app = bundle.path / "opencl" / "host", tmp_path / "app"
     sources = [str(EXAMPLE), *map(str, sorted(headers.glob("*.c")))]
-    command = ["cc", "-std=gnu99", *watching.FLAGS, *sources, "-I", str(headers), "-ldl", "-o", str(app)]
+    command = ["cc", "-std=gnu11", *watching.FLAGS, *sources, "-I", str(headers), "-ldl", "-o", str(app)]
     subprocess.run(command, check=True)
     picture, expected = bundle.golden()
     Image.fromarray(picture).save(tmp_path / "small.ppm")

@@ -11,7 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
-from toolchain.backends.cpu.interface import SHARED
+from toolchain.backends.c_sources import SHARED
 from toolchain.backends.cpu.needs import lacking
 from toolchain.board.pack import run_compiler
 from toolchain.bundle import LIBRARY, Bundle

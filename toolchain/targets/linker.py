@@ -48,6 +48,20 @@ class Linker:
         """Whether it takes C as well as objects."""
         return self.flags is not _LD
 
+    @property
+    def inline(self) -> tuple[str, ...]:
+        """Flags for C that is linked without the C library: what calls would do is written out."""
+        return ("-mno-outline-atomics",) if architecture(self.triple) == "aarch64" else ()
+
+    @property
+    def helpers(self) -> tuple[str, ...]:
+        """Where compilers keep what they call in any case: on 32-bit Arm divisions of 64 bits, and zig on 64-bit Arm
+        atomics; to come after the objects.
+        """
+        if self.source == "ziglang":
+            return () if is_native(self.triple) else ("-lcompiler_rt",)
+        return ("-lgcc",) if architecture(self.triple) == "armv7a" else ()
+
     def __call__(
         self, output: str, objects: str | Iterable[str], options: Iterable[str] | None = None, **_: Any
     ) -> None:

@@ -16,19 +16,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from toolchain.backends.c_sources import SHARED, c_text, put_header
 from toolchain.backends.cpu.needs import lacking
-from toolchain.bundle import HEADER, LIBRARY
+from toolchain.bundle import LIBRARY
 from toolchain.images.geometry import Geometry
 from toolchain.kernels.network import Lines
 from toolchain.support.cache import cache_folder
 from toolchain.support.errors import OutputError
 from toolchain.support.files import atomic_folder, scratch_folder
 from toolchain.support.versions import Versions
-from toolchain.targets import Target, architecture
+from toolchain.targets import Target
 from toolchain.targets.elf import read_library
-from toolchain.targets.linker import Linker, is_native
+from toolchain.targets.linker import Linker
 
-SHARED = Path(__file__).parents[1] / "native"
 _NATIVE = Path(__file__).with_name("native")
 _TABLES = "network.c"
 # The compiler's own headers are enough: one for another system may come without that system's.
@@ -36,7 +36,6 @@ _COMPILE = (
     *("-std=c11", "-Os", "-ffreestanding", "-fPIC", "-fvisibility=hidden"),
     *("-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-xc"),
 )
-_COMPILE_ON = {"aarch64": ("-mno-outline-atomics",)}
 # Without the C library of this machine, whose version would be asked for where the library is loaded: it is named, by
 # its name only. Nobody else's functions of the same names take the place of these.
 _LINK = ("-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{LIBRARY}", "-Wl,--no-as-needed")
@@ -82,13 +81,13 @@ def link(executable: Any, output: Path, linker: Linker, about: About) -> tuple[s
     """
     missing: tuple[str, ...] = ()
     with _compiled(linker) as parts, scratch_folder() as folder:
-        flags = (*_COMPILE_ON.get(architecture(linker.triple), ()), *_COMPILE[:-1], *_LINK, f"-I{_NATIVE}")
+        flags = (*linker.inline, *_COMPILE[:-1], *_LINK, f"-I{_NATIVE}")
         joined = replace(linker, flags=(*linker.flags, *flags))
         tables = folder / _TABLES
 
         def run(path: str, objects: str | Sequence[str], options: Sequence[str] | None = None, **_: Any) -> None:
             made = [objects] if isinstance(objects, str) else objects
-            joined(path, ["-xc", str(tables), "-xnone", *made, *parts], [*(options or ()), *_helpers(linker)])
+            joined(path, ["-xc", str(tables), "-xnone", *made, *parts], [*(options or ()), *linker.helpers])
 
         for _ in range(2):
             tables.write_text("".join(_written(about, missing)), encoding="utf-8")
@@ -97,15 +96,8 @@ def link(executable: Any, output: Path, linker: Linker, about: About) -> tuple[s
             if found == missing:
                 break
             missing = found
-    shutil.copyfile(SHARED / HEADER, output.with_name(HEADER))
+    put_header(output.parent)
     return missing
-
-
-def _helpers(linker: Linker) -> tuple[str, ...]:
-    """Return where compilers keep what they call: on 32-bit Arm divisions of 64 bits, and zig on 64-bit Arm atomics."""
-    if linker.source == "ziglang":
-        return () if is_native(linker.triple) else ("-lcompiler_rt",)
-    return ("-lgcc",) if architecture(linker.triple) == "armv7a" else ()
 
 
 @contextmanager
@@ -113,7 +105,7 @@ def _compiled(linker: Linker) -> Iterator[list[str]]:
     """Yield the objects that all libraries share, and stand-ins for the system's libraries; made when they are needed
     for the first time, and kept where that is possible.
     """
-    digest = hashlib.sha256(repr((linker, _stamp(linker), _COMPILE, _COMPILE_ON, _SYSTEM)).encode())
+    digest = hashlib.sha256(repr((linker, _stamp(linker), _COMPILE, linker.inline, _SYSTEM)).encode())
     for path in (*_sources(), *sorted(_NATIVE.glob("*.h")), *sorted(SHARED.glob("*.h"))):
         digest.update(path.read_bytes())
     folder = cache_folder() / "interface" / digest.hexdigest()[:16]
@@ -134,7 +126,7 @@ def _parts(folder: Path) -> list[str]:
 
 def _compile(linker: Linker, folder: Path) -> None:
     for path in _sources():
-        one = replace(linker, flags=("-c", *_COMPILE_ON.get(architecture(linker.triple), ()), *_COMPILE))
+        one = replace(linker, flags=("-c", *linker.inline, *_COMPILE))
         one.run(folder / f"{path.stem}.o", [str(path)])
     with scratch_folder() as scratch:
         empty = scratch / "empty.c"
@@ -162,22 +154,14 @@ def _written(about: About, missing: Sequence[str]) -> Iterator[str]:
     yield "extern const char __tvm_ffi__library_bin[];\n"
     yield from (f"int __tvm_ffi_{name}(void*, const Any*, int32_t, Any*);\n" for name in about.called)
     yield "\nstatic const Kernel kernels[] = {\n"
-    yield from (f"  {{{_text(name)}, __tvm_ffi_{name}}},\n" for name in about.called)
+    yield from (f"  {{{c_text(name)}, __tvm_ffi_{name}}},\n" for name in about.called)
     yield "  {NULL, NULL},\n};\nstatic const char* const processor[] = {"
-    yield from (f"{_text(word)}, " for word in about.target.requires)
+    yield from (f"{c_text(word)}, " for word in about.target.requires)
     yield "NULL};\n\nconst Network clipfree_network = {\n"
     names = (about.name, about.target.name, Versions.installed().clipfree)
-    lacks = _text(", ".join(missing)) if missing else "NULL"
-    yield f"  {', '.join(map(_text, names))}, {lacks}, processor,\n"
+    lacks = c_text(", ".join(missing)) if missing else "NULL"
+    yield f"  {', '.join(map(c_text, names))}, {lacks}, processor,\n"
     shape = (geometry.channels, geometry.scale.numerator, geometry.scale.denominator, geometry.unit, *geometry.smallest)
     yield f"  {{{', '.join(map(str, shape))}}},\n"
     numbers = (lines.cache, lines.few, lines.few_more, lines.most, lines.most_more, lines.scratch)
     yield f"  {int(about.streams)}, {{{', '.join(map(str, numbers))}}}, kernels, __tvm_ffi__library_bin,\n}};\n"
-
-
-def _text(value: str) -> str:
-    """Return a C literal, letters that are no ASCII byte by byte."""
-    literal = "".join(
-        f"\\{byte:03o}" if byte >= 0x7F or byte < 0x20 or chr(byte) in '"\\?' else chr(byte) for byte in value.encode()
-    )
-    return f'"{literal}"'

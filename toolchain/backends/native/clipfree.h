@@ -9,8 +9,8 @@
  *     clipfree_close(network);
  *
  * Link with model.so, or load it (dlopen) and take `clipfree_functions` from it, which also keeps several networks of one
- * program apart. The library needs libc, libm and threads. It never ends the program, prints nothing, and handles no
- * signals.
+ * program apart. The library needs libc, libm and threads, or for an OpenCL device its driver. It never ends the program,
+ * prints nothing, and handles no signals.
  *
  * Functions that can fail return a `clipfree_status`, which is 0 if they did not. Any thread may use any network; one that
  * another thread is using answers CLIPFREE_BUSY. */
@@ -92,7 +92,8 @@ CLIPFREE_API int32_t clipfree_result_size(uint32_t height, uint32_t width, uint3
 /* A network that is open. */
 typedef struct clipfree clipfree;
 
-/* How a network runs. Zero, but for the size, is a good choice everywhere. */
+/* How a network runs. Zero, but for the size, is a good choice everywhere. Threads, cores, memory and pool are for networks
+ * on CPUs. */
 typedef struct clipfree_options {
   size_t size;  /* of this structure */
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,14 +80,14 @@ class OpenClBackend:
         from toolchain.backends.opencl.build import compile_opencl
 
         assert target.gpu is not None
-        return compile_opencl(model, target.gpu, tuning, dump=dump)
+        return replace(compile_opencl(model, target.gpu, tuning, dump=dump), target=target.name)
 
     def compile_floats(self, model: SRModel, target: Target, precision: str, *, dump: Dump = no_dump) -> Compiled:
         """Compile a float network, see `toolchain.backends.opencl.build.compile_opencl_floats`."""
         from toolchain.backends.opencl.build import compile_opencl_floats
 
         assert target.gpu is not None
-        return compile_opencl_floats(model, target, target.gpu, precision, dump=dump)
+        return replace(compile_opencl_floats(model, target, target.gpu, precision, dump=dump), target=target.name)
 
     def open(self, library: Path, geometry: Geometry, threads: int | None = None) -> Runner:
         """Load a launch plan with its kernels onto a CPU's OpenCL, where they are checked.

@@ -8,9 +8,10 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolchain.backends.c_sources import put_header
 from toolchain.backends.opencl.choose import Choice, by_estimate, by_log
 from toolchain.backends.opencl.float_kinds import covers
-from toolchain.backends.opencl.host import compile_sources, write_sources
+from toolchain.backends.opencl.host import About, compile_sources, write_sources
 from toolchain.backends.opencl.launches import OpenClProgram
 from toolchain.backends.opencl.lower import program
 from toolchain.backends.opencl.prelude import FLOATS, prelude
@@ -45,12 +46,14 @@ class CompiledKernels:
         prelude: what stands before every kernel.
         coverage: how much of it is integer, or for a float network, is done by our kernels: all.
         kernels: its convolution kernels, in order of execution.
+        target: the name of what it was compiled for, for those who ask the library.
     """
 
     program: OpenClProgram
     prelude: str
     coverage: Coverage
     kernels: tuple[Kernel[Any], ...]
+    target: str = ""
 
     @property
     def choices(self) -> Mapping[str, Choice]:
@@ -93,12 +96,14 @@ class CompiledKernels:
         path.write_text(self.program.plan.to_json(), encoding="utf-8")
         path.with_name(CONSTANTS).write_bytes(self.program.constants)
         kernels = {kernel.name: self.prelude + kernel.code for kernel in self.program.kernels}
-        for name, code in kernels.items():
-            (folder / f"{name}.cl").write_text(code, encoding="utf-8")
+        for kernel, code in kernels.items():
+            (folder / f"{kernel}.cl").write_text(code, encoding="utf-8")
         sources = path.with_name(HOST)
-        write_sources(sources, self.program.plan, kernels, self.program.constants)
+        about = About(name, self.target, geometry.smallest)
+        write_sources(sources, self.program.plan, kernels, self.program.constants, about)
         if linker is not None:
             compile_sources(sources, path.parent.parent / LIBRARY, linker)
+            put_header(path.parent.parent)
         return ()
 
 

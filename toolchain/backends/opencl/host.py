@@ -1,34 +1,47 @@
 """The host part of a bundle: a small library in C that runs the launch plan through the device's own OpenCL driver.
 
 Its sources lie in ``native``; plan, kernels and constants become tables beside them (``network.c``), so that one file,
-``model.so``, is all that an app or a board needs. ``native/clipfree_opencl.h`` is for apps, ``native/tvm.c`` for the
-RPC server of `toolchain.board`.
+``model.so``, is all that an app or a board needs. Apps use the interface of all libraries, `clipfree.h`, and beside it
+``native/clipfree_opencl.h``; ``native/tvm.c`` is for the RPC server of `toolchain.board`.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from toolchain.backends.c_sources import SHARED, c_text
 from toolchain.bundle import LIBRARY
 from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, LaunchPlan, Size
 from toolchain.kernels.layout import SIDE
 from toolchain.runtime.opencl.device import parse_wish
 from toolchain.support.errors import TargetError
+from toolchain.support.versions import Versions
 from toolchain.targets.linker import Linker
 
 _NATIVE = Path(__file__).with_name("native")
 _TABLES = "network.c"
 # Without the C library, whose version would be written into the library: the program that loads it has one. Nobody
 # else's functions of the same names take the place of these. Programs look for the name, not where it was linked.
-_FLAGS = ("-xc", "-std=c99", "-O2", "-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{LIBRARY}")
+_FLAGS = ("-std=c11", "-O2", "-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{LIBRARY}", "-xc")
 
 
-def write_sources(folder: Path, plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes) -> None:
+@dataclass(frozen=True)
+class About:
+    """What a library says of itself, and of the pictures that it takes."""
+
+    name: str = ""
+    target: str = ""
+    smallest: tuple[int, int] = (1, 1)
+
+
+def write_sources(
+    folder: Path, plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes, about: About = About()
+) -> None:
     """Write all that the library is made of into ``folder``, which is made.
 
     Args:
@@ -36,14 +49,15 @@ def write_sources(folder: Path, plan: LaunchPlan, kernels: Mapping[str, str], co
         plan: what to launch.
         kernels: OpenCL C by its name.
         constants: the bytes of all constants.
+        about: what the library says of itself.
 
     Raises:
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True)
-    for path in sorted(_NATIVE.glob("*.[ch]")):
+    for path in (*sorted(SHARED.glob("*.[ch]")), *sorted(_NATIVE.glob("*.[ch]"))):
         shutil.copyfile(path, folder / path.name)
-    (folder / _TABLES).write_text("".join(_tables(plan, kernels, constants)), encoding="utf-8")
+    (folder / _TABLES).write_text("".join(_tables(plan, kernels, constants, about)), encoding="utf-8")
 
 
 def compile_sources(folder: Path, output: Path, linker: Linker) -> None:
@@ -53,11 +67,11 @@ def compile_sources(folder: Path, output: Path, linker: Linker) -> None:
     Raises:
         TargetError: the compiler fails.
     """
-    compiler = replace(linker, flags=(*linker.flags, *_FLAGS))
-    compiler(str(output), [str(path) for path in sorted(folder.glob("*.c"))])
+    compiler = replace(linker, flags=(*linker.flags, *linker.inline, *_FLAGS))
+    compiler(str(output), [str(path) for path in sorted(folder.glob("*.c"))], linker.helpers)
 
 
-def _tables(plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes) -> Iterator[str]:
+def _tables(plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes, about: About) -> Iterator[str]:
     yield "// Written by clipfree: the launch plan, the kernels and the constants of a network.\n"
     yield '#include "network.h"\n\n'
     launched = (size for launch in plan.launches for size in (launch.size, launch.result))
@@ -92,7 +106,8 @@ def _tables(plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes) -> I
         "};\n\nconst struct network clipfree_network = {"
         f"{plan.channels}, {plan.scale}, {plan.unit}, {plan.margin}, {plan.columns}, {SIDE}, "
         f"sizes, buffers, {len(plan.buffers)}, constants, {len(plan.constants)}, launches, {len(plan.launches)}, "
-        "(const unsigned char *)data};\n"
+        f"(const unsigned char *)data, {about.smallest[0]}, {about.smallest[1]}, "
+        f"{c_text(about.name)}, {c_text(about.target)}, {c_text(Versions.installed().clipfree)}}};\n"
     )
 
 

@@ -96,12 +96,12 @@ static int stores_halves(const struct driver *cl, cl_device_id device) {
   return found || !(type & CL_TYPE_GPU);
 }
 
-int clipfree_find_device(const struct driver *cl, enum clipfree_kind kind, struct device *device,
+int clipfree_find_device(const struct driver *cl, int32_t kind, struct device *device,
                          char message[CLIPFREE_MESSAGE]) {
   const char *wanted = getenv("CLIPFREE_OPENCL_DEVICE");
-  const char *kinds = kind == CLIPFREE_ANY ? "processor" : kind == CLIPFREE_GPU ? "GPU" : "CPU";
+  const char *kinds = kind == CLIPFREE_ANY_DEVICE ? "processor" : kind == CLIPFREE_GPU ? "GPU" : "CPU";
   device->id = first_device(cl, kind == CLIPFREE_CPU ? CL_TYPE_CPU : CL_TYPE_GPU, wanted, device->name);
-  if (!device->id && kind == CLIPFREE_ANY) device->id = first_device(cl, CL_TYPE_ALL, wanted, device->name);
+  if (!device->id && kind == CLIPFREE_ANY_DEVICE) device->id = first_device(cl, CL_TYPE_ALL, wanted, device->name);
   if (!device->id && wanted) return clipfree_say(message, "OpenCL finds no %s called '%s' on this device", kinds, wanted);
   if (!device->id) return clipfree_say(message, "OpenCL finds no %s on this device", kinds);
   char version[96] = "";

@@ -106,7 +106,7 @@ int clipfree_say(char message[CLIPFREE_MESSAGE], const char *format, ...);
 
 // Load the functions of a driver, and choose a device. 1, or 0 with a sentence.
 int clipfree_load_driver(struct driver *cl, const char *file, char message[CLIPFREE_MESSAGE]);
-int clipfree_find_device(const struct driver *cl, enum clipfree_kind kind, struct device *device,
+int clipfree_find_device(const struct driver *cl, int32_t kind, struct device *device,
                          char message[CLIPFREE_MESSAGE]);
 
 #endif

@@ -1,4 +1,6 @@
-// Runs the launch plan of network.c: what clipfree_opencl.h promises.
+// Runs the launch plan of network.c.
+#include "host.h"
+
 #include "clipfree_opencl.h"
 #include "driver.h"
 #include "network.h"
@@ -23,6 +25,7 @@ struct clipfree {
   size_t (*groups)[3];  // work-groups of each launch, as the device can run them
   cl_mem *memory;      // picture, result, buffers, constants
   int height, width;   // of the picture that the buffers are for; 0: there are none
+  struct caller caller;
 };
 
 static int failed(const struct clipfree *self, char *message, const char *doing, int32_t code) {
@@ -153,7 +156,7 @@ static int prepare(struct clipfree *self, char *message) {
   return 1;
 }
 
-struct clipfree *clipfree_open(const char *driver, enum clipfree_kind kind, char message[CLIPFREE_MESSAGE]) {
+struct clipfree *host_open(const char *driver, int32_t kind, char message[CLIPFREE_MESSAGE]) {
   struct clipfree *self = calloc(1, sizeof *self);
   if (!self) {
     clipfree_say(message, "there is no memory left");
@@ -164,7 +167,7 @@ struct clipfree *clipfree_open(const char *driver, enum clipfree_kind kind, char
     tell_halves(self);
     return self;
   }
-  clipfree_close(self);
+  host_close(self);
   return NULL;
 }
 
@@ -186,19 +189,29 @@ static int32_t fill(struct clipfree *self, const struct buffer *buffer, cl_mem m
   return code;
 }
 
-// Buffers for a picture's size, filled with what surrounds the picture.
-static int allocate(struct clipfree *self, int height, int width, char *message) {
+// Bytes of the picture (0), the result (1), or a buffer, for a picture of a size.
+static uint64_t bytes_of(const struct clipfree *self, int at, int height, int width) {
+  const struct buffer *buffer = at < 2 ? NULL : &PLAN.buffers[at - 2];
+  if (!buffer) return (uint64_t)height * (uint64_t)width * PLAN.channels * (at == 1 ? PLAN.scale * PLAN.scale : 1);
+  return ((uint64_t)rows(height, buffer->size) + 2 * PLAN.margin) * buffer->blocks * pitch(columns(width, buffer->size)) *
+         element(self, buffer);
+}
+
+uint64_t host_memory(const struct clipfree *self, int height, int width) {
+  uint64_t bytes = 0;
+  for (int at = 0; at < 2 + PLAN.buffer_count; ++at) bytes += bytes_of(self, at, height, width);
+  return bytes;
+}
+
+int host_allocate(struct clipfree *self, int height, int width, char message[CLIPFREE_MESSAGE]) {
   if (self->height == height && self->width == width) return 1;
   forget_buffers(self);
-  const uint64_t pixels = (uint64_t)height * (uint64_t)width;
   for (int at = 0; at < PLAN.buffer_count; ++at)
     if (rows(height, PLAN.buffers[at].size) < 1 || columns(width, PLAN.buffers[at].size) < 1)
       return clipfree_say(message, "of %d x %d pixels nothing is left within this network", width, height);
   for (int at = 0; at < 2 + PLAN.buffer_count; ++at) {
     const struct buffer *buffer = at < 2 ? NULL : &PLAN.buffers[at - 2];
-    const uint64_t size = buffer ? ((uint64_t)rows(height, buffer->size) + 2 * PLAN.margin) * buffer->blocks *
-                                       pitch(columns(width, buffer->size)) * element(self, buffer)
-                                 : pixels * PLAN.channels * (at == 1 ? PLAN.scale * PLAN.scale : 1);
+    const uint64_t size = bytes_of(self, at, height, width);
     if (size > self->device.largest || size >> 31) {
       forget_buffers(self);
       return clipfree_say(message, "%s cannot hold a tensor of %.0f MB; use smaller tiles", self->device.name,
@@ -267,10 +280,10 @@ static void read_events(struct clipfree *self, double began, double *seconds) {
   }
 }
 
-static int run(struct clipfree *self, const unsigned char *pixels, int height, int width, unsigned char *result,
-               double *seconds, char *message) {
+int host_run(struct clipfree *self, const unsigned char *pixels, unsigned char *result, double *seconds,
+             char message[CLIPFREE_MESSAGE]) {
   const struct driver *cl = &self->cl;
-  if (!allocate(self, height, width, message)) return 0;
+  const int height = self->height, width = self->width;
   const size_t size = (size_t)height * (size_t)width * PLAN.channels;
   int32_t code = cl->clEnqueueWriteBuffer(self->queue, self->memory[0], 0, 0, size, pixels, 0, NULL, NULL);
   if (code) return failed(self, message, "take the picture", code);
@@ -292,46 +305,13 @@ static int run(struct clipfree *self, const unsigned char *pixels, int height, i
   return !code;
 }
 
-// Run the network on a picture whose sides are no multiples of its unit: with copies of the last row and column, and what
-// these add cut off.
-static int run_extended(struct clipfree *self, const unsigned char *pixels, int height, int width, unsigned char *result,
-                        double *seconds, char *message) {
-  const int tall = (height + PLAN.unit - 1) / PLAN.unit * PLAN.unit, wide = (width + PLAN.unit - 1) / PLAN.unit * PLAN.unit;
-  const size_t pixel = (size_t)PLAN.channels, scale = (size_t)PLAN.scale;
-  const size_t across = (size_t)wide * scale * pixel, kept = (size_t)width * scale * pixel;
-  unsigned char *given = calloc((size_t)tall * (size_t)wide, pixel), *made = calloc((size_t)tall * scale, across);
-  int done = 0;
-  if (!given || !made) {
-    clipfree_say(message, "there is no memory left");
-  } else {
-    for (int y = 0; y < tall; ++y)
-      for (int x = 0; x < wide; ++x)
-        for (size_t c = 0; c < pixel; ++c)
-          given[((size_t)y * (size_t)wide + (size_t)x) * pixel + c] =
-              pixels[((size_t)(y < height ? y : height - 1) * (size_t)width + (size_t)(x < width ? x : width - 1)) * pixel + c];
-    done = run(self, given, tall, wide, made, seconds, message);
-    for (size_t y = 0; done && y < (size_t)height * scale; ++y)
-      for (size_t x = 0; x < kept; ++x) result[y * kept + x] = made[y * across + x];
-  }
-  free(given);
-  free(made);
-  return done;
-}
-
-int clipfree_run(struct clipfree *self, const unsigned char *pixels, int height, int width, unsigned char *result,
-                 double *seconds, char message[CLIPFREE_MESSAGE]) {
-  if (height < 1 || width < 1) return clipfree_say(message, "a picture of %d x %d has no pixels", width, height);
-  return (height % PLAN.unit || width % PLAN.unit ? run_extended : run)(self, pixels, height, width, result, seconds,
-                                                                         message);
-}
-
 int clipfree_give(struct clipfree *self, int buffer, const void *bytes, size_t size, char message[CLIPFREE_MESSAGE]) {
   if (buffer < 0 || buffer >= PLAN.buffer_count) return clipfree_say(message, "there is no buffer %d", buffer);
   cl_mem *memory = &self->memory[2 + buffer];
   if (*memory) self->cl.clReleaseMemObject(*memory);
   int32_t code = 0;
   *memory = self->cl.clCreateBuffer(self->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST, size, (void *)bytes, &code);
-  self->height = self->width = 0;  // `clipfree_run` makes its own
+  self->height = self->width = 0;  // `host_allocate` makes its own
   return code ? failed(self, message, "hold a tensor", code) : 1;
 }
 
@@ -359,7 +339,7 @@ int clipfree_launch(struct clipfree *self, int height, int width, double *second
   return code || ended ? failed(self, message, "run the kernel", code ? code : ended) : 1;
 }
 
-void clipfree_close(struct clipfree *self) {
+void host_close(struct clipfree *self) {
   if (!self) return;
   const struct driver *cl = &self->cl;
   for (int at = 0; self->kernels && at < PLAN.launch_count; ++at)
@@ -375,11 +355,13 @@ void clipfree_close(struct clipfree *self) {
   free(self->events);
   free(self->groups);
   free(self->memory);
+  free(self->caller.pixels);
+  free(self->caller.result);
   free(self);
 }
 
+struct caller *host_caller(struct clipfree *self) { return &self->caller; }
+
 const char *clipfree_device(const struct clipfree *self) { return self->device.name; }
-int clipfree_channels(void) { return PLAN.channels; }
-int clipfree_scale(void) { return PLAN.scale; }
-int clipfree_launches(void) { return PLAN.launch_count; }
-const char *clipfree_kernel(int launch) { return PLAN.launches[launch].kernel; }
+int32_t clipfree_launches(void) { return PLAN.launch_count; }
+const char *clipfree_kernel(int32_t launch) { return launch < 0 || launch >= PLAN.launch_count ? NULL : PLAN.launches[launch].kernel; }

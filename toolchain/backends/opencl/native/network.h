@@ -60,6 +60,8 @@ struct network {
   const struct launch *launches;
   int32_t launch_count;
   const unsigned char *data;  // of the constants, little-endian
+  int32_t smallest_height, smallest_width;  // of pictures of which something is left
+  const char *name, *target, *version;
 };
 
 extern const struct network clipfree_network;

@@ -4,6 +4,8 @@
 // of the seconds that the device counted; close() gives back what it holds.
 #include "clipfree_opencl.h"
 #include "driver.h"
+#include "host.h"
+#include "network.h"
 #include "tensors.h"
 
 // What is used of TVM's FFI (tvm/ffi/c_api.h) and of DLPack.
@@ -51,15 +53,23 @@ static unsigned char *data_of(const struct tensor *tensor) { return (unsigned ch
 
 static int is_picture(const struct tensor *tensor) {
   return tensor && tensor->dimensions == 3 && tensor->code == CODE_UNSIGNED && tensor->bits == 8 &&
-         tensor->shape[2] == clipfree_channels();
+         tensor->shape[2] == clipfree_network.channels;
+}
+
+static clipfree_picture picture_of(const struct tensor *tensor) {
+  return (clipfree_picture){sizeof(clipfree_picture),
+                            tensor->shape[2] == 3 ? CLIPFREE_RGB : CLIPFREE_GREY,
+                            (uint32_t)tensor->shape[0],
+                            (uint32_t)tensor->shape[1],
+                            {data_of(tensor)},
+                            {(ptrdiff_t)(tensor->shape[1] * tensor->shape[2])}};
 }
 
 static int call(const struct any *values, int32_t count, struct any *result) {
   const struct tensor *pixels = count > 1 ? tensor_of(&values[0]) : NULL;
   const struct tensor *large = count > 1 ? tensor_of(&values[1]) : NULL;
   const struct tensor *seconds = count > 2 ? tensor_of(&values[2]) : NULL;
-  const int scale = clipfree_scale();
-  char message[CLIPFREE_MESSAGE];
+  const int scale = clipfree_network.scale;
   *result = (struct any){0};
   if (!network) return raise("open the network first");
   if (!is_picture(pixels) || !is_picture(large) || large->shape[0] != pixels->shape[0] * scale ||
@@ -68,17 +78,17 @@ static int call(const struct any *values, int32_t count, struct any *result) {
   if (count > 2 && (!seconds || seconds->dimensions != 1 || seconds->shape[0] != clipfree_launches() ||
                     seconds->code != CODE_FLOAT || seconds->bits != 64))
     return raise("the seconds are float64, one for each launch");
-  if (!clipfree_run(network, data_of(pixels), (int)pixels->shape[0], (int)pixels->shape[1], data_of(large),
-                    seconds ? (double *)data_of(seconds) : NULL, message))
-    return raise(message);
+  const clipfree_picture source = picture_of(pixels), enlarged = picture_of(large);
+  if (clipfree_upscale_timed(network, &source, &enlarged, seconds ? (double *)data_of(seconds) : NULL))
+    return raise(clipfree_error(network));
   return 0;
 }
 
 int __tvm_ffi_open(void *self, const struct any *values, int32_t count, struct any *result) {
   char message[CLIPFREE_MESSAGE];
   if (count != 1 || values[0].type != TYPE_INT) return raise("open takes a kind of device");
-  clipfree_close(network);
-  network = clipfree_open(NULL, (enum clipfree_kind)values[0].value.number, message);
+  host_close(network);
+  network = host_open(NULL, (int32_t)values[0].value.number, message);
   if (!network) return raise(message);
   const char *name = clipfree_device(network);
   struct bytes text = {name, 0};
@@ -96,7 +106,7 @@ int __tvm_ffi_times(void *self, const struct any *values, int32_t count, struct 
 
 int __tvm_ffi_close(void *self, const struct any *values, int32_t count, struct any *result) {
   *result = (struct any){0};
-  clipfree_close(network);
+  host_close(network);
   network = NULL;
   return 0;
 }
