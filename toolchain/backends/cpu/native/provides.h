@@ -23,5 +23,6 @@
   X(shape_of, "t") \
   X(alloc_storage, "?s") \
   X(alloc_tensor, "mnsd") \
+  X(copy, "?") \
   X(make_tuple, "") \
   X(null_value, "")
