@@ -18,10 +18,11 @@ from tests.answers import document
 from tests.arm import emulator
 from tests.boards import Running, have_compiler
 from tests.lower.compiled import picture
-from tests.lower.nets import Net
+from tests.lower.nets import FINE, Net
 from tests.lower.products import POOLED, Ending
 from tests.opencl.devices import device, environment, made
 from tests.opencl.test_networks import two_stages
+from tests.opencl.test_places import attending
 from tests.standin import QUICK
 from toolchain.backends.opencl.host import compile_sources, write_sources
 from toolchain.backends.opencl.prelude import prelude
@@ -158,6 +159,22 @@ def test_in_an_app(bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path):
     short.write_bytes(b"P6\n3 2\n255\n" + bytes(17))
     done = subprocess.run([app, short, "out"], capture_output=True, text=True, env=drivers)
     assert done.stderr.endswith("short.ppm ends early\n")
+
+
+def test_tensors_of_any_size_in_an_app(drivers: Mapping[str, str], photo_folder: Path, tmp_path: Path):
+    """Of sizes that follow by rounding down, with a border, and zero points of two different bytes."""
+    net = Net()
+    x = net.windowed(net.conv(net.input, 8, scale=FINE, zero=300), 1, 1, 1, 1, "reflect")
+    model = net.model(net.conv(attending(net, net.conv(x, 8, pads=[0, 0, 0, 0])), 12), 2)
+    onnx.save(model, tmp_path / "net.onnx")
+    done = deploy(Request(tmp_path / "net.onnx", tmp_path / "out", photo_folder, target="opencl-cpu"))
+    app = app_of(open_bundle(done.path, for_this_machine=False), tmp_path)
+    pixels = picture(21, 34, 3, 0)
+    Image.fromarray(pixels).save(tmp_path / "small.ppm")
+    subprocess.run([app, tmp_path / "small.ppm", tmp_path / "large.ppm"], check=True, timeout=60, env=drivers)
+    expected = IntegerReference(open_bundle(done.path, for_this_machine=False).model()).run(pixels)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "large.ppm")), expected)
+    assert "of 3 x 2 pixels nothing is left within this network" in said([str(app)], tmp_path, drivers)
 
 
 LIMITED = """

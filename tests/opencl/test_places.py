@@ -71,9 +71,9 @@ def test_what_is_around_a_network(mode: str, cut: int, value: float):
     assert_equal(network(mode, cut=cut, value=value), "single")
 
 
-def attending(net: Net) -> Tensor:
+def attending(net: Net, x: Tensor | None = None) -> Tensor:
     """As RLFN attends: down by two without padding and by three, up to the size that there was."""
-    x = net.conv(net.input, 8, act=Act("LeakyRelu"))
+    x = x or net.conv(net.input, 8, act=Act("LeakyRelu"))
     narrow = net.conv(x, 4, 1)
     small = net.largest(net.conv(narrow, 4, stride=2, pads=[0, 0, 0, 0]), 7, 3)
     wide = net.to_picture(net.conv(small, 4), residual=narrow, zero=30)

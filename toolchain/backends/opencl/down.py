@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from typing import Any
-
 from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise
-from toolchain.backends.opencl.primitives import bind, call, code_of, load, number, store_codes
+from toolchain.backends.opencl.primitives import call, code_of, load, number, private, store_codes
 from toolchain.kernels.arguments import phase, tap
 from toolchain.kernels.layout import PACK, SIDE
 from toolchain.kernels.spec import Pool, SpaceToDepth
@@ -41,26 +39,25 @@ def pool(operation: Pool, config: PixelwiseConfig) -> tirx.PrimFunc:
     phases = operation.stride[0] * operation.stride[1]
 
     def body(at: Item) -> None:
-        for block in range(target.count):
-            found: list[list[list[Any]]] = []
-            for i in range(operation.kernel[0]):
-                for j in range(operation.kernel[1]):
-                    row, column = tap(operation, at.inner - operation.above[0], at.column, i, j)
-                    first = block * phases + phase(operation, i, j)
-                    planes = [
-                        load("word", at.inputs[0], [row, start + first, column], config.pixels)
-                        for start, _ in source.planes(0)
-                    ]
-                    words = list(zip(*planes, strict=True))
-                    found.append([[code_of(word, number(place)) for word in words] for place in range(PACK)])
-            codes = [
-                [bind("largest", reduce(_larger, (one[place][p] for one in found))) for p in range(config.pixels)]
-                for place in range(PACK)
-            ]
+        found = private("found", PACK * config.pixels, "uint32")
+        places = [(place, p) for place in range(PACK) for p in range(config.pixels)]
+        with T.serial(0, target.count) as block:
+            IRBuilder.name("block", block)
+            for place, p in places:
+                T.buffer_store(found, tirx.const(0, "uint32"), [place * config.pixels + p])
+            with T.grid(*operation.kernel) as (i, j):
+                row, column = tap(operation, at.inner - operation.above[0], at.column, i, j)
+                first = block * phases + phase(operation, i, j)
+                planes = [
+                    load("word", at.inputs[0], [row, start + first, column], config.pixels)
+                    for start, _ in source.planes(0)
+                ]
+                words = list(zip(*planes, strict=True))
+                for place, p in places:
+                    index = place * config.pixels + p
+                    larger = call("uint32", "max", found[index], code_of(words[p], number(place)))
+                    T.buffer_store(found, larger, [index])
+            codes = [[found[place * config.pixels + p] for p in range(config.pixels)] for place in range(PACK)]
             store_codes(at.y, codes, target, operation.zero_point, (at.inner, block, at.column), at.size)
 
     return pixelwise([Form(source.total)], Form(target.total), config, body)
-
-
-def _larger(one: Any, other: Any) -> Any:
-    return call("uint32", "max", one, other)
