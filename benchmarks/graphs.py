@@ -33,6 +33,12 @@ class Graph:
         self.constants.append(numpy_helper.from_array(value, name))
         return name
 
+    def indices(self, values: Sequence[int]) -> str:
+        """A constant of whole numbers; returns its name."""
+        name = f"k{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
     def number(self, value: float) -> str:
         """A constant that is one number; returns its name."""
         return self.constant(np.array(value, np.float32))

@@ -17,6 +17,7 @@ from pathlib import Path
 import onnx
 
 import families
+import more_families
 from toolchain.support.errors import ClipfreeError, InputError
 from toolchain.support.files import atomic_write
 from toolchain.zoo import embedded
@@ -30,6 +31,14 @@ KINDS: Mapping[str, Callable[[int, int, int], onnx.ModelProto]] = {
     "rt4ksr": families.rt4ksr,
     "bicubicpp": families.bicubicpp,
     "upconv": families.upconv,
+    "esa": more_families.esa,
+    "rcan": more_families.rcan,
+    "unet": more_families.unet,
+    "plainusr": more_families.plainusr,
+    "srcnn": more_families.srcnn,
+    "vdsr": more_families.vdsr,
+    "esrgan": more_families.esrgan,
+    "dncnn": more_families.dncnn,
 }
 
 
