@@ -72,6 +72,19 @@ def case(kind: str, *constants: Any, table: str = "", before: bool = False, **op
     return write
 
 
+def by_batches(file: File, x: int, out: int, weight: Array) -> None:
+    """A convolution with a dilation of 2, as a plain one of every second pixel; rows and columns are even as they are,
+    and two more are added and cut off.
+    """
+    height, width = X.shape[1] + 6, X.shape[2] + 6
+    block = file.constant([2, 2], np.int32)
+    spread = file.tensor((4, height // 2, width // 2, X.shape[3]))
+    made = file.tensor((4, height // 2 - 2, width // 2 - 2, len(weight)))
+    file.operator("SPACE_TO_BATCH_ND", [x, block, file.constant([[2, 4], [2, 4]], np.int32)], spread)
+    conv(file, [spread, file.constant(weight)], made, padding=VALID)
+    file.operator("BATCH_TO_SPACE_ND", [made, block, file.constant([[0, 2], [0, 2]], np.int32)], out)
+
+
 def ints(*values: Any) -> Array:
     return np.asarray(values, np.int32)
 
@@ -92,6 +105,14 @@ CASES: dict[str, tuple[Any, Callable[[], Array]]] = {
     "dilated": (
         lambda f, x, out: conv(f, [x, f.constant(W)], out, DilationHFactor=2, DilationWFactor=2),
         lambda: convolved(X, W, pads=(2, 2, 2, 2), dilation=2),
+    ),
+    "dilated by batches": (
+        lambda f, x, out: by_batches(f, x, out, W),
+        lambda: convolved(X, W, pads=(2, 2, 2, 2), dilation=2),
+    ),
+    "transposed, cropped": (
+        case("TRANSPOSE_CONV", ints(1, 15, 23, 4), T, table="TransposeConvOptions", before=True, StrideH=2, StrideW=2),
+        lambda: scattered(X, T, 2)[:, 1:-2, 1:-2],
     ),
     "grouped": (
         lambda f, x, out: conv(f, [x, f.constant(W[..., :3])], out),

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from toolchain.frontend.tflite import activations, convolutions, elementwise, places, sizes
 from toolchain.frontend.tflite.contents import Contents, Operator, read_contents
+from toolchain.frontend.tflite.dilated import as_dilated
 from toolchain.frontend.tflite.emitter import TO_FIRST, Emitter
 from toolchain.support.errors import ModelError
 
@@ -36,7 +37,7 @@ def to_onnx(path: Path, data: bytes) -> onnx.ModelProto:
         ModelError: the package that knows the format is missing; the file is damaged; or it holds what is not known
             here, which is named.
     """
-    contents = read_contents(path, data)
+    contents = as_dilated(read_contents(path, data))
     emitter = Emitter(contents)
     _check_ends(path, contents)
     emitter.give(contents.inputs[0], "input")

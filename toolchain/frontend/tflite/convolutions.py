@@ -8,6 +8,7 @@ import numpy as np
 
 from toolchain.frontend.tflite.activations import finish
 from toolchain.frontend.tflite.contents import Operator
+from toolchain.frontend.tflite.dilated import PADS
 from toolchain.frontend.tflite.emitter import Emitter
 from toolchain.support.errors import ModelError
 
@@ -16,6 +17,8 @@ _SAME = 0
 
 def _padding(operator: Operator, kernel: tuple[int, int], strides: list[int], dilations: list[int]) -> dict[str, Any]:
     """Return ONNX's settings; with strides, how much SAME pads depends on the picture's size."""
+    if PADS in operator.options:
+        return {"pads": operator.options[PADS]}
     if operator.options["Padding"] != _SAME:
         return {"pads": [0, 0, 0, 0]}
     if strides != [1, 1]:
@@ -75,16 +78,10 @@ def _transposed(emitter: Emitter, operator: Operator) -> None:
     shape = _weights(emitter, operator)
     strides = _numbers(operator, "StrideH", "StrideW")
     same = operator.options["Padding"] == _SAME
-    over = [max(size - stride, 0) for size, stride in zip(shape[1:3], strides, strict=True)]
-    short = [max(stride - size, 0) for size, stride in zip(shape[1:3], strides, strict=True)]
+    less = _cropped(emitter, operator, strides, same=same)
+    over = [max(size - stride + cut, 0) for size, stride, cut in zip(shape[1:3], strides, less, strict=True)]
+    short = [max(stride - size - cut, 0) for size, stride, cut in zip(shape[1:3], strides, less, strict=True)]
     pads = [o // 2 for o in over] + [o - o // 2 for o in over] if same else [0, 0, 0, 0]
-    source = emitter.tensor(operator.read(2)).shape
-    told = emitter.numbers(operator.read(0))
-    if told is not None and len(source) == 4:
-        beyond = [0, 0] if same else over
-        wanted = [size * stride + b for size, stride, b in zip(source[1:3], strides, beyond, strict=True)]
-        if told.size != 4 or ([int(size) for size in told.ravel()[1:3]] != wanted and min(source[1:3]) > 0):
-            raise ModelError(f"{operator} crops or extends its output", hint="give it the size of its input by stride")
     inputs = [emitter.read(operator.read(2)), emitter.weight(operator.read(1), (3, 0, 1, 2))]
     if len(operator.inputs) > 3 and operator.inputs[3] >= 0:
         inputs.append(emitter.bias(operator.inputs[3]))
@@ -99,6 +96,27 @@ def _transposed(emitter: Emitter, operator: Operator) -> None:
         output_padding=short,
     )
     finish(emitter, operator, conv)
+
+
+def _cropped(emitter: Emitter, operator: Operator, strides: list[int], *, same: bool) -> list[int]:
+    """Return by how many rows and columns the output of a transposed convolution is smaller than its strides make it.
+
+    A size of which one that is padded alike makes the input says so, up to a stride less.
+    """
+    source, told = emitter.tensor(operator.read(2)).shape, emitter.numbers(operator.read(0))
+    if told is None or len(source) != 4:
+        return [0, 0]
+    kernel = emitter.tensor(operator.read(1)).shape[1:3]
+    beyond = [0 if same else max(size - stride, 0) for size, stride in zip(kernel, strides, strict=True)]
+    if told.size != 4:
+        raise ModelError(f"{operator} has an output of {told.size} axes", hint="the file is damaged")
+    if min(source[1:3]) < 1:
+        return [0, 0]
+    wanted = [size * stride + more for size, stride, more in zip(source[1:3], strides, beyond, strict=True)]
+    less = [large - int(size) for large, size in zip(wanted, told.ravel()[1:3], strict=True)]
+    if any(cut and not (same and 0 < cut < stride) for cut, stride in zip(less, strides, strict=True)):
+        raise ModelError(f"{operator} crops or extends its output", hint="give it the size of its input by stride")
+    return less
 
 
 def _connected(emitter: Emitter, operator: Operator) -> None:
