@@ -290,3 +290,28 @@ def test_an_activation_of_a_newer_opset_without_its_attribute(tmp_path: Path):
     model = b.model(3, 2)
     sr = normalize(reloaded(model, tmp_path), value_range="0..1")
     agree(model, sr)
+
+
+@pytest.mark.parametrize("taken", ["Squeeze", "Gather"])
+def test_pictures_of_three_axes(taken: str, tmp_path: Path):
+    """A function on single pictures, (height, width, 3) of uint8."""
+    b = Builder()
+    front = b.const([0], np.int64)
+    x = b.node("Transpose", b.node("Cast", "input", to=TensorProto.FLOAT), perm=[2, 0, 1])
+    x = b.node("Unsqueeze", b.node("Div", x, b.const(255.0)), front)
+    x = b.depth_to_space(b.conv(x, 3, 12, identity=3, repeat=4), 2)
+    x = b.node("Squeeze", x, front) if taken == "Squeeze" else b.node("Gather", x, b.const(0, np.int64), axis=0)
+    x = b.node("Transpose", b.clip(b.node("Mul", x, b.const(255.0)), 0.0, 255.0), perm=[1, 2, 0])
+    b.node("Cast", b.node("Round", x), out="output", to=TensorProto.UINT8)
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.UINT8, [f"{name}_h", f"{name}_w", 3])
+        for name in ("input", "output")
+    ]
+    graph = helper.make_graph(b.nodes, "picture", ends[:1], ends[1:], b.initializers)
+    model = reloaded(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path)
+    sr = normalize(model)
+    assert (sr.channels, sr.scale) == (3, 2)
+    pixels = np.random.default_rng(0).integers(0, 256, (13, 17, 3), dtype=np.uint8)
+    (want,) = FloatSession(model).run(None, pixels)
+    (got,) = FloatSession(sr.model).run(None, pixels.transpose(2, 0, 1)[None].astype(np.float32))
+    np.testing.assert_array_equal(np.rint(np.clip(got[0], 0, 255)).transpose(1, 2, 0), want)

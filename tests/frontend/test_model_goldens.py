@@ -14,7 +14,7 @@ from onnx import parser, printer
 
 from toolchain.frontend.facts import Facts
 from toolchain.frontend.interface import Interface
-from toolchain.frontend.passes import batch, float16, float64, inline, opset, pixel_ends, stored_weights
+from toolchain.frontend.passes import batch, float16, float64, inline, opset, picture_axes, pixel_ends, stored_weights
 from toolchain.frontend.passes.base import ModelPass
 from toolchain.frontend.session import FloatSession
 
@@ -69,6 +69,36 @@ CASES = {
         g (float[1,3,H,W] x) => (float[1,3,H,W] y) <float[3,1,1] b = {1,2,-1}>
         { y = Mul (x, b) }
         """,
+    ),
+    "a picture without a batch has one": Case(
+        picture_axes.apply,
+        """
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[H,W,3] x) => (float[H,W,3] y)
+        <float s = {0.5}, int64[1] front = {0}, int64[3] order = {2, 1, 0}> {
+            a = Mul (x, s)
+            b = Gather <axis = 2> (a, order)
+            c = Transpose <perm = [2, 0, 1]> (b)
+            d = Unsqueeze (c, front)
+            e = Relu (d)
+            f = Squeeze (e, front)
+            y = Transpose <perm = [1, 2, 0]> (f)
+        }
+        """,
+        """
+        < ir_version: 8, opset_import: ["" : 17] >
+        g (float[1,H,W,3] x) => (float[1,H,W,3] y) <float s = {0.5}, int64[1] front = {0}, int64[3] order = {2,1,0}>
+        {
+           a = Mul (x, s)
+           b = Gather <axis: int = 3> (a, order)
+           c = Transpose <perm: ints = [0, 3, 1, 2]> (b)
+           d = Identity (c)
+           e = Relu (d)
+           f = Identity (e)
+           y = Transpose <perm: ints = [0, 2, 3, 1]> (f)
+        }
+        """,
+        source=lambda x: np.ascontiguousarray(x[0].transpose(1, 2, 0)),
     ),
     "float64 is float32": Case(
         float64.apply,
@@ -186,6 +216,9 @@ def test_before_and_after(name: str) -> None:
     again = case.apply(model, Facts())
     assert words(printer.to_text(model)) == words(case.after), "twice is not once"
     assert again.changes == ()
-    want = FloatSession(source).run(None, case.source(PICTURE))[0][:1].astype(np.float32)
-    got = FloatSession(model).run(None, case.source(PICTURE)[:1].astype(np.float32))[0]
+    given = case.source(PICTURE)
+    made = FloatSession(source).run(None, given)[0]
+    given, made = (given[None], made[None]) if given.ndim == 3 else (given, made)
+    want = made[:1].astype(np.float32)
+    got = FloatSession(model).run(None, given[:1].astype(np.float32))[0]
     np.testing.assert_allclose(got, want, rtol=0, atol=case.tolerance)

@@ -16,6 +16,7 @@ READ = (
     "stored_weights",
     "inline",
     "float64",
+    "picture_axes",
 )
 """On the ONNX model, before its ends are looked at."""
 
