@@ -26,12 +26,13 @@ def space_to_depth(operation: SpaceToDepth, geometry: Geometry, vectors: Vectors
     rows, tiles, width = (tirx.Var(name, "int64") for name in ("rows", "tiles", "width"))
     source, target, size, lanes = operation.source, operation.target, operation.size, vectors.lanes
     across = tirx.floordiv(width * size + (geometry.columns - 1), geometry.columns)
+    last = across * geometry.columns + (SIDE - lanes)  # behind it, a vector leaves the tensor
     with IRBuilder() as builder, function("space_to_depth"):
         x = T.arg("x", T.Buffer(geometry.window(source.total, rows * size, across), vectors.dtype))
         declare(rows, tiles, width)
         y = T.arg("y", T.Buffer(geometry.window(target.total, rows, tiles), vectors.dtype))
         with T.grid(rows, source.count, size, tiles * (geometry.columns // lanes)) as (h, b, i, u):
-            starts = [tirx.min((u * size + q) * lanes, across * geometry.columns) for q in range(size)]
+            starts = [tirx.min((u * size + q) * lanes, last) for q in range(size)]
             given = [T.bind(x.vload([h * size + i, source.start + b, start + SIDE], vectors.type)) for start in starts]
             for j in range(size):
                 value = shuffled(given, [j + size * lane for lane in range(lanes)])

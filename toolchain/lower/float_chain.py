@@ -60,7 +60,17 @@ class FloatShuffleChain:
     pixels: DepthToSpace
 
 
-FloatChain: TypeAlias = SizedChain | FloatConvChain | FloatRegionChain | FloatConcatChain | FloatShuffleChain
+@dataclass(frozen=True, eq=False)
+class FloatSelectChain:
+    """Some channels of a variable."""
+
+    source: Any
+    channels: tuple[int, ...]
+
+
+FloatChain: TypeAlias = (
+    SizedChain | FloatSelectChain | FloatConvChain | FloatRegionChain | FloatConcatChain | FloatShuffleChain
+)
 
 
 Covers: TypeAlias = Callable[[FloatChain], bool]
@@ -91,6 +101,8 @@ class FloatMatcher(Bindings):
             yield self._region(var, region)
         if self.is_call(var, "relax.concat") and int(self.definitions[var].attrs.axis) == 1:
             yield FloatConcatChain(tuple(self.definitions[var].args[0].fields))
+        if self.is_call(var, "relax.take"):
+            yield self._selection(self.definitions[var])
         yield self._shuffle(var)
         yield match_sized(self, var)
 
@@ -102,6 +114,14 @@ class FloatMatcher(Bindings):
             if found is not None:
                 return replace(found, region=region.first(leaf))
         return FloatRegionChain(region.first(alike[0]))
+
+    def _selection(self, call: Any) -> FloatSelectChain | None:
+        """Return the channels by constant numbers that ``call`` takes."""
+        source, indices = call.args
+        along = call.attrs.axis is not None and int(call.attrs.axis) == 1
+        if not along or not isinstance(indices, GenericConst) or indices.value.numpy().ndim != 1:
+            return None
+        return FloatSelectChain(source, tuple(int(i) for i in indices.value.numpy())) if is_picture(source) else None
 
     def _shuffle(self, var: Any) -> FloatShuffleChain | None:
         """Return the depth-to-space that ``var`` is."""

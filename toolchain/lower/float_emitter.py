@@ -25,6 +25,7 @@ from toolchain.lower.float_chain import (
     FloatConvChain,
     FloatMatcher,
     FloatRegionChain,
+    FloatSelectChain,
     FloatShuffleChain,
 )
 from toolchain.lower.float_down import FloatPoolChain, FloatResizeChain, SizedChain, emit_sized, phased
@@ -94,6 +95,8 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
             return self.write(var, self._combined(chain.region, view))
         if isinstance(chain, FloatShuffleChain):
             return self._shuffle(var, chain)
+        if isinstance(chain, FloatSelectChain):
+            return self.packed(chain.source).select(chain.channels, self.packing)
         if isinstance(chain, SizedChain):
             return emit_sized(self, var, chain)
         kernel = float_boundary.pack(view, self.geometry, self.vectors)

@@ -28,12 +28,12 @@ class Packed:
         """As a kernel's operand, of which rows above and below are read too, and every ``stride``-th is a kernel's."""
         return Source(self.var, self.tensor, above, below, stride)
 
-    def select(self, channels: tuple[int, ...]) -> Packed:
-        """Return some of its channels, of no more blocks of codes than they lie in."""
+    def select(self, channels: tuple[int, ...], packing: int = PACK) -> Packed:
+        """Return some of its channels, of no more blocks, of ``packing`` channels each, than they lie in."""
         slots = [self.slots[channel] for channel in channels]
-        first, last = min(slots) // PACK, max(slots) // PACK
+        first, last = min(slots) // packing, max(slots) // packing
         view = replace(self.view, start=self.view.start + first, count=last - first + 1)
-        return replace(self, view=view, slots=tuple(slot - first * PACK for slot in slots))
+        return replace(self, view=view, slots=tuple(slot - first * packing for slot in slots))
 
     def table(self, pixels: DepthToSpace) -> DepthToSpace:
         """Return a depth-to-space of channels as one of slots."""
