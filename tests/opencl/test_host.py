@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from tests.opencl.devices import device, environment, made
 from tests.opencl.test_networks import two_stages
 from tests.opencl.test_places import attending
 from tests.standin import QUICK
+from tests.test_fractions import half_again
 from toolchain.backends.opencl.host import compile_sources, write_sources
 from toolchain.backends.opencl.prelude import prelude
 from toolchain.board.board import Board
@@ -175,6 +177,19 @@ def test_tensors_of_any_size_in_an_app(drivers: Mapping[str, str], photo_folder:
     expected = IntegerReference(open_bundle(done.path, for_this_machine=False).model()).run(pixels)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "large.ppm")), expected)
     assert "of 3 x 2 pixels nothing is left within this network" in said([str(app)], tmp_path, drivers)
+
+
+def test_half_as_large_again_in_an_app(drivers: Mapping[str, str], photo_folder: Path, tmp_path: Path):
+    onnx.save(half_again(), tmp_path / "net.onnx")
+    request = Request(tmp_path / "net.onnx", tmp_path / "out", photo_folder, target="opencl-cpu", value_range="0..1")
+    bundle = open_bundle(deploy(replace(request, settings=QUICK)).path, for_this_machine=False)
+    pixels = picture(9, 15, 3, 0)
+    Image.fromarray(pixels).save(tmp_path / "small.ppm")
+    words = [app_of(bundle, tmp_path), tmp_path / "small.ppm", tmp_path / "large.ppm"]
+    subprocess.run(words, check=True, timeout=60, env=drivers)
+    found = np.asarray(Image.open(tmp_path / "large.ppm"))
+    assert found.shape == (13, 22, 3)
+    np.testing.assert_array_equal(found, IntegerReference(bundle.model()).run(pixels))
 
 
 LIMITED = """

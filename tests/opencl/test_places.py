@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import onnx
@@ -17,7 +18,10 @@ from tests.lower.test_frame import network
 from tests.lower.test_places import SURROUNDED, WINDOWS
 from tests.lower.test_resize import WHOLE
 from tests.opencl.devices import assert_equal, made, runner
+from tests.test_fractions import half_again, third_more
+from toolchain.frontend import normalize
 from toolchain.frontend.smallest import smallest_picture
+from toolchain.quantize.stand_in import stand_in
 from toolchain.support.errors import TooSmallError
 
 
@@ -94,6 +98,14 @@ def test_a_picture_of_which_nothing_is_left():
     with pytest.raises(TooSmallError, match=r"of 15 x 14 pixels nothing is left within this network"):
         machine.upscale(picture(14, 15, 3, 0))
     assert machine.upscale(picture(15, 15, 3, 0)).shape == (30, 30, 3)
+
+
+@pytest.mark.parametrize("make", [half_again, third_more])
+def test_networks_that_scale_by_a_fraction(make: Callable[[], onnx.ModelProto]):
+    sr = normalize(make(), value_range="0..1")
+    plan = assert_equal(stand_in(sr), "mali-g78").plan
+    assert Fraction(plan.scale, plan.over) == sr.scale
+    assert plan.unit == sr.unit
 
 
 def test_a_tensor_with_a_border_shares_no_buffer():

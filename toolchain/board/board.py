@@ -162,7 +162,7 @@ class Board:
             library,
             10 + _SLOWEST_BUILD * len(kernels),
             kind=kind_of(device),
-            scale=plan.scale,
+            scale=[plan.scale, plan.over],
             kernels=kernels,
         )
         self._device = replace(self.description.cpu, name=answer["device"], cores=1)

@@ -78,7 +78,7 @@ class OnOpenCl:
         session: with the board.
         library: loaded there.
         kind: of device, see `toolchain.backends.opencl.host.kind_of`.
-        scale: of the network.
+        scale: of the network, a numerator and a denominator.
         kernels: the names of its launches, in order.
 
     Attributes:
@@ -88,14 +88,16 @@ class OnOpenCl:
         BoardError: there is no such device, or it cannot run the kernels.
     """
 
-    def __init__(self, session: BoardSession, library: Any, kind: int, scale: int, kernels: Sequence[str]) -> None:
+    def __init__(
+        self, session: BoardSession, library: Any, kind: int, scale: Sequence[int], kernels: Sequence[str]
+    ) -> None:
         self._session, self._library, self._scale, self._kernels = session, library, scale, kernels
         self.device = str(self._ask("open", kind))
 
     def bind(self, pixels: Pixels, _threads: int, _cores: Sequence[int]) -> None:
         """Send a picture to the board; its processor's threads are the driver's."""
-        height, width, channels = pixels.shape
-        large = np.zeros((height * self._scale, width * self._scale, channels), np.uint8)
+        (height, width, channels), (times, over) = pixels.shape, self._scale
+        large = np.zeros((height * times // over, width * times // over, channels), np.uint8)
         self._pictures = self._session.tensor(pixels), self._session.tensor(large)
 
     def run(self) -> Pixels:

@@ -151,8 +151,8 @@ class LaunchPlan:
     """A network.
 
     Attributes:
-        channels: of the pictures, u8 (height, width, channels) and (height * scale, width * scale, channels).
-        scale: output pixels per input pixel and direction.
+        channels: of the pictures, u8 (height, width, channels).
+        scale, over: output pixels per input pixel and direction: the first over the second.
         margin: rows of zero point above and below a packed tensor.
         columns: the width of packed tensors is a multiple of it; `SIDE` words lie left and right.
         buffers: packed tensors; several may live in one, one after the other.
@@ -169,10 +169,16 @@ class LaunchPlan:
     constants: tuple[Constant, ...]
     launches: tuple[Launch, ...]
     unit: Positive = 1
+    over: Positive = 1
 
     def units(self, height: int, width: int) -> tuple[int, int]:
         """Return how many units an input of ``height`` x ``width`` pixels is extended to."""
         return -(-height // self.unit), -(-width // self.unit)
+
+    def made(self, height: int, width: int) -> tuple[int, int, int]:
+        """Return the shape of what becomes of an input of ``height`` x ``width`` pixels, extended to whole units."""
+        rows, columns = (side * self.unit * self.scale // self.over for side in self.units(height, width))
+        return rows, columns, self.channels
 
     def shape(self, buffer: Buffer, height: int, width: int) -> tuple[int, int, int]:
         """Elements of a buffer for an input of ``height`` x ``width`` pixels."""
@@ -211,9 +217,8 @@ class LaunchPlan:
 
     def workspace(self, height: int, width: int) -> int:
         """Return bytes of all buffers and of the result."""
-        rows, columns = (side * self.unit for side in self.units(height, width))
-        result = rows * columns * self.scale**2 * self.channels
-        return sum(self.size(buffer, height, width) for buffer in self.buffers) + result
+        buffers = sum(self.size(buffer, height, width) for buffer in self.buffers)
+        return buffers + int(np.prod(self.made(height, width)))
 
     @property
     def stores_halves(self) -> bool:

@@ -104,7 +104,7 @@ def _tables(plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes, abou
     yield from (f"{'' if place % 8 else chr(10)}{word:#x}," for place, word in enumerate(words))
     yield (
         "};\n\nconst struct network clipfree_network = {"
-        f"{plan.channels}, {plan.scale}, {plan.unit}, {plan.margin}, {plan.columns}, {SIDE}, "
+        f"{plan.channels}, {plan.scale}, {plan.over}, {plan.unit}, {plan.margin}, {plan.columns}, {SIDE}, "
         f"sizes, buffers, {len(plan.buffers)}, constants, {len(plan.constants)}, launches, {len(plan.launches)}, "
         f"(const unsigned char *)data, {about.smallest[0]}, {about.smallest[1]}, "
         f"{c_text(about.name)}, {c_text(about.target)}, {c_text(Versions.installed().clipfree)}}};\n"

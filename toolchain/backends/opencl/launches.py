@@ -65,12 +65,6 @@ def network_of(lowered: Lowered[Any]) -> Network:
             hint="deploy it for a CPU: OpenCL runs convolutions, functions of one tensor's numbers (ReLU, Sigmoid, GELU"
             " and the like), Add, Mul, Min, Max, Concat, Pad, Slice, Resize, MaxPool, global pooling and shuffles",
         )
-    last = lowered.network.launches[-1]
-    scale = Fraction(last.scale * last.result.scale) if isinstance(last.result, Picture) else Fraction(1)
-    if scale.denominator > 1:
-        raise ModelError(
-            f"the network enlarges {scale} times, OpenCL by whole numbers only", hint="deploy it for a CPU"
-        )
     return lowered.network
 
 
@@ -187,16 +181,17 @@ class LaunchWriter:
         constants, data = lay_out(self.arrays)
         result = self.network.launches[-1].result
         assert isinstance(result, Picture)
-        scale = int(self.network.launches[-1].scale * result.scale)
+        scale = Fraction(self.network.launches[-1].scale * result.scale)
         plan = LaunchPlan(
             self.channels,
-            scale,
+            scale.numerator,
             self.geometry.margin,
             self.geometry.columns,
             self.buffers,
             constants,
             tuple(self.launches),
             self.network.unit,
+            scale.denominator,
         )
         return OpenClProgram(plan, tuple(self.kernels), data, tuple(self.figures), self.choices)
 

@@ -90,7 +90,7 @@ class OpenClRunner:
 
         def call() -> Pixels:
             self._allocate(height, width)
-            result = np.empty((height * plan.scale, width * plan.scale, plan.channels), np.uint8)
+            result = np.empty(plan.made(height, width), np.uint8)
             try:
                 self._cl.enqueue_copy(self._queue, self._buffers[PICTURE], given, is_blocking=False)
                 self._enqueue(height, width)
@@ -143,7 +143,7 @@ class OpenClRunner:
                 f"of {width} x {height} pixels nothing is left within this network", hint="use a larger picture"
             )
         self._size, self._buffers = None, {}
-        sizes = {PICTURE: height * width * plan.channels, RESULT: height * width * plan.scale**2 * plan.channels}
+        sizes = {PICTURE: height * width * plan.channels, RESULT: int(np.prod(plan.made(height, width)))}
         sizes |= {buffer.name: plan.size(buffer, height, width) for buffer in plan.buffers}
         largest = max(sizes.values())
         if largest > self.device.max_mem_alloc_size or largest >= 2**31:

@@ -191,8 +191,9 @@ static int32_t fill(struct clipfree *self, const struct buffer *buffer, cl_mem m
 
 // Bytes of the picture (0), the result (1), or a buffer, for a picture of a size.
 static uint64_t bytes_of(const struct clipfree *self, int at, int height, int width) {
-  const struct buffer *buffer = at < 2 ? NULL : &PLAN.buffers[at - 2];
-  if (!buffer) return (uint64_t)height * (uint64_t)width * PLAN.channels * (at == 1 ? PLAN.scale * PLAN.scale : 1);
+  const struct buffer *buffer = &PLAN.buffers[at - 2];
+  if (at == 0) return (uint64_t)height * (uint64_t)width * PLAN.channels;
+  if (at == 1) return (uint64_t)height * PLAN.scale / PLAN.over * ((uint64_t)width * PLAN.scale / PLAN.over) * PLAN.channels;
   return ((uint64_t)rows(height, buffer->size) + 2 * PLAN.margin) * buffer->blocks * pitch(columns(width, buffer->size)) *
          element(self, buffer);
 }
@@ -297,7 +298,7 @@ int host_run(struct clipfree *self, const unsigned char *pixels, unsigned char *
   const int launched = !code;
   if (seconds) read_events(self, began, seconds);
   if (launched)
-    code = cl->clEnqueueReadBuffer(self->queue, self->memory[1], 1, 0, size * PLAN.scale * PLAN.scale, result, 0, NULL,
+    code = cl->clEnqueueReadBuffer(self->queue, self->memory[1], 1, 0, bytes_of(self, 1, height, width), result, 0, NULL,
                                    NULL);
   else
     cl->clFinish(self->queue);  // `pixels` may still be read

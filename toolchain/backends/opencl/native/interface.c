@@ -10,8 +10,8 @@ void *calloc(size_t count, size_t size);
 void free(void *memory);
 
 static Geometry geometry(void) {
-  return (Geometry){PLAN.channels, (uint32_t)PLAN.scale, 1, (uint32_t)PLAN.unit, (uint32_t)PLAN.smallest_height,
-                    (uint32_t)PLAN.smallest_width};
+  return (Geometry){PLAN.channels, (uint32_t)PLAN.scale, (uint32_t)PLAN.over, (uint32_t)PLAN.unit,
+                    (uint32_t)PLAN.smallest_height, (uint32_t)PLAN.smallest_width};
 }
 
 int32_t clipfree_describe(clipfree_info *info) {

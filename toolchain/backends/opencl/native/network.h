@@ -51,7 +51,8 @@ struct launch {
 };
 
 struct network {
-  int32_t channels, scale, unit, margin, columns, side;  // the sides of an input are multiples of `unit` pixels
+  // The sides of an input are multiples of `unit` pixels, those of the result `scale / over` times as many.
+  int32_t channels, scale, over, unit, margin, columns, side;
   const struct size *sizes;
   const struct buffer *buffers;
   int32_t buffer_count;

@@ -65,15 +65,17 @@ static clipfree_picture picture_of(const struct tensor *tensor) {
                             {(ptrdiff_t)(tensor->shape[1] * tensor->shape[2])}};
 }
 
+// The side of the result for a side of the picture, rounded down.
+static int64_t scaled(int64_t side) { return side * clipfree_network.scale / clipfree_network.over; }
+
 static int call(const struct any *values, int32_t count, struct any *result) {
   const struct tensor *pixels = count > 1 ? tensor_of(&values[0]) : NULL;
   const struct tensor *large = count > 1 ? tensor_of(&values[1]) : NULL;
   const struct tensor *seconds = count > 2 ? tensor_of(&values[2]) : NULL;
-  const int scale = clipfree_network.scale;
   *result = (struct any){0};
   if (!network) return raise("open the network first");
-  if (!is_picture(pixels) || !is_picture(large) || large->shape[0] != pixels->shape[0] * scale ||
-      large->shape[1] != pixels->shape[1] * scale)
+  if (!is_picture(pixels) || !is_picture(large) || large->shape[0] != scaled(pixels->shape[0]) ||
+      large->shape[1] != scaled(pixels->shape[1]))
     return raise("the network takes u8 (height, width, channels) and u8 of the result's size");
   if (count > 2 && (!seconds || seconds->dimensions != 1 || seconds->shape[0] != clipfree_launches() ||
                     seconds->code != CODE_FLOAT || seconds->bits != 64))
