@@ -35,6 +35,7 @@ from toolchain.quantize.settings import Settings
 from toolchain.quantize.weights import (
     OUTPUT,
     QuantizedWeight,
+    make_safe,
     outputs_first,
     round_weight,
     safe_scale,
@@ -158,7 +159,9 @@ class Calibrated:
     def rewritten(self, finer: Finer, like: Rounded) -> Rounded:
         """Return the network with these tensors at 16 bits and the weights of another one: takes no time."""
         network = self._network(finer)
-        return Rounded(network.write(*network.split(like.weights, like.biases)), finer, like.weights, like.biases)
+        weights, biases = network.split(like.weights, like.biases)
+        safe = {output: make_safe(weight) for output, weight in weights.items()}
+        return Rounded(network.write(safe, biases), finer, *network.joined(safe, biases))
 
     def described(
         self, found: Rounded, budget: BudgetRecipe | None = None, bound: BoundRecipe | None = None

@@ -23,7 +23,6 @@ from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.sites import ConvSite
 from toolchain.quantize.weights import QuantizedWeight
 from toolchain.reference.graph import Array, GraphView, attributes
-from toolchain.reference.pairs import round_safely
 from toolchain.reference.program import ACTIVATIONS
 from toolchain.reference.quantization import WIDE_BITS, Quantization
 
@@ -199,11 +198,9 @@ class MixedNetwork:
         return next((one.order for one in self._splits if one.site.tensor == source), None)
 
     def _reordered(self, output: str, weight: QuantizedWeight) -> QuantizedWeight:
-        """Return weights for the source's channels as they lie now; pairs of new neighbours must be safe too."""
+        """Return weights for the source's channels as they lie now."""
         order = self._order(self._sources[output])
-        if order is None:
-            return weight
-        return replace(weight, codes=round_safely(weight.codes[:, order].astype(np.float64)))
+        return weight if order is None else replace(weight, codes=weight.codes[:, order])
 
 
 def split_network(sr: SRModel, plan: QuantizationPlan, fine: Mapping[str, tuple[int, ...]]) -> MixedNetwork:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -118,6 +118,14 @@ def round_weight(weight: Array, scale: NDArray[np.float32], axis: int, estimator
     steps = outputs_first(weight.astype(np.float64), axis) / along(scale.astype(np.float64), 0, weight.ndim)
     codes = np.ascontiguousarray(np.moveaxis(round_safely(steps), 0, axis))
     return QuantizedWeight(codes, scale, axis, estimator)
+
+
+def make_safe(weight: QuantizedWeight) -> QuantizedWeight:
+    """Return the weights with all pairs safe: as they are, but where channels have other neighbours than when they were
+    rounded.
+    """
+    codes = round_safely(outputs_first(weight.codes.astype(np.float64), weight.axis))
+    return replace(weight, codes=np.ascontiguousarray(np.moveaxis(codes, 0, weight.axis)))
 
 
 def bias_scale(source_scale: float, weight_scale: NDArray[np.float32]) -> NDArray[np.float32]:
