@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from tests.frontend.spellings import agree
 from tests.sr_models import Builder
 from toolchain.frontend import normalize
+from toolchain.frontend.unfit import attention
 from toolchain.support.errors import ModelError
 
 
@@ -128,3 +129,19 @@ def test_a_branch_whose_condition_is_constant_is_taken(condition: bool) -> None:
     sr = normalize(model, value_range="0..1")
     agree(model, sr)
     assert "took the only branch of 2 conditions that are constant" in sr.changes
+
+
+def test_a_transformer_that_takes_one_size_is_called_one() -> None:
+    b, x = begun()
+    tokens = b.node("Reshape", x, b.const([1, 12, 23 * 18], np.int64))
+    weights = b.node("Softmax", b.node("MatMul", b.node("Transpose", tokens, perm=[0, 2, 1]), tokens), axis=-1)
+    y = b.node("Reshape", b.node("MatMul", tokens, weights), b.const([1, 12, 23, 18], np.int64))
+    with pytest.raises(ModelError, match=r"a transformer: MatMul 'node_matmul_\d+' multiplies two tensors") as caught:
+        normalize(finished(b, y), value_range="0..1")
+    assert "networks of convolutions" in caught.value.hint
+
+
+def test_a_product_with_constants_makes_no_transformer() -> None:
+    b, x = begun()
+    y = b.node("Transpose", b.node("MatMul", b.node("Transpose", x, perm=[0, 2, 3, 1]), b.const(np.eye(12))))
+    assert attention(finished(b, y).graph) == ""

@@ -80,3 +80,21 @@ def test_a_failed_import_leaves_nothing_on_stderr(capfd: pytest.CaptureFixture[s
         import_qdq(model)
     gc.collect()
     assert capfd.readouterr() == ("", "")
+
+
+def test_of_a_transformer_it_is_said_that_it_is_one():
+    info = helper.make_tensor_value_info
+    how = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["input", "input"], ["m"], "scores"),
+            helper.make_node("Resize", ["m", "", "by"], ["output"], "up", **how),
+        ],
+        "g",
+        [info("input", 1, [1, 3, "h", "h"])],
+        [info("output", 1, [1, 3, "H", "W"])],
+        [numpy_helper.from_array(np.float32([1, 1, 2, 2]), "by")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    with pytest.raises(ModelError, match=r"a transformer: MatMul 'scores' .* import the operator Resize 'up'"):
+        import_qdq(model)

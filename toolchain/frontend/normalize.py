@@ -26,6 +26,7 @@ from toolchain.frontend.passes.base import GraphPass, Pass, Subject
 from toolchain.frontend.pipeline import find_passes, run_passes
 from toolchain.frontend.probe import run, session
 from toolchain.frontend.source import ModelSource, accepted
+from toolchain.frontend.unfit import CONVOLUTIONS, attention
 from toolchain.frontend.unit import find_unit, named
 from toolchain.images.scale import plain as plain_scale
 from toolchain.images.units import in_units
@@ -240,6 +241,13 @@ def _factors(model: onnx.ModelProto, channels: int, height: int, width: int, uni
     try:
         shape = run(model, np.zeros((1, channels, height, width), np.float32)).shape
     except ModelError as error:
+        attending = attention(model.graph)
+        if attending:
+            raise ModelError(
+                f"the network is a transformer: {attending} multiplies two tensors that are computed; as it is "
+                f"exported it takes no picture of {height}x{width}",
+                hint=CONVOLUTIONS,
+            ) from error
         baked = next((n for n in _of_pixels(model.graph) if n.op_type == "Reshape"), None)
         if baked is None:
             raise ModelError(error.message, hint="it must take pictures of any size") from error

@@ -16,6 +16,9 @@ class _Unfit:
     hint: str
 
 
+CONVOLUTIONS = "networks of convolutions, and what stands between them, can be deployed"
+"""What to do with others."""
+
 _EVALUATE = "export the network in evaluation mode (network.eval() in PyTorch), without its noise"
 _KINDS = (
     _Unfit(("Loop", "Scan"), "repeats other operators", "export with the steps written out: a fixed number of them"),
@@ -62,7 +65,7 @@ _KINDS = (
     _Unfit(
         ("DFT", "STFT", "MelWeightMatrix"),
         "works on frequencies of the whole picture",
-        "networks of convolutions and what stands between them can be deployed",
+        CONVOLUTIONS,
     ),
     _Unfit(("ImageDecoder",), "reads files", "let the network begin with the picture"),
 )
@@ -80,3 +83,16 @@ def check_fit(node: onnx.NodeProto) -> None:
         return
     what = f"the model contains control flow: {node.op_type}" if kind in _KINDS[:2] else f"operator {node.op_type}"
     raise ModelError(f"{what} '{node.name or next(iter(node.output), '')}' {kind.does}", hint=kind.hint)
+
+
+def attention(graph: onnx.GraphProto) -> str:
+    """Return the first operator that multiplies two matrices which are both computed, as transformers do; empty without
+    one.
+    """
+    known = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        if known.issuperset(filter(None, node.input)):
+            known.update(node.output)
+        elif node.op_type in ("MatMul", "Einsum") and not known.intersection(node.input):
+            return f"{node.op_type} '{node.name or node.output[0]}'"
+    return ""

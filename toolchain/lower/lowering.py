@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 from tvm import relax
 
+from toolchain.frontend.unfit import CONVOLUTIONS, attention
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import Conv
@@ -41,6 +42,13 @@ def import_qdq(model: onnx.ModelProto) -> Any:
             return import_onnx(model)
     except ImportRefusedError as error:
         what = f"operator {error.operator} as it is used in this model" if error.operator else "model"
+        attending = attention(model.graph)
+        if attending:
+            raise ModelError(
+                f"the network is a transformer: {attending} multiplies two tensors that are computed; of such networks "
+                f"the compiler cannot import the {what}",
+                hint=CONVOLUTIONS,
+            ) from error
         raise ModelError(f"the compiler cannot import the {what}", hint="replace it in the float model") from error
 
 

@@ -13,6 +13,7 @@ from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Graph
 from toolchain.frontend.halo import POINTWISE
 from toolchain.frontend.passes.base import graph_pass
+from toolchain.frontend.probe import shapes
 from toolchain.frontend.properties import WHOLE_POOLS
 
 _KERNELS = (
@@ -26,9 +27,11 @@ _KERNELS = (
 def apply(graph: Graph, facts: Facts) -> Facts:
     """Rewrite; says what was done, and what was not."""
     done, left = 0, list[str]()
-    for node in list(graph.nodes):
-        if node.op_type != "Div" or any(name in graph.constants for name in node.input):
-            continue
+    divisions = [n for n in graph.nodes if n.op_type == "Div" and not graph.constants.keys() & set(n.input)]
+    sizes = shapes(graph) if divisions else {}
+    for node in divisions:
+        if len(sizes.get(node.input[1], ())) != len(graph.probe):
+            continue  # sizes of pictures are divided too
         above, below = (_root(graph, name) for name in node.input)
         if above == below:
             continue
