@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -171,6 +172,29 @@ def test_a_killed_run_goes_on(
         assert all(np.array_equal(a.to_ndarray(), b.to_ndarray()) for a, b in zip(one, other, strict=True))
 
 
+def test_frames_that_take_long_make_short_parts(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(work, "_FEWEST", 3)
+    monkeypatch.setattr(work, "_SECONDS", -1.0)
+    film, out = make(tmp_path / "film.mkv", Wish(frames=8)), tmp_path / "big.mkv"
+    real, added = parts.Parts.add, []
+
+    def add(self: parts.Parts, packets: Iterable[parts.StoredPacket], frames: Callable[[], int]) -> None:
+        real(self, packets, frames)
+        added.append(frames())
+        if len(added) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.Parts, "add", add)
+        assert main(["run", str(bundle), str(film), "-o", str(out)]) == 130
+    assert added == [3, 3]
+    assert "6 frames are kept: the same command goes on behind them" in capsys.readouterr().err
+    assert main(["run", str(bundle), str(film), "-o", str(out)]) == 0
+    assert len(frames_of(out)) == 8
+
+
 def test_parts_of_another_job_are_not_taken(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -305,7 +329,7 @@ def test_damaged_parts_are_said(tmp_path: Path):
     from toolchain.support.errors import OutputError
 
     with parts.open_parts(tmp_path / "p", {}) as kept:
-        kept.add(1, [parts.StoredPacket(0, 0, 1, True, b"data")])
+        kept.add([parts.StoredPacket(0, 0, 1, True, b"data")], lambda: 1)
         path = tmp_path / "p" / "000000.part"
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(OutputError, match=r"000000\.part is damaged"):

@@ -182,7 +182,12 @@ def _encoded(
             if parts.frames:
                 console.note(f"{parts.frames} frames are there from before")
                 told.frames = told.before = parts.frames
-            told.follow(to_parts(clip, network, coding, parts, output))
+            try:
+                told.follow(to_parts(clip, network, coding, parts, output))
+            except KeyboardInterrupt:
+                if lasting and parts.frames:
+                    console.note(f"{parts.frames} frames are kept: the same command goes on behind them")
+                raise
             if not parts.frames:
                 raise InputError(f"{clip.name} has no frames")
             return to_film(parts, coding, output, clip.path)

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,18 +60,24 @@ class Parts:
             self._count, self.frames = self._count + 1, self.frames + found
         self.whole = (folder / _END).exists()
 
-    def add(self, frames: int, packets: Iterable[StoredPacket]) -> None:
-        """Write the part that follows.
+    def add(self, packets: Iterable[StoredPacket], frames: Callable[[], int]) -> None:
+        """Write the part that follows, packet by packet.
+
+        Args:
+            packets: of it.
+            frames: tells how many they are of, when all have come.
 
         Raises:
             OutputError: it cannot be written.
         """
         with atomic_write(self._path(self._count)) as file:
-            file.write(_MAGIC + _COUNT.pack(frames))
+            file.write(_MAGIC + _COUNT.pack(0))
             for packet in packets:
                 file.write(_HEAD.pack(packet.shown, packet.decoded, packet.duration, packet.key, len(packet.data)))
                 file.write(packet.data)
-        self._count, self.frames = self._count + 1, self.frames + frames
+            file.seek(len(_MAGIC))
+            file.write(_COUNT.pack(frames()))
+        self._count, self.frames = self._count + 1, self.frames + frames()
 
     def end(self) -> None:
         """Say that the film ends here."""

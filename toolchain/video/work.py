@@ -20,6 +20,8 @@ from toolchain.video.parts import FRAMES, Parts
 from toolchain.video.through import through
 from toolchain.video.y4m import Stream, write_frame, write_header
 
+_FEWEST, _SECONDS = 12, 60.0  # of a part: frames at least, and seconds where that is more frames
+
 
 @dataclass(frozen=True)
 class Done:
@@ -85,9 +87,8 @@ def to_parts(clip: Clip, network: Network, coding: Coding, parts: Parts, output:
 
     def write(frames: Iterator[VideoFrame]) -> None:
         for first in frames:
-            counted = _Counted(itertools.chain([first], itertools.islice(frames, FRAMES - 1)))
-            packets = list(encoded(counted, coding, headers=headers))
-            parts.add(counted.number, packets)
+            part = _Part(itertools.chain([first], frames))
+            parts.add(encoded(part, coding, headers=headers), part.count)
         parts.end()
 
     yield from _counted(clip, network, write, parts.frames)
@@ -130,16 +131,23 @@ class _Half:
         return self.given.pixels.nbytes + sum(plane.nbytes for plane in self.given.others)
 
 
-class _Counted:
-    """Frames, and how many were taken."""
+class _Part:
+    """Frames of a part, fewer where they take long, so that little is lost with one."""
 
     def __init__(self, frames: Iterable[VideoFrame]) -> None:
-        self._frames, self.number = frames, 0
+        self._frames, self._taken, self._begin = frames, 0, time.monotonic()
+
+    def count(self) -> int:
+        """Return how many were taken."""
+        return self._taken
 
     def __iter__(self) -> Iterator[VideoFrame]:
         for frame in self._frames:
-            self.number += 1
+            self._taken += 1
             yield frame
+            late = self._taken >= _FEWEST and time.monotonic() - self._begin > _SECONDS
+            if late or self._taken >= FRAMES:
+                return
 
 
 def _counted(
