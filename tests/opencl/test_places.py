@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import onnx
 import pytest
+from tvm import tirx
 
 from tests.lower.compiled import picture
 from tests.lower.nets import FINE, Act, Net, Tensor
@@ -19,10 +20,12 @@ from tests.lower.test_places import SURROUNDED, WINDOWS
 from tests.lower.test_resize import WHOLE
 from tests.opencl.devices import assert_equal, made, runner
 from tests.test_fractions import half_again, third_more
+from toolchain.backends.opencl.sizes import size_of
+from toolchain.bundle.launch_plan import Change, Size
 from toolchain.frontend import normalize
 from toolchain.frontend.smallest import smallest_picture
 from toolchain.quantize.stand_in import stand_in
-from toolchain.support.errors import TooSmallError
+from toolchain.support.errors import ModelError, TooSmallError
 
 
 @pytest.fixture(autouse=True)
@@ -134,3 +137,11 @@ def test_sizes_are_those_of_the_graph():
         assert steps["sixth"] in sizes
         assert (height, width) in sizes
     np.testing.assert_equal(plan.fits(14, 15), False)
+
+
+def test_sizes_that_no_plan_can_say_are_refused():
+    height, width = tirx.Var("height", "int64"), tirx.Var("width", "int64")
+    half = tirx.floordiv(height * 3 - 2, 4), 2 * width + 5
+    assert size_of(half, (height, width)) == Size((Change(3, -2, 4),), (Change(2, 5),))
+    with pytest.raises(ModelError, match="a size that no plan for OpenCL can say: height \\* height"):
+        size_of((height * height, width), (height, width))

@@ -12,6 +12,7 @@ import numpy as np
 from toolchain.backends.opencl import global_pool
 from toolchain.backends.opencl.choose import Choice
 from toolchain.backends.opencl.job import Job
+from toolchain.backends.opencl.pixelwise import Group
 from toolchain.backends.opencl.sizes import size_of
 from toolchain.backends.opencl.source import KernelSource, generate
 from toolchain.bundle.launch_plan import (
@@ -37,8 +38,6 @@ from toolchain.support.wording import name_some
 
 Work: TypeAlias = tuple[Extent, Extent, Extent]
 """Work-items along x, y and z."""
-Group: TypeAlias = tuple[int, int, int]
-"""Work-items of a work-group."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def network_of(lowered: Lowered[Any]) -> Network:
     """Return the kernels of a network that is nothing else.
 
     Raises:
-        ModelError: it is more than that.
+        ModelError: it is more than that, or has sizes that no plan can say.
     """
     if lowered.network is None:
         operators = lowered.origins or lowered.coverage.float_operators
@@ -65,6 +64,8 @@ def network_of(lowered: Lowered[Any]) -> Network:
             hint="deploy it for a CPU: OpenCL runs convolutions, functions of one tensor's numbers (ReLU, Sigmoid, GELU"
             " and the like), Add, Mul, Min, Max, Concat, Pad, Slice, Resize, MaxPool, global pooling and shuffles",
         )
+    for extent in lowered.network.extents:
+        size_of(extent, lowered.network.sides)
     return lowered.network
 
 
