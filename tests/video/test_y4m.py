@@ -36,6 +36,11 @@ def test_a_header():
     assert file.getvalue() == HEAD
 
 
+def test_the_shortest_header():
+    stream = read_header(io.BytesIO(b"YUV4MPEG2 W6 H4 F25:1\n"), "a")
+    assert (stream.form.layout.name, stream.form.site, stream.fields) == ("yuv420p", "center", ("C420jpeg",))
+
+
 @pytest.mark.parametrize("layout", ["yuv420p", "yuv422p", "yuv444p", "gray"])
 @pytest.mark.parametrize("site", ["left", "center", "topleft"])
 @pytest.mark.parametrize("headers", [True, False])

@@ -65,7 +65,8 @@ def read_header(file: IO[bytes], name: str) -> Stream:
     layout, site = _COLOURS[colours]
     usual = usual_space(width, height)
     space = type(usual)(usual.matrix, "XCOLORRANGE=FULL" in words)
-    kept = tuple(word for word in words if word[0] in "IAX" or word[0] == "C")
+    kept = tuple(word for word in words if word[0] in "CIAX")
+    kept = kept if "C" in found else (*kept, "C420jpeg")  # what those that say nothing hold
     return Stream(FrameFormat(height, width, LAYOUTS[layout], space, site), _rate(found.get("F", ""), name), kept)
 
 
