@@ -12,6 +12,7 @@ import pytest
 from tests.interface.library import InterfaceError, opened, picture, random_picture
 from tests.sr_models import Builder, attention, denoiser, esa, espcn, fsrcnn, span, xlsr
 from tests.test_attention import deployed
+from tests.test_fractions import half_again
 from toolchain.backends.open import load as load_bundle
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.cli import main
@@ -65,6 +66,13 @@ def test_a_network_in_units(streams: bool, photo_folder: Path, tmp_path: Path):
     assert bundle.manifest.unit == 2
     assert (bundle.manifest.line_buffers > 0) == streams
     same(bundle)
+
+
+def test_a_network_that_scales_by_a_fraction(photo_folder: Path, tmp_path: Path):
+    bundle = open_bundle(deployed(half_again(), photo_folder, tmp_path))
+    same(bundle)
+    with opened(bundle.path / "model.so") as network:
+        assert (network.info.scale_num, network.info.scale_den, network.info.unit) == (3, 2, 2)
 
 
 def test_a_network_with_a_smallest_picture(photo_folder: Path, tmp_path: Path):
