@@ -13,20 +13,26 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from tests.arm import emulator
-from tests.interface.library import InterfaceError, Network, load, opened
+from tests.interface.library import InterfaceError, Network, load, opened, random_picture
 from tests.lower.compiled import compiled
 from tests.lower.nets import Net
+from tests.sr_models import espcn
 from tests.watching import FLAGS, SETTINGS, need
 from toolchain.backends.c_sources import SHARED
 from toolchain.backends.cpu import interface
+from toolchain.bundle import open_bundle
+from toolchain.cli import main
 from toolchain.images.geometry import Geometry
 from toolchain.quantize import IntegerReference
+from toolchain.support.errors import TargetError
 from toolchain.targets import Target, find_target, list_targets
 from toolchain.targets.linker import Linker, find_c_compiler
 
 PROGRAM = Path(__file__).with_name("program.c")
+EXAMPLES = Path(__file__).parents[2] / "examples"
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-O1", f"-I{SHARED}", "-pthread")
 C, CPP = ("-xc", "-std=c99", "-D_POSIX_C_SOURCE=200809L"), ("-xc++", "-std=c++11")
 SIZE = (45, 38)
@@ -147,3 +153,50 @@ def test_libraries_are_made_where_no_cache_can_be(tmp_path: Path, monkeypatch: p
     (tmp_path / "cache").write_text("no folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert library(streams(), tmp_path, find_target("host")).is_file()
+
+
+def globals_of(archive: Path, kinds: str) -> set[str]:
+    """Symbols of an archive that others see, of some kinds."""
+    listed = subprocess.run(["nm", "-g", str(archive)], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listed.splitlines() if line and not line.endswith(":")]
+    return {row[-1] for row in rows if row[-2] in kinds}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "host",
+        pytest.param("aarch64", marks=pytest.mark.emulator),
+        pytest.param("cortex-a7", marks=pytest.mark.emulator),
+    ],
+)
+def test_a_static_library(name: str, tmp_path: Path):
+    target = find_target(name)
+    words = [] if name == "host" else emulator(target)
+    linker, model, path = find_c_compiler(target.triple), streams(), tmp_path / "libmodel.a"
+    compiled(model, target).archive(path, linker, "net", Geometry(3, 2))
+    own = {f"clipfree_{each}" for each in ("open", "close", "upscale", "get_functions")}
+    defined = globals_of(path, "TDBRVW")
+    assert own <= defined
+    assert all(re.match(r"clipfree_|_?_?tvm_ffi_|__TVM|__(trunc|extend)", symbol) for symbol in defined), defined
+    sources = [str(EXAMPLES / "upscale.c"), "-xnone", str(path)]
+    ends = ["-static", "-lm", "-pthread", "-o", str(tmp_path / "upscale")]
+    subprocess.run([*linker.command, *C, *STRICT, *sources, *ends], check=True)
+    pixels = random_picture((19, 23, 3))
+    Image.fromarray(pixels).save(tmp_path / "small.ppm")
+    subprocess.run([*words, str(tmp_path / "upscale"), "small.ppm", "large.ppm"], check=True, cwd=tmp_path)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "large.ppm")), IntegerReference(model).run(pixels))
+
+
+def test_a_bundle_with_a_static_library(
+    photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    onnx.save(espcn(2, 3, width=8), tmp_path / "net.onnx")
+    words = ["deploy", str(tmp_path / "net.onnx"), "--calib", str(photo_folder), "-o", str(tmp_path), "--static"]
+    assert main([*words, "--budget", "0"]) == 0
+    assert "libmodel.a" in open_bundle(tmp_path / "net.clipfree").manifest.files
+    assert main([*words, "--target", "mali-g78"]) == 5
+    assert "there are no static libraries for OpenCL devices; leave out --static" in capsys.readouterr().err
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(TargetError, match=r"no objcopy on this machine.*`apt install binutils`, or leave out --static"):
+        interface.archive_tools(find_target("host").triple)

@@ -65,6 +65,13 @@ class Compiled(Protocol):
             OSError: it cannot be written.
         """
 
+    def archive(self, path: Path, linker: Linker | None, name: str, geometry: Geometry) -> None:
+        """Write the library as a static one; arguments as of `export`.
+
+        Raises:
+            TargetError: there is no such thing for the target, or a tool is not there or fails.
+        """
+
 
 class Runner(Protocol):
     """A library that is loaded."""

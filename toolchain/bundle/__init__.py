@@ -2,6 +2,7 @@
 
 from toolchain.bundle.manifest import FORMAT_VERSION, IntegerCoverage, Manifest
 from toolchain.bundle.store import (
+    ARCHIVE,
     FLOAT,
     GOLDEN,
     HEADER,
@@ -19,6 +20,7 @@ from toolchain.bundle.store import (
 )
 
 __all__ = [
+    "ARCHIVE",
     "FLOAT",
     "FORMAT_VERSION",
     "GOLDEN",

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 
 SUFFIX = ".clipfree"
-LIBRARY, HEADER, MANIFEST, QDQ, FLOAT = "model.so", "clipfree.h", "manifest.json", "model.qdq.onnx", "model.onnx"
+LIBRARY, ARCHIVE, HEADER = "model.so", "libmodel.a", "clipfree.h"
+MANIFEST, QDQ, FLOAT = "manifest.json", "model.qdq.onnx", "model.onnx"
 PLAN = "opencl/plan.json"
 RECIPE, GOLDEN, REPORT = "recipe.json", "golden.npz", "report.json"
 _LARGEST_MANIFEST, _LARGEST_GOLDEN = 16 * 2**20, 2**28

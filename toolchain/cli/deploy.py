@@ -97,6 +97,9 @@ def deploy(
         bool,
         typer.Option("--no-cache", help="Quantize anew, and do not keep the quantized network in the user's cache."),
     ] = False,
+    static: Annotated[
+        bool, typer.Option("--static", help="Write libmodel.a too, for programs that link with it, not with model.so.")
+    ] = False,
     inputs: Inputs = None,
     as_json: Json = False,
 ) -> None:
@@ -132,6 +135,7 @@ def deploy(
         layers,
         dump,
         keep_rounding,
+        static=static,
         keep=not no_cache,
         inputs=parse_inputs(inputs),
     )

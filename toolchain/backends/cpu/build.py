@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tvm
 from tvm import relax
 
-from toolchain.backends.cpu.interface import About, link
+from toolchain.backends.cpu.interface import About, archive, link
 from toolchain.backends.cpu.passes.schedule_kernels import schedule_kernels
 from toolchain.backends.cpu.pipeline import FINISH, PLAN
 from toolchain.backends.script import SUFFIX, script
@@ -84,11 +84,18 @@ class Compiled:
         if linker is None or not linker.compiles:
             self.executable.export_library(str(path), fcompile=linker)
             return ()
-        about = About(name, self.target, geometry, self.called, self.stream is not None, self._lines())
-        missing = link(self.executable, path, linker, about)
+        missing = link(self.executable, path, linker, self._about(name, geometry))
         if not missing:
             return ()
         return (f"programs in C cannot run {path.name}: it needs {', '.join(missing)}, which only TVM's runtime has",)
+
+    def archive(self, path: Path, linker: Linker | None, name: str, geometry: Geometry) -> None:
+        """Write the library with its interface as a static one, see `toolchain.backends.base.Compiled.archive`."""
+        assert linker is not None
+        archive(self.executable, path, linker, self._about(name, geometry))
+
+    def _about(self, name: str, geometry: Geometry) -> About:
+        return About(name, self.target, geometry, self.called, self.stream is not None, self._lines())
 
     def _lines(self) -> Lines:
         if self.stream is None:

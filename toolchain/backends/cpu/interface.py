@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,12 +23,12 @@ from toolchain.bundle import LIBRARY
 from toolchain.images.geometry import Geometry
 from toolchain.kernels.network import Lines
 from toolchain.support.cache import cache_folder
-from toolchain.support.errors import OutputError
+from toolchain.support.errors import OutputError, TargetError
 from toolchain.support.files import atomic_folder, scratch_folder
 from toolchain.support.versions import Versions
 from toolchain.targets import Target
 from toolchain.targets.elf import read_library
-from toolchain.targets.linker import Linker
+from toolchain.targets.linker import Linker, gnu, is_native
 
 _NATIVE = Path(__file__).with_name("native")
 _TABLES = "network.c"
@@ -81,8 +82,7 @@ def link(executable: Any, output: Path, linker: Linker, about: About) -> tuple[s
     """
     missing: tuple[str, ...] = ()
     with _compiled(linker) as parts, scratch_folder() as folder:
-        flags = (*linker.inline, *_COMPILE[:-1], *_LINK, f"-I{_NATIVE}")
-        joined = replace(linker, flags=(*linker.flags, *flags))
+        joined = replace(linker, flags=(*linker.flags, *_table_flags(linker), *_LINK))
         tables = folder / _TABLES
 
         def run(path: str, objects: str | Sequence[str], options: Sequence[str] | None = None, **_: Any) -> None:
@@ -100,6 +100,61 @@ def link(executable: Any, output: Path, linker: Linker, about: About) -> tuple[s
     return missing
 
 
+def archive(executable: Any, output: Path, linker: Linker, about: About) -> None:
+    """Write what `link` makes a shared library of as a static one: a single object that keeps to itself what is not for
+    others.
+
+    Args:
+        executable: TVM's.
+        output: the archive.
+        linker: that compiles C too.
+        about: the network; it needs nothing that only TVM's runtime has.
+
+    Raises:
+        TargetError: the compiler, or one of `archive_tools`, is not there or fails.
+    """
+    objcopy, pack = archive_tools(linker.triple)
+    with _compiled(linker) as parts, scratch_folder() as folder:
+        tables, joined = folder / _TABLES, folder / "model.o"
+        tables.write_text("".join(_written(about, ())), encoding="utf-8")
+        merge = replace(linker, flags=("-r", "-nostdlib", *_table_flags(linker)))
+
+        def run(path: str, objects: str | Sequence[str], options: Sequence[str] | None = None, **_: Any) -> None:
+            made = [objects] if isinstance(objects, str) else objects
+            own = [part for part in parts if part.endswith(".o")]
+            merge.run(joined, ["-xc", str(tables), "-xnone", *made, *own], options)
+            for command in (
+                [objcopy, "--localize-hidden", "--strip-debug", str(joined)],
+                [pack, "rcsD", path, str(joined)],
+            ):
+                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+                if done.returncode:
+                    raise TargetError(f"{command[0]} fails: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
+
+        executable.export_library(str(output), fcompile=run)
+
+
+def archive_tools(triple: str) -> tuple[str, str]:
+    """Return what hides symbols, and what writes archives, for ``triple``: of GNU's binutils.
+
+    Raises:
+        TargetError: they are not there.
+    """
+    prefix = "" if is_native(triple) else f"{gnu(triple)}-"
+    found = [shutil.which(prefix + name) for name in ("objcopy", "ar")]
+    if not all(found):
+        package = "binutils" if is_native(triple) else f"binutils-{gnu(triple)}"
+        raise TargetError(
+            f"there is no {prefix}objcopy on this machine, which static libraries are made with",
+            hint=f"`apt install {package}`, or leave out --static",
+        )
+    return str(found[0]), str(found[1])
+
+
+def _table_flags(linker: Linker) -> tuple[str, ...]:
+    return (*linker.inline, *_COMPILE[:-1], f"-I{_NATIVE}")
+
+
 @contextmanager
 def _compiled(linker: Linker) -> Iterator[list[str]]:
     """Yield the objects that all libraries share, and stand-ins for the system's libraries; made when they are needed
@@ -109,15 +164,15 @@ def _compiled(linker: Linker) -> Iterator[list[str]]:
     for path in (*_sources(), *sorted(_NATIVE.glob("*.h")), *sorted(SHARED.glob("*.h"))):
         digest.update(path.read_bytes())
     folder = cache_folder() / "interface" / digest.hexdigest()[:16]
-    try:
+    with scratch_folder() as scratch:
         if not folder.is_dir():
-            with atomic_folder(folder) as made:
-                _compile(linker, made)
+            try:
+                with atomic_folder(folder) as made:
+                    _compile(linker, made)
+            except OutputError:
+                _compile(linker, scratch)
+                folder = scratch
         yield _parts(folder)
-    except OutputError:
-        with scratch_folder() as made:
-            _compile(linker, made)
-            yield _parts(made)
 
 
 def _parts(folder: Path) -> list[str]:

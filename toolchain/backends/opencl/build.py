@@ -106,6 +106,10 @@ class CompiledKernels:
             put_header(path.parent.parent)
         return ()
 
+    def archive(self, path: Path, linker: Linker | None, name: str, geometry: Geometry) -> None:
+        """Do nothing: static libraries for devices are refused before anything is compiled."""
+        raise NotImplementedError
+
 
 def compile_opencl(model: QuantizedModel, gpu: Gpu, tuning: Tuning, *, dump: Dump = no_dump) -> CompiledKernels:
     """Compile a quantized model to OpenCL C, with the cuts that ``tuning`` knows, else by estimate for its size.

@@ -126,6 +126,8 @@ def _finish(build: TargetBuild, prepared: Prepared, line: Progress) -> Deploymen
         with line.step("link") as note:
             library = folder / backend.library
             warnings += compiled.export(library, build.linker, manifest.name, manifest.geometry)
+            if request.static:
+                compiled.archive(folder / store.ARCHIVE, build.linker, manifest.name, manifest.geometry)
             linked = (
                 _linked(folder / store.LIBRARY, build.linker)
                 if build.linker

@@ -36,6 +36,7 @@ class Request:
         dump: a folder for the network as it is after every step; None: it is not written.
         keep_rounding: of a model that is quantized already: round every tensor that it rounds.
         inputs: values of the model's inputs beside the picture, by name.
+        static: write the library as a static one too, beside the shared one.
         keep: keep the quantized network in the user's cache, or take it from there if it was made of the same things.
     """
 
@@ -52,6 +53,7 @@ class Request:
     layers: bool = False
     dump: Path | None = None
     keep_rounding: bool = False
+    static: bool = False
     keep: bool = False
     inputs: Mapping[str, float] = field(default_factory=dict)
 

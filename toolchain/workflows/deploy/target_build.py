@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from toolchain import bundle as store
 from toolchain.backends import backend_for
 from toolchain.schedules.select import Tuning, read_tuning
-from toolchain.support.errors import CalibrationError, ModelError, TuningError
+from toolchain.support.errors import CalibrationError, ModelError, TargetError, TuningError
 from toolchain.targets import find_target
 from toolchain.targets.precision import INT8, read_precision
 from toolchain.workflows.deploy.request import Request, bundle_path
@@ -61,11 +61,30 @@ def plan_build(request: Request) -> TargetBuild:
     backend = backend_for(target)
     backend.check(target)
     linker, lacking = backend.linker(target)
+    if request.static:
+        _check_static(target)
     integer = read_precision(request.precision) == INT8
     if not integer:
         _check_float(request, target)
     tuning = read_tuning(target, request.logs, request.size) if integer else Tuning()
     return TargetBuild(request, path, target, backend, linker, tuning, lacking, backend.obstacle(target))
+
+
+def _check_static(target: Target) -> None:
+    """See that a static library can be made.
+
+    Raises:
+        TargetError: it cannot.
+    """
+    from toolchain.backends.cpu.interface import archive_tools
+    from toolchain.targets.linker import find_c_compiler
+
+    if target.gpu is not None:
+        raise TargetError(
+            "there are no static libraries for OpenCL devices", hint="leave out --static; opencl/host holds the sources"
+        )
+    find_c_compiler(target.triple)
+    archive_tools(target.triple)
 
 
 def _check_float(request: Request, target: Target) -> None:
