@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.answers import answer
 from tests.conftest import photograph
-from toolchain.bundle import FLOAT, GOLDEN, LIBRARY, QDQ, REPORT, open_bundle
+from toolchain.bundle import FLOAT, GOLDEN, HEADER, LIBRARY, QDQ, REPORT, open_bundle
 from toolchain.cli import main
 from toolchain.frontend import normalize
 from toolchain.images import read_photo
@@ -33,7 +33,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Path:
 
 def test_the_bundle_holds_the_float_model(bundle: Path):
     manifest = open_bundle(bundle).manifest
-    assert set(manifest.files) == {LIBRARY, GOLDEN, FLOAT, REPORT}
+    assert set(manifest.files) == {LIBRARY, HEADER, GOLDEN, FLOAT, REPORT}
     assert (manifest.precision, manifest.coverage.integer_convolutions, manifest.tensors) == ("float32", 0, ())
     assert manifest.coverage.convolutions == len(manifest.kernels) > 5
     assert manifest.line_buffers > 0
