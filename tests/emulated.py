@@ -44,7 +44,7 @@ def in_halves(instruction: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *vectors: _joined(*(instruction(*(_half(vector, index) for vector in vectors)) for index in (0, 1)))
 
 
-AVX512 = Instructions(16, *map(in_halves, (AVX2.round, AVX2.narrow, AVX2.saturate, AVX2.shuffle)))
+AVX512 = Instructions(16, *map(in_halves, (AVX2.round, AVX2.narrow, AVX2.saturate, AVX2.halves, AVX2.shuffle)))
 
 
 def emulated(target: Target) -> Target:

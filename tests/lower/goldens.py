@@ -316,6 +316,14 @@ class ConvAnchorShuffleStreamed:
         T.evaluate(0)
 
     @T.prim_func(private=True)
+    def fill_rows_uint32():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
+    def keep_rows_uint32():
+        T.evaluate(0)
+
+    @T.prim_func(private=True)
     def stream():
         T.evaluate(0)
 
@@ -323,7 +331,7 @@ class ConvAnchorShuffleStreamed:
     def main(x: R.Tensor((h, w, 3), "uint8")) -> R.Tensor(("h * 2", "w * 2", 3), "uint8"):
         cls = ConvAnchorShuffleStreamed
         with R.dataflow():
-            y = R.call_tir(
+            picture = R.call_tir(
                 cls.stream,
                 (
                     x,
@@ -339,5 +347,6 @@ class ConvAnchorShuffleStreamed:
                 ),
                 out_ty=R.Tensor((h * 2, w * 2, 3), "uint8"),
             )
+            y = picture
             R.output(y)
         return y

@@ -48,9 +48,12 @@ def test_streamed():
     relax.analysis.well_formed(streamed.module)  # raises
 
 
-def test_a_network_with_a_float_operator_is_not_streamed():
-    lowered = lower(FloatAndConcat, GEOMETRY, DOT)
-    assert stream(lowered) is lowered
+def test_rows_stream_to_a_float_operator_and_on_behind_it():
+    streamed = stream(lower(FloatAndConcat, GEOMETRY, DOT))
+    assert streamed.stream is None
+    assert streamed.alone == ()
+    kernels = [[call.kernel for call in segment.calls] for segment in streamed.segments]
+    assert kernels == [["pack_pixels", "conv0_3x3_3to4"], ["rescale"], ["conv1_1x1_8to4"]]
 
 
 def test_another_main_is_told_apart():

@@ -23,9 +23,10 @@ def test_products_and_extremes_stream(name: str):
 
 
 @pytest.mark.parametrize("name", POOLED)
-def test_global_pooling_is_integer_and_runs_layer_by_layer(name: str):
+def test_global_pooling_is_integer_and_rows_stream_to_it_and_on(name: str):
     found = assert_equal(finished(POOLED[name]), spread=10)
     assert found.stream is None
+    assert len(found.segments) > 1
     assert not found.coverage.float_operators
     assert found.coverage.integer_convolutions == found.coverage.convolutions
     assert "float32" not in {entry.dtype for entry in storages(found.planned, 90, 160)}

@@ -61,9 +61,10 @@ def test_line_buffers_are_what_is_said(width: int, cache: int):
     """The buffers that the function allocates, in TVM's text, for a picture of this width."""
     found, function = streamed(progressive(), cache)
     tensor_script = SimpleNamespace(int64=int, max=max, min=min)
-    sizes = {"T": tensor_script, "width": width, "tiles": -(-width // DOT.columns)}
-    (rows,) = re.findall(r"^    v: T.let\[T.int64\] = (.*)$", function.script(), re.MULTILINE)
-    sizes["v"] = eval(rows, sizes)
+    sizes = {"T": tensor_script, "height": 7, "width": width, "tiles": -(-width // DOT.columns)}
+    for name, value in re.findall(r"^    (\w+): T.let\[T.int64\] = (.*)$", function.script(), re.MULTILINE):
+        if "call_packed" not in value:  # the number of threads
+            sizes[name] = eval(value, sizes)
     shapes = re.findall(r"= T.alloc_buffer\((\(.*\)), \"uint32\"\)", function.script())
     assert len(shapes) == len(found.tensors)
     assert sum(4 * math.prod(eval(shape, sizes)) for shape in shapes) == found.workspace(width)

@@ -135,7 +135,7 @@ def _bundle(path: Path, console: Console) -> None:
     console.say(f"  {work} and about {manifest.workspace_per_pixel:.0f} bytes per input pixel")
     if manifest.line_buffers:
         megabytes = manifest.line_buffers / 1e6
-        console.say(f"  rows stream through all kernels: {megabytes:.1f} MB a thread at a width of 1920")
+        console.say(f"  rows stream through its kernels: {megabytes:.1f} MB a thread at a width of 1920")
     elif manifest.target.gpu is None:
         console.say("  runs layer by layer, on whole tensors")
     console.say(f"  {manifest.arithmetic}")

@@ -19,7 +19,7 @@ Messerschmitt, 1987).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -69,8 +69,8 @@ class StepBand:
         rate: rows that it computes for one of the picture.
         lag: rows by which it follows the front.
         up, down: rows beyond its cut that it computes, for the windows of later steps.
-        offset: row of the line buffer to which the first row of its band is written; 0 for the picture.
-        starts: for each operand, row of the line buffer where the window of its band begins; 0 for the picture.
+        offset: row of the line buffer to which the first row of its band is written; 0 for what is whole.
+        starts: for each operand, row of the line buffer where the window of its band begins; 0 for what is whole.
     """
 
     rate: Fraction
@@ -110,18 +110,20 @@ class Bands:
         return -(-(height + self.lead + self.tail) // rows)
 
 
-def plan_bands(steps: Sequence[Step], buffers: int) -> Bands:
+def plan_bands(steps: Sequence[Step], buffers: int, whole: Mapping[int, Fraction] | None = None) -> Bands:
     """Plan ``steps``, given in an order in which tensors are written before they are read.
 
-    A tensor may be written by several steps, each a part of its channels; a step depends on those before it. The last
-    step writes the picture.
+    A tensor may be written by several steps, each a part of its channels; a step depends on those before it.
 
     Args:
-        steps: the network.
+        steps: the network, or a part of it.
         buffers: number of tensors.
+        whole: tensors of which there are no line buffers, as of pictures, and their rates; 0 where they have a single
+            pixel. Steps read what was written before the first of them.
     """
-    own, rates = _rates(steps, buffers)
-    inputs, uses = _dependences(steps)
+    whole = whole or {}
+    own, rates = _rates(steps, buffers, whole)
+    inputs, uses = _dependences(steps, whole)
     lags = _lags(steps, inputs, uses)
     up, down = [0] * len(steps), [0] * len(steps)
     for index in reversed(range(len(steps))):
@@ -133,18 +135,18 @@ def plan_bands(steps: Sequence[Step], buffers: int) -> Bands:
     # From here on, lags of what is written and read are in rows of the tensor.
     written: list[list[int]] = [[] for _ in range(buffers)]
     for step, lag in zip(steps, lags, strict=True):
-        if step.writes is not None:
+        if step.writes is not None and step.writes not in whole:
             written[step.writes].append(lag * step.scale)
     newest = [min(found, default=0) for found in written]
     history = [max(found, default=0) - new for found, new in zip(written, newest, strict=True)]
     for step, lag in zip(steps, lags, strict=True):
         for read in step.reads:
-            if read.buffer is not None:
+            if read.buffer is not None and read.buffer not in whole:
                 oldest = lag * read.stride + read.above
                 history[read.buffer] = max(history[read.buffer], oldest - newest[read.buffer])
 
     def place(buffer: int | None, behind: int) -> int:
-        return 0 if buffer is None else history[buffer] + newest[buffer] - behind
+        return 0 if buffer is None or buffer in whole else history[buffer] + newest[buffer] - behind
 
     bands = tuple(
         StepBand(
@@ -167,26 +169,27 @@ Links = list[list[tuple[int, Read]]]
 """For every step, other steps and the operands by which they are connected."""
 
 
-def _rates(steps: Sequence[Step], buffers: int) -> tuple[list[Fraction], list[Fraction]]:
+def _rates(steps: Sequence[Step], buffers: int, whole: Mapping[int, Fraction]) -> tuple[list[Fraction], list[Fraction]]:
     """Return rows of each step, and of each tensor, for one of the picture."""
-    own, rates = [], [Fraction(1)] * buffers
+    own, rates = [], [Fraction(whole.get(buffer, 1)) for buffer in range(buffers)]
     for step in steps:
         found = {(Fraction(1) if read.buffer is None else rates[read.buffer]) / read.stride for read in step.reads}
+        found.discard(Fraction(0))
         assert len(found) == 1, "a kernel's operands have as many rows"
         own.append(found.pop())
-        if step.writes is not None:
+        if step.writes is not None and step.writes not in whole:
             rates[step.writes] = own[-1] * step.scale
     return own, rates
 
 
-def _dependences(steps: Sequence[Step]) -> tuple[Links, Links]:
+def _dependences(steps: Sequence[Step], whole: Mapping[int, Fraction]) -> tuple[Links, Links]:
     """Return the steps that write what a step reads, and those that read what it writes."""
     inputs: Links = [[] for _ in steps]
     uses: Links = [[] for _ in steps]
     for index, step in enumerate(steps):
         for read in step.reads:
             for writer in range(index):
-                if read.buffer is not None and steps[writer].writes == read.buffer:
+                if read.buffer is not None and read.buffer not in whole and steps[writer].writes == read.buffer:
                     inputs[index].append((writer, read))
                     uses[writer].append((index, read))
     return inputs, uses

@@ -12,13 +12,13 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import (
+    PLAIN,
     code_at,
     combine,
     dequantize,
     extract,
     flipped,
     outside_word,
-    pack_codes,
     pack_words,
     real,
     word,
@@ -68,7 +68,7 @@ def quantize(channels: int, target: View, geometry: Geometry, requantize: Requan
                     x[0, channel, h, v] / real(scale) if channel < channels else real(0.0)
                     for channel in range(block * PACK, block * PACK + PACK)
                 ]
-                packed = pack_words(values, requantize, target, pack_codes)
+                packed = pack_words(values, requantize, target, PLAIN)
                 for (first, _), words in zip(planes, packed, strict=True):
                     T.buffer_store(y, flipped(words, geometry.offset), [h + geometry.margin, first + block, v + SIDE])
             with T.parallel(0, height) as i, T.serial(0, columns - width) as j, T.sblock(f"outside{block}"):

@@ -8,7 +8,7 @@ are told where they are, see `Call`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -16,15 +16,12 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
+from toolchain.kernels import lines
 from toolchain.kernels.bands import Bands, StepBand
-from toolchain.kernels.epilogue import outside_word
-from toolchain.kernels.function import declare, function, int64
-from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.kernels.function import function, int64
+from toolchain.kernels.layout import Geometry
 from toolchain.kernels.network import Call, Picture, Stream, Tensor
-from toolchain.kernels.spec import View
-
-SHORTEST = 16
-"""Rows of the picture that are worth a thread."""
+from toolchain.kernels.sizes import PIXEL, Sizes, constants_of, is_spread, times, view_of
 
 
 def whole(
@@ -39,21 +36,19 @@ def whole(
         geometry: of the tensors.
     """
     with IRBuilder() as builder, function("driver"):
-        sizes = _Sizes(geometry)
+        sizes = Sizes(geometry)
         at = [
-            _Sizes(geometry, _PIXEL) if _is_spread(operand, result) else sizes.at(Fraction(read.stride))
+            Sizes(geometry, PIXEL) if is_spread(operand, result) else sizes.at(Fraction(read.stride))
             for operand, read in zip(operands, call.step.reads, strict=True)
         ]
         sources = [own.argument(f"x{index}", what) for index, (own, what) in enumerate(zip(at, operands, strict=True))]
-        constants = _constants(call, "c")
+        constants = constants_of(call, "c")
         sizes.declare()
         scale, margin = call.step.scale, geometry.margin
         made = sizes.at(Fraction(scale if isinstance(result, Tensor) else 1))
         y = made.argument("y", result)
         if isinstance(result, Tensor) and call.view is not None:
-            with T.serial(0, 2 * margin) as i:
-                row = tirx.Select(i < margin, tirx.Cast("int64", i), i + made.height)
-                made.fill(y, row, result, call.view)
+            made.fill_ends(y, result, call.view)
         threads = sizes.threads()
         with T.parallel(0, threads) as thread:
             first, last = sizes.cut(thread, threads)
@@ -63,7 +58,7 @@ def whole(
             with T.If(last > first), T.Then():
                 windows = [
                     own.window(source, operand, int64(margin), 1)
-                    if _is_spread(operand, result)
+                    if is_spread(operand, result)
                     else own.window(
                         source,
                         operand,
@@ -81,24 +76,42 @@ def whole(
 
 
 def stream(network: Stream) -> tirx.PrimFunc:
-    """Run a network in bands of rows, see `toolchain.kernels.bands`: ``(pixels, constants of all kernels in order...,
-    height, tiles, width, picture)``.
+    """Run a network, or a segment of one, in bands of rows, see `toolchain.kernels.bands`: ``(pixels, tensors that are
+    read, constants of all kernels in order..., height, tiles, width, tensors that are changed, tensors that are made,
+    picture)``, of pictures and tensors those that there are.
     """
     plan = network.plan()
     unit, fewest, most = network.rows(plan)
     with IRBuilder() as builder, function("driver"):
-        sizes = _Sizes(network.geometry)
-        x = sizes.argument("x", network.source)
-        constants = [_constants(call, f"c{index}_") for index, call in enumerate(network.calls)]
+        sizes = Sizes(network.geometry)
+        x = None if network.source is None else sizes.argument("x", network.source)
+
+        def stored(*roles: str) -> dict[int, Any]:
+            return {
+                number: sizes.of(plan.rates[number]).argument(f"t{number}", network.tensors[number])
+                for number in network.stored(*roles)
+            }
+
+        given = stored("read")
+        constants = [constants_of(call, f"c{index}_") for index, call in enumerate(network.calls)]
         sizes.declare()
-        y = sizes.at(plan.steps[-1].rate).argument("y", network.result)
+        given |= stored("changed", "made")
+        y = None if network.result is None else sizes.at(plan.steps[-1].rate).argument("y", network.result)
+        sizes.name(sorted({*plan.rates, *(band.rate for band in plan.steps)} - {Fraction(0)}))
         row_bytes, kept_bytes = network.bytes(plan, lambda rate: sizes.at(rate).pitch)
-        fitting = (int64(network.cache) - kept_bytes) // row_bytes
+        fitting = (int64(network.cache) - kept_bytes) // row_bytes if len(given) < len(network.tensors) else most
         rows = T.bind(tirx.max(tirx.min(fitting, int64(most)), int64(fewest)) * unit)
+        written = [(call.step.writes, call.view) for call in network.calls if call.step.writes in given and call.view]
+        for number, view in written:
+            sizes.of(plan.rates[number]).fill_ends(given[number], network.tensors[number], view)
         threads = sizes.threads()
         with T.parallel(0, threads) as thread:
             first, last = sizes.cut(thread, threads, plan.unit)
-            part = _Part(network, plan, sizes, (x, y), (first, last), rows)
+            for number, view in written:
+                begin, end = (times(row, plan.rates[number]) for row in (first, last))
+                start, own = begin + network.geometry.margin, sizes.of(plan.rates[number])
+                own.fill_sides(given[number], start, end - begin, network.tensors[number], view)
+            part = _Part(network, plan, sizes, (x, y), given, (first, last), rows)
             part.clear()
             count = (last - first + (plan.lead + plan.tail) + rows - 1) // rows
             with T.serial(0, count) as number:
@@ -118,6 +131,7 @@ class _Part:
         plan: in which bands.
         sizes: of the picture.
         pictures: buffers of the one that is read and of the one that is written.
+        stored: the buffers of tensors that are whole, by their numbers.
         cut: the part's first row, and the row after it.
         rows: of a band; rows of the picture, as those of ``cut``.
     """
@@ -126,26 +140,34 @@ class _Part:
         self,
         network: Stream,
         plan: Bands,
-        sizes: _Sizes,
+        sizes: Sizes,
         pictures: tuple[Any, Any],
+        stored: Mapping[int, Any],
         cut: tuple[Any, Any],
         rows: Any,
     ) -> None:
         self.network, self.plan, self.sizes = network, plan, sizes
-        self.pictures, self.cut, self.rows = pictures, cut, rows
-        self.lines = [
-            T.alloc_buffer(
-                sizes.geometry.window(tensor.blocks, times(rows, rate) + kept, sizes.at(rate).tiles), tensor.dtype
+        self.pictures, self.stored, self.cut, self.rows = pictures, stored, cut, rows
+        self.lines = {
+            number: T.alloc_buffer(
+                sizes.geometry.window(
+                    tensor.blocks, times(rows, plan.rates[number]) + plan.history[number], self._at(number).tiles
+                ),
+                tensor.dtype,
             )
-            for tensor, rate, kept in zip(network.tensors, plan.rates, plan.history, strict=True)
-        ]
+            for number, tensor in enumerate(network.tensors)
+            if number not in stored
+        }
 
     def clear(self) -> None:
         """Fill the line buffers with what surrounds the picture."""
-        for buffer, (line, tensor) in enumerate(zip(self.lines, self.network.tensors, strict=True)):
-            rate = self.plan.rates[buffer]
-            with T.serial(0, times(self.rows, rate) + self.plan.history[buffer]) as row:
-                self.sizes.at(rate).fill(line, row, tensor, tensor.view)
+        for number, line in self.lines.items():
+            tensor = self.network.tensors[number]
+            rows = times(self.rows, self.plan.rates[number]) + self.plan.history[number]
+            self._at(number).fill_rows(line, 0, rows, tensor, tensor.view)
+            # TVM makes buffers as small as what is seen to be accessed: the first word and the last.
+            for place in ([0, 0, 0], [size - 1 for size in line.shape]):
+                T.buffer_store(line, line[tuple(place)], place)
 
     def run(self, call: Call, band: StepBand, constants: Sequence[Any], top: Any) -> None:
         """Run a kernel on its band: rows from ``top`` on that lie within the picture and are needed for the cut."""
@@ -158,149 +180,42 @@ class _Part:
             windows = []
             for read, start in zip(step.reads, band.starts, strict=True):
                 if read.buffer is None:
+                    assert self.network.source is not None  # or nothing would read it
                     windows.append(sizes.window(self.pictures[0], self.network.source, first, count))
-                else:
-                    place, rows = skipped * read.stride + start, (count - 1) * read.stride + 1
-                    windows.append(self._window(read.buffer, place, rows + (read.above + read.below)))
+                    continue
+                rows, place = (count - 1) * read.stride + (1 + read.above + read.below), skipped * read.stride + start
+                if read.buffer in self.stored:
+                    place = first * read.stride + (sizes.geometry.margin - read.above)
+                    if self.network.tensors[read.buffer].single:
+                        place, rows = int64(sizes.geometry.margin), 1
+                windows.append(self._window(read.buffer, place, rows))
             if step.writes is None:
+                assert self.network.result is not None  # or nothing would write it
                 target = sizes.window(self.pictures[1], self.network.result, first, count)
+            elif step.writes in self.stored:
+                target = self._window(step.writes, first * step.scale + sizes.geometry.margin, count * step.scale)
             else:
                 target = self._window(step.writes, skipped * step.scale + band.offset, count * step.scale)
             sizes.call(call, windows, constants, first, count, target)
-        if step.writes is not None and call.view is not None and self.plan.history[step.writes]:
+        if step.writes in self.lines and call.view is not None and self.plan.history[step.writes]:
             # Below the picture, later windows find the zero point, not what the band before left there.
-            rate, scale = self.plan.rates[step.writes], step.scale
-            made, rows = self.sizes.at(rate), times(self.rows, rate)
-            below = T.bind(tirx.max(tirx.min(made.height - top * scale, rows), int64(0)))
-            with T.serial(0, rows - below) as row:
-                place = below + row + band.offset
-                made.fill(self.lines[step.writes], place, self.network.tensors[step.writes], call.view)
+            made, rows = self._at(step.writes), times(self.rows, self.plan.rates[step.writes])
+            below = T.bind(tirx.max(tirx.min(made.height - top * step.scale, rows), int64(0)))
+            with T.If(below < rows), T.Then():
+                line, tensor = self.lines[step.writes], self.network.tensors[step.writes]
+                made.fill_rows(line, below + band.offset, rows - below, tensor, call.view)
 
     def keep(self) -> None:
         """Move the rows that the next band still reads to where it looks for them."""
-        for buffer, (line, tensor) in enumerate(zip(self.lines, self.network.tensors, strict=True)):
-            rate = self.plan.rates[buffer]
-            with T.grid(self.plan.history[buffer], tensor.blocks, self.sizes.at(rate).pitch) as (r, b, v):
-                T.buffer_store(line, line[r + times(self.rows, rate), b, v], [r, b, v])
+        for number, line in self.lines.items():
+            history, rows = self.plan.history[number], times(self.rows, self.plan.rates[number])
+            if history:
+                shape = (rows + history, *line.shape[1:])
+                lines.call(lines.KEEP, str(line.dtype), view_of(line, 0, shape), int64(history))
 
-    def _window(self, buffer: int, start: Any, rows: Any) -> Any:
-        sizes = self.sizes.at(self.plan.rates[buffer])
-        return sizes.window(self.lines[buffer], self.network.tensors[buffer], start, rows)
+    def _at(self, number: int) -> Sizes:
+        return self.sizes.of(self.plan.rates[number])
 
-
-class _Sizes:
-    """The size of a picture, or of a tensor at another rate, as TVM expressions, and what follows from it."""
-
-    def __init__(self, geometry: Geometry, sizes: tuple[Any, Any, Any] | None = None) -> None:
-        """``sizes``: height, tiles and width; else they are variables of their own."""
-        self.geometry = geometry
-        self.height, self.tiles, self.width = sizes or (
-            tirx.Var(name, "int64") for name in ("height", "tiles", "width")
-        )
-        self.pitch = geometry.pitch(self.tiles)
-
-    def at(self, rate: Fraction) -> _Sizes:
-        """Return the sizes of a tensor that has ``rate`` rows for each of these, and as many columns."""
-        if rate == 1:
-            return self
-        height, width = times(self.height, rate), times(self.width, rate)
-        tiles = tirx.floordiv(width + (self.geometry.columns - 1), self.geometry.columns)
-        return _Sizes(self.geometry, (height, tiles, width))
-
-    def declare(self) -> None:
-        """Make the sizes arguments of the function, here."""
-        declare(self.height, self.tiles, self.width)
-
-    def argument(self, name: str, what: Tensor | Picture) -> Any:
-        """Return a tensor with margins, or a picture, as an argument of the function."""
-        if isinstance(what, Tensor):
-            return T.arg(name, T.Buffer(self.geometry.shape(what.blocks, self.height, self.tiles), what.dtype))
-        return T.arg(name, T.Buffer((self.height * what.scale, self.width * what.scale, what.channels), "uint8"))
-
-    def fill(self, buffer: Any, row: Any, tensor: Tensor, view: View) -> None:
-        """Write what surrounds the picture to all words of a row."""
-        for first, count, word in self._outside(tensor, view):
-            with T.grid(count, self.pitch) as (b, v):
-                T.buffer_store(buffer, word, [row, first + b, v])
-
-    def fill_sides(self, buffer: Any, start: Any, rows: Any, tensor: Tensor, view: View) -> None:
-        """Write what surrounds the picture to the words left and right of the columns of ``rows`` rows."""
-        margin = self.geometry.margin
-        for first, count, word in self._outside(tensor, view):
-            with T.grid(rows, count, margin) as (r, b, v):
-                for column in (v + (SIDE - margin), v + (self.pitch - SIDE)):
-                    T.buffer_store(buffer, word, [start + r, first + b, column])
-
-    def _outside(self, tensor: Tensor, view: View) -> list[tuple[int, int, Any]]:
-        """First block, number of blocks, and the word that surrounds the picture in them, of the blocks of ``view``."""
-        if tensor.dtype != "uint32":
-            return [(view.start, view.count, tirx.const(0.0, tensor.dtype))]
-        # Codes of 8 bits among those of 16 are high bytes.
-        planes = view.planes(tensor.zero_point >> 8 if tensor.wide and not view.wide else tensor.zero_point)
-        return [(first, view.count, outside_word(zero, self.geometry.offset)) for first, zero in planes]
-
-    def threads(self) -> Any:
-        """Threads to cut the picture for."""
-        pool = tirx.Cast("int64", tirx.call_intrin("int32", "tirx.tvm_call_packed", "runtime.NumThreads"))
-        return T.bind(tirx.min(pool, tirx.max(self.height // SHORTEST, int64(1))))
-
-    def cut(self, thread: Any, threads: Any, unit: int = 1) -> tuple[Any, Any]:
-        """Return the first row of a thread's part of the picture, and the row after it: multiples of ``unit``."""
-        count = self.height // unit
-        first, last = (count * number // threads * unit for number in (thread, thread + 1))
-        return T.bind(first), T.bind(last)
-
-    def window(self, buffer: Any, what: Tensor | Picture, start: Any, rows: Any) -> Any:
-        """``rows`` rows of a buffer from row ``start`` on, as an argument for a kernel; of a picture, rows of the
-        input to which they belong.
-        """
-        if isinstance(what, Tensor):
-            return _view(buffer, start, (rows, what.blocks, self.pitch))
-        return _view(buffer, start * what.scale, (rows * what.scale, self.width * what.scale, what.channels))
-
-    def call(
-        self, call: Call, windows: Sequence[Any], constants: Sequence[Any], first: Any, rows: Any, target: Any
-    ) -> None:
-        """Call a kernel for ``rows`` rows from ``first`` on."""
-        place = [first, self.height] if call.placed else []
-        arguments = (*windows, *(_view(array, 0, array.shape) for array in constants), *place, rows)
-        T.evaluate(
-            tirx.call_intrin("int32", "tirx.tvm_call_cpacked", call.kernel, *arguments, self.tiles, self.width, target)
-        )
-
-
-_PIXEL = (1, 1, 1)
-"""Height, tiles and width of a tensor of a single pixel."""
-
-
-def _is_spread(operand: Tensor | Picture, result: Tensor | Picture) -> bool:
-    """Whether the single pixel of an operand goes with every pixel of a result that has more."""
-    one, other = (isinstance(what, Tensor) and what.single for what in (operand, result))
-    return one and not other
-
-
-def times(rows: Any, rate: Fraction) -> Any:
-    """Return rows at another rate; whole ones come out whole."""
-    grown = rows if rate.numerator == 1 else rows * rate.numerator
-    return grown if rate.denominator == 1 else grown // rate.denominator
-
-
-def _constants(call: Call, prefix: str) -> list[Any]:
-    return [T.arg(f"{prefix}{index}", T.Buffer(shape, dtype)) for index, (shape, dtype) in enumerate(call.constants)]
-
-
-def _view(buffer: Any, start: Any, shape: Sequence[Any]) -> Any:
-    """Return a DLTensor on the stack. It points at row ``start`` itself: kernels do not look at a tensor's byte
-    offset.
-    """
-    first = tirx.call_intrin("handle", "tirx.address_of", buffer[(start, *[0] * (len(shape) - 1))])
-    return tirx.call_intrin(
-        "handle",
-        "tirx.tvm_stack_make_array",
-        first,
-        tirx.call_intrin("handle", "tirx.tvm_stack_make_shape", *shape),
-        tirx.const(0, "uint64"),
-        tirx.const(len(shape), "uint32"),
-        tirx.const(0, buffer.dtype),
-        int64(0),
-    )
+    def _window(self, number: int, start: Any, rows: Any) -> Any:
+        buffer = self.stored[number] if number in self.stored else self.lines[number]
+        return self._at(number).window(buffer, self.network.tensors[number], start, rows)

@@ -17,7 +17,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.frontend.fixed_point import ONE, Phase, phases
-from toolchain.kernels.epilogue import activate, extract, flipped, outside_word, pack_codes, pack_words, residual_code
+from toolchain.kernels.epilogue import PLAIN, activate, extract, flipped, outside_word, pack_words, residual_code
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
@@ -122,8 +122,8 @@ def build(operation: Interpolate, geometry: Geometry, dot: Dot) -> tirx.PrimFunc
                         )
                     bend = None if slope is None else slope[block * PACK + position]
                     values.append(activate(total, multiplier, bend, added, requantize))
-                pack = pack_codes if lanes == 1 else dot.pack
-                packed = pack_words(values, requantize, target, pack)
+                packing = PLAIN if lanes == 1 else dot.pack
+                packed = pack_words(values, requantize, target, packing)
                 found.append(tuple(T.bind(flipped(words, geometry.offset)) for words in packed))
             for (start, _), vectors in zip(target.planes(0), zip(*found, strict=True), strict=True):
                 column = place * factor + SIDE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import tvm
@@ -139,13 +140,24 @@ def combine(bits: list[Any]) -> Any:
     return packed | (words[3] << word(24))
 
 
-def pack_words(
-    values: list[Any], requantize: Requantize, view: View, pack: Callable[[list[Any], Requantize], Any]
-) -> tuple[Any, ...]:
-    """Return four float32 vectors, one a channel, clamped, rounded and packed into words for each of ``view``'s planes;
-    by ``pack`` where that is one.
+@dataclass(frozen=True)
+class Packing:
+    """How four float32 vectors, one a channel, are clamped, rounded and packed.
+
+    Attributes:
+        bytes: to words of codes of 8 bits.
+        halves: to words of the high bytes, and of the low bytes, of codes of 16 bits.
     """
-    return pack_wide(values, requantize) if view.wide else (pack(values, requantize),)
+
+    bytes: Callable[[list[Any], Requantize], Any]
+    halves: Callable[[list[Any], Requantize], tuple[Any, Any]]
+
+
+def pack_words(values: list[Any], requantize: Requantize, view: View, packing: Packing) -> tuple[Any, ...]:
+    """Return four float32 vectors, one a channel, clamped, rounded and packed into words for each of ``view``'s
+    planes.
+    """
+    return packing.halves(values, requantize) if view.wide else (packing.bytes(values, requantize),)
 
 
 def code_at(read: Callable[[Any], Any], view: View, block: Any, position: Any) -> Any:
@@ -189,3 +201,7 @@ def pack_codes(values: list[Any], requantize: Requantize) -> Any:
     processor.
     """
     return combine([code_bits(value, requantize) for value in values])
+
+
+PLAIN = Packing(pack_codes, pack_wide)
+"""Plain arithmetic, on vectors or on single numbers."""

@@ -13,11 +13,11 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import (
+    PLAIN,
     cast,
     code_at,
     flipped,
     outside_word,
-    pack_codes,
     pack_words,
     real,
 )
@@ -86,7 +86,7 @@ def pool_all(operation: GlobalPool, geometry: Geometry) -> tirx.PrimFunc:
                     value, old = tirx.Cast("int64", x[row, block * PACK + position]), found[position]
                     T.buffer_store(found, old + value if operation.average else tirx.max(old, value), [position])
             values = [_real(found[position], operation, height * width) for position in range(PACK)]
-            packed = pack_words(values, requantize, target, pack_codes)
+            packed = pack_words(values, requantize, target, PLAIN)
             for (start, _), words in zip(planes, packed, strict=True):
                 T.buffer_store(y, flipped(words, geometry.offset), [geometry.margin, start + block, SIDE])
     return builder.get()

@@ -1,8 +1,9 @@
 """The kernels that look codes up in a table, word by word: any function of a single code.
 
-A table of 256 entries for all channels is looked up by shuffles of bytes, where there are such: each of 16 looks up the
-low four bits of all bytes of a vector in its part of the table, and the high bits choose among them. Other tables are
-read entry by entry.
+A table of 256 bytes for all channels is looked up by an instruction set's shuffles, where it has some
+(`toolchain.kernels.intrinsics.byte_table`). So is a function from 16 bits to 8 that takes few steps while the low byte
+grows: what the high byte alone makes of it is one table, and the low bytes at which it steps up or down are one each;
+every step that is passed counts. Other tables are read entry by entry.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
@@ -21,6 +23,8 @@ from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Addend, Lookup, View
 from toolchain.reference.quantization import CodeArray
+
+IntArray = npt.NDArray[np.int64]
 
 
 def lookup(table: CodeArray, source: Addend, zero_point: int, target: View) -> tuple[Lookup, CodeArray]:
@@ -34,22 +38,49 @@ def lookup(table: CodeArray, source: Addend, zero_point: int, target: View) -> t
     kept = table[:, first : last + 1]
     if len(table) > 1:
         kept = np.pad(kept, ((0, target.count * PACK - len(table)), (0, 0)), mode="edge")
-    operation = Lookup(source, first, kept.shape[1], len(kept), zero_point, target)
+    steps = None
+    if source.view.wide and not target.wide and len(table) == 1:
+        steps = int(_steps(table, 1).sum(axis=1).max()), int(_steps(table, -1).sum(axis=1).max())
+    operation = Lookup(source, first, kept.shape[1], len(kept), zero_point, target, steps)
     return operation, np.ascontiguousarray(kept)
 
 
-def shuffled(operation: Lookup, dot: Dot) -> bool:
-    """Return whether the table is looked up by shuffles."""
+def _steps(table: CodeArray, sign: int) -> IntArray:
+    """Return by how much a table (1, 65536) grows, times ``sign``, before each code, (256, 255); 0 where it falls."""
+    blocks = table.reshape(256, 256).astype(np.int64)
+    grown: IntArray = np.maximum(sign * np.diff(blocks, axis=1), 0)
+    return grown
+
+
+def bytewise(operation: Lookup, dot: Dot) -> int:
+    """Return how many tables of bytes the function is looked up in; 0: it is read from memory."""
     given, target = operation.source, operation.target
-    bytewise = not given.view.wide and not target.wide and (operation.rows, operation.entries) == (1, 256)
-    return dot.shuffle is not None and bytewise and given.divide == 1 and given.modulo >= target.count * PACK
+    alike = given.divide == 1 and given.modulo >= target.count * PACK
+    if dot.table is None or not alike or target.wide or operation.rows > 1:
+        return 0
+    if not given.view.wide:
+        return int(operation.entries == 256)
+    tables = 1 + sum(operation.steps or ())
+    return tables if operation.steps is not None and tables <= dot.table.most else 0
 
 
 def laid(operation: Lookup, table: CodeArray, dot: Dot) -> CodeArray:
-    """Return the table as the kernel takes it: for shuffles (16, 4 * lanes), 16 entries a row, for every 128 bits."""
-    if not shuffled(operation, dot):
+    """Return the table as the kernel takes it: where it is looked up bytewise, (tables, rows, bytes of a row)."""
+    if not bytewise(operation, dot):
         return table
-    return np.ascontiguousarray(np.tile(table.reshape(16, 16), (1, dot.lanes // PACK)))
+    assert dot.table is not None
+    if not operation.source.view.wide:
+        return dot.table.laid(table[0])[None]
+    places = np.clip(np.arange(65536) - operation.first, 0, operation.entries - 1)
+    whole = table[:, places]
+    tables = [np.ascontiguousarray(whole.reshape(256, 256)[:, 0])]
+    for sign, count in zip((1, -1), operation.steps or (), strict=True):
+        # The low byte before each step, the smallest first, and 255, which none exceeds, where there is none.
+        grown = _steps(whole, sign)
+        before = [np.repeat(np.arange(255), row)[:count] for row in grown]
+        filled = np.stack([np.pad(row, (0, count - len(row)), constant_values=255) for row in before])
+        tables += list(filled.T.astype(np.uint8))
+    return np.stack([dot.table.laid(one) for one in tables])
 
 
 def build(operation: Lookup, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
@@ -58,8 +89,8 @@ def build(operation: Lookup, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
     Codes of 16 bits become places in the table first, a column tile of them: that is arithmetic on vectors, while
     looking up is not.
     """
-    if shuffled(operation, dot):
-        return _of_shuffles(operation, geometry, dot)
+    if bytewise(operation, dot):
+        return _of_bytes(operation, geometry, dot)
     given, target = operation.source, operation.target
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     with IRBuilder() as builder, function("lookup"):
@@ -93,47 +124,40 @@ def build(operation: Lookup, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
     return builder.get()
 
 
-def _of_shuffles(operation: Lookup, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
-    given, target, lanes = operation.source, operation.target, dot.lanes
-    shuffle, number = dot.shuffle, PACK * dot.lanes
-    assert shuffle is not None
+def _of_bytes(operation: Lookup, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
+    given, target, lanes, table = operation.source, operation.target, dot.lanes, dot.table
+    assert table is not None
+    number, count = PACK * lanes, bytewise(operation, dot)
     height, tiles, width = (tirx.Var(name, "int64") for name in ("height", "tiles", "width"))
     with IRBuilder() as builder, function("lookup"):
         x = T.arg("x", T.Buffer(geometry.window(given.view.total, height, tiles), "uint32"))
-        table = T.arg("table", T.Buffer((16, number), "uint8"))
+        tables = T.arg("table", T.Buffer((count, table.rows, table.width), "uint8"))
         declare(height, tiles, width)
         y = T.arg("y", T.Buffer(geometry.window(target.total, height, tiles), "uint32"))
         vectors = tiles * (geometry.columns // lanes)
         with T.serial(0, height) as row, T.serial(0, target.count) as block, T.serial(0, vectors) as vector:
             first = T.bind(vector * lanes)
-            loaded = x.vload([row, given.view.start + block, first + SIDE], f"uint32x{lanes}")
-            words = T.bind(flipped(loaded, geometry.offset))
-            low = T.bind(_as_bytes(words & _every(0x0F0F0F0F, lanes), number))
-            none = tirx.Broadcast(tirx.const(0, "int8"), number)
-            # The bits 4 to 7 as the top ones of their bytes: where they are set, the byte is negative.
-            tops = [T.bind(_as_bytes(words << _every(left, lanes), number)) for left in (3, 2, 1, 0)]
 
-            def entries(start: int, count: int) -> Any:
-                """Return what codes become of which the high bits are ``start`` or one of those that follow."""
-                if count == 1:
-                    return T.bind(shuffle(_as_bytes(table.vload([start, 0], f"uint8x{number}"), number), low))
-                half = count // 2
-                below, above = entries(start, half), entries(start + half, half)
-                return T.bind(tirx.Select(tops[half.bit_length() - 1] < none, above, below))
+            def codes(start: int) -> Any:
+                loaded = x.vload([row, start + block, first + SIDE], f"uint32x{lanes}")
+                return T.bind(tirx.reinterpret(f"uint8x{number}", flipped(loaded, geometry.offset)))
 
-            found = tirx.reinterpret(f"uint32x{lanes}", entries(0, 16))
+            def looked_up(one: int, codes: Any) -> Any:
+                found = table.find(lambda r: tables.vload([one, r, 0], f"uint8x{table.width}"), codes)
+                return T.bind(tirx.reinterpret(f"uint8x{number}", found))
+
+            high, *low = (codes(start) for start, _ in given.view.planes(0))
+            found = looked_up(0, high)
+            one = tirx.Broadcast(tirx.const(1, "uint8"), number)
+            for step in range(1, count):
+                up = step <= (operation.steps or (0, 0))[0]
+                passed = looked_up(step, high) < low[0]
+                found = T.bind(tirx.Select(passed, found + one if up else found - one, found))
+            words = flipped(tirx.reinterpret(f"uint32x{lanes}", found), geometry.offset)
             outside = tirx.Broadcast(outside_word(operation.zero_point, geometry.offset), lanes)
-            kept = tirx.Select(within(first, width, lanes), flipped(found, geometry.offset), outside)
+            kept = tirx.Select(within(first, width, lanes), words, outside)
             T.buffer_store(y, kept, [row, target.start + block, tirx.Ramp(first + SIDE, 1, lanes)])
     return builder.get()
-
-
-def _as_bytes(words: Any, number: int) -> Any:
-    return tirx.reinterpret(f"int8x{number}", words)
-
-
-def _every(value: int, lanes: int) -> Any:
-    return tirx.Broadcast(tirx.const(value, "uint32"), lanes)
 
 
 def _code(x: Any, operation: Lookup, geometry: Geometry, at: tuple[Any, int, int, Any]) -> Any:

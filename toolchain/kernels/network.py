@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -111,32 +111,59 @@ class Lines:
     most_more: int = 0
     scratch: int = 0
 
+    @staticmethod
+    def most_of(several: Iterable[Lines]) -> Lines:
+        """Return what is enough for each of them."""
+        return Lines(*(max(values) for values in zip(*map(astuple, several), strict=True)))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A tensor of a `Stream` that lies in memory whole, with its margins.
+
+    Attributes:
+        number: the tensor's.
+        rate: its rows for one of the picture, and its columns; 0: it has a single pixel.
+        role: "read", "made", or "changed": parts of its channels are written, beside those that are there.
+    """
+
+    number: int
+    rate: Fraction
+    role: Literal["read", "changed", "made"]
+
 
 @dataclass(frozen=True)
 class Stream:
-    """A network that runs in bands of rows.
+    """A network, or a segment of one, that runs in bands of rows.
 
     Attributes:
-        calls: the kernels in order; the last writes the picture.
+        calls: the kernels in order.
         tensors: what is between them, by the numbers of the steps' buffers.
-        source: the picture that comes in.
-        result: the picture that goes out.
+        source: the picture that comes in; None where a segment does not read it.
+        result: the picture that goes out, which the last call writes; None where a segment does not write it.
         geometry: of the tensors, of which there are line buffers only, without a margin of rows.
         cache: bytes of line buffers that a thread aims at.
         needs: what the kernels want, in rows of the picture.
+        whole: the tensors that other segments write or read.
     """
 
     calls: tuple[Call, ...]
     tensors: tuple[Tensor, ...]
-    source: Picture
-    result: Picture
+    source: Picture | None
+    result: Picture | None
     geometry: Geometry
     cache: int = CACHE
     needs: Needs = NOTHING
+    whole: tuple[Whole, ...] = ()
 
     def plan(self) -> Bands:
         """Return which rows are computed when."""
-        return plan_bands([call.step for call in self.calls], len(self.tensors))
+        stored = {whole.number: whole.rate for whole in self.whole}
+        return plan_bands([call.step for call in self.calls], len(self.tensors), stored)
+
+    def stored(self, *roles: str) -> tuple[int, ...]:
+        """Return the numbers of tensors that are whole, of some roles, in order."""
+        return tuple(whole.number for role in roles for whole in self.whole if whole.role == role)
 
     def workspace(self, width: int) -> int:
         """Return bytes that every thread needs for line buffers, and its kernels beside, for a picture of ``width``
@@ -145,7 +172,7 @@ class Stream:
         plan = self.plan()
         _, fewest, most = self.rows(plan)
         row, kept = self.bytes(plan, lambda rate: self.geometry.pitch(self.geometry.tiles(math.ceil(width * rate))))
-        units = max(min((self.cache - kept) // row, most), fewest)
+        units = max(min((self.cache - kept) // row, most), fewest) if row else most
         return int(row * units + kept + self.needs.workspace)
 
     def lines(self) -> Lines:
@@ -181,8 +208,9 @@ class Stream:
             pitch: words of a row of a tensor of a rate, as a number or a TVM expression.
         """
         unit, row, kept = self.rows(plan)[0], 0, 0
-        for rate in sorted(set(plan.rates)):
-            alike = [index for index, other in enumerate(plan.rates) if other == rate]
+        lines = [index for index in range(len(self.tensors)) if index not in self.stored("read", "changed", "made")]
+        for rate in sorted({plan.rates[index] for index in lines}):
+            alike = [index for index in lines if plan.rates[index] == rate]
             sizes = [self.tensors[index].blocks * np.dtype(self.tensors[index].dtype).itemsize for index in alike]
             row += pitch(rate) * (int(unit * rate) * sum(sizes))
             kept += pitch(rate) * sum(size * plan.history[index] for index, size in zip(alike, sizes, strict=True))

@@ -330,6 +330,8 @@ class Lookup:
         rows: 1, or a row for each channel of the target's blocks.
         zero_point: of the result.
         target: blocks the output is written to.
+        steps: of a function from 16 bits to 8, by how much it grows, and by how much it falls, while the low byte of
+            the code goes from 0 to 255, at most.
     """
 
     source: Addend
@@ -338,6 +340,7 @@ class Lookup:
     rows: int
     zero_point: int
     target: View
+    steps: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

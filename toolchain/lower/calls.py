@@ -21,6 +21,8 @@ from toolchain.lower.bindings import Bindings
 from toolchain.lower.depth_to_space import evaluate
 
 _SIDE = 48
+_TRIED = (1, 7, 24)
+"""Sizes in units at which rates must be exact."""
 Extent = tuple[Any, Any]
 """Height and width of a tensor, as TVM expressions of the picture's."""
 SINGLE: Extent = (tirx.const(1, "int64"), tirx.const(1, "int64"))
@@ -77,6 +79,10 @@ class Launch:
         scale: pixels of what it reads, in steps of its stride, for one of the picture, in each direction; 0 where it
             has a single one.
         extents: of what it reads, in steps of its stride, and of what it writes.
+        sources: its operands.
+        var: the variable of what it writes.
+        buffer: the variable of what it writes a part of; None where that is new.
+        exact: it works on rows, and ``scale`` is so for a picture of any size.
     """
 
     call: Call
@@ -85,6 +91,10 @@ class Launch:
     operation: AnyOperation
     scale: Fraction | int
     extents: tuple[Extent, Extent]
+    sources: tuple[Source, ...]
+    var: Any
+    buffer: Any = None
+    exact: bool = False
 
 
 class Calls:
@@ -155,7 +165,8 @@ class Calls:
             self._number(var, result, made)
         elif writes is not None:
             self._numbers[var] = writes
-        self._launched(call, given, result, (extent, made))
+        exact = self._exact(extent)
+        self._launched(call, given, result, (extent, made), var, buffer, exact=exact)
         return var
 
     def layer(
@@ -173,14 +184,22 @@ class Calls:
         var = self.builder.emit(relax.call_tir(symbol, relax.Tuple(operands), self.packed(result, extents[1])))
         step = Step(tuple(Read(self._numbers.get(source.var)) for source in given.sources), len(self.tensors))
         self._number(var, result, extents[1])
-        self._launched(Call(symbol.name_hint, step, (), view), given, result, extents)
+        self._launched(Call(symbol.name_hint, step, (), view), given, result, extents, var)
         return var
 
     def _launched(
-        self, call: Call, given: Invocation, result: Tensor | Picture, extents: tuple[Extent, Extent]
+        self,
+        call: Call,
+        given: Invocation,
+        result: Tensor | Picture,
+        extents: tuple[Extent, Extent],
+        var: Any,
+        buffer: Any = None,
+        *,
+        exact: bool = False,
     ) -> None:
-        launch = Launch(call, given.constants, result, given.operation, self._scale(extents[0]), extents)
-        self.launches.append(launch)
+        what = call, given.constants, result, given.operation, self._scale(extents[0]), extents, given.sources
+        self.launches.append(Launch(*what, var, buffer, exact))
 
     def call(self, name: str, function: Any, inputs: Sequence[Any], result: Any, extent: Extent) -> Any:
         """Call a function ``(inputs..., height, tiles, width, result)`` that is no kernel between packed tensors."""
@@ -217,7 +236,8 @@ class Calls:
         step = Step((Read(self._numbers.get(source.var)),), len(self.tensors))
         self._number(var, result, SINGLE)
         call = Call(symbol.name_hint, step, (), given.target)
-        self.launches.append(Launch(call, (), result, given, self._scale(extent), (extent, SINGLE)))
+        extents = extent, SINGLE
+        self.launches.append(Launch(call, (), result, given, self._scale(extent), extents, (source,), var))
         return var
 
     def add(self, name: str, function: Any) -> Any:
@@ -242,6 +262,12 @@ class Calls:
 
     def _scale(self, extent: Extent) -> Fraction | int:
         return _plain(self._rate(extent[0]))
+
+    def _exact(self, extent: Extent) -> bool:
+        """Return whether rows and columns are as many for one of the picture, whatever its size."""
+        unit = self.bindings.unit
+        rate, sizes = self._rate(extent[0]), [count * unit for count in _TRIED]
+        return all(evaluate(side, self.bindings.at(size, size)) == size * rate for size in sizes for side in extent)
 
     def _rate(self, size: Any) -> Fraction:
         """Return how many rows or columns there are for one of the picture, borders apart; 0 where there is one."""

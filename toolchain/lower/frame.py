@@ -17,6 +17,7 @@ from tvm.ir import IRModule
 from toolchain.frontend.window import Window, read_window
 from toolchain.kernels.window import crop_pixels, pad_pixels
 from toolchain.lower.lowered import Frame, Lowered, Spec
+from toolchain.lower.rewriting import emitted
 from toolchain.reference.graph import GraphView
 
 
@@ -152,22 +153,7 @@ def _added(builder: relax.BlockBuilder, name: str, function: Any) -> Any:
 def _inlined(builder: relax.BlockBuilder, function: Any, value: Any) -> Any:
     """Emit what a function of one parameter does with ``value``; returns its result."""
     known: dict[Any, Any] = {function.params[0]: value}
-
-    def of(expression: Any) -> Any:
-        if isinstance(expression, relax.Var):
-            return known.get(expression, expression)  # sizes are variables too
-        if isinstance(expression, relax.Tuple):
-            return relax.Tuple([of(field) for field in expression.fields])
-        if isinstance(expression, relax.TupleGetItem):
-            return relax.TupleGetItem(of(expression.tuple_value), expression.index)
-        if isinstance(expression, relax.Call):
-            return relax.Call(expression.op, [of(a) for a in expression.args], expression.attrs, expression.ty_args)
-        return expression
-
     for block in function.body.blocks:
         for binding in block.bindings:
-            made = of(binding.value)
-            # A match also defines sizes: those of a picture that is counted in units.
-            matched = isinstance(binding, relax.MatchCast)
-            known[binding.var] = builder.match_cast(made, binding.ty) if matched else builder.emit(made)
+            known[binding.var] = emitted(builder, binding, known)
     return known[function.body.body]

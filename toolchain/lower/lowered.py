@@ -82,12 +82,14 @@ class Rehearsal:
 
     Attributes:
         coverage: what is integer and what is not.
-        layered: the operators of the ONNX model, as far as known, for which it runs layer by layer on whole tensors;
-            None where rows stream through all of it, or where a device runs it.
+        layered: the operators of the ONNX model, as far as known, through which no rows stream; None where they stream
+            through all of it, or where a device runs it.
+        segments: of kernels that rows stream through; tensors between them are whole.
     """
 
     coverage: Coverage
     layered: tuple[str, ...] | None = None
+    segments: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +131,12 @@ class Lowered(Generic[Spec]):
         kernels: its convolution kernels, in order of execution.
         geometry: of its packed tensors.
         coverage: what is integer and what is not.
+        launches: its kernels on packed tensors, in order of execution.
         network: all of ``main`` as kernels; None where it is more than that.
         origins: the operators of the ONNX model for which it is more than that, such as "Tanh 'act'"; as far as known.
         whole: the operators of the ONNX model whose kernels want whole tensors: rows cannot stream through.
-        stream: how pictures stream through ``main``; None where it runs layer by layer.
+        segments: how rows stream through parts of ``main``, in order; none where it runs layer by layer.
+        alone: kernels that run on whole tensors.
         frame: what ``main`` adds to the picture first and cuts off at last; the rest is of what lies between.
     """
 
@@ -140,15 +144,22 @@ class Lowered(Generic[Spec]):
     kernels: tuple[Kernel[Spec], ...]
     geometry: Geometry
     coverage: Coverage
+    launches: tuple[Launch, ...] = ()
     network: Network | None = None
     origins: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
-    stream: Stream | None = None
+    segments: tuple[Stream, ...] = ()
+    alone: tuple[str, ...] = ()
     frame: Frame | None = None
+
+    @property
+    def stream(self) -> Stream | None:
+        """How pictures stream through all of ``main``; None where that is more than one segment."""
+        one = len(self.segments) == 1 and self.network is not None and not self.alone and not self.whole
+        return self.segments[0] if one else None
 
     @property
     def rehearsal(self) -> Rehearsal:
         """What a deployment for a CPU does."""
-        if self.network is None:
-            return Rehearsal(self.coverage, (*self.origins, *self.whole))
-        return Rehearsal(self.coverage, self.whole or None)
+        through = None if self.network is not None and not self.whole else (*self.origins, *self.whole)
+        return Rehearsal(self.coverage, through, len(self.segments))

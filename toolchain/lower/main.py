@@ -91,7 +91,8 @@ def write_main(
         sides = matcher.height, matcher.width
         network = Network(tuple(calls.launches), tuple(calls.tensors), tuple(calls.extents), sides, unit)
     kernels, origins, whole = tuple(emitter.kernels), tuple(calls.origins), tuple(calls.whole)
-    return Lowered(builder.finalize(), kernels, emitter.geometry, coverage, network, origins, whole)
+    launches = tuple(calls.launches)
+    return Lowered(builder.finalize(), kernels, emitter.geometry, coverage, launches, network, origins, whole)
 
 
 def _in_units(builder: relax.BlockBuilder, given: Any, matcher: Bindings) -> Any:

@@ -62,9 +62,9 @@ class CpuBackend:
     def rehearse(self, model: onnx.ModelProto, target: Target) -> Rehearsal:
         """Lower an integer network, see `toolchain.backends.base.Backend.rehearse`."""
         from toolchain.kernels.intrinsics import dot_product
-        from toolchain.lower import lower_layers
+        from toolchain.lower import lower_model
 
-        return lower_layers(model, dot_product(target.instruction_set)).rehearsal
+        return lower_model(model, dot_product(target.instruction_set), cache=target.cache).rehearsal
 
     def rehearse_floats(self, model: SRModel, target: Target, precision: str) -> Rehearsal:
         """Lower a float network, see `toolchain.backends.base.Backend.rehearse_floats`."""

@@ -46,8 +46,9 @@ class Compiled:
         choices: the tile of each kernel and where it comes from, by name; printable.
         tuned: how much of it runs in kernels that were tuned.
         planned: the Relax module after memory planning: what is allocated, and as what.
-        stream: how pictures stream through it in bands of rows; None: it runs layer by layer.
-        scratch: bytes that kernels take for themselves, on all threads, where the network runs layer by layer.
+        segments: how rows stream through it in bands; none: it runs layer by layer.
+        stream: the only segment, where there is nothing else.
+        scratch: bytes that kernels which run alone take for themselves, on all threads.
         further: pixels beyond its receptive field that tiles of a picture must carry, for all bits to be the whole's.
         target: that it is compiled for.
         called: global symbols of the functions that the virtual machine calls.
@@ -60,6 +61,7 @@ class Compiled:
     choices: Mapping[str, object]
     tuned: TunedCoverage
     planned: Any
+    segments: tuple[Stream, ...]
     stream: Stream | None
     target: Target
     called: tuple[str, ...]
@@ -75,7 +77,7 @@ class Compiled:
 
     def line_buffers(self, width: int) -> int:
         """Return bytes that every thread needs for its line buffers; 0 where the network runs layer by layer."""
-        return self.stream.workspace(width) if self.stream else 0
+        return max((segment.workspace(width) for segment in self.segments), default=0)
 
     def export(self, path: Path, linker: Linker | None, name: str, geometry: Geometry) -> tuple[str, ...]:
         """Link the library into ``path``, with the interface for C where the linker compiles it, see
@@ -98,9 +100,8 @@ class Compiled:
         return About(name, self.target, geometry, self.called, self.stream is not None, self._lines())
 
     def _lines(self) -> Lines:
-        if self.stream is None:
-            return Lines(scratch=-(-self.scratch // self.target.cores))
-        return self.stream.lines()
+        alone = Lines(scratch=-(-self.scratch // self.target.cores))
+        return Lines.most_of([alone, *(segment.lines() for segment in self.segments)])
 
 
 def compile_model(
@@ -165,6 +166,8 @@ def finished(
     with tvm.transform.PassContext(config={"tirx.disable_assert": True}):
         executable = relax.build(planned, target=tvm_target(target), relax_pipeline=finish)
     needs = Needs.all(kernel.needs for kernel in lowered.kernels)
+    streamed = {call.kernel for segment in lowered.segments for call in segment.calls}
+    alone = Needs.all(kernel.needs for kernel in lowered.kernels if kernel.name not in streamed)
     return Compiled(
         executable,
         lowered.coverage,
@@ -172,10 +175,11 @@ def finished(
         choices,
         tuned,
         planned,
+        lowered.segments,
         lowered.stream,
         target,
         tuple(sorted(called)),
-        0 if lowered.stream else needs.workspace * target.cores,
+        alone.workspace * target.cores,
         needs.further,
     )
 

@@ -13,9 +13,9 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 from tvm.tirx import PrimFunc
 
-from toolchain.kernels.epilogue import pack_codes
+from toolchain.kernels.epilogue import PLAIN, Packing
+from toolchain.kernels.intrinsics.byte_table import ByteTable
 from toolchain.kernels.layout import PACK
-from toolchain.kernels.spec import Requantize
 
 Integers = npt.NDArray[np.integer[Any]]
 
@@ -58,10 +58,8 @@ class Dot:
         channels: default number of output channels per register tile.
         columns: pixels in a column tile of a network's tensors, a multiple of ``lanes``: widths are rounded up to it.
         registers: vector registers there are: a tile with more accumulators would keep them in memory.
-        pack: four float32 vectors of ``lanes`` pixels, one a channel, clamped, rounded and packed into words, see
-            `toolchain.kernels.epilogue.pack_codes`.
-        shuffle: picks bytes int8 (4 * lanes,) by indices int8 (4 * lanes,), of which the low four bits count, within
-            every 128 bits; None: there is no such instruction.
+        pack: how vectors of ``lanes`` pixels, one a channel, are clamped, rounded and packed into words.
+        table: looks bytes up in tables of 256; None: there is no such instruction.
         together: output channels that the intrinsic computes at once, 1 or 4; their weights are stored side by side.
         reduce: default outer loop of a sum, see `toolchain.kernels.tile.Tile`.
         symmetric: name of a faster intrinsic for weights of which none is -128; None: there is none.
@@ -83,8 +81,8 @@ class Dot:
     channels: int
     columns: int
     registers: int
-    pack: Callable[[list[Any], Requantize], Any] = pack_codes
-    shuffle: Callable[[Any, Any], Any] | None = None
+    pack: Packing = PLAIN
+    table: ByteTable | None = None
     together: int = 1
     offset: int = 0
     reduce: Literal["taps", "blocks"] = "taps"

@@ -23,11 +23,12 @@ from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import fence, pack_codes
+from toolchain.kernels.epilogue import PLAIN, fence
+from toolchain.kernels.intrinsics.byte_table import TBL
 from toolchain.kernels.intrinsics.dot import Body, Dot, Pairs, dot_function
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.kernels.intrinsics.matrix import MatrixDot
-from toolchain.kernels.intrinsics.neon_pack import joined, pack_neon, part
+from toolchain.kernels.intrinsics.neon_pack import PACK_NEON, joined, part
 
 
 def make_dotprod() -> Dot:
@@ -42,7 +43,8 @@ def make_dotprod() -> Dot:
         channels=4,
         columns=16,
         registers=32,
-        pack=pack_neon,
+        pack=PACK_NEON,
+        table=TBL,
         together=4,
         offset=128,
         reduce="blocks",
@@ -75,7 +77,8 @@ def make_i8mm() -> Dot:
         channels=4,
         columns=16,
         registers=32,
-        pack=pack_neon,
+        pack=PACK_NEON,
+        table=TBL,
         together=2,
         reduce="blocks",
         depth=8,
@@ -102,7 +105,8 @@ def make_plain() -> Dot:
         channels=4,
         columns=32,
         registers=16,
-        pack=pack_neon,
+        pack=PACK_NEON,
+        table=TBL,
         offset=128,
         reduce="blocks",
         symmetric="clipfree.dot.neon.symmetric",
@@ -127,7 +131,7 @@ def make_armv7() -> Dot:
         channels=4,
         columns=32,
         registers=8,
-        pack=pack_codes,
+        pack=PLAIN,
         offset=128,
         reduce="blocks",
         symmetric="clipfree.dot.armv7-neon.symmetric",

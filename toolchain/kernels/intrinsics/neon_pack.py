@@ -8,7 +8,7 @@ from typing import Any
 
 from tvm import tirx
 
-from toolchain.kernels.epilogue import lanes, real
+from toolchain.kernels.epilogue import Packing, lanes, pack_wide, real
 from toolchain.kernels.spec import Requantize
 
 _ORDER = bytes(4 * (place % 4) + place // 4 for place in range(16))
@@ -25,8 +25,8 @@ def joined(vectors: list[Any]) -> Any:
     return tirx.Shuffle(vectors, [tirx.const(i, "int32") for i in range(sum(lanes(vector) for vector in vectors))])
 
 
-def pack_neon(values: list[Any], requantize: Requantize) -> Any:
-    """Return the `toolchain.kernels.intrinsics.dot.Dot.pack` of 64-bit Arm, for any multiple of four pixels."""
+def _pack_bytes(values: list[Any], requantize: Requantize) -> Any:
+    """Return words of codes of 8 bits, of any multiple of four pixels."""
     words = [
         _pack_four([part(value, start, 4) for value in values], requantize) for start in range(0, lanes(values[0]), 4)
     ]
@@ -63,3 +63,7 @@ def _constant(data: bytes) -> Any:
 
 def _call(dtype: str, instruction: str, *arguments: Any) -> Any:
     return tirx.call_llvm_pure_intrin(dtype, instruction, *arguments)
+
+
+PACK_NEON = Packing(_pack_bytes, pack_wide)
+"""The `toolchain.kernels.intrinsics.dot.Dot.pack` of 64-bit Arm."""

@@ -19,6 +19,7 @@ from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 from tvm.script.ir_builder import tirx as B
 
+from toolchain.kernels.intrinsics.byte_table import by_shuffles
 from toolchain.kernels.intrinsics.dot import Dot, Pairs, dot_function
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.kernels.intrinsics.x86_pack import AVX2, SSE4, Instructions, packer
@@ -95,7 +96,7 @@ def _make(name: str, instructions: Instructions, instruction: str, of_bytes: str
         columns=4 * lanes,
         registers=16,
         pack=packer(instructions),
-        shuffle=instructions.shuffle,
+        table=by_shuffles(lanes, instructions.shuffle),
         pairs=Pairs(pairs),
         pointwise=pointwise,
     )
@@ -110,7 +111,7 @@ INSTRUCTION_SETS = (
     # Four pixels a register; every x86-64 processor since 2008.
     InstructionSet(
         "sse4",
-        ("ssse3",),
+        ("ssse3", "sse4.1"),
         functools.partial(
             _make, "sse4", SSE4, "llvm.x86.sse2.pmadd.wd", "llvm.x86.ssse3.pmadd.ub.sw.128", pointwise=True
         ),

@@ -15,6 +15,7 @@ from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script.ir_builder import tirx as T
 
+from toolchain.kernels.intrinsics.byte_table import PERMUTES, ByteTable, by_shuffles
 from toolchain.kernels.intrinsics.dot import Dot, Pairs, dot_function
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.kernels.intrinsics.x86_pack import AVX2, AVX512, Instructions, packer
@@ -61,9 +62,11 @@ def make(
     vectors: int,
     fewest: int,
     tile: int = PACK,
+    table: ByteTable | None = None,
 ) -> Dot:
     """Register the intrinsic of instruction set ``name`` with TVM and describe it; Winograd is the default from
-    ``fewest`` input channels on, with ``tile`` output channels at most.
+    ``fewest`` input channels on, with ``tile`` output channels at most. ``table``: where there are better ones than
+    shuffles.
     """
     lanes, intrinsic = instructions.lanes, f"clipfree.dot.{name}"
 
@@ -93,7 +96,7 @@ def make(
         columns=4 * lanes,
         registers=registers,
         pack=packer(instructions),
-        shuffle=instructions.shuffle,
+        table=table or by_shuffles(lanes, instructions.shuffle),
         reduce="blocks",
         pairs=Pairs(pairs, channels=tile, fewest=fewest),
     )
@@ -109,8 +112,8 @@ INSTRUCTION_SETS = (
     # Intel since Ice Lake, AMD since Zen 4.
     InstructionSet(
         "avx512vnni",
-        ("avx512vnni", "avx512bw"),
-        functools.partial(make_avx512, "avx512vnni", AVX512, products(16)),
+        ("avx512vnni", "avx512bw", "avx512vbmi"),
+        functools.partial(make_avx512, "avx512vnni", AVX512, products(16), table=PERMUTES),
     ),
     # Intel since Alder Lake, AMD since Zen 5.
     InstructionSet("avxvnni", ("avxvnni",), functools.partial(make_avx, "avxvnni", AVX2, products(8))),

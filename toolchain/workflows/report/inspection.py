@@ -55,8 +55,10 @@ class Outlook:
         obstacle: the sentence with which it is refused; empty if it is not.
         coverage: what runs in kernels of ours and which operators do not, as the bundle will say; None if refused.
         lacking: what this machine lacks to make it; empty if nothing.
-        layered: the operators, as far as known, for which it runs layer by layer on whole tensors, with more memory;
-            None where rows stream through all kernels, where a device runs it, and where it is refused.
+        layered: the operators, as far as known, through which no rows stream, so that tensors before and behind them
+            are whole; None where there are none, where a device runs it, and where it is refused.
+        segments: parts of the network that rows stream through, with whole tensors between them; 0 where it runs layer
+            by layer, on a device, and where it is refused.
     """
 
     target: str
@@ -65,6 +67,7 @@ class Outlook:
     coverage: Coverage | None
     lacking: str = ""
     layered: tuple[str, ...] | None = None
+    segments: int = 0
 
     def __str__(self) -> str:
         if self.coverage is None:
@@ -72,8 +75,10 @@ class Outlook:
         others = ", ".join(self.coverage.float_operators)
         ours, theirs = ("integers", "in float") if self.precision == INT8 else ("float kernels", "left to the compiler")
         text = f"in {ours}, but {theirs}: {others}" if others else f"all in {ours}"
-        if self.layered is not None:
-            text += "; layer by layer on whole tensors" + f", for {name_some(self.layered)}" * bool(self.layered)
+        if self.segments > 1 or self.layered is not None:
+            parts = f"rows stream in {self.segments} parts, with whole tensors between them"
+            text += f"; {parts}" if self.segments else "; layer by layer on whole tensors"
+            text += f", for {name_some(self.layered)}" if self.layered else ""
         return f"{text}; not from this machine: {self.lacking}" if self.lacking else text
 
 
@@ -179,7 +184,7 @@ def _outlook(path: Path, network: SRModel | None, integer: onnx.ModelProto, targ
         backend.linker(target)
     except TargetError as error:
         lacking = str(error)
-    return Outlook(target.name, precision, "", found.coverage, lacking, found.layered)
+    return Outlook(target.name, precision, "", found.coverage, lacking, found.layered, found.segments)
 
 
 def _float(sr: SRModel) -> Inspection:
