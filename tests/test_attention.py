@@ -55,7 +55,7 @@ def test_channel_attention_looks_at_the_whole_picture(photo: Path, photo_folder:
     assert main(["inspect", str(tmp_path / "attention.onnx"), "--target", "host"]) == 0
     said = capsys.readouterr().out
     assert "receptive field of the whole picture" in said
-    assert "all in integers; layer by layer on whole tensors, for GlobalAveragePool" in said
+    assert "all in integers; rows stream in 3 parts, with whole tensors between them, for GlobalAveragePool" in said
     assert main(["run", str(bundle), str(photo), "-o", str(tmp_path / "x.png"), "--tile", "40"]) != 0
     assert "looks at the whole picture at once and cannot run in tiles" in capsys.readouterr().err
     pictures = []

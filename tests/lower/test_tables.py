@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -16,7 +17,9 @@ from tests.lower.compiled import assert_equal
 from tests.lower.functions import COLUMNS, SPELLINGS, per_channel
 from tests.lower.nets import FINE, PIXEL, Net
 from tests.lower.test_chain import chains
-from toolchain.kernels.lookup import lookup
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.kernels.intrinsics.byte_table import ByteTable
+from toolchain.kernels.lookup import bytewise, laid, lookup
 from toolchain.kernels.spec import Addend, View
 from toolchain.quantize import IntegerReference
 from toolchain.reference.bounds import find_bounds
@@ -161,3 +164,25 @@ def test_bounds_are_those_of_the_table():
     seen = tensors.tensors(pixels)[name]
     assert (seen.min(axis=(0, 2, 3)) >= found.low.ravel()).all()
     assert (seen.max(axis=(0, 2, 3)) <= found.high.ravel()).all()
+
+
+@pytest.mark.parametrize("most", [0, 1, 4])
+def test_a_function_of_16_bits_is_a_table_and_the_steps_that_were_passed(most: int):
+    """Up and down at any low byte, several at once, also between two high bytes; no step at all."""
+    rng = np.random.default_rng(most)
+    ups, downs = (rng.integers(0, most, (256, 255), endpoint=True) * (rng.random((256, 255)) < 0.01) for _ in range(2))
+    table = np.cumsum(np.pad(ups - downs, ((0, 0), (1, 0))), axis=1) + rng.integers(60, 190, (256, 1))
+    assert 0 <= table.min() <= table.max() <= 255
+    operation, kept = lookup(
+        table.reshape(1, -1).astype(np.uint8), Addend(View(2, 0, 1, wide=True), 1, 4), 9, View(1, 0, 1)
+    )
+    assert operation.steps is not None
+    dot = replace(dot_product("portable"), table=ByteTable(1, 1, lambda row, codes: None, 1000))
+    assert bytewise(operation, dot) == 1 + sum(operation.steps)
+    base, *before = (one.reshape(256) for one in laid(operation, kept, dot))
+    high, low = np.divmod(np.arange(65536), 256)
+    passed = [np.where(low > one[high], 1, 0) for one in before]
+    signs = [1] * operation.steps[0] + [-1] * operation.steps[1]
+    found = base[high].astype(int) + sum(sign * one for sign, one in zip(signs, passed, strict=True))
+    assert np.array_equal(found, table.reshape(-1))
+    assert bytewise(operation, replace(dot, table=ByteTable(1, 1, lambda row, codes: None, 0))) == 0

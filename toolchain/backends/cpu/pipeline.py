@@ -21,6 +21,8 @@ PLAN = tvm.transform.Sequential(
         transform.ToNonDataflow(),
         transform.RemovePurityChecking(),
         transform.CallTIRRewrite(),
+        # Several results of a call are what they are, not parts of a tuple.
+        transform.CanonicalizeBindings(),
         # Tensors share storage as their lives allow: what a call needs is known from here on.
         transform.StaticPlanBlockMemory(),
     ],
