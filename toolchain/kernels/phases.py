@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from toolchain.kernels.layout import PACK
 from toolchain.kernels.view import View
 
 Pair: TypeAlias = tuple[int, int]
@@ -25,6 +26,37 @@ def reach(kernel: Sequence[int], dilation: Sequence[int], pads: Pair = (0, 0), s
         for first, taps, apart, pad, step in zip(before, kernel, dilation, pads, stride, strict=True)
     )
     return rows, columns
+
+
+@dataclass(frozen=True)
+class DepthToSpace:
+    """Depth-to-space; where a convolution has it, the output is stored as pixels instead of packed codes.
+
+    Attributes:
+        scale: the upscaling factor.
+        channels: of the result; of a picture 1 or 3.
+        table: output channel of the convolution for every (dy, dx, channel), row-major.
+    """
+
+    scale: int
+    channels: int
+    table: tuple[int, ...]
+
+    def places(self) -> Iterator[tuple[int, int, int, int]]:
+        """(dy, dx, channel, output channel of the convolution) of everything that one input pixel becomes."""
+        for index, slot in enumerate(self.table):
+            pixel, channel = divmod(index, self.channels)
+            yield pixel // self.scale, pixel % self.scale, channel, slot
+
+    def words(self) -> Iterator[tuple[int, int, int, tuple[int | None, ...]]]:
+        """(dy, dx, block, a slot for each of its channels) of every word of a packed tensor that one pixel becomes;
+        None: there is no such channel.
+        """
+        for block in range(0, self.channels, PACK):
+            for pixel in range(self.scale**2):
+                start = pixel * self.channels + block
+                slots = self.table[start : start + min(PACK, self.channels - block)]
+                yield (pixel // self.scale, pixel % self.scale, block // PACK, (*slots, *[None] * (PACK - len(slots))))
 
 
 @dataclass(frozen=True)

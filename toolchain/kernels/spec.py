@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from toolchain.frontend.fixed_point import Resizing
 from toolchain.frontend.window import Window
-from toolchain.kernels.layout import PACK
+from toolchain.kernels.phases import DepthToSpace as DepthToSpace
 from toolchain.kernels.phases import Pair, above, reach
 from toolchain.kernels.phases import Pool as Pool
 from toolchain.kernels.phases import SpaceToDepth as SpaceToDepth
@@ -104,37 +103,6 @@ class Requantize:
         slopes = [Slopes()] * self.slopes
         inner = [] if self.inner is None else [Bounds(*self.inner)]
         return (*slopes, *inner, *([] if self.residual is None else [Add(self.residual)]))
-
-
-@dataclass(frozen=True)
-class DepthToSpace:
-    """Depth-to-space; where a convolution has it, the output is stored as pixels instead of packed codes.
-
-    Attributes:
-        scale: the upscaling factor.
-        channels: of the result; of a picture 1 or 3.
-        table: output channel of the convolution for every (dy, dx, channel), row-major.
-    """
-
-    scale: int
-    channels: int
-    table: tuple[int, ...]
-
-    def places(self) -> Iterator[tuple[int, int, int, int]]:
-        """(dy, dx, channel, output channel of the convolution) of everything that one input pixel becomes."""
-        for index, slot in enumerate(self.table):
-            pixel, channel = divmod(index, self.channels)
-            yield pixel // self.scale, pixel % self.scale, channel, slot
-
-    def words(self) -> Iterator[tuple[int, int, int, tuple[int | None, ...]]]:
-        """(dy, dx, block, a slot for each of its channels) of every word of a packed tensor that one pixel becomes;
-        None: there is no such channel.
-        """
-        for block in range(0, self.channels, PACK):
-            for pixel in range(self.scale**2):
-                start = pixel * self.channels + block
-                slots = self.table[start : start + min(PACK, self.channels - block)]
-                yield (pixel // self.scale, pixel % self.scale, block // PACK, (*slots, *[None] * (PACK - len(slots))))
 
 
 @dataclass(frozen=True)
@@ -330,8 +298,7 @@ class Lookup:
         rows: 1, or a row for each channel of the target's blocks.
         zero_point: of the result.
         target: blocks the output is written to.
-        steps: of a function from 16 bits to 8, by how much it grows, and by how much it falls, while the low byte of
-            the code goes from 0 to 255, at most.
+        steps: of one from 16 bits to 8: by how much it grows and falls at most while the low byte of codes does.
     """
 
     source: Addend
