@@ -9,7 +9,8 @@ import pytest
 from tests import arm
 from tests.instruction_sets import ARM
 from tests.lower.compiled import compiled, picture
-from tests.lower.nets import FINE, Act, Net
+from tests.lower.functions import SPELLINGS
+from tests.lower.nets import FINE, PIXEL, Act, Net
 from tests.lower.products import POOLED, finished
 from tests.lower.test_down import down_and_up
 from toolchain.frontend.unit import unit_of
@@ -90,9 +91,19 @@ def mixed() -> onnx.ModelProto:
     return net.model(net.conv(net.mixed(x, 8, 8, 1), 12, 1, residual=net.concat(*[net.input] * 4)), 2)
 
 
+def tabled() -> onnx.ModelProto:
+    """Functions of codes of 8 bits and of 16, of which one takes few steps while the low byte grows."""
+    net = Net()
+    x = net.conv(net.input, 8, scale=4 * PIXEL, zero=130)
+    x = net.quantized(SPELLINGS["silu"].write(net, x.name), 8, 2 * PIXEL, 60)
+    y = net.conv(x, 8, scale=4 * FINE, zero=130 * 257)
+    y = net.quantized(net.node("Tanh", y.name), 8, 3 * PIXEL, 128)
+    return net.model(net.conv(y, 12, residual=net.concat(*[net.input] * 4)), 2)
+
+
 @ARM
 @pytest.mark.parametrize(
-    "make", [branches, luma, wide, enlarged, interpolated, multiplied, normalized, down_and_up, mixed]
+    "make", [branches, luma, wide, enlarged, interpolated, multiplied, normalized, down_and_up, mixed, tabled]
 )
 def test_a_network_gives_the_reference(target: Target, make):
     model = make()
