@@ -15,6 +15,7 @@ from toolchain.quantize.foreign.last import round_last
 from toolchain.quantize.foreign.limits import name_white
 from toolchain.quantize.foreign.measured import measure
 from toolchain.quantize.foreign.qoperators import spell_out
+from toolchain.quantize.foreign.shifted import shift_weights
 from toolchain.quantize.foreign.taken_over import range_of, weights_of
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
@@ -57,6 +58,8 @@ def canonicalize(
     sr = normalize(plain, value_range=said, likely="0..1", name=name, dump=dump)
     if keep_rounding:
         sr = round_last(sr, found)
+    sr, touched = shift_weights(sr, found)
+    shifted = sum(name.endswith("_centred") for name in touched)
     plan = make_plan(sr, rounded=tuple(found.ranges) if keep_rounding else ())
     pixels = pixel_quantization(sr.value_range)
     view = GraphView(sr.model)
@@ -69,10 +72,10 @@ def canonicalize(
         quantizations.update(measure(sr, plan, unsaid))
     weights, biases, changed = weights_of(plan, view, quantizations, found)
     written = write_qdq(sr, plan, quantizations, weights, biases)
-    changes = (*sr.changes, *_changes(found, pixels, changed, len(weights)))
+    changes = (*sr.changes, *_changes(found, pixels, changed, len(weights) - shifted, shifted))
     tensors = describe(plan, quantizations, {}, weights, biases, source="file")
     warnings = (
-        *_measured([group for group in unsaid if group not in plan.exact]),
+        *_measured([group for group in unsaid if group not in plan.exact and group not in touched]),
         *find_doubts(found, said, sr.changes),
         *_unsafe(written),
     )
@@ -80,10 +83,15 @@ def canonicalize(
     return QuantizedModel(written, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo)
 
 
-def _changes(found: Findings, pixels: Quantization, changed: int, weights: int) -> tuple[str, ...]:
+def _changes(found: Findings, pixels: Quantization, changed: int, weights: int, shifted: int) -> tuple[str, ...]:
     notes = []
     if any(given != pixels for given in found.inputs):
         notes.append("the input is quantized as pixels, not by the range in the file")
+    if shifted:
+        notes.append(
+            f"the weights of {shifted} of {weights} convolutions have no sign: their codes were shifted, and what that "
+            "takes away is added as one more channel"
+        )
     if changed:
         notes.append(f"the weights of {changed} of {weights} convolutions were rounded again")
     return tuple(notes)
