@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import shutil
 import signal
@@ -21,7 +23,7 @@ from toolchain.bundle import Bundle, open_bundle
 from toolchain.cli import main
 from toolchain.video import parts, work
 from toolchain.video.enlarge import Enlarger
-from toolchain.video.frames import Pixels
+from toolchain.video.frames import Pixels, VideoFrame
 
 pytest.importorskip("av", reason="films want PyAV")
 
@@ -334,6 +336,21 @@ def test_damaged_parts_are_said(tmp_path: Path):
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(OutputError, match=r"000000\.part is damaged"):
             list(kept.packets())
+
+
+def test_a_full_disk_is_said(tmp_path: Path):
+    from toolchain.video.clip import plain_marks
+    from toolchain.video.encode import Coding, encoded, join
+
+    class Full(io.BytesIO):
+        def write(self, data: object, /) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    form = Wish().form
+    coding = Coding("h264", None, form, Fraction(25), Fraction(1, 25), plain_marks(form))
+    packets = encoded([VideoFrame(planes(form, number), number, 1) for number in range(3)], coding, headers=True)
+    with pytest.raises(OSError, match="No space left"):
+        join(Full(), tmp_path / "a.mkv", coding, packets, None)
 
 
 def test_without_pyav(
