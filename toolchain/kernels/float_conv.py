@@ -22,7 +22,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.arguments import Arguments, arguments, first_input, phase, tap
-from toolchain.kernels.float_expressions import code, constants_of, followed, inside, load
+from toolchain.kernels.float_expressions import code, constants_of, followed, inside, load, ramp
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.float_tile import FloatTile
 from toolchain.kernels.function import function
@@ -56,7 +56,7 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
                 first = T.bind(number * group + tile.first(group, block))
                 acc = T.alloc_buffer((tile.channels, strip), vectors.dtype, scope="local")
                 for c, v in registers:
-                    T.buffer_store(acc, tirx.Broadcast(bias[first + c], vectors.lanes), [c, _lanes(v, vectors)])
+                    T.buffer_store(acc, tirx.Broadcast(bias[first + c], vectors.lanes), [c, ramp(v, vectors.lanes)])
                 with T.grid(group_in, *conv.kernel) as (k, i, j):
                     row, column = tap(conv, h, left, i, j)
                     channel = conv.source.start + (first_input(conv, first) + k * conv.phases) + phase(conv, i, j)
@@ -64,7 +64,7 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
                         product = x.vload([row, channel, column + v], vectors.type) * tirx.Broadcast(
                             w[k, i, j, first + c], vectors.lanes
                         )
-                        T.buffer_store(acc, acc.vload([c, v], vectors.type) + product, [c, _lanes(v, vectors)])
+                        T.buffer_store(acc, acc.vload([c, v], vectors.type) + product, [c, ramp(v, vectors.lanes)])
                 for c, v in registers:
                     value = T.bind(acc.vload([c, v], vectors.type))
                     read = functools.partial(other, conv, given, (h, first + c, left + v), vectors)
@@ -73,10 +73,10 @@ def build(conv: FloatConv, geometry: Geometry, vectors: Vectors, tile: FloatTile
                         T.buffer_store(
                             y,
                             inside(value, left + v, width, vectors),
-                            [h, conv.target.start + first + c, _lanes(left + v + SIDE, vectors)],
+                            [h, conv.target.start + first + c, ramp(left + v + SIDE, vectors.lanes)],
                         )
                     else:
-                        T.buffer_store(codes, code(value, conv.gain), [first + c, _lanes(v, vectors)])
+                        T.buffer_store(codes, code(value, conv.gain), [first + c, ramp(v, vectors.lanes)])
             if conv.pixels is not None:
                 store_pixels(conv.pixels, codes, y, h, left, tirx.min(tirx.const(strip, "int64"), width - left))
     return builder.get()
@@ -95,7 +95,3 @@ def store_pixels(pixels: DepthToSpace, codes: Any, y: Any, h: Any, left: Any, co
 def other(conv: FloatConv, given: Arguments, place: tuple[Any, Any, Any], vectors: Vectors, index: int) -> Any:
     """Return the vector of one of the tensors that stages read; ``place``: row, output channel and column."""
     return load(given.others[index], conv.others[index], *place, vectors)
-
-
-def _lanes(start: Any, vectors: Vectors) -> Any:
-    return tirx.Ramp(start, 1, vectors.lanes)

@@ -57,6 +57,13 @@ class Steps:
                 found.append(rest // stride + 1)
         return found[0], found[1]
 
+    @property
+    def margin(self) -> int:
+        """Rows or columns that windows reach beyond the picture at most, in steps of the stride."""
+        before = above(self.pads[:2], self.strides)
+        far = reach(self.kernel, self.dilations, self.pads[:2], self.strides)
+        return max(*before, *(end - start for end, start in zip(far, before, strict=True)))
+
 
 def squares(matcher: Bindings, value: Any, out: Codes, source: Codes | None) -> SpaceToDepthStep | None:
     """Return the SpaceToDepth of ``source`` that the reshapes and transposes before ``value`` are."""
@@ -181,6 +188,4 @@ def reaches_out(step: PoolStep) -> bool:
 
 def margin(step: PoolStep) -> int:
     """Return rows or columns that windows reach beyond the picture at most, in steps of the stride."""
-    before = above(step.pads[:2], step.strides)
-    far = reach(step.kernel, step.dilations, step.pads[:2], step.strides)
-    return max(*before, *(end - start for end, start in zip(far, before, strict=True)))
+    return Steps(step.kernel, step.strides, step.pads, step.dilations).margin

@@ -9,7 +9,7 @@ from toolchain.frontend.fixed_point import resizing_of
 from toolchain.kernels import float_down, float_enlarge
 from toolchain.kernels.float_spec import FloatEnlarge, FloatGlobalPool, FloatPhase
 from toolchain.kernels.network import Tensor
-from toolchain.kernels.phases import Pool, SpaceToDepth, above, reach
+from toolchain.kernels.phases import Pool, SpaceToDepth
 from toolchain.kernels.spec import View
 from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.calls import Extent, Invocation
@@ -82,13 +82,6 @@ def fits(matcher: Bindings, source: Any, steps: Steps) -> bool:
     if not covers(matcher, source, steps.strides, steps.pads, steps.reach) or steps.growth != (0, 0):
         return False
     return source.ty.shape is not None and (steps.strides == (1, 1) or divides(matcher, source, steps.strides[0]))
-
-
-def margin(steps: Steps) -> int:
-    """Return rows or columns that are read beyond the picture at most, in steps of the stride."""
-    before = above(steps.pads[:2], steps.strides)
-    far = reach(steps.kernel, steps.dilations, steps.pads[:2], steps.strides)
-    return max(*before, *(end - start for end, start in zip(far, before, strict=True)))
 
 
 def phased(emitter: FloatEmitter, source: Packed, size: int, extent: Extent) -> Packed:

@@ -11,7 +11,7 @@ from toolchain.kernels.vectors import Vectors
 from toolchain.lower.depth_to_space import trace
 from toolchain.lower.emitter import Imported
 from toolchain.lower.float_chain import Covers, FloatConvChain, FloatMatcher, steps_of
-from toolchain.lower.float_down import FloatPoolChain, margin
+from toolchain.lower.float_down import FloatPoolChain
 from toolchain.lower.float_emitter import FloatEmitter
 from toolchain.lower.lowered import Lowered
 from toolchain.lower.lowering import import_qdq
@@ -43,8 +43,8 @@ def lower_float_model(
     pixels = ending(matcher, final, moves, "ends the network")
     chains = {var: matcher.chain(var) for var in matcher.definitions}
     imported = Imported(module, matcher, chains)
-    margins = [margin(steps_of(chain.convolution)) for chain in chains.values() if isinstance(chain, FloatConvChain)]
-    margins += [margin(chain.steps) for chain in chains.values() if isinstance(chain, FloatPoolChain)]
+    margins = [steps_of(chain.convolution).margin for chain in chains.values() if isinstance(chain, FloatConvChain)]
+    margins += [chain.steps.margin for chain in chains.values() if isinstance(chain, FloatPoolChain)]
     shared, white = geometry(margins, vectors.columns), model.value_range[1]
 
     def emitter(builder: relax.BlockBuilder, given: Any) -> FloatEmitter:
