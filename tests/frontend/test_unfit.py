@@ -87,11 +87,19 @@ def conditional(b: Builder, x: str) -> str:
     return branched(b, x, b.node("Greater", b.node("ReduceMean", x, keepdims=0), b.const(0.5)))
 
 
+def chosen(b: Builder, x: str) -> str:
+    """The largest channel of each pixel, as mixtures of experts choose."""
+    largest, place = b.node("TopK", x, b.const([1], np.int64), axis=1), b.fresh("place")
+    b.nodes[-1].output.append(place)
+    return b.node("Mul", x, largest)
+
+
 UNFIT: dict[str, tuple[Callable[[Builder, str], str], str]] = {
     "Loop": (looped, "with the steps written out"),
     "If": (conditional, "constant conditions"),
     "LSTM": (recurrent, "all pixels of a picture alike"),
     "NonMaxSuppression": (found, "is it a super-resolution network?"),
+    "TopK": (chosen, "let all parts of the network run"),
     "NonZero": (counted, "arithmetic on whole tensors"),
     "StringNormalizer": (text, "is it a super-resolution network?"),
     "SplitToSequence": (

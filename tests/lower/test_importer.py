@@ -11,7 +11,9 @@ import tvm
 from onnx import helper, numpy_helper
 from tvm import relax
 
-from toolchain.lower import import_qdq
+from tests.lower.nets import Net
+from toolchain.kernels.intrinsics import dot_product
+from toolchain.lower import import_qdq, lower_model
 from toolchain.support.errors import ModelError
 
 
@@ -98,3 +100,11 @@ def test_of_a_transformer_it_is_said_that_it_is_one():
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     with pytest.raises(ModelError, match=r"a transformer: MatMul 'scores' .* import the operator Resize 'up'"):
         import_qdq(model)
+
+
+def test_what_the_compiler_has_no_code_for_is_named():
+    net = Net()
+    summed = net.node("CumSum", net.conv(net.input, 8).name, net.const(1, np.int64))
+    model = net.model(net.conv(net.quantized(summed, 8), 3))
+    with pytest.raises(ModelError, match="operator CumSum has neither a kernel nor an operator"):
+        lower_model(model, dot_product("avx2"))

@@ -43,6 +43,11 @@ _KINDS = (
         "replace it by arithmetic on whole tensors",
     ),
     _Unfit(
+        ("TopK",),
+        "sorts numbers that are computed",
+        "let all parts of the network run, instead of those that it chooses for a picture",
+    ),
+    _Unfit(
         ("StringNormalizer", "StringConcat", "StringSplit", "RegexFullMatch", "TfIdfVectorizer"),
         "works on text",
         "is it a super-resolution network? cut off what is no picture",

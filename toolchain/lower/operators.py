@@ -16,6 +16,9 @@ from toolchain.lower.importer import window_of
 from toolchain.lower.resizing import OPERATOR, resize_floats
 from toolchain.support.errors import ModelError
 
+_NOT_COMPILED = ("relax.cumsum", "relax.cumprod", "relax.sort", "relax.argsort", "relax.topk")
+"""TVM has them, but no code of them without libraries of its own."""
+
 
 class Operators:
     """Copies operators of the imported module into the new one, on demand.
@@ -55,7 +58,8 @@ class Operators:
             return self.value(call)
         if isinstance(call, relax.TupleGetItem):
             return builder.emit(relax.TupleGetItem(self.value(call.tuple_value), call.index))
-        if not isinstance(call, relax.Call) or not hasattr(call.op, "name"):
+        name = getattr(call.op, "name", "") if isinstance(call, relax.Call) else ""
+        if not name or name in _NOT_COMPILED:
             what = self.bindings.origin(value)
             raise ModelError(
                 f"{f'operator {what}' if what else 'a part of the network'} has neither a kernel nor an operator of the"
