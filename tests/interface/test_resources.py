@@ -91,6 +91,20 @@ def test_an_allocator_that_has_nothing_more(bundle: Bundle, layers: Bundle):
             assert allocator.pieces == {}
 
 
+def test_an_allocator_that_does_not_align(bundle: Bundle):
+    class Crooked(Allocator):
+        def allocate(self, allocator: int, size: int, alignment: int) -> int | None:
+            return (super().allocate(allocator, size + 8, alignment) or 0) + 8
+
+        def release(self, allocator: int, address: int, size: int) -> None:
+            super().release(allocator, address - 8, size + 8)
+
+    allocator = Crooked()
+    with pytest.raises(InterfaceError, match="NO_MEMORY"):
+        Network(load(bundle.path / "model.so"), **allocator.options)
+    assert allocator.pieces == {}
+
+
 def test_memory_of_the_largest_pictures(network: Network):
     side = 0xFFFFFF // network.info.scale_num
     assert network.memory(side, side) > 3 * side**2

@@ -78,9 +78,8 @@ static int32_t open_with(clipfree* self, const clipfree_options* options) {
 }
 
 static void end(clipfree* self) {
-  Memory memory = self->memory;
   pool_stop(&self->pool);
-  memory = self->memory; /* of which the network itself is a piece */
+  Memory memory = self->memory; /* of which the network itself is a piece */
   memory_end(&memory);
 }
 

@@ -18,7 +18,7 @@ struct clipfree {
   Any *registers, *arguments;
   Object* objects; /* one that each instruction may make */
   void** blocks;   /* and memory that it may take, kept from one run to the next */
-  uint8_t *extended, *made; /* packed pixels, where the caller's are not */
+  uint8_t* extended; /* packed pixels, where the caller's are not, or do not fill the unit */
   void* place;     /* where the result goes in this run, if it has `place_size` bytes; NULL: into a block */
   int64_t place_size;
   int dry;         /* this run is to count memory, in `counted` */

@@ -25,7 +25,11 @@ static Piece* head(const void* taken) { return (Piece*)((uintptr_t)taken - kAlig
 void* memory_take_raw(Memory* memory, uint64_t bytes) {
   if (bytes > PTRDIFF_MAX - 2 * kAlignment) return NULL;
   lock(memory);
-  Piece* const piece = memory->allocate(memory->allocator, (size_t)bytes + kAlignment, kAlignment);
+  Piece* piece = memory->allocate(memory->allocator, (size_t)bytes + kAlignment, kAlignment);
+  if ((uintptr_t)piece % kAlignment) { /* which kernels would crash on */
+    memory->release(memory->allocator, piece, (size_t)bytes + kAlignment);
+    piece = NULL;
+  }
   if (piece) {
     *piece = (Piece){memory->pieces, NULL, (size_t)bytes};
     if (memory->pieces) memory->pieces->previous = piece;
