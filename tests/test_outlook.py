@@ -134,7 +134,7 @@ def test_float_deployments_are_foreseen_too(
     out = capsys.readouterr().out
     words = {
         "plain": "all in float kernels",
-        "sigmoid": "in float kernels, but left to the compiler: sigmoid; layer by layer on whole tensors, for Sigmoid",
+        "sigmoid": "all in float kernels",
     }
     title = "FP16" if target == "mali-g78" else "FP32"
     said = "not at all: there is no OpenCL kernel for operator Sigmoid" if outlook["obstacle"] else words[name]
