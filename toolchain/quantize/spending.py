@@ -33,9 +33,11 @@ _ALL = 100.0
 _CHOOSING, _ROUNDING = "choosing tensors for 16 bits", "rounding weights anew"
 _ROUNDS = 2
 """How often weights are rounded for what is chosen, before and after what is not needed is given back."""
-_MARGINS = (1.0, 0.8, 0.5)
-"""The parts of a bound that are aimed at when tensors are chosen: in codes, a network loses more or less than expected.
-What was not needed is given back."""
+_ATTEMPTS = ((1.0, 10.0), (1.0, _ALL), (0.8, _ALL), (0.5, _ALL))
+"""The parts of a bound that are aimed at when tensors are chosen, and percent of work that may be spent. In codes, a
+network loses more or less than expected; and little that is cheap may do in place of the best that is expensive."""
+_PROMISING = 1.5
+"""A multiple of the bound: where more is lost with what is cheap, rounding weights for that is not tried."""
 _LITTLE = 1e-3
 """The part of the error that a tensor must save where a bound is to be kept: what was not needed is given back."""
 
@@ -112,13 +114,13 @@ def within_loss(
     others = enough([HeldOut(pixels, index) for index, pixels in enumerate(calibrated.crops.crops)])
     choice = PsnrDrop(calibrated.sr, others)
 
-    def keeps(network: onnx.ModelProto, limit: float) -> bool:
-        """Whether it is within a bound on all pictures together, and on those that can only refuse."""
-        lost = judge(network)
-        return lost <= limit and (lost * len(judges) + choice(network) * len(others)) <= limit * len((*judges, *others))
+    def lost(network: onnx.ModelProto) -> float:
+        """Return what is lost on the pictures that chose nothing, or on all together, where that is more."""
+        here, there = judge(network), choice(network)
+        return max(here, (here * len(judges) + there * len(others)) / len((*judges, *others)))
 
     def good(one: Rounded) -> bool:
-        return keeps(one.model, bound)
+        return lost(one.model) <= bound
 
     def error(quantized: Collection[Part]) -> float:
         return chooser.expected(write_variant(start, frozenset(quantized)))
@@ -128,21 +130,26 @@ def within_loss(
     allowed = _ALL if budget is None else budget
     best = found
     chosen: Chosen = ()
-    tried: Chosen = ()
+    attempts = list(dict.fromkeys((margin, min(most, allowed)) for margin, most in _ATTEMPTS))
     try:
-        for index, margin in enumerate(_MARGINS):
-            stages = _stages(part_of(progress, index, len(_MARGINS)))
+        for index, (margin, most) in enumerate(attempts):
+            stages = _stages(part_of(progress, index, len(attempts)))
+            losses: list[float] = []
 
-            def suffices(quantized: Collection[Part], limit: float = margin * bound) -> bool:
-                return keeps(write_variant(start, frozenset(quantized)), limit)
+            def suffices(
+                quantized: Collection[Part], limit: float = margin * bound, losses: list[float] = losses
+            ) -> bool:
+                losses.append(lost(write_variant(start, frozenset(quantized))))
+                return losses[-1] <= limit
 
-            offered = _choose(calibrated, start, allowed, error, stages.begin(_CHOOSING), suffices, _LITTLE)
-            if offered == tried:
-                break
-            tried = offered
-            best, chosen = _settled(calibrated, offered, found, judge, good, stages.begin(_ROUNDING))
-            if good(best):
-                break
+            offered = _choose(calibrated, start, most, error, stages.begin(_CHOOSING), suffices, _LITTLE)
+            if most < allowed and losses[-1] > _PROMISING * bound:
+                continue
+            made, left = _settled(calibrated, offered, found, judge, good, stages.begin(_ROUNDING))
+            if lost(made.model) < lost(best.model):
+                best, chosen = made, left
+            if good(best) or (most == allowed and losses[-1] > margin * bound):
+                break  # it is good enough, or nothing is left to choose
     except ModelError:  # some operator cannot be expressed where there are 16 bits
         if demanded:
             raise
@@ -151,8 +158,8 @@ def within_loss(
     if after >= before:
         best, chosen, after = found, (), before
     culprits = _culprits(calibrated, best) if after > bound else ()
-    made = BoundRecipe(bound, before, after, _spent(chosen), chosen, culprits, budget, demanded)
-    return Spent(best, bound=made)
+    kept = BoundRecipe(bound, before, after, _spent(chosen), chosen, culprits, budget, demanded)
+    return Spent(best, bound=kept)
 
 
 def _settled(
