@@ -106,7 +106,7 @@ def carried(name: str, target: str, calib: Path, folder: Path) -> dict[str, Any]
     row["as_inspect_says"] = coverage is not None and (
         (coverage.integer_macs, coverage.macs, list(coverage.float_operators))
         == (found.integer_macs, found.macs, row["float_operators"])
-        and (outlook.layered is None) == (manifest.line_buffers > 0 or manifest.target.gpu is not None)
+        and (outlook.segments > 0) == (manifest.line_buffers > 0)
     )
     try:
         row |= compared(bundle, calib, folder)

@@ -124,7 +124,7 @@ def test_padding_that_no_unit_explains_is_no_padding_to_multiples():
     behind = [b.node("Sub", most, side) for side in sides]
     padded = b.node("Pad", "input", b.node("Concat", *[none] * 6, *behind, axis=0))
     b.conv(padded, 3, 3, out="output")
-    with pytest.raises(ModelError, match="a super-resolution network multiplies height and width by a whole number"):
+    with pytest.raises(ModelError, match="a super-resolution network multiplies height and width by a number"):
         normalize(b.model(3, 1), value_range="0..1")
 
 
