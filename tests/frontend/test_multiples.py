@@ -111,10 +111,11 @@ def test_padding_to_a_multiple(spelling: str, unit: int, mode: str):
         np.testing.assert_allclose(got, run(model, odd), atol=1e-5)
 
 
-def test_what_stays_of_a_padding_is_a_number_and_wants_as_many_pixels():
+def test_what_stays_of_a_padding_is_a_number_and_wants_as_many_pixels_to_calibrate():
     sr = normalize(padding("up", 2, around=20), value_range="0..1")
     assert sr.unit == 2
-    assert smallest.smallest_picture(sr.model) == (21, 21)
+    assert smallest.smallest_picture(sr.model) == (1, 1)
+    assert smallest.smallest_to_mirror(sr.model) == (21, 21)
 
 
 def test_padding_that_no_unit_explains_is_no_padding_to_multiples():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.lower.nets import Net
 from tests.sr_models import attention, esa, span, unpadded
 from toolchain.frontend import normalize
-from toolchain.frontend.smallest import smallest_picture
+from toolchain.frontend.smallest import smallest_picture, smallest_to_mirror
 from toolchain.quantize import IntegerReference
 from toolchain.quantize.stand_in import stand_in
 from toolchain.support.errors import TooSmallError
@@ -52,3 +52,13 @@ def test_convolutions_and_pooling(data: st.DataObject) -> None:
     assert runs(model, height, width)
     assert height == 1 or not runs(model, height - 1, width)
     assert width == 1 or not runs(model, height, width - 1)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "edge"])
+def test_mirrored_pictures_may_be_smaller_than_their_border_but_not_for_onnxruntime(mode: str) -> None:
+    net = Net()
+    wide = net.windowed(net.conv(net.input, 4, pads=[0, 0, 0, 0]), 3, 1, 0, 4, mode)  # rows 3 and 0, columns 1 and 4
+    model = net.model(net.conv(wide, 3, 1))
+    assert smallest_picture(model) == (3, 3)
+    assert runs(model, 3, 3)
+    assert smallest_to_mirror(model) == ((6, 7) if mode == "reflect" else (3, 3))

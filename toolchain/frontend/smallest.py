@@ -43,11 +43,24 @@ def smallest_picture(model: onnx.ModelProto) -> tuple[int, int]:
     Args:
         model: normalized, or canonical QDQ; its pictures are extended to multiples of its unit.
     """
+    return _smallest(model, _fits)
+
+
+def smallest_to_mirror(model: onnx.ModelProto) -> tuple[int, int]:
+    """Return the height and width, in pixels, of the smallest picture that onnxruntime takes too: it does not mirror a
+    tensor that has no more rows or columns than are added, as NumPy and our kernels do, again and again.
+
+    Args:
+        model: as of `smallest_picture`.
+    """
+    return _smallest(model, _mirrors)
+
+
+def _smallest(model: onnx.ModelProto, fits: Callable[[_View, int, int], bool]) -> tuple[int, int]:
     view, unit = _View(model), unit_of(model)
     counts = range(1, LARGEST // unit + 1)
     height, width = (
-        bisect.bisect_left(counts, True, key=lambda count: _fits(view, axis, count * unit)) * unit + 1
-        for axis in (0, 1)
+        bisect.bisect_left(counts, True, key=lambda count: fits(view, axis, count * unit)) * unit + 1 for axis in (0, 1)
     )
     return height, width
 
@@ -79,16 +92,35 @@ class _View:
 
 def _fits(view: _View, axis: int, side: int) -> bool:
     """Whether something is left of every tensor for a picture of ``side`` rows (axis 0) or columns (1)."""
+    return _sides(view, axis, side) is not None
+
+
+def _mirrors(view: _View, axis: int, side: int) -> bool:
+    """Whether it is, and tensors that are mirrored at their borders have more of them than are added."""
+    sides = _sides(view, axis, side)
+    if sides is None:
+        return False
+    for node in view.nodes:
+        window = read_window(node, view.constants.get) if node.op_type == "Pad" and node.input[0] in sides else None
+        if window is not None and window.mode == "reflect":
+            first, last = window.pads[axis], window.pads[2 + axis]
+            if sides[node.input[0]] + min(first, 0) + min(last, 0) <= max(first, last):
+                return False
+    return True
+
+
+def _sides(view: _View, axis: int, side: int) -> Mapping[str, int] | None:
+    """Return the sides of tensors, as far as they can be told; None where nothing is left of one."""
     sides = {view.input: side}
     for node in view.nodes:
         given = [sides[name] for name in node.input if name in sides]
         # A tensor of a single row or column is repeated to the other's.
         found = _side(view, node, axis, max(given), sides) if given else None
         if found is not None and found < 1:
-            return False
+            return None
         if found is not None:
             sides.update(dict.fromkeys(filter(None, node.output), found))
-    return True
+    return sides
 
 
 def _side(view: _View, node: onnx.NodeProto, axis: int, side: int, sides: Mapping[str, int]) -> int | None:
@@ -151,8 +183,6 @@ def _window_side(view: _View, node: onnx.NodeProto, axis: int, side: int) -> int
         return side if axes is not None and set(axes.ravel().tolist()) <= {0, 1, -4, -3} else None
     first, last = window.pads[axis], window.pads[2 + axis]
     kept = side + min(first, 0) + min(last, 0)
-    if window.mode == "reflect" and kept <= max(first, last):
-        return 0  # there are not as many pixels to mirror
     return kept if kept < 1 else kept + max(first, 0) + max(last, 0)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.frontend.model import UNBOUNDED_HALO
-from toolchain.frontend.smallest import smallest_picture
+from toolchain.frontend.smallest import smallest_to_mirror
 from toolchain.quantize.calibrate import measure_ranges
 from toolchain.quantize.calibrated import Calibrated
 from toolchain.quantize.crops import CropSet, cut_crops, stress
@@ -102,7 +102,7 @@ def calibration_crops(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings
         shrink=sr.scale,
         seed=settings.seed,
         unit=sr.unit,
-        smallest=smallest_picture(sr.model),
+        smallest=smallest_to_mirror(sr.model),
     )
 
 

@@ -147,7 +147,7 @@ def make_representative_set(
     """
     from toolchain.frontend import UNBOUNDED_HALO, load_model, normalize
     from toolchain.frontend.inputs import set_inputs
-    from toolchain.frontend.smallest import smallest_picture
+    from toolchain.frontend.smallest import smallest_to_mirror
 
     unknown = [name for name in request.formats if name not in FORMATS]
     if unknown or not request.formats:
@@ -160,7 +160,7 @@ def make_representative_set(
         request.photographs, channels=sr.channels, crop=request.crop, crops_per_photo=1, most=request.most
     )
     halo = sr.halo if sr.halo < UNBOUNDED_HALO else 0
-    kept, warnings = usable(photographs.images, channels=sr.channels, halo=halo, smallest=smallest_picture(sr.model))
+    kept, warnings = usable(photographs.images, channels=sr.channels, halo=halo, smallest=smallest_to_mirror(sr.model))
     images, names = [photographs.images[index] for index in kept], [photographs.names[index] for index in kept]
     model = FloatModel(sr.model)
 
