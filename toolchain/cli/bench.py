@@ -9,8 +9,6 @@ import typer
 from toolchain.cli.board_options import Device, Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
 from toolchain.cli.console import MOST_THREADS, Console, Json
 from toolchain.cli.run import Bundle
-from toolchain.images.scale import enlarged
-from toolchain.images.units import check_size
 from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,6 +58,8 @@ def bench(
 ) -> None:
     """Time a bundle: percentiles, the fastest, frames a second, the first call, and the work done per second."""
     from toolchain.cli.results import BenchResult
+    from toolchain.images.scale import enlarged
+    from toolchain.images.units import check_size
     from toolchain.runtime.measure import TimingPlan, peak_memory
     from toolchain.targets.precision import TITLES
     from toolchain.workflows.bench import bench as run

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from toolchain.cli.console import Console, duration
-from toolchain.images.scale import suffix_of
 from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -243,6 +242,7 @@ def _stream(file: IO[bytes], name: str, options: VideoOptions, *, headers: bool)
 
 
 def _output(source: Path, out: Path | None, scale: int | Fraction) -> Path:
+    from toolchain.images.scale import suffix_of
     from toolchain.video.ffmpeg import SUFFIXES
 
     if out is not None and not out.is_dir() and (out.suffix or out == _STANDARD):

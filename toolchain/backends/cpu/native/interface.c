@@ -183,13 +183,3 @@ int32_t clipfree_memory(clipfree* self, uint32_t height, uint32_t width, uint64_
   atomic_store(&self->busy, 0);
   return status;
 }
-
-/* -- all of it ------------------------------------------------------------------------------------------------------- */
-
-const clipfree_functions* clipfree_get_functions(uint32_t abi) {
-  static const clipfree_functions functions = {
-    sizeof functions, clipfree_message, clipfree_describe, clipfree_result_size, clipfree_open, clipfree_close,
-    clipfree_error, clipfree_memory, clipfree_upscale,
-  };
-  return abi == CLIPFREE_ABI ? &functions : NULL;
-}
