@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
+from tests.campaigns.foresight import say, unforeseen
 from tests.lower.compiled import assert_equal
 from tests.quantize.helpers import QUICK, network, picture, pictures, quantized, small_model
 from toolchain.frontend import SRModel
@@ -23,6 +24,7 @@ from toolchain.quantize.pipeline import calibrate
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.ranking import rank_channels
 from toolchain.quantize.recipe import BoundRecipe, WideRecipe
+from toolchain.quantize.stand_in import stand_in
 from toolchain.reference.network import describe_network
 from toolchain.reference.pairs import largest_pairs
 from toolchain.reference.program import parse
@@ -184,6 +186,15 @@ def test_the_library_gives_the_reference_s_pixels_for_the_work_of_the_fine_chann
     recipe = {tensor.name: tensor.dtype for tensor in found.described(made).recipe.tensors}
     for name in finer:
         assert (recipe[name], recipe[f"{name}_fine"], recipe[f"{name}_coarse"]) == ("uint16", "uint16", "uint8")
+
+
+def test_a_target_runs_what_it_was_said_to_run_of_the_network_that_is_not_split() -> None:
+    found, finer = calibrated("fsrcnn"), every_site("fsrcnn")
+    before, after = stand_in(found.sr), found.rounded(finer).model
+    counts = [sum(node.op_type == "Conv" for node in model.graph.node) for model in (before, after)]
+    assert counts[1] == counts[0] + len(finer)
+    assert unforeseen(said := say(before), after) == ""
+    assert unforeseen({**said, "cortex-a7": "all in float"}, after).startswith("cortex-a7: said 'all in float', found")
 
 
 def test_people_read_how_many_channels() -> None:

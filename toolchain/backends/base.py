@@ -119,7 +119,8 @@ class Backend(Protocol):
         how.
 
         Args:
-            model: canonical QDQ; its ranges do not matter.
+            model: canonical QDQ; its ranges do not matter. One that stands for a network before photographs are read
+                has no tensors of 16 bits, so that convolutions are counted which may later be two.
             target: to compile for.
 
         Raises:

@@ -53,7 +53,9 @@ class Outlook:
         target: its name.
         precision: "int8", "float32" or "float16".
         obstacle: the sentence with which it is refused; empty if it is not.
-        coverage: what runs in kernels of ours and which operators do not, as the bundle will say; None if refused.
+        coverage: what runs in kernels of ours and which operators do not, as the bundle will say; None if refused. Of
+            the float network's own convolutions: where photographs make a tensor one of 16 bits in some of its channels
+            (`toolchain.quantize.mixed`), the bundle counts two for the one before it.
         lacking: what this machine lacks to make it; empty if nothing.
         layered: the operators, as far as known, through which no rows stream, so that tensors before and behind them
             are whole; None where there are none, where a device runs it, and where it is refused.
