@@ -20,9 +20,10 @@ SMALL = ((1, 1), (5, 7), (9, 81), (77, 6))
 """The last is several bands of rows, and enough of them for two threads."""
 
 
-def compiled(model: onnx.ModelProto, target: Target | None = None) -> Compiled:
+def compiled(model: onnx.ModelProto, target: Target | None = None, *, layers: bool = False) -> Compiled:
     """``model`` for ``target``, by default for this machine."""
-    return compile_model(SimpleNamespace(model=model), target or find_target("host"))  # type: ignore[arg-type]
+    given = SimpleNamespace(model=model)
+    return compile_model(given, target or find_target("host"), layers=layers)  # type: ignore[arg-type]
 
 
 def picture(height: int, width: int, channels: int, seed: int = 0) -> np.ndarray:

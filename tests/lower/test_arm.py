@@ -131,7 +131,7 @@ def test_a_network_gives_the_reference(target: Target, make):
 def test_global_pooling_and_what_it_multiplies_give_the_reference(target: Target, name: str):
     model = finished(POOLED[name])
     arm.emulator(target)  # skips before it compiles
-    library, lowered = compiled(model, target), lower_model(model, dot_product(target.instruction_set))
+    library, lowered = compiled(model, target, layers=True), lower_model(model, dot_product(target.instruction_set))
     geometry, (height, width) = lowered.geometry, (37, 83)
     sizes = [height, geometry.tiles(width), width]
     steps = {type(step): step for step in parse(model).steps}
