@@ -179,8 +179,9 @@ def _on_arm(model: SimpleNamespace, target: Target, pixels: np.ndarray, expected
 def _runtimes(file: Path, graph: RandomGraph, pixels: np.ndarray, expected: np.ndarray) -> None:
     """The quantized model means the same to others, with their default options."""
     for runtime, close in _CLOSE.items():
-        if importlib.util.find_spec(runtime.partition(",")[0]) is None:
-            continue
+        name = runtime.partition(",")[0]
+        if importlib.util.find_spec(name) is None or (name == "openvino" and "pad wrap" in graph.tags):
+            continue  # OpenVINO reads no such Pad
         psnr = _psnr(picture_of(runtime, file, pixels, graph.peak / 255), expected)
         if psnr < close:
             raise Fault(f"{runtime} on the quantized model: {psnr:.1f} dB against the reference")

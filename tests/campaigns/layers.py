@@ -165,7 +165,7 @@ class Layers(Builder):
         if way == "auto" and dilation == (1, 1):
             return x, {"auto_pad": self.pick("SAME_UPPER", "SAME_LOWER")}
         if way == "operator" and sum(total):
-            mode = self.pick("constant", "constant", "reflect", "edge")
+            mode = self.pick("constant", "constant", "reflect", "edge", *(["wrap"] if self.opset >= 19 else []))
             self.tags.append(f"pad {mode}")
             amounts = self.const([0, 0, *before, 0, 0, *after], np.int64)
             return self.node("Pad", x, amounts, mode=mode), {"auto_pad": "VALID"} if self.chance(0.3) else {}
@@ -275,6 +275,28 @@ class Layers(Builder):
         if way == "transposed":
             return self._transposed(x, cin, cout, scale)
         return self.random_conv(self.resize(x, scale), cin, cout)
+
+    def shrink(self, x: str, cin: int, cout: int, way: str) -> tuple[str, list[int]]:
+        """Halve rows, columns or both by ``way``: "stride", "antialias" or a pool's operator; the strides too."""
+        if way == "stride":
+            strides = self.pick([2, 2], [2, 2], [1, 2], [2, 1])
+            self.tags.append(f"strides {strides[0]} and {strides[1]}")
+            weight = self.rng.normal(0, np.sqrt(1 / (9 * cin)), (cout, cin, 3, 3))
+            return self.node("Conv", x, self.const(weight), strides=strides, pads=[1, 1, 1, 1]), strides
+        if way == "antialias":
+            self.tags.append(way)
+            factors = self.const([1.0, 1.0, 0.5, 0.5])
+            y = self.node("Resize", x, "", factors, mode=self.pick("linear", "cubic"), antialias=1)
+        else:
+            y = self.node(way, x, kernel_shape=[2, 2], strides=[2, 2])
+        return self.random_conv(y, cin, cout), [2, 2]
+
+    def squares(self, x: str) -> str:
+        """Squares of 2x2 pixels into channels, by slices."""
+        ends, axes, steps = ([1 << 40] * 2, [2, 3], [2, 2])
+        places = [[row, column] for column in (0, 1) for row in (0, 1)]
+        numbers = [[self.const(values, np.int64) for values in (place, ends, axes, steps)] for place in places]
+        return self.node("Concat", *(self.node("Slice", x, *given) for given in numbers), axis=1)
 
     def resize(self, x: str, scale: int) -> str:
         mode = self.weighted(_RESIZES)

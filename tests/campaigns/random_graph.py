@@ -105,7 +105,8 @@ class _Network(Layers):
             self.multiplied: 0.03,
             self.shared: 0.02,
             self.scaled: 0.01,
-            self.pooled: 0.01,
+            self.pooled: 0.02,
+            self.divided: 0.02,
             self.written: 0.03,
         }
 
@@ -300,29 +301,19 @@ class _Network(Layers):
         return self.convolved(Value(self.node("Transpose", y, perm=[1, 0, 2, 3]), v.channels, v.factor))
 
     def halved(self, v: Value) -> Value:
-        """Half the size and back, by strides, pools or pixels that move into channels: no picture of odd size fits."""
+        """Half the size and back, by strides, pools, Resize or pixels that move into channels: no odd picture fits."""
         self.tags.append("halved")
-        way = self.pick("squares", "slices", "stride", "stride", "MaxPool", "AveragePool")
+        ways = ["squares", "slices", "stride", "stride", "MaxPool", "AveragePool"]
+        way = self.pick(*ways, *(["antialias"] if self.opset >= 18 else []))
         if way in ("squares", "slices"):
-            y = self.node("SpaceToDepth", v.name, blocksize=2) if way == "squares" else self._slices(v)
+            y = self.node("SpaceToDepth", v.name, blocksize=2) if way == "squares" else self.squares(v.name)
             y = self.activation(self.random_conv(y, 4 * v.channels, 4 * v.channels, kernel=(1, 1)), 4 * v.channels)
             return Value(self.depth_to_space(y, 2, "DCR"), v.channels, v.factor)
         width = self.width(24)
-        if way == "stride":
-            down = self.rng.normal(0, np.sqrt(1 / (9 * v.channels)), (width, v.channels, 3, 3))
-            y = self.node("Conv", v.name, self.const(down), strides=[2, 2], pads=[1, 1, 1, 1])
-        else:
-            y = self.node(way, v.name, kernel_shape=[2, 2], strides=[2, 2])
-            y = self.random_conv(y, v.channels, width)
-        up = self.rng.normal(0, np.sqrt(1 / (4 * width)), (width, v.channels, 4, 4))
-        y = self.node("ConvTranspose", self.activation(y, width), self.const(up), strides=[2, 2], pads=[1, 1, 1, 1])
+        y, strides = self.shrink(v.name, v.channels, width, way)
+        up = self.rng.normal(0, np.sqrt(1 / (4 * width)), (width, v.channels, *(stride + 2 for stride in strides)))
+        y = self.node("ConvTranspose", self.activation(y, width), self.const(up), strides=strides, pads=[1, 1, 1, 1])
         return Value(y, v.channels, v.factor)
-
-    def _slices(self, v: Value) -> str:
-        ends, axes, steps = ([1 << 40] * 2, [2, 3], [2, 2])
-        places = [[row, column] for column in (0, 1) for row in (0, 1)]
-        numbers = [[self.const(values, np.int64) for values in (place, ends, axes, steps)] for place in places]
-        return self.node("Concat", *(self.node("Slice", v.name, *given) for given in numbers), axis=1)
 
     def affine(self, v: Value) -> Value:
         y = self.node(
@@ -390,4 +381,13 @@ class _Network(Layers):
         attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
         if self.chance(0.5):
             return Value(self.node("MaxPool", v.name, **attributes), v.channels, v.factor)
-        return Value(self.node("AveragePool", v.name, count_include_pad=1, **attributes), v.channels, v.factor)
+        counted = int(self.chance(0.5))
+        self.tags.append("average of all" if counted else "average of pixels")
+        return Value(self.node("AveragePool", v.name, count_include_pad=counted, **attributes), v.channels, v.factor)
+
+    def divided(self, v: Value) -> Value:
+        """By something between a half and three halves."""
+        self.tags.append("divided")
+        gate = self.node("Sigmoid", self.random_conv(v.name, v.channels, v.channels, kernel=(1, 1)))
+        divisor = self.node("Add", gate, self.const(0.5))
+        return Value(self.node("Div", v.name, divisor), v.channels, v.factor)
