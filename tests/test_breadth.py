@@ -230,4 +230,5 @@ def test_what_goes_down_before_it_goes_up_is_integer(
     done = made(b.model(3, 2), tmp_path, photo_folder)
     assert (done.manifest.coverage.share, done.manifest.coverage.float_operators) == (1.0, ())
     assert [case.difference for case in done.verified] == [0] * len(done.verified)
-    assert (done.manifest.halo >= UNBOUNDED_HALO) == (build is sized), "weights depend on the picture's size"
+    assert done.manifest.halo < UNBOUNDED_HALO, "in pictures of even sides the factor is two"
+    assert done.manifest.unit == 2

@@ -109,9 +109,13 @@ def assert_foreseen(outlook: Any, request: Request) -> None:
         manifest = run().manifest
         said, did = outlook["coverage"], manifest.coverage
         assert said["float_operators"] == list(did.float_operators)
-        assert (said["macs"], said["convolutions"]) == (did.macs, did.convolutions)
+        assert said["macs"] == did.macs
         if request.precision == "int8":
-            assert said["integer_macs"] == did.integer_macs
+            # Photographs make two convolutions of one where some of its channels get 16 bits.
+            in_float = said["convolutions"] - said["integer_convolutions"]
+            assert (in_float, said["integer_macs"]) == (did.convolutions - did.integer_convolutions, did.integer_macs)
+        else:
+            assert said["convolutions"] == did.convolutions
         assert (outlook["segments"] > 0) == (manifest.line_buffers > 0)
         if manifest.target.gpu is not None:
             assert outlook["layered"] is None
