@@ -57,10 +57,14 @@ def test_nothing_is_allocated_after_the_first_call(which: str, request: pytest.F
         for size in ((35, 21), (80, 50), (35, 21)):
             pixels = random_picture((*size, 3))
             told = network.memory(*size)
-            network.upscale(pixels)
+            # The same arrays each time: what is aligned otherwise may be copied, for which there must be room.
+            result = network.empty(pixels)
+            network.call(library.picture(pixels), library.picture(result))
             before = allocator.taken
             for _ in range(3):
-                np.testing.assert_array_equal(network.upscale(pixels), runner.upscale(pixels))
+                result[:] = 77
+                network.call(library.picture(pixels), library.picture(result))
+                np.testing.assert_array_equal(result, runner.upscale(pixels))
             assert allocator.taken == before
             most = max(most, told)
             assert allocator.held - idle <= most * (1.0 if which == "bundle" else 1.1)

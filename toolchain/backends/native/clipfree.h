@@ -106,7 +106,8 @@ typedef struct clipfree_options {
   const uint32_t *cores;
 
   /* Where memory comes from; both or none. `alignment` is a power of two. Calls come one at a time, from any of the
-   * network's threads. Nothing is allocated by clipfree_upscale for a size of picture that was the last one's too. */
+   * network's threads. Nothing is allocated by clipfree_upscale for pictures like the last ones: of their size and format,
+   * and at multiples of 64 bytes if those were. */
   void *(*allocate)(void *allocator, size_t bytes, size_t alignment);
   void (*release)(void *allocator, void *memory, size_t bytes);
   void *allocator;
