@@ -7,7 +7,7 @@ all weights are rounded anew once, or once more where something turned out not t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -42,6 +42,8 @@ _LITTLE = 1e-3
 """The part of the error that a tensor must save where a bound is to be kept: what was not needed is given back."""
 
 Chosen = tuple[WideRecipe, ...]
+Pieces = Mapping[str, Sequence[tuple[int, ...]]]
+"""Of each tensor the channels that may get 16 bits together, those that count most first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +75,7 @@ def within_budget(calibrated: Calibrated, found: Rounded, budget: float, progres
     comparison = Comparison(calibrated.sr, [crop.pixels for crop in calibrated.judges])
     start = calibrated.described(found)
     without = OutputLoss(start, affordable(calibrated.crops.crops, calibrated.sr))
-    chosen = _choose(calibrated, start, budget, without, stages.begin(_CHOOSING))
+    chosen = _choose(calibrated, start, _pieces(calibrated, start), budget, without, stages.begin(_CHOOSING))
     tell = stages.begin(_ROUNDING)
 
     def error(one: Rounded) -> float:
@@ -132,6 +134,7 @@ def within_loss(
     chosen: Chosen = ()
     attempts = list(dict.fromkeys((margin, min(most, allowed)) for margin, most in _ATTEMPTS))
     try:
+        together = _pieces(calibrated, start)
         for index, (margin, most) in enumerate(attempts):
             stages = _stages(part_of(progress, index, len(attempts)))
             losses: list[float] = []
@@ -142,7 +145,7 @@ def within_loss(
                 losses.append(lost(write_variant(start, frozenset(quantized))))
                 return losses[-1] <= limit
 
-            offered = _choose(calibrated, start, most, error, stages.begin(_CHOOSING), suffices, _LITTLE)
+            offered = _choose(calibrated, start, together, most, error, stages.begin(_CHOOSING), suffices, _LITTLE)
             if most < allowed and losses[-1] > _PROMISING * bound:
                 continue
             made, left = _settled(calibrated, offered, found, judge, good, stages.begin(_ROUNDING))
@@ -194,6 +197,7 @@ def _never(quantized: Collection[Part]) -> bool:
 def _choose(
     calibrated: Calibrated,
     start: QuantizedModel,
+    together: Pieces,
     budget: float,
     error: Callable[[Collection[Part]], float],
     progress: Tell,
@@ -202,9 +206,14 @@ def _choose(
 ) -> Chosen:
     judges = [crop.pixels for crop in calibrated.judges]
     decided = frozenset(calibrated.bits)
+    return choose_wide(start, calibrated.plan, budget, decided, error, judges, suffices, least, progress, together)
+
+
+def _pieces(calibrated: Calibrated, start: QuantizedModel) -> Pieces:
+    """Return which channels of each tensor may get 16 bits together, see `pieces`."""
+    decided = frozenset(calibrated.bits)
     offered = [site for name, site in calibrated.sites.items() if calibrated.plan.group[name] not in decided]
-    found = {name: pieces(order) for name, order in rank_channels(start, offered, calibrated.crops.crops).items()}
-    return choose_wide(start, calibrated.plan, budget, decided, error, judges, suffices, least, progress, found)
+    return {name: pieces(order) for name, order in rank_channels(start, offered, calibrated.crops.crops).items()}
 
 
 def _widened(calibrated: Calibrated, chosen: Chosen, like: Rounded, progress: Tell) -> list[Rounded]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, LaunchPlan
-from toolchain.images.units import extended, in_units
+from toolchain.images.geometry import Geometry
+from toolchain.images.scale import plain
 from toolchain.runtime.opencl.device import import_pyopencl
 from toolchain.runtime.opencl.driver import Driver
-from toolchain.support.errors import BundleError, InputError, TargetError, TooSmallError
+from toolchain.support.errors import BundleError, TargetError, TooSmallError
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -41,6 +43,7 @@ class OpenClRunner:
         self.plan, self.device, self.name = plan, device, driver.name
         if plan.stores_halves and not driver.halves:
             self.plan, self.name = plan.in_float32(), f"{driver.name}, without cl_khr_fp16: tensors are float32"
+        self._geometry = Geometry(plan.channels, plain(Fraction(plan.scale, plan.over)), plan.unit)
         self._context, self._queue = driver.context, driver.queue
         self._launches: list[tuple[Launch, Any, tuple[int, int, int]]] = []
         for launch in plan.launches:
@@ -71,9 +74,7 @@ class OpenClRunner:
             InputError: the shape or the type of ``pixels`` does not fit the network.
             TargetError: the device has too little memory, or a launch fails.
         """
-        self._check(pixels)
-        large: Pixels = in_units(lambda given: self.bind(given)(), self.plan.unit)(pixels)
-        return large
+        return self._geometry.of_any_size(lambda given: self.bind(given)())(pixels)
 
     def bind(self, pixels: Pixels) -> Callable[[], Pixels]:
         """Return a call that upscales ``pixels``, extended to the network's unit, with their transfer to the
@@ -83,9 +84,9 @@ class OpenClRunner:
             InputError: the shape or the type of ``pixels`` does not fit the network.
             TargetError: the device has too little memory.
         """
-        self._check(pixels)
+        self._geometry.check(pixels)
         plan = self.plan
-        given = np.ascontiguousarray(extended(pixels, plan.unit))
+        given = np.ascontiguousarray(self._geometry.extend(pixels))
         height, width = given.shape[:2]
 
         def call() -> Pixels:
@@ -101,17 +102,10 @@ class OpenClRunner:
 
         return call
 
-    def _check(self, pixels: Pixels) -> None:
-        plan = self.plan
-        if pixels.ndim != 3 or pixels.shape[2] != plan.channels or pixels.dtype != np.uint8 or not pixels.size:
-            raise InputError(
-                f"this network takes u8 pixels (height, width, {plan.channels}), not {pixels.dtype} {pixels.shape}"
-            )
-
     def functions(self, pixels: Pixels, repeats: int) -> dict[str, float]:
         """Return seconds of each kernel on u8 (h, w, C) as the device counts them, mean of ``repeats`` pictures."""
         self.upscale(pixels)
-        size = extended(pixels, self.plan.unit).shape[:2]
+        size = self._geometry.extend(pixels).shape[:2]
         seconds = {launch.kernel: 0.0 for launch in self.plan.launches}
         for _ in range(repeats):
             began = time.perf_counter()
