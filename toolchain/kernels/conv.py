@@ -20,7 +20,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.arguments import arguments, first_input, phase, tap
 from toolchain.kernels.drawing import draw
-from toolchain.kernels.epilogue import activate, flipped, outside_word, pack_words, residual_code
+from toolchain.kernels.epilogue import activate, bordered, flipped, pack_words, residual_code, within
 from toolchain.kernels.function import function
 from toolchain.kernels.intrinsics.dot import Dot, byte_of
 from toolchain.kernels.intrinsics.matrix import MatrixDot
@@ -78,17 +78,12 @@ def build(conv: Conv, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 b, h, u = T.axis.remap("SSS", loops)
                 v = u * dot.lanes
                 packed = codes(h, b, u)
-                column = tirx.Ramp(tirx.Cast("int32", v), 1, dot.lanes)
-                inside = column < tirx.Broadcast(tirx.Cast("int32", width), dot.lanes)
+                inside = within(v, width, dot.lanes)
                 place = v + SIDE
                 T.writes(*(y[h, b + start, place : place + dot.lanes] for start, _ in planes))
                 for (start, zero), words in zip(planes, packed, strict=True):
-                    outside = tirx.Broadcast(outside_word(zero, geometry.offset), dot.lanes)
-                    T.buffer_store(
-                        y,
-                        tirx.Select(inside, flipped(words, geometry.offset), outside),
-                        [h, b + start, tirx.Ramp(place, 1, dot.lanes)],
-                    )
+                    kept = bordered(words, zero, inside, geometry.offset)
+                    T.buffer_store(y, kept, [h, b + start, tirx.Ramp(place, 1, dot.lanes)])
         else:
             rows = T.sblock_alloc_buffer((height, blocks, vectors, dot.lanes), "uint32")
             with T.grid(height, blocks, vectors, 1) as loops, T.sblock("row"):

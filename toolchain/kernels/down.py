@@ -12,7 +12,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.arguments import phase, tap
-from toolchain.kernels.epilogue import flipped, outside_word
+from toolchain.kernels.epilogue import bordered, flipped, outside_word, within
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Pool, SpaceToDepth
@@ -66,11 +66,9 @@ def pool(operation: Pool, geometry: Geometry, lanes: int) -> tirx.PrimFunc:
                     words = [x.vload([row, start + block, column], f"uint32x{lanes}") for start in starts]
                     codes.append(_codes([flipped(word, geometry.offset) for word in words], lanes))
             planes = _planes(reduce(lambda one, other: T.bind(tirx.max(one, other)), codes), lanes, wide=source.wide)
-            column = tirx.Ramp(tirx.Cast("int32", u * lanes), 1, lanes)
-            inside = column < tirx.Broadcast(tirx.Cast("int32", width), lanes)
+            inside = within(u * lanes, width, lanes)
             for (start, zero), words in zip(target.planes(operation.zero_point), planes, strict=True):
-                outside = tirx.Broadcast(outside_word(zero, geometry.offset), lanes)
-                kept = tirx.Select(inside, flipped(words, geometry.offset), outside)
+                kept = bordered(words, zero, inside, geometry.offset)
                 T.buffer_store(y, kept, [h, start + b, tirx.Ramp(u * lanes + SIDE, 1, lanes)])
     return builder.get()
 

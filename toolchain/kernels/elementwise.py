@@ -12,7 +12,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.epilogue import bend, code_at, dequantize, fence, flipped, outside_word, pack_words
+from toolchain.kernels.epilogue import bend, bordered, code_at, dequantize, fence, flipped, pack_words, within
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
@@ -49,16 +49,9 @@ def build(operation: Elementwise, geometry: Geometry, dot: Dot) -> tirx.PrimFunc
                     values.append(value)
                 packed = pack_words(values, requantize, target, dot.pack)
                 for (start, zero), words in zip(target.planes(requantize.zero_point), packed, strict=True):
-                    outside = tirx.Broadcast(outside_word(zero, geometry.offset), lanes)
-                    shown = tirx.Select(inside, flipped(words, geometry.offset), outside)
+                    shown = bordered(words, zero, inside, geometry.offset)
                     T.buffer_store(y, shown, [row, start + block, tirx.Ramp(first + SIDE, 1, lanes)])
     return builder.get()
-
-
-def within(first: Any, width: Any, lanes: int) -> Any:
-    """Return for each of ``lanes`` columns from ``first`` on whether it is within the picture's width."""
-    column = tirx.Ramp(tirx.Cast("int32", first), 1, lanes)
-    return column < tirx.Broadcast(tirx.Cast("int32", width), lanes)
 
 
 def _term(x: Any, operand: Operand, h: Any, channel: int, v: Any, offset: int, lanes: int) -> Any:

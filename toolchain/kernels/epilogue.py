@@ -125,6 +125,19 @@ def outside_word(zero_point: int, offset: int) -> Any:
     return word((zero_point ^ offset) * 0x01010101)
 
 
+def within(first: Any, width: Any, lanes: int) -> Any:
+    """Return for each of ``lanes`` columns from ``first`` on whether it is within the picture's width."""
+    column = tirx.Ramp(tirx.Cast("int32", first), 1, lanes)
+    return column < tirx.Broadcast(tirx.Cast("int32", width), lanes)
+
+
+def bordered(words: Any, zero_point: int, inside: Any, offset: int) -> Any:
+    """Return a word, or a vector of them, of codes as it lies in memory: zero points where it is not ``inside``."""
+    outside = outside_word(zero_point, offset)
+    count = lanes(words)
+    return tirx.Select(inside, flipped(words, offset), outside if count == 1 else tirx.Broadcast(outside, count))
+
+
 def extract(packed: Any, position: Any) -> Any:
     """Return the code at byte ``position`` (0..3, a number or a TVM expression) of a word, as int32."""
     shift = word(8 * position) if isinstance(position, int) else tirx.Cast("uint32", position * 8)

@@ -16,8 +16,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.elementwise import within
-from toolchain.kernels.epilogue import code_at, combine, flipped, outside_word, split
+from toolchain.kernels.epilogue import bordered, code_at, combine, flipped, split, within
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
@@ -119,7 +118,7 @@ def build(operation: Lookup, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                     words = split(codes) if target.wide else (combine(codes),)
                     inside = tirx.Cast("int32", first + column) < tirx.Cast("int32", width)
                     for (start, zero), word in zip(target.planes(operation.zero_point), words, strict=True):
-                        kept = tirx.Select(inside, flipped(word, geometry.offset), outside_word(zero, geometry.offset))
+                        kept = bordered(word, zero, inside, geometry.offset)
                         T.buffer_store(y, kept, [row, start + block, first + column + SIDE])
     return builder.get()
 
@@ -153,9 +152,8 @@ def _of_bytes(operation: Lookup, geometry: Geometry, dot: Dot) -> tirx.PrimFunc:
                 up = step <= (operation.steps or (0, 0))[0]
                 passed = looked_up(step, high) < low[0]
                 found = T.bind(tirx.Select(passed, found + one if up else found - one, found))
-            words = flipped(tirx.reinterpret(f"uint32x{lanes}", found), geometry.offset)
-            outside = tirx.Broadcast(outside_word(operation.zero_point, geometry.offset), lanes)
-            kept = tirx.Select(within(first, width, lanes), words, outside)
+            words = tirx.reinterpret(f"uint32x{lanes}", found)
+            kept = bordered(words, operation.zero_point, within(first, width, lanes), geometry.offset)
             T.buffer_store(y, kept, [row, target.start + block, tirx.Ramp(first + SIDE, 1, lanes)])
     return builder.get()
 

@@ -13,8 +13,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.kernels.elementwise import within
-from toolchain.kernels.epilogue import cast, code_at, fence, flipped, outside_word, pack_words, real, typed
+from toolchain.kernels.epilogue import bordered, cast, code_at, fence, flipped, pack_words, real, typed, within
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
@@ -79,8 +78,7 @@ def build(operation: Normalization, geometry: Geometry, dot: Dot) -> tirx.PrimFu
                     values.append(fence(fence(centred(code) * root) * factors[0, channel]) + factors[1, channel])
                 packed = pack_words(values, requantize, target, dot.pack)
                 for (start, zero), words in zip(target.planes(requantize.zero_point), packed, strict=True):
-                    outside = tirx.Broadcast(outside_word(zero, geometry.offset), lanes)
-                    shown = tirx.Select(inside, flipped(words, geometry.offset), outside)
+                    shown = bordered(words, zero, inside, geometry.offset)
                     T.buffer_store(y, shown, [row, start + block, tirx.Ramp(first + SIDE, 1, lanes)])
     return builder.get()
 

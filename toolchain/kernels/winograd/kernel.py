@@ -22,7 +22,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.arguments import Arguments, arguments
 from toolchain.kernels.drawing import draw
-from toolchain.kernels.epilogue import activate, flipped, outside_word, pack_words, residual_code
+from toolchain.kernels.epilogue import activate, bordered, flipped, pack_words, residual_code, within
 from toolchain.kernels.function import function, int64
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.layout import PACK, SIDE, Geometry
@@ -259,14 +259,8 @@ class _Strips:
     def _store(self, words: Any, plane: int, row: Any, block: Any, column: Any) -> None:
         """Words of an output block to memory; zero points where they lie beyond the picture's width."""
         start, zero = self.conv.target.planes(self.conv.requantize.zero_point)[plane]
-        width = tirx.Broadcast(tirx.Cast("int32", self.given.width), self.lanes)
-        inside = tirx.Ramp(tirx.Cast("int32", column), 1, self.lanes) < width
-        outside = tirx.Broadcast(outside_word(zero, self.geometry.offset), self.lanes)
-        T.buffer_store(
-            self.given.y,
-            tirx.Select(inside, flipped(words, self.geometry.offset), outside),
-            [row, block + start, tirx.Ramp(column + SIDE, 1, self.lanes)],
-        )
+        kept = bordered(words, zero, within(column, self.given.width, self.lanes), self.geometry.offset)
+        T.buffer_store(self.given.y, kept, [row, block + start, tirx.Ramp(column + SIDE, 1, self.lanes)])
 
     def _draw(self, top: Any, column: Any, n: Any) -> None:
         """Pixels from vector n of the strip's words."""
