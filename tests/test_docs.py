@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from toolchain.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "docs" / "decisions"
@@ -50,3 +55,23 @@ def test_modules_that_are_named_exist(page: Path) -> None:
     there = {path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
     for name in re.findall(r"`([a-z0-9_]+(?:/[a-z0-9_]+)+\.py)`", page.read_text(encoding="utf-8")):
         assert any(path == name or path.endswith(f"/{name}") for path in there), f"{page.name} names {name}"
+
+
+def shown_commands(page: Path) -> Iterator[list[str]]:
+    """The words of each command ``clipfree`` in the page's blocks of code, without pipes and redirections."""
+    for block in re.findall(r"^```(?:sh|bash)?\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in line.split("|"):
+                if part.strip().startswith("clipfree "):
+                    yield shlex.split(re.sub(r"[<>] *\S+", "", part), comments=True)[1:]
+
+
+@pytest.mark.parametrize("page", sorted(PAGES), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_that_are_shown_exist_with_their_options(page: Path) -> None:
+    for words in shown_commands(page):
+        shown = CliRunner().invoke(app, [*words, "--help"])  # which is looked at when all names of options are known
+        assert shown.exit_code == 0, f"{page.name}: clipfree {shlex.join(words)}: {shown.output}"
+
+
+def test_the_front_page_shows_commands() -> None:
+    assert len(list(shown_commands(ROOT / "README.md"))) == 3
