@@ -12,7 +12,7 @@ import typer
 from toolchain.cli.board_options import Device, machine_for
 from toolchain.cli.console import Console, Json, Threads, decibel
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
-from toolchain.cli.run import Bundle, tiling
+from toolchain.cli.run import Bundle
 from toolchain.support.errors import InputError, QualityError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def evaluate(
     """Measure quality: upscale pictures and compare with the originals."""
     from toolchain.cli.results import EvaluateResult
     from toolchain.images.flip import load_flip
+    from toolchain.runtime.tiles import tiling
     from toolchain.targets.precision import TITLES
     from toolchain.workflows.evaluate import evaluate
 

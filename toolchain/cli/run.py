@@ -15,7 +15,6 @@ from toolchain.support.errors import InputError
 if TYPE_CHECKING:
     from toolchain.bundle import Manifest
     from toolchain.runtime.batch import PictureOutcome
-    from toolchain.runtime.tiles import Tiling
 
 Bundle = Annotated[Path, typer.Argument(help="A folder made by `clipfree deploy`.")]
 
@@ -71,6 +70,7 @@ def run(
     from toolchain.cli.video import VideoOptions, is_film, run_film
     from toolchain.runtime.batch import BatchSettings, run_batch
     from toolchain.runtime.jobs import STANDARD, plan_jobs
+    from toolchain.runtime.tiles import tiling
     from toolchain.video.work import Network
 
     console = Console(as_json=as_json)
@@ -191,31 +191,3 @@ def parse_tile(tile: str) -> int | None:
     if not tile.isascii() or not tile.isdigit() or int(tile) < 1:
         raise InputError(f"--tile {tile} is not understood", hint="give auto, off, or a side in pixels such as 256")
     return int(tile)
-
-
-def tiling(
-    manifest: Manifest, *, side: int | None = None, megabytes: int | None = 512, threads: int | None = None
-) -> Tiling:
-    """Return how pictures are cut for the network of a bundle, that runs in ``threads``, by default on all processors.
-
-    Raises:
-        InputError: ``side`` is given, but each output pixel of this network depends on the whole picture.
-    """
-    from toolchain.frontend import UNBOUNDED_HALO
-    from toolchain.runtime.tiles import Tiling
-    from toolchain.support.cpu import usable_cores
-
-    if side is not None and manifest.halo >= UNBOUNDED_HALO:
-        raise InputError("this network looks at the whole picture at once and cannot run in tiles", hint="--tile off")
-    budget = None if megabytes is None else megabytes * 10**6
-    lines = manifest.line_buffers * (threads or usable_cores())
-    return Tiling(
-        manifest.scale,
-        manifest.halo,
-        manifest.workspace_per_pixel,
-        side,
-        budget,
-        UNBOUNDED_HALO,
-        lines,
-        manifest.unit,
-    )

@@ -12,11 +12,18 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from toolchain.frontend import UNBOUNDED_HALO
 from toolchain.images.scale import enlarged
+from toolchain.support.cpu import usable_cores
+from toolchain.support.errors import InputError
+
+if TYPE_CHECKING:
+    from toolchain.bundle import Manifest
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -109,6 +116,34 @@ class Tiling:
             return upscale_tiled(upscale, pixels, scale=self.scale, halo=self.halo, tile=side, aligned=self.aligned)
 
         return tiled
+
+
+def tiling(
+    manifest: Manifest, *, side: int | None = None, megabytes: int | None = 512, threads: int | None = None
+) -> Tiling:
+    """Return how pictures are cut for the network of a bundle.
+
+    Args:
+        manifest: of the bundle.
+        side: of every tile; None to choose.
+        megabytes: of working memory to keep to where ``side`` is None; None for no bound.
+        threads: that the network runs in; None for all cores.
+
+    Raises:
+        InputError: ``side`` is given, but each output pixel of this network depends on the whole picture.
+    """
+    if side is not None and manifest.halo >= UNBOUNDED_HALO:
+        raise InputError("this network looks at the whole picture at once and cannot run in tiles", hint="--tile off")
+    return Tiling(
+        manifest.scale,
+        manifest.halo,
+        manifest.workspace_per_pixel,
+        side,
+        None if megabytes is None else megabytes * 10**6,
+        UNBOUNDED_HALO,
+        manifest.line_buffers * (threads or usable_cores()),
+        manifest.unit,
+    )
 
 
 def plan_tiles(

@@ -10,16 +10,15 @@ from pathlib import Path
 from toolchain.backends.open import load
 from toolchain.bundle import open_bundle
 from toolchain.bundle.store import MANIFEST
-from toolchain.frontend import UNBOUNDED_HALO, is_quantized, load_model, normalize
+from toolchain.frontend import is_quantized, load_model, normalize
 from toolchain.frontend.as_is import AsIs
 from toolchain.frontend.inputs import set_inputs
-from toolchain.runtime.tiles import Tiling
+from toolchain.runtime.tiles import tiling
 from toolchain.support.errors import InputError, ModelError
 from toolchain.targets.precision import TITLES
 from toolchain.workflows.evaluate import Upscale, float_upscale
 
 NOTHING: Mapping[str, float] = {}
-_BUDGET = 512 * 10**6
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +87,5 @@ def open_compared(
 def _bundle(path: Path, threads: int | None) -> Compared:
     bundle = open_bundle(path, for_this_machine=True)
     known = bundle.manifest
-    tiling = Tiling(known.scale, known.halo, known.workspace_per_pixel, None, _BUDGET, UNBOUNDED_HALO, unit=known.unit)
-    upscale = tiling.over(load(bundle, threads=threads).upscale)
+    upscale = tiling(known, threads=threads).over(load(bundle, threads=threads).upscale)
     return Compared(f"{path.stem} {TITLES[known.precision]}", known.channels, known.scale, upscale)
