@@ -33,8 +33,8 @@ from tests import arm
 from toolchain.backends.open import load, load_on
 from toolchain.board.standalone import PROGRAM, build_standalone
 from toolchain.bundle import Bundle, open_bundle
-from toolchain.frontend import UNBOUNDED_HALO
 from toolchain.images import read_images
+from toolchain.images.geometry import UNBOUNDED_HALO
 from toolchain.quantize import IntegerReference, Settings
 from toolchain.runtime.tiles import ALIGNED, upscale_tiled
 from toolchain.support.errors import ClipfreeError

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from result_cache import digest, of_files
-from toolchain.frontend import UNBOUNDED_HALO, SRModel, load_model, normalize
+from toolchain.frontend import SRModel, load_model, normalize
 from toolchain.images import ImageSet, read_calibration
 from toolchain.images.bicubic import shrink
+from toolchain.images.geometry import UNBOUNDED_HALO
 from toolchain.images.metrics import luma
 from toolchain.quantize.crops import cut_crops
 from toolchain.quantize.floats import FloatModel, to_float

@@ -16,7 +16,7 @@ from tests.expanded import network
 from tests.sr_models import Builder, fsrcnn
 from toolchain.backends.open import load
 from toolchain.bundle import open_bundle
-from toolchain.frontend.model import UNBOUNDED_HALO
+from toolchain.images.geometry import UNBOUNDED_HALO
 from toolchain.quantize import IntegerReference, Settings
 from toolchain.runtime.tiles import upscale_tiled
 from toolchain.runtime.verify import FLOAT_TOLERANCE

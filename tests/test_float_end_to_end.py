@@ -93,15 +93,19 @@ def test_photographs_are_verified_on(model_file: Path, photo_folder: Path, tmp_p
 
 
 def test_a_wrong_library_is_noticed(bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    from toolchain.runtime.native import NativeRunner
     from toolchain.runtime.runner import Runner
 
-    right = Runner.upscale
+    right = {kind: kind.upscale for kind in (NativeRunner, Runner)}
 
-    def wrong(self: Runner, pixels: np.ndarray) -> np.ndarray:
-        found = right(self, pixels).copy()
+    def wrong(self: NativeRunner | Runner, pixels: np.ndarray) -> np.ndarray:
+        found = right[type(self)](self, pixels).copy()
         found[-1, -1, -1] ^= 2
         return found
 
+    monkeypatch.setattr(NativeRunner, "upscale", wrong)
+    assert main(["verify", str(bundle)]) == 7
+    assert "the library makes one picture for programs in C, and another for TVM" in capsys.readouterr().err
     monkeypatch.setattr(Runner, "upscale", wrong)
     assert main(["verify", str(bundle)]) == 7
     assert "library and float model in onnxruntime differ in 1 of" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolchain.runtime.verify import compare, make_cases, verify
+from toolchain.runtime.verify import agreeing, compare, make_cases, verify
 from toolchain.support.errors import TooSmallError, VerificationError
 
 
@@ -71,3 +71,12 @@ def test_pictures_of_which_nothing_is_left_are_left_out() -> None:
 
     with pytest.raises(VerificationError, match="large enough"):
         verify(lambda pixels: pixels, never, make_cases(3))
+
+
+def test_ways_that_differ() -> None:
+    def other(pixels: np.ndarray) -> np.ndarray:
+        return doubled(pixels) ^ np.uint8(pixels.shape == (9, 19, 1))
+
+    assert len(verify(agreeing([doubled, doubled]), doubled, make_cases(1))) == len(make_cases(1))
+    with pytest.raises(VerificationError, match="of 9 x 19 pixels the library makes one picture for programs in C"):
+        verify(agreeing([doubled, other]), doubled, make_cases(1))

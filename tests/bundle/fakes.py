@@ -9,7 +9,7 @@ import numpy as np
 
 from tests import elves
 from toolchain.bundle import GOLDEN, LIBRARY, IntegerCoverage, Manifest, new_bundle, seal
-from toolchain.reference.network import QuantizedTensor
+from toolchain.reference.tensor import QuantizedTensor
 from toolchain.schedules.coverage import TunedCoverage
 from toolchain.support.cpu import Cpu
 from toolchain.support.versions import Versions

@@ -305,5 +305,5 @@ def test_a_library_that_is_not_what_its_manifest_says(
     photo = copied.path.parent / "photo.png"
     Image.new("RGB", (8, 8)).save(photo)
     assert main(["run", str(copied.path), str(photo), "-o", str(photo.with_name("out.png"))]) == 6
-    assert "not what its bundle says" in capsys.readouterr().err or field == "channels"
+    assert "not what its bundle says" in capsys.readouterr().err
     assert main(["verify", str(copied.path)]) == 6

@@ -26,8 +26,7 @@ from toolchain.backends import backend_for
 from toolchain.backends.open import load
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.bundle.store import QDQ
-from toolchain.frontend import UNBOUNDED_HALO
-from toolchain.images.geometry import Geometry
+from toolchain.images.geometry import UNBOUNDED_HALO, Geometry
 from toolchain.quantize import IntegerReference, Settings
 from toolchain.runtime.tiles import ALIGNED, upscale_tiled
 from toolchain.runtime.verify import compare, standard_for

@@ -381,7 +381,7 @@ def test_a_picture_too_large_for_the_memory(bundle: Path, photo: Path, monkeypat
 
 
 def test_tiles_of_a_network_that_sees_the_whole_picture(bundle: Path, photo: Path, monkeypatch, capsys):
-    monkeypatch.setattr("toolchain.frontend.UNBOUNDED_HALO", 1)
+    monkeypatch.setattr("toolchain.runtime.tiles.UNBOUNDED_HALO", 1)
     words = ["run", str(bundle), str(photo), "-o", str(photo.with_name("big.png"))]
     assert main([*words, "--tile", "16"]) == 2
     assert "looks at the whole picture at once" in capsys.readouterr().err

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sr_models import Builder, abpn, espcn, fsrcnn, sesr, xlsr
-from toolchain.frontend import UNBOUNDED_HALO, SRModel, normalize
+from toolchain.frontend import SRModel, normalize
 from toolchain.frontend.probe import run
+from toolchain.images.geometry import UNBOUNDED_HALO
 
 
 def radius(sr: SRModel) -> int:

@@ -8,7 +8,8 @@ from onnx import helper
 
 from tests.frontend.spellings import agree, operators
 from tests.sr_models import Builder
-from toolchain.frontend import UNBOUNDED_HALO, normalize
+from toolchain.frontend import normalize
+from toolchain.images.geometry import UNBOUNDED_HALO
 from toolchain.support.errors import ModelError
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from ctypes import POINTER, byref, c_char_p, c_int32, c_size_t, c_ssize_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from toolchain.runtime.interface import Info, Options, Picture
 
 GREY, RGB, BGR, PLANAR = 1, 2, 3, 4
 ALLOCATE = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_size_t, c_size_t)
@@ -20,43 +22,6 @@ STATUS = (
     *("OK", "NULL", "WRONG_ABI", "WRONG_OPTION", "WRONG_SIZE", "WRONG_STRIDE", "WRONG_FORMAT", "OVERLAP", "BUSY"),
     *("WRONG_CPU", "NO_MEMORY", "NO_THREADS", "NO_DEVICE", "DAMAGED", "UNSUPPORTED", "FAILED"),
 )
-
-
-class Info(ctypes.Structure):
-    _fields_ = (
-        ("size", c_size_t),
-        ("abi", c_uint32),
-        ("channels", c_int32),
-        *((name, c_uint32) for name in ("scale_num", "scale_den", "unit", "smallest_height", "smallest_width")),
-        *((name, c_char_p) for name in ("name", "target", "version")),
-    )
-
-
-class Options(ctypes.Structure):
-    _fields_ = (
-        ("size", c_size_t),
-        ("threads", c_uint32),
-        ("core_count", c_uint32),
-        ("cores", POINTER(c_uint32)),
-        ("allocate", ALLOCATE),
-        ("release", RELEASE),
-        ("allocator", c_void_p),
-        ("parallel_for", PARALLEL),
-        ("pool", c_void_p),
-        ("driver", c_char_p),
-        ("device", c_int32),
-    )
-
-
-class Picture(ctypes.Structure):
-    _fields_ = (
-        ("size", c_size_t),
-        ("format", c_int32),
-        ("height", c_uint32),
-        ("width", c_uint32),
-        ("planes", c_void_p * 4),
-        ("strides", c_ssize_t * 4),
-    )
 
 
 class InterfaceError(Exception):

@@ -26,7 +26,7 @@ from tests.interface.library import (
     picture,
     random_picture,
 )
-from toolchain.backends.open import load as load_bundle
+from toolchain.backends.open import load_in_tvm
 from toolchain.bundle import Bundle
 
 MOST = 0xFFFFFFFF
@@ -80,7 +80,7 @@ def test_what_it_needs_and_offers(bundle: Bundle):
 @pytest.mark.parametrize("size", [(1, 1), (9, 14), (40, 33)])
 def test_rows_apart_upside_down_and_in_other_orders(size: tuple[int, int], network: Network, bundle: Bundle):
     pixels = random_picture((*size, 3))
-    expected = load_bundle(bundle).upscale(pixels)
+    expected = load_in_tvm(bundle).upscale(pixels)
     height, width = expected.shape[:2]
 
     wide, large = random_picture((size[0], size[1] + 5, 3), 1), random_picture((height, width + 3, 3), 2)
@@ -108,7 +108,7 @@ def test_pixels_at_any_address(shift: int, bundle: Bundle, layers: Bundle):
     for one in (bundle, layers):
         size = (11, 13)
         pixels = random_picture((*size, 3))
-        expected = load_bundle(one).upscale(pixels)
+        expected = load_in_tvm(one).upscale(pixels)
         room, large = np.zeros(pixels.size + 128, np.uint8), np.zeros(expected.size + 128, np.uint8)
         source = room[shift : shift + pixels.size].reshape(pixels.shape)
         result = large[shift : shift + expected.size].reshape(expected.shape)

@@ -13,7 +13,7 @@ from tests.interface.library import InterfaceError, opened, picture, random_pict
 from tests.sr_models import Builder, attention, denoiser, esa, espcn, fsrcnn, span, xlsr
 from tests.test_attention import deployed
 from tests.test_fractions import half_again
-from toolchain.backends.open import load as load_bundle
+from toolchain.backends.open import load_in_tvm
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.cli import main
 
@@ -21,7 +21,7 @@ SIZES = ((1, 1), (3, 2), (5, 70), (33, 7), (77, 64))
 
 
 def same(bundle: Bundle, sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
-    runner, channels, path = load_bundle(bundle), bundle.manifest.channels, bundle.path / "model.so"
+    runner, channels, path = load_in_tvm(bundle), bundle.manifest.channels, bundle.path / "model.so"
     for threads in (1, 2, 3):
         with opened(path, threads=threads) as network:
             for seed, size in enumerate(sizes):

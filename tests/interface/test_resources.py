@@ -15,7 +15,7 @@ import pytest
 
 from tests.interface import library
 from tests.interface.library import STATUS, InterfaceError, Network, load, opened, random_picture
-from toolchain.backends.open import load as load_bundle
+from toolchain.backends.open import load_in_tvm
 from toolchain.bundle import Bundle
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ class Allocator:
 def test_nothing_is_allocated_after_the_first_call(which: str, request: pytest.FixtureRequest):
     found: Bundle = request.getfixturevalue(which)
     allocator = Allocator()
-    path, runner = found.path / "model.so", load_bundle(found)
+    path, runner = found.path / "model.so", load_in_tvm(found)
     with opened(path, threads=2, **allocator.options) as network:
         idle, most = allocator.held, 0
         for size in ((35, 21), (80, 50), (35, 21)):
@@ -134,7 +134,7 @@ def test_a_pool_of_the_caller(count: int, bundle: Bundle):
 
     pixels = random_picture((50, 40, 3))
     with opened(bundle.path / "model.so", threads=count, parallel_for=library.PARALLEL(parallel_for)) as network:
-        np.testing.assert_array_equal(network.upscale(pixels), load_bundle(bundle).upscale(pixels))
+        np.testing.assert_array_equal(network.upscale(pixels), load_in_tvm(bundle).upscale(pixels))
     assert calls
     assert set(calls) == {count}
 
@@ -163,7 +163,7 @@ def test_several_networks_several_times_at_once(bundle: Bundle, layers: Bundle):
     work = []
     for found in (bundle, layers):
         pixels = random_picture((37, 41, 3))
-        work.append((found.path / "model.so", pixels, load_bundle(found).upscale(pixels)))
+        work.append((found.path / "model.so", pixels, load_in_tvm(found).upscale(pixels)))
     wrong: list[str] = []
 
     def run(path: Path, pixels: np.ndarray, expected: np.ndarray) -> None:
@@ -177,7 +177,7 @@ def test_several_networks_several_times_at_once(bundle: Bundle, layers: Bundle):
     for thread in threads:
         thread.start()
     for found, (_, pixels, expected) in zip((bundle, layers), work, strict=True):
-        runner = load_bundle(found)
+        runner = load_in_tvm(found)
         for _ in range(5):
             np.testing.assert_array_equal(runner.upscale(pixels), expected)
     for thread in threads:
@@ -206,7 +206,7 @@ def test_the_second_thread_of_one_network_is_told_that_it_is_busy(bundle: Bundle
         assert network.library.clipfree_close(network.handle) == busy
         go_on.set()
         first.join()
-        np.testing.assert_array_equal(network.upscale(pixels), load_bundle(bundle).upscale(pixels))
+        np.testing.assert_array_equal(network.upscale(pixels), load_in_tvm(bundle).upscale(pixels))
 
 
 ORDER = """
@@ -214,14 +214,14 @@ import sys
 import numpy as np
 from pathlib import Path
 from tests.interface.library import opened, random_picture
-from toolchain.backends.open import load
+from toolchain.backends.open import load_in_tvm
 from toolchain.bundle import open_bundle
 
 bundle = open_bundle(Path(sys.argv[1]))
 pixels = random_picture((21, 37, bundle.manifest.channels))
 with opened(bundle.path / "model.so", threads=2) as network:  # before TVM knows of the library
     first = network.upscale(pixels)
-    runner = load(bundle)
+    runner = load_in_tvm(bundle)
     for _ in range(2):
         assert np.array_equal(runner.upscale(pixels), first)
         assert np.array_equal(network.upscale(pixels), first)

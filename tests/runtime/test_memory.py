@@ -69,10 +69,10 @@ def test_line_buffers_of_wide_pictures_are_counted(wide: Path):
     """They are said for pictures 1920 wide, and lie beside what grows with the picture's rows."""
     picture, kind = open_picture(wide), format_of(Path("x.png"))
     header, _ = header_for(picture, 2, kind)
-    plain, lined = (Tiling(2, 5, 30.0, None, None, 1 << 20, lines) for lines in (0, 12_000_000))
+    plain, lined = (Tiling(2, 5, 30.0, None, None, lines) for lines in (0, 12_000_000))
     found = [plan_cut(picture, header, kind, tiling, channels=3).bytes for tiling in (plain, lined)]
     assert found[1] - found[0] == 12_000_000 * 8000 // 1920
-    tiling = Tiling(2, 5, 30.0, None, 200 * 10**6, 1 << 20, 12_000_000)
+    tiling = Tiling(2, 5, 30.0, None, 200 * 10**6, 12_000_000)
     cut = plan_cut(picture, header, kind, tiling, channels=3, budget=200 * 10**6)
     assert cut.bytes <= 200 * 10**6
     assert cut.columns is not None, "narrow tiles have small line buffers"

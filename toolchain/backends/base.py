@@ -83,9 +83,6 @@ class Runner(Protocol):
     def bind(self, pixels: Pixels) -> Callable[[], Any]:
         """Prepare a call that upscales ``pixels``, u8 (h, w, C): what is timed."""
 
-    def functions(self, pixels: Pixels, repeats: int) -> dict[str, float]:
-        """Time each function of the network on u8 (h, w, C): seconds, mean of ``repeats`` calls."""
-
 
 class Backend(Protocol):
     """One kind of target.
@@ -163,6 +160,14 @@ class Backend(Protocol):
 
     def open(self, library: Path, geometry: Geometry, threads: int | None = None) -> Runner:
         """Load the file ``library`` of a bundle, which executes its code.
+
+        Raises:
+            BundleError: it cannot be loaded.
+            TargetError: there is no device that runs it.
+        """
+
+    def open_each_way(self, library: Path, geometry: Geometry, threads: int | None = None) -> tuple[Runner, ...]:
+        """Load it as `open` does, and in every other way in which it may be loaded elsewhere: all make the same bytes.
 
         Raises:
             BundleError: it cannot be loaded.

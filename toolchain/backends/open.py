@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolchain.backends import backend_for
+from toolchain.support.versions import Versions
 
 if TYPE_CHECKING:
     from toolchain.backends.base import Runner
     from toolchain.bundle import Bundle
     from toolchain.runtime.opencl.runner import OpenClRunner
+    from toolchain.runtime.runner import Runner as InTvm
 
 
 def load(bundle: Bundle, *, threads: int | None = None) -> Runner:
@@ -21,6 +23,29 @@ def load(bundle: Bundle, *, threads: int | None = None) -> Runner:
     bundle.check_machine()
     manifest = bundle.manifest
     return backend_for(manifest.target).open(bundle.path / manifest.library, manifest.geometry, threads)
+
+
+def load_each_way(bundle: Bundle, *, threads: int | None = None) -> tuple[Runner, ...]:
+    """Load a bundle's library as `load` does, and in every other way in which it may be loaded elsewhere.
+
+    Raises:
+        BundleError: this machine cannot run it in one of them, or it cannot be loaded.
+    """
+    bundle.check_machine(versions=Versions.installed())
+    manifest = bundle.manifest
+    return backend_for(manifest.target).open_each_way(bundle.path / manifest.library, manifest.geometry, threads)
+
+
+def load_in_tvm(bundle: Bundle, *, threads: int | None = None) -> InTvm:
+    """Load a bundle's library by TVM, which can time its functions.
+
+    Raises:
+        BundleError: this machine cannot run it so, or it cannot be loaded.
+    """
+    from toolchain.runtime.runner import Runner
+
+    bundle.check_machine(versions=Versions.installed())
+    return Runner(bundle.path / bundle.manifest.library, bundle.manifest.geometry, threads)
 
 
 def load_on(bundle: Bundle, device: str) -> OpenClRunner:

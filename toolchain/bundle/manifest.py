@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeAlias
 from toolchain.images.geometry import Geometry
 from toolchain.images.metrics import Loss
 from toolchain.images.scale import Scale
-from toolchain.reference.network import QuantizedTensor
+from toolchain.reference.tensor import QuantizedTensor
 from toolchain.schedules.coverage import TunedCoverage
 from toolchain.support.errors import BundleError
 from toolchain.support.serialization import Between, Count, Finite, OneOf, from_plain, parse_json

@@ -38,6 +38,9 @@ MANIFEST, QDQ, FLOAT = "manifest.json", "model.qdq.onnx", "model.onnx"
 PLAN = "opencl/plan.json"
 RECIPE, GOLDEN, REPORT = "recipe.json", "golden.npz", "report.json"
 _LARGEST_MANIFEST, _LARGEST_GOLDEN = 16 * 2**20, 2**28
+INTERFACE = "clipfree_get_functions"
+"""What a library defines that has the interface for C."""
+
 _NETWORK, _HOST = "__tvm_ffi__library_bin", "__tvm_ffi_main"  # what libraries for CPUs define, and host parts
 
 Pixels = npt.NDArray[np.uint8]
@@ -63,7 +66,8 @@ class Bundle:
 
         Args:
             cpu: of the machine; None for this one's.
-            versions: of the TVM there; None for those installed here.
+            versions: of the TVM that is to load the library; None for those installed here, where the library cannot be
+                loaded without.
             name: of the machine, for messages.
             target: to deploy for instead, for hints.
 
@@ -71,7 +75,6 @@ class Bundle:
             BundleError: another architecture, a missing CPU feature, another version of TVM, or a library that is none.
         """
         cpu = cpu or this_cpu()
-        made, there = self.manifest.versions, versions or Versions.installed()
         wanted = self.manifest.target
         if wanted.gpu is not None:
             raise BundleError(
@@ -83,11 +86,16 @@ class Bundle:
         if missing:
             message = f"{self.path} was compiled for {wanted.name}: the CPU of {name} lacks {', '.join(missing)}"
             raise BundleError(message, hint=_again(target))
+        found = self.check_library(self.manifest.library, _NETWORK)
+        if versions is not None or INTERFACE not in found.defines:
+            self._check_versions(versions or Versions.installed(), name)
+
+    def _check_versions(self, there: Versions, name: str) -> None:
+        made = self.manifest.versions
         for package, old, new in (("apache-tvm", made.tvm, there.tvm), ("apache-tvm-ffi", made.tvm_ffi, there.tvm_ffi)):
             if old != new:
                 message = f"{self.path} was made with {package} {old}, {name} has {new}"
                 raise BundleError(message, hint=f"deploy the model again or `pip install {package}=={old}`")
-        self.check_library(self.manifest.library, _NETWORK)
 
     def host_library(self, cpu: Cpu, *, name: str) -> Path:
         """Return the library that runs the OpenCL kernels on a machine called ``name`` with this CPU.

@@ -80,7 +80,6 @@ def machine_for(
         TargetError: there is no such device, or it cannot run the kernels.
         BoardError: the board cannot be reached, or stays busy for ``wait`` seconds.
     """
-    from toolchain.board.board import Board
     from toolchain.bundle import open_bundle
     from toolchain.workflows.bench import HostMachine, OnDevice
 
@@ -90,6 +89,8 @@ def machine_for(
     if place is None:
         yield opened, HostMachine(opened, threads, cpus) if device is None else OnDevice(opened, device)
         return
+    from toolchain.board.board import Board
+
     with Board(place, wait=wait, threads=threads, cpus=cpus) as board:
         if opened.manifest.target.gpu is None and device is None:
             board.load(opened)

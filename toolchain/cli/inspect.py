@@ -51,7 +51,7 @@ def _model(
     inputs: Mapping[str, float],
     console: Console,
 ) -> None:
-    from toolchain.frontend.model import UNBOUNDED_HALO
+    from toolchain.images.geometry import UNBOUNDED_HALO
     from toolchain.support.cpu import this_cpu
     from toolchain.targets import list_targets
     from toolchain.targets.linker import is_native

@@ -63,7 +63,6 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Upscale photographs, or a film. Tiles give the same bytes as the whole picture."""
-    import hashlib
     import time
 
     from toolchain.cli.bench import parse_size
@@ -71,7 +70,6 @@ def run(
     from toolchain.runtime.batch import BatchSettings, run_batch
     from toolchain.runtime.jobs import STANDARD, plan_jobs
     from toolchain.runtime.tiles import tiling
-    from toolchain.video.work import Network
 
     console = Console(as_json=as_json)
     side = parse_tile(tile)
@@ -84,6 +82,10 @@ def run(
         manifest = opened.manifest
         tiles = tiling(manifest, side=side, megabytes=(memory or 512) if tile == "auto" else None, threads=threads)
         if film:
+            import hashlib
+
+            from toolchain.video.work import Network
+
             network = Network(tiles.over(machine.upscale), manifest.channels, manifest.scale)
             digest = hashlib.sha256(manifest.to_json()).hexdigest()
             made = run_film(console, photos, out, network, digest, video, skip_existing=skip_existing)

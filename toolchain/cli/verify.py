@@ -32,11 +32,12 @@ def verify(
 
     A float bundle is compared with its float model in onnxruntime, within a bound that is stated.
     """
+    from toolchain.backends.open import load_each_way
     from toolchain.cli.results import VerifyResult
     from toolchain.images import read_photo, to_channels
     from toolchain.quantize import IntegerReference
     from toolchain.reference.bounds import prove
-    from toolchain.runtime.verify import compare, make_cases, standard_for, verdict, verify
+    from toolchain.runtime.verify import agreeing, compare, make_cases, standard_for, verdict, verify
     from toolchain.targets.precision import INT8
     from toolchain.workflows.evaluate import float_upscale
 
@@ -53,10 +54,13 @@ def verify(
         integer = manifest.precision == INT8
         reference = IntegerReference(model).run if integer else float_upscale(model, manifest.value_range)
         standard = standard_for(manifest.precision, manifest.coverage.float_operators)
-        compare("golden picture", machine.upscale(picture), expected, standard)
+        here = place is None and device is None
+        ways = load_each_way(opened, threads=threads) if here else (machine,)
+        upscale = agreeing([way.upscale for way in ways])
+        compare("golden picture", upscale(picture), expected, standard)
         cases = make_cases(channels, picture if natural is None else natural, seed=seed)
         with console.progress(len(cases)) as tell:
-            done = verify(machine.upscale, reference, cases, standard, progress=lambda name: tell(name, 0))
+            done = verify(upscale, reference, cases, standard, progress=lambda name: tell(name, 0))
     proof = prove(model, manifest.value_range) if integer else None
     equal = not any(case.difference for case in done)
     kind = "equal" if equal else verdict(done, standard).rstrip(",")

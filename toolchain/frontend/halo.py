@@ -9,10 +9,10 @@ from typing import Any
 import onnx
 
 from toolchain.frontend.graph import TO_FIRST, TO_LAST, Graph, attributes
-from toolchain.frontend.model import UNBOUNDED_HALO
 from toolchain.frontend.probe import shapes
 from toolchain.frontend.resize import fraction
 from toolchain.frontend.window import read_window
+from toolchain.images.geometry import UNBOUNDED_HALO
 
 POINTWISE = {
     "Relu",

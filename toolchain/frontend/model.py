@@ -7,9 +7,6 @@ from fractions import Fraction
 
 import onnx
 
-UNBOUNDED_HALO = 1 << 20
-"""Halo of a network in which one pixel can depend on all others (global pooling, strides): it cannot be tiled."""
-
 
 @dataclass(frozen=True)
 class Clip:

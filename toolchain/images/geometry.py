@@ -15,6 +15,9 @@ from toolchain.support.errors import InputError
 
 Pixels = NDArray[np.uint8]
 
+UNBOUNDED_HALO = 1 << 20
+"""Halo of a network in which one pixel can depend on all others (global pooling, strides): it cannot be tiled."""
+
 
 @dataclass(frozen=True)
 class Geometry:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.frontend.model import UNBOUNDED_HALO
 from toolchain.frontend.smallest import smallest_to_mirror
+from toolchain.images.geometry import UNBOUNDED_HALO
 from toolchain.quantize.calibrate import measure_ranges
 from toolchain.quantize.calibrated import Calibrated
 from toolchain.quantize.crops import CropSet, cut_crops, stress

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 import onnx
 from onnx import numpy_helper, shape_inference
 
-from toolchain.support.serialization import Between, Count, OneOf
+from toolchain.reference.tensor import QuantizedTensor
 
 # Shapes are inferred at this size (input pixels per side) and divided by it; a power of two divides exactly.
 _SIDE = 64
@@ -38,19 +36,6 @@ class Layer:
     macs_per_pixel: float
     bits: int | None = None
     coarse: float = 0.0
-
-
-@dataclass(frozen=True)
-class QuantizedTensor:
-    """An activation of a QDQ graph: value = (code - zero_point) * scale, ``channels`` of them per position, each a code
-    of ``bits`` bits.
-    """
-
-    name: str
-    channels: Count
-    scale: Annotated[float, Between(sys.float_info.min, sys.float_info.max)]
-    zero_point: Count
-    bits: Annotated[int, OneOf((8, 16))] = 8
 
 
 @dataclass(frozen=True)

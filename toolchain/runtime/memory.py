@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from toolchain.images import Format, PictureFile, PictureHeader
+from toolchain.images.geometry import UNBOUNDED_HALO
 from toolchain.runtime.photo import MARGIN
 from toolchain.runtime.tiles import REFERENCE, SMALLEST, Tiling, around
 from toolchain.support.errors import InputError
@@ -136,7 +137,7 @@ def _within(picture: PictureFile, tiling: Tiling, costs: _Costs) -> BandPlan:
         return BandPlan(rows, columns, int(costs.fixed + lines(wide) + tall * costs.row + tall * wide * network))
 
     whole = cut(height, None)
-    if tiling.halo >= tiling.halo_limit or (tiling.side is None and tiling.budget is None):
+    if tiling.halo >= UNBOUNDED_HALO or (tiling.side is None and tiling.budget is None):
         return whole
     if tiling.side is not None or tiling.budget is None:
         side = tiling.side or height

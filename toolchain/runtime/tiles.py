@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.frontend import UNBOUNDED_HALO
+from toolchain.images.geometry import UNBOUNDED_HALO
 from toolchain.images.scale import enlarged
 from toolchain.support.cpu import usable_cores
 from toolchain.support.errors import InputError
@@ -67,11 +67,10 @@ class Tiling:
 
     Attributes:
         scale: of the network; the unit is a multiple of its denominator.
-        halo: receptive-field radius in input pixels; ``halo_limit`` or more: the network sees the whole picture.
+        halo: receptive-field radius in input pixels; `UNBOUNDED_HALO` or more: the network sees the whole picture.
         bytes_per_pixel: working memory of the network per input pixel.
         side: of every tile, in input pixels; None to choose.
         budget: bytes of working memory to keep to where ``side`` is None; None for no bound.
-        halo_limit: from where on no picture can be cut.
         line_buffers: bytes that all threads need for the rows between the network's kernels, for an input `REFERENCE`
             pixels wide.
         unit: of how many pixels the sides of the network's pictures are multiples: tiles begin at such.
@@ -82,7 +81,6 @@ class Tiling:
     bytes_per_pixel: float
     side: int | None = None
     budget: int | None = None
-    halo_limit: int = 1 << 20
     line_buffers: int = 0
     unit: int = 1
 
@@ -93,7 +91,7 @@ class Tiling:
 
     def side_for(self, height: int, width: int) -> int | None:
         """Return the tiles' side for a picture; None where it runs whole."""
-        if self.halo >= self.halo_limit or (self.side is None and self.budget is None):
+        if self.halo >= UNBOUNDED_HALO or (self.side is None and self.budget is None):
             return None
         if self.side is not None or self.budget is None:
             return self.side
@@ -140,7 +138,6 @@ def tiling(
         manifest.workspace_per_pixel,
         side,
         None if megabytes is None else megabytes * 10**6,
-        UNBOUNDED_HALO,
         manifest.line_buffers * (threads or usable_cores()),
         manifest.unit,
     )

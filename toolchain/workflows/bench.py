@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.backends.open import load, load_on
+from toolchain.backends.open import load, load_in_tvm, load_on
 from toolchain.bundle import Bundle
 from toolchain.runtime.measure import Timing, TimingPlan, measure, summarize
 from toolchain.runtime.streams import throughput
@@ -84,7 +84,7 @@ class HostMachine:
     def functions(self, pixels: Pixels, threads: int, repeats: int) -> dict[str, float]:
         """Return seconds that each function of the network takes of a picture u8 (h, w, C)."""
         with pinned(self.cores(threads)):
-            return load(self._bundle, threads=threads).functions(pixels, repeats)
+            return load_in_tvm(self._bundle, threads=threads).functions(pixels, repeats)
 
     def first(self, pixels: Pixels, threads: int) -> float:
         """Return seconds from opening the library, which the system has in memory, to its first u8 (h, w, C)."""

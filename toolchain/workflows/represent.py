@@ -145,9 +145,10 @@ def make_representative_set(
         CalibrationError: the photographs cannot be used.
         OutputError: the folder holds other things, or cannot be written.
     """
-    from toolchain.frontend import UNBOUNDED_HALO, load_model, normalize
+    from toolchain.frontend import load_model, normalize
     from toolchain.frontend.inputs import set_inputs
     from toolchain.frontend.smallest import smallest_to_mirror
+    from toolchain.images.geometry import UNBOUNDED_HALO
 
     unknown = [name for name in request.formats if name not in FORMATS]
     if unknown or not request.formats:

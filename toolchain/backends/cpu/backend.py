@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain.bundle import LIBRARY
+from toolchain.runtime.native import NativeRunner, open_native
 from toolchain.support.cpu import this_cpu
 from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import TargetError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class CpuBackend:
-    """Shared libraries that TVM's virtual machine runs."""
+    """Shared libraries that run by themselves, and in TVM's virtual machine."""
 
     library = LIBRARY
 
@@ -88,11 +89,24 @@ class CpuBackend:
         return compile_float_model(model, target, precision, dump=dump)
 
     def open(self, library: Path, geometry: Geometry, threads: int | None = None) -> Runner:
-        """Load a library, which executes its code.
+        """Load a library, which executes its code: for its C interface, or where it has none, by TVM.
 
         Raises:
             BundleError: it cannot be loaded.
         """
-        from toolchain.runtime.runner import Runner as Library
+        return open_native(library, geometry, threads) or self._open_in_tvm(library, geometry, threads)
 
-        return Library(library, geometry, threads)
+    def open_each_way(self, library: Path, geometry: Geometry, threads: int | None = None) -> tuple[Runner, ...]:
+        """Load a library as `open` does, and by TVM, as boards do.
+
+        Raises:
+            BundleError: it cannot be loaded.
+        """
+        first = self.open(library, geometry, threads)
+        others = [self._open_in_tvm(library, geometry, threads)] if isinstance(first, NativeRunner) else []
+        return (first, *others)
+
+    def _open_in_tvm(self, library: Path, geometry: Geometry, threads: int | None) -> Runner:
+        from toolchain.runtime.runner import Runner as InTvm
+
+        return InTvm(library, geometry, threads)

@@ -99,3 +99,7 @@ class OpenClBackend:
         from toolchain.runtime.opencl.files import load_runner
 
         return load_runner(library, DEVICE)
+
+    def open_each_way(self, library: Path, geometry: Geometry, threads: int | None = None) -> tuple[Runner, ...]:
+        """Load it, see `open`: there is no other way."""
+        return (self.open(library, geometry, threads),)

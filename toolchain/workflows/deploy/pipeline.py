@@ -14,7 +14,7 @@ from toolchain import bundle as store
 from toolchain.bundle import Manifest
 from toolchain.images import ImageSet
 from toolchain.reference.network import NetworkFigures, describe_network
-from toolchain.runtime.verify import Verified, make_cases, standard_for, verdict, verify
+from toolchain.runtime.verify import Verified, agreeing, make_cases, standard_for, verdict, verify
 from toolchain.support.cpu import configure_tvm_threads
 from toolchain.support.dump import DumpFolder, no_dump
 from toolchain.targets.linker import Linker
@@ -139,10 +139,10 @@ def _finish(build: TargetBuild, prepared: Prepared, line: Progress) -> Deploymen
             reference = prepared.reference()
             verified: tuple[Verified, ...] = ()
             if build.unseen is None:
-                runner = backend.open(library, manifest.geometry)
+                ways = backend.open_each_way(library, manifest.geometry)
                 standard = standard_for(request.precision, manifest.coverage.float_operators)
                 cases = make_cases(model.channels, picture)
-                verified = verify(runner.upscale, reference, cases, standard, progress=note)
+                verified = verify(agreeing([way.upscale for way in ways]), reference, cases, standard, progress=note)
                 note(f"{verdict(verified, standard)} in {len(verified)} pictures")
             else:
                 note(f"left out: {build.unseen}")
