@@ -275,9 +275,26 @@ def unshuffled(b: Builder) -> None:
     b.depth_to_space(b.conv(b.node("Concat", x, y, axis=1), 20, 48, identity=12, repeat=4), 4, out="output")
 
 
+def unpadded(b: Builder) -> None:
+    """Convolutions that look at no border: the tool continues the picture, and cuts the result."""
+    x = b.node("Relu", b.conv("input", 3, 8, identity=3))
+    b.depth_to_space(b.conv(x, 8, 12, identity=3, repeat=4), 2, out="output")
+    for node in b.nodes:
+        for attribute in node.attribute:
+            if attribute.name == "pads":
+                attribute.ints[:] = [0] * 4
+
+
+def in_color(b: Builder) -> None:
+    """A border of one color, which stays where nothing is cut but rows and columns of the result."""
+    x = b.node("Pad", "input", b.const([0, 0, 1, 2, 0, 0, 3, 2], np.int64), b.const(0.4), mode="constant")
+    x = b.depth_to_space(b.conv(b.node("Relu", b.conv(x, 3, 8, identity=3)), 8, 12, identity=3, repeat=4), 2)
+    b.node("Pad", x, b.const([0, 0, -2, -4, 0, 0, -6, -4], np.int64), out="output")
+
+
 STREAMED = [
     *[(dense, 2), (mixed, 2), (interleaved, 2), (two_steps, 4), (joined, 4), (gated, 2), (interpolated, 2)],
-    *[(functions, 2), (halved, 2), (unshuffled, 2), (split, 2)],
+    *[(functions, 2), (halved, 2), (unshuffled, 2), (split, 2), (unpadded, 2), (in_color, 2)],
 ]
 
 

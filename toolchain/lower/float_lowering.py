@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tvm import relax
@@ -13,6 +14,7 @@ from toolchain.lower.emitter import Imported
 from toolchain.lower.float_chain import Covers, FloatConvChain, FloatMatcher, steps_of
 from toolchain.lower.float_down import FloatPoolChain
 from toolchain.lower.float_emitter import FloatEmitter
+from toolchain.lower.frame import framed, take_float_frame
 from toolchain.lower.lowered import Lowered
 from toolchain.lower.lowering import import_qdq
 from toolchain.lower.main import ending, geometry, write_main
@@ -23,12 +25,21 @@ if TYPE_CHECKING:
     from toolchain.frontend import SRModel
 
 
-def lower_float_model(
-    model: SRModel, vectors: Vectors, cache: int = CACHE, covers: Covers = lambda _: True
-) -> Lowered[FloatConv]:
-    """Return a normalized float model as float kernels on packed tensors, streamed where that can be.
+def lower_float_model(model: SRModel, vectors: Vectors, cache: int = CACHE) -> Lowered[FloatConv]:
+    """Return `lower_float_whole` of a normalized float model, streamed where that can be, with ``cache`` bytes of line
+    buffers a thread; a border and what is cut off are around it, see `toolchain.lower.frame`.
 
-    ``cache``: bytes of line buffers of a thread; ``covers``: whether there is a kernel for a chain.
+    Raises:
+        ModelError: as `lower_float_whole` does.
+    """
+    inner, frame = take_float_frame(model.model, model.value_range[1])
+    return framed(stream(lower_float_whole(replace(model, model=inner), vectors), cache), frame)
+
+
+def lower_float_whole(model: SRModel, vectors: Vectors, covers: Covers = lambda _: True) -> Lowered[FloatConv]:
+    """Return a normalized float model as float kernels on packed tensors, which are whole.
+
+    ``covers``: whether there is a kernel for a chain.
 
     The new ``main`` takes uint8 ``(height, width, channels)`` and returns uint8 ``(height*scale, width*scale,
     channels)``: the network's output saturated to black and white, and rounded half to even. Operators without a kernel
@@ -50,4 +61,4 @@ def lower_float_model(
     def emitter(builder: relax.BlockBuilder, given: Any) -> FloatEmitter:
         return FloatEmitter(imported, builder, given, shared, vectors, white)
 
-    return stream(write_main(matcher, emitter, final, pixels), cache)
+    return write_main(matcher, emitter, final, pixels)

@@ -20,6 +20,9 @@ from toolchain.lower.lowered import Frame, Lowered, Spec
 from toolchain.lower.rewriting import emitted
 from toolchain.reference.graph import GraphView
 
+_EXACT = 1e-4
+"""How near a float border's color must be to a pixel's code."""
+
 
 def take_frame(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Frame | None]:
     """Return what a canonical QDQ model does between its first border and its last cut, as a model of its own, and
@@ -29,15 +32,38 @@ def take_frame(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Frame | None]:
     border, cut = _border(view), _cut(view)
     if cut is None and (border is None or border.window.mode == "constant"):  # a constant border streams by itself
         return model, None
+    return _without(model, border, cut)
+
+
+def take_float_frame(model: onnx.ModelProto, white: float) -> tuple[onnx.ModelProto, Frame | None]:
+    """Return the same of a normalized float model; ``white``: its number for a pixel of 255, 0 is black."""
+    view = GraphView(model)
+    border, cut = _float_border(view, white), _float_cut(view)
+    return (model, None) if border is None and cut is None else _without(model, border, cut)
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """Nodes that only move pixels, from the tensor ``start`` to ``result``; ``gone`` are the results of all of them."""
+
+    start: str
+    gone: tuple[str, ...]
+    result: str
+    window: Window
+    fill: int = 0
+
+
+def _without(model: onnx.ModelProto, border: _Moved | None, cut: _Moved | None) -> tuple[onnx.ModelProto, Frame]:
+    """Return ``model`` without what is added to its input and cut off its output, and what that is."""
     inner = onnx.ModelProto()
     inner.CopyFrom(model)
     gone: set[str] = set()
     if border is not None:
-        # input -> codes -> reals -> padded -> codes -> reals: the last read the first codes.
         gone |= set(border.gone)
         for node in inner.graph.node:
-            if node.output[0] == border.result:
-                node.input[0] = border.start
+            for place, name in enumerate(node.input):
+                if name == border.result:
+                    node.input[place] = border.start
     if cut is not None:
         gone |= set(cut.gone)
         inner.graph.output[0].name = cut.start
@@ -49,15 +75,29 @@ def take_frame(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Frame | None]:
     return inner, Frame(added, 0 if border is None else border.fill, (-pads[0], -pads[1], -pads[2], -pads[3]))
 
 
-@dataclass(frozen=True)
-class _Moved:
-    """Nodes that only move pixels, from the tensor ``start`` on: ``gone`` are their results, without ``result``."""
+def _float_border(view: GraphView, white: float) -> _Moved | None:
+    """Return what is added to the input of a float model, if nothing else reads it and its color is a pixel's."""
+    pad = view.sole_reader(view.input)
+    if pad is None or pad.op_type != "Pad":
+        return None
+    window = read_window(pad, view.constants.get)
+    if window is None or not window.grows or pad.output[0] == view.output:
+        return None
+    fill = window.value * 255.0 / white if window.mode == "constant" else 0.0
+    if not 0 <= fill <= 255 or abs(fill - round(fill)) > _EXACT:
+        return None
+    return _Moved(view.input, (pad.output[0],), pad.output[0], window, round(fill))
 
-    start: str
-    gone: tuple[str, ...]
-    result: str
-    window: Window
-    fill: int = 0
+
+def _float_cut(view: GraphView) -> _Moved | None:
+    """Return what is cut off the output of a float model."""
+    crop = view.producers.get(view.output)
+    if crop is None or crop.op_type != "Slice":
+        return None
+    whole, window = crop.input[0], read_window(crop, view.constants.get)
+    if window is None or max(window.pads) > 0 or whole not in view.producers or view.sole_reader(whole) is None:
+        return None
+    return _Moved(whole, (view.output,), view.output, window)
 
 
 def _border(view: GraphView) -> _Moved | None:
@@ -77,7 +117,7 @@ def _border(view: GraphView) -> _Moved | None:
     scale, zero = (view.constants[name] for name in codes.input[1:3])
     fill = int(np.clip(np.rint(window.value / float(scale)) + int(zero), 0, 255))
     gone = (reals.output[0], pad.output[0], again.output[0])
-    return _Moved(codes.output[0], gone, last.output[0], window, fill)
+    return _Moved(codes.output[0], gone, again.output[0], window, fill)
 
 
 def _cut(view: GraphView) -> _Moved | None:

@@ -67,9 +67,9 @@ class OpenClBackend:
         from toolchain.backends.opencl.launches import network_of
         from toolchain.kernels.vectors import vectors_for
         from toolchain.lower import Rehearsal
-        from toolchain.lower.float_lowering import lower_float_model
+        from toolchain.lower.float_lowering import lower_float_whole
 
-        lowered = lower_float_model(model, vectors_for(target, precision), covers=covers)
+        lowered = lower_float_whole(model, vectors_for(target, precision), covers=covers)
         network_of(lowered)
         return Rehearsal(lowered.coverage)
 

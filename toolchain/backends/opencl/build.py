@@ -21,7 +21,7 @@ from toolchain.bundle.launches import Figures
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.vectors import vectors_for
 from toolchain.lower import Coverage, Kernel, import_qdq, lower_whole
-from toolchain.lower.float_lowering import lower_float_model
+from toolchain.lower.float_lowering import lower_float_whole
 from toolchain.runtime.opencl.files import CONSTANTS, HOST, KERNELS
 from toolchain.schedules.coverage import coverage
 from toolchain.schedules.select import SIZE, Tuning
@@ -134,7 +134,7 @@ def compile_opencl_floats(
         TargetError: there are no kernels of this precision.
     """
     dump("import", SUFFIX, lambda: script(import_qdq(model.model)))
-    lowered = lower_float_model(model, vectors_for(target, precision), covers=covers)
+    lowered = lower_float_whole(model, vectors_for(target, precision), covers=covers)
     dump("lower", SUFFIX, lambda: script(lowered.module))
     made = program(lowered, model.channels, gpu, by_estimate(gpu, *SIZE), prod(SIZE), precision)
     return CompiledKernels(made, FLOATS, lowered.coverage, lowered.kernels)
