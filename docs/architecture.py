@@ -26,7 +26,7 @@ WIDTH, HEIGHT, GAP, LEFT = 1060, 40, 8, 20
 def layers() -> list[str]:
     """Name the layers from the top, as the contract lists them."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    (contract,) = settings["tool"]["importlinter"]["contracts"]
+    (contract,) = (one for one in settings["tool"]["importlinter"]["contracts"] if one["type"] == "layers")
     return list(contract["layers"])
 
 

@@ -62,7 +62,7 @@ def test_pairs_are_what_their_degradation_is(bundle: Path, photo_folder: Path, l
         ("--degradation nearest", "--degradation nearest is not known"),
         ("--max-drop 0.1", "--max-drop is of the float model; name it with --compare, or leave --max-drop away"),
         ("--range 0..1 --compare BUNDLE", "a bundle's range and inputs are known; leave --range and --input away"),
-        ("--compare zoo:xlsr_x3", "zoo:xlsr_x3 is another kind of network: x3, 3 channels, not x2, 3"),
+        ("--compare zoo:xlsr_x3", "xlsr_x3.onnx is another kind of network: x3, 3 channels, not x2, 3"),
     ],
 )
 def test_what_does_not_go_together(

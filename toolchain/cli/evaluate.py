@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +15,6 @@ from toolchain.support.errors import InputError, QualityError
 
 if TYPE_CHECKING:
     from toolchain.cli.results import Gate
-    from toolchain.images.pairs import PairSet
-    from toolchain.workflows.compared import Compared
     from toolchain.workflows.evaluate import Evaluation, Quality
 
 
@@ -62,9 +58,12 @@ def evaluate(
     """Measure quality: upscale pictures and compare with the originals."""
     from toolchain.cli.results import EvaluateResult
     from toolchain.images.flip import load_flip
+    from toolchain.images.pairs import find_pairs
     from toolchain.runtime.tiles import tiling
     from toolchain.targets.precision import TITLES
+    from toolchain.workflows.compared import open_compared
     from toolchain.workflows.evaluate import evaluate
+    from toolchain.zoo.embedded import resolve
 
     console = Console(as_json=as_json)
     check_pictures(hr, "--hr")
@@ -72,19 +71,23 @@ def evaluate(
     for option, given in (("--range", value_range), ("--max-drop", max_drop), ("--input", inputs)):
         if compare is None and given is not None:
             raise InputError(f"{option} is of the float model", hint=f"name it with --compare, or leave {option} away")
-    if lr is not None and degradation is not None:
-        raise InputError("with --lr nothing is degraded", hint="leave --lr or --degradation away")
     flip = load_flip() if perceptual else None
     with machine_for(bundle, None, wait=0.0, threads=threads, device=device) as (opened, machine):
         if device is not None:
             console.note(f"on {machine.cpu.name}")
         manifest = opened.manifest
-        pictures = _pictures(hr, lr, degradation, manifest.scale)
+        pictures = find_pairs(hr, lr, degradation, manifest.scale)
         if manifest.scale == 1 and pictures.origin == "none":
             console.note("nothing is degraded: --lr, --degradation noise:SIGMA or jpeg:QUALITY show what is mended")
         other = None
         if compare is not None:
-            other = _other(compare, manifest.channels, manifest.scale, value_range, parse_inputs(inputs), threads)
+            other = open_compared(
+                resolve(compare),
+                manifest.geometry,
+                value_range=value_range,
+                inputs=parse_inputs(inputs),
+                threads=threads,
+            )
             if other.note:
                 console.note(other.note)
         for skipped in pictures.skipped:
@@ -122,36 +125,6 @@ def evaluate(
         console.note(said if gate.kept else f"clipfree: {said}; deploy --max-loss keeps to a bound")
         if not gate.kept:
             raise typer.Exit(QualityError.exit_code)
-
-
-def _pictures(hr: Path, lr: Path | None, degradation: str | None, scale: int | Fraction) -> PairSet:
-    from toolchain.images import read_images
-    from toolchain.images.degradation import find_degradation
-    from toolchain.images.pairs import degraded, read_pairs
-
-    if lr is not None:
-        return read_pairs(lr, hr, scale)
-    way = find_degradation(degradation, scale)
-    return degraded(read_images(hr), way, scale)
-
-
-def _other(
-    name: str,
-    channels: int,
-    scale: int | Fraction,
-    value_range: str | None,
-    inputs: Mapping[str, float],
-    threads: int | None,
-) -> Compared:
-    from toolchain.workflows.compared import open_compared
-    from toolchain.zoo.embedded import resolve
-
-    other = open_compared(resolve(name), value_range=value_range, inputs=inputs, threads=threads)
-    if (other.scale, other.channels) != (scale, channels):
-        raise InputError(
-            f"{name} is another kind of network: x{other.scale}, {other.channels} channels, not x{scale}, {channels}"
-        )
-    return other
 
 
 def _gate(found: Evaluation, allowed: float | None) -> Gate | None:

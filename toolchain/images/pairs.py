@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from toolchain.images.degradation import Degradation
+from toolchain.images.degradation import Degradation, find_degradation
 from toolchain.images.photo import Pixels
 from toolchain.images.scale import cropped, enlarged
 from toolchain.images.sets import ImageSet, Skipped, read_images
@@ -66,6 +66,25 @@ def degraded(pictures: ImageSet, degradation: Degradation, scale: int | Fraction
         if high.size:
             pairs.append(Pair(name, degradation.apply(high, scale), high))
     return PairSet(tuple(pairs), pictures.skipped, degradation.name, degradation.text, degradation)
+
+
+def find_pairs(hr: Path, lr: Path | None, degradation: str | None, scale: int | Fraction) -> PairSet:
+    """Return pictures to measure a network of ``scale`` on: of two folders, or of one, made low-resolution here.
+
+    Args:
+        hr: a folder of high-resolution pictures.
+        lr: a folder of their low-resolution ones; None to make them.
+        degradation: how they are made, see `find_degradation`.
+        scale: of the network.
+
+    Raises:
+        InputError: they cannot be read, do not fit together, or ``degradation`` is given beside ``lr``.
+    """
+    if lr is None:
+        return degraded(read_images(hr), find_degradation(degradation, scale), scale)
+    if degradation is not None:
+        raise InputError("with --lr nothing is degraded", hint="leave --lr or --degradation away")
+    return read_pairs(lr, hr, scale)
 
 
 def read_pairs(low: Path, high: Path, scale: int | Fraction) -> PairSet:

@@ -13,6 +13,7 @@ from toolchain.bundle.store import MANIFEST
 from toolchain.frontend import is_quantized, load_model, normalize
 from toolchain.frontend.as_is import AsIs
 from toolchain.frontend.inputs import set_inputs
+from toolchain.images.geometry import Geometry
 from toolchain.runtime.tiles import tiling
 from toolchain.support.errors import InputError, ModelError
 from toolchain.targets.precision import TITLES
@@ -42,6 +43,7 @@ class Compared:
 
 def open_compared(
     path: Path,
+    geometry: Geometry,
     *,
     value_range: str | None = None,
     inputs: Mapping[str, float] = NOTHING,
@@ -54,6 +56,7 @@ def open_compared(
 
     Args:
         path: of an .onnx file, or a bundle's folder.
+        geometry: of the bundle that is compared: the other must have its channels and scale.
         value_range: of the model, as `normalize` takes it.
         inputs: values of its inputs beside the picture, by name.
         threads: to use; None for all.
@@ -61,6 +64,16 @@ def open_compared(
     Raises:
         InputError, ModelError, BundleError, TargetError: it cannot be used, and why.
     """
+    other = _opened(path, value_range, inputs, threads)
+    if (other.scale, other.channels) != (geometry.scale, geometry.channels):
+        raise InputError(
+            f"{path.name} is another kind of network: x{other.scale}, {other.channels} channels, "
+            f"not x{geometry.scale}, {geometry.channels}"
+        )
+    return other
+
+
+def _opened(path: Path, value_range: str | None, inputs: Mapping[str, float], threads: int | None) -> Compared:
     if (path / MANIFEST).is_file():
         if value_range is not None or inputs:
             raise InputError("a bundle's range and inputs are known", hint="leave --range and --input away")

@@ -1,0 +1,152 @@
+"""``import clipfree``: what a program in Python does with the toolchain."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import clipfree
+from tests.conftest import photograph
+from toolchain.cli import main
+from toolchain.images.bicubic import enlarge
+
+NOTEBOOK = Path(__file__).parents[1] / "examples" / "clipfree.ipynb"
+
+
+@pytest.fixture(scope="module")
+def network(model_file: Path, photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> clipfree.Network:
+    return clipfree.deploy(model_file, photo_folder, out=tmp_path_factory.mktemp("api"), budget=0)
+
+
+def test_deploy_says_what_happens_and_gives_a_network(model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, float]] = []
+    photographs = sorted(str(path) for path in photo_folder.iterdir())
+    made = clipfree.deploy(
+        str(model_file),
+        photographs,
+        out=str(tmp_path / "mine.clipfree"),
+        name="mine",
+        budget=0,
+        progress=lambda text, share: told.append((text, share)),
+    )
+    assert (made.path, made.name, made.scale) == (tmp_path / "mine.clipfree", "mine", 2)
+    assert told[0][0] == "load"
+    assert told[-1][0].startswith("write: ")
+    assert [share for _, share in told] == sorted(share for _, share in told)
+    assert told[-1][1] == 1.0
+
+
+def test_pictures_come_out_as_they_went_in(network: clipfree.Network, tmp_path: Path) -> None:
+    pixels = photograph(21, 34, 3)
+    large = network.upscale(pixels)
+    assert (large.shape, large.dtype) == ((42, 68, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "small.png")
+    assert main(["run", str(network.path), str(tmp_path / "small.png"), "-o", str(tmp_path / "large.png")]) == 0
+    for made in (
+        np.asarray(Image.open(tmp_path / "large.png")),
+        np.asarray(network.upscale(tmp_path / "small.png")),
+        np.asarray(network.upscale(str(tmp_path / "small.png"))),
+        np.asarray(network.upscale(Image.fromarray(pixels))),
+        network.upscale(np.stack([pixels, pixels]))[1],
+        clipfree.load(network.path, threads=1).upscale(pixels),
+    ):
+        np.testing.assert_array_equal(made, large)
+
+
+@pytest.mark.parametrize(
+    ("shape", "result"),
+    [
+        ((9, 7), (18, 14)),
+        ((9, 7, 1), (18, 14, 1)),
+        ((9, 7, 4), (18, 14, 4)),
+        ((2, 9, 7, 3), (2, 18, 14, 3)),
+        ((0, 9, 7, 3), (0, 18, 14, 3)),
+    ],
+)
+def test_arrays_keep_their_layout(network: clipfree.Network, shape: tuple[int, ...], result: tuple[int, ...]) -> None:
+    assert network.upscale(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)).shape == result
+
+
+@pytest.mark.parametrize(
+    ("mode", "result"), [("L", "L"), ("LA", "LA"), ("RGBA", "RGBA"), ("P", "RGB"), ("CMYK", "RGB")]
+)
+def test_images_of_all_modes(network: clipfree.Network, mode: str, result: str) -> None:
+    made = network.upscale(Image.fromarray(photograph(9, 7, 1)).convert(mode))
+    assert (made.mode, made.size) == (result, (14, 18))
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_arrays_that_are_no_pictures(network: clipfree.Network, pixels: np.ndarray) -> None:
+    with pytest.raises(clipfree.InputError, match="is no picture") as caught:
+        network.upscale(pixels)
+    assert "uint8" in caught.value.hint
+
+
+def test_quality_beside_the_float_model(network: clipfree.Network, model_file: Path, tmp_path: Path) -> None:
+    Image.fromarray(enlarge(photograph(20, 24, 1), 2)).save(tmp_path / "a.png")
+    found = network.evaluate(tmp_path, compare=model_file)
+    assert [row.name for row in found.rows] == ["a.png"]
+    assert found.mean.compared is not None
+    assert found.drop is not None
+    assert abs(found.drop) < 0.5
+
+
+def test_time(network: clipfree.Network) -> None:
+    timing = network.bench((24, 32), repeats=3)
+    assert 0 < timing.minimum <= timing.median
+
+
+def test_what_notebooks_show(network: clipfree.Network) -> None:
+    assert repr(network) == f"<clipfree.Network tiny x2 for {network.target}, int8>"
+    assert "<th>loss</th><td>INT8 against float: " in network._repr_html_()
+
+
+def test_mistakes_are_errors_with_hints(model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(clipfree.BundleError):
+        clipfree.load(tmp_path)
+    with pytest.raises(clipfree.InputError, match=r"absent\.onnx"):
+        clipfree.deploy("absent.onnx", photo_folder, out=tmp_path)
+    with pytest.raises(clipfree.TargetError, match="abacus"):
+        clipfree.deploy(model_file, photo_folder, target="abacus", out=tmp_path)
+    with pytest.raises(clipfree.CalibrationError):
+        clipfree.deploy(model_file, out=tmp_path)
+    assert issubclass(clipfree.QualityError, clipfree.ClipfreeError)
+
+
+def test_a_loss_that_cannot_be_kept_to_is_an_error(model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(clipfree.QualityError, match="loses more than 1e-06 dB"):
+        clipfree.deploy(model_file, photo_folder, out=tmp_path, max_loss=1e-6)
+    assert (tmp_path / "tiny.clipfree" / "manifest.json").is_file()
+
+
+def test_it_is_the_command_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "clipfree", "--version"], capture_output=True, text=True, check=True)
+    assert clipfree.__version__ in done.stdout
+
+
+def test_names_are_there() -> None:
+    assert all(hasattr(clipfree, name) for name in clipfree.__all__)
+
+
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    names: dict[str, Any] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), NOTEBOOK.name, "exec"), names)
+    said = capsys.readouterr().out
+    assert "100% write: " in said
+    assert "ms for 320 x 180 pixels" in said
+    assert "nowhere.clipfree" in said
+    assert names["beside"].size == (724, 240)
+    assert not any(cell.get("outputs") for cell in cells)
