@@ -25,7 +25,7 @@ JOBS = [
     Job(conv(28, 32, 1)),
     Job(conv(16, 16, groups=4)),
     Job(conv(16, 27, pixels=DepthToSpace(3, 3, tuple(range(27))))),
-    Job(conv(16, 48, 5, pixels=DepthToSpace(4, 3, tuple(range(48))), residual=True), None, 3),
+    Job(conv(16, 48, 5, pixels=DepthToSpace(4, 3, tuple(range(48))), residual=True), None, (3,)),
 ]
 
 

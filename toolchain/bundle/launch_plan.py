@@ -190,7 +190,7 @@ class LaunchPlan:
     def fits(self, height: int, width: int) -> bool:
         """Return whether every tensor has some pixel left for an input of ``height`` x ``width`` pixels."""
         units = self.units(height, width)
-        return min(side for buffer in self.buffers for side in (*buffer.size.of(*units), *units)) > 0
+        return min(*units, *(side for buffer in self.buffers for side in buffer.size.of(*units))) > 0
 
     def scalars(self, launch: Launch, height: int, width: int) -> dict[str, int]:
         """Return the `SCALARS` of a launch for an input of ``height`` x ``width`` pixels."""

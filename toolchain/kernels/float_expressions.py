@@ -9,7 +9,7 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import MAGIC, cast, follow, lanes, real
-from toolchain.kernels.float_functions import apply, held
+from toolchain.kernels.float_functions import Apply, apply, held
 from toolchain.kernels.formula import Compute, FloatStage
 from toolchain.kernels.layout import SIDE
 from toolchain.kernels.spec import Add, Addend, Slopes
@@ -29,7 +29,13 @@ def constants_of(stages: Sequence[FloatStage]) -> int:
     return sum(stage.arrays if isinstance(stage, Compute) else stage == Slopes() for stage in stages)
 
 
-def followed(value: Any, stages: Sequence[FloatStage], constants: Sequence[Any], read: Callable[[int], Any]) -> Any:
+def followed(
+    value: Any,
+    stages: Sequence[FloatStage],
+    constants: Sequence[Any],
+    read: Callable[[int], Any],
+    apply: Apply = apply,
+) -> Any:
     """Put a number, or a vector of them, of one channel through ``stages``.
 
     Args:
@@ -37,6 +43,7 @@ def followed(value: Any, stages: Sequence[FloatStage], constants: Sequence[Any],
         stages: one after the other.
         constants: the channel's, of all `constants_of`.
         read: gives a number of one of the tensors that stages read, by its place among them.
+        apply: gives the result of a formula's operation.
     """
     given, number = iter(constants), 0
     for stage in stages:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
-from typing import Any
+from typing import Any, TypeAlias
 
 from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.kernels.epilogue import MAGIC, bend, cast, lanes, real, typed
@@ -39,6 +40,7 @@ def held(value: Any) -> Any:
     """
     kind, count = str(value.ty.dtype), lanes(value)
     place = T.alloc_buffer((count,), kind.partition("x")[0], scope="local")
+    IRBuilder.name("held", place)
     T.buffer_store(place, value, [tirx.Ramp(0, 1, count) if count > 1 else 0])
     return place.vload([0], kind) if count > 1 else place[0]
 
@@ -168,6 +170,10 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "negative": lambda x: real(0.0) - x,
 }
 """By name: of the operation's constants, and then its arguments."""
+
+
+Apply: TypeAlias = Callable[[str, Sequence[float], Sequence[Any]], Any]
+"""Of a name, its constants and its arguments: how a backend does a formula's operation."""
 
 
 def apply(name: str, numbers: Sequence[float], arguments: Sequence[Any]) -> Any:

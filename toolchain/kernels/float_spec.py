@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from toolchain.kernels.formula import FloatStage, operands_of
 from toolchain.kernels.phases import Pool, SpaceToDepth
-from toolchain.kernels.spec import Add, Addend, ConvShape, DepthToSpace, View
+from toolchain.kernels.spec import Addend, ConvShape, DepthToSpace, View
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,6 @@ class FloatConv(ConvShape):
     def others(self) -> tuple[Addend, ...]:
         """What the stages read."""
         return operands_of(self.stages)
-
-    @property
-    def residual(self) -> Addend | None:
-        """What is added."""
-        return next((stage.operand for stage in self.stages if isinstance(stage, Add)), None)
 
 
 @dataclass(frozen=True)

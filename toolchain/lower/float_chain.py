@@ -6,7 +6,7 @@ chain is left to the compiler.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -73,26 +73,18 @@ FloatChain: TypeAlias = (
 )
 
 
-Covers: TypeAlias = Callable[[FloatChain], bool]
-
-
 class FloatMatcher(Bindings):
-    """Looks chains up in one Relax function, see `Bindings`.
+    """Looks chains up in one Relax function, see `Bindings`."""
 
-    Args:
-        function: of `Bindings`.
-        covers: whether there is a kernel for a chain.
-    """
-
-    def __init__(self, function: Any, covers: Covers) -> None:
+    def __init__(self, function: Any) -> None:
         super().__init__(function)
-        self.regions, self._covers = Regions(self), covers
+        self.regions = Regions(self)
 
     def chain(self, var: Any) -> FloatChain | None:
         """Return the chain that ends in ``var``; None if float kernels do not cover it."""
         if var not in self.definitions or not is_picture(var):
             return None
-        return next((chain for chain in self._candidates(var) if chain is not None and self._covers(chain)), None)
+        return next((chain for chain in self._candidates(var) if chain is not None), None)
 
     def _candidates(self, var: Any) -> Iterator[FloatChain | None]:
         """Yield what ``var`` may be computed by, the most at once first."""

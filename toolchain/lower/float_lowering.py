@@ -11,7 +11,7 @@ from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.vectors import Vectors
 from toolchain.lower.depth_to_space import trace
 from toolchain.lower.emitter import Imported
-from toolchain.lower.float_chain import Covers, FloatConvChain, FloatMatcher, steps_of
+from toolchain.lower.float_chain import FloatConvChain, FloatMatcher, steps_of
 from toolchain.lower.float_down import FloatPoolChain
 from toolchain.lower.float_emitter import FloatEmitter
 from toolchain.lower.frame import framed, take_float_frame
@@ -36,10 +36,8 @@ def lower_float_model(model: SRModel, vectors: Vectors, cache: int = CACHE) -> L
     return framed(stream(lower_float_whole(replace(model, model=inner), vectors), cache), frame)
 
 
-def lower_float_whole(model: SRModel, vectors: Vectors, covers: Covers = lambda _: True) -> Lowered[FloatConv]:
+def lower_float_whole(model: SRModel, vectors: Vectors) -> Lowered[FloatConv]:
     """Return a normalized float model as float kernels on packed tensors, which are whole.
-
-    ``covers``: whether there is a kernel for a chain.
 
     The new ``main`` takes uint8 ``(height, width, channels)`` and returns uint8 ``(height*scale, width*scale,
     channels)``: the network's output saturated to black and white, and rounded half to even. Operators without a kernel
@@ -49,7 +47,7 @@ def lower_float_whole(model: SRModel, vectors: Vectors, covers: Covers = lambda 
         ModelError: TVM cannot import an operator, or a structure is not covered.
     """
     module = import_qdq(model.model)
-    matcher = FloatMatcher(module["main"], covers)
+    matcher = FloatMatcher(module["main"])
     final, moves = trace(matcher.definitions, matcher.result)
     pixels = ending(matcher, final, moves, "ends the network")
     chains = {var: matcher.chain(var) for var in matcher.definitions}

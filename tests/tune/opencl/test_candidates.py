@@ -43,7 +43,7 @@ JOBS = {
     "picture": Job(conv(3, 8), 3),
     "groups and slopes": Job(conv(8, 16, groups=2, slopes=True)),
     "residual": Job(conv(4, 8, 1, residual=True, inner=(0.0, 9.0))),
-    "anchor": Job(anchored(), None, 3),
+    "anchor": Job(anchored(), None, (3,)),
 }
 
 

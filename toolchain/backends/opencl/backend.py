@@ -63,13 +63,12 @@ class OpenClBackend:
 
     def rehearse_floats(self, model: SRModel, target: Target, precision: str) -> Rehearsal:
         """Lower a float network, see `toolchain.backends.base.Backend.rehearse_floats`."""
-        from toolchain.backends.opencl.float_kinds import covers
         from toolchain.backends.opencl.launches import network_of
         from toolchain.kernels.vectors import vectors_for
         from toolchain.lower import Rehearsal
         from toolchain.lower.float_lowering import lower_float_whole
 
-        lowered = lower_float_whole(model, vectors_for(target, precision), covers=covers)
+        lowered = lower_float_whole(model, vectors_for(target, precision))
         network_of(lowered)
         return Rehearsal(lowered.coverage)
 

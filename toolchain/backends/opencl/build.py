@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from toolchain.backends.c_sources import put_header
 from toolchain.backends.opencl.choose import Choice, by_estimate, by_log
-from toolchain.backends.opencl.float_kinds import covers
 from toolchain.backends.opencl.host import About, compile_sources, write_sources
 from toolchain.backends.opencl.launches import OpenClProgram
 from toolchain.backends.opencl.lower import program
@@ -134,7 +133,7 @@ def compile_opencl_floats(
         TargetError: there are no kernels of this precision.
     """
     dump("import", SUFFIX, lambda: script(import_qdq(model.model)))
-    lowered = lower_float_whole(model, vectors_for(target, precision), covers=covers)
+    lowered = lower_float_whole(model, vectors_for(target, precision))
     dump("lower", SUFFIX, lambda: script(lowered.module))
     made = program(lowered, model.channels, gpu, by_estimate(gpu, *SIZE), prod(SIZE), precision)
     return CompiledKernels(made, FLOATS, lowered.coverage, lowered.kernels)

@@ -65,10 +65,10 @@ def task_of(job: Job, height: int, width: int) -> Task:
     stays: it says how the kernel may be cut.
     """
     assert isinstance(job.conv, Conv)
-    conv = replace(normal(job.conv), pixels=job.conv.pixels)
-    return Task(conv, ceil(height * job.scale), ceil(width * job.scale), 0, job.picture or 0, job.anchor or 0)
+    conv, anchor = replace(normal(job.conv), pixels=job.conv.pixels), next(iter(job.anchors), None)
+    return Task(conv, ceil(height * job.scale), ceil(width * job.scale), 0, job.picture or 0, anchor or 0)
 
 
 def job_of(task: Task) -> Job:
     """Return the kernel of a task of `task_of`."""
-    return Job(task.conv, task.picture or None, task.anchor or None)
+    return Job(task.conv, task.picture or None, (task.anchor or None,) * len(task.conv.others))

@@ -18,13 +18,12 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.backends.opencl.float_kinds import plain
 from toolchain.backends.opencl.job import Job, slots_of
-from toolchain.backends.opencl.primitives import Size, follow, item, load, number, private, threads
+from toolchain.backends.opencl.primitives import OPERANDS, Size, item, load, number, private, threads
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Add, Addend, Conv, DepthToSpace, Slopes
+from toolchain.kernels.spec import Addend, Conv, DepthToSpace
 
 Rows = list[list[Any]]
 """Numbers of a work-item, channel by channel and pixel by pixel."""
@@ -53,18 +52,19 @@ class ConvKernel(ABC, Generic[AnyConv]):
     def __init__(
         self, job: Job, conv: AnyConv, geometry: Geometry, cut: LaunchConfig, weights: str, vectors: Mapping[str, str]
     ) -> None:
-        residual, dtype = conv.residual, job.dtype
+        dtype = job.dtype
         self.conv: AnyConv = conv
         self.job, self.geometry, self.cut = job, geometry, cut
         self.depth = len(job.order) // cut.channels
         self.size = Size()
         self.x = self.size.operand("x", conv.source.total, geometry, job.picture, dtype=dtype)
-        self.r = None
-        if residual is not None:
-            self.r = self.size.operand("r", residual.view.total, geometry, job.anchor, dtype=dtype)
+        self.others = [
+            self.size.operand(name, other.view.total, geometry, anchor, 0 if other.single else 1, dtype=dtype)
+            for name, (other, anchor) in zip(OPERANDS[1:], job.others, strict=False)
+        ]
         self.weights = T.arg("weights", T.Buffer((self.depth, job.inputs, *conv.kernel, cut.channels), weights))
         self.vectors = {name: T.arg(name, T.Buffer((self.depth, cut.channels), kind)) for name, kind in vectors.items()}
-        self.slopes = iter([name for name in vectors if name.startswith("slopes")])
+        self.slopes = [name for name in vectors if name.startswith("slopes")]
         self.size.declare()
         self.y = (
             self.size.operand("y", conv.target.total, geometry, None, dtype=dtype)
@@ -104,10 +104,6 @@ class ConvKernel(ABC, Generic[AnyConv]):
         """Return what becomes of the sums."""
 
     @abstractmethod
-    def others(self, residual: Addend) -> Rows:
-        """Return the residual's numbers."""
-
-    @abstractmethod
     def store(self, results: Rows) -> None:
         """Write a packed tensor."""
 
@@ -117,30 +113,18 @@ class ConvKernel(ABC, Generic[AnyConv]):
 
     # -- what they share -----------------------------------------------------------------------------------------
 
-    def follow(self, values: Rows, others: Rows | None = None) -> Rows:
-        """Put numbers through the convolution's stages; ``others``: the residual's where they are loaded already."""
-        for stage in plain(self.conv.stages):
-            slopes: list[Any] = [None] * self.cut.channels
-            added: Rows = [[]] * self.cut.channels
-            if isinstance(stage, Slopes):
-                slopes = self.vector("slope", next(self.slopes))
-            elif isinstance(stage, Add):
-                added = self.others(stage.operand) if others is None else others
-            values = [follow(row, stage, *given) for row, *given in zip(values, slopes, added, strict=True)]
-        return values
-
     def vector(self, name: str, array: str) -> list[Any]:
         """Return a constant for each of the work-item's channels."""
         return load(name, self.vectors[array], [self.part, 0], self.cut.channels, self.cut.vector)
 
-    def slot(self, residual: Addend, c: int) -> Any:
-        """Return the residual's channel for the work-item's channel ``c``: a number where it is the same for all along
-        z.
+    def slot(self, other: Addend, c: int) -> Any:
+        """Return the channel of what else is read for the work-item's channel ``c``: a number where it is the same for
+        all along z.
         """
         if self.conv.pixels is not None or self.depth == 1:
-            return slots_of(self.job.order, residual)[c]
-        channel = tirx.floordiv(self.part * self.cut.channels + c, residual.divide)
-        return tirx.floormod(channel, residual.modulo)
+            return slots_of(self.job.order, other)[c]
+        channel = tirx.floordiv(self.part * self.cut.channels + c, other.divide)
+        return tirx.floormod(channel, other.modulo)
 
     def _sums(self) -> Rows:
         """Return the bias, and the products of all taps. Of codes of 16 bits, the sums over high bytes come first, and

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+import itertools
+
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise
-from toolchain.backends.opencl.primitives import call, code_of, load, number, private, store_codes
+from toolchain.backends.opencl.primitives import call, code_of, load, number, private, store, store_codes
 from toolchain.kernels.arguments import phase, tap
 from toolchain.kernels.layout import PACK, SIDE
 from toolchain.kernels.spec import Pool, SpaceToDepth
 
 
-def space_to_depth(operation: SpaceToDepth, config: PixelwiseConfig) -> tirx.PrimFunc:
-    """Lay squares of pixels into blocks: arguments x, y. What surrounds the picture is left as it was filled."""
+def space_to_depth(operation: SpaceToDepth, dtype: str, config: PixelwiseConfig) -> tirx.PrimFunc:
+    """Lay squares of pixels of a packed tensor of ``dtype`` into blocks: arguments x, y. What surrounds the picture is
+    left as it was filled.
+    """
     source, target, size = operation.source, operation.target, operation.size
     margin = config.geometry.margin
 
     def body(at: Item) -> None:
         for (read, _), (written, _) in zip(source.planes(0), target.planes(operation.zero_point), strict=True):
-            for block in range(source.count):
-                for phase_ in range(size**2):
-                    down, across = divmod(phase_, size)
-                    for p in range(config.pixels):
-                        column = at.column + p
-                        with T.If(column < at.size.width), T.Then():
-                            place = [at.row * size + (margin + down), read + block, column * size + (SIDE + across)]
-                            word = at.inputs[0][tuple(place)]
-                            T.buffer_store(at.y, word, [at.inner, written + block * size**2 + phase_, column + SIDE])
+            with T.serial(0, source.count) as block:
+                IRBuilder.name("block", block)
+                for phase_, p in itertools.product(range(size**2), range(config.pixels)):
+                    (down, across), column = divmod(phase_, size), at.column + p
+                    with T.If(column < at.size.width), T.Then():
+                        place = [at.row * size + (margin + down), read + block, column * size + (SIDE + across)]
+                        word = load("word", at.inputs[0], place, 1)
+                        store(at.y, [at.inner, written + block * size**2 + phase_, column + SIDE], word)
 
-    return pixelwise([Form(source.total, scale=size)], Form(target.total), config, body)
+    return pixelwise([Form(source.total, scale=size, dtype=dtype)], Form(target.total, dtype=dtype), config, body)
 
 
 def pool(operation: Pool, config: PixelwiseConfig) -> tirx.PrimFunc:

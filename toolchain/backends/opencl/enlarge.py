@@ -12,7 +12,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise, slopes
-from toolchain.backends.opencl.primitives import bind, call, code_of, follow, number, real
+from toolchain.backends.opencl.primitives import bind, call, code_of, follow, number, real, within
 from toolchain.frontend.fixed_point import phases
 from toolchain.kernels.enlarge import Sum, surroundings
 from toolchain.kernels.layout import PACK, SIDE
@@ -34,9 +34,9 @@ def enlarge(operation: Interpolate, config: PixelwiseConfig) -> tirx.PrimFunc:
 
     def body(at: Item) -> None:
         size, x = at.size, at.inputs[0]
-        rows = {dy: bind("line", _within(at.row + dy, size.height) + margin) for dy in range(-above, below + 1)}
+        rows = {dy: bind("line", within(at.row + dy, size.height) + margin) for dy in range(-above, below + 1)}
         columns = range(-above, config.pixels + below)
-        places = {dx: bind("place", _within(at.column + dx, size.width) + SIDE) for dx in columns}
+        places = {dx: bind("place", within(at.column + dx, size.width) + SIDE) for dx in columns}
         with T.serial(0, target.count) as block:
             IRBuilder.name("block", block)
             words = {
@@ -118,7 +118,3 @@ def _store(y: Any, codes: list[Any], target: View, place: tuple[Any, Any, Any]) 
         if target.wide:
             parts = [code & tirx.const(255, "uint32") if index else code >> tirx.const(8, "uint32") for code in codes]
         T.buffer_store(y, call("uint32", "pack4", *parts), [row, first + block, column])
-
-
-def _within(place: Any, size: Any) -> Any:
-    return tirx.max(tirx.min(place, size - 1), number(0))

@@ -155,10 +155,11 @@ class _Traffic:
         else:
             self._bytes((cut.pixels + job.window) * job.picture, cut.pixels * job.picture, rows, sources)
         self._same(rows * conv.kernel[1] + 2)  # weights, bias and multipliers
-        if job.anchor is not None:
-            self._bytes(cut.pixels * job.anchor, cut.pixels * job.anchor, 1, 1)
-        elif job.residual is not None:
-            self._along(cut.pixels, -(-cut.channels // job.packing), self.deep)
+        for other, anchor in job.others:
+            if anchor is not None:
+                self._bytes(cut.pixels * anchor, cut.pixels * anchor, 1, 1)
+            elif not other.single:
+                self._along(cut.pixels, -(-cut.channels // job.packing), self.deep)
         if conv.pixels is None:
             self._along(cut.pixels, cut.channels // job.packing, self.deep)
         else:
@@ -204,10 +205,9 @@ class _Traffic:
         weights = z * cut.channels * (job.inputs * conv.kernel[0] * conv.kernel[1] + 2) * 4
         sources = self._sources(z)
         rereads = sources if sources * source + weights <= self.core.cache else z
-        residual = 0
-        if job.residual is not None:
-            residual = (job.anchor or job.element * cut.channels * z // job.packing) * min(x * cut.pixels, width) * y
-        total: int = prod(groups) * (source * rereads + weights + residual)
+        packed, pixels = job.element * cut.channels * z // job.packing, min(x * cut.pixels, width) * y
+        others = sum((anchor or packed) * pixels for other, anchor in job.others if not other.single)
+        total: int = prod(groups) * (source * rereads + weights + others)
         return total
 
     def written(self, height: int, width: int) -> int:

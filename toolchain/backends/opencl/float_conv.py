@@ -14,13 +14,15 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 
 from toolchain.backends.opencl.conv import ConvKernel, Rows
+from toolchain.backends.opencl.functions import apply
 from toolchain.backends.opencl.job import Job
-from toolchain.backends.opencl.primitives import bind, call, load, number, real, store_floats
+from toolchain.backends.opencl.primitives import bind, call, load, real, store_floats, within
+from toolchain.kernels.float_expressions import constants_of, followed
 from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.function import function
 from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.layout import SIDE, Geometry
-from toolchain.kernels.spec import Addend, Slopes
+from toolchain.kernels.spec import Addend
 
 Array = npt.NDArray[Any]
 
@@ -33,7 +35,7 @@ def arrange(job: Job, cut: LaunchConfig, weights: Array, bias: Array, *slopes: A
         cut: its cut.
         weights: float32 (channels in / groups, kh, kw, channels).
         bias: float32 (channels,).
-        slopes: float32 (channels,), before and after the residual, as far as there are any.
+        slopes: float32 (channels,), the constants of its stages.
     """
     inputs, kh, kw, channels = weights.shape
     if job.dense:
@@ -52,7 +54,7 @@ def build(job: Job, geometry: Geometry, cut: LaunchConfig) -> tirx.PrimFunc:
     """Return the kernel as a function with its threads bound, see `ConvKernel`."""
     conv = job.conv
     assert isinstance(conv, FloatConv)
-    vectors = "bias", *(f"slopes{index}" for index in range(conv.stages.count(Slopes())))
+    vectors = "bias", *(f"slopes{index}" for index in range(constants_of(conv.stages)))
     with IRBuilder() as builder, function("conv"):
         _Kernel(job, conv, geometry, cut, "float32", dict.fromkeys(vectors, "float32")).write()
     return builder.get()
@@ -67,9 +69,9 @@ class _Kernel(ConvKernel[FloatConv]):
         if picture is None:
             return load(name, buffer, [row + self.geometry.margin, channel, column + SIDE], count, self.cut.vector)
         size, values = self.size, []
-        y = tirx.max(tirx.min(row, size.height - 1), number(0))
+        y = within(row, size.height)
         for offset in range(count):
-            x = tirx.max(tirx.min(column + offset, size.width - 1), number(0))
+            x = within(column + offset, size.width)
             known = tirx.all(row >= 0, row < size.height, column + offset >= 0, column + offset < size.width)
             step = real(1.0 / self.conv.gain)
             values.append(bind(name, call("float32", "pixel", buffer[y, x, channel], tirx.Cast("int32", known), step)))
@@ -79,12 +81,21 @@ class _Kernel(ConvKernel[FloatConv]):
         return total + element * tap
 
     def results(self, sums: Rows) -> Rows:
-        return self.follow(sums)
+        stages = self.conv.stages
+        constants = [self.vector("slope", name) for name in self.slopes]
+        others = [self._other(buffer, *given) for buffer, given in zip(self.others, self.job.others, strict=True)]
 
-    def others(self, residual: Addend) -> Rows:
-        channels = [residual.view.start + self.slot(residual, c) for c in range(self.cut.channels)]
-        count, anchor = self.cut.pixels, self.job.anchor
-        return [self.read("value", self.r, (self.row, channel, self.column), count, anchor) for channel in channels]
+        def made(c: int, p: int) -> Any:
+            return followed(sums[c][p], stages, [given[c] for given in constants], lambda i: others[i][c][p], apply)
+
+        return [[made(c, p) for p in range(self.cut.pixels)] for c in range(self.cut.channels)]
+
+    def _other(self, buffer: Any, other: Addend, anchor: int | None) -> Rows:
+        """Return the numbers of what else is read."""
+        channels, count = [other.view.start + self.slot(other, c) for c in range(self.cut.channels)], self.cut.pixels
+        if other.single:
+            return [load("value", buffer, [self.geometry.margin, channel, SIDE], 1) * count for channel in channels]
+        return [self.read("value", buffer, (self.row, channel, self.column), count, anchor) for channel in channels]
 
     def store(self, results: Rows) -> None:
         """Store a packed tensor; right of the picture, zeros."""

@@ -11,30 +11,43 @@ import operator
 from typing import Any
 
 from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.backends.opencl.float_kinds import plain
-from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise, slopes, spread, summed
-from toolchain.backends.opencl.primitives import call, load, real, store, store_floats
+from toolchain.backends.opencl.functions import apply
+from toolchain.backends.opencl.pixelwise import SLOPES, Array, Form, Item, PixelwiseConfig, pixelwise, spread
+from toolchain.backends.opencl.primitives import bind, call, load, real, store, store_floats
+from toolchain.kernels.float_expressions import constants_of, followed
 from toolchain.kernels.float_spec import FloatDraw, FloatPack, FloatShuffle, FloatSum
 from toolchain.kernels.layout import SIDE
+from toolchain.kernels.spec import Addend
 
 
 def add(operation: FloatSum, dtype: str, config: PixelwiseConfig) -> tirx.PrimFunc:
-    """Sum one or two packed tensors, and do what follows: arguments x, r, slopes, y."""
-    target, stages = operation.target, plain(operation.stages)
+    """Sum one or two packed tensors, and do what follows: arguments `OPERANDS`, slopes, y."""
+    target, stages, margin = operation.target, operation.stages, config.geometry.margin
+    everything, terms, further = (*operation.operands, *operation.others), len(operation.operands), constants_of(stages)
 
     def body(at: Item) -> None:
-        for channel in range(target.count):
-            terms = []
-            for x, operand in zip(at.inputs, operation.operands, strict=True):
-                slot = operand.view.start + channel // operand.divide % operand.modulo
-                terms.append(load("value", x, [at.inner, slot, at.column + SIDE], config.pixels))
-            values = summed(terms, stages, at, channel)
+        def read(x: Any, operand: Addend, channel: Any) -> list[Any]:
+            slot = operand.view.start + tirx.floormod(tirx.floordiv(channel, operand.divide), operand.modulo)
+            if operand.single:
+                return load("value", x, [margin, slot, SIDE], 1) * config.pixels
+            return load("value", x, [at.inner, slot, at.column + SIDE], config.pixels)
+
+        with T.serial(0, target.count) as channel:
+            IRBuilder.name("channel", channel)
+            given = [read(x, operand, channel) for x, operand in zip(at.inputs, everything, strict=True)]
+            constants = [bind("slope", at.array[index, channel]) for index in range(further)]
+            values = []
+            for first, *others in zip(*given, strict=True):
+                total = first if terms == 1 else first + others[0]
+                values.append(followed(total, stages, constants, others[terms - 1 :].__getitem__, apply))
             store_floats(at.y, values, (at.inner, target.start + channel, at.column), at.size)
 
-    reads = [Form(operand.view.total, dtype=dtype) for operand in operation.operands]
-    return pixelwise(reads, Form(target.total, dtype=dtype), config, body, slopes(stages, target.count))
+    reads = [Form(operand.view.total, scale=0 if operand.single else 1, dtype=dtype) for operand in everything]
+    array = Array(SLOPES, (further, target.count)) if further else None
+    return pixelwise(reads, Form(target.total, dtype=dtype), config, body, array)
 
 
 def pack(operation: FloatPack, dtype: str, config: PixelwiseConfig) -> tirx.PrimFunc:

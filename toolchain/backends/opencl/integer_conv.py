@@ -14,11 +14,21 @@ from tvm.script.ir_builder import IRBuilder
 
 from toolchain.backends.opencl.conv import ConvKernel, Rows
 from toolchain.backends.opencl.job import Job
-from toolchain.backends.opencl.primitives import bind, call, code_of, load, number, pixel_word, real, store_codes
+from toolchain.backends.opencl.primitives import (
+    bind,
+    call,
+    code_of,
+    follow,
+    load,
+    number,
+    pixel_word,
+    real,
+    store_codes,
+)
 from toolchain.kernels.function import function
 from toolchain.kernels.launch import LaunchConfig
 from toolchain.kernels.layout import PACK, SIDE, Geometry
-from toolchain.kernels.spec import Addend, Conv, Operand
+from toolchain.kernels.spec import Conv, Operand
 
 Array = npt.NDArray[Any]
 
@@ -82,16 +92,19 @@ class _Kernel(ConvKernel[Conv]):
     def results(self, sums: Rows) -> Rows:
         """Return the output's codes."""
         requantize, residual = self.conv.requantize, self.conv.residual
-        others = None if residual is None else self.others(residual)
+        others = [[]] * self.cut.channels if residual is None else self._added(residual)
         factors = self.vector("factor", "multiplier")
         values = [
             [tirx.Cast("float32", total) * factor for total in row] for row, factor in zip(sums, factors, strict=True)
         ]
         bounds = [real(requantize.low), real(requantize.high), number(requantize.zero_point)]
-        return [[call("uint32", "requantize", value, *bounds) for value in row] for row in self.follow(values, others)]
+        slopes = self.vector("slope", "slopes") if requantize.slopes else [None] * self.cut.channels
+        for stage in requantize.stages:
+            values = [follow(row, stage, *given) for row, *given in zip(values, slopes, others, strict=True)]
+        return [[call("uint32", "requantize", value, *bounds) for value in row] for row in values]
 
-    def others(self, residual: Addend) -> Rows:
-        assert isinstance(residual, Operand)
+    def _added(self, residual: Operand) -> Rows:
+        """Return the residual's numbers."""
         channels = self.cut.channels
         in_step = residual.divide == 1 and residual.modulo >= self.conv.channels and self.conv.pixels is None
         known: dict[int, list[Any]] = {}
@@ -126,8 +139,9 @@ class _Kernel(ConvKernel[Conv]):
 
     def _words(self, residual: Operand, block: Any) -> list[tuple[Any, ...]]:
         """Words of the residual's block for all pixels, one of each plane."""
+        ((_, anchor),) = self.job.others
         planes = [
-            self.read("other", self.r, (self.row, first + block, self.column), self.cut.pixels, self.job.anchor)
+            self.read("other", self.others[0], (self.row, first + block, self.column), self.cut.pixels, anchor)
             for first, _ in residual.view.planes(0)
         ]
         return list(zip(*planes, strict=True))

@@ -20,14 +20,14 @@ class Job:
     Attributes:
         conv: what it computes.
         picture: channels of the picture that is its source; None: the source is a packed tensor.
-        anchor: channels of the picture that is its residual; None: a packed tensor, or there is none.
+        anchors: of what else it reads, in order: channels of the picture that it is; None: a packed tensor.
         dtype: of packed tensors.
         scale: pixels of what it reads for one of the network's picture, in each direction.
     """
 
     conv: Conv | FloatConv
     picture: int | None = None
-    anchor: int | None = None
+    anchors: tuple[int | None, ...] = ()
     dtype: str = "uint32"
     scale: Fraction | int = 1
 
@@ -39,9 +39,10 @@ class Job:
         return self.conv.pixels.table if self.conv.pixels is not None else tuple(range(self.conv.channels))
 
     @property
-    def residual(self) -> Addend | None:
-        """What is added to the convolution."""
-        return self.conv.residual
+    def others(self) -> tuple[tuple[Addend, int | None], ...]:
+        """What it reads besides its source, and of which picture it is channels."""
+        anchors = self.anchors or (None,) * len(self.conv.others)
+        return tuple(zip(self.conv.others, anchors, strict=True))
 
     @property
     def packing(self) -> int:
@@ -79,17 +80,15 @@ class Job:
 
         A work-item of a kernel that writes the picture computes whole rows of a pixel's bytes.
         """
-        conv, residual, order = self.conv, self.residual, self.order
+        conv, order = self.conv, self.order
         if conv.pixels is None:
             group = conv.channels // conv.groups
             return tuple(c for c in range(self.packing, group + 1, self.packing) if group % c == 0)
         row = conv.pixels.scale * conv.pixels.channels
         found = [r * row for r in range(1, conv.pixels.scale + 1) if conv.pixels.scale % r == 0]
-        if residual is None:
-            return tuple(found)
-        # What a work-item adds is known when the kernel is written, so it must be the same for all.
-        slots = slots_of(order, residual)
-        return tuple(c for c in found if len({slots[z : z + c] for z in range(0, len(order), c)}) == 1)
+        # What a work-item reads besides is known when the kernel is written, so it must be the same for all.
+        slots = [slots_of(order, other) for other in conv.others]
+        return tuple(c for c in found if all(_repeat(numbers, c) for numbers in slots))
 
     @property
     def macs(self) -> int:
@@ -103,6 +102,11 @@ class Job:
         return np.dtype(self.dtype).itemsize
 
 
-def slots_of(order: Sequence[int], residual: Addend) -> tuple[int, ...]:
-    """Return the residual's channel for every output channel."""
-    return tuple(channel // residual.divide % residual.modulo for channel in order)
+def slots_of(order: Sequence[int], other: Addend) -> tuple[int, ...]:
+    """Return the channel of what else is read for every output channel."""
+    return tuple(channel // other.divide % other.modulo for channel in order)
+
+
+def _repeat(numbers: tuple[int, ...], count: int) -> bool:
+    """Whether every ``count`` of ``numbers`` are the same."""
+    return len({numbers[start : start + count] for start in range(0, len(numbers), count)}) == 1

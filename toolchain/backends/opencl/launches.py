@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from toolchain.backends.opencl import global_pool
+from toolchain.backends.opencl import float_pool, global_pool
 from toolchain.backends.opencl.choose import Choice
 from toolchain.backends.opencl.job import Job
 from toolchain.backends.opencl.pixelwise import Group
+from toolchain.backends.opencl.primitives import OPERANDS
 from toolchain.backends.opencl.sizes import size_of
 from toolchain.backends.opencl.source import KernelSource, generate
 from toolchain.bundle.launch_plan import (
@@ -27,7 +28,7 @@ from toolchain.bundle.launch_plan import (
     lay_out,
 )
 from toolchain.bundle.launches import Figures
-from toolchain.kernels.float_spec import FloatConv, FloatPack
+from toolchain.kernels.float_spec import FloatConv, FloatGlobalPool, FloatPack
 from toolchain.kernels.network import Picture
 from toolchain.kernels.spec import Conv, GlobalPool, Move, Pack
 from toolchain.lower.calls import Extent as CallExtent
@@ -108,11 +109,11 @@ class LaunchWriter:
 
     def job(self, call: Call, conv: Conv | FloatConv) -> Job:
         """Return the kernel of a convolution, with the pictures that it reads itself."""
-        picture, *anchor = [
+        picture, *anchors = [
             self.channels if read.buffer is None or read.buffer in self.direct else None
             for read in call.call.step.reads
         ]
-        return Job(conv, picture, anchor[0] if anchor else None, self.dtype, call.scale)
+        return Job(conv, picture, tuple(anchors), self.dtype, call.scale)
 
     def conv(self, call: Call, job: Job, choice: Choice, function: Any, arrays: Mapping[str, Any], size: int) -> None:
         """Launch a convolution; ``size`` is the pixels of the picture that it was chosen for."""
@@ -136,30 +137,36 @@ class LaunchWriter:
         self.launch(call, function, arrays, work, cut.group)
 
     def launch(self, call: Call, function: Any, arrays: Mapping[str, Any], work: Work, group: Group) -> None:
-        """Generate a kernel with arguments x, r, y and ``arrays``, and launch it."""
+        """Generate a kernel with `OPERANDS`, y and ``arrays`` as arguments, and launch it."""
         name, step = call.call.kernel, call.call.step
         meaning = {key: f"{name}.{key}" for key in arrays}
-        for operand, read in zip("xr", step.reads, strict=False):
+        for operand, read in zip(OPERANDS, step.reads, strict=False):
             packed = None if read.buffer is None else self.names.get(read.buffer)
             meaning[operand] = packed or PICTURE
         meaning["y"] = RESULT if step.writes is None else self.names[step.writes]
         self.arrays |= {f"{name}.{key}": np.ascontiguousarray(array) for key, array in arrays.items()}
         self.append(name, function, meaning, work, group, call)
 
-    def pool(self, call: Call, operation: GlobalPool, group: Group) -> None:
+    def pool(self, call: Call, operation: GlobalPool | FloatGlobalPool, group: Group) -> None:
         """Launch the two kernels that pool a picture."""
-        name, step = call.call.kernel, call.call.step
+        name, step, one = call.call.kernel, call.call.step, (1, 1, 1)
         parts, source = f"{name}_parts", step.reads[0].buffer
         assert source is not None
         assert step.writes is not None
-        self.buffers = (*self.buffers, Buffer(parts, "uint32", global_pool.parts_blocks(operation), 0, SINGLE))
+        if isinstance(operation, GlobalPool):
+            dtype, blocks = "uint32", global_pool.parts_blocks(operation)
+            function = global_pool.partial(operation, self.geometry, group)
+            last = global_pool.finish(operation, self.geometry, one)
+        else:
+            dtype, blocks = "float32", float_pool.parts_blocks(operation)
+            function = float_pool.partial(operation, self.dtype, self.geometry, group)
+            last = float_pool.finish(operation, self.dtype, self.geometry, one)
+        self.buffers = (*self.buffers, Buffer(parts, dtype, blocks, 0, SINGLE))
         across, down, deep = global_pool.COLUMNS, global_pool.ROWS, operation.source.count
         work = (Extent("one", 1, across), Extent("one", 1, down), Extent("one", 1, deep))
-        function = global_pool.partial(operation, self.geometry, group)
         self.append(f"{name}_partial", function, {"x": self.names[source], "y": parts}, work, group, call)
-        function = global_pool.finish(operation, self.geometry, (1, 1, 1))
         work = (Extent("one"), Extent("one"), Extent("one", 1, operation.target.count))
-        self.append(name, function, {"x": parts, "y": self.names[step.writes]}, work, (1, 1, 1), call)
+        self.append(name, last, {"x": parts, "y": self.names[step.writes]}, work, one, call)
 
     def append(
         self,

@@ -14,6 +14,8 @@ from toolchain.backends.opencl import (
     enlarge,
     float_conv,
     float_elementwise,
+    float_enlarge,
+    float_pool,
     integer_conv,
     lookup,
     move,
@@ -23,7 +25,7 @@ from toolchain.backends.opencl import (
 from toolchain.backends.opencl.choose import Choose
 from toolchain.backends.opencl.job import Job
 from toolchain.backends.opencl.launches import LaunchWriter, OpenClProgram, Work
-from toolchain.backends.opencl.pixelwise import PixelwiseConfig
+from toolchain.backends.opencl.pixelwise import SLOPES, PixelwiseConfig
 from toolchain.bundle.launch_plan import Extent
 from toolchain.bundle.launches import Figures
 from toolchain.frontend.fixed_point import phases
@@ -37,7 +39,6 @@ from toolchain.kernels.float_spec import (
     FloatShuffle,
     FloatSum,
 )
-from toolchain.kernels.layout import PACK
 from toolchain.kernels.spec import (
     Conv,
     Draw,
@@ -73,6 +74,7 @@ Words: TypeAlias = (
     | FloatPack
     | FloatDraw
     | FloatShuffle
+    | FloatEnlarge
 )
 """What is no convolution."""
 
@@ -109,12 +111,11 @@ def program(
             choice = choose(job)
             function = template.build(job, writer.geometry, choice.cut)
             writer.conv(call, job, choice, function, template.arrange(job, choice.cut, *call.constants), size)
-        elif isinstance(operation, GlobalPool):
+        elif isinstance(operation, GlobalPool | FloatGlobalPool):
             writer.pool(call, operation, gpu.work_group)
-            bytes_of = operation.source.count * operation.source.bytes * PACK
+            bytes_of = operation.source.count * operation.source.bytes * np.dtype(dtype).itemsize
             writer.figures.append(Figures(call.call.kernel, "sums of parts, then of all", 0, size * bytes_of, 0))
         elif call.call.step.writes not in writer.direct:
-            assert not isinstance(operation, FloatGlobalPool | FloatEnlarge)  # `float_kinds` lets none in
             _words(writer, call, operation, gpu, int(size * call.scale**2))
     return writer.program()
 
@@ -133,9 +134,11 @@ def jobs(lowered: Lowered[Conv], channels: int) -> list[Job]:
 def _words(writer: LaunchWriter, call: Call, given: Words, gpu: Gpu, size: int) -> None:
     """Launch ``given``; ``size``: pixels of what it reads."""
     function, (read, written) = _function(given, writer, gpu), _traffic(given, writer)
-    name = _ARRAYS.get(type(given), "slopes")
+    name, arrays = _ARRAYS.get(type(given), SLOPES), call.constants
+    if isinstance(given, FloatSum) and arrays:
+        arrays = (np.stack(arrays),)
     work, pixels = _work(given, gpu.pixels)
-    writer.launch(call, function, dict(zip([name], call.constants, strict=False)), work, gpu.work_group)
+    writer.launch(call, function, dict(zip([name], arrays, strict=False)), work, gpu.work_group)
     shape = f"{pixels} pixels, groups {'x'.join(map(str, gpu.work_group))}"
     writer.figures.append(Figures(call.call.kernel, shape, 0, size * read, size * written))
 
@@ -180,9 +183,13 @@ def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
         case Average():
             return average.average(given, config)
         case SpaceToDepth():
-            return down.space_to_depth(given, config)
-        case Pool():
+            return down.space_to_depth(given, writer.dtype, config)
+        case Pool() if writer.dtype == "uint32":
             return down.pool(given, config)
+        case Pool():
+            return float_pool.pool(given, writer.dtype, config)
+        case FloatEnlarge():
+            return float_enlarge.enlarge(given, writer.dtype, config)
         case FloatShuffle():
             return float_elementwise.shuffle(given, writer.dtype, config)
 
@@ -195,8 +202,13 @@ def _traffic(given: Words, writer: LaunchWriter) -> tuple[int, int]:
         return element * view.bytes * view.count
 
     match given:
-        case Elementwise(operands=operands, target=target) | FloatSum(operands=operands, target=target):
+        case Elementwise(operands=operands, target=target):
             return sum(bytes_of(operand.view) for operand in operands), bytes_of(target)
+        case FloatSum(operands=operands, target=target):
+            read = [operand for operand in (*operands, *given.others) if not operand.single]
+            return sum(bytes_of(operand.view) for operand in read), bytes_of(target)
+        case FloatEnlarge(source=source, phases=given_phases, target=target):
+            return bytes_of(source), bytes_of(target) * len(given_phases) ** 2
         case Lookup(source=operand, target=target):
             return bytes_of(operand.view), bytes_of(target)
         case Pack(target=target) | FloatPack(target=target):

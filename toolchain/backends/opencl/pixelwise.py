@@ -10,12 +10,15 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from toolchain.backends.opencl.primitives import Size, bind, follow, item, threads
+from toolchain.backends.opencl.primitives import OPERANDS, Size, bind, follow, item, threads
 from toolchain.kernels.function import function
 from toolchain.kernels.layout import Geometry
 from toolchain.kernels.spec import DepthToSpace, Slopes, Stage
 
 Group: TypeAlias = tuple[int, int, int]
+
+SLOPES = "slopes"
+"""The name of the argument that holds constants of channels."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def pixelwise(
     array: Array | None = None,
     border: int = 0,
 ) -> tirx.PrimFunc:
-    """Write a kernel with the arguments x, r, ``array``, y, as far as there are such.
+    """Write a kernel with the arguments `OPERANDS`, ``array``, y, as far as there are such.
 
     Args:
         reads: its operands.
@@ -91,7 +94,7 @@ def pixelwise(
             given = form.size or size
             return given.operand(name, form.blocks, geometry, form.channels, form.scale, dtype=form.dtype)
 
-        inputs = [operand(name, form) for name, form in zip("xr", reads, strict=False)]
+        inputs = [operand(name, form) for name, form in zip(OPERANDS, reads, strict=False)]
         constant = None if array is None else T.arg(array.name, T.Buffer(array.shape, array.dtype))
         size.declare()
         if done is not size:
@@ -110,12 +113,7 @@ def pixelwise(
 
 def slopes(stages: Sequence[Stage], channels: int) -> Array | None:
     """Return the slopes that ``stages`` want."""
-    return Array("slopes", (channels,)) if Slopes() in stages else None
-
-
-def summed(terms: Sequence[list[Any]], stages: Sequence[Stage], at: Item, channel: int) -> list[Any]:
-    """Add one or two terms, pixel by pixel of a channel, and do what follows."""
-    return followed(terms[0] if len(terms) == 1 else [a + b for a, b in zip(*terms, strict=True)], stages, at, channel)
+    return Array(SLOPES, (channels,)) if Slopes() in stages else None
 
 
 def followed(values: list[Any], stages: Sequence[Stage], at: Item, channel: int) -> list[Any]:

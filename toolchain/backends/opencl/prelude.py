@@ -92,8 +92,45 @@ _FLOAT32_TENSORS = """\
 #endif
 """
 
+_FUNCTIONS = """\
+// Functions of a formula: what has a limit reaches it without becoming a NaN on the way.
+static inline float bounded_exp(float x) {
+  return exp(clamp(x, -87.0f, 88.0f));
+}
+
+static inline float bounded_log(float x) {
+  return log(fmax(x, 0x1p-126f));
+}
+
+static inline float sigmoid(float x) {
+  return 1.0f / (1.0f + bounded_exp(-x));
+}
+
+static inline float silu(float x) {
+  return x * sigmoid(x);
+}
+
+static inline float softplus(float x) {
+  return fmax(x, 0.0f) + log(1.0f + bounded_exp(-fabs(x)));
+}
+
+static inline float gelu(float x) {
+  return 0.5f * x * (1.0f + erf(x * M_SQRT1_2_F));
+}
+
+static inline float gelu_tanh(float x) {
+  return 0.5f * x * (1.0f + tanh((x + 0.044715f * x * x * x) * (M_SQRT1_2_F * M_2_SQRTPI_F)));
+}
+
+// Of what is not negative.
+static inline float power(float x, float exponent) {
+  return x > 0.0f ? powr(x, exponent) : x * 0.0f;
+}
+"""
+
 FLOATS = f"""{_FLOAT32_TENSORS}
 {_ITEM}
+{_FUNCTIONS}
 static inline float prelu(float value, float slope) {{
   return value < 0.0f ? value * slope : value;
 }}

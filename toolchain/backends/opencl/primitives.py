@@ -16,6 +16,9 @@ from toolchain.kernels.launch import pieces
 from toolchain.kernels.layout import PACK, SIDE, Geometry
 from toolchain.kernels.spec import Add, Bounds, Slopes, Stage, View
 
+OPERANDS = ("x", "r", *(f"r{number}" for number in range(2, 9)))
+"""What a kernel's operands are called, in order."""
+
 
 class Size:
     """The picture's height and width in pixels, and the words of a row of a packed tensor, as arguments of a kernel:
@@ -86,7 +89,7 @@ def number(value: int) -> Any:
 
 def real(value: float) -> Any:
     """Return a float32 constant with all its bits: TVM's C code prints seven digits only, one too few at times."""
-    if value == int(value) and abs(value) < 1e6:
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e6:
         return tirx.const(value, "float32")
     (bits,) = struct.unpack("<i", struct.pack("<f", value))
     return call("float32", "as_float", number(bits))
@@ -165,11 +168,15 @@ def store(buffer: Any, index: Sequence[Any], values: Sequence[Any], vector: int 
         start += width
 
 
+def within(place: Any, size: Any) -> Any:
+    """Return the nearest row, or column, of a picture of so many."""
+    return tirx.max(tirx.min(place, size - 1), number(0))
+
+
 def pixel_word(picture: Any, row: Any, column: Any, height: Any, width: Any, channels: int) -> Any:
     """Return the codes of a pixel as a word; outside of the picture, its zero point, which is 0."""
     inside = tirx.all(row >= 0, row < height, column >= 0, column < width)
-    y = tirx.max(tirx.min(row, height - 1), number(0))
-    x = tirx.max(tirx.min(column, width - 1), number(0))
+    y, x = within(row, height), within(column, width)
     parts = [tirx.Cast("uint32", picture[y, x, channel]) for channel in range(channels)]
     parts += [tirx.const(0, "uint32")] * (PACK - channels)
     return choose(inside, call("uint32", "pack4", *parts), 0)
