@@ -15,8 +15,9 @@ _MACHINES = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv"}
 _EXPECTED = {"x86_64": ("x86_64", 64), "aarch64": ("aarch64", 64), "armv7a": ("arm", 32)}  # of all ARCHITECTURES
 _SHARED = 3
 _HARD_FLOAT, _SOFT_FLOAT = 0x400, 0x200
-_LOADED, _WITHOUT_BYTES, _DYNAMIC_SYMBOLS = 1, 8, 11  # kinds of segments and sections
+_LOADED, _DYNAMIC, _WITHOUT_BYTES, _DYNAMIC_SYMBOLS = 1, 6, 8, 11  # kinds of segments and sections
 _WEAK = 2
+_OTHER, _NAME = 1, 14  # kinds of entries for the loader: a library that is needed, and the library's own name
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,18 @@ class Library:
         defines: the names that it offers to others, with their addresses.
         needs: the names that others must offer.
         segments: what is loaded: an address, and the bytes from there on.
+        libraries: that are loaded before it, by their names.
+        name: where in the file its own name is, by which programs that link with it ask for it, and how many bytes there
+            are for it, its final zero included; (0, 0): it has none.
+        alignment: of its segments in memory, bytes: the largest pages that it can be loaded with.
     """
 
     defines: Mapping[str, int]
     needs: frozenset[str]
     segments: tuple[tuple[int, bytes], ...]
+    libraries: tuple[str, ...]
+    name: tuple[int, int]
+    alignment: int
 
     def bytes_from(self, name: str) -> bytes:
         """Return the bytes from what is called ``name`` to the end of its segment; none if it defines no such name."""
@@ -125,6 +133,7 @@ class _Layout:
     segment: tuple[str, str]
     section: tuple[str, str]
     symbol: tuple[str, str]
+    entry: tuple[str, str]  # for the loader
 
 
 _LAYOUTS = {
@@ -133,14 +142,20 @@ _LAYOUTS = {
         ("<IIQQQQQQ", "kind flags offset address _ size memory align"),
         ("<IIQQQQIIQQ", "name kind flags address offset size link info align each"),
         ("<IBBHQQ", "name info other section value size"),
+        ("<QQ", "kind value"),
     ),
     32: _Layout(
         (28, "<IIIHHHHH"),
         ("<IIIIIIII", "kind offset address _ size memory flags align"),
         ("<IIIIIIIIII", "name kind flags address offset size link info align each"),
         ("<IIIBBH", "name value size info other section"),
+        ("<II", "kind value"),
     ),
 }
+
+
+def _text(texts: bytes, at: int) -> str:
+    return texts[at : texts.index(b"\0", at)].decode("ascii", "replace")
 
 
 class _Reader:
@@ -154,36 +169,51 @@ class _Reader:
         segments_at, sections_at, _, _, segment_size, segments, section_size, sections = struct.unpack_from(
             form, self.data, offset
         )
-        loaded = tuple(
-            (segment["address"], self.part(segment["offset"], segment["size"]))
+        in_memory = [
+            segment
             for segment in self.table(self.layout.segment, segments_at, segment_size, segments)
             if segment["kind"] == _LOADED
-        )
+        ]
+        loaded = tuple((each["address"], self.part(each["offset"], each["size"])) for each in in_memory)
         parts = list(self.table(self.layout.section, sections_at, section_size, sections))
         for part in parts:
             if part["kind"] != _WITHOUT_BYTES:
                 self.part(part["offset"], part["size"])
         defines: dict[str, int] = {}
         needs: set[str] = set()
+        others: list[str] = []
+        name = (0, 0)
         for part in parts:
+            texts = parts[part["link"]] if part["link"] < len(parts) else {}
             if part["kind"] == _DYNAMIC_SYMBOLS:
-                self.symbols(part, parts[part["link"]] if part["link"] < len(parts) else {}, defines, needs)
-        return Library(defines, frozenset(needs), loaded)
+                self.symbols(part, texts, defines, needs)
+            if part["kind"] == _DYNAMIC:
+                held = self.part(texts.get("offset", -1), texts.get("size", 0))
+                for entry in self.records(self.layout.entry, part):
+                    if entry["kind"] == _OTHER:
+                        others.append(_text(held, entry["value"]))
+                    if entry["kind"] == _NAME:
+                        rest = held[entry["value"] :].removeprefix(_text(held, entry["value"]).encode())
+                        name = (texts["offset"] + entry["value"], len(held) - entry["value"] - len(rest.lstrip(b"\0")))
+        alignment = min((each["align"] for each in in_memory), default=0)
+        return Library(defines, frozenset(needs), loaded, tuple(others), name, alignment)
 
     def symbols(
         self, part: Mapping[str, int], names: Mapping[str, int], defines: dict[str, int], needs: set[str]
     ) -> None:
         """Put the names of a section of symbols, whose texts are in the section ``names``, where they belong."""
-        form, _ = self.layout.symbol
         texts = self.part(names.get("offset", -1), names.get("size", 0))
-        for symbol in self.table(
-            self.layout.symbol, part["offset"], struct.calcsize(form), part["size"] // struct.calcsize(form)
-        ):
-            name = texts[symbol["name"] : texts.index(b"\0", symbol["name"])].decode("ascii", "replace")
+        for symbol in self.records(self.layout.symbol, part):
+            name = _text(texts, symbol["name"])
             if symbol["section"]:
                 defines[name] = symbol["value"]
             elif name and symbol["info"] >> 4 != _WEAK:
                 needs.add(name)
+
+    def records(self, row: tuple[str, str], part: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+        """All records of a section."""
+        size = struct.calcsize(row[0])
+        return self.table(row, part["offset"], size, part["size"] // size)
 
     def table(self, row: tuple[str, str], offset: int, size: int, count: int) -> Iterator[dict[str, Any]]:
         """``count`` records of ``size`` bytes each."""

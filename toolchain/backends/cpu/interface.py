@@ -29,6 +29,7 @@ from toolchain.support.versions import Versions
 from toolchain.targets import Target
 from toolchain.targets.elf import read_library
 from toolchain.targets.linker import Linker, gnu, is_native
+from toolchain.targets.soname import rename, roomy
 
 _NATIVE = Path(__file__).with_name("native")
 _TABLES = "network.c"
@@ -39,7 +40,7 @@ _COMPILE = (
 )
 # Without the C library of this machine, whose version would be asked for where the library is loaded: it is named, by
 # its name only. Nobody else's functions of the same names take the place of these.
-_LINK = ("-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{LIBRARY}", "-Wl,--no-as-needed")
+_LINK = ("-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{roomy(LIBRARY)}", "-Wl,--no-as-needed")
 _SYSTEM = {"gnu": ("libc.so.6", "libm.so.6", "libpthread.so.0"), "android": ("libc.so", "libm.so")}
 
 
@@ -96,6 +97,7 @@ def link(executable: Any, output: Path, linker: Linker, about: About) -> tuple[s
             if found == missing:
                 break
             missing = found
+    rename(output, LIBRARY)
     put_header(output.parent)
     return missing
 

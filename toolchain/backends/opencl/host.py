@@ -22,12 +22,13 @@ from toolchain.runtime.opencl.device import parse_wish
 from toolchain.support.errors import TargetError
 from toolchain.support.versions import Versions
 from toolchain.targets.linker import Linker
+from toolchain.targets.soname import rename, roomy
 
 _NATIVE = Path(__file__).with_name("native")
 _TABLES = "network.c"
 # Without the C library, whose version would be written into the library: the program that loads it has one. Nobody
 # else's functions of the same names take the place of these. Programs look for the name, not where it was linked.
-_FLAGS = ("-std=c11", "-O2", "-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{LIBRARY}", "-xc")
+_FLAGS = ("-std=c11", "-O2", "-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{roomy(LIBRARY)}", "-xc")
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def compile_sources(folder: Path, output: Path, linker: Linker) -> None:
     """
     compiler = replace(linker, flags=(*linker.flags, *linker.inline, *_FLAGS))
     compiler(str(output), [str(path) for path in sorted(folder.glob("*.c"))], linker.helpers)
+    rename(output, LIBRARY)
 
 
 def _tables(plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes, about: About) -> Iterator[str]:
