@@ -130,5 +130,8 @@ def test_it_deploys_and_upscales(installed: Path, tmp_path: Path) -> None:
     Image.new("L", (24, 16), 90).save(tmp_path / "photo.png")
     clipfree(installed, "deploy", "zoo:espcn_x3", "--precision", "float32", "-o", "out", cwd=tmp_path)
     clipfree(installed, "run", "out/espcn_x3_float32.clipfree", "photo.png", "-o", "big.png", cwd=tmp_path)
+    clipfree(installed, "package", "out/espcn_x3_float32.clipfree", "--as", "cmake", "-o", "package", cwd=tmp_path)
+    program = tmp_path / "package" / "share" / "espcn_x3_float32" / "example" / "upscale.c"
+    assert program.read_bytes() == (ROOT / "examples" / "upscale.c").read_bytes()
     with Image.open(tmp_path / "big.png") as picture:
         assert picture.size == (72, 48)

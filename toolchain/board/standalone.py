@@ -14,7 +14,7 @@ from pathlib import Path
 from toolchain.backends.c_sources import SHARED
 from toolchain.backends.cpu.needs import lacking
 from toolchain.board.pack import run_compiler
-from toolchain.bundle import LIBRARY, Bundle
+from toolchain.bundle import LIBRARY, Bundle, check_interface
 from toolchain.images import Pixels
 from toolchain.runtime.verify import standard_for
 from toolchain.support.errors import BundleError, InputError
@@ -24,7 +24,6 @@ from toolchain.targets.elf import Library
 from toolchain.targets.linker import find_c_compiler
 
 PROGRAM = "clipfree-bench"
-_ENTRY = "clipfree_get_functions"
 _SOURCES = Path(__file__).with_name("lite")
 _MUSL = {"x86_64": "x86_64-linux-musl", "aarch64": "aarch64-linux-musl", "armv7a": "arm-linux-musleabihf"}
 
@@ -66,8 +65,7 @@ def check_library(library: Library, triple: str, name: str) -> None:
     Raises:
         BundleError: it has no C interface, or that lacks something, or it imports what the program does not have.
     """
-    if _ENTRY not in library.defines:
-        raise BundleError(f"{name} has no C interface", hint="deploy the model again where there is a C compiler")
+    check_interface(library, name)
     try:
         missing = lacking(library)
     except ValueError as error:

@@ -86,7 +86,7 @@ class Bundle:
         if missing:
             message = f"{self.path} was compiled for {wanted.name}: the CPU of {name} lacks {', '.join(missing)}"
             raise BundleError(message, hint=_again(target))
-        found = self.check_library(self.manifest.library, _NETWORK)
+        found = self.check_library(self.manifest.library)
         if versions is not None or INTERFACE not in found.defines:
             self._check_versions(versions or Versions.installed(), name)
 
@@ -110,7 +110,7 @@ class Bundle:
                 f"{self.path} was made without {LIBRARY}, for want of a C compiler for {self.manifest.target.triple}",
                 hint="install one and deploy the model again",
             )
-        self.check_library(LIBRARY, _HOST)
+        self.check_library()
         return self.path / LIBRARY
 
     def model(self) -> onnx.ModelProto:
@@ -194,17 +194,18 @@ class Bundle:
         except (TypeError, ValueError) as error:
             raise BundleError(f"{self.path} holds no readable {REPORT}", hint="deploy the model again") from error
 
-    def check_library(self, name: str = LIBRARY, symbol: str = _NETWORK) -> Library:
+    def check_library(self, name: str = LIBRARY, symbol: str | None = None) -> Library:
         """Read a library of the bundle, of which nothing is loaded: it is whole, for the bundle's target, and ours.
 
         Args:
             name: of the file.
-            symbol: that it must define.
+            symbol: that it must define; None: what all libraries do that are made for the kind of target.
 
         Raises:
             BundleError: it is something else, in one sentence.
         """
         path = self.path / name
+        symbol = symbol or (_NETWORK if self.manifest.target.gpu is None else _HOST)
         try:
             check_library(path, self.manifest.target.triple)
             found = read_library(path)
@@ -244,6 +245,16 @@ class Bundle:
     def _check_named(self, name: str) -> None:
         if name not in self.manifest.files:
             raise BundleError(f"{self.path} holds no {name}")
+
+
+def check_interface(library: Library, name: str) -> None:
+    """Demand that programs in C can call ``library``, called ``name`` in messages.
+
+    Raises:
+        BundleError: it has no C interface.
+    """
+    if INTERFACE not in library.defines:
+        raise BundleError(f"{name} has no C interface", hint="deploy the model again where there is a C compiler")
 
 
 def check_place(path: Path) -> None:

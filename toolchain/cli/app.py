@@ -19,6 +19,7 @@ from toolchain.cli import (
     fidelity,
     inspect,
     logs,
+    package,
     represent,
     run,
     targets,
@@ -39,6 +40,7 @@ app.command("deploy")(guarded(deploy.deploy))
 app.command("run")(guarded(run.run))
 app.command("evaluate")(guarded(evaluate.evaluate))
 app.command("bench")(guarded(bench.bench))
+app.command("package")(guarded(package.package))
 app.command("verify")(guarded(verify.verify))
 app.command("inspect")(guarded(inspect.inspect))
 app.command("fidelity")(guarded(fidelity.fidelity))

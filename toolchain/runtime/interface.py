@@ -134,8 +134,20 @@ class Network:
         self._functions.describe(byref(info))
         return info
 
+    def result_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width of what becomes of a picture.
+
+        Raises:
+            InterfaceError: the network takes none of this size.
+        """
+        rows, columns = c_uint32(), c_uint32()
+        status = self._functions.result_size(height, width, byref(rows), byref(columns))
+        if status:
+            raise InterfaceError(status, self._functions.message(status).decode())
+        return rows.value, columns.value
+
     def upscale(self, pixels: Pixels, result: Pixels) -> None:
-        """Upscale ``pixels``, u8 (h, w, C), into ``result``, of the size that it has; both densely packed.
+        """Upscale ``pixels``, u8 (h, w, C), into ``result``, of the size that it has; rows may have any distance.
 
         Raises:
             InterfaceError: they do not fit the network, or it fails.

@@ -1,4 +1,4 @@
-"""Data that comes with the package, beside the code: targets and tuning logs."""
+"""Data that comes with the package, beside the code: targets, tuning logs, the licence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def shipped(name: str) -> Path:
-    """Return the folder ``name``: inside the installed package, or beside it in a checkout."""
+    """Return the file or folder ``name``: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "_data" / name
-    return installed if installed.is_dir() else package.parent / name
+    return installed if installed.exists() else package.parent / name

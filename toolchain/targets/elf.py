@@ -51,8 +51,8 @@ class Library:
         needs: the names that others must offer.
         segments: what is loaded: an address, and the bytes from there on.
         libraries: that are loaded before it, by their names.
-        name: where in the file its own name is, by which programs that link with it ask for it, and how many bytes there
-            are for it, its final zero included; (0, 0): it has none.
+        name: where in the file its own name is, by which programs that link with it ask for it, and how many bytes
+            there are for it, its final zero included; (0, 0): it has none.
         alignment: of its segments in memory, bytes: the largest pages that it can be loaded with.
     """
 
