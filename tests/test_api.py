@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,14 @@ def test_quality_beside_the_float_model(network: clipfree.Network, model_file: P
 def test_time(network: clipfree.Network) -> None:
     timing = network.bench((24, 32), repeats=3)
     assert 0 < timing.minimum <= timing.median
+
+
+def test_threads_take_turns(network: clipfree.Network) -> None:
+    pictures = [photograph(60, 80, seed) for seed in range(16)]
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(network.upscale, pictures))
+    for large, pixels in zip(made, pictures, strict=True):
+        np.testing.assert_array_equal(large, network.upscale(pixels))
 
 
 def test_what_notebooks_show(network: clipfree.Network) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
+import threading
 import weakref
 from ctypes import CFUNCTYPE, POINTER, byref, c_char_p, c_int32, c_size_t, c_ssize_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
@@ -124,6 +125,7 @@ class Network:
             _unload(loaded)
             raise
         self._functions, self._network = functions, network
+        self._turn = threading.Lock()  # the library answers a second thread that it is busy
         self._end = weakref.finalize(self, _close, functions, network, loaded)
         self._end.atexit = False
 
@@ -149,12 +151,15 @@ class Network:
     def upscale(self, pixels: Pixels, result: Pixels) -> None:
         """Upscale ``pixels``, u8 (h, w, C), into ``result``, of the size that it has; rows may have any distance.
 
+        Threads that call it take turns.
+
         Raises:
             InterfaceError: they do not fit the network, or it fails.
         """
-        status = self._functions.upscale(self._network, byref(picture(pixels)), byref(picture(result)))
-        if status:
-            raise InterfaceError(status, self._functions.error(self._network).decode())
+        with self._turn:
+            status = self._functions.upscale(self._network, byref(picture(pixels)), byref(picture(result)))
+            if status:
+                raise InterfaceError(status, self._functions.error(self._network).decode())
 
     def close(self) -> None:
         """Give back all that the network holds, the library included, unless a call runs; happens by itself when nobody
