@@ -1,9 +1,12 @@
-"""The same network as filters of VapourSynth, on the same clip: clipfree's, and onnxruntime called from Python.
+"""The same network as filters of VapourSynth, on one clip: clipfree's, vs-mlrt's, and onnxruntime called from Python.
 
+    python3.12 -m venv env
+    env/bin/pip install numpy onnxruntime vapoursynth vapoursynth-mlrt-ort vapoursynth-mlrt-ov vapoursynth-mlrt-ncnn
     python benchmarks/vapoursynth_filters.py zoo:xlsr_x3 --calib photos/ --python env/bin/python -o vapoursynth.json
 
-`env` is an environment with VapourSynth, NumPy and onnxruntime; vs-mlrt's filters are not on PyPI. Every filter
-runs in a process of its own, in turn; frames are of one photograph.
+Every filter runs in a process of its own, in turn, with as many streams as there are cores; frames are one photograph.
+vs-mlrt's take floats: VapourSynth makes them of the pixels and pixels of them, which counts. ncnn's runs on Vulkan only
+(without a GPU: `apt install mesa-vulkan-drivers`, whose llvmpipe it takes).
 """
 
 from __future__ import annotations
@@ -20,18 +23,21 @@ import numpy as np
 
 from made import model_file
 from networks import picture, read_networks, with_pixel_ends
-from toolchain.support.cpu import this_cpu
+from toolchain.support.cpu import this_cpu, usable_cores
 from toolchain.support.errors import ClipfreeError
 from toolchain.support.files import atomic_write, scratch_folder
 
 SOURCE = Path(__file__).parents[1] / "examples" / "vapoursynth.c"
+VS_MLRT = {"ort": "onnxruntime", "ov": "OpenVINO", "ncnn": "ncnn"}
+"""Namespaces of its plugins, and what they run; ncnn knows no quantized ONNX."""
+
 SCRIPT = """
-import sys, time
+import os, sys, time
 import numpy as np
 import vapoursynth as vs
 
-kind, path, plugin, pixels, count, scale = sys.argv[1:]
-core, small, scale = vs.core, np.load(pixels), int(scale)
+kind, path, plugin, pixels, count, seconds, scale, step, streams = sys.argv[1:]
+core, small, scale, streams = vs.core, np.load(pixels), int(scale), int(streams)
 height, width, _ = small.shape
 blank = core.std.BlankClip(format=vs.RGB24, width=width, height=height, length=int(count), keep=True)
 
@@ -44,7 +50,7 @@ still = core.std.ModifyFrame(blank, blank, lambda n, f: fill(f.copy(), small))[0
 if kind == "clipfree":
     core.std.LoadPlugin(plugin)
     large = core.clipfree.Upscale(still, path)
-else:
+elif kind == "onnxruntime":
     import onnxruntime
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     size = {"width": scale * width, "height": scale * height}
@@ -55,10 +61,21 @@ else:
         return fill(f[1].copy(), session.run(None, {"pixels": pixels[None]})[0][0])
 
     large = core.std.ModifyFrame(frame, [still, frame], run)
+else:  # the namespace of a plugin of vs-mlrt
+    factor = 255 * float(step)  # VapourSynth's floats are 0..1
+    floats = core.resize.Point(still, format=vs.RGBS)
+    given = floats if factor == 1 else core.std.Expr(floats, f"x {factor} *")
+    words = {"ort": {"provider": ""}, "ov": {"device": "CPU"}, "ncnn": {"fp16": False}}[kind]
+    made = getattr(core, kind).Model(given, path, num_streams=streams, **words)
+    large = core.resize.Point(made if factor == 1 else core.std.Expr(made, f"x {factor} /"), format=vs.RGB24)
+assert (large.width, large.height) == (scale * width, scale * height)
 large.get_frame(0)
 begin = time.perf_counter()
-done = sum(1 for _ in large.frames(close=True))
+for done, _ in enumerate(large.frames(close=True), start=1):
+    if time.perf_counter() - begin > float(seconds):
+        break
 print(done / (time.perf_counter() - begin))
+os._exit(0 if sys.stdout.flush() is None else 1)  # frames that nobody waits for any more are not made
 """
 
 
@@ -76,10 +93,13 @@ def commands(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     subprocess.run(["cc", str(SOURCE), *flags], check=True)
     np.save(pixels, picture(options.calib, 3, *options.size))
     models = {"clipfree": bundle / "model.so"}
-    for name, path in (("onnxruntime INT8", network.qdq), ("onnxruntime FP32", network.fp32)):
-        models[name] = folder / f"ends_{path.name}"
-        models[name].write_bytes(with_pixel_ends(path, (*options.size, 3), network.scale, network.pixel_scale))
-    tail = [str(plugin), str(pixels), str(options.frames), str(network.scale)]
+    for name, path in (("INT8", network.qdq), ("FP32", network.fp32)):
+        models |= {f"{kind} {name}": path for kind in VS_MLRT if (kind, name) != ("ncnn", "INT8")}
+        models[f"onnxruntime {name}"] = folder / f"ends_{path.name}"
+        ends = with_pixel_ends(path, (*options.size, 3), network.scale, network.pixel_scale)
+        models[f"onnxruntime {name}"].write_bytes(ends)
+    numbers = (options.frames, options.seconds, network.scale, network.pixel_scale, usable_cores())
+    tail = [str(plugin), str(pixels), *map(str, numbers)]
     return {name: [options.python, "-c", SCRIPT, name.split()[0], str(path), *tail] for name, path in models.items()}
 
 
@@ -96,7 +116,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--calib", type=Path, required=True, help="photographs")
     parser.add_argument("--python", required=True, help="an interpreter that has VapourSynth, NumPy and onnxruntime")
     parser.add_argument("--size", type=int, nargs=2, default=(360, 640), metavar=("HEIGHT", "WIDTH"))
-    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--frames", type=int, default=100, help="at most")
+    parser.add_argument("--seconds", type=float, default=20.0, help="after which no further frame is asked for")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("-o", "--out", type=Path)
     options = parser.parse_args(arguments)
