@@ -34,9 +34,10 @@ int main(int count, char **words) {
   clipfree *network;
   char message[CLIPFREE_MESSAGE];
   if (clipfree_open(&network, NULL, message)) fail(message, "");
-  const clipfree_picture source = {sizeof source, CLIPFREE_RGB, height, width, {pixels}, {3 * (ptrdiff_t)width}};
-  const clipfree_picture result = {sizeof result, CLIPFREE_RGB, large_height, large_width, {large},
-                                   {3 * (ptrdiff_t)large_width}};
+  const clipfree_picture source = {.size = sizeof source, .format = CLIPFREE_RGB, .height = height, .width = width,
+                                   .planes = {pixels}, .strides = {3 * (ptrdiff_t)width}};
+  const clipfree_picture result = {.size = sizeof result, .format = CLIPFREE_RGB, .height = large_height,
+                                   .width = large_width, .planes = {large}, .strides = {3 * (ptrdiff_t)large_width}};
   if (clipfree_upscale(network, &source, &result)) fail(clipfree_error(network), "");
   clipfree_close(network);
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from toolchain.runtime.interface import Info, Options, Picture
 
-GREY, RGB, BGR, PLANAR = 1, 2, 3, 4
+GREY, RGB, BGR, PLANAR, RGBA, BGRA, NV12, NV21, I420, P010, I010 = range(1, 12)
 ALLOCATE = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_size_t, c_size_t)
 RELEASE = ctypes.CFUNCTYPE(None, c_void_p, c_void_p, c_size_t)
 TASK = ctypes.CFUNCTYPE(None, c_void_p, c_uint32)
@@ -22,6 +22,10 @@ STATUS = (
     *("OK", "NULL", "WRONG_ABI", "WRONG_OPTION", "WRONG_SIZE", "WRONG_STRIDE", "WRONG_FORMAT", "OVERLAP", "BUSY"),
     *("WRONG_CPU", "NO_MEMORY", "NO_THREADS", "NO_DEVICE", "DAMAGED", "UNSUPPORTED", "FAILED"),
 )
+
+
+class Region(ctypes.Structure):
+    _fields_ = (("size", c_size_t), *((name, c_uint32) for name in ("top", "left", "height", "width")))
 
 
 class InterfaceError(Exception):
@@ -36,6 +40,7 @@ def load(path: Path) -> Any:
     library.clipfree_open.argtypes = (POINTER(c_void_p), POINTER(Options), c_char_p)
     library.clipfree_memory.argtypes = (c_void_p, c_uint32, c_uint32, POINTER(c_uint64))
     library.clipfree_upscale.argtypes = (c_void_p, POINTER(Picture), POINTER(Picture))
+    library.clipfree_upscale_region.argtypes = (c_void_p, POINTER(Picture), POINTER(Region), POINTER(Picture))
     library.clipfree_result_size.argtypes = (c_uint32, c_uint32, POINTER(c_uint32), POINTER(c_uint32))
     library.clipfree_get_functions.restype = c_void_p
     return library

@@ -8,6 +8,10 @@ from pathlib import Path
 from toolchain.bundle import HEADER
 
 SHARED = Path(__file__).with_name("native")
+EXACT = ("-ffp-contract=off",)
+"""Flags: weights are rounded as Python rounds them."""
+QUICK = ("bicubic.c", "colours.c", "convert.c", "rows.c")
+"""Sources whose loops pass over every pixel; speed counts there, not size."""
 
 
 def put_header(folder: Path) -> None:

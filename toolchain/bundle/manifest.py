@@ -112,7 +112,7 @@ class Manifest:
     @property
     def geometry(self) -> Geometry:
         """Of the pictures that the network takes and makes."""
-        return Geometry(self.channels, self.scale, self.unit, self.smallest)
+        return Geometry(self.channels, self.scale, self.unit, self.smallest, self.halo)
 
     @property
     def arithmetic(self) -> str:

@@ -18,6 +18,9 @@ Pixels = NDArray[np.uint8]
 UNBOUNDED_HALO = 1 << 20
 """Halo of a network in which one pixel can depend on all others (global pooling, strides): it cannot be tiled."""
 
+LARGEST = 0xFFFFFF
+"""Pixels of a side at most, in `clipfree.h`."""
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -29,12 +32,19 @@ class Geometry:
         unit: of how many pixels the sides of the network's pictures are multiples: others are extended by copies of
             their last row and column, and the result is cut to size.
         smallest: height and width of the smallest picture that it takes.
+        halo: receptive-field radius in input pixels.
     """
 
     channels: int
     scale: int | Fraction
     unit: int = 1
     smallest: tuple[int, int] = (1, 1)
+    halo: int = UNBOUNDED_HALO
+
+    @property
+    def reach(self) -> int:
+        """The halo as `clipfree.h` has it, where an unbounded one is as large as the largest picture."""
+        return self.halo if self.halo < UNBOUNDED_HALO else LARGEST
 
     def check(self, pixels: Pixels) -> None:
         """See that ``pixels`` are a picture that the network takes: u8 (h, w, channels).

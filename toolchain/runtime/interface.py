@@ -36,6 +36,8 @@ class Info(ctypes.Structure):
         ("channels", c_int32),
         *((name, c_uint32) for name in ("scale_num", "scale_den", "unit", "smallest_height", "smallest_width")),
         *((name, c_char_p) for name in ("name", "target", "version")),
+        ("halo", c_uint32),
+        ("unused", c_uint32),
     )
 
 
@@ -67,6 +69,7 @@ class Picture(ctypes.Structure):
         ("width", c_uint32),
         ("planes", c_void_p * 4),
         ("strides", c_ssize_t * 4),
+        *((name, c_int32) for name in ("matrix", "range", "site", "unused")),
     )
 
 

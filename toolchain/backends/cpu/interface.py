@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolchain.backends.c_sources import SHARED, c_text, put_header
+from toolchain.backends.c_sources import EXACT, QUICK, SHARED, c_text, put_header
 from toolchain.backends.cpu.needs import lacking
 from toolchain.bundle import LIBRARY
 from toolchain.images.geometry import Geometry
@@ -35,7 +35,7 @@ _NATIVE = Path(__file__).with_name("native")
 _TABLES = "network.c"
 # The compiler's own headers are enough: one for another system may come without that system's.
 _COMPILE = (
-    *("-std=c11", "-Os", "-ffreestanding", "-fPIC", "-fvisibility=hidden"),
+    *("-std=c11", "-Os", "-ffreestanding", "-fPIC", "-fvisibility=hidden", *EXACT),
     *("-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-xc"),
 )
 # Without the C library of this machine, whose version would be asked for where the library is loaded: it is named, by
@@ -162,7 +162,7 @@ def _compiled(linker: Linker) -> Iterator[list[str]]:
     """Yield the objects that all libraries share, and stand-ins for the system's libraries; made when they are needed
     for the first time, and kept where that is possible.
     """
-    digest = hashlib.sha256(repr((linker, _stamp(linker), _COMPILE, linker.inline, _SYSTEM)).encode())
+    digest = hashlib.sha256(repr((linker, _stamp(linker), _COMPILE, QUICK, linker.inline, _SYSTEM)).encode())
     for path in (*_sources(), *sorted(_NATIVE.glob("*.h")), *sorted(SHARED.glob("*.h"))):
         digest.update(path.read_bytes())
     folder = cache_folder() / "interface" / digest.hexdigest()[:16]
@@ -183,7 +183,8 @@ def _parts(folder: Path) -> list[str]:
 
 def _compile(linker: Linker, folder: Path) -> None:
     for path in _sources():
-        one = replace(linker, flags=("-c", *linker.inline, *_COMPILE))
+        quick = ("-O3",) if path.name in QUICK else ()
+        one = replace(linker, flags=("-c", *linker.inline, *_COMPILE, *quick))
         one.run(folder / f"{path.stem}.o", [str(path)])
     with scratch_folder() as scratch:
         empty = scratch / "empty.c"
@@ -218,7 +219,14 @@ def _written(about: About, missing: Sequence[str]) -> Iterator[str]:
     names = (about.name, about.target.name, Versions.installed().clipfree)
     lacks = c_text(", ".join(missing)) if missing else "NULL"
     yield f"  {', '.join(map(c_text, names))}, {lacks}, processor,\n"
-    shape = (geometry.channels, geometry.scale.numerator, geometry.scale.denominator, geometry.unit, *geometry.smallest)
+    shape = (
+        geometry.channels,
+        geometry.scale.numerator,
+        geometry.scale.denominator,
+        geometry.unit,
+        *geometry.smallest,
+        geometry.reach,
+    )
     yield f"  {{{', '.join(map(str, shape))}}},\n"
     numbers = (lines.cache, lines.few, lines.few_more, lines.most, lines.most_more, lines.scratch)
     yield f"  {int(about.streams)}, {{{', '.join(map(str, numbers))}}}, kernels, __tvm_ffi__library_bin,\n}};\n"

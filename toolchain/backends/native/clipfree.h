@@ -3,8 +3,10 @@
  *     clipfree *network;
  *     char message[CLIPFREE_MESSAGE];
  *     if (clipfree_open(&network, NULL, message)) ...say message
- *     clipfree_picture small = {sizeof small, CLIPFREE_RGB, height, width, {pixels}, {3 * width}};
- *     clipfree_picture large = {sizeof large, CLIPFREE_RGB, 3 * height, 3 * width, {result}, {9 * width}};
+ *     clipfree_picture small = {.size = sizeof small, .format = CLIPFREE_RGB, .height = height, .width = width,
+ *                               .planes = {pixels}, .strides = {3 * width}};
+ *     clipfree_picture large = {.size = sizeof large, .format = CLIPFREE_RGB, .height = 3 * height, .width = 3 * width,
+ *                               .planes = {result}, .strides = {9 * width}};
  *     if (clipfree_upscale(network, &small, &large)) ...say clipfree_error(network)
  *     clipfree_close(network);
  *
@@ -49,7 +51,7 @@ typedef enum clipfree_status {
   CLIPFREE_WRONG_OPTION = 3,  /* an option is out of range */
   CLIPFREE_WRONG_SIZE = 4,    /* a picture is empty, too small or too large for the network, or the result's size is wrong */
   CLIPFREE_WRONG_STRIDE = 5,  /* rows would overlap, or reach beyond what can be addressed */
-  CLIPFREE_WRONG_FORMAT = 6,  /* the network has no such pixels */
+  CLIPFREE_WRONG_FORMAT = 6,  /* there are no such pixels */
   CLIPFREE_OVERLAP = 7,       /* the result lies in the memory of the source */
   CLIPFREE_BUSY = 8,          /* another thread is using this network */
   CLIPFREE_WRONG_CPU = 9,     /* this processor lacks an instruction of the library */
@@ -78,6 +80,8 @@ typedef struct clipfree_info {
   const char *name;          /* of the network */
   const char *target;        /* that it was compiled for */
   const char *version;       /* of clipfree, which made it */
+  uint32_t halo;             /* pixels around a region that its result depends on; CLIPFREE_LARGEST: all that there are */
+  uint32_t unused;           /* 0 */
 } clipfree_info;
 
 /* Describe the library. `info->size` is set by the caller. */
@@ -142,13 +146,44 @@ CLIPFREE_API const char *clipfree_error(const clipfree *network);
 
 /* -- upscaling ------------------------------------------------------------------------------------------------------ */
 
-/* How pixels lie in memory. The network's own is CLIPFREE_RGB or CLIPFREE_GREY; others are converted on the way. */
+/* How pixels lie in memory; the network's own is CLIPFREE_RGB or CLIPFREE_GREY, and others are converted on the way, from
+ * each to each. docs/c-interface.md of clipfree says by which arithmetic. */
 typedef enum clipfree_format {
   CLIPFREE_GREY = 1,    /* 8 bits a pixel */
   CLIPFREE_RGB = 2,     /* 8 bits a channel, side by side */
   CLIPFREE_BGR = 3,
-  CLIPFREE_PLANAR = 4   /* three planes: red, green, blue */
+  CLIPFREE_PLANAR = 4,  /* three planes: red, green, blue */
+  CLIPFREE_RGBA = 5,    /* alpha, not multiplied into colours, is enlarged bicubically; 255 where the source has none */
+  CLIPFREE_BGRA = 6,
+  /* Luma, and chroma for each two by two pixels: its planes have half the sides, rounded up. */
+  CLIPFREE_NV12 = 7,    /* two planes: luma; blue and red difference side by side */
+  CLIPFREE_NV21 = 8,    /* the same, red difference first */
+  CLIPFREE_I420 = 9,    /* three planes: luma, blue, red difference */
+  CLIPFREE_P010 = 10,   /* as NV12, in words of 16 bits, of which the upper 10 count */
+  CLIPFREE_I010 = 11    /* as I420, in words of 16 bits, of which the lower 10 count */
 } clipfree_format;
+
+/* What luma and chroma stand for. 0 of a result: what the source has, if that is of luma and chroma too. */
+typedef enum clipfree_matrix {
+  CLIPFREE_USUAL_MATRIX = 0, /* BT.709 for pictures at least 1280 wide or more than 576 high, else BT.601 */
+  CLIPFREE_BT601 = 1,
+  CLIPFREE_BT709 = 2,
+  CLIPFREE_BT2020 = 3
+} clipfree_matrix;
+
+typedef enum clipfree_range {
+  CLIPFREE_USUAL_RANGE = 0, /* limited */
+  CLIPFREE_LIMITED = 1,     /* of 8 bits, luma from 16 to 235, chroma from 16 to 240 */
+  CLIPFREE_FULL = 2         /* from 0 to 255 */
+} clipfree_range;
+
+/* Where chroma lies among its four pixels. */
+typedef enum clipfree_site {
+  CLIPFREE_USUAL_SITE = 0, /* left */
+  CLIPFREE_LEFT = 1,       /* between the two on the left */
+  CLIPFREE_CENTRE = 2,     /* amid the four */
+  CLIPFREE_TOP_LEFT = 3    /* on the first */
+} clipfree_site;
 
 typedef struct clipfree_picture {
   size_t size;        /* of this structure */
@@ -157,15 +192,34 @@ typedef struct clipfree_picture {
   uint32_t width;
   void *planes[4];    /* where the top left pixel is; of formats with one plane, the first */
   ptrdiff_t strides[4]; /* bytes from a row to the one below, of each plane; negative if that lies before it in memory */
+  int32_t matrix;     /* of formats with luma and chroma: a clipfree_matrix */
+  int32_t range;      /* a clipfree_range */
+  int32_t site;       /* a clipfree_site */
+  int32_t unused;     /* 0 */
 } clipfree_picture;
 
-/* Bytes that a picture of height x width takes beside itself and its result, at most; those that the open network holds
- * already are among them. Of a network that does not stream in bands of rows, about so many. */
+/* Bytes that a picture of height x width takes beside itself and its result, at most, whatever their formats; those that the
+ * open network holds already are among them. Of a network that does not stream in bands of rows, about so many. */
 CLIPFREE_API int32_t clipfree_memory(clipfree *network, uint32_t height, uint32_t width, uint64_t *bytes);
 
 /* Upscale `source`, which is not written to, into `result`, of the size that clipfree_result_size tells. Pixels that are
- * densely packed in the network's own format are read and written where they are, others are copied once. */
+ * densely packed in the network's own format are read and written where they are, others are converted once, by all of the
+ * network's threads. */
 CLIPFREE_API int32_t clipfree_upscale(clipfree *network, const clipfree_picture *source, const clipfree_picture *result);
+
+/* Pixels of a picture. */
+typedef struct clipfree_region {
+  size_t size; /* of this structure */
+  uint32_t top, left;
+  uint32_t height, width;
+} clipfree_region;
+
+/* Upscale a region of `source` (NULL: all of it) into `result`, which becomes what the whole's result has there: its rows are those from
+ * top * scale to (top + height) * scale, both rounded down, and so its columns. Takes time and memory for the region and
+ * the halo around it, or for the whole picture where the network looks at all of it. Of a result with a chroma for each two
+ * by two pixels, these begin at even numbers. */
+CLIPFREE_API int32_t clipfree_upscale_region(clipfree *network, const clipfree_picture *source,
+                                             const clipfree_region *region, const clipfree_picture *result);
 
 /* -- all of it by one name ------------------------------------------------------------------------------------------ */
 
@@ -179,6 +233,8 @@ typedef struct clipfree_functions {
   const char *(*error)(const clipfree *network);
   int32_t (*memory)(clipfree *network, uint32_t height, uint32_t width, uint64_t *bytes);
   int32_t (*upscale)(clipfree *network, const clipfree_picture *source, const clipfree_picture *result);
+  int32_t (*upscale_region)(clipfree *network, const clipfree_picture *source, const clipfree_region *region,
+                            const clipfree_picture *result);
 } clipfree_functions;
 
 /* The functions above; NULL if the library has another CLIPFREE_ABI. With dlopen:

@@ -46,7 +46,7 @@ const char* clipfree_message(int32_t status) {
     case CLIPFREE_WRONG_OPTION: return "an option is out of range";
     case CLIPFREE_WRONG_SIZE: return "a picture has a size that the network does not take";
     case CLIPFREE_WRONG_STRIDE: return "rows of a picture overlap, or reach too far";
-    case CLIPFREE_WRONG_FORMAT: return "the network has no such pixels";
+    case CLIPFREE_WRONG_FORMAT: return "there are no such pixels";
     case CLIPFREE_OVERLAP: return "the result lies in the memory of the source";
     case CLIPFREE_BUSY: return "another thread is using this network";
     case CLIPFREE_WRONG_CPU: return "this processor lacks an instruction of the library";

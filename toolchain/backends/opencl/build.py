@@ -98,7 +98,7 @@ class CompiledKernels:
         for kernel, code in kernels.items():
             (folder / f"{kernel}.cl").write_text(code, encoding="utf-8")
         sources = path.with_name(HOST)
-        about = About(name, self.target, geometry.smallest)
+        about = About(name, self.target, geometry.smallest, geometry.reach)
         write_sources(sources, self.program.plan, kernels, self.program.constants, about)
         if linker is not None:
             compile_sources(sources, path.parent.parent / LIBRARY, linker)

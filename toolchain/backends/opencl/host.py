@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from toolchain.backends.c_sources import SHARED, c_text
+from toolchain.backends.c_sources import EXACT, SHARED, c_text
 from toolchain.bundle import LIBRARY
 from toolchain.bundle.launch_plan import PICTURE, RESULT, SCALARS, Launch, LaunchPlan, Size
+from toolchain.images.geometry import LARGEST
 from toolchain.kernels.layout import SIDE
 from toolchain.runtime.opencl.device import parse_wish
 from toolchain.support.errors import TargetError
@@ -28,7 +29,7 @@ _NATIVE = Path(__file__).with_name("native")
 _TABLES = "network.c"
 # Without the C library, whose version would be written into the library: the program that loads it has one. Nobody
 # else's functions of the same names take the place of these. Programs look for the name, not where it was linked.
-_FLAGS = ("-std=c11", "-O2", "-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{roomy(LIBRARY)}", "-xc")
+_FLAGS = ("-std=c11", "-O2", "-nostdlib", *EXACT, "-Wl,-Bsymbolic", f"-Wl,-soname,{roomy(LIBRARY)}", "-xc")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class About:
     name: str = ""
     target: str = ""
     smallest: tuple[int, int] = (1, 1)
+    reach: int = LARGEST
 
 
 def write_sources(
@@ -108,7 +110,7 @@ def _tables(plan: LaunchPlan, kernels: Mapping[str, str], constants: bytes, abou
         "};\n\nconst struct network clipfree_network = {"
         f"{plan.channels}, {plan.scale}, {plan.over}, {plan.unit}, {plan.margin}, {plan.columns}, {SIDE}, "
         f"sizes, buffers, {len(plan.buffers)}, constants, {len(plan.constants)}, launches, {len(plan.launches)}, "
-        f"(const unsigned char *)data, {about.smallest[0]}, {about.smallest[1]}, "
+        f"(const unsigned char *)data, {about.smallest[0]}, {about.smallest[1]}, {about.reach}, "
         f"{c_text(about.name)}, {c_text(about.target)}, {c_text(Versions.installed().clipfree)}}};\n"
     )
 

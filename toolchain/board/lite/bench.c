@@ -126,8 +126,9 @@ static void open_network(const char* path) {
 }
 
 static clipfree_picture picture_of(Picture picture) {
-  return (clipfree_picture){sizeof(clipfree_picture), picture.channels == 3 ? CLIPFREE_RGB : CLIPFREE_GREY,
-                            picture.height, picture.width, {picture.pixels}, {picture.width * picture.channels}};
+  return (clipfree_picture){.size = sizeof(clipfree_picture), .format = picture.channels == 3 ? CLIPFREE_RGB : CLIPFREE_GREY,
+                            .height = picture.height, .width = picture.width,
+                            .planes = {picture.pixels}, .strides = {picture.width * picture.channels}};
 }
 
 /* The pixels of what it returns live until the next call. */

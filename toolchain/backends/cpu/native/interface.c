@@ -1,32 +1,15 @@
 /* What clipfree.h promises, for CPUs. */
+#include "../../native/about.h"
 #include "../../native/libc.h"
 #include "host.h"
 #include "processor.h"
 
 enum { kMostThreads = 256 };
-enum { kLeastOptions = sizeof(clipfree_options), kLeastInfo = sizeof(clipfree_info) }; /* of version 1 */
+enum { kLeastOptions = sizeof(clipfree_options) }; /* of version 1 */
 
-int32_t clipfree_describe(clipfree_info* info) {
-  const Geometry* const geometry = &clipfree_network.geometry;
-  if (!info) return CLIPFREE_NULL;
-  if (info->size < kLeastInfo) return CLIPFREE_WRONG_ABI;
-  *info = (clipfree_info){
-    info->size, CLIPFREE_ABI, geometry->channels, geometry->scale_num, geometry->scale_den, geometry->unit,
-    geometry->smallest_height, geometry->smallest_width, clipfree_network.name, clipfree_network.target,
-    clipfree_network.version,
-  };
-  return CLIPFREE_OK;
-}
-
-int32_t clipfree_result_size(uint32_t height, uint32_t width, uint32_t* result_height, uint32_t* result_width) {
-  const Geometry* const geometry = &clipfree_network.geometry;
-  Failure failure = {0};
-  if (!result_height || !result_width) return CLIPFREE_NULL;
-  const int32_t status = geometry_check(geometry, &failure, height, width);
-  if (status) return status;
-  *result_height = (uint32_t)geometry_scaled(geometry, height);
-  *result_width = (uint32_t)geometry_scaled(geometry, width);
-  return CLIPFREE_OK;
+About about_library(void) {
+  const Network* const network = &clipfree_network;
+  return (About){network->name, network->target, network->version, network->geometry};
 }
 
 /* -- opening and closing ---------------------------------------------------------------------------------------------- */
@@ -135,38 +118,78 @@ static int is_usable(const clipfree_picture* picture) {
          (clipfree_network.streams || (uintptr_t)picture->planes[0] % kAlignment == 0);
 }
 
-static int32_t upscale(clipfree* self, const clipfree_picture* source, const clipfree_picture* result) {
-  const Geometry* const geometry = &clipfree_network.geometry;
-  const uint32_t height = geometry_extended(geometry, source->height), width = geometry_extended(geometry, source->width);
-  const int whole = height == source->height && width == source->width;
-  const uint8_t* pixels = source->planes[0];
+/* A picture on its way in, or a result on its way out: what each thread does of it. */
+typedef struct {
+  const Conversion* conversion;
+  uint8_t* pixels;
   const Tensor* made;
-  if (!whole || !is_usable(source)) {
-    uint8_t* const copy = room(self, &self->extended, (uint64_t)height * width * (uint64_t)geometry->channels);
-    if (!copy) return CLIPFREE_NO_MEMORY;
-    picture_read(source, copy, height, width);
-    pixels = copy;
-  }
-  void* const place = whole && is_usable(result) ? result->planes[0] : NULL;
-  const int32_t status = machine_run(self, pixels, height, width, place, &made);
-  if (status) return status;
-  if (made->shape[0] != (int64_t)geometry_scaled(geometry, height) || made->shape[1] != (int64_t)geometry_scaled(geometry, width) ||
-      made->shape[2] != geometry->channels)
-    return fail(&self->failure, CLIPFREE_DAMAGED, "the network makes a picture of another size than it says");
-  if (made->data != result->planes[0]) picture_write(result, made->data, (uint64_t)made->shape[1]);
+} Work;
+
+static void read_part(void* argument, uint32_t lane) {
+  const Work* const work = argument;
+  const Part part = conversion_part(work->conversion, lane, work->conversion->height);
+  conversion_read(work->conversion, lane, part.first, part.end, work->pixels);
+}
+
+static void write_part(void* argument, uint32_t lane) {
+  const Work* const work = argument;
+  const Part part = conversion_part(work->conversion, lane, work->conversion->result.height);
+  conversion_write(work->conversion, lane, part.first, part.end, work->made->data, work->made->shape[1]);
+}
+
+/* Have room for what is converted on the way. */
+static int32_t prepare(clipfree* self, uint64_t bytes, int reads, int writes) {
+  const Conversion* const conversion = &self->conversion;
+  const uint64_t size = (uint64_t)conversion->height * conversion->width * (uint64_t)conversion->geometry.channels;
+  if (reads && !room(self, &self->extended, size)) return CLIPFREE_NO_MEMORY;
+  if (!reads && !writes) return CLIPFREE_OK;
+  uint8_t* const place = room(self, &self->converting, bytes);
+  if (!place) return CLIPFREE_NO_MEMORY;
+  conversion_place(&self->conversion, place);
   return CLIPFREE_OK;
 }
 
-int32_t clipfree_upscale(clipfree* self, const clipfree_picture* source, const clipfree_picture* result) {
+static int32_t upscale(clipfree* self, const clipfree_picture pictures[2], const clipfree_region* region) {
+  const Geometry* const geometry = &clipfree_network.geometry;
+  const clipfree_picture *const source = &pictures[0], *const result = &pictures[1];
+  Conversion* const conversion = &self->conversion;
+  const uint64_t bytes = conversion_plan(conversion, geometry, pictures, region, self->pool.threads);
+  const uint32_t height = conversion->height, width = conversion->width;
+  const int whole = height == region->height && width == region->width; /* not extended, and without a halo */
+  const int reads = !whole || height != source->height || width != source->width || !is_usable(source);
+  const int writes = !whole || !is_usable(result);
+  int32_t status = prepare(self, bytes, reads, writes);
+  if (status) return status;
+  Work work = {conversion, self->extended, NULL};
+  if (reads) pool_run(&self->pool, read_part, &work);
+  status = machine_run(self, reads ? work.pixels : source->planes[0], height, width, writes ? NULL : result->planes[0],
+                       &work.made);
+  if (status) return status;
+  if (work.made->shape[0] != (int64_t)geometry_scaled(geometry, height) ||
+      work.made->shape[1] != (int64_t)geometry_scaled(geometry, width) || work.made->shape[2] != geometry->channels)
+    return fail(&self->failure, CLIPFREE_DAMAGED, "the network makes a picture of another size than it says");
+  if (writes) pool_run(&self->pool, write_part, &work);
+  else if (work.made->data != result->planes[0]) /* another tensor shares the result's memory */
+    memcpy(result->planes[0], work.made->data, (size_t)result->height * result->width * (size_t)geometry->channels);
+  return CLIPFREE_OK;
+}
+
+int32_t clipfree_upscale_region(clipfree* self, const clipfree_picture* source, const clipfree_region* wanted,
+                                const clipfree_picture* result) {
   const clipfree_picture* given[2] = {source, result};
   clipfree_picture pictures[2];
+  clipfree_region region;
   if (!self) return CLIPFREE_NULL;
   if (atomic_exchange(&self->busy, 1)) return CLIPFREE_BUSY;
   failure_clear(&self->failure);
-  int32_t status = pictures_check(&clipfree_network.geometry, &self->failure, given, pictures);
-  if (!status) status = upscale(self, &pictures[0], &pictures[1]);
+  int32_t status = pictures_check(&clipfree_network.geometry, &self->failure, given, wanted, pictures, &region);
+  if (!status) status = upscale(self, pictures, &region);
   atomic_store(&self->busy, 0);
   return status;
+}
+
+int32_t clipfree_upscale(clipfree* self, const clipfree_picture* source, const clipfree_picture* result) {
+  return clipfree_upscale_region(self, source, NULL, result);
 }
 
 int32_t clipfree_memory(clipfree* self, uint32_t height, uint32_t width, uint64_t* bytes) {
@@ -178,7 +201,8 @@ int32_t clipfree_memory(clipfree* self, uint32_t height, uint32_t width, uint64_
   if (!status) {
     const uint64_t tall = geometry_extended(geometry, height), wide = geometry_extended(geometry, width);
     status = machine_count(self, (int64_t)tall, (int64_t)wide, bytes);
-    *bytes += tall * wide * (uint64_t)geometry->channels + kAlignment;
+    *bytes += tall * wide * (uint64_t)geometry->channels + conversion_most(geometry, height, width, self->pool.threads) +
+              2 * kAlignment;
   }
   atomic_store(&self->busy, 0);
   return status;

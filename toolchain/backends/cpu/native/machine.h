@@ -19,6 +19,8 @@ struct clipfree {
   Object* objects; /* one that each instruction may make */
   void** blocks;   /* and memory that it may take, kept from one run to the next */
   uint8_t* extended; /* packed pixels, where the caller's are not, or do not fill the unit */
+  Conversion conversion; /* between those and the caller's */
+  uint8_t* converting;   /* memory for it */
   void* place;     /* where the result goes in this run, if it has `place_size` bytes; NULL: into a block */
   int64_t place_size;
   int dry;         /* this run is to count memory, in `counted` */

@@ -1,7 +1,7 @@
 /* What differs from network to network: clipfree writes it into a file of its own, network.c. */
 #pragma once
 
-#include "../../native/picture.h"
+#include "../../native/convert.h"
 #include "tvm.h"
 
 typedef struct {

@@ -358,6 +358,7 @@ void host_close(struct clipfree *self) {
   free(self->memory);
   free(self->caller.pixels);
   free(self->caller.result);
+  free(self->caller.converting);
   free(self);
 }
 

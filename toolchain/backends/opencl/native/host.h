@@ -2,15 +2,16 @@
 #ifndef CLIPFREE_HOST_H
 #define CLIPFREE_HOST_H
 
-#include "picture.h"
+#include "convert.h"
 
 // What interface.c keeps of a network: its last failure, whether a thread is in it, and packed pixels where those of the
 // caller are not.
 struct caller {
   Failure failure;
   _Atomic uint32_t busy;
-  uint8_t *pixels, *result;
-  size_t pixels_size, result_size;
+  uint8_t *pixels, *result, *converting;
+  size_t pixels_size, result_size, converting_size;
+  Conversion conversion;  // between those and the caller's, by `converting`
 };
 
 struct caller *host_caller(struct clipfree *network);

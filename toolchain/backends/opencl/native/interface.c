@@ -1,4 +1,5 @@
 // What clipfree.h and clipfree_opencl.h promise, for OpenCL devices.
+#include "about.h"
 #include "clipfree_opencl.h"
 #include "host.h"
 #include "libc.h"
@@ -11,28 +12,10 @@ void free(void *memory);
 
 static Geometry geometry(void) {
   return (Geometry){PLAN.channels, (uint32_t)PLAN.scale, (uint32_t)PLAN.over, (uint32_t)PLAN.unit,
-                    (uint32_t)PLAN.smallest_height, (uint32_t)PLAN.smallest_width};
+                    (uint32_t)PLAN.smallest_height, (uint32_t)PLAN.smallest_width, (uint32_t)PLAN.halo};
 }
 
-int32_t clipfree_describe(clipfree_info *info) {
-  const Geometry own = geometry();
-  if (!info) return CLIPFREE_NULL;
-  if (info->size < sizeof *info) return CLIPFREE_WRONG_ABI;
-  *info = (clipfree_info){info->size, CLIPFREE_ABI, own.channels, own.scale_num, own.scale_den, own.unit,
-                          own.smallest_height, own.smallest_width, PLAN.name, PLAN.target, PLAN.version};
-  return CLIPFREE_OK;
-}
-
-int32_t clipfree_result_size(uint32_t height, uint32_t width, uint32_t *result_height, uint32_t *result_width) {
-  const Geometry own = geometry();
-  Failure failure = {0};
-  if (!result_height || !result_width) return CLIPFREE_NULL;
-  const int32_t status = geometry_check(&own, &failure, height, width);
-  if (status) return status;
-  *result_height = (uint32_t)geometry_scaled(&own, height);
-  *result_width = (uint32_t)geometry_scaled(&own, width);
-  return CLIPFREE_OK;
-}
+About about_library(void) { return (About){PLAN.name, PLAN.target, PLAN.version, geometry()}; }
 
 int32_t clipfree_open(clipfree **network, const clipfree_options *given, char message[CLIPFREE_MESSAGE]) {
   char said[CLIPFREE_MESSAGE] = "";
@@ -74,28 +57,38 @@ static uint8_t *room(Failure *failure, uint8_t **kept, size_t *size, uint64_t by
   return *kept;
 }
 
-static int32_t upscale(clipfree *self, const clipfree_picture *source, const clipfree_picture *result, double *seconds) {
+static int32_t upscale(clipfree *self, const clipfree_picture pictures[2], const clipfree_region *region,
+                       double *seconds) {
   struct caller *const caller = host_caller(self);
+  Failure *const failure = &caller->failure;
+  Conversion *const conversion = &caller->conversion;
   const Geometry own = geometry();
-  const uint32_t height = geometry_extended(&own, source->height), width = geometry_extended(&own, source->width);
-  const int whole = height == source->height && width == source->width;
-  const uint64_t size = (uint64_t)height * width * (uint64_t)own.channels;
-  const uint64_t made = geometry_scaled(&own, height) * geometry_scaled(&own, width) * (uint64_t)own.channels;
+  const clipfree_picture *const source = &pictures[0], *const result = &pictures[1];
+  const uint64_t bytes = conversion_plan(conversion, &own, pictures, region, 1);
+  const uint32_t height = conversion->height, width = conversion->width;
+  const uint64_t tall = geometry_scaled(&own, height), wide = geometry_scaled(&own, width);
+  const int whole = height == source->height && width == source->width && height == region->height && width == region->width;
+  const int reads = !whole || !picture_is_packed(source, own.channels);
+  const int writes = !whole || !picture_is_packed(result, own.channels);
   const uint8_t *pixels = source->planes[0];
   uint8_t *place = result->planes[0];
   char said[CLIPFREE_MESSAGE];
-  if (!host_allocate(self, (int)height, (int)width, said)) return fail(&caller->failure, CLIPFREE_NO_MEMORY, "%s", said);
-  if (!whole || !picture_is_packed(source, own.channels)) {
-    uint8_t *const copy = room(&caller->failure, &caller->pixels, &caller->pixels_size, size);
+  if (!host_allocate(self, (int)height, (int)width, said)) return fail(failure, CLIPFREE_NO_MEMORY, "%s", said);
+  if (reads || writes) {
+    uint8_t *const memory = room(failure, &caller->converting, &caller->converting_size, bytes);
+    if (!memory) return CLIPFREE_NO_MEMORY;
+    conversion_place(conversion, memory);
+  }
+  if (reads) {
+    uint8_t *const copy = room(failure, &caller->pixels, &caller->pixels_size, (uint64_t)height * width * (uint64_t)own.channels);
     if (!copy) return CLIPFREE_NO_MEMORY;
-    picture_read(source, copy, height, width);
+    conversion_read(conversion, 0, 0, height, copy);
     pixels = copy;
   }
-  const int direct = whole && picture_is_packed(result, own.channels);
-  if (!direct) place = room(&caller->failure, &caller->result, &caller->result_size, made);
+  if (writes) place = room(failure, &caller->result, &caller->result_size, tall * wide * (uint64_t)own.channels);
   if (!place) return CLIPFREE_NO_MEMORY;
-  if (!host_run(self, pixels, place, seconds, said)) return fail(&caller->failure, CLIPFREE_FAILED, "%s", said);
-  if (!direct) picture_write(result, place, geometry_scaled(&own, width));
+  if (!host_run(self, pixels, place, seconds, said)) return fail(failure, CLIPFREE_FAILED, "%s", said);
+  if (writes) conversion_write(conversion, 0, 0, result->height, place, (int64_t)wide);
   return CLIPFREE_OK;
 }
 
@@ -107,21 +100,32 @@ static int32_t enter(clipfree *self) {
   return CLIPFREE_OK;
 }
 
-int32_t clipfree_upscale_timed(clipfree *self, const clipfree_picture *source, const clipfree_picture *result,
-                               double *seconds) {
+static int32_t upscale_region(clipfree *self, const clipfree_picture *source, const clipfree_region *wanted,
+                              const clipfree_picture *result, double *seconds) {
   const clipfree_picture *given[2] = {source, result};
   const Geometry own = geometry();
   clipfree_picture pictures[2];
+  clipfree_region region;
   int32_t status = enter(self);
   if (status) return status;
-  status = pictures_check(&own, &host_caller(self)->failure, given, pictures);
-  if (!status) status = upscale(self, &pictures[0], &pictures[1], seconds);
+  status = pictures_check(&own, &host_caller(self)->failure, given, wanted, pictures, &region);
+  if (!status) status = upscale(self, pictures, &region, seconds);
   atomic_store(&host_caller(self)->busy, 0);
   return status;
 }
 
+int32_t clipfree_upscale_timed(clipfree *self, const clipfree_picture *source, const clipfree_picture *result,
+                               double *seconds) {
+  return upscale_region(self, source, NULL, result, seconds);
+}
+
+int32_t clipfree_upscale_region(clipfree *self, const clipfree_picture *source, const clipfree_region *region,
+                                const clipfree_picture *result) {
+  return upscale_region(self, source, region, result, NULL);
+}
+
 int32_t clipfree_upscale(clipfree *self, const clipfree_picture *source, const clipfree_picture *result) {
-  return clipfree_upscale_timed(self, source, result, NULL);
+  return upscale_region(self, source, NULL, result, NULL);
 }
 
 int32_t clipfree_memory(clipfree *self, uint32_t height, uint32_t width, uint64_t *bytes) {
@@ -133,7 +137,8 @@ int32_t clipfree_memory(clipfree *self, uint32_t height, uint32_t width, uint64_
   const uint32_t tall = geometry_extended(&own, height), wide = geometry_extended(&own, width);
   if (!status)
     *bytes = host_memory(self, (int)tall, (int)wide) +
-             ((uint64_t)tall * wide + geometry_scaled(&own, tall) * geometry_scaled(&own, wide)) * (uint64_t)own.channels;
+             ((uint64_t)tall * wide + geometry_scaled(&own, tall) * geometry_scaled(&own, wide)) * (uint64_t)own.channels +
+             conversion_most(&own, height, width, 1);
   atomic_store(&host_caller(self)->busy, 0);
   return status;
 }

@@ -62,6 +62,7 @@ struct network {
   int32_t launch_count;
   const unsigned char *data;  // of the constants, little-endian
   int32_t smallest_height, smallest_width;  // of pictures of which something is left
+  int32_t halo;  // as `clipfree_info` has it
   const char *name, *target, *version;
 };
 

@@ -1,0 +1,158 @@
+#include "colours.h"
+
+enum { kBits = 16 };
+
+static int32_t cut(int32_t value, int32_t most) { return value < 0 ? 0 : value > most ? most : value; }
+
+/* -- matrices ------------------------------------------------------------------------------------------------------- */
+
+/* What red and blue add to luma, in ten thousandths. */
+typedef struct { int64_t red, blue; } Weights;
+
+static Weights weights_of(const clipfree_picture* picture) {
+  switch (picture->matrix) {
+    case CLIPFREE_BT601: return (Weights){2990, 1140};
+    case CLIPFREE_BT709: return (Weights){2126, 722};
+    default: return (Weights){2627, 593};
+  }
+}
+
+/* Steps of luma and of chroma for one of RGB, of samples that are `bits` - 8 times halved: a fraction. */
+typedef struct { int64_t luma, chroma, of; } Steps;
+
+static Steps steps_of(const clipfree_picture* picture, int32_t bits) {
+  if (picture->range == CLIPFREE_LIMITED) return (Steps){219, 224, 255};
+  const int64_t white = ((int64_t)1 << bits) - 1;
+  return (Steps){white, white, (int64_t)255 << (bits - 8)};
+}
+
+/* A fraction with 16 bits behind the point, rounded to the nearest, or the even one of two. */
+static int32_t fixed(int64_t numerator, int64_t denominator) {
+  const int64_t value = numerator * (1 << kBits), size = value < 0 ? -value : value;
+  const int64_t whole = size / denominator, rest = size % denominator;
+  const int64_t found = whole + (2 * rest > denominator || (2 * rest == denominator && whole % 2));
+  return (int32_t)(value < 0 ? -found : found);
+}
+
+ToRgb colours_to_rgb(const clipfree_picture* picture, int32_t bits) {
+  const Weights w = weights_of(picture);
+  const Steps s = steps_of(picture, bits);
+  const int64_t one = 10000, green = one - w.red - w.blue;
+  return (ToRgb){
+    fixed(s.of, s.luma),
+    fixed(2 * (one - w.red) * s.of, one * s.chroma),
+    fixed(2 * (one - w.blue) * w.blue * s.of, green * one * s.chroma),
+    fixed(2 * (one - w.red) * w.red * s.of, green * one * s.chroma),
+    fixed(2 * (one - w.blue) * s.of, one * s.chroma),
+    picture->range == CLIPFREE_FULL ? 0 : 16 << (bits - 8),
+    128 << (bits - 8),
+    kBits + bits - 8,
+  };
+}
+
+ToYuv colours_to_yuv(const clipfree_picture* picture, int32_t bits) {
+  const Weights w = weights_of(picture);
+  const Steps s = steps_of(picture, bits);
+  const int64_t one = 10000;
+  const int32_t red = fixed(w.red * s.luma, one * s.of), blue = fixed(w.blue * s.luma, one * s.of);
+  const int32_t half = fixed(s.chroma, 2 * s.of);
+  const int32_t u_red = fixed(-w.red * s.chroma, 2 * (one - w.blue) * s.of);
+  const int32_t v_blue = fixed(-w.blue * s.chroma, 2 * (one - w.red) * s.of);
+  return (ToYuv){
+    {{red, fixed(s.luma, s.of) - red - blue, blue}, {u_red, -half - u_red, half}, {half, -half - v_blue, v_blue}},
+    {picture->range == CLIPFREE_FULL ? 0 : 16, 128, 128},
+    bits,
+  };
+}
+
+void rgb_of_yuv(const ToRgb* way, const int16_t* luma, const int16_t* blue, const int16_t* red, int64_t count, uint8_t* rgb) {
+  const ToRgb k = *way;
+  const int32_t half = 1 << (k.shift - 1);
+  for (int64_t x = 0; x < count; ++x) {
+    const int32_t y = (luma[x] - k.black) * k.gain + half, u = blue[x] - k.middle, v = red[x] - k.middle;
+    rgb[3 * x] = (uint8_t)cut((y + k.red_v * v) >> k.shift, 255);
+    rgb[3 * x + 1] = (uint8_t)cut((y - k.green_u * u - k.green_v * v) >> k.shift, 255);
+    rgb[3 * x + 2] = (uint8_t)cut((y + k.blue_u * u) >> k.shift, 255);
+  }
+}
+
+/* Sums of samples by their weights, as a sample. */
+typedef struct { int32_t weights[3], add, shift, most; } Row;
+
+static Row row_of(const ToYuv* way, int32_t channel, int32_t power) {
+  const int32_t* const w = way->weights[channel];
+  const int32_t shift = kBits + power - (way->bits - 8);
+  return (Row){{w[0], w[1], w[2]}, way->zeros[channel] * (1 << (kBits + power)) + (1 << (shift - 1)), shift,
+               (1 << way->bits) - 1};
+}
+
+void channel_of_rgb(const ToYuv* way, int32_t channel, const uint8_t* rgb, int64_t count, int16_t* made) {
+  const Row k = row_of(way, channel, 0);
+  for (int64_t x = 0; x < count; ++x) {
+    const int32_t sum = k.weights[0] * rgb[3 * x] + k.weights[1] * rgb[3 * x + 1] + k.weights[2] * rgb[3 * x + 2];
+    made[x] = (int16_t)cut((sum + k.add) >> k.shift, k.most);
+  }
+}
+
+void channel_of_sums(const ToYuv* way, int32_t channel, int32_t power, const int16_t* sums, int64_t count, int16_t* made) {
+  const Row k = row_of(way, channel, power);
+  for (int64_t x = 0; x < count; ++x) {
+    const int32_t sum = k.weights[0] * sums[3 * x] + k.weights[1] * sums[3 * x + 1] + k.weights[2] * sums[3 * x + 2];
+    made[x] = (int16_t)cut((sum + k.add) >> k.shift, k.most);
+  }
+}
+
+void grey_of_rgb(const uint8_t* rgb, int64_t count, uint8_t* grey) {
+  for (int64_t x = 0; x < count; ++x)
+    grey[x] = (uint8_t)((19595 * rgb[3 * x] + 38470 * rgb[3 * x + 1] + 7471 * rgb[3 * x + 2] + (1 << 15)) >> kBits);
+}
+
+/* -- JPEG's --------------------------------------------------------------------------------------------------------- */
+
+enum { kTableBits = 6 };
+
+/* `weight` hundred thousandths of a value, with 6 bits behind the point, as C converts a half more than it. */
+static int16_t entry(int32_t weight, int32_t value) {
+  return (int16_t)(((int64_t)weight * value * (1 << kTableBits) + 50000) / 100000);
+}
+
+void jpeg_prepare(Jpeg* jpeg) {
+  static const int32_t weights[3][3] = {{29900, 58700, 11400}, {-16874, -33126, 50000}, {50000, -41869, -8131}};
+  for (int32_t value = 0; value < 256; ++value) {
+    for (int32_t made = 0; made < 3; ++made)
+      for (int32_t channel = 0; channel < 3; ++channel)
+        jpeg->to[made][channel][value] = entry(weights[made][channel], value);
+    jpeg->red[value] = (int16_t)(entry(140200, value - 128) >> kTableBits);
+    jpeg->blue[value] = (int16_t)(entry(177200, value - 128) >> kTableBits);
+    jpeg->green_u[value] = entry(-34414, value - 128);
+    jpeg->green_v[value] = entry(-71414, value - 128);
+  }
+}
+
+void jpeg_of_rgb(const Jpeg* jpeg, int32_t channel, const uint8_t* rgb, int64_t count, int16_t* made) {
+  const int16_t(*const to)[256] = jpeg->to[channel];
+  const int16_t zero = channel ? 128 : 0;
+  for (int64_t x = 0; x < count; ++x)
+    made[x] = (int16_t)(((to[0][rgb[3 * x]] + to[1][rgb[3 * x + 1]] + to[2][rgb[3 * x + 2]]) >> kTableBits) + zero);
+}
+
+void rgb_of_jpeg(const Jpeg* jpeg, const uint8_t* luma, const int16_t* blue, const int16_t* red, int64_t count, uint8_t* rgb) {
+  for (int64_t x = 0; x < count; ++x) {
+    const uint8_t u = (uint8_t)blue[x], v = (uint8_t)red[x];
+    rgb[3 * x] = (uint8_t)cut(luma[x] + jpeg->red[v], 255);
+    rgb[3 * x + 1] = (uint8_t)cut(luma[x] + ((jpeg->green_u[u] + jpeg->green_v[v]) >> kTableBits), 255);
+    rgb[3 * x + 2] = (uint8_t)cut(luma[x] + jpeg->blue[u], 255);
+  }
+}
+
+/* -- bits ----------------------------------------------------------------------------------------------------------- */
+
+int32_t to_8_bits(int32_t value, int32_t bits, int32_t range) {
+  const int32_t white = (1 << bits) - 1, low = bits - 8;
+  if (range == CLIPFREE_FULL) return (value * 255 + white / 2) / white;
+  return low ? cut((value + (1 << (low - 1))) >> low, 255) : value;
+}
+
+int32_t from_8_bits(int32_t value, int32_t bits, int32_t range) {
+  return range == CLIPFREE_FULL ? (value * ((1 << bits) - 1) + 127) / 255 : value * (1 << (bits - 8));
+}

@@ -1,0 +1,31 @@
+/* Luma, chroma and RGB, in integers: the arithmetic of clipfree's own commands, byte for byte. */
+#pragma once
+
+#include "formats.h"
+
+/* Numbers with 16 bits behind the point, and what they are added to: sums are rounded once. */
+typedef struct { int32_t gain, red_v, green_u, green_v, blue_u, black, middle, shift; } ToRgb;
+typedef struct { int32_t weights[3][3], zeros[3], bits; } ToYuv; /* of luma, blue and red difference */
+
+/* Of what a picture's luma and chroma stand for, with `bits` a sample. Sources: ITU-R BT.601-7, BT.709-6, BT.2020-2. */
+ToRgb colours_to_rgb(const clipfree_picture* picture, int32_t bits);
+ToYuv colours_to_yuv(const clipfree_picture* picture, int32_t bits);
+
+void rgb_of_yuv(const ToRgb* way, const int16_t* luma, const int16_t* blue, const int16_t* red, int64_t count, uint8_t* rgb);
+
+/* A channel of luma and chroma (0, 1, 2): of packed RGB; and of sums of 2 to the power of `power` pixels each. */
+void channel_of_rgb(const ToYuv* way, int32_t channel, const uint8_t* rgb, int64_t count, int16_t* made);
+void channel_of_sums(const ToYuv* way, int32_t channel, int32_t power, const int16_t* sums, int64_t count, int16_t* made);
+
+/* Luma as Pillow makes pictures grey: BT.601, full range. */
+void grey_of_rgb(const uint8_t* rgb, int64_t count, uint8_t* grey);
+
+/* Luma and chroma of JPEG files by Pillow's tables, which have 6 bits behind the point. Source: JFIF 1.02. */
+typedef struct { int16_t to[3][3][256], red[256], blue[256], green_u[256], green_v[256]; } Jpeg;
+void jpeg_prepare(Jpeg* jpeg);
+void jpeg_of_rgb(const Jpeg* jpeg, int32_t channel, const uint8_t* rgb, int64_t count, int16_t* made);
+void rgb_of_jpeg(const Jpeg* jpeg, const uint8_t* luma, const int16_t* blue, const int16_t* red, int64_t count, uint8_t* rgb);
+
+/* Luma of more than 8 bits as 8, rounded; and the other way round. */
+int32_t to_8_bits(int32_t value, int32_t bits, int32_t range);
+int32_t from_8_bits(int32_t value, int32_t bits, int32_t range);
