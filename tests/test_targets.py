@@ -11,7 +11,7 @@ from toolchain.backends import backend_for
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.support.cpu import Cpu, configure_tvm_threads, this_cpu
 from toolchain.support.errors import TargetError
-from toolchain.targets import CACHE, Target, find_target, list_targets, target_folder
+from toolchain.targets import CACHE, DEVICES, Target, devices_of, find_target, list_targets, target_folder
 from toolchain.targets.features import requirements
 from toolchain.targets.gpu import Gpu, GpuCore
 from toolchain.targets.llvm import check_target, features, required
@@ -289,6 +289,17 @@ def test_what_linux_does_not_tell_of_cannot_be_asked_for(tmp_path: Path):
 def test_who_names_no_target_learns_which_to_take(name: str, advice: str):
     with pytest.raises(TargetError, match=f"there is no target called '{name}'; {advice}"):
         find_target(name)
+
+
+@pytest.mark.parametrize(("device", "name"), DEVICES.items())
+def test_devices_stand_for_targets(device: str, name: str):
+    assert find_target(device) == find_target(name)
+    assert device in devices_of(name)
+
+
+def test_who_mistypes_a_device_learns_its_name():
+    with pytest.raises(TargetError, match=r"did you mean rpi5\?"):
+        find_target("RPi-5")
 
 
 @pytest.mark.parametrize(

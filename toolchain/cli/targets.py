@@ -10,13 +10,13 @@ from toolchain.cli.console import Console, Json, guarded
 from toolchain.support.errors import TargetError
 
 app = typer.Typer(help="The devices that can be compiled for.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="A target's name, or host.")]
+Name = Annotated[str, typer.Argument(help="The name of a target or device, or host.")]
 
 
 def list_(as_json: Json = False) -> None:
     """Name every target, and say which of them this machine can run."""
     from toolchain.support.cpu import this_cpu
-    from toolchain.targets import find_target, list_targets
+    from toolchain.targets import devices_of, find_target, list_targets
     from toolchain.targets.linker import is_native
 
     console = Console(as_json=as_json)
@@ -29,10 +29,19 @@ def list_(as_json: Json = False) -> None:
     for target in list_targets():
         runs = target.gpu is None and is_native(target.triple) and not target.missing_on(cpu)
         mark = "host" if target.name == host else "runs here" if runs else "OpenCL" if target.gpu else ""
-        console.say(f"{target.name:20} {mark:10} {target.description}")
+        devices = devices_of(target.name)
+        names = f"; {', '.join(devices)}" if devices else ""
+        console.say(f"{target.name:20} {mark:10} {target.description}{names}")
         rows.append(
-            {"name": target.name, "description": target.description, "runs_here": runs, "host": target.name == host}
+            {
+                "name": target.name,
+                "description": target.description,
+                "devices": devices,
+                "runs_here": runs,
+                "host": target.name == host,
+            }
         )
+    console.say("A device's name, such as rpi5, stands for its target.")
     console.result(command="targets list", targets=rows)
 
 

@@ -1,5 +1,6 @@
 """Targets: what is compiled for, which precision it computes in, and what links for it."""
 
+from toolchain.targets.devices import DEVICES, devices_of
 from toolchain.targets.target import (
     ARCHITECTURES,
     CACHE,
@@ -16,10 +17,12 @@ from toolchain.targets.target import (
 __all__ = [
     "ARCHITECTURES",
     "CACHE",
+    "DEVICES",
     "HOST",
     "Target",
     "architecture",
     "best_target",
+    "devices_of",
     "find_target",
     "list_targets",
     "machines",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from toolchain.targets import HOST, Target, architecture, target_folder
+from toolchain.targets import DEVICES, HOST, Target, architecture, target_folder
 
 _LIST = "`clipfree targets list` names them all, and a .toml file of your own is one too"
 _ALIKE = 0.75
@@ -19,7 +19,7 @@ _ARCHITECTURES = {
 
 def advise(name: str, targets: Sequence[Target]) -> str:
     """Return a hint for somebody who asked for ``name``, which none of ``targets`` is called."""
-    by_name = {_bare(target.name): target.name for target in targets} | {HOST: HOST}
+    by_name = {_bare(name): name for name in (*(target.name for target in targets), *DEVICES, HOST)}
     wanted = _bare(name)
     if wanted in by_name:
         return f"did you mean {by_name[wanted]}?"

@@ -12,6 +12,7 @@ from toolchain.support.cpu import Cpu, this_cpu
 from toolchain.support.errors import TargetError
 from toolchain.support.resources import shipped
 from toolchain.support.serialization import Between, Text, from_plain
+from toolchain.targets.devices import DEVICES
 from toolchain.targets.gpu import Gpu
 
 if sys.version_info >= (3, 11):
@@ -105,8 +106,8 @@ def list_targets(folder: Path | None = None) -> tuple[Target, ...]:
 
 
 def find_target(name: str, *, folder: Path | None = None, cpu: Cpu | None = None) -> Target:
-    """Return the target called ``name``, or described by the TOML file ``name``; ``host`` is the best one that ``cpu``
-    (default: this machine's) can run.
+    """Return the target called ``name``, that of the device called so, or described by the TOML file ``name``; ``host``
+    is the best one that ``cpu`` (default: this machine's) can run.
 
     Raises:
         TargetError: no such target, its file is broken or asks for what LLVM does not know, or no target fits this CPU.
@@ -121,6 +122,8 @@ def find_target(name: str, *, folder: Path | None = None, cpu: Cpu | None = None
     if name == HOST:
         return _host(folder, cpu or this_cpu())
     names = [path.stem for path in folder.glob(f"*{_SUFFIX}")]
+    if name not in names:
+        name = DEVICES.get(name, name)
     if name not in names:
         from toolchain.targets.nearest import advise
 
