@@ -50,7 +50,7 @@ AVX512 = Instructions(16, *map(in_halves, (AVX2.round, AVX2.narrow, AVX2.saturat
 def emulated(target: Target) -> Target:
     """``target``, which has VNNI, for CPUs with AVX2; its instruction set becomes one that `dot_product` knows."""
     name, avx2 = f"{target.instruction_set}-emulated", find_target("x86-avx2")
-    if target.instruction_set == "avx512vnni":
+    if target.instruction_set.startswith("avx512vnni"):
         dot = functools.partial(make_avx512, name, AVX512, products(16))
     else:
         dot = functools.partial(make_avx, name, AVX2, products(8))

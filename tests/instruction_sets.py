@@ -22,15 +22,17 @@ AVXVNNI = Target(
     find_target("x86-avx512vnni").requires,
     2,
 )
-AVX512VNNI, AVX2, SSE4 = (find_target(name) for name in ("x86-avx512vnni", "x86-avx2", "x86-sse4"))
-TARGETS = (AVX512VNNI, AVX2, SSE4, AVXVNNI, PORTABLE)
+AVX512VNNI, CASCADELAKE, AVX2, SSE4 = (
+    find_target(name) for name in ("x86-avx512vnni", "x86-cascadelake", "x86-avx2", "x86-sse4")
+)
+TARGETS = (AVX512VNNI, CASCADELAKE, AVX2, SSE4, AVXVNNI, PORTABLE)
 
 
 def param(target: Target) -> Any:
     """``target`` as a test's parameter, which skips where this CPU cannot run it."""
     cpu = this_cpu()
     missing = target.missing_on(cpu)
-    if missing and target.instruction_set in ("avx512vnni", "avxvnni"):
+    if missing and "vnni" in target.instruction_set:
         target = emulated(target)
         missing = target.missing_on(cpu)
     reason = f"this CPU has no {', '.join(missing)}" if missing else f"this machine is {cpu.machine}, not x86_64"

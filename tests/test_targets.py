@@ -35,7 +35,7 @@ def test_every_shipped_target_reads():
     assert {"x86-avx512vnni", "x86-avx2", "x86-sse4"} <= {target.name for target in list_targets()}
 
 
-@pytest.mark.parametrize("name", ["x86-avx512vnni", "x86-avx2", "x86-sse4"])
+@pytest.mark.parametrize("name", ["x86-avx512vnni", "x86-cascadelake", "x86-avx2", "x86-sse4"])
 def test_host_is_the_best_the_cpu_can_run(name):
     target = find_target(name)
     host = find_target("host", cpu=cpu_with(*target.requires, *find_target("x86-sse4").requires))
@@ -45,6 +45,7 @@ def test_host_is_the_best_the_cpu_can_run(name):
 def test_one_missing_feature_means_the_lesser_target():
     best = find_target("x86-avx512vnni")
     features = set(best.requires) | set(find_target("x86-sse4").requires)
+    assert find_target("host", cpu=cpu_with(*(features - {"avx512vbmi"}))).name == "x86-cascadelake"
     cpu = cpu_with(*(features - {"avx512_vnni"}))
     assert best.missing_on(cpu) == ("avx512_vnni",)
     assert find_target("host", cpu=cpu).name == "x86-avx2"
@@ -251,6 +252,25 @@ def test_what_llvm_or_kernels_do_not_know_is_named(tmp_path: Path, before: str, 
         checked(path)
 
 
+@pytest.mark.parametrize(
+    ("cpu", "lacking", "able"),
+    [
+        ("cascadelake", "avx512vbmi", "avx512vnni-bw"),
+        ("skylake-avx512", "avx512vbmi, avx512vnni", "avx2"),
+        ("x86-64", "avx512bw, avx512vbmi, avx512vnni", None),
+    ],
+)
+def test_who_asks_for_too_new_kernels_learns_which_to_take(tmp_path: Path, cpu: str, lacking: str, able: str | None):
+    path, text = tmp_path / "server.toml", (target_folder() / "x86-avx512vnni.toml").read_text()
+    path.write_text(text.replace("icelake-server", cpu))
+    hint = f'write instruction_set = "{able}"' if able else "choose other kernels"
+    with pytest.raises(TargetError, match=f"need {lacking}, which {cpu} has not; {hint}"):
+        checked(path)
+    if able:
+        path.write_text(path.read_text().replace('"avx512vnni"', f'"{able}"'))
+        assert checked(path).instruction_set == able
+
+
 def test_what_linux_does_not_tell_of_cannot_be_asked_for(tmp_path: Path):
     path = tmp_path / "server.toml"
     path.write_text(
@@ -275,6 +295,9 @@ def test_what_linux_does_not_tell_of_cannot_be_asked_for(tmp_path: Path):
         ("cortex-a75", "--target cortex-a76 makes code that .*cortex-a76.toml, write cpu = .cortex-a75. there"),
         ("cortex-a15", "--target cortex-a7 makes code"),
         ("znver3", "--target x86-avx2 makes code"),
+        ("skylake-avx512", "--target x86-avx2 makes code"),
+        ("cascadelake", "did you mean x86-cascadelake[?]"),
+        ("cooperlake", "--target x86-cascadelake makes code|did you mean x86-cascadelake[?]"),
         ("sapphirerapids", "--target x86-avx512vnni makes code"),
         ("nehalem", "--target x86-sse4 makes code"),
         ("cortex-m4", "no target makes code that runs on that CPU"),

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import numpy as np
 import pytest
 import tvm
 
-from tests.instruction_sets import ARM, AVX2, SSE4, TARGETS
+from tests.instruction_sets import ARM, AVX2, AVX512VNNI, CASCADELAKE, SSE4, TARGETS
 from tests.kernels.harness import Case, compiled, geometry, spec, tile_of
 from tests.lower.compiled import compiled as compiled_network
 from tests.lower.nets import Net
 from toolchain.backends.cpu import build
-from toolchain.kernels import conv, elementwise, epilogue
+from toolchain.kernels import conv, elementwise, epilogue, lookup
 from toolchain.kernels.intrinsics import dot_product
 from toolchain.kernels.layout import Geometry
-from toolchain.kernels.spec import Elementwise, Operand, Requantize, View
+from toolchain.kernels.spec import Addend, Elementwise, Operand, Requantize, View
 from toolchain.kernels.tile import WINOGRAD, Tile, default_tile
 from toolchain.targets import Target, find_target
 from toolchain.targets.llvm import tvm_target
@@ -69,6 +70,15 @@ def test_avx_vnni_is_encoded_for_processors_without_avx512():
     assert re.search(r"vpdpbusd\s.*%ymm", text)
     assert "zmm" not in text
     assert not re.search(r"%ymm(1[6-9]|2\d|3[01])", text), "registers that only AVX-512 can name"
+
+
+@pytest.mark.parametrize(("target", "looking"), [(AVX512VNNI, "vpermt2b"), (CASCADELAKE, "vpshufb")])
+def test_bytes_are_looked_up_by_what_the_processor_has(target: Target, looking: str):
+    view, table = View(1, 0, 1), np.arange(256, dtype=np.uint8)[None, ::-1]
+    operation, _ = lookup.lookup(table, Addend(view, 1, 4), 0, view)
+    text = assembly(lookup.build(operation, Geometry(1, 64), dot_product(target.instruction_set)), target)
+    assert set(re.findall(r"\b(vpermi2b|vpermt2b|vpermb|vpshufb)\s.*%zmm", text)) == {looking}
+    assert re.search(r"vpdpbusd\s.*%zmm", compiled(Case(16, 16), target).mod.inspect_source("asm"))
 
 
 def stored_at_once(text: str) -> float:

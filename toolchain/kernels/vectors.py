@@ -52,10 +52,12 @@ class Vectors:
         return tirx.Broadcast(tirx.const(number, self.dtype), self.lanes)
 
 
+_AVX512 = Vectors("float32", 16, 32, 18, 64, 3)
 _AVX2, _NEON = Vectors("float32", 8, 16, 9, 32, 3), Vectors("float32", 4, 32, 18, 16, 3)
 _SMALL = Vectors("float32", 4, 16, 9, 16, 3)
 _FLOAT32 = {
-    "avx512vnni": Vectors("float32", 16, 32, 18, 64, 3),
+    "avx512vnni": _AVX512,
+    "avx512vnni-bw": _AVX512,
     "avxvnni": _AVX2,
     "avx2": _AVX2,
     "sse4": _SMALL,

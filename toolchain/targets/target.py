@@ -29,6 +29,7 @@ _LARGEST_FILE = 2**16
 _SUFFIX = ".toml"
 _HOST_ORDER = (
     "x86-avx512vnni",
+    "x86-cascadelake",
     "x86-avxvnni",
     "x86-avx2",
     "x86-sse4",

@@ -8,7 +8,7 @@ from toolchain.kernels.intrinsics import neon, pmaddwd, portable, vnni
 from toolchain.kernels.intrinsics.dot import Dot
 from toolchain.kernels.intrinsics.instruction_set import InstructionSet
 from toolchain.support.errors import TargetError
-from toolchain.targets import Target
+from toolchain.targets import Target, architecture
 from toolchain.targets.llvm import features, near
 
 REGISTRY: dict[str, InstructionSet] = {
@@ -40,9 +40,17 @@ def check_instruction_set(target: Target) -> None:
     name = target.instruction_set
     if name not in REGISTRY:
         raise TargetError(f"target {target.name}: there are no kernels for {name!r}", hint=near(name, REGISTRY))
-    lacking = sorted(set(REGISTRY[name].needs) - set(features(target)))
+    has = set(features(target))
+    lacking = sorted(set(REGISTRY[name].needs) - has)
     if lacking:
+        old = architecture(target.triple) == "armv7a"
+        able = [
+            other
+            for other, known in REGISTRY.items()
+            if known.needs and has.issuperset(known.needs) and other.startswith("armv7") == old
+        ]
+        instead = f'write instruction_set = "{able[0]}"' if able else "choose other kernels"
         raise TargetError(
             f"target {target.name}: the kernels for {name} need {', '.join(lacking)}, which {target.cpu} has not",
-            hint=f"choose other kernels or another CPU, or add +{lacking[0]} to the attributes",
+            hint=f"{instead}, choose another CPU, or add +{lacking[0]} to the attributes",
         )

@@ -115,6 +115,12 @@ INSTRUCTION_SETS = (
         ("avx512vnni", "avx512bw", "avx512vbmi"),
         functools.partial(make_avx512, "avx512vnni", AVX512, products(16), table=PERMUTES),
     ),
+    # Intel's Cascade Lake and Cooper Lake: tables by shuffles, as they cannot permute bytes.
+    InstructionSet(
+        "avx512vnni-bw",
+        ("avx512vnni", "avx512bw"),
+        functools.partial(make_avx512, "avx512vnni-bw", AVX512, products(16)),
+    ),
     # Intel since Alder Lake, AMD since Zen 5.
     InstructionSet("avxvnni", ("avxvnni",), functools.partial(make_avx, "avxvnni", AVX2, products(8))),
 )
