@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,8 @@ def test_little_is_spent_where_much_is_lost_and_that_is_said(photo_folder: Path,
     onnx.save(sr_models.lossy(), tmp_path / "lossy.onnx")
     words = ["deploy", str(tmp_path / "lossy.onnx"), "--calib", str(photo_folder), "-o", str(tmp_path)]
     assert main(words) == 0
-    said = next(line for line in capsys.readouterr().out.splitlines() if "dB below float" in line)
+    lines = capsys.readouterr().out.splitlines()
+    said = next(line for line in lines if "dB below float" in line)
     assert re.search(r"dB below float instead of .*: 16 bits for .*; \d\.\d % more work", said)
     assert said.endswith("(more than 0.05 dB was lost; `--budget 0` spends nothing)")
     assert main(["inspect", str(tmp_path / "lossy.clipfree")]) == 0
@@ -80,10 +82,15 @@ def test_little_is_spent_where_much_is_lost_and_that_is_said(photo_folder: Path,
     assert (recipe["settings"]["max_loss"], recipe["settings"]["budget"]) == (0.05, 8.0)
     assert not recipe["bound"]["demanded"]
     assert recipe["bound"]["after"] <= 0.05 < recipe["bound"]["before"]
+    (wide,) = (line for line in lines if line.startswith("  16 bits: "))
+    (by_hand,) = (line.removeprefix("  by hand: ") for line in lines if line.startswith("  by hand: "))
+    assert main([*words, *shlex.split(by_hand)]) == 0
+    assert wide in capsys.readouterr().out.splitlines()
     assert main([*words, "--budget", "0"]) == 0
     out = capsys.readouterr().out
-    assert "dB below float" not in out
+    assert re.search(r"^  \d\.\d{3} dB below float$", out, re.MULTILINE)
     assert "16 bits" not in out
+    assert "by hand" not in out
 
 
 def coarse_network() -> onnx.ModelProto:

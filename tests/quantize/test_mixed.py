@@ -23,7 +23,7 @@ from toolchain.quantize.mixed import Finer, find_mixed_sites, fine_quantization,
 from toolchain.quantize.pipeline import calibrate
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.ranking import rank_channels
-from toolchain.quantize.recipe import BoundRecipe, WideRecipe
+from toolchain.quantize.recipe import BoundRecipe, Recipe, WideRecipe
 from toolchain.quantize.stand_in import stand_in
 from toolchain.reference.network import describe_network
 from toolchain.reference.pairs import largest_pairs
@@ -188,6 +188,15 @@ def test_the_library_gives_the_reference_s_pixels_for_the_work_of_the_fine_chann
         assert (recipe[name], recipe[f"{name}_fine"], recipe[f"{name}_coarse"]) == ("uint16", "uint16", "uint8")
 
 
+def test_channels_that_are_no_whole_words_cost_what_all_do() -> None:
+    found = calibrated("fsrcnn")
+    made = found.rounded({"prelu_20": (3,)})
+    assert_equal(made.model, sizes=((9, 81),))
+    work = {layer.name: layer.macs_per_pixel for layer in describe_network(found.sr.model).layers}
+    (reader,) = (site.output for site in found.plan.convolutions.values() if site.source == "prelu_20")
+    assert describe_network(made.model).doubled_per_pixel == pytest.approx(work[reader])
+
+
 def test_a_target_runs_what_it_was_said_to_run_of_the_network_that_is_not_split() -> None:
     found, finer = calibrated("fsrcnn"), every_site("fsrcnn")
     before, after = stand_in(found.sr), found.rounded(finer).model
@@ -199,8 +208,12 @@ def test_a_target_runs_what_it_was_said_to_run_of_the_network_that_is_not_split(
 
 def test_people_read_how_many_channels() -> None:
     chosen = (WideRecipe("a", 1.0, 40, (3, 1, 2, 0)), WideRecipe("b", 2.0, 41), WideRecipe("a", 1.5, 42, (4, 5)))
-    text = str(BoundRecipe(0.05, 0.2, 0.04, 4.5, chosen))
-    assert "16 bits for a (6 channels, 2.5 %), b (2.0 %); 4.5 % more work" in text
+    bound = BoundRecipe(0.05, 0.2, 0.04, 4.5, chosen)
+    assert "16 bits for a (6 channels, 2.5 %), b (2.0 %); 4.5 % more work" in str(bound)
+    recipe = Recipe(model="m", settings={"bits": {"c*": [1, 2]}}, tensors=(), bound=bound)
+    words = ("--bits", "c*=16:1-2", "--bits", "a=16:0-5", "--bits", "b=16", "--budget", "0")
+    assert recipe.by_hand == words
+    assert Recipe(model="m", settings={}, tensors=()).by_hand == ()
 
 
 def test_a_network_that_is_not_split_is_itself() -> None:

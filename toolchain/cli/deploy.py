@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,11 @@ Weights = Annotated[
 ]
 Bits = Annotated[
     list[str] | None,
-    typer.Option("--bits", help="TENSOR=16 keeps a tensor or pattern of names at 16 bits; several times for several."),
+    typer.Option(
+        "--bits",
+        help="TENSOR=16 keeps a tensor or pattern of names at 16 bits, TENSOR=16:0-3,8 some of its channels, best by "
+        "fours; several times for several.",
+    ),
 ]
 Budget = Annotated[
     float | None,
@@ -210,12 +215,9 @@ def parse_settings(
         CalibrationError: they ask for what there is not.
     """
     from toolchain.quantize import Settings
+    from toolchain.quantize.bits import read_bits
 
-    pairs = [word.rpartition("=") for word in bits or ()]
-    for word, (tensor, _, number) in zip(bits or (), pairs, strict=True):
-        if not tensor or not number.isdecimal():
-            raise InputError(f"--bits {word} is not understood", hint="say TENSOR=16 or PATTERN=16")
-    chosen = {tensor: int(number) for tensor, _, number in pairs}
+    chosen = dict(read_bits(word) for word in bits or ())
     return Settings(**parse_estimators(estimators or [], weights), bits=chosen, budget=budget, max_loss=max_loss)
 
 
@@ -296,11 +298,15 @@ def summarize(done: Deployment, console: Console) -> None:
     console.say(f"  {manifest.arithmetic}{'; `clipfree tune` finds faster tiles' if slow else ''}")
     if manifest.precision == INT8:
         console.say(f"  {manifest.loss or 'INT8 against float: not known, the model came quantized'}")
+    if manifest.loss and manifest.loss.drop is not None and not done.bound:
+        console.say(f"  {manifest.loss.drop:.3f} dB below float")
     for spent in (done.budget, done.bound):
         if spent:
             console.say(f"  {spent}")
     if done.network.wide:
         console.say(f"  {done.network.describe_wide()}")
+    if by_hand := done.report["calibration"]["by_hand"]:
+        console.say(f"  by hand: {shlex.join(by_hand)}")
     if clip:
         console.say(f"  final clip {clip['low']:g}..{clip['high']:g} ({clip['spelling']}) became the output's range")
     tamed = done.report["calibration"]["representative"]

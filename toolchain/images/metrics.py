@@ -26,12 +26,15 @@ class Loss:
         worst: of the worst crop.
         crops: how many were compared; none of them chose anything in the quantization.
         photograph: the name of the one that the worst crop is from.
+        drop: PSNR that is lost of pictures that were made smaller and are enlarged again, in dB; None where it is not
+            known.
     """
 
     psnr: Finite
     worst: Finite
     crops: Count
     photograph: str
+    drop: Finite | None = None
 
     def __str__(self) -> str:
         """For people."""

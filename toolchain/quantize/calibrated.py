@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.quantize.bits import Bits
 from toolchain.quantize.crops import CropSet, HeldOut
 from toolchain.quantize.describe import describe
 from toolchain.quantize.drop import PsnrDrop
@@ -43,7 +44,9 @@ from toolchain.quantize.weights import (
 )
 from toolchain.reference.graph import GraphView
 from toolchain.reference.quantization import BITS, WIDE_BITS, Quantization
+from toolchain.support.errors import CalibrationError
 from toolchain.support.progress import Tell, untold
+from toolchain.support.wording import name_some
 
 if TYPE_CHECKING:
     import onnx
@@ -107,6 +110,7 @@ class Calibrated:
         crops: of the photographs.
         tamed: the representative set; None without one.
         settings: of the quantization.
+        fine: the groups of which the user wants some channels at 16 bits: ``sr`` has their convolutions in two.
     """
 
     sr: SRModel
@@ -116,6 +120,45 @@ class Calibrated:
     crops: CropSet
     tamed: RepresentativeSet | None
     settings: Settings
+    fine: frozenset[str] = frozenset()
+
+    def decided(self, bits: Mapping[str, Bits]) -> Calibrated:
+        """Return the network with bits that the user has decided, by group.
+
+        Raises:
+            CalibrationError: a tensor cannot have 16 bits in some channels, or has fewer.
+        """
+        fine: dict[str, tuple[int, ...]] = {}
+        known = dict(self.bits)
+        for group, one in bits.items():
+            known[group] = one if isinstance(one, int) else WIDE_BITS
+            if not isinstance(one, int):
+                site = self._site(group, one)
+                if len(one) < site.channels:
+                    fine[site.tensor] = one
+        found = replace(self, bits=known)
+        if not fine:
+            return found
+        network, old = found._network(fine), self.plan.group
+        plan, mixed = network.plan, network.mixed
+        known = {plan.group[point]: known[old[point]] for point in self.plan.points if old[point] in known}
+        coarse = {plan.group[part]: BITS for part in (mixed.whole if mixed else ())}
+        groups = frozenset(plan.group[tensor] for tensor in fine)
+        return replace(found, sr=network.sr, plan=plan, bits={**known, **coarse}, ranges=network.ranges, fine=groups)
+
+    def _site(self, group: str, channels: Sequence[int]) -> MixedSite:
+        site = next((one for name, one in self.sites.items() if self.plan.group[name] == group), None)
+        if site is None:
+            others = f"; of {name_some(list(self.sites))} some channels can" if self.sites else ""
+            raise CalibrationError(
+                f"'{group}' cannot have {WIDE_BITS} bits in some channels only",
+                hint=f"say {group}={WIDE_BITS}{others}",
+            )
+        if max(channels) >= site.channels:
+            raise CalibrationError(
+                f"'{site.tensor}' has no channel {max(channels)}", hint=f"its channels are 0 to {site.channels - 1}"
+            )
+        return site
 
     @property
     def judges(self) -> Sequence[HeldOut]:
@@ -214,7 +257,8 @@ class Calibrated:
         bits = {**self.bits, **{self.plan.group[name]: WIDE_BITS for name in wide}}
         white = self.sr.value_range
         found = {group: _quantization(known, white, bits.get(group, BITS)) for group, known in self.ranges.items()}
-        return {**found, **dict.fromkeys(self.plan.pinned, pixel_quantization(white))}
+        fine = {group: fine_quantization(_quantization(self.ranges[group], white, BITS)) for group in self.fine}
+        return {**found, **fine, **dict.fromkeys(self.plan.pinned, pixel_quantization(white))}
 
 
 def _quantization(found: Range, value_range: tuple[float, float], bits: int) -> Quantization:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from toolchain.images.metrics import Loss, decibels
 from toolchain.quantize.crops import HeldOut, spread
+from toolchain.quantize.drop import PsnrDrop
 from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.support.parallel import in_order
 
@@ -69,5 +70,6 @@ def measure_loss(
     errors = comparison.errors(model)
     order = np.argsort(-errors, kind="stable")
     worst = judges[order[0]]
-    loss = Loss(decibels(comparison.mean(errors)), decibels(errors[order[0]]), len(judges), names[worst.photo])
+    mean, most = decibels(comparison.mean(errors)), decibels(errors[order[0]])
+    loss = Loss(mean, most, len(judges), names[worst.photo], PsnrDrop(sr, judges)(model))
     return loss, tuple(judges[index].pixels for index in order[:_WORST])

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from toolchain.quantize.calibrated import Calibrated, Rounded
 from toolchain.quantize.fidelity import Blame
-from toolchain.quantize.spending import within_loss
+from toolchain.quantize.mixed import Finer, whole_name
+from toolchain.quantize.recipe import ask_for
+from toolchain.quantize.spending import offered_pieces, within_loss
 from toolchain.quantize.widen import price
 from toolchain.reference.network import describe_network
+from toolchain.reference.quantization import WIDE_BITS
 from toolchain.support.errors import ModelError
 
 _AIMS = (0.03, 0.01)
@@ -28,7 +31,7 @@ class Fix:
         options: for `clipfree deploy`, in the place of --budget and --max-loss.
         after: PSNR that is then lost against the float network, in dB.
         work: multiply-accumulates that it adds, in percent of those with 8 bits everywhere.
-        tensors: that then have 16 bits and did not, by name.
+        tensors: that then have 16 bits, or more channels of 16 bits, by name.
         command: the whole command; empty where nobody said how the network was deployed.
     """
 
@@ -42,7 +45,8 @@ class Fix:
 def find_fixes(
     calibrated: Calibrated, found: Rounded, deployed: Rounded, before: float, blames: Sequence[Blame]
 ) -> tuple[Fix, ...]:
-    """Return what loses less than a network: a bound on the loss, and single tensors of 16 bits, best first.
+    """Return what loses less than a network: a bound on the loss, and 16 bits for single tensors or some of their
+    channels, best first.
 
     Args:
         calibrated: the network.
@@ -71,19 +75,34 @@ def _bound(calibrated: Calibrated, found: Rounded, aim: float) -> Fix:
 
 
 def _singles(calibrated: Calibrated, found: Rounded, deployed: Rounded, blames: Sequence[Blame]) -> list[Fix]:
-    """Try the tensors that seem to be worth most, each alone: with the weights as they are, so that rounding them anew
-    can only gain.
+    """Try the tensors that seem to be worth most, each alone: those of its channels of 8 bits that count most, or all
+    where it cannot be split. Each is made as deploying would.
     """
-    costs = price(calibrated.described(found), calibrated.plan)
-    there = describe_network(deployed.model)
-    wide = list(deployed.finer)  # each whole: that is what can be said by name
-    guilty = [one for one in blames if one.part in costs and one.part.name not in there.wide and one.gain > 0]
-    fixes = []
-    for blame in sorted(guilty, key=lambda one: -one.gain)[:_SINGLE]:
-        name = blame.part.name
-        made = calibrated.rewritten(dict.fromkeys((*wide, name)), deployed).model
+    start, decided = calibrated.described(found), frozenset(calibrated.bits)
+    prices = {part.name for part in price(start, calibrated.plan) if calibrated.plan.group[part.name] not in decided}
+    together = offered_pieces(calibrated, start)
+    fixes: list[Fix] = []
+    for blame in sorted(blames, key=lambda one: -one.gain):
+        name = whole_name(blame.part.name)
+        finer = _finer(deployed.finer, name, together.get(name))
+        tried = name in {fix.tensors[0] for fix in fixes}
+        if tried or blame.part.kind == "weights" or name not in prices or finer is None or blame.gain <= 0:
+            continue
+        made = calibrated.rounded(finer).model
         figures = describe_network(made)
         work = 100 * figures.doubled_per_pixel / max(figures.macs_per_pixel, 1.0)
-        options = [word for one in (*wide, name) for word in ("--bits", f"{one}=16")]
-        fixes.append(Fix((*options, "--budget", "0"), calibrated.drop(made), work, (name,)))
+        bits = {tensor: WIDE_BITS if channels is None else channels for tensor, channels in finer.items()}
+        fixes.append(Fix(ask_for(bits), calibrated.drop(made), work, (name,)))
+        if len(fixes) == _SINGLE:
+            break
     return sorted(fixes, key=lambda fix: fix.after)
+
+
+def _finer(finer: Finer, name: str, pieces: Sequence[tuple[int, ...]] | None) -> Finer | None:
+    """Return the tensors and channels of 16 bits with the next ones of a tensor; None where it has all."""
+    there: tuple[int, ...] | None = finer.get(name, ())
+    if there is None:
+        return None
+    more = next((piece for piece in pieces or () if not set(piece) <= set(there)), None)
+    several = more is not None and len(there) + len(more) < sum(map(len, pieces or ()))
+    return {**finer, name: tuple(sorted({*there, *(more or ())})) if several else None}

@@ -116,6 +116,11 @@ def pieces(order: Sequence[int]) -> list[tuple[int, ...]]:
     return [tuple(sorted(order[first:last])) for first, last in pairwise(cuts)]
 
 
+def whole_name(name: str) -> str:
+    """Return the name of the tensor that a coarse part belongs to; a tensor's own name for any other."""
+    return name.removesuffix(f"_{_COARSE}")
+
+
 def fine_quantization(coarse: Quantization) -> Quantization:
     """Return 16 bits of which one code in 256 is one of ``coarse``, of 8."""
     return Quantization(coarse.scale / 256, 257 * coarse.zero_point, WIDE_BITS)

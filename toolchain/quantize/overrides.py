@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
+from toolchain.quantize.bits import Bits
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.support.errors import CalibrationError
 
@@ -55,7 +56,9 @@ def choose_estimators(
     return {**chosen, **_by_group(plan, overrides, constants, _ESTIMATORS)}
 
 
-def choose_bits(plan: QuantizationPlan, bits: Mapping[str, int], *, constants: Collection[str] = ()) -> dict[str, int]:
+def choose_bits(
+    plan: QuantizationPlan, bits: Mapping[str, Bits], *, constants: Collection[str] = ()
+) -> dict[str, Bits]:
     """Return bits by group, for every group that something is said of.
 
     Args:

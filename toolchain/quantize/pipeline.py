@@ -77,10 +77,10 @@ def calibrate(
         tell = stages.begin(_CHANNELS)
         channels = measure_channels(sr, groups, varied, settings.activations, progress=tell)
         sr = equalize(sr, groups, channels, widening(len(crops.sources)))
-    bits = {**exact_bits(sr, plan), **choose_bits(plan, settings.bits, constants=GraphView(sr.model).constants)}
+    bits = choose_bits(plan, settings.bits, constants=GraphView(sr.model).constants)
     tell = stages.begin(_RANGES)
     ranges = measure_ranges(sr, plan, [*varied, *changed], settings.overrides, settings.activations, progress=tell)
-    return Calibrated(sr, plan, bits, ranges, crops, tamed, settings)
+    return Calibrated(sr, plan, exact_bits(sr, plan), ranges, crops, tamed, settings).decided(bits)
 
 
 def _spends(settings: Settings) -> bool:

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from toolchain.quantize.bits import Bits, write_bits
+from toolchain.reference.quantization import WIDE_BITS
+
 VERSION = 1
 
 
@@ -85,6 +88,24 @@ class WideRecipe:
     macs: float
     psnr: float
     channels: tuple[int, ...] = ()
+
+
+def bits_of(chosen: Sequence[WideRecipe]) -> dict[str, Bits]:
+    """Return the bits of the tensors that were chosen, as `Settings` take them."""
+    found: dict[str, Bits] = {}
+    for item in chosen:
+        before = found.get(item.name, ())
+        if isinstance(before, int) or not item.channels:
+            found[item.name] = WIDE_BITS
+        else:
+            found[item.name] = tuple(sorted((*before, *item.channels)))
+    return found
+
+
+def ask_for(bits: Mapping[str, Bits]) -> tuple[str, ...]:
+    """Return words for `clipfree deploy` that ask for these bits, and for no others."""
+    said = [word for name, one in bits.items() for word in ("--bits", write_bits(name, one))]
+    return (*said, "--budget", "0")
 
 
 def _named(chosen: Sequence[WideRecipe]) -> str:
@@ -200,6 +221,12 @@ class Recipe:
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     version: int = VERSION
+
+    @property
+    def by_hand(self) -> tuple[str, ...]:
+        """Words for `clipfree deploy` that ask for the tensors of 16 bits by name; none where nothing was chosen."""
+        chosen = bits_of([item for spent in (self.budget, self.bound) if spent for item in spent.chosen])
+        return ask_for({**self.settings.get("bits", {}), **chosen}) if chosen else ()
 
     def to_json(self) -> str:
         """JSON text with sorted keys; equal recipes give equal bytes."""

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from toolchain.quantize.bits import Bits, check_bits
 from toolchain.quantize.estimators import make_estimator
 from toolchain.quantize.weights import OUTPUT, scale_by
-from toolchain.reference.quantization import BITS, WIDE_BITS
 from toolchain.support.errors import CalibrationError
 
 
@@ -22,8 +22,8 @@ class Settings:
         weights: what decides the range of each output channel's weights: "output", least error of what the layer gives
             on the calibration images; or "mse", "minmax", "percentile:P" of the weights, see ``weights.scale_by``.
         overrides: estimators by tensor name or pattern, where they differ from ``activations``.
-        bits: 8 or 16 by tensor name or pattern, for inner tensors; where nothing is said 8, and 16 for what only float
-            operators read.
+        bits: 8 or 16 by tensor name or pattern, for inner tensors, or the channels that have 16 while the others have 8
+            (see ``mixed.find_mixed_sites``); where nothing is said 8, and 16 for what only float operators read.
         budget: multiply-accumulates, in percent of the network's, that may be added for further tensors of 16 bits,
             chosen by what they gain; None or 0: none.
         max_loss: PSNR in dB that may be lost against the float network: as few further tensors of 16 bits as keep to
@@ -42,7 +42,7 @@ class Settings:
     activations: str = "percentile"
     weights: str = OUTPUT
     overrides: Mapping[str, str] = field(default_factory=dict)
-    bits: Mapping[str, int] = field(default_factory=dict)
+    bits: Mapping[str, Bits] = field(default_factory=dict)
     budget: float | None = None
     max_loss: float | None = None
     demanded: bool = True
@@ -61,8 +61,7 @@ class Settings:
             make_estimator(name)
         scale_by(self.weights)
         for name, bits in self.bits.items():
-            if bits not in (BITS, WIDE_BITS):
-                raise CalibrationError(f"'{name}' cannot have {bits} bits", hint=f"say {BITS} or {WIDE_BITS}")
+            check_bits(name, bits)
         if self.budget is not None and not 0 <= self.budget < math.inf:
             raise CalibrationError(
                 f"a budget of {self.budget:g} % is none", hint="say by how many percent work may grow, such as 10"

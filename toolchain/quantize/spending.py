@@ -75,7 +75,7 @@ def within_budget(calibrated: Calibrated, found: Rounded, budget: float, progres
     comparison = Comparison(calibrated.sr, [crop.pixels for crop in calibrated.judges])
     start = calibrated.described(found)
     without = OutputLoss(start, affordable(calibrated.crops.crops, calibrated.sr))
-    chosen = _choose(calibrated, start, _pieces(calibrated, start), budget, without, stages.begin(_CHOOSING))
+    chosen = _choose(calibrated, start, offered_pieces(calibrated, start), budget, without, stages.begin(_CHOOSING))
     tell = stages.begin(_ROUNDING)
 
     def error(one: Rounded) -> float:
@@ -134,7 +134,7 @@ def within_loss(
     chosen: Chosen = ()
     attempts = list(dict.fromkeys((margin, min(most, allowed)) for margin, most in _ATTEMPTS))
     try:
-        together = _pieces(calibrated, start)
+        together = offered_pieces(calibrated, start)
         for index, (margin, most) in enumerate(attempts):
             stages = _stages(part_of(progress, index, len(attempts)))
             losses: list[float] = []
@@ -209,7 +209,7 @@ def _choose(
     return choose_wide(start, calibrated.plan, budget, decided, error, judges, suffices, least, progress, together)
 
 
-def _pieces(calibrated: Calibrated, start: QuantizedModel) -> Pieces:
+def offered_pieces(calibrated: Calibrated, start: QuantizedModel) -> Pieces:
     """Return which channels of each tensor may get 16 bits together, see `pieces`."""
     decided = frozenset(calibrated.bits)
     offered = [site for name, site in calibrated.sites.items() if calibrated.plan.group[name] not in decided]

@@ -13,6 +13,10 @@ from toolchain.reference.tensor import QuantizedTensor
 # Shapes are inferred at this size (input pixels per side) and divided by it; a power of two divides exactly.
 _SIDE = 64
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
+_FINE = "_fine"
+"""What the name of the channels of 16 bits ends in, where the others of a tensor have 8."""
+_STORED = 4
+"""Channels that are stored together."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,14 @@ class NetworkFigures:
         if not self.wide:
             return ""
         share = self.doubled_per_pixel / self.macs_per_pixel if self.macs_per_pixel else 0.0
-        return f"16 bits: {', '.join(self.wide)}; {share:.1%} more multiply-accumulates"
+        channels = {tensor.name.removesuffix("_quantized"): tensor.channels for tensor in self.tensors}
+        parts = {name + _FINE for name in self.wide} & channels.keys()
+        names = [
+            f"{name} ({channels[name + _FINE]} of {channels[name]} channels)" if name + _FINE in parts else name
+            for name in self.wide
+            if name not in parts
+        ]
+        return f"16 bits: {', '.join(names)}; {share:.1%} more multiply-accumulates"
 
 
 def describe_network(model: onnx.ModelProto) -> NetworkFigures:
@@ -178,7 +189,7 @@ def _coarse_share(
     tensor: str,
 ) -> float:
     """Return the part of the channels of a tensor of 16 bits that has 8, where only convolutions read it: they are
-    joined to others with 256 times the step.
+    joined to others with 256 times the step, in whole words.
     """
     codes = makers[tensor].input[0]
     joined = makers.get(makers[codes].input[0]) if codes in makers else None
@@ -195,6 +206,8 @@ def _coarse_share(
         if part is not None
     ]
     widths = [_channels(shapes, name) for name in joined.input]
+    if any(width % _STORED for width in widths[:-1]):
+        return 0.0
     return sum(width for width, eight in zip(widths, coarse, strict=False) if eight) / max(sum(widths), 1)
 
 

@@ -96,6 +96,7 @@ def make_report(
             "budget": asdict(prepared.budget) if prepared.budget else None,
             "bound": asdict(prepared.bound) if prepared.bound else None,
             "loss": asdict(prepared.loss) if prepared.loss else None,
+            "by_hand": list(prepared.by_hand),
             "spent": [str(spent) for spent in (prepared.budget, prepared.bound) if spent],
         },
         "precision": manifest.precision,

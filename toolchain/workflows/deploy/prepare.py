@@ -61,6 +61,7 @@ class Prepared:
         bound: how one on the loss was kept; None without one.
         loss: of the integer network against the float one; None where the latter is not known, or there is none.
         cached: whether it is from an earlier deployment.
+        by_hand: words that ask `clipfree deploy` for the tensors of 16 bits that were chosen; empty without any.
     """
 
     model: QuantizedModel | SRModel
@@ -75,6 +76,7 @@ class Prepared:
     bound: BoundRecipe | None = None
     loss: Loss | None = None
     cached: bool = False
+    by_hand: tuple[str, ...] = ()
 
     @property
     def unit(self) -> int:
@@ -106,6 +108,7 @@ def prepare_quantized(request: Request, rehearse: Rehearse, line: Progress, dump
         recipe.bound,
         found.loss,
         found.cached,
+        recipe.by_hand,
     )
 
 
