@@ -144,5 +144,8 @@ def test_links_for_every_board(target: Target):
         linker = find_linker(target.triple)
     except TargetError as error:
         pytest.skip(str(error))
-    bits = "32-bit arm shared library, hard float" if "armv7a" in target.triple else "64-bit aarch64 shared library"
+    floats = "hard" if target.triple.endswith("hf") else "soft"
+    bits = (
+        f"32-bit arm shared library, {floats} float" if "armv7a" in target.triple else "64-bit aarch64 shared library"
+    )
     assert str(linker.check(target)) == f"ELF {bits}"

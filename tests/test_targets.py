@@ -302,7 +302,7 @@ def test_what_linux_does_not_tell_of_cannot_be_asked_for(tmp_path: Path):
         ("nehalem", "--target x86-sse4 makes code"),
         ("cortex-m4", "no target makes code that runs on that CPU"),
         ("arm64", "for aarch64 there are aarch64, .*neoverse-v1"),
-        ("armhf", "for armv7a there are cortex-a7, cortex-a9"),
+        ("armhf", "for armv7a there are android-armv7, cortex-a7, cortex-a9"),
         ("raspberrypi5", "did you mean cortex-a76[?]"),
         ("mali", "did you mean mali-g52, mali-g610 or mali-g78[?]"),
         ("cuda", "`clipfree targets list` names them all"),

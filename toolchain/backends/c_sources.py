@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from toolchain.bundle import HEADER
+from toolchain.support.files import scratch_folder
+from toolchain.targets.linker import Linker
 
 SHARED = Path(__file__).with_name("native")
 EXACT = ("-ffp-contract=off",)
 """Flags: weights are rounded as Python rounds them."""
 QUICK = ("bicubic.c", "colours.c", "convert.c", "rows.c")
 """Sources whose loops pass over every pixel; speed counts there, not size."""
+
+C_FLAGS = (
+    *("-std=c11", "-Os", "-ffreestanding", "-fPIC", "-fvisibility=hidden", *EXACT),
+    *("-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-xc"),
+)
+"""For C that needs the compiler's own headers only: one for another system may come without that system's."""
 
 
 def put_header(folder: Path) -> None:
@@ -21,6 +30,20 @@ def put_header(folder: Path) -> None:
         OSError: it cannot be written.
     """
     shutil.copyfile(SHARED / HEADER, folder / HEADER)
+
+
+def stand_in(linker: Linker, path: Path) -> Path:
+    """Write a library without contents in place of a system's, so that others can name it; returns its path.
+
+    Raises:
+        TargetError: the compiler fails.
+    """
+    with scratch_folder() as folder:
+        empty = folder / "empty.c"
+        empty.write_text("typedef int nothing;\n", encoding="utf-8")
+        stub = replace(linker, flags=(*linker.flags, "-nostdlib", f"-Wl,-soname,{path.name}", "-xc"))
+        stub.run(path, [str(empty)])
+    return path
 
 
 def c_text(value: str) -> str:

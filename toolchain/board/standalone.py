@@ -25,7 +25,7 @@ from toolchain.targets.linker import find_c_compiler
 
 PROGRAM = "clipfree-bench"
 _SOURCES = Path(__file__).with_name("lite")
-_MUSL = {"x86_64": "x86_64-linux-musl", "aarch64": "aarch64-linux-musl", "armv7a": "arm-linux-musleabihf"}
+_MUSL = {"x86_64": "x86_64-linux-musl", "aarch64": "aarch64-linux-musl", "armv7a": "arm-linux-musleabi"}
 
 
 def build_standalone(bundle: Bundle, out: Path) -> tuple[Path, ...]:
@@ -100,7 +100,7 @@ def compile_standalone(triple: str, program: Path, tolerance: int = 0) -> None:
     compiler = find_c_compiler(triple)
     command = compiler.command
     if compiler.source == "ziglang":  # which links statically with musl only; the target is the last word
-        command = (*command[:-1], _MUSL[architecture(triple)])
+        command = (*command[:-1], _MUSL[architecture(triple)] + ("hf" if triple.endswith("hf") else ""))
     sources = sorted(map(str, _SOURCES.glob("*.c")))
     run_compiler(
         [

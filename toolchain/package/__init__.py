@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 
+from toolchain.package.android import android_module
 from toolchain.package.cmake import cmake_package
 from toolchain.package.contents import Contents, Files, Part
 from toolchain.package.deb import debian_package
@@ -12,6 +13,7 @@ from toolchain.package.wheel import wheel
 
 KINDS: dict[str, Callable[[Contents], Files]] = {
     "cmake": cmake_package,
+    "android": android_module,
     "python": wheel,
     "deb": debian_package,
 }

@@ -50,8 +50,14 @@ class Linker:
 
     @property
     def inline(self) -> tuple[str, ...]:
-        """Flags for C that is linked without the C library: what calls would do is written out."""
-        return ("-mno-outline-atomics",) if architecture(self.triple) == "aarch64" else ()
+        """Flags for C that is linked without the C library: what calls would do is written out, and a compiler for
+        GNU/Linux is told that it compiles for Android.
+        """
+        atomics = ("-mno-outline-atomics",) if architecture(self.triple) == "aarch64" else ()
+        if "android" not in self.triple or self.source != "PATH":
+            return atomics
+        own = ("-march=armv7-a", "-mfpu=neon", "-mfloat-abi=softfp") if architecture(self.triple) == "armv7a" else ()
+        return (*atomics, *own, "-D__ANDROID__")
 
     @property
     def helpers(self) -> tuple[str, ...]:

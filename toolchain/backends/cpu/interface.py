@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolchain.backends.c_sources import EXACT, QUICK, SHARED, c_text, put_header
+from toolchain.backends.c_sources import C_FLAGS, QUICK, SHARED, c_text, put_header, stand_in
 from toolchain.backends.cpu.needs import lacking
 from toolchain.bundle import LIBRARY
 from toolchain.images.geometry import Geometry
@@ -33,11 +33,6 @@ from toolchain.targets.soname import rename, roomy
 
 _NATIVE = Path(__file__).with_name("native")
 _TABLES = "network.c"
-# The compiler's own headers are enough: one for another system may come without that system's.
-_COMPILE = (
-    *("-std=c11", "-Os", "-ffreestanding", "-fPIC", "-fvisibility=hidden", *EXACT),
-    *("-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-xc"),
-)
 # Without the C library of this machine, whose version would be asked for where the library is loaded: it is named, by
 # its name only. Nobody else's functions of the same names take the place of these.
 _LINK = ("-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{roomy(LIBRARY)}", "-Wl,--no-as-needed")
@@ -154,7 +149,7 @@ def archive_tools(triple: str) -> tuple[str, str]:
 
 
 def _table_flags(linker: Linker) -> tuple[str, ...]:
-    return (*linker.inline, *_COMPILE[:-1], f"-I{_NATIVE}")
+    return (*linker.inline, *C_FLAGS[:-1], f"-I{_NATIVE}")
 
 
 @contextmanager
@@ -162,7 +157,7 @@ def _compiled(linker: Linker) -> Iterator[list[str]]:
     """Yield the objects that all libraries share, and stand-ins for the system's libraries; made when they are needed
     for the first time, and kept where that is possible.
     """
-    digest = hashlib.sha256(repr((linker, _stamp(linker), _COMPILE, QUICK, linker.inline, _SYSTEM)).encode())
+    digest = hashlib.sha256(repr((linker, _stamp(linker), C_FLAGS, QUICK, linker.inline, _SYSTEM)).encode())
     for path in (*_sources(), *sorted(_NATIVE.glob("*.h")), *sorted(SHARED.glob("*.h"))):
         digest.update(path.read_bytes())
     folder = cache_folder() / "interface" / digest.hexdigest()[:16]
@@ -184,14 +179,10 @@ def _parts(folder: Path) -> list[str]:
 def _compile(linker: Linker, folder: Path) -> None:
     for path in _sources():
         quick = ("-O3",) if path.name in QUICK else ()
-        one = replace(linker, flags=("-c", *linker.inline, *_COMPILE, *quick))
+        one = replace(linker, flags=("-c", *linker.inline, *C_FLAGS, *quick))
         one.run(folder / f"{path.stem}.o", [str(path)])
-    with scratch_folder() as scratch:
-        empty = scratch / "empty.c"
-        empty.write_text("typedef int nothing;\n", encoding="utf-8")
-        for name in _SYSTEM["android" if "android" in linker.triple else "gnu"]:
-            stub = replace(linker, flags=(*linker.flags, "-nostdlib", f"-Wl,-soname,{name}", "-xc"))
-            stub.run(folder / name, [str(empty)])
+    for name in _SYSTEM["android" if "android" in linker.triple else "gnu"]:
+        stand_in(linker, folder / name)
 
 
 def _sources() -> list[Path]:
