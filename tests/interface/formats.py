@@ -12,10 +12,9 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image
 
-from tests.interface import library
-from tests.interface.library import BGR, BGRA, GREY, I010, I420, NV12, NV21, P010, PLANAR, RGB, RGBA, Picture
+from tests.interface.library import BGR, BGRA, GREY, I010, I420, NV12, NV21, P010, PLANAR, RGB, RGBA, Network, Picture
 from toolchain.images import Photo, to_channels
-from toolchain.images.scale import enlarged
+from toolchain.images.scale import enlarged, plain
 from toolchain.runtime.photo import bicubic_integers, upscale_photo
 from toolchain.video.colours import MATRICES, ColourSpace
 from toolchain.video.enlarge import Enlarger, Given
@@ -51,6 +50,10 @@ class Kind:
 
     def form(self, height: int, width: int) -> FrameFormat:
         return FrameFormat(height, width, LAYOUTS["yuv420p"], self.space, self.site)
+
+
+def network_scale(network: Network) -> int | Fraction:
+    return plain(Fraction(network.info.scale_num, network.info.scale_den))
 
 
 # -- arrays in memory --------------------------------------------------------------------------------------------------
@@ -89,6 +92,26 @@ def picture(arrays: Sequence[np.ndarray], kind: Kind) -> Picture:
         made.planes[index], made.strides[index] = array.ctypes.data, array.strides[0]
     made.pixels = arrays  # which live as long
     return made
+
+
+def noise_planes(kind: Kind, height: int, width: int) -> list[np.ndarray]:
+    """Planes whose bytes in memory, from the first plane to the last, are those of `program.c`."""
+    arrays = laid_out(random_planes(kind, height, width), kind)
+    count = np.arange(sum(array.nbytes for array in arrays), dtype=np.uint64)
+    noise = (count * count >> np.uint64(3)).astype(np.uint8)
+    for array in arrays:
+        array[...] = noise[: array.nbytes].view(array.dtype).reshape(array.shape)
+        noise = noise[array.nbytes :]
+    if kind.format == PLANAR:
+        return [np.stack(arrays, axis=-1)]
+    if kind.format in (BGR, BGRA):
+        return [arrays[0][..., [2, 1, 0, 3][: arrays[0].shape[2]]].copy()]
+    if kind.format not in LUMA:
+        return arrays
+    if len(arrays) == 2:
+        pair = arrays[1][..., ::-1] if kind.format == NV21 else arrays[1]
+        arrays = [arrays[0], pair[..., 0].copy(), pair[..., 1].copy()]
+    return [array >> 6 if kind.format == P010 else array & 1023 if kind.format == I010 else array for array in arrays]
 
 
 # -- what is made of them ----------------------------------------------------------------------------------------------
@@ -218,6 +241,3 @@ def empty(kind: Kind, size: tuple[int, int], scale: int | Fraction) -> list[np.n
     """Room for the result of a picture of ``size``."""
     planes = random_planes(kind, *(enlarged(side, scale) for side in size), seed=99)
     return [plane.copy() for plane in laid_out(planes, kind)]
-
-
-__all__ = ["library"]

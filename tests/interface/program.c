@@ -1,5 +1,6 @@
 /* A program that uses a library through clipfree.h: valid C99 and C++11. It upscales noise of HEIGHT x WIDTH in several
- * threads, each with a network of its own, and writes the result; and it calls everything wrongly too. */
+ * threads, each with a network of its own, and writes the result; then noise of several formats, of which it writes the
+ * results too; and it calls everything wrongly. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -67,6 +68,66 @@ static void *work(void *result) {
   return NULL;
 }
 
+/* Planes of a format, one after the other in memory; returns their bytes. */
+static size_t lay(clipfree_picture *made, int32_t format, unsigned rows, unsigned columns, unsigned char *memory) {
+  const unsigned half_rows = (rows + 1) / 2, half = (columns + 1) / 2;
+  const unsigned bytes = format == CLIPFREE_P010 || format == CLIPFREE_I010 ? 2 : 1;
+  unsigned widths[3] = {0, 0, 0}, heights[3] = {0, 0, 0}, plane;
+  size_t size = 0;
+  heights[0] = rows;
+  widths[0] = columns * bytes;
+  if (format == CLIPFREE_RGBA || format == CLIPFREE_BGRA) widths[0] = 4 * columns;
+  if (format == CLIPFREE_RGB || format == CLIPFREE_BGR) widths[0] = 3 * columns;
+  if (format == CLIPFREE_NV12 || format == CLIPFREE_NV21 || format == CLIPFREE_P010)
+    heights[1] = half_rows, widths[1] = 2 * half * bytes;
+  if (format == CLIPFREE_I420 || format == CLIPFREE_I010)
+    heights[1] = heights[2] = half_rows, widths[1] = widths[2] = half * bytes;
+  if (format == CLIPFREE_PLANAR) heights[1] = heights[2] = rows, widths[1] = widths[2] = columns;
+  memset(made, 0, sizeof *made);
+  made->size = sizeof *made;
+  made->format = format;
+  made->height = rows;
+  made->width = columns;
+  made->matrix = CLIPFREE_BT709;
+  for (plane = 0; plane < 3; ++plane) {
+    made->planes[plane] = memory ? memory + size : NULL;
+    made->strides[plane] = (ptrdiff_t)widths[plane];
+    size += (size_t)widths[plane] * heights[plane];
+  }
+  return size;
+}
+
+/* Noise of every format into every other, whole and a region of it; the bytes of some are written. */
+static void convert_all(FILE *output) {
+  int32_t from, to;
+  size_t i, size, large_size;
+  for (from = CLIPFREE_GREY; from <= CLIPFREE_I010; ++from)
+    for (to = CLIPFREE_GREY; to <= CLIPFREE_I010; ++to) {
+      clipfree_picture source, result;
+      clipfree_region region;
+      unsigned char *given, *made;
+      size = lay(&source, from, height, width, NULL);
+      large_size = lay(&result, to, large_height, large_width, NULL);
+      given = (unsigned char *)malloc(size);
+      made = (unsigned char *)malloc(large_size);
+      demand(given && made, "there is no memory");
+      for (i = 0; i < size; ++i) given[i] = (unsigned char)(i * i >> 3);
+      lay(&source, from, height, width, given);
+      lay(&result, to, large_height, large_width, made);
+      demand(functions->upscale(shared, &source, &result) == CLIPFREE_OK, functions->error(shared));
+      if ((from + 2 * to) % 5 == 0) fwrite(made, large_size, 1, output);
+      memset(&region, 0, sizeof region);
+      region.size = sizeof region;
+      region.top = region.left = 4;
+      region.height = height - 5;
+      region.width = width - 7;
+      lay(&result, to, (height - 5) * large_height / height, (width - 7) * large_width / width, made);
+      demand(functions->upscale_region(shared, &source, &region, &result) == CLIPFREE_OK, functions->error(shared));
+      free(given);
+      free(made);
+    }
+}
+
 static void misuse(void) {
   clipfree_picture source = picture(noise, height, width), result = picture(noise, large_height, large_width);
   uint64_t bytes;
@@ -120,8 +181,9 @@ int main(int count, char **words) {
   }
   for (i = 0; i < THREADS; ++i) pthread_join(threads[i], NULL);
   misuse();
-  demand(functions->close(shared) == CLIPFREE_OK, "close");
   fwrite(results[0], (size_t)large_height * large_width, (size_t)info.channels, stdout);
+  convert_all(stdout);
+  demand(functions->close(shared) == CLIPFREE_OK, "close");
   for (i = 0; i < THREADS; ++i) free(results[i]);
   free(noise);
   dlclose(library);

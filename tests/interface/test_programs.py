@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.arm import emulator
+from tests.interface.formats import ALL, Kind, Upscale, laid_out, made, noise_planes
 from tests.interface.library import InterfaceError, Network, load, opened, random_picture
 from tests.lower.compiled import compiled
 from tests.lower.nets import Net
@@ -82,9 +84,25 @@ def run(
     assert done.returncode == 0, said
     count = np.arange(size[0] * size[1] * 3, dtype=np.uint64)
     noise = (count * count >> np.uint64(3)).astype(np.uint8).reshape(*size, 3)
-    expected = IntegerReference(model).run(noise)
-    np.testing.assert_array_equal(np.frombuffer(done.stdout, np.uint8).reshape(expected.shape), expected)
+    run_reference = IntegerReference(model).run
+    expected = run_reference(noise)
+    written = np.frombuffer(done.stdout, np.uint8)
+    np.testing.assert_array_equal(written[: expected.size].reshape(expected.shape), expected)
+    check_formats(written[expected.size :], run_reference, size)
     return said
+
+
+def check_formats(written: np.ndarray, run_reference: Upscale, size: tuple[int, int]) -> None:
+    """What the program has written of pictures of several formats."""
+    for before, after in itertools.product(ALL, ALL):
+        if (before + 2 * after) % 5:
+            continue
+        kinds = Kind(before, "bt709"), Kind(after, "bt709")
+        expected = laid_out(made(noise_planes(kinds[0], *size), *kinds, run_reference, 3, 2), kinds[1])
+        for plane in expected:
+            own, written = written[: plane.nbytes], written[plane.nbytes :]
+            np.testing.assert_array_equal(own.view(plane.dtype).reshape(plane.shape), plane, err_msg=f"{kinds}")
+    assert written.size == 0
 
 
 @pytest.mark.parametrize("make", [streams, runs_layer_by_layer])
