@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from ctypes import byref, c_uint64
 from pathlib import Path
@@ -12,7 +13,21 @@ import pytest
 
 from tests import sr_models
 from tests.boards import have_compiler
-from tests.interface.library import BGR, STATUS, InterfaceError, Network, load, opened, picture, random_picture
+from tests.interface.formats import ALL, Kind, laid_out, random_planes
+from tests.interface.library import (
+    BGR,
+    NV12,
+    P010,
+    STATUS,
+    InterfaceError,
+    Network,
+    load,
+    opened,
+    picture,
+    random_picture,
+)
+from tests.interface.test_formats import check
+from tests.interface.test_regions import upscale
 from tests.opencl.devices import environment
 from tests.standin import QUICK
 from toolchain.bundle import Bundle, open_bundle
@@ -60,6 +75,19 @@ def test_the_reference_s_pixels_however_they_lie(network: Network, bundle: Bundl
         network.call(picture(wide[::-1, : size[1]], BGR), picture(result[:, : expected.shape[1]]))
         np.testing.assert_array_equal(result[:, : expected.shape[1]], expected)
         assert network.memory(*size) > 3 * 5 * size[0] * size[1]
+
+
+def test_every_format_and_regions(network: Network, bundle: Bundle):
+    run = IntegerReference(bundle.model()).run
+    assert network.info.halo == bundle.manifest.halo
+    for seed, (before, after) in enumerate(itertools.product(ALL, ALL)):
+        check(network, run, (Kind(before, "bt709", True), Kind(after)), ((5, 8), (1, 1), (7, 6))[seed % 3], seed)
+    kinds = Kind(P010), Kind(NV12)
+    given = laid_out(random_planes(kinds[0], 40, 33), kinds[0])
+    whole = upscale(network, given, kinds, None)
+    part = upscale(network, given, kinds, (30, 9, 5, 20))
+    np.testing.assert_array_equal(part[0], whole[0][60:70, 18:58])
+    np.testing.assert_array_equal(part[1], whole[1][30:35, 9:29])
 
 
 def test_what_cannot_be_meant(network: Network, bundle: Bundle, driver: bytes):
