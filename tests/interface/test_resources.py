@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.interface import library
+from tests.interface.formats import ALL, Kind, empty, laid_out, picture, random_planes
 from tests.interface.library import STATUS, InterfaceError, Network, load, opened, random_picture
 from toolchain.backends.open import load_in_tvm
 from toolchain.bundle import Bundle
@@ -69,6 +71,31 @@ def test_nothing_is_allocated_after_the_first_call(which: str, request: pytest.F
             most = max(most, told)
             assert allocator.held - idle <= most * (1.0 if which == "bundle" else 1.1)
             assert told <= 2 * (allocator.held - idle) + 2**20
+    assert allocator.pieces == {}
+
+
+@pytest.mark.parametrize("which", ["bundle", "layers"])
+def test_formats_take_what_is_said_and_no_more_later(which: str, request: pytest.FixtureRequest):
+    found: Bundle = request.getfixturevalue(which)
+    allocator, size = Allocator(), (45, 62)
+    with opened(found.path / "model.so", threads=3, **allocator.options) as network:
+        told = network.memory(*size)
+        for before, after in itertools.product(ALL, ALL):
+            kinds, idle = (Kind(before), Kind(after)), allocator.held
+            source = picture(laid_out(random_planes(kinds[0], *size), kinds[0]), kinds[0])
+            result = picture(empty(kinds[1], size, network.info.scale_num), kinds[1])
+            network.call(source, result)
+            taken = allocator.taken
+            for _ in range(2):
+                network.call(source, result)
+            assert allocator.taken == taken
+            assert allocator.held - idle <= told
+        grown = allocator.taken
+        for before, after in itertools.product(ALL, ALL):  # all have room by now
+            kinds = Kind(before), Kind(after)
+            source = picture(laid_out(random_planes(kinds[0], *size), kinds[0]), kinds[0])
+            network.call(source, picture(empty(kinds[1], size, network.info.scale_num), kinds[1]))
+        assert allocator.taken == grown
     assert allocator.pieces == {}
 
 
