@@ -57,6 +57,8 @@ NETWORKS = (
     "srcnn:8x1x2",
     "vdsr:8x2x3",
     "rcan:8x1x2",
+    "cbam:8x1x2",
+    "convnext:8x1x2",
     "esrgan:8x1x2",
     "dncnn:8x2x1",
 )

@@ -33,6 +33,8 @@ KINDS: Mapping[str, Callable[[int, int, int], onnx.ModelProto]] = {
     "upconv": families.upconv,
     "esa": more_families.esa,
     "rcan": more_families.rcan,
+    "cbam": more_families.cbam,
+    "convnext": more_families.convnext,
     "unet": more_families.unet,
     "plainusr": more_families.plainusr,
     "srcnn": more_families.srcnn,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from families import gelu
 from graphs import LAST, Graph, ending, enlarged
 
 
@@ -51,6 +52,48 @@ def rcan(features: int, layers: int, scale: int) -> onnx.ModelProto:
         x = graph.add("Add", graph.add("Mul", inner, weight), x)
     x = graph.add("Add", graph.conv(x, features, features, 3), first)
     return enlarged(graph, graph.conv(x, features, 3 * scale**2, 3, LAST), scale)
+
+
+def cbam(features: int, layers: int, scale: int) -> onnx.ModelProto:
+    """Residual blocks with spatial attention (CBAM, Woo et al., 2018): a map of what the mean and the largest of each
+    pixel's features are.
+    """
+    graph = Graph(features)
+    first = x = graph.conv("input", 3, features, 3)
+    for _ in range(layers):
+        inner = graph.add("Relu", graph.conv(x, features, features, 3))
+        inner = graph.conv(inner, features, features, 3)
+        both = [graph.add(kind, inner, axes=[1]) for kind in ("ReduceMean", "ReduceMax")]
+        weight = graph.add("Sigmoid", graph.conv(graph.add("Concat", *both, axis=1), 2, 1, 7, 4.0))
+        x = graph.add("Add", graph.add("Mul", inner, weight), x)
+    x = graph.add("Add", graph.conv(x, features, features, 3), first)
+    return enlarged(graph, graph.conv(x, features, 3 * scale**2, 3, LAST), scale)
+
+
+def convnext(features: int, layers: int, scale: int) -> onnx.ModelProto:
+    """Blocks of ConvNeXt (Liu et al., 2022), as PyTorch exports them: normalization and matrices on channels last."""
+    graph = Graph(features)
+    first = x = graph.conv("input", 3, features, 3)
+    for _ in range(layers):
+        inner = graph.conv(x, 1, features, 7, group=features)
+        inner = graph.add("Transpose", inner, perm=[0, 2, 3, 1])
+        gains, offsets = (graph.constant(graph.normal((features,), spread) + middle) for spread, middle in GAINS)
+        inner = graph.add("LayerNormalization", inner, gains, offsets, axis=-1)
+        inner = gelu(graph, matrix(graph, inner, features, 2 * features))
+        inner = graph.add("Mul", matrix(graph, inner, 2 * features, features), graph.number(0.2))
+        x = graph.add("Add", x, graph.add("Transpose", inner, perm=[0, 3, 1, 2]))
+    x = graph.add("Add", graph.conv(x, features, features, 3), first)
+    return enlarged(graph, graph.conv(x, features, 3 * scale**2, 3, LAST), scale)
+
+
+GAINS = ((0.1, 1.0), (0.1, 0.0))
+"""How far from what the gains and the offsets of a normalization are."""
+
+
+def matrix(graph: Graph, x: str, before: int, after: int) -> str:
+    """``x`` (1, h, w, before) times a matrix, and a bias added."""
+    weights = graph.constant(graph.normal((before, after), (2 / before) ** 0.5))
+    return graph.add("Add", graph.add("MatMul", x, weights), graph.constant(np.zeros(after, np.float32)))
 
 
 def unet(features: int, layers: int, scale: int) -> onnx.ModelProto:

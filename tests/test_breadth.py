@@ -98,6 +98,41 @@ def test_normalization_over_the_picture_stays_float_and_is_named_over_channels_i
     assert max(case.difference for case in done.verified) == 0, "sums are the same on every machine"
 
 
+def spatially_attended(b: Builder) -> None:
+    """As CBAM has it (arXiv 1807.06521), and as its authors spell it."""
+    x = features(b)
+    mean = b.node("Unsqueeze", b.node("ReduceMean", x, axes=[1], keepdims=0), b.const([1], np.int64))
+    largest = b.node("ReduceMax", x, axes=[1])
+    gate = b.node("Sigmoid", b.conv(b.node("Concat", mean, largest, axis=1), 2, 1, 7))
+    shuffled(b, b.node("Mul", x, gate))
+
+
+def channels_last(b: Builder) -> None:
+    """A block of ConvNeXt (arXiv 2201.03545), as PyTorch exports it."""
+    x = features(b)
+    y = b.node("Transpose", b.conv(x, 8, 8), perm=[0, 2, 3, 1])
+    y = b.node("LayerNormalization", y, b.const(np.full(8, 0.3)), b.const(np.full(8, 0.1)), axis=-1)
+    y = b.node("Add", b.node("MatMul", y, b.const(b.rng.normal(0, 0.3, (8, 16)))), b.const(np.full(16, 0.1)))
+    y = b.node("Mul", y, b.node("Sigmoid", y))
+    y = b.node("Mul", b.node("MatMul", y, b.const(b.rng.normal(0, 0.3, (16, 8)))), b.const(np.full(8, 0.5)))
+    shuffled(b, b.node("Add", x, b.node("Transpose", y, perm=[0, 3, 1, 2])))
+
+
+@pytest.mark.parametrize("build", [spatially_attended, channels_last], ids=lambda given: given.__name__)
+def test_what_works_on_the_channels_of_each_pixel_streams(
+    build: Callable[[Builder], None], tmp_path: Path, photo_folder: Path
+):
+    b = Builder(1)
+    build(b)
+    done = made(b.model(3, 2), tmp_path, photo_folder)
+    assert (done.manifest.coverage.share, done.manifest.coverage.float_operators) == (1.0, ())
+    assert done.manifest.halo < 12
+    assert [case.difference for case in done.verified] == [0] * 10
+    upscale, pixels = load(open_bundle(done.path)).upscale, photograph(61, 83, 4)
+    tiled = upscale_tiled(upscale, pixels, scale=2, halo=done.manifest.halo, tile=29)
+    np.testing.assert_array_equal(tiled, upscale(pixels))
+
+
 @pytest.mark.parametrize("mode", ["linear", "cubic"])
 def test_an_interpolated_skip_is_integer(mode: str, tmp_path: Path, photo_folder: Path):
     b = Builder(1)

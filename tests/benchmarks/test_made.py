@@ -25,6 +25,8 @@ from toolchain.zoo.embedded import model_folder
         "upconv:4x4x2",
         "esa:8x1x2",
         "rcan:8x1x2",
+        "cbam:8x1x2",
+        "convnext:8x1x2",
         "unet:4x2x2",
         "plainusr:8x1x2",
         "srcnn:8x1x2",

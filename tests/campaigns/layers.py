@@ -6,6 +6,7 @@ Everything is drawn from the generator of the seed, so that a seed is a graph.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -83,6 +84,15 @@ _CURVES = (
 )
 """Functions that networks spell in one operator or in several."""
 _RESIZES = {"nearest": 0.6, "linear": 0.3, "cubic": 0.1}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor on the way: its name, its channels, how much larger than the input it is."""
+
+    name: str
+    channels: int
+    factor: int
 
 
 class Layers(Builder):

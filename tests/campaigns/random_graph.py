@@ -13,7 +13,8 @@ from math import prod
 import numpy as np
 import onnx
 
-from tests.campaigns.layers import Layers
+from tests.campaigns.attention import Attention
+from tests.campaigns.layers import Value
 from tests.conftest import photograph
 
 _WAYS_UP = {1: [[]], 2: [[2]], 3: [[3]], 4: [[4], [2, 2]]}
@@ -51,15 +52,6 @@ class RandomGraph:
         return np.ascontiguousarray(photograph(height, width, 7)[:, :, : self.channels])
 
 
-@dataclass(frozen=True)
-class Value:
-    """A tensor on the way: its name, its channels, how much larger than the input it is."""
-
-    name: str
-    channels: int
-    factor: int
-
-
 def random_graph(seed: int) -> RandomGraph:
     """The network of ``seed``."""
     return _Network(seed).build()
@@ -80,7 +72,7 @@ def float_output(model: onnx.ModelProto, pixels: np.ndarray, peak: float, *, opt
     return np.asarray(session.run(None, {source.name: x})[0][0])
 
 
-class _Network(Layers):
+class _Network(Attention):
     def __init__(self, seed: int) -> None:
         super().__init__(seed, opset=int(np.random.default_rng(seed).integers(11, 22)))
         self.channels = 1 if self.chance(0.35) else 3
@@ -88,7 +80,7 @@ class _Network(Layers):
         self.peak = 255.0 if self.chance(0.25) else 1.0
         self.seen: list[Value] = []
         self.steps: dict[Callable[[Value], Value], float] = {
-            self.convolved: 0.29,
+            self.convolved: 0.24,
             self.grouped: 0.06,
             self.depthwise: 0.07,
             self.dilated: 0.05,
@@ -102,6 +94,8 @@ class _Network(Layers):
             self.normed: 0.04,
             self.summed: 0.03,
             self.gated: 0.04,
+            self.attended: 0.03,
+            self.layer_normed: 0.02,
             self.multiplied: 0.03,
             self.shared: 0.02,
             self.scaled: 0.01,
@@ -341,22 +335,6 @@ class _Network(Layers):
             parts = [self.activation(part, v.channels) for part in parts]
         return Value(self.node("Sum", v.name, *parts), v.channels, v.factor)
 
-    def gated(self, v: Value) -> Value:
-        """Attention of pixels, by a number or one a channel, or of channels; or as SPAN has it (arXiv 2311.12770)."""
-        way = self.pick("pixels", "map", "channels", "channels", "itself")
-        self.tags.append(f"gated by {way}")
-        if way == "channels":
-            pixel = self.node(self.pick("GlobalAveragePool", "GlobalAveragePool", "GlobalMaxPool"), v.name)
-            few = self.width(8)
-            squeezed = self.activation(self.random_conv(pixel, v.channels, few, kernel=(1, 1)), few)
-            gate = self.node("Sigmoid", self.random_conv(squeezed, few, v.channels, kernel=(1, 1)))
-        elif way == "itself":
-            gate = self.node("Sub", self.node("Sigmoid", v.name), self.const(0.5))
-        else:
-            gates = 1 if way == "map" else v.channels
-            gate = self.node("Sigmoid", self.random_conv(v.name, v.channels, gates, kernel=(1, 1)))
-        return Value(self.node("Mul", *self.pick((v.name, gate), (gate, v.name))), v.channels, v.factor)
-
     def multiplied(self, v: Value) -> Value:
         """The product of two tensors, or the smaller or larger."""
         alike = [other for other in self.seen if other.factor == v.factor and other.channels in (1, v.channels)]
@@ -384,10 +362,3 @@ class _Network(Layers):
         counted = int(self.chance(0.5))
         self.tags.append("average of all" if counted else "average of pixels")
         return Value(self.node("AveragePool", v.name, count_include_pad=counted, **attributes), v.channels, v.factor)
-
-    def divided(self, v: Value) -> Value:
-        """By something between a half and three halves."""
-        self.tags.append("divided")
-        gate = self.node("Sigmoid", self.random_conv(v.name, v.channels, v.channels, kernel=(1, 1)))
-        divisor = self.node("Add", gate, self.const(0.5))
-        return Value(self.node("Div", v.name, divisor), v.channels, v.factor)

@@ -130,7 +130,7 @@ def test_what_else_reads_a_part_of_it_keeps_it_float():
     inner = next(node for node in model.graph.node if node.op_type == "LayerNormalization").output[0]
     last = model.graph.node[-1]
     b = Builder(1)
-    far = b.node("ReduceMax", inner, axes=[3])  # (1, h, w, 1)
+    far = b.node("ReduceMax", b.node("Softmax", inner, axis=3), axes=[3])  # (1, h, w, 1)
     gate = b.node("Transpose", far, perm=[0, 3, 1, 2])
     sizes = b.node("Resize", gate, "", b.const([1, 1, 2, 2]), mode="nearest")
     b.node("Mul", last.output[0], sizes, out="gated")

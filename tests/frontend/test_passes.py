@@ -13,6 +13,7 @@ from hypothesis import given, settings
 
 from tests.campaigns.random_graph import random_graph
 from tests.frontend.test_channel_writes import CASES as CHANNEL_CASES
+from tests.frontend.test_channels_last_goldens import CASES as LAST_CASES
 from tests.frontend.test_convolution_goldens import CASES as CONVOLUTION_CASES
 from tests.frontend.test_crops import CASES as CROP_CASES
 from tests.frontend.test_goldens import CASES as OLD_CASES
@@ -88,6 +89,7 @@ def test_every_pass_has_a_golden() -> None:
         CHANNEL_CASES,
         CONVOLUTION_CASES,
         CROP_CASES,
+        LAST_CASES,
         LAYER_NORM_CASES,
         MODEL_CASES,
         MULTIPLES_CASES,

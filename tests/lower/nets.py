@@ -152,6 +152,12 @@ class Net:
         """The whole picture as a single pixel."""
         return self.quantized(self.activated(self.node(op, x.name), x.channels, act), x.channels, scale, zero)
 
+    def pooled_channels(
+        self, x: Tensor, op: str = "ReduceMax", *, act: Act | None = None, scale: float = PIXEL, zero: int = 0
+    ) -> Tensor:
+        """The largest of every pixel's numbers."""
+        return self.quantized(self.activated(self.node(op, x.name, axes=[1]), 1, act), 1, scale, zero)
+
     def normalized(self, x: Tensor, *, epsilon: float = 1e-6, scale: float = PIXEL, zero: int = 0) -> Tensor:
         """Normalization over the channels of each pixel, with random gains and offsets."""
         across = self.node("Transpose", x.name, perm=[0, 2, 3, 1])
@@ -244,8 +250,11 @@ class Net:
             )
             for name, channels, size in (("input", self.channels, unit), ("output", x.channels // scale**2, 1))
         ]
-        graph = helper.make_graph(self.nodes, "net", ends[:1], ends[1:], self.constants)
         wide = any(constant.data_type == TensorProto.UINT16 for constant in self.constants)
+        for node in self.nodes if wide else ():
+            if node.op_type.startswith("Reduce"):  # as opset 18 has it
+                node.input.append(self.const(node.attribute.pop().ints, np.int64))
+        graph = helper.make_graph(self.nodes, "net", ends[:1], ends[1:], self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21 if wide else 17)])
         model.ir_version = 10 if wide else 8
         onnx.checker.check_model(model, full_check=True)

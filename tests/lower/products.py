@@ -55,6 +55,42 @@ PRODUCTS: dict[str, Ending] = {
 }
 """Rows stream through these."""
 
+CHANNEL_POOLED: dict[str, Ending] = {
+    "largest channel": lambda net: net.pair("Mul", net.pooled_channels(plain(net, zero=90), zero=9), plain(net)),
+    "smallest channel, ReLU": lambda net: net.add(
+        plain(net, 7), net.pooled_channels(plain(net, 11, zero=130), "ReduceMin", act=Act("Relu"), scale=PIXEL / 2)
+    ),
+    "of three and less, in place": lambda net: net.concat(
+        net.pooled_channels(net.input),
+        net.pooled_channels(plain(net, 2, zero=40), "ReduceMin", zero=40),
+        net.pooled_channels(plain(net, 1, zero=70), zero=30),
+    ),
+    "of odd parts": lambda net: net.pair(
+        "Mul",
+        plain(net),
+        net.pooled_channels(net.concat(plain(net, 5, zero=9), plain(net, 6, zero=9), zero=9), zero=20),
+    ),
+    "largest channel, 16 bits": lambda net: net.pair(
+        "Mul", plain(net), net.pooled_channels(plain(net, 18, scale=FINE, zero=117 * 257), scale=FINE, zero=60 * 257)
+    ),
+    "smallest channel of 16 bits": lambda net: net.add(
+        net.pooled_channels(plain(net, 6, scale=FINE, zero=99 * 257), "ReduceMin", zero=9), plain(net)
+    ),
+    "16 bits of 8": lambda net: net.add(
+        net.concat(
+            net.pooled_channels(plain(net, 9, zero=60), scale=FINE, zero=50 * 257),
+            net.conv(plain(net), 1, 1, scale=FINE, zero=50 * 257),
+            scale=FINE,
+            zero=50 * 257,
+        ),
+        plain(net, 2),
+        scale=PIXEL * 2,
+    ),
+}
+"""Through these too: what spatial attention is made of."""
+
+PRODUCTS.update(CHANNEL_POOLED)
+
 
 def attended(net: Net, x: Tensor, act: Act | None = None, scale: float = PIXEL) -> Tensor:
     """Channel attention without its sigmoid."""

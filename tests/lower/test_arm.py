@@ -84,6 +84,14 @@ def normalized() -> onnx.ModelProto:
     return net.model(net.conv(net.normalized(net.conv(x, 8), scale=FINE, zero=9), 12), 2)
 
 
+def spatial() -> onnx.ModelProto:
+    """The largest and smallest of every pixel's numbers, of 8 bits and of 16."""
+    net = Net()
+    x = net.conv(net.input, 10, scale=FINE, zero=3000)
+    y = net.concat(net.pooled_channels(x), net.pooled_channels(net.conv(x, 7, zero=60), "ReduceMin"))
+    return net.model(net.conv(net.pair("Mul", x, net.conv(y, 1, 5), zero=9), 12), 2)
+
+
 def mixed() -> onnx.ModelProto:
     """Tensors of which some channels have 16 bits, read by convolutions of several taps and of one."""
     net = Net()
@@ -103,7 +111,7 @@ def tabled() -> onnx.ModelProto:
 
 @ARM
 @pytest.mark.parametrize(
-    "make", [branches, luma, wide, enlarged, interpolated, multiplied, normalized, down_and_up, mixed, tabled]
+    "make", [branches, luma, wide, enlarged, interpolated, multiplied, normalized, spatial, down_and_up, mixed, tabled]
 )
 def test_a_network_gives_the_reference(target: Target, make):
     model = make()

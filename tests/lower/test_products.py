@@ -40,6 +40,9 @@ def test_other_processors(name: str):
         PRODUCTS["product, PReLU"],
         PRODUCTS["normalized odd parts"],
         PRODUCTS["normalized, 16 bits"],
+        PRODUCTS["of odd parts"],
+        PRODUCTS["smallest channel of 16 bits"],
+        PRODUCTS["16 bits of 8"],
         POOLED["contrast"],
         POOLED["attention of 16 bits"],
     ):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.lower.nets import FINE, PIXEL, Act, Net, Tensor
-from tests.lower.products import POOLED, PRODUCTS, finished
+from tests.lower.products import CHANNEL_POOLED, POOLED, PRODUCTS, finished
 from tests.lower.test_down import down_and_up
 from tests.lower.test_models import quantized
 from tests.lower.test_networks import networks
@@ -252,12 +252,10 @@ def test_zero_points_of_two_different_bytes(quick_build: None):
     assert {(buffer.zero_point, buffer.low) for buffer in found.plan.buffers} == {(1, 44), (1, None)}
 
 
-NORMALIZED = [name for name in PRODUCTS if name.startswith("normalized")]
+PER_PIXEL = [name for name in PRODUCTS if name.startswith("normalized")] + list(CHANNEL_POOLED)
 
 
-@pytest.mark.parametrize(
-    "name", ["product, PReLU", "16 and 8 bits", "larger of 16 bits", "of one channel", *NORMALIZED]
-)
+@pytest.mark.parametrize("name", ["product, PReLU", "16 and 8 bits", "larger of 16 bits", "of one channel", *PER_PIXEL])
 def test_products_and_extremes(name: str, quick_build: None):
     assert_equal(finished(PRODUCTS[name]), "mali-g78")
 

@@ -4,7 +4,9 @@ formula.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -19,12 +21,20 @@ from toolchain.frontend import normalize
 from toolchain.quantize import IntegerReference, quantize
 from toolchain.quantize.plan import make_plan
 from toolchain.reference.bounds import find_bounds
+from toolchain.reference.channel_pool import run_channel_pool
 from toolchain.reference.global_pool import run_pool
 from toolchain.reference.normalization import run_normalization
 from toolchain.reference.products import run_pair
 from toolchain.reference.program import parse
 from toolchain.reference.quantization import Quantization
-from toolchain.reference.steps import Codes, ExtremeStep, GlobalPoolStep, NormalizationStep, ProductStep
+from toolchain.reference.steps import (
+    ChannelPoolStep,
+    Codes,
+    ExtremeStep,
+    GlobalPoolStep,
+    NormalizationStep,
+    ProductStep,
+)
 
 QUANTIZATIONS = st.builds(
     Quantization,
@@ -72,6 +82,17 @@ def test_a_mean_is_that_of_all_codes(given: Quantization, out: Quantization, hei
         for made, mean in ((found, Fraction(sum(flat), len(flat))), (largest, Fraction(max(flat)))):
             code, near = nearest((mean - given.zero_point) * Fraction(given.scale), out)
             assert near or made[channel].item() == code
+
+
+@given(QUANTIZATIONS, QUANTIZATIONS, st.integers(1, 40), st.integers(0, 2**16))
+def test_an_extreme_of_a_pixel_is_rounded_once(given: Quantization, out: Quantization, channels: int, seed: int):
+    codes = np.random.default_rng(seed).integers(0, given.qmax + 1, (channels, 2, 3)).astype(given.dtype)
+    ends: dict[Literal["min", "max"], Callable[..., Any]] = {"min": np.min, "max": np.max}
+    for kind, end in ends.items():
+        found = run_channel_pool(ChannelPoolStep(Codes("y", out), Codes("x", given), kind, None), {"x": codes})
+        for made, extreme in zip(found.ravel(), end(codes, axis=0).ravel(), strict=True):
+            code, near = nearest((int(extreme) - given.zero_point) * Fraction(given.scale), out)
+            assert near or made == code
 
 
 @given(QUANTIZATIONS, QUANTIZATIONS, st.integers(1, 40), st.floats(1e-8, 1.0), st.integers(0, 2**16))

@@ -19,6 +19,9 @@ Array = NDArray[Any]
 TO_LAST, TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 """Orders of axes by which a Transpose makes channels the last axis of pictures, and back."""
 
+ONE_TAP = {"pads": [0, 0, 0, 0], "strides": [1, 1], "dilations": [1, 1], "kernel_shape": [1, 1]}
+"""Attributes of a convolution of each pixel alone."""
+
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """Attributes by name; strings decoded."""
@@ -113,6 +116,12 @@ class Graph:
     def operand(self, node: onnx.NodeProto, position: int) -> Array | None:
         """Return the constant that stands at an input position of a node; None if it is absent or computed."""
         return self.constants.get(node.input[position]) if position < len(node.input) else None
+
+    def axes(self, node: onnx.NodeProto) -> list[int]:
+        """Return the axes that a node names, as an attribute or as its second input; none where it names none."""
+        given = self.operand(node, 1)
+        named: Iterable[int] = attributes(node).get("axes", [] if given is None else given.ravel())
+        return [int(axis) for axis in named]
 
     def split(self, node: onnx.NodeProto) -> tuple[str, Array, bool] | None:
         """Return a two-input node as (computed value's name, constant, constant stands first); None if it is

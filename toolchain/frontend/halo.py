@@ -119,8 +119,7 @@ def _back(
         last = maker is not None and list(attributes(maker).get("perm", [])) == TO_LAST
         return span if last and values.get("axis", -1) in (-1, 3) else None
     if op.startswith("Reduce") and values.get("keepdims", 1):
-        given = graph.operand(node, 1)
-        axes = values.get("axes", [] if given is None else given.ravel())
+        axes = graph.axes(node)
         return span if len(axes) and all(axis in (1, -3) for axis in axes) else None
     if op == "DepthToSpace":
         return low // values["blocksize"], high // values["blocksize"]

@@ -53,9 +53,10 @@ REWRITE = (
     "channels",
     "windows",
     # Means over the picture are global pooling, and channel attention keeps four axes; normalization over channels is
-    # one operator.
+    # one operator; sums and means over channels are convolutions.
     "global_pools",
     "layer_norms",
+    "channel_means",
     # Both ends have one value range; every convolution has a bias.
     "final_limits",
     "pixel_scale",

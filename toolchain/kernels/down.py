@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any
 
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
@@ -14,7 +13,8 @@ from tvm.script.ir_builder import tirx as T
 from toolchain.kernels.arguments import phase, tap
 from toolchain.kernels.epilogue import bordered, flipped, outside_word, within
 from toolchain.kernels.function import declare, function
-from toolchain.kernels.layout import PACK, SIDE, Geometry
+from toolchain.kernels.layout import SIDE, Geometry
+from toolchain.kernels.packed_codes import code_vector, plane_words
 from toolchain.kernels.spec import Pool, SpaceToDepth
 
 
@@ -64,31 +64,11 @@ def pool(operation: Pool, geometry: Geometry, lanes: int) -> tirx.PrimFunc:
                     row, column = tap(operation, h, u * lanes, i, j)
                     block = b * phases + phase(operation, i, j)
                     words = [x.vload([row, start + block, column], f"uint32x{lanes}") for start in starts]
-                    codes.append(_codes([flipped(word, geometry.offset) for word in words], lanes))
-            planes = _planes(reduce(lambda one, other: T.bind(tirx.max(one, other)), codes), lanes, wide=source.wide)
+                    codes.append(code_vector([flipped(word, geometry.offset) for word in words], lanes))
+            largest = reduce(lambda one, other: T.bind(tirx.max(one, other)), codes)
+            planes = plane_words(largest, lanes, wide=source.wide)
             inside = within(u * lanes, width, lanes)
             for (start, zero), words in zip(target.planes(operation.zero_point), planes, strict=True):
                 kept = bordered(words, zero, inside, geometry.offset)
                 T.buffer_store(y, kept, [h, start + b, tirx.Ramp(u * lanes + SIDE, 1, lanes)])
     return builder.get()
-
-
-def _codes(planes: list[Any], lanes: int) -> Any:
-    """Return the codes that lie in words, one a plane, as a vector of numbers."""
-    count = PACK * lanes
-    high, *low = (tirx.reinterpret(f"uint8x{count}", words) for words in planes)
-    if not low:
-        return high
-    wide = f"uint16x{count}"
-    eight = tirx.Broadcast(tirx.const(8, "uint16"), count)
-    return tirx.Cast(wide, high) << eight | tirx.Cast(wide, low[0])
-
-
-def _planes(codes: Any, lanes: int, *, wide: bool) -> list[Any]:
-    """Inverse of `_codes`."""
-    count = PACK * lanes
-    parts = [codes]
-    if wide:
-        eight = tirx.Broadcast(tirx.const(8, "uint16"), count)
-        parts = [tirx.Cast(f"uint8x{count}", codes >> eight), tirx.Cast(f"uint8x{count}", codes)]
-    return [tirx.reinterpret(f"uint32x{lanes}", part) for part in parts]

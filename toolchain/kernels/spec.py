@@ -238,6 +238,28 @@ class GlobalPool:
 
 
 @dataclass(frozen=True)
+class ChannelPool:
+    """The smallest or the largest of every pixel's numbers, requantized, as a tensor of one channel.
+
+    Attributes:
+        source: what is read: channel c in slot c.
+        channels: of it; what lies behind them in a block counts as none.
+        kind: "min" or "max".
+        zero_point, multiplier: of the source, and float32 of its scale over the output's.
+        requantize: bounds and zero point of the output; nothing else.
+        target: the block that the output is written to.
+    """
+
+    source: View
+    channels: int
+    kind: Literal["min", "max"]
+    zero_point: int
+    multiplier: float
+    requantize: Requantize
+    target: View
+
+
+@dataclass(frozen=True)
 class Normalization:
     """Every pixel's numbers less their mean over channels, over their standard deviation, times a gain and plus an
     offset of the channel; see `toolchain.reference.normalization` for the arithmetic.
@@ -364,6 +386,7 @@ Operation: TypeAlias = (
     | Interpolate
     | Move
     | GlobalPool
+    | ChannelPool
     | Normalization
     | SpaceToDepth
     | Pool

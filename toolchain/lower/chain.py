@@ -16,6 +16,7 @@ from tvm.ir import GenericConst
 from toolchain.kernels.spec import DepthToSpace
 from toolchain.lower.averages import match_average
 from toolchain.lower.bindings import Bindings, channels_of
+from toolchain.lower.channel_pools import match_channel_pool
 from toolchain.lower.depth_to_space import pixel_table, trace
 from toolchain.lower.down import covers, pool, squares
 from toolchain.lower.importer import window_of
@@ -85,6 +86,7 @@ class Matcher(Bindings):
             match_pair(self, value, self._codes, out, after)
             or match_pool(self, value, self._codes, out, after)
             or match_average(self, value, self._codes, out, after)
+            or match_channel_pool(self, value, self._codes, out, after)
             or self._conv(value, out, None, None, after)
         )
         if other is not None:

@@ -27,6 +27,7 @@ from toolchain.lower.averages import emit_average
 from toolchain.lower.bindings import channels_of
 from toolchain.lower.calls import Extent, Invocation, Source
 from toolchain.lower.chain import DepthToSpaceStep, Matcher, per_tensor
+from toolchain.lower.channel_pools import pooled_channels
 from toolchain.lower.down import all_phases, divides, growth, in_phases, pool_kernel, steps_through, with_least
 from toolchain.lower.emitter import Emitter, Imported
 from toolchain.lower.lowered import Choose
@@ -43,6 +44,7 @@ from toolchain.lower.weights import arrange, fits
 from toolchain.reference.quantization import Quantization
 from toolchain.reference.steps import (
     AverageStep,
+    ChannelPoolStep,
     Codes,
     ConcatStep,
     ConvStep,
@@ -128,8 +130,8 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
         chain = self.chains.get(var)
         if isinstance(chain, PoolStep):
             return min(growth(chain)) >= 0
-        made = isinstance(chain, PairStep | TableStep | InputStep | DepthToSpaceStep | NormalizationStep)
-        return made or self.convolves(var) or (isinstance(chain, ResizeStep) and streams(chain))
+        kinds = PairStep | TableStep | InputStep | DepthToSpaceStep | NormalizationStep | ChannelPoolStep
+        return isinstance(chain, kinds) or self.convolves(var) or (isinstance(chain, ResizeStep) and streams(chain))
 
     def compute(self, var: Any) -> Packed:
         """Emit what computes ``var``."""
@@ -143,6 +145,8 @@ class IntegerEmitter(Emitter[Matcher, Conv]):
                 return emit_pool(self, var, chain)
             case AverageStep():
                 return emit_average(self, var, chain)
+            case ChannelPoolStep():
+                return self.write(var, pooled_channels(self, chain, self.target(var)))
             case NormalizationStep():
                 return self.write(var, normalized(self, chain, self.target(var)))
             case TableStep():

@@ -19,6 +19,7 @@ from toolchain.quantize.pairs import LEVEL, POOLS, is_pair, normalized_within, s
 from toolchain.quantize.regions import Regions
 from toolchain.quantize.sites import CONVOLUTIONS, ConvSite, find_site
 from toolchain.reference.average import averages
+from toolchain.reference.channel_pool import channel_pool
 from toolchain.reference.down import pools
 from toolchain.reference.graph import GraphView, attributes
 from toolchain.reference.program import ACTIVATIONS, read_activation, read_selection
@@ -114,9 +115,9 @@ class _Planner:
         for node in nodes:
             if node.output[0] in integer or self.regions.admit(node, {*integer, *movers, self.view.input}):
                 continue
-            if self._combines(node, integer):
+            if self._combines(node, {*integer, *movers}):
                 integer.update(self._tail(node.output[0], ACTIVATIONS))
-            elif node.op_type in POOLS or averages(node):
+            elif node.op_type in POOLS or averages(node) or channel_pool(node, self.view):
                 integer.update(self._tail(node.output[0], ("Relu", "Clip")))
             elif self._joins(node) or self._places(node):
                 integer.add(node.output[0])
@@ -162,12 +163,12 @@ class _Planner:
         """Whether channels of several tensors come side by side."""
         return node.op_type == "Concat" and attributes(node)["axis"] in (1, -3) and not self._constant_operand(node)
 
-    def _combines(self, node: onnx.NodeProto, integer: set[str]) -> bool:
-        """Whether a kernel of its own computes a sum, product or extreme of two tensors."""
-        if node.output[0] in integer or node.output[0] in self.inside:
+    def _combines(self, node: onnx.NodeProto, codes: set[str]) -> bool:
+        """Whether a kernel of its own computes a sum, product or extreme of two tensors, some of them ``codes``."""
+        if node.output[0] in self.inside:
             return False
         adds = node.op_type == "Add" and not self._floating(node)
-        return adds or is_pair(node, self.view, {*integer, *self.regions.roots, self.view.input})
+        return adds or is_pair(node, self.view, {*codes, *self.regions.roots, self.view.input})
 
     def _takes_wide(self, tensor: str, integer: set[str]) -> bool:
         """Whether finer codes of a tensor cost next to nothing: what reads it computes in float, looks it up in tables,
@@ -288,6 +289,8 @@ class _Planner:
         if node.op_type in CONVOLUTIONS and node.input[1] in self.view.constants:
             shape = self.view.constants[node.input[1]].shape
             return int(shape[0] if node.op_type == "Conv" else shape[1] * attributes(node).get("group", 1))
+        if channel_pool(node, self.view):
+            return 1
         if node.op_type in (*ACTIVATIONS, *POOLS, "AveragePool", "Resize", "Pad"):
             return self._channels(node.input[0])
         if node.op_type == "DepthToSpace":

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from toolchain.reference.arithmetic import activate, finish, multiplier, requantize, scaled
 from toolchain.reference.average import average_multipliers
+from toolchain.reference.channel_pool import finished
 from toolchain.reference.global_pool import fraction_bits, pooled_reals
 from toolchain.reference.pairs import largest_pairs
 from toolchain.reference.products import pair_ends
@@ -26,6 +27,7 @@ from toolchain.reference.quantization import BITS, QMAX, QMIN, CodeArray, Quanti
 from toolchain.reference.resizing import Precision, ends
 from toolchain.reference.steps import (
     AverageStep,
+    ChannelPoolStep,
     Codes,
     ConcatStep,
     ConvStep,
@@ -272,6 +274,13 @@ def _averaged(step: AverageStep, pictures: list[Interval]) -> Interval:
     return Interval(*_span(lambda values: finish(values, step.after, out), low, high), found.uniform)
 
 
+def _extreme(step: ChannelPoolStep, pictures: list[Interval]) -> Interval:
+    (found,) = pictures
+    end = np.min if step.kind == "min" else np.max
+    low, high = (finished(step, end(codes, axis=0, keepdims=True)) for codes in (found.low, found.high))
+    return Interval(low, high, found.uniform)
+
+
 def _convolution(step: ConvStep, codes: Mapping[str, Interval]) -> tuple[Interval, AccumulatorBounds]:
     given, out = codes[step.source.tensor], step.out.quantization
     low, high, partial, pair = _sums(step, given)
@@ -383,6 +392,7 @@ _CARRY: Mapping[type, Callable[[Any, list[Interval]], Interval]] = {
     GlobalPoolStep: _pooled,
     PoolStep: _kept,
     AverageStep: _averaged,
+    ChannelPoolStep: _extreme,
     SpaceToDepthStep: _squares,
 }
 """What becomes of the intervals that a step reads, but for convolutions; of others anything may come."""

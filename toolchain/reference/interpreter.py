@@ -18,6 +18,7 @@ from toolchain.frontend.window import Window
 from toolchain.images.units import extended, in_units
 from toolchain.reference.arithmetic import activate, finish, multiplier, requantize, scaled
 from toolchain.reference.average import averaged
+from toolchain.reference.channel_pool import run_channel_pool
 from toolchain.reference.down import pooled, space_to_depth
 from toolchain.reference.global_pool import run_pool
 from toolchain.reference.normalization import run_normalization
@@ -27,6 +28,7 @@ from toolchain.reference.quantization import CodeArray
 from toolchain.reference.resizing import Precision, interpolate
 from toolchain.reference.steps import (
     AverageStep,
+    ChannelPoolStep,
     Codes,
     ConcatStep,
     ConvStep,
@@ -224,6 +226,7 @@ _RUN: Mapping[type, Callable[[Any, dict[str, CodeArray]], CodeArray]] = {
     ProductStep: run_pair,
     ExtremeStep: run_pair,
     GlobalPoolStep: run_pool,
+    ChannelPoolStep: run_channel_pool,
     NormalizationStep: run_normalization,
     SpaceToDepthStep: _squares,
     PoolStep: _largest,

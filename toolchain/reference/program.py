@@ -15,6 +15,7 @@ from onnx.reference import ReferenceEvaluator
 
 from toolchain.frontend.window import read_window
 from toolchain.reference.average import read_average
+from toolchain.reference.channel_pool import read_channel_pool
 from toolchain.reference.convolution import Convolution
 from toolchain.reference.down import read_down
 from toolchain.reference.evaluator import evaluator
@@ -28,6 +29,7 @@ from toolchain.reference.resizing import read_resize
 from toolchain.reference.steps import (
     Activation,
     AverageStep,
+    ChannelPoolStep,
     Codes,
     ConcatStep,
     ConvStep,
@@ -166,7 +168,7 @@ class _Parser:
 
     def _chain(
         self, out: Codes, tensor: str
-    ) -> ConvStep | SumStep | ProductStep | ExtremeStep | GlobalPoolStep | AverageStep | None:
+    ) -> ConvStep | SumStep | ProductStep | ExtremeStep | GlobalPoolStep | AverageStep | ChannelPoolStep | None:
         """Match Conv -> [activation] -> [Add] -> [Relu | Clip], one operator -> [activation] or activation, from the
         end on.
         """
@@ -178,6 +180,7 @@ class _Parser:
                 read_pair(maker, self.codes, self.single, out, after)
                 or read_pool(maker, self.codes, out, after)
                 or read_average(maker, self.codes, out, after)
+                or read_channel_pool(maker, self.view, self.codes, out, after)
             )
             return other or self._convolution(out, maker, None, None, after)
         left, right = maker.input

@@ -217,6 +217,14 @@ class GlobalPoolStep(_OfOne):
 
 
 @dataclass(frozen=True, eq=False)
+class ChannelPoolStep(_OfOne):
+    """The smallest or the largest of every pixel's numbers, activation, requantization: a tensor of one channel."""
+
+    kind: Literal["min", "max"]
+    after: Activation | None
+
+
+@dataclass(frozen=True, eq=False)
 class NormalizationStep(_OfOne):
     """Every pixel's numbers less their mean over channels, over their standard deviation, requantized.
 
@@ -296,6 +304,7 @@ IntegerStep: TypeAlias = (
     | ProductStep
     | ExtremeStep
     | GlobalPoolStep
+    | ChannelPoolStep
     | NormalizationStep
     | SpaceToDepthStep
     | PoolStep

@@ -9,6 +9,7 @@ import numpy as np
 
 from toolchain.backends.opencl import (
     average,
+    channel_pool,
     down,
     elementwise,
     enlarge,
@@ -40,6 +41,7 @@ from toolchain.kernels.float_spec import (
     FloatSum,
 )
 from toolchain.kernels.spec import (
+    ChannelPool,
     Conv,
     Draw,
     Elementwise,
@@ -61,6 +63,7 @@ from toolchain.targets.gpu import Gpu
 Words: TypeAlias = (
     Elementwise
     | Lookup
+    | ChannelPool
     | Normalization
     | Pack
     | Draw
@@ -161,6 +164,8 @@ def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
             return elementwise.combine(given, config)
         case Lookup():
             return lookup.lookup(given, config)
+        case ChannelPool():
+            return channel_pool.pool(given, config)
         case Normalization():
             return normalization.normalize(given, config)
         case FloatSum():
@@ -215,7 +220,8 @@ def _traffic(given: Words, writer: LaunchWriter) -> tuple[int, int]:
             return writer.channels, bytes_of(target)
         case Draw(source=source, pixels=pixels) | FloatDraw(source=source, pixels=pixels):
             return bytes_of(source), len(pixels.table)
-        case Move(source=source, target=target) | Average(source=source, target=target):
+        case Move() | Average() | ChannelPool():
+            source, target = given.source, given.target
             return bytes_of(source), bytes_of(target)
         case Normalization(source=source, target=target):
             return 3 * bytes_of(source), bytes_of(target)

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from toolchain.frontend.facts import Facts
-from toolchain.frontend.graph import Array, Graph, attributes
+from toolchain.frontend.graph import ONE_TAP, Array, Graph, attributes
 from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import operands, shapes
 from toolchain.frontend.properties import CHANNELS_FIRST, EXPLICIT_PADS
@@ -120,8 +120,7 @@ def _pad(graph: Graph, node: onnx.NodeProto, sizes: Shapes) -> bool:
         graph.add_constant(weight, f"{target}_weight"),
         graph.add_constant(np.zeros(len(weight)), f"{target}_bias"),
     ]
-    same = {"pads": [0, 0, 0, 0], "strides": [1, 1], "dilations": [1, 1], "kernel_shape": [1, 1], "group": 1}
-    graph.add("Conv", [source, *names], target, **same)
+    graph.add("Conv", [source, *names], target, group=1, **ONE_TAP)
     return True
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from toolchain.frontend.facts import Facts
-from toolchain.frontend.graph import Graph
+from toolchain.frontend.graph import ONE_TAP, Graph
 from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import shapes
 from toolchain.frontend.properties import BIASES, EXPLICIT_PADS, SUMS, is_difference
@@ -58,7 +58,6 @@ def _negative(graph: Graph, name: str, channels: int) -> str:
     """Return the tensor ``name`` with its sign changed, by a convolution."""
     minus = graph.add_constant(np.full((channels, 1, 1, 1), -1.0), f"{name}_minus")
     zero = graph.add_constant(np.zeros(channels), f"{name}_minus_bias")
-    same = {"pads": [0, 0, 0, 0], "strides": [1, 1], "dilations": [1, 1], "kernel_shape": [1, 1]}
     negative = graph.fresh(f"{name}_negative")
-    graph.add("Conv", [name, minus, zero], negative, group=channels, **same)
+    graph.add("Conv", [name, minus, zero], negative, group=channels, **ONE_TAP)
     return negative

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from toolchain.frontend.facts import Facts
-from toolchain.frontend.graph import Array, Graph, attributes, set_attribute
+from toolchain.frontend.graph import ONE_TAP, Array, Graph, attributes, set_attribute
 from toolchain.frontend.halo import POINTWISE
 from toolchain.frontend.passes.base import graph_pass
 from toolchain.frontend.probe import shapes
@@ -160,6 +160,5 @@ class _Pooled:
         name = self.graph.fresh(f"{node.output[0]}_pixel")
         taps = self.graph.add_constant(weight.T.reshape(*weight.T.shape, 1, 1), f"{name}_weight")
         offset = self.graph.add_constant(np.broadcast_to(bias.reshape(-1), weight.shape[1]), f"{name}_bias")
-        same = {"pads": [0, 0, 0, 0], "strides": [1, 1], "dilations": [1, 1], "kernel_shape": [1, 1], "group": 1}
-        self.graph.add("Conv", [known, taps, offset], name, **same)
+        self.graph.add("Conv", [known, taps, offset], name, group=1, **ONE_TAP)
         self.square[node.output[0]] = name

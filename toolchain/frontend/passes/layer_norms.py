@@ -6,8 +6,6 @@ is Transpose to channels last, LayerNormalization, and Transpose back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import onnx
 
@@ -99,9 +97,7 @@ def _centred(graph: Graph, name: str) -> str:
 def _over_channels(graph: Graph, node: onnx.NodeProto) -> bool:
     if node.op_type != "ReduceMean":
         return False
-    found, given = attributes(node), graph.operand(node, 1)
-    axes: Iterable[int] = found.get("axes", [] if given is None else given.ravel())
-    return [int(axis) for axis in axes] in ([1], [-3]) and bool(found.get("keepdims", 1))
+    return graph.axes(node) in ([1], [-3]) and bool(attributes(node).get("keepdims", 1))
 
 
 def _constant(graph: Graph, node: onnx.NodeProto, kind: str, channels: int) -> tuple[onnx.NodeProto, Array] | None:
