@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -23,7 +24,7 @@ from toolchain.quantize.mixed import Finer, find_mixed_sites, fine_quantization,
 from toolchain.quantize.pipeline import calibrate
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.ranking import rank_channels
-from toolchain.quantize.recipe import BoundRecipe, Recipe, WideRecipe
+from toolchain.quantize.recipe import BoundRecipe, Recipe, TensorRecipe, WideRecipe
 from toolchain.quantize.stand_in import stand_in
 from toolchain.reference.network import describe_network
 from toolchain.reference.pairs import largest_pairs
@@ -210,9 +211,11 @@ def test_people_read_how_many_channels() -> None:
     chosen = (WideRecipe("a", 1.0, 40, (3, 1, 2, 0)), WideRecipe("b", 2.0, 41), WideRecipe("a", 1.5, 42, (4, 5)))
     bound = BoundRecipe(0.05, 0.2, 0.04, 4.5, chosen)
     assert "16 bits for a (6 channels, 2.5 %), b (2.0 %); 4.5 % more work" in str(bound)
-    recipe = Recipe(model="m", settings={"bits": {"c*": [1, 2]}}, tensors=(), bound=bound)
-    words = ("--bits", "c*=16:1-2", "--bits", "a=16:0-5", "--bits", "b=16", "--budget", "0")
-    assert recipe.by_hand == words
+    words = ["--bits", "c*=16:1-2", "--bits", "a=16:0-5", "--bits", "b=16", "--budget", "0"]
+    fine = TensorRecipe("a_fine", "activation", "uint16", (1.0,), (0,), None, "mse", "natural")
+    recipe = Recipe(model="m", settings={"bits": {"c*": [1, 2]}}, tensors=(fine,), bound=bound)
+    assert list(recipe.by_hand) == words
+    assert replace(recipe, tensors=()).by_hand[3] == "a=16"
     assert Recipe(model="m", settings={}, tensors=()).by_hand == ()
 
 

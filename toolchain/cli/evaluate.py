@@ -44,7 +44,7 @@ def evaluate(
         ),
     ] = None,
     perceptual: Annotated[
-        bool, typer.Option("--perceptual", help="Measure FLIP as well: pip install 'clipfree[perceptual]'.")
+        bool, typer.Option("--perceptual", help="Measure FLIP as well: pip install 'clipfree\\[perceptual]'.")
     ] = False,
     shave: Annotated[
         int | None, typer.Option("--shave", min=0, help="Border pixels left out; default: the scale.")

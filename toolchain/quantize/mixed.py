@@ -116,6 +116,11 @@ def pieces(order: Sequence[int]) -> list[tuple[int, ...]]:
     return [tuple(sorted(order[first:last])) for first, last in pairwise(cuts)]
 
 
+def fine_name(name: str) -> str:
+    """Return the name of the fine part of a tensor."""
+    return f"{name}_{_FINE}"
+
+
 def whole_name(name: str) -> str:
     """Return the name of the tensor that a coarse part belongs to; a tensor's own name for any other."""
     return name.removesuffix(f"_{_COARSE}")

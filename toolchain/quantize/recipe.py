@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from toolchain.quantize.bits import Bits, write_bits
+from toolchain.quantize.mixed import fine_name
 from toolchain.reference.quantization import WIDE_BITS
 
 VERSION = 1
@@ -226,7 +227,9 @@ class Recipe:
     def by_hand(self) -> tuple[str, ...]:
         """Words for `clipfree deploy` that ask for the tensors of 16 bits by name; none where nothing was chosen."""
         chosen = bits_of([item for spent in (self.budget, self.bound) if spent for item in spent.chosen])
-        return ask_for({**self.settings.get("bits", {}), **chosen}) if chosen else ()
+        tensors = {tensor.name for tensor in self.tensors}
+        given = {name: bits if fine_name(name) in tensors else WIDE_BITS for name, bits in chosen.items()}
+        return ask_for({**self.settings.get("bits", {}), **given}) if chosen else ()
 
     def to_json(self) -> str:
         """JSON text with sorted keys; equal recipes give equal bytes."""
