@@ -12,12 +12,12 @@ import pytest
 
 from tests.conftest import photograph
 from toolchain.video.colours import ColourSpace
-from toolchain.video.frames import LAYOUTS, FrameFormat, Pixels
+from toolchain.video.frames import LAYOUTS, FrameFormat, Samples
 
 RATE = Fraction(30000, 1001)
 
 
-def planes(form: FrameFormat, number: int) -> tuple[Pixels, ...]:
+def planes(form: FrameFormat, number: int) -> tuple[Samples, ...]:
     """A frame: parts of a photograph that move."""
     wide = photograph(form.height, form.width + 300, 5)[:, number % 300 :]
     if form.layout.rgb:
@@ -26,7 +26,9 @@ def planes(form: FrameFormat, number: int) -> tuple[Pixels, ...]:
     found = [np.clip(wide[:, : form.width, 1], 16, 235)]
     for place in range(1, form.layout.planes):
         found.append(wide[::down, : form.width : across, place])
-    return tuple(np.ascontiguousarray(plane) for plane in found)
+    if form.bits > 8:  # with something in the last two bits
+        found = [plane.astype("<u2") * 4 + (np.arange(plane.size) % 4).reshape(plane.shape) for plane in found]
+    return tuple(np.ascontiguousarray(plane, form.kind) for plane in found)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Wish:
     codec: str = "ffv1"
     matrix: int = 1
     range: int = 1
+    bits: int = 8
+    options: tuple[tuple[str, str], ...] = ()
     sound: bool = False
     subtitles: bool = False
     rotation: int = 0
@@ -47,17 +51,18 @@ class Wish:
 
     @property
     def form(self) -> FrameFormat:
-        return FrameFormat(self.height, self.width, LAYOUTS[self.pixels], ColourSpace("bt709", self.range == 2))
+        space = ColourSpace("bt709", self.range == 2)
+        return FrameFormat(self.height, self.width, LAYOUTS[self.pixels], space, bits=self.bits)
 
 
 def make(path: Path, wish: Wish = Wish()) -> Path:
     """Write a film."""
     av: Any = pytest.importorskip("av", reason="films want PyAV")
     with av.open(str(path), "w") as result:
-        video = result.add_stream(wish.codec, rate=RATE)
+        video = result.add_stream(wish.codec, rate=RATE, options=dict(wish.options))
         context = video.codec_context
         context.width, context.height = wish.width, wish.height
-        context.pix_fmt = "bgr0" if wish.pixels == "rgb24" else wish.pixels
+        context.pix_fmt = "bgr0" if wish.pixels == "rgb24" else wish.form.pixels
         context.colorspace, context.color_range = wish.matrix, wish.range
         context.sample_aspect_ratio = Fraction(4, 3)
         if wish.times:
@@ -72,9 +77,9 @@ def make(path: Path, wish: Wish = Wish()) -> Path:
         if wish.subtitles:
             result.set_chapters([{"id": 1, "start": 0, "end": 200, "time_base": Fraction(1, 1000), "metadata": {}}])
         for number in range(wish.frames):
-            frame = av.VideoFrame(wish.width, wish.height, wish.pixels)
+            frame = av.VideoFrame(wish.width, wish.height, wish.form.pixels)
             for plane, pixels in zip(frame.planes, planes(wish.form, number), strict=True):
-                lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+                lines = np.frombuffer(plane, pixels.dtype).reshape(-1, plane.line_size // pixels.itemsize)
                 lines[: pixels.shape[0], : pixels[0].size] = pixels.reshape(len(pixels), -1)
             if wish.pixels == "rgb24":
                 frame = frame.reformat(format="bgr0")
@@ -106,11 +111,11 @@ def frames_of(path: Path) -> list[Any]:
         return list(container.decode(container.streams.video[0]))
 
 
-def planes_of(frame: Any, form: FrameFormat) -> tuple[Pixels, ...]:
+def planes_of(frame: Any, form: FrameFormat) -> tuple[Samples, ...]:
     """Its planes, copied."""
     found = []
     for plane, shape in zip(frame.planes, form.shapes, strict=True):
-        lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        lines = np.frombuffer(plane, form.kind).reshape(-1, plane.line_size // form.kind.itemsize)
         found.append(lines[: shape[0], : int(np.prod(shape[1:]))].reshape(shape).copy())
     return tuple(found)
 

@@ -62,3 +62,18 @@ def test_means_are_rounded_once():
 def test_films_that_do_not_say():
     assert usual_space(640, 480) == ColourSpace("bt601", full=False)
     assert usual_space(1280, 720) == ColourSpace("bt709", full=False)
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+def test_ten_bits_are_four_times_eight(space: ColourSpace):
+    rgb = RNG.integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    deep = rgb.astype(np.uint16) * 4
+    made = (rgb_to_luma(deep, space, 10), *rgb_to_chroma(deep, 0, space, 10))
+    for plane, real in zip(made, exact(rgb.astype(float), space), strict=True):
+        assert plane.dtype == np.uint16
+        assert np.abs(plane - np.clip(4 * real, 0, 1023)).max() < 0.51
+    assert np.abs(yuv_to_rgb(*made, space, 10).astype(int) - deep).max() <= 2
+    largest = np.full((2, 2, 3), 1023, np.uint16)
+    sums = np.full((1, 1, 3), 16 * 1023, np.uint16)
+    assert rgb_to_chroma(sums, 4, space, 10)[0].tolist() == [[512]], "nothing overflows"
+    assert int(rgb_to_luma(largest, space, 10).max()) == (1023 if space.full else 943)

@@ -81,3 +81,31 @@ def test_a_luma_network_sees_luma_as_it_is():
     form = FrameFormat(4, 6, LAYOUTS["yuv420p"], SPACE)
     planes = tuple(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8) for shape in form.shapes)
     assert np.array_equal(enlarged(planes, form, 1, 2)[0], nearest(2)(planes[0]))
+
+
+@pytest.mark.parametrize("layout", ["yuv420p", "yuv422p", "yuv444p", "gray"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ten_bits_stay(layout: str, channels: int):
+    """What lies between two codes of 8 bits is there afterwards, and the whole range is."""
+    form = FrameFormat(16, 48, LAYOUTS[layout], SPACE, bits=10)
+    slope = np.broadcast_to(400 + np.arange(48, dtype=np.uint16), (16, 48))
+    planes = (slope, *(np.full(shape, 512, np.uint16) for shape in form.shapes[1:]))
+    made = enlarged(planes, form, channels, 2)
+    exact = np.arange(96) / 2 - 0.25 + 400
+    assert np.abs(made[0][:, 8:-8] - exact[8:-8]).max() < 4, "a network that repeats pixels leaves steps of two codes"
+    assert len(np.unique(made[0])) > 40, "8 bits have 12"
+    assert all(np.abs(plane.astype(int) - 512).max() <= 1 for plane in made[1:])
+    for value in (0, 64, 940, 1023):
+        flat = tuple(np.full(shape, value if not place else 512, np.uint16) for place, shape in enumerate(form.shapes))
+        assert np.abs(enlarged(flat, form, channels, 2)[0].astype(int) - value).max() <= (
+            0 if channels == 1 or 64 <= value <= 940 else 1023
+        )
+    assert all(plane.dtype == np.uint16 for plane in made)
+
+
+def test_a_luma_network_gets_the_upper_eight_bits():
+    form = FrameFormat(4, 6, LAYOUTS["gray"], SPACE, bits=10)
+    given = Enlarger(form, 1, 2).before((np.array([[0, 1, 2, 3, 1021, 1023]], np.uint16).repeat(4, 0),))
+    assert given.pixels[0, :, 0].tolist() == [0, 0, 1, 1, 255, 255]
+    assert given.remainder is not None
+    assert given.remainder.shape == (8, 12, 1)

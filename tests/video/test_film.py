@@ -48,8 +48,12 @@ def expected(bundle: Path, wish: Wish, number: int) -> tuple[Pixels, ...]:
         Wish(width=33, height=25),
         Wish(pixels="gray", frames=2),
         Wish(width=1, height=1, frames=1),
+        Wish(bits=10, frames=3),
+        Wish(pixels="yuv422p", bits=10, range=2, width=31, height=23, frames=2),
+        Wish(pixels="yuv444p", bits=10, frames=2),
+        Wish(pixels="gray", bits=10, frames=2),
     ],
-    ids=lambda wish: f"{wish.pixels}-{wish.width}-{wish.range}",
+    ids=lambda wish: f"{wish.form.pixels}-{wish.width}-{wish.range}",
 )
 def test_every_frame_is_the_networks(bundle: Path, tmp_path: Path, wish: Wish, capsys: pytest.CaptureFixture[str]):
     film, out = make(tmp_path / "film.mkv", wish), tmp_path / "big.mkv"
@@ -57,7 +61,7 @@ def test_every_frame_is_the_networks(bundle: Path, tmp_path: Path, wish: Wish, c
     made = frames_of(out)
     assert len(made) == wish.frames
     for number, frame in enumerate(made):
-        assert frame.format.name == wish.pixels
+        assert frame.format.name == wish.form.pixels
         found = planes_of(frame, wish.form.enlarged(2))
         for one, other in zip(found, expected(bundle, wish, number), strict=True):
             assert np.array_equal(one, other)
@@ -117,24 +121,89 @@ def test_codecs(bundle: Path, tmp_path: Path, codec: str, suffix: str):
     assert np.abs(luma.astype(int) - expected(bundle, wish, 1)[0]).mean() < 4
 
 
-def test_films_of_rgb_and_of_ten_bits(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_films_of_rgb(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     film = make(tmp_path / "film.mkv", Wish(pixels="rgb24", frames=2))
     assert main(["run", str(bundle), str(film), "-o", str(tmp_path / "big.mkv"), "--codec", "ffv1"]) == 0
     assert "its RGB becomes BT.709, yuv444p" in capsys.readouterr().err
     (frame, _) = frames_of(tmp_path / "big.mkv")
     assert (frame.format.name, int(frame.colorspace)) == ("yuv444p", 1)
-    deep = tmp_path / "deep.mkv"
+
+
+def converted(film: Path, out: Path, pixels: str) -> Path:
+    """A film with other pixels."""
     import av
 
-    with av.open(str(film)) as source, av.open(str(deep), "w") as result:
+    with av.open(str(film)) as source, av.open(str(out), "w") as result:
         stream = result.add_stream("ffv1", rate=30)
-        stream.codec_context.width, stream.codec_context.height, stream.codec_context.pix_fmt = 32, 24, "yuv420p10le"
+        stream.codec_context.width, stream.codec_context.height, stream.codec_context.pix_fmt = 32, 24, pixels
         for one in source.decode(video=0):
-            result.mux(stream.encode(one.reformat(format="yuv420p10le")))
+            result.mux(stream.encode(one.reformat(format=pixels)))
         result.mux(stream.encode(None))
-    assert main(["run", str(bundle), str(deep), "-o", str(tmp_path / "deeper.mkv"), "--codec", "ffv1"]) == 0
-    assert "its samples of more than 8 bits become 8" in capsys.readouterr().err
-    assert [frame.format.name for frame in frames_of(tmp_path / "deeper.mkv")] == ["yuv420p"] * 2
+    return out
+
+
+@pytest.mark.parametrize(
+    ("pixels", "made", "note"),
+    [
+        ("yuv420p12le", "yuv420p10le", "its samples of 12 bits become 10"),
+        ("yuv444p16le", "yuv444p10le", "its samples of 16 bits become 10"),
+        ("yuv420p9le", "yuv420p10le", ""),
+        ("gray12le", "gray10le", "its samples of 12 bits become 10"),
+        ("gbrp10le", "yuv444p", "its samples of 10 bits become 8; its RGB becomes BT.709, yuv444p"),
+    ],
+)
+def test_samples_of_other_bits(bundle: Path, tmp_path: Path, capsys, pixels: str, made: str, note: str):
+    film = converted(make(tmp_path / "film.mkv", Wish(frames=2)), tmp_path / "deep.mkv", pixels)
+    assert main(["run", str(bundle), str(film), "-o", str(tmp_path / "big.mkv"), "--codec", "ffv1"]) == 0
+    assert f"{made.replace('yuv444p', 'rgb24') if 'RGB' in note else made}{'; ' * bool(note)}{note}\n" in (
+        capsys.readouterr().err
+    )
+    for frame, small in zip(frames_of(tmp_path / "big.mkv"), frames_of(tmp_path / "film.mkv"), strict=True):
+        assert frame.format.name == made
+        if made.endswith("10le"):
+            deep = Wish(pixels=made.removesuffix("10le"), bits=10).form.enlarged(2)
+            luma, before = planes_of(frame, deep)[0], planes_of(small, Wish().form)[0]
+            assert abs(luma.mean() - 4 * before.mean()) < 40, "about as bright as before"
+
+
+LIGHT = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
+
+
+def said_of_light(path: Path) -> dict[str, list[float]]:
+    found = {}
+    for data in frames_of(path)[0].side_data:
+        if data.type.name == "CONTENT_LIGHT_LEVEL":
+            found[data.type.name] = np.frombuffer(bytes(data), np.int32)[:2].tolist()
+        if data.type.name == "MASTERING_DISPLAY_METADATA":
+            numbers = np.frombuffer(bytes(data), np.int32)[:20]
+            found[data.type.name] = (numbers[::2] / numbers[1::2]).tolist()
+    return found
+
+
+def test_what_hdr_says_of_light_is_kept(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    options = (("x265-params", f"log-level=none:{LIGHT}"),)
+    wish = Wish(width=64, height=48, frames=5, codec="libx265", bits=10, matrix=9, options=options)
+    film = make(tmp_path / "film.mp4", wish)
+    before = said_of_light(film)
+    assert before["CONTENT_LIGHT_LEVEL"] == [1000, 400]
+    for words in ([], ["--codec", "av1"]):
+        out = tmp_path / "big.mp4"
+        assert main(["run", str(bundle), str(film), "-o", str(out), *words]) == 0
+        assert "left out" not in capsys.readouterr().err
+        after = said_of_light(out)
+        for kind, numbers in before.items():
+            assert after[kind] == pytest.approx(numbers, abs=1e-3), kind
+        frame = frames_of(out)[0]
+        assert (frame.format.name, int(frame.colorspace)) == ("yuv420p10le", 9)
+    assert main(["run", str(bundle), str(film), "-o", str(tmp_path / "b.mkv"), "--codec", "ffv1"]) == 0
+    assert "left out: HDR's brightness and display have no place in ffv1" in capsys.readouterr().err
+
+
+def test_interlaced_films_are_flagged(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    wish = Wish(width=64, height=64, frames=3, codec="libx264", options=(("x264-params", "tff=1"),))
+    film = make(tmp_path / "film.mkv", wish)
+    assert main(["run", str(bundle), str(film), "-o", str(tmp_path / "big.mkv")]) == 0
+    assert "it is interlaced, its frames are enlarged as they are (ffmpeg -i FILM -vf bwdif" in capsys.readouterr().err
 
 
 class Killed(Exception):

@@ -45,10 +45,16 @@ def folder(tmp_path: Path, real_bundle: Bundle) -> Path:
     """What the commands name."""
     shutil.copytree(real_bundle.path, tmp_path / "out" / "model.clipfree")
     (tmp_path / "photos").mkdir()
-    Image.fromarray(photograph(20, 30, 1)).save(tmp_path / "photos" / "a.png")
+    for name in ("photos/a.png", "photo.png", "a.jpg", "b.jpg"):
+        Image.fromarray(photograph(20, 30, 1)).save(tmp_path / name)
     (tmp_path / "clip.y4m").write_bytes(stream(headers=True))
     (tmp_path / "clip.yuv").write_bytes(stream(headers=False))
     return tmp_path
+
+
+def found(folder: Path, pattern: str) -> list[str]:
+    """What a shell makes of a pattern."""
+    return sorted(path.name for path in folder.glob(pattern))
 
 
 @pytest.mark.parametrize("command", [*commands("video.md"), *commands("pictures.md")])
@@ -58,14 +64,16 @@ def test_commands_of_the_pages(command: str, folder: Path):
             make(folder / name, Wish(width=64, height=36, frames=3, codec="libx264"))
     piped = "ffmpeg" in command
     (own,) = [part for part in command.split("|") if "clipfree run" in part]
-    words = shlex.split(own.split(">")[0])[1:]
+    own, _, given = own.split(">")[0].partition("<")
+    words = [one for word in shlex.split(own)[1:] for one in (found(folder, word) if "*" in word else [word])]
     raw = "--size" in words
     pixels = words[words.index("--pixels") + 1] if "--pixels" in words else "yuv420p"
+    sent = (folder / given.strip()).read_bytes() if given else stream(headers=not raw, pixels=pixels)
     done = subprocess.run(
         [sys.executable, "-m", "toolchain.cli", *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(DOCS.parent)},
-        input=stream(headers=not raw, pixels=pixels) if piped else None,
+        input=sent if piped or given else None,
         capture_output=True,
         check=False,
         timeout=120,
@@ -73,5 +81,7 @@ def test_commands_of_the_pages(command: str, folder: Path):
     assert done.returncode == 0, done.stderr
     if piped:
         assert len(done.stdout) > 3 * 64 * 36 * 4
+    elif given:
+        assert Image.open(io.BytesIO(done.stdout)).size == (60, 40)
     else:
         assert Path(folder / words[words.index("-o") + 1]).exists()

@@ -44,7 +44,9 @@ def enlarged(bundle: Bundle, wish: Wish) -> list[bytes]:
     return frames
 
 
-@pytest.mark.parametrize("wish", [Wish(frames=4), Wish(frames=3, width=15, height=9, pixels="yuv444p", range=2)])
+@pytest.mark.parametrize(
+    "wish", [Wish(frames=4), Wish(frames=3, width=15, height=9, pixels="yuv444p", range=2), Wish(frames=2, bits=10)]
+)
 def test_yuv4mpeg_through_a_pipe(real_bundle: Bundle, wish: Wish):
     done = run(real_bundle, ["-", "-o", "-"], stream(wish, headers=True))
     assert done.returncode == 0, done.stderr
@@ -57,10 +59,11 @@ def test_yuv4mpeg_through_a_pipe(real_bundle: Bundle, wish: Wish):
     assert f"{wish.frames} frames, ".encode() in done.stderr
 
 
-@pytest.mark.parametrize("pixels", ["yuv420p", "rgb24", "gray"])
-def test_raw_frames_through_a_pipe(real_bundle: Bundle, pixels: str):
-    wish = Wish(frames=3, pixels=pixels)
-    words = ["-", "-o", "-", "--size", "24x32", "--pixels", pixels]
+@pytest.mark.parametrize(
+    "wish", [*(Wish(frames=3, pixels=pixels) for pixels in ("yuv420p", "rgb24", "gray")), Wish(frames=2, bits=10)]
+)
+def test_raw_frames_through_a_pipe(real_bundle: Bundle, wish: Wish):
+    words = ["-", "-o", "-", "--size", "24x32", "--pixels", wish.form.pixels]
     done = run(real_bundle, words, stream(wish, headers=False))
     assert done.returncode == 0, done.stderr
     assert done.stdout == b"".join(enlarged(real_bundle, wish))
@@ -105,8 +108,8 @@ def test_a_stream_that_ends_early_is_said(real_bundle: Bundle, tmp_path: Path):
     done = run(real_bundle, ["-", "-o", str(tmp_path / "a.y4m")], data)
     assert done.returncode == 2
     assert list(tmp_path.iterdir()) == []
-    done = run(real_bundle, ["-", "-o", "-"], b"YUV4MPEG2 W32 H24 F25:1 C420p10\n")
-    assert b"of more than 8 bits or with alpha; convert it first: ffmpeg" in done.stderr
+    done = run(real_bundle, ["-", "-o", "-"], b"YUV4MPEG2 W32 H24 F25:1 C420p12\n")
+    assert b"of more than 10 bits or with alpha; convert it first: ffmpeg" in done.stderr
 
 
 def test_a_reader_that_leaves(real_bundle: Bundle):

@@ -15,6 +15,7 @@ from toolchain.video.colours import ColourSpace
 from toolchain.video.frames import LAYOUTS, FrameFormat, VideoFrame
 from toolchain.video.y4m import (
     Stream,
+    clip_of,
     fields_of,
     raw_stream,
     read_frames,
@@ -44,11 +45,13 @@ def test_the_shortest_header():
 @pytest.mark.parametrize("layout", ["yuv420p", "yuv422p", "yuv444p", "gray"])
 @pytest.mark.parametrize("site", ["left", "center", "topleft"])
 @pytest.mark.parametrize("headers", [True, False])
-def test_what_is_written_is_read(layout: str, site: str, headers: bool):
-    form = FrameFormat(5, 7, LAYOUTS[layout], ColourSpace("bt601", full=False), site)
+@pytest.mark.parametrize("bits", [8, 10])
+def test_what_is_written_is_read(layout: str, site: str, headers: bool, bits: int):
+    site = site if bits == 8 else "left"
+    form = FrameFormat(5, 7, LAYOUTS[layout], ColourSpace("bt601", full=False), site, bits)
     stream = Stream(form, Fraction(24), fields_of(form) if headers else None)
     frames = [
-        tuple(np.random.default_rng(n).integers(0, 256, shape, dtype=np.uint8) for shape in form.shapes)
+        tuple(np.random.default_rng(n).integers(0, 1 << bits, shape, dtype=form.kind) for shape in form.shapes)
         for n in range(3)
     ]
     file = io.BytesIO()
@@ -56,8 +59,9 @@ def test_what_is_written_is_read(layout: str, site: str, headers: bool):
     for planes in frames:
         write_frame(file, stream, VideoFrame(planes))
     file.seek(0)
-    back = read_header(file, "a") if headers else raw_stream("a", (5, 7), layout, "24")
+    back = read_header(file, "a") if headers else raw_stream("a", (5, 7), form.pixels, "24")
     assert back.form.shapes == form.shapes
+    assert back.form.bits == bits
     if headers and layout == "yuv420p":
         assert back.form == form
     found = list(read_frames(file, back, "a"))
@@ -78,7 +82,7 @@ def test_what_is_written_is_read(layout: str, site: str, headers: bool):
         (b"YUV4MPEG2 W99999 H4 F25:1\n", "a has frames of 99999 x 4 pixels"),
         (b"YUV4MPEG2 W16000 H16000 F25:1\n", "a has frames of 16000 x 16000 pixels"),
         (b"YUV4MPEG2 W6 H4 F25\n", "a does not say how many frames a second it has"),
-        (b"YUV4MPEG2 W6 H4 F25:1 C420p10\n", "a has frames of the kind 420p10, of more than 8 bits"),
+        (b"YUV4MPEG2 W6 H4 F25:1 C420p12\n", "a has frames of the kind 420p12, of more than 10 bits"),
         (HEAD + b"FRAME\n" + bytes(35), "a ends within frame 1"),
         (HEAD + b"FRAME\n" + bytes(36) + b"FRIME\n" + bytes(36), "a is damaged behind frame 1"),
     ],
@@ -107,3 +111,9 @@ def test_raw_frames_that_do_not_fit():
         raw_stream("a", (4, 6), "nv12", "25")
     with pytest.raises(InputError, match="does not say how many frames a second"):
         raw_stream("a", (4, 6), "gray", "fast")
+
+
+def test_fields_are_flagged():
+    for word, flagged in (("Ip", False), ("It", True), ("Ib", True), ("Im", True), ("I?", False)):
+        file = io.BytesIO(f"YUV4MPEG2 W6 H4 F25:1 {word}\n".encode())
+        assert any("interlaced" in note for note in clip_of(file, read_header(file, "a"), "a").notes) is flagged

@@ -49,7 +49,11 @@ def run(
     ] = None,
     size: Annotated[str | None, typer.Option("--size", help="HEIGHTxWIDTH of raw frames, from - or a .yuv.")] = None,
     pixels: Annotated[
-        str, typer.Option("--pixels", help="Of raw frames: yuv420p, yuv422p, yuv444p, gray or rgb24.")
+        str,
+        typer.Option(
+            "--pixels",
+            help="Of raw frames: yuv420p, yuv422p, yuv444p, gray, each of 10 bits too (gray10le), rgb24.",
+        ),
     ] = "yuv420p",
     rate: Annotated[str, typer.Option("--rate", help="Frames a second of raw frames: 25, or 30000/1001.")] = "25",
     codec: Annotated[

@@ -94,7 +94,7 @@ def run_film(
         large = clip.form.enlarged(network.scale)
         console.note(
             f"{clip.name}: {clip.form.width} x {clip.form.height} to {large.width} x {large.height}, "
-            f"{float(clip.rate):.6g} fps, {clip.form.layout.name}{''.join(f'; {note}' for note in clip.notes)}"
+            f"{float(clip.rate):.6g} fps, {clip.form.pixels}{''.join(f'; {note}' for note in clip.notes)}"
         )
         told = _Told(console, clip.count)
         with console.progress(1.0, eta=True) as told.tell:
@@ -113,7 +113,7 @@ def run_film(
         "skipped": False,
         "width": large.width,
         "height": large.height,
-        "pixels": clip.form.layout.name,
+        "pixels": clip.form.pixels,
         "frames": told.frames,
         "frames_before": told.before,
         "frames_per_s": told.rate,
@@ -197,14 +197,16 @@ def _coding(clip: Clip, network: Network, output: Path, options: VideoOptions) -
     from toolchain.video.frames import check_frame_size
 
     kind = format_of_film(output)
-    codec = options.codec or ("vp9" if kind == "webm" else "h264")
+    form = clip.form.enlarged(network.scale)
+    # Hardware that plays H.264 of 10 bits is rare, and few builds of VP9 have them.
+    usual = ("av1" if form.bits > 8 else "vp9") if kind == "webm" else ("hevc" if form.bits > 8 else "h264")
+    codec = options.codec or usual
     if codec not in CODECS:
         raise InputError(f"there is no --codec {codec}", hint=f"choose among {', '.join(CODECS)}")
     if options.crf is not None and CODECS[codec].crf is None:
         raise InputError(f"{codec} is lossless and has no --crf", hint="leave it away")
-    form = clip.form.enlarged(network.scale)
     check_frame_size(output.name, form.width, form.height)
-    coding = Coding(codec, options.crf, form, clip.rate, clip.unit, clip.marks, clip.aspect, clip.rotation)
+    coding = Coding(codec, options.crf, form, clip.rate, clip.unit, clip.marks, clip.aspect, clip.rotation, clip.light)
     coding.check(kind)
     return coding
 

@@ -59,7 +59,7 @@ def bicubic_remainder(values: npt.NDArray[np.int16], scale: int | Fraction) -> n
 def bicubic_integers(
     values: npt.NDArray[np.int32], scale: int | Fraction, shift: tuple[float, float] = (0.0, 0.0)
 ) -> npt.NDArray[np.int32]:
-    """Enlarge (h, w, ...) of at most 9 bits by ``scale``, bicubically (a = -0.5), each sum rounded once.
+    """Enlarge (h, w, ...) of at most 10 bits by ``scale``, bicubically (a = -0.5), each sum rounded once.
 
     Args:
         values: of a picture, or of rows of one.

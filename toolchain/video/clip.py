@@ -8,9 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from toolchain.video.frames import FrameFormat, VideoFrame
+from toolchain.video.hdr import Light
 
 UNSPECIFIED = 2
 """In ``Marks``."""
+
+INTERLACED = "it is interlaced, its frames are enlarged as they are (ffmpeg -i FILM -vf bwdif film.mkv joins them)"
+"""In ``Clip.notes``."""
 
 CODES = {"bt709": 1, "bt601": 6, "bt2020": 9}
 """What H.273 calls the matrices."""
@@ -53,6 +57,7 @@ class Clip:
         path: the file, from which other streams are copied; None where there are none.
         aspect: width over height of a pixel; None where nothing says it.
         rotation: degrees by which players turn it.
+        light: of HDR; None where nothing says it.
         notes: what the user should know of how it is read.
     """
 
@@ -66,4 +71,5 @@ class Clip:
     path: Path | None = None
     aspect: Fraction | None = None
     rotation: int = 0
+    light: Light | None = None
     notes: tuple[str, ...] = ()

@@ -1,6 +1,8 @@
 """Y'CbCr of video and RGB, in integers: the same bytes on every machine.
 
-Sources: ITU-R BT.601-7, BT.709-6 and BT.2020-2, each with 8 bits in narrow ("limited") and full range; BT.470's and
+Samples of more than 8 bits are those of 8 times a power of two, of RGB too: white is 255 times that.
+
+Sources: ITU-R BT.601-7, BT.709-6 and BT.2020-2, each in narrow ("limited") and full range; BT.470's and
 SMPTE 170M's matrices are BT.601's.
 """
 
@@ -13,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8 | np.uint16]
 
 _BITS = 16
 _HALF = 1 << (_BITS - 1)
@@ -40,7 +42,7 @@ class ColourSpace:
 
     @property
     def black(self) -> int:
-        """Luma of black."""
+        """Luma of black, of 8 bits."""
         return 0 if self.full else 16
 
 
@@ -49,45 +51,51 @@ def usual_space(width: int, height: int) -> ColourSpace:
     return ColourSpace("bt709" if width >= 1280 or height > 576 else "bt601", full=False)
 
 
-def yuv_to_rgb(luma: Pixels, blue: Pixels, red: Pixels, space: ColourSpace) -> Pixels:
-    """Return planes u8 (h, w), chroma as large as luma, as RGB u8 (h, w, 3): sums rounded once, and cut to 0..255."""
+def yuv_to_rgb(luma: Pixels, blue: Pixels, red: Pixels, space: ColourSpace, depth: int = 8) -> Pixels:
+    """Return planes (h, w) of ``depth`` bits, chroma as large as luma, as RGB (h, w, 3) of so many: sums rounded once,
+    and cut to what there is.
+    """
     gain, red_v, green_u, green_v, blue_u = _to_rgb(space)
-    result = np.empty((*luma.shape, 3), np.uint8)
+    result = np.empty((*luma.shape, 3), luma.dtype)
+    black, zero, most = space.black << (depth - 8), 1 << (depth - 1), (1 << depth) - 1
     for top in range(0, len(luma), _ROWS):
         rows = slice(top, top + _ROWS)
         y = luma[rows].astype(np.int32)
-        y -= space.black
+        y -= black
         y *= gain
         y += _HALF
-        u, v = (plane[rows].astype(np.int32) - 128 for plane in (blue, red))
+        u, v = (plane[rows].astype(np.int32) - zero for plane in (blue, red))
         for place, total in enumerate((y + red_v * v, y - green_u * u - green_v * v, y + blue_u * u)):
             total >>= _BITS
-            result[rows, :, place] = np.clip(total, 0, 255, out=total)
+            result[rows, :, place] = np.clip(total, 0, most, out=total)
     return result
 
 
-def rgb_to_luma(pixels: Pixels, space: ColourSpace) -> Pixels:
-    """Return luma u8 (h, w) of RGB u8 (h, w, 3)."""
-    return _weighted(pixels, _to_yuv(space)[0], 0)
+def rgb_to_luma(pixels: Pixels, space: ColourSpace, depth: int = 8) -> Pixels:
+    """Return luma (h, w) of RGB (h, w, 3), both of ``depth`` bits."""
+    return _weighted(pixels, _to_yuv(space)[0], 0, depth)
 
 
-def rgb_to_chroma(sums: npt.NDArray[np.integer], bits: int, space: ColourSpace) -> tuple[Pixels, Pixels]:
-    """Return blue and red difference, u8 (h, w) each.
+def rgb_to_chroma(
+    sums: npt.NDArray[np.integer], bits: int, space: ColourSpace, depth: int = 8
+) -> tuple[Pixels, Pixels]:
+    """Return blue and red difference, (h, w) each of ``depth`` bits.
 
     Args:
         sums: RGB (h, w, 3), of as many pixels as 2 to the power of ``bits``, 4 at most.
         bits: see there.
         space: what is returned.
+        depth: bits of RGB and of what is returned, 10 at most.
     """
     _, blue, red = _to_yuv(space)
-    return _weighted(sums, blue, bits), _weighted(sums, red, bits)
+    return _weighted(sums, blue, bits, depth), _weighted(sums, red, bits, depth)
 
 
-def _weighted(sums: npt.NDArray[np.integer], row: tuple[tuple[int, int, int], int], bits: int) -> Pixels:
-    """Return the mean of a row of the matrix, rounded once, and cut to 0..255."""
-    weights, zero = row
-    shift = _BITS + bits
-    result = np.empty(sums.shape[:2], np.uint8)
+def _weighted(sums: npt.NDArray[np.integer], row: tuple[tuple[int, int, int], int], bits: int, depth: int) -> Pixels:
+    """Return the mean of a row of the matrix, rounded once, and cut to what there is."""
+    weights, zero = row[0], row[1] << (depth - 8)
+    shift, most = _BITS + bits, (1 << depth) - 1
+    result = np.empty(sums.shape[:2], np.uint8 if depth == 8 else np.uint16)
     for top in range(0, len(sums), _ROWS):
         rows = slice(top, top + _ROWS)
         total = weights[0] * sums[rows, :, 0].astype(np.int32)
@@ -95,7 +103,7 @@ def _weighted(sums: npt.NDArray[np.integer], row: tuple[tuple[int, int, int], in
             total += weights[place] * sums[rows, :, place].astype(np.int32)
         total += (zero << shift) + (1 << (shift - 1))
         total >>= shift
-        result[rows] = np.clip(total, 0, 255, out=total)
+        result[rows] = np.clip(total, 0, most, out=total)
     return result
 
 
@@ -125,8 +133,8 @@ def _to_rgb(space: ColourSpace) -> tuple[int, int, int, int, int]:
 
 @functools.cache
 def _to_yuv(space: ColourSpace) -> tuple[tuple[tuple[int, int, int], int], ...]:
-    """Return for each plane what red, green and blue add, and its zero. Green adds what the others leave: white is
-    white, and greys have no colour.
+    """Return for each plane what red, green and blue add, and its zero of 8 bits. Green adds what the others leave:
+    white is white, and greys have no colour.
     """
     red, blue = _LUMA[space.matrix]
     luma, chroma = _ranges(space)

@@ -16,6 +16,7 @@ from toolchain.video.clip import Marks
 from toolchain.video.colours import rgb_to_chroma, rgb_to_luma
 from toolchain.video.ffmpeg import SUFFIXES, load_av, opened, sentences
 from toolchain.video.frames import LAYOUTS, FrameFormat, VideoFrame
+from toolchain.video.hdr import Light
 from toolchain.video.parts import FRAMES, StoredPacket
 
 
@@ -29,6 +30,8 @@ class Codec:
         crf: its constant quality where none is asked for; None: it is lossless.
         files: FFmpeg's names of the formats that hold it.
         even: whether frames whose chroma is halved must have even sides.
+        light: how it is told of HDR's light: an option, the words in it for display and content, and whether numbers
+            are whole. None: it has no place for that.
     """
 
     encoder: str
@@ -36,13 +39,19 @@ class Codec:
     crf: int | None = None
     files: tuple[str, ...] = ("matroska",)
     even: bool = False
+    light: tuple[str, str, str, bool] | None = None
 
 
 _ISO = ("mp4", "mov", "matroska")
 CODECS = {
     "h264": Codec("libx264", (("preset", "veryfast"),), 16, (*_ISO, "mpegts"), even=True),
     "hevc": Codec(
-        "libx265", (("preset", "veryfast"), ("x265-params", "log-level=none")), 18, (*_ISO, "mpegts"), even=True
+        "libx265",
+        (("preset", "veryfast"), ("x265-params", "log-level=none")),
+        18,
+        (*_ISO, "mpegts"),
+        even=True,
+        light=("x265-params", "master-display", "max-cll", True),
     ),
     "vp9": Codec(
         "libvpx-vp9",
@@ -50,7 +59,14 @@ CODECS = {
         22,
         ("mp4", "matroska", "webm"),
     ),
-    "av1": Codec("libsvtav1", (("preset", "10"),), 24, ("mp4", "matroska", "webm"), even=True),
+    "av1": Codec(
+        "libsvtav1",
+        (("preset", "10"),),
+        24,
+        ("mp4", "matroska", "webm"),
+        even=True,
+        light=("svtav1-params", "mastering-display", "content-light", False),
+    ),
     "ffv1": Codec("ffv1"),
 }
 _COPIED = ("audio", "subtitle")
@@ -70,6 +86,7 @@ class Coding:
         marks: of the colours.
         aspect: of a pixel.
         rotation: degrees by which players turn it.
+        light: of HDR.
     """
 
     codec: str
@@ -80,6 +97,7 @@ class Coding:
     marks: Marks
     aspect: Fraction | None = None
     rotation: int = 0
+    light: Light | None = None
 
     @property
     def written(self) -> FrameFormat:
@@ -105,13 +123,13 @@ class Coding:
         if container not in kind.files:
             raise InputError(f"such a file holds no {self.codec}", hint="a .mkv does")
         known = {found.name for found in load_av().codec.Codec(kind.encoder, "w").video_formats or ()}
-        if form.layout.name not in known:
-            raise InputError(f"{self.codec} holds no {form.layout.name}", hint="--codec h264 does, and ffv1 in a .mkv")
+        if form.pixels not in known:
+            raise InputError(f"{self.codec} holds no {form.pixels}", hint="--codec hevc does, and ffv1 in a .mkv")
 
     def set_up(self, context: Any) -> None:
         """Tell an encoder what it gets."""
         form = self.written
-        context.width, context.height, context.pix_fmt = form.width, form.height, form.layout.name
+        context.width, context.height, context.pix_fmt = form.width, form.height, form.pixels
         context.time_base, context.framerate = self.unit, self.rate
         context.colorspace, context.color_range = self.marks.matrix, 2 if self.marks.full else 1
         context.color_primaries, context.color_trc = self.marks.primaries, self.marks.transfer
@@ -124,7 +142,20 @@ class Coding:
         """Of the encoder."""
         kind = CODECS[self.codec]
         crf = self.crf if self.crf is not None else kind.crf
-        return dict(kind.options) | ({} if kind.crf is None else {"crf": str(crf)})
+        options = dict(kind.options) | ({} if kind.crf is None else {"crf": str(crf)})
+        if kind.light is not None and self.light is not None:
+            name, display, content, whole = kind.light
+            said = self.light.parameters(whole=whole)
+            words = [f"{word}={said[key]}" for key, word in (("display", display), ("content", content)) if key in said]
+            options[name] = ":".join([*([options[name]] if name in options else []), *words])
+        return options
+
+    @property
+    def left_out(self) -> list[str]:
+        """What of the film the encoder's packets have no place for."""
+        if self.light is None or CODECS[self.codec].light is not None:
+            return []
+        return [f"HDR's brightness and display have no place in {self.codec}; --codec hevc holds them"]
 
 
 def encoded(frames: Iterable[VideoFrame], coding: Coding, *, headers: bool) -> Iterator[StoredPacket]:
@@ -166,9 +197,9 @@ def _to_av(frame: VideoFrame, coding: Coding) -> Any:
     planes = frame.planes
     if coding.form.layout.rgb:
         planes = (rgb_to_luma(planes[0], form.space), *rgb_to_chroma(planes[0], 0, form.space))
-    found = load_av().VideoFrame(form.width, form.height, form.layout.name)
+    found = load_av().VideoFrame(form.width, form.height, form.pixels)
     for plane, pixels in zip(found.planes, planes, strict=True):
-        lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        lines = np.frombuffer(plane, form.kind).reshape(-1, plane.line_size // form.kind.itemsize)
         lines[: pixels.shape[0], : pixels.shape[1]] = pixels
     found.pts, found.time_base, found.duration = frame.time, coding.unit, frame.duration
     found.colorspace, found.color_range = coding.marks.matrix, 2 if coding.marks.full else 1
@@ -219,9 +250,10 @@ def join(
         if source is None:
             for _, _, packet in own:
                 result.mux(packet)
-            return []
+            return coding.left_out
         with opened(source) as container:
             streams, left_out = _copied(container, result, path)
+            left_out += coding.left_out
             result.metadata.update({key: text for key, text in container.metadata.items() if key not in _OWN})
             others = _times(_others(container, streams), 1) if streams else iter(())
             for _, _, packet in heapq.merge(own, others, key=lambda item: item[:2]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,7 @@ def load_av() -> Any:
             "films want PyAV", hint="pip install 'clipfree[video]', or pipe YUV4MPEG2 through: docs/video.md"
         ) from error
     av.logging.set_level(None)
+    os.environ.setdefault("SVT_LOG", "0")  # SVT-AV1 has a log of its own
     return av
 
 

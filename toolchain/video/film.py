@@ -1,4 +1,4 @@
-"""A film in a file: what it is, and its frames as planes of 8 bits."""
+"""A film in a file: what it is, and its frames as planes of 8 bits or 10."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.support.errors import InputError
-from toolchain.video.clip import CODES, UNSPECIFIED, Clip, Marks
+from toolchain.video.clip import CODES, INTERLACED, UNSPECIFIED, Clip, Marks
 from toolchain.video.colours import ColourSpace, usual_space
 from toolchain.video.ffmpeg import load_av, opened
-from toolchain.video.frames import LAYOUTS, FrameFormat, Layout, Pixels, VideoFrame, check_frame_size
+from toolchain.video.frames import DEEP, LAYOUTS, FrameFormat, Layout, Samples, VideoFrame, check_frame_size
+from toolchain.video.hdr import light_of, lost_of
 
 _MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
 _FULL = 2
@@ -43,16 +44,31 @@ def open_film(path: Path) -> Clip:
         if len(pictures) > 1:
             notes.append(f"the first of its {len(pictures)} video streams is taken")
         if frame.interlaced_frame:
-            notes.append("it is interlaced, and its frames are enlarged as they are")
-        form, marks, deep = _form(frame)
-        if deep:
-            notes.append("its samples of more than 8 bits become 8")
+            notes.append(INTERLACED)
+        form, marks = _form(frame)
+        bits = frame.format.components[0].bits
+        if bits > form.bits:
+            notes.append(f"its samples of {bits} bits become {form.bits}")
+        lost = lost_of(frame)
+        if lost:
+            notes.append(f"not kept: {', '.join(lost)}")
         if form.layout.rgb:
             notes.append("its RGB becomes BT.709, yuv444p")
         frames = functools.partial(_frames, path, stream.index, form, max(1, round(1 / (rate * stream.time_base))))
         aspect = stream.sample_aspect_ratio or None
         return Clip(
-            path.name, form, rate, stream.time_base, frames, marks, count, path, aspect, frame.rotation, tuple(notes)
+            path.name,
+            form,
+            rate,
+            stream.time_base,
+            frames,
+            marks,
+            count,
+            path,
+            aspect,
+            frame.rotation,
+            light_of(frame),
+            tuple(notes),
         )
 
 
@@ -94,8 +110,8 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
             continue
 
 
-def _form(frame: Any) -> tuple[FrameFormat, Marks, bool]:
-    """Return what is made of a frame, how it is marked, and whether it has more than 8 bits."""
+def _form(frame: Any) -> tuple[FrameFormat, Marks]:
+    """Return what is made of a frame, and how it is marked."""
     kind = frame.format
     layout = _layout(kind)
     full = kind.name.startswith("yuvj") or int(frame.color_range) == _FULL
@@ -105,7 +121,6 @@ def _form(frame: Any) -> tuple[FrameFormat, Marks, bool]:
         return (
             FrameFormat(frame.height, frame.width, layout, ColourSpace("bt709", full=False)),
             Marks(CODES["bt709"], int(frame.color_primaries), int(frame.color_trc), full=False),
-            kind.components[0].bits > 8,
         )
     space = ColourSpace(_MATRICES.get(matrix, usual), full)
     marks = Marks(
@@ -115,7 +130,8 @@ def _form(frame: Any) -> tuple[FrameFormat, Marks, bool]:
         full,
     )
     site = "center" if kind.name.startswith("yuvj") else "left"
-    return FrameFormat(frame.height, frame.width, layout, space, site), marks, kind.components[0].bits > 8
+    bits = DEEP if kind.components[0].bits > 8 else 8
+    return FrameFormat(frame.height, frame.width, layout, space, site, bits), marks
 
 
 def _layout(kind: Any) -> Layout:
@@ -127,20 +143,25 @@ def _layout(kind: Any) -> Layout:
     return {(2, 2): LAYOUTS["yuv420p"], (2, 1): LAYOUTS["yuv422p"]}.get(joined, LAYOUTS["yuv444p"])
 
 
-def _planes(frame: Any, form: FrameFormat) -> tuple[Pixels, ...]:
+def _planes(frame: Any, form: FrameFormat) -> tuple[Samples, ...]:
     """Return what ``form`` says, copied from FFmpeg's memory; samples of more bits are rounded."""
-    name, wanted = frame.format.name, form.layout.name
-    bits = frame.format.components[0].bits
-    if bits > 8 and form.layout.planes == 3 and frame.format.is_planar:
-        if name != f"{wanted}{bits}le":
-            frame = frame.reformat(format=f"{wanted}{bits}le")
-        deep = [_plane(plane, shape, np.dtype("<u2")) for plane, shape in zip(frame.planes, form.shapes, strict=False)]
-        return tuple(np.minimum((plane + (1 << (bits - 9))) >> (bits - 8), 255).astype(np.uint8) for plane in deep)
+    name, wanted, over = frame.format.name, form.pixels, 0
+    if form.bits > 8:
+        bits = frame.format.components[0].bits
+        wanted, over = f"{form.layout.name}{bits}le", bits - form.bits
     if name not in (wanted, wanted.replace("yuv", "yuvj")):
         frame = frame.reformat(format=wanted)
-    return tuple(
-        _plane(plane, shape, np.dtype(np.uint8)) for plane, shape in zip(frame.planes, form.shapes, strict=True)
-    )
+    planes = (_plane(plane, shape, form.kind) for plane, shape in zip(frame.planes, form.shapes, strict=True))
+    return tuple(_moved(plane, over, form.bits) for plane in planes)
+
+
+def _moved(plane: npt.NDArray[Any], over: int, bits: int) -> npt.NDArray[Any]:
+    """Return samples with ``over`` bits less, rounded, or more where that is below 0, of ``bits`` then."""
+    if over <= 0:
+        return plane << -over if over else plane
+    rounded = (plane.astype(np.uint32) + (1 << (over - 1))) >> over
+    moved: npt.NDArray[Any] = np.minimum(rounded, (1 << bits) - 1).astype(plane.dtype)
+    return moved
 
 
 def _plane(plane: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> npt.NDArray[Any]:

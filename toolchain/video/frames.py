@@ -14,6 +14,11 @@ from toolchain.support.errors import InputError
 from toolchain.video.colours import ColourSpace
 
 Pixels = npt.NDArray[np.uint8]
+Samples = npt.NDArray[np.uint8 | np.uint16]
+"""Of planes of 8 bits and of 10."""
+
+DEEP = 10
+"""Bits of samples that have more than 8."""
 
 LONGEST = 16384
 """Pixels a side, of results too: what encoders take."""
@@ -21,10 +26,10 @@ LONGEST = 16384
 
 @dataclass(frozen=True)
 class Layout:
-    """Which planes a frame has, 8 bits a sample.
+    """Which planes a frame has.
 
     Attributes:
-        name: as FFmpeg calls it.
+        name: as FFmpeg calls it where samples have 8 bits.
         across: luma samples a chroma sample, along rows.
         down: the same, along columns.
         planes: how many; one of three samples is RGB.
@@ -66,6 +71,7 @@ class FrameFormat:
         layout: the planes.
         space: of Y'CbCr.
         site: where chroma lies, a key of ``SITES``.
+        bits: of a sample, 8 or ``DEEP``; RGB has 8.
     """
 
     height: int
@@ -73,6 +79,17 @@ class FrameFormat:
     layout: Layout
     space: ColourSpace
     site: str = "left"
+    bits: int = 8
+
+    @property
+    def pixels(self) -> str:
+        """What FFmpeg calls the planes."""
+        return self.layout.name if self.bits == 8 else f"{self.layout.name}{self.bits}le"
+
+    @property
+    def kind(self) -> np.dtype[np.uint8 | np.uint16]:
+        """Of a sample in memory."""
+        return np.dtype(np.uint8) if self.bits == 8 else np.dtype("<u2")
 
     def enlarged(self, scale: int | Fraction) -> FrameFormat:
         """Return what frames that are enlarged by ``scale`` have in common."""
@@ -89,7 +106,7 @@ class FrameFormat:
     @property
     def nbytes(self) -> int:
         """Bytes of a frame."""
-        return sum(int(np.prod(shape)) for shape in self.shapes)
+        return self.kind.itemsize * sum(int(np.prod(shape)) for shape in self.shapes)
 
     @property
     def across(self) -> float:
@@ -107,12 +124,12 @@ class VideoFrame:
     """A frame.
 
     Attributes:
-        planes: u8 (h, w) each, or one (h, w, 3) of RGB.
+        planes: u8 or u16 (h, w) each, or one (h, w, 3) of RGB.
         time: when it is shown, in units of the film.
         duration: how long, in the same; 0 where nothing is known.
     """
 
-    planes: tuple[Pixels, ...]
+    planes: tuple[Samples, ...]
     time: int = 0
     duration: int = 0
 
@@ -134,11 +151,12 @@ def check_frame_size(name: str, width: int, height: int) -> None:
         )
 
 
-def split(data: bytes | memoryview, form: FrameFormat) -> tuple[Pixels, ...]:
+def split(data: bytes | memoryview, form: FrameFormat) -> tuple[Samples, ...]:
     """Return the planes of a frame whose bytes lie one after the other."""
-    planes, at = [], 0
+    planes: list[Samples] = []
+    at = 0
     for shape in form.shapes:
         size = int(np.prod(shape))
-        planes.append(np.frombuffer(data, np.uint8, size, at).reshape(shape))
-        at += size
+        planes.append(np.frombuffer(data, form.kind, size, at).reshape(shape))
+        at += size * form.kind.itemsize
     return tuple(planes)

@@ -128,7 +128,7 @@ class _Half:
 
     @property
     def nbytes(self) -> int:
-        return self.given.pixels.nbytes + sum(plane.nbytes for plane in self.given.others)
+        return self.given.nbytes
 
 
 class _Part:

@@ -11,22 +11,26 @@ from fractions import Fraction
 from typing import IO
 
 from toolchain.support.errors import InputError
-from toolchain.video.clip import Clip, plain_marks
+from toolchain.video.clip import INTERLACED, Clip, plain_marks
 from toolchain.video.colours import usual_space
-from toolchain.video.frames import LAYOUTS, FrameFormat, VideoFrame, check_frame_size, split
+from toolchain.video.frames import DEEP, LAYOUTS, FrameFormat, VideoFrame, check_frame_size, split
 
 MAGIC = b"YUV4MPEG2 "
 _LINE = 1024  # bytes of a header
 _COLOURS = {
-    "420": ("yuv420p", "center"),
-    "420jpeg": ("yuv420p", "center"),
-    "420mpeg2": ("yuv420p", "left"),
-    "420paldv": ("yuv420p", "topleft"),
-    "422": ("yuv422p", "left"),
-    "444": ("yuv444p", "left"),
-    "mono": ("gray", "left"),
+    "420": ("yuv420p", "center", 8),
+    "420jpeg": ("yuv420p", "center", 8),
+    "420mpeg2": ("yuv420p", "left", 8),
+    "420paldv": ("yuv420p", "topleft", 8),
+    "422": ("yuv422p", "left", 8),
+    "444": ("yuv444p", "left", 8),
+    "mono": ("gray", "left", 8),
+    "420p10": ("yuv420p", "left", DEEP),
+    "422p10": ("yuv422p", "left", DEEP),
+    "444p10": ("yuv444p", "left", DEEP),
+    "mono10": ("gray", "left", DEEP),
 }
-_EIGHT = "convert it first: ffmpeg -i IN -pix_fmt yuv420p -f yuv4mpegpipe - | clipfree run BUNDLE - -o -"
+_CONVERT = "convert it first: ffmpeg -i IN -pix_fmt yuv420p -f yuv4mpegpipe - | clipfree run BUNDLE - -o -"
 
 
 @dataclass(frozen=True)
@@ -60,14 +64,14 @@ def read_header(file: IO[bytes], name: str) -> Stream:
     colours = found.get("C", "420")
     if colours not in _COLOURS:
         raise InputError(
-            f"{name} has frames of the kind {colours[:20]}, of more than 8 bits or with alpha", hint=_EIGHT
+            f"{name} has frames of the kind {colours[:20]}, of more than 10 bits or with alpha", hint=_CONVERT
         )
-    layout, site = _COLOURS[colours]
+    layout, site, bits = _COLOURS[colours]
     usual = usual_space(width, height)
     space = type(usual)(usual.matrix, "XCOLORRANGE=FULL" in words)
     kept = tuple(word for word in words if word[0] in "CIAX")
     kept = kept if "C" in found else (*kept, "C420jpeg")  # what those that say nothing hold
-    return Stream(FrameFormat(height, width, LAYOUTS[layout], space, site), _rate(found.get("F", ""), name), kept)
+    return Stream(FrameFormat(height, width, LAYOUTS[layout], space, site, bits), _rate(found.get("F", ""), name), kept)
 
 
 def raw_stream(name: str, size: tuple[int, int], pixels: str, rate: str) -> Stream:
@@ -76,19 +80,27 @@ def raw_stream(name: str, size: tuple[int, int], pixels: str, rate: str) -> Stre
     Args:
         name: for messages.
         size: height and width.
-        pixels: a key of ``LAYOUTS``.
+        pixels: a key of ``LAYOUTS``, or one of 10 bits, as FFmpeg calls it.
         rate: frames a second, "25" or "30000/1001".
 
     Raises:
         InputError: one of them is none.
     """
-    if pixels not in LAYOUTS:
-        raise InputError(f"there are no --pixels {pixels}", hint=f"choose among {', '.join(LAYOUTS)}")
+    known = {form.pixels: form for form in _raw_forms(*size)}
+    if pixels not in known:
+        raise InputError(f"there are no --pixels {pixels}", hint=f"choose among {', '.join(known)}")
     height, width = size
     check_frame_size(name, width, height)
     over, _, under = rate.partition("/")
-    form = FrameFormat(height, width, LAYOUTS[pixels], usual_space(width, height))
-    return Stream(form, _rate(f"{over}:{under or 1}", name))
+    return Stream(known[pixels], _rate(f"{over}:{under or 1}", name))
+
+
+def _raw_forms(height: int, width: int) -> Iterator[FrameFormat]:
+    space = usual_space(width, height)
+    for bits in (8, DEEP):
+        for layout in LAYOUTS.values():
+            if bits == 8 or not layout.rgb:
+                yield FrameFormat(height, width, layout, space, bits=bits)
 
 
 def read_frames(file: IO[bytes], stream: Stream, name: str) -> Iterator[VideoFrame]:
@@ -119,8 +131,10 @@ def read_frames(file: IO[bytes], stream: Stream, name: str) -> Iterator[VideoFra
 
 def clip_of(file: IO[bytes], stream: Stream, name: str) -> Clip:
     """Return the clip that a stream is, behind its header; its frames can be read once."""
-    form = stream.form
-    return Clip(name, form, stream.rate, 1 / stream.rate, lambda: read_frames(file, stream, name), plain_marks(form))
+    form, fields = stream.form, stream.fields or ()
+    notes = () if {"Ip", "I?"} & {*fields} or not any(word[0] == "I" for word in fields) else (INTERLACED,)
+    marks = plain_marks(form)
+    return Clip(name, form, stream.rate, 1 / stream.rate, lambda: read_frames(file, stream, name), marks, notes=notes)
 
 
 def write_header(file: IO[bytes], stream: Stream) -> None:
@@ -146,10 +160,11 @@ def fields_of(form: FrameFormat) -> tuple[str, ...]:
     Raises:
         InputError: such streams hold no such frames.
     """
-    for name, (layout, site) in _COLOURS.items():
-        if layout == form.layout.name and (layout != "yuv420p" or site == form.site) and name != "420":
+    for name, (layout, site, bits) in _COLOURS.items():
+        same = (layout, bits) == (form.layout.name, form.bits)
+        if same and (layout != "yuv420p" or site == form.site or bits > 8) and name != "420":
             return ("Ip", f"C{name}", f"XCOLORRANGE={'FULL' if form.space.full else 'LIMITED'}")
-    raise InputError(f"a .y4m holds no frames of {form.layout.name}", hint="write a .mkv")
+    raise InputError(f"a .y4m holds no frames of {form.pixels}", hint="write a .mkv")
 
 
 def _exactly(file: IO[bytes], size: int) -> bytes:
