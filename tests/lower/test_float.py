@@ -190,7 +190,7 @@ def two_steps(b: Builder) -> None:
     [
         (turned, {"sin"}, 2),
         (skewed, {"resize"}, 2),
-        (attended, {"resize", "conv2d"}, 2),
+        (attended, {"resize"}, 2),
         (picked, set(), 2),
         (framed, {"pad", "crop"}, 2),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeAlias
@@ -15,6 +15,7 @@ from tests import sr_models
 from tests.answers import document
 from tests.lower.compiled import picture
 from tests.lower.test_float import built, dense, functions, halved, joined, mixed, pooled, split, unshuffled
+from tests.lower.test_float_sizes import uneven
 from tests.opencl.devices import SMALL, device
 from tests.sr_models import Builder
 from toolchain.backends.open import load_on
@@ -95,7 +96,15 @@ def test_what_is_no_convolution(
     assert [figures.kernel for figures in made.figures] == launched
 
 
-def assert_close(model: SRModel, precision: str) -> OpenClProgram:
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_steps_through_any_number_of_rows(precision: str, monkeypatch: pytest.MonkeyPatch):
+    device()
+    monkeypatch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")
+    made = assert_close(built(uneven), precision, ((9, 9), (10, 13)))
+    assert {"pad", "crop"} <= {kernel.name.rstrip("_0123456789") for kernel in made.kernels}
+
+
+def assert_close(model: SRModel, precision: str, sizes: Sequence[tuple[int, int]] = SMALL) -> OpenClProgram:
     """Its kernels give the float model's pixels, nearly."""
     target, here = find_target("adreno-740"), device()
     assert target.gpu is not None
@@ -103,7 +112,7 @@ def assert_close(model: SRModel, precision: str) -> OpenClProgram:
     sources = {kernel.name: made.prelude + kernel.code for kernel in made.program.kernels}
     runner = OpenClRunner(made.program.plan, sources, made.program.constants, here)
     reference = float_upscale(model.model, model.value_range, threads=1)
-    for seed, sides in enumerate(SMALL):
+    for seed, sides in enumerate(sizes):
         height, width = (-(-side // model.unit) * model.unit for side in sides)
         pixels = picture(height, width, 3, seed)
         found, expected = runner.upscale(pixels), reference(pixels)

@@ -19,9 +19,10 @@ from toolchain.kernels.layout import SIDE, Geometry
 from toolchain.kernels.spec import Move
 
 
-def move(operation: Move, geometry: Geometry) -> tirx.PrimFunc:
+def move(operation: Move, geometry: Geometry, dtype: str = "uint32") -> tirx.PrimFunc:
     """Return the function of ``operation``: ``(input, height, tiles, width, rows, across, columns, result)``, where the
-    first three are the input's size and the last three the result's.
+    first three are the input's size and the last three the result's. ``dtype``: of words of codes, or of floats, which
+    have zeros around the picture and are filled by the window's value.
     """
     names = ("height", "tiles", "width", "rows", "across", "columns")
     height, tiles, width, rows, across, columns = (tirx.Var(name, "int64") for name in names)
@@ -30,12 +31,14 @@ def move(operation: Move, geometry: Geometry) -> tirx.PrimFunc:
     margin = geometry.margin
     pitch = across * geometry.columns + 2 * SIDE
     with IRBuilder() as builder, function("move"):
-        x = T.arg("x", T.Buffer(geometry.shape(source.total, height, tiles), "uint32"))
+        x = T.arg("x", T.Buffer(geometry.shape(source.total, height, tiles), dtype))
         declare(height, tiles, width, rows, across, columns)
-        y = T.arg("y", T.Buffer(geometry.shape(target.total, rows, across), "uint32"))
+        y = T.arg("y", T.Buffer(geometry.shape(target.total, rows, across), dtype))
         planes = zip(source.planes(0), target.planes(operation.zero_point), target.planes(operation.fill), strict=True)
         for plane, ((read, _), (written, zero), (_, code)) in enumerate(planes):
             outside, fill = outside_word(zero, geometry.offset), outside_word(code, geometry.offset)
+            if dtype != "uint32":
+                outside, fill = (tirx.const(number, dtype) for number in (0.0, operation.window.value))
             with (
                 T.parallel(0, rows + 2 * margin) as i,
                 T.serial(0, target.count) as k,

@@ -21,8 +21,10 @@ from toolchain.lower.packed import Packed, filled
 from toolchain.reference.down import space_to_depth
 from toolchain.reference.steps import Codes, ConvStep, PoolStep, SpaceToDepthStep
 
-_TRIED = (12, 13)
-"""Sizes at which a tensor's rows and columns are looked at, in units: what divides both divides all."""
+_TRIED = range(12, 36)
+"""Sizes at which a tensor's rows and columns are looked at, in units: what divides all of these divides all. Of tensors
+that have gone down before, neighbouring sizes have as many rows: two would be too few.
+"""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from toolchain.kernels.spec import DepthToSpace
 from toolchain.lower.bindings import Bindings, is_picture
 from toolchain.lower.depth_to_space import pixel_table, trace
 from toolchain.lower.down import Steps
-from toolchain.lower.float_down import SizedChain, fits, match_sized
+from toolchain.lower.float_down import FloatPoolChain, SizedChain, fits, keeps, match_sized
 from toolchain.lower.float_region import Region, Regions
 from toolchain.reference.convolution import Convolution
 
@@ -36,6 +36,12 @@ class FloatConvChain:
     source: Any
     convolution: Convolution
     region: Region | None = None
+
+    @property
+    def steps(self) -> Steps:
+        """Its windows."""
+        given = self.convolution
+        return Steps(given.weight.shape[2:], given.strides, given.pads, given.dilations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +109,13 @@ class FloatMatcher(Bindings):
         alike = [leaf for leaf in region.leaves if self.regions.size(leaf) == self.regions.size(var)]
         for leaf in sorted(alike, key=self.regions.place, reverse=True):
             found = self._conv(leaf) if self.regions.only_in(region, leaf) else None
-            if found is not None:
+            if found is not None and (len(region.leaves) == 1 or self.keeps(found)):
                 return replace(found, region=region.first(leaf))
         return FloatRegionChain(region.first(alike[0]))
+
+    def keeps(self, chain: FloatConvChain | FloatPoolChain) -> bool:
+        """Return whether all that a kernel computes which steps through the source is the result."""
+        return keeps(self, chain.source, chain.steps)
 
     def _selection(self, call: Any) -> FloatSelectChain | None:
         """Return the channels by constant numbers that ``call`` takes."""
@@ -131,9 +141,5 @@ class FloatMatcher(Bindings):
         conv, weight, bias = found
         convolution = self.convolution_of(conv, weight.value.numpy(), bias.value.numpy().reshape(-1))
         source = self.definitions[conv].args[0]
-        return FloatConvChain(conv, source, convolution) if fits(self, source, steps_of(convolution)) else None
-
-
-def steps_of(convolution: Convolution) -> Steps:
-    """Return the windows of a convolution."""
-    return Steps(convolution.weight.shape[2:], convolution.strides, convolution.pads, convolution.dilations)
+        chain = FloatConvChain(conv, source, convolution)
+        return chain if fits(self, source, chain.steps) else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from toolchain.frontend.fixed_point import resizing_of
+from toolchain.frontend.window import Window
 from toolchain.kernels import float_down, float_enlarge
 from toolchain.kernels.float_spec import FloatEnlarge, FloatGlobalPool, FloatPhase
 from toolchain.kernels.network import Tensor
@@ -14,8 +16,8 @@ from toolchain.kernels.spec import View
 from toolchain.lower.bindings import Bindings, channels_of
 from toolchain.lower.calls import Extent, Invocation
 from toolchain.lower.depth_to_space import trace
-from toolchain.lower.down import Steps, covers, divides, square, window_steps
-from toolchain.lower.packed import Packed
+from toolchain.lower.down import Steps, covers, divides, square, steps_through, window_steps
+from toolchain.lower.packed import Packed, moved
 from toolchain.lower.resizing import OPERATOR, sampling_of
 
 if TYPE_CHECKING:
@@ -78,10 +80,48 @@ def match_sized(matcher: Bindings, var: Any) -> SizedChain | None:
 
 
 def fits(matcher: Bindings, source: Any, steps: Steps) -> bool:
-    """Whether kernels step through ``source``, of which a whole number of steps is one of the result."""
-    if not covers(matcher, source, steps.strides, steps.pads, steps.reach) or steps.growth != (0, 0):
-        return False
-    return source.ty.shape is not None and (steps.strides == (1, 1) or divides(matcher, source, steps.strides[0]))
+    """Whether kernels step through ``source``."""
+    return source.ty.shape is not None and covers(matcher, source, steps.strides, steps.pads, steps.reach)
+
+
+def keeps(matcher: Bindings, source: Any, steps: Steps) -> bool:
+    """Whether the result has one row for each step through ``source``, of which it is a whole number."""
+    return steps.growth == (0, 0) and _is_even(matcher, source, steps)
+
+
+def _is_even(matcher: Bindings, source: Any, steps: Steps) -> bool:
+    return steps.strides == (1, 1) or divides(matcher, source, steps.strides[0])
+
+
+def stepped(emitter: FloatEmitter, var: Any, given: Any, source: Packed, steps: Steps, fill: float) -> Packed:
+    """Return ``source``, the packed ``given``, as windows go over it: continued by ``fill`` to whole steps, in phases.
+
+    ``var``: what the windows make.
+    """
+    stride, wide = steps.strides[0], computed(emitter, var, given, steps)
+    if max(steps.growth) > 0 or not _is_even(emitter.matcher, given, steps):
+        extents = emitter.extent(given), (wide[0] * stride, wide[1] * stride)
+        origin = emitter.matcher.origin(var)
+        source = moved(emitter.calls, source, Window((0, 0, 1, 1), value=fill), 0, extents, origin=origin)
+    return source if steps.strides == (1, 1) else emitter.phased(source, stride, wide)
+
+
+def computed(emitter: FloatEmitter, var: Any, given: Any, steps: Steps) -> Extent:
+    """Return rows and columns that a kernel computes which steps through ``given`` to make ``var``, a part of them."""
+    if keeps(emitter.matcher, given, steps):
+        return emitter.extent(var)
+    return steps_through(emitter.extent(given), steps.strides[0], steps.growth)
+
+
+def written(emitter: FloatEmitter, var: Any, given: Any, steps: Steps, invocation: Invocation) -> Packed:
+    """Emit a kernel that steps through ``given``; what is no part of ``var`` is cut off."""
+    if keeps(emitter.matcher, given, steps):
+        return emitter.write(var, invocation)
+    tensor, wide = emitter.tensor(var), computed(emitter, var, given, steps)
+    made = emitter.calls.launch(invocation, tensor.view, tensor, wide)
+    packed = Packed(made, tensor.view, tuple(range(channels_of(var))), tensor)
+    extents, origin = (wide, emitter.extent(var)), emitter.matcher.origin(var)
+    return moved(emitter.calls, packed, Window((0, 0, -1, -1)), 0, extents, origin=origin)
 
 
 def phased(emitter: FloatEmitter, source: Packed, size: int, extent: Extent) -> Packed:
@@ -114,12 +154,11 @@ def emit_sized(emitter: FloatEmitter, var: Any, chain: SizedChain) -> Packed:
         given = Invocation("enlarge", kernel, sources, enlarge, scale=len(chain.phases), placed=True)
         return emitter.write(var, given, emitter.extent(chain.source))
     steps = chain.steps
-    if steps.strides != (1, 1):
-        source = emitter.phased(source, steps.strides[0], emitter.extent(var))
+    source = stepped(emitter, var, chain.source, source, steps, -math.inf)
     pool = Pool(source.view, steps.kernel, steps.pads[:2], steps.dilations, steps.strides, view, 0)
     kernel = float_down.pool(pool, emitter.geometry, emitter.vectors)
     sources = (source.source(pool.above[0], pool.reach[0] - pool.above[0]),)
-    return emitter.write(var, Invocation("pool", kernel, sources, pool, placed=True))
+    return written(emitter, var, chain.source, steps, Invocation("pool", kernel, sources, pool, placed=True))
 
 
 def _whole(emitter: FloatEmitter, var: Any, source: Packed, chain: FloatGlobalPoolChain) -> Packed:

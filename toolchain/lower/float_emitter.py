@@ -28,7 +28,15 @@ from toolchain.lower.float_chain import (
     FloatSelectChain,
     FloatShuffleChain,
 )
-from toolchain.lower.float_down import FloatPoolChain, FloatResizeChain, SizedChain, emit_sized, phased
+from toolchain.lower.float_down import (
+    FloatPoolChain,
+    FloatResizeChain,
+    SizedChain,
+    emit_sized,
+    phased,
+    stepped,
+    written,
+)
 from toolchain.lower.float_region import Region, stages_of
 from toolchain.lower.packed import Packed
 from toolchain.lower.pairs import is_single
@@ -74,13 +82,17 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
 
     def convolves(self, var: Any) -> bool:
         """Return whether ``var`` is what a convolution's kernel computes."""
-        return isinstance(self.chains.get(var), FloatConvChain)
+        chain = self.chains.get(var)
+        return isinstance(chain, FloatConvChain) and self.matcher.keeps(chain)
 
     def writes(self, var: Any) -> bool:
         """Return whether the kernel of ``var`` can write into the buffer of a concatenation."""
-        streaming = FloatConvChain | FloatRegionChain | FloatShuffleChain | FloatPoolChain | FloatResizeChain
-        made = isinstance(self.chains.get(var), streaming)
-        return bool(made or var == self.matcher.parameter)
+        chain = self.chains.get(var)
+        if isinstance(chain, FloatConvChain | FloatPoolChain):
+            return self.matcher.keeps(chain)
+        return var == self.matcher.parameter or isinstance(
+            chain, FloatRegionChain | FloatShuffleChain | FloatResizeChain
+        )
 
     def compute(self, var: Any) -> Packed:
         """Emit what computes ``var``."""
@@ -90,7 +102,7 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
             source = Source(self.pixels, Picture(view.count))
             return self.write(var, Invocation("read_pixels", kernel, (source,), FloatPack(view, self.step)))
         if isinstance(chain, FloatConvChain):
-            return self.write(var, self.convolution(chain, view, None))
+            return written(self, var, chain.source, chain.steps, self.convolution(chain, view, None))
         if isinstance(chain, FloatRegionChain):
             return self.write(var, self._combined(chain.region, view))
         if isinstance(chain, FloatShuffleChain):
@@ -106,8 +118,7 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
         """Return the kernel of ``chain``, into ``view`` or into ``pixels``."""
         given, source = chain.convolution, self.packed(chain.source)
         groups, weights = arrange_floats(given, source.slots, source.view.count, self.vectors.dtype)
-        if given.strides != (1, 1):
-            source = self.phased(source, given.strides[0], self.extent(chain.accumulator))
+        source = stepped(self, chain.accumulator, chain.source, source, chain.steps, 0.0)
         stages, others, further = self._following(chain.region, given.outputs)
         conv = FloatConv(
             source.view,

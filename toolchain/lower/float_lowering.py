@@ -11,7 +11,7 @@ from toolchain.kernels.float_spec import FloatConv
 from toolchain.kernels.vectors import Vectors
 from toolchain.lower.depth_to_space import trace
 from toolchain.lower.emitter import Imported
-from toolchain.lower.float_chain import FloatConvChain, FloatMatcher, steps_of
+from toolchain.lower.float_chain import FloatConvChain, FloatMatcher
 from toolchain.lower.float_down import FloatPoolChain
 from toolchain.lower.float_emitter import FloatEmitter
 from toolchain.lower.frame import framed, take_float_frame
@@ -52,8 +52,8 @@ def lower_float_whole(model: SRModel, vectors: Vectors) -> Lowered[FloatConv]:
     pixels = ending(matcher, final, moves, "ends the network")
     chains = {var: matcher.chain(var) for var in matcher.definitions}
     imported = Imported(module, matcher, chains)
-    margins = [steps_of(chain.convolution).margin for chain in chains.values() if isinstance(chain, FloatConvChain)]
-    margins += [chain.steps.margin for chain in chains.values() if isinstance(chain, FloatPoolChain)]
+    stepping = [chain for chain in chains.values() if isinstance(chain, FloatConvChain | FloatPoolChain)]
+    margins = [chain.steps.margin for chain in stepping]
     shared, white = geometry(margins, vectors.columns), model.value_range[1]
 
     def emitter(builder: relax.BlockBuilder, given: Any) -> FloatEmitter:

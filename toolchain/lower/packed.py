@@ -89,8 +89,8 @@ def moved(
     ``origin``: the operator of the ONNX model that wants it.
     """
     view = View.whole(source.view.count, wide=source.view.wide)
-    tensor = Tensor(view.total, source.tensor.zero_point, wide=view.wide)
+    tensor = Tensor(view.total, source.tensor.zero_point, source.tensor.dtype, wide=view.wide)
     operation = Move(source.view, view, window, fill, tensor.zero_point, border)
     name = "surround" if border else "pad" if window.grows else "crop"
-    given = Invocation(name, move(operation, calls.geometry), (source.source(),), operation)
+    given = Invocation(name, move(operation, calls.geometry, tensor.dtype), (source.source(),), operation)
     return Packed(calls.layer(given, view, tensor, extents, origin), view, source.slots, tensor)

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from tvm import relax
+from tvm.ir import PrimType
 
 
 def emitted(builder: relax.BlockBuilder, binding: Any, known: Mapping[Any, Any]) -> Any:
     """Emit what ``binding`` binds; returns its new variable. ``known``: the new variables by the old ones."""
+    if isinstance(binding.value.ty, PrimType):
+        return binding.value  # the builder bound what computes a size
     made = _replaced(binding.value, known)
     # A match also defines sizes: those of a picture that is counted in units.
     return builder.match_cast(made, binding.ty) if isinstance(binding, relax.MatchCast) else builder.emit(made)

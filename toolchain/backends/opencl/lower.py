@@ -184,7 +184,7 @@ def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
             write = enlarge.enlarge if phases(given.resizing) else resample.resample
             return write(given, config)
         case Move():
-            return move.move(given, config)
+            return move.move(given, writer.dtype, config)
         case Average():
             return average.average(given, config)
         case SpaceToDepth():

@@ -9,15 +9,15 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise
-from toolchain.backends.opencl.primitives import bind, choose, number, written
+from toolchain.backends.opencl.primitives import bind, call, choose, load, number, real, store, written
 from toolchain.frontend.window import Mode
 from toolchain.kernels.layout import SIDE
 from toolchain.kernels.spec import Move
 
 
-def move(operation: Move, config: PixelwiseConfig) -> tirx.PrimFunc:
-    """Return the kernel of ``operation``: arguments x, y. What surrounds the result is left as it was filled, but for
-    the border.
+def move(operation: Move, dtype: str, config: PixelwiseConfig) -> tirx.PrimFunc:
+    """Return the kernel of ``operation`` on tensors of ``dtype``: arguments x, y. What surrounds the result is left as
+    it was filled, but for the border.
     """
     source, target, made, border = operation.source, operation.target, written(), operation.border
     (top, left, *_), mode, margin = operation.window.pads, operation.window.mode, config.geometry.margin
@@ -35,12 +35,16 @@ def move(operation: Move, config: PixelwiseConfig) -> tirx.PrimFunc:
                 for (read, _), (start, code) in planes:
                     with T.serial(0, target.count) as block:
                         IRBuilder.name("block", block)
-                        word: Any = x[y + margin, read + block, v + SIDE]
-                        if mode == "constant":
+                        (word,) = load("word", x, [y + margin, read + block, v + SIDE], 1)
+                        if mode == "constant" and dtype == "uint32":
                             word = choose(inside, word, code * 0x01010101)
-                        T.buffer_store(at.y, word, [at.inner, start + block, column + SIDE])
+                        elif mode == "constant":
+                            fill = real(operation.window.value)
+                            word = call("float32", "select", fill, word, tirx.Cast("int32", inside))
+                        store(at.y, [at.inner, start + block, column + SIDE], [word])
 
-    return pixelwise([Form(source.total)], Form(target.total, size=made), config, body, border=border)
+    result = Form(target.total, dtype=dtype, size=made)
+    return pixelwise([Form(source.total, dtype=dtype)], result, config, body, border=border)
 
 
 def _inside(place: Any, size: Any, mode: Mode) -> Any:
