@@ -5,8 +5,9 @@
  *     gst-launch-1.0 --gst-plugin-path=. filesrc location=film.mp4 ! decodebin ! videoconvert ! \
  *         clipfreeupscale library=out/model.clipfree/model.so ! videoconvert ! autovideosink
  *
- * Frames are RGB or BGR for networks of RGB and GRAY8 for networks of luma. Sizes are negotiated both ways: what comes out
- * is the network's scale times what comes in. `threads` says how many a frame is cut among (0: as many as there are cores).
+ * Frames keep their format, of which any network takes those below: what it does not see itself, such as the chroma of a
+ * network of luma, is enlarged beside it. Sizes are negotiated both ways: what comes out is the network's scale times what
+ * comes in. `threads` says how many a frame is cut among (0: as many as there are cores).
  *
  * Source: gstvideofilter.h, gstbasetransform.h. */
 #include <dlfcn.h>
@@ -17,9 +18,7 @@
 
 #include "clipfree.h"
 
-#define FORMATS "{ RGB, BGR, GRAY8 }"
-#define COLOUR "video/x-raw, format={ RGB, BGR }"
-#define LUMA "video/x-raw, format=GRAY8"
+#define FORMATS "{ I420, NV12, NV21, RGB, BGR, RGBA, BGRA, GRAY8, I420_10LE, P010_10LE }"
 
 typedef struct Upscale {
   GstVideoFilter parent;
@@ -143,7 +142,6 @@ static GstCaps *transform_caps(GstBaseTransform *base, GstPadDirection direction
     else
       gst_structure_free(made);
   }
-  result = both(result, gst_caps_from_string(self->info.channels == 1 ? LUMA : COLOUR));
   return filter ? both(result, gst_caps_ref(filter)) : result;
 }
 
@@ -162,20 +160,48 @@ static gboolean set_info(GstVideoFilter *base, GstCaps *in, GstVideoInfo *in_inf
 
 /* -- frames ---------------------------------------------------------------------------------------------------------- */
 
+static int32_t format_of(GstVideoFormat format) {
+  switch (format) {
+    case GST_VIDEO_FORMAT_I420: return CLIPFREE_I420;
+    case GST_VIDEO_FORMAT_NV12: return CLIPFREE_NV12;
+    case GST_VIDEO_FORMAT_NV21: return CLIPFREE_NV21;
+    case GST_VIDEO_FORMAT_RGB: return CLIPFREE_RGB;
+    case GST_VIDEO_FORMAT_BGR: return CLIPFREE_BGR;
+    case GST_VIDEO_FORMAT_RGBA: return CLIPFREE_RGBA;
+    case GST_VIDEO_FORMAT_BGRA: return CLIPFREE_BGRA;
+    case GST_VIDEO_FORMAT_GRAY8: return CLIPFREE_GREY;
+    case GST_VIDEO_FORMAT_I420_10LE: return CLIPFREE_I010;
+    default: return CLIPFREE_P010;
+  }
+}
+
+static int32_t matrix_of(GstVideoColorMatrix matrix) {
+  switch (matrix) {
+    case GST_VIDEO_COLOR_MATRIX_BT601: return CLIPFREE_BT601;
+    case GST_VIDEO_COLOR_MATRIX_BT709: return CLIPFREE_BT709;
+    case GST_VIDEO_COLOR_MATRIX_BT2020: return CLIPFREE_BT2020;
+    default: return CLIPFREE_USUAL_MATRIX;
+  }
+}
+
 static clipfree_picture picture(const GstVideoFrame *frame) {
-  const GstVideoFormat format = GST_VIDEO_FRAME_FORMAT(frame);
+  const GstVideoInfo *info = &frame->info;
+  const GstVideoChromaSite site = GST_VIDEO_INFO_CHROMA_SITE(info);
   clipfree_picture found;
   memset(&found, 0, sizeof found);
   found.size = sizeof found;
-  found.format = format == GST_VIDEO_FORMAT_RGB   ? CLIPFREE_RGB
-                 : format == GST_VIDEO_FORMAT_BGR ? CLIPFREE_BGR
-                                                  : CLIPFREE_GREY;
+  found.format = format_of(GST_VIDEO_FRAME_FORMAT(frame));
   found.height = (uint32_t)GST_VIDEO_FRAME_HEIGHT(frame);
   found.width = (uint32_t)GST_VIDEO_FRAME_WIDTH(frame);
   for (guint plane = 0; plane < GST_VIDEO_FRAME_N_PLANES(frame); plane++) {
     found.planes[plane] = GST_VIDEO_FRAME_PLANE_DATA(frame, plane);
     found.strides[plane] = GST_VIDEO_FRAME_PLANE_STRIDE(frame, plane);
   }
+  found.matrix = matrix_of(info->colorimetry.matrix);
+  found.range = info->colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255 ? CLIPFREE_FULL : CLIPFREE_LIMITED;
+  found.site = site == GST_VIDEO_CHROMA_SITE_JPEG      ? CLIPFREE_CENTRE
+               : site == GST_VIDEO_CHROMA_SITE_COSITED ? CLIPFREE_TOP_LEFT
+                                                       : CLIPFREE_LEFT;
   return found;
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.interface.library import opened
 from toolchain.backends.open import load
 from toolchain.bundle import Bundle
+from toolchain.runtime.interface import Picture
 
 SOURCE = Path(__file__).parents[2] / "examples" / "gstreamer.c"
 TEST = "videotestsrc num-buffers=2 ! video/x-raw,format=RGB"
@@ -97,9 +100,44 @@ def test_what_is_no_library_is_a_sentence(folder: Path, library: str | None, sen
     assert sentence in done.stderr
 
 
-def test_other_formats_are_converted_before(folder: Path, real_bundle: Bundle):
-    element = f"clipfreeupscale library={real_bundle.path / 'model.so'}"
-    grey = "videotestsrc num-buffers=1 ! video/x-raw,format=GRAY8,width=8,height=8"
-    assert launch(folder, f"{grey} ! {element} ! fakesink").returncode != 0
-    done = launch(folder, f"{grey} ! videoconvert ! {element} ! videoconvert ! video/x-raw,format=I420 ! fakesink")
+@pytest.mark.parametrize("name", ["I420", "NV12", "NV21", "RGBA", "BGRA", "GRAY8", "I420_10LE", "P010_10LE"])
+@pytest.mark.parametrize("colorimetry", ["bt601", "bt709"])
+def test_other_formats(folder: Path, real_bundle: Bundle, name: str, colorimetry: str):
+    """As the library makes them, whose own tests say what that is."""
+    kind = name.removesuffix("_10LE").replace("I420", "I010" if "10LE" in name else "I420")
+    height, width = 22, 40  # so even that rows need no padding
+    caps = f"video/x-raw,format={name},width={width},height={height}"
+    if name[:3] in ("I42", "NV1", "NV2", "P01"):
+        caps += f",colorimetry={colorimetry},chroma-site=mpeg2"
+    library = real_bundle.path / "model.so"
+    branches = f"t. ! queue ! filesink location={folder / 'in'} t. ! queue"
+    end = f"clipfreeupscale library={library} ! filesink location={folder / 'out'}"
+    done = launch(folder, f"videotestsrc num-buffers=2 pattern=smpte ! {caps} ! tee name=t {branches} ! {end}")
     assert done.returncode == 0, done.stderr
+    small, large = (np.fromfile(folder / place, np.uint8).reshape(2, -1) for place in ("in", "out"))
+    with opened(library) as network:
+        matrix = 2 if colorimetry == "bt709" else 1
+        for one, other in zip(small, large, strict=True):
+            source = laid_out(one, kind, height, width, matrix)
+            made = np.zeros_like(other)
+            network.call(source, laid_out(made, kind, 2 * height, 2 * width, matrix))
+            assert np.array_equal(made, other)
+
+
+FORMATS = {"GRAY8": 1, "RGBA": 5, "BGRA": 6, "NV12": 7, "NV21": 8, "I420": 9, "P010": 10, "I010": 11}
+
+
+def laid_out(data: np.ndarray, kind: str, height: int, width: int, matrix: int) -> Picture:
+    """Planes one after the other, chroma's with half the sides."""
+    made = Picture(size=ctypes.sizeof(Picture), format=FORMATS[kind], height=height, width=width)
+    deep = 2 if kind in ("P010", "I010") else 1
+    wide = width * deep * (4 if kind in ("RGBA", "BGRA") else 1)
+    strides = {"I": [wide, wide // 2, wide // 2], "N": [wide, wide], "P": [wide, wide]}.get(kind[0], [wide])
+    at = data.ctypes.data
+    for plane, stride in enumerate(strides):
+        made.planes[plane], made.strides[plane] = at, stride
+        at += stride * (height if plane == 0 else height // 2)
+    assert at - data.ctypes.data == data.size
+    if kind[0] in "INP":
+        made.matrix, made.range, made.site = matrix, 1, 1
+    return made
