@@ -8,19 +8,29 @@ from pathlib import Path
 
 from toolchain.bundle import HEADER
 from toolchain.support.files import scratch_folder
+from toolchain.targets import Target
 from toolchain.targets.linker import Linker
 
 SHARED = Path(__file__).with_name("native")
 EXACT = ("-ffp-contract=off",)
 """Flags: weights are rounded as Python rounds them."""
 QUICK = ("bicubic.c", "colours.c", "convert.c", "rows.c")
-"""Sources whose loops pass over every pixel; speed counts there, not size."""
+"""Sources whose loops pass over every pixel; speed counts there, not size. They run only once the library has seen that
+the processor has what it requires."""
+_VECTORS = {"avx2": "-mavx2", "sse4_1": "-msse4.1", "neon": "-mfpu=neon"}
+"""By words of `Target.requires`, best first: what compilers must be told to use."""
 
 C_FLAGS = (
     *("-std=c11", "-Os", "-ffreestanding", "-fPIC", "-fvisibility=hidden", *EXACT),
     *("-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-xc"),
 )
 """For C that needs the compiler's own headers only: one for another system may come without that system's."""
+
+
+def quick_flags(target: Target) -> tuple[str, ...]:
+    """Return the flags of ``QUICK`` sources for what a target requires of its processor."""
+    words = [flag for word, flag in _VECTORS.items() if word in target.requires]
+    return ("-O3", *words[:1])
 
 
 def put_header(folder: Path) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolchain.backends.c_sources import C_FLAGS, QUICK, SHARED, c_text, put_header, stand_in
+from toolchain.backends.c_sources import C_FLAGS, QUICK, SHARED, c_text, put_header, quick_flags, stand_in
 from toolchain.backends.cpu.needs import lacking
 from toolchain.bundle import LIBRARY
 from toolchain.images.geometry import Geometry
@@ -77,7 +77,7 @@ def link(executable: Any, output: Path, linker: Linker, about: About) -> tuple[s
         OSError: the header cannot be written.
     """
     missing: tuple[str, ...] = ()
-    with _compiled(linker) as parts, scratch_folder() as folder:
+    with _compiled(linker, about.target) as parts, scratch_folder() as folder:
         joined = replace(linker, flags=(*linker.flags, *_table_flags(linker), *_LINK))
         tables = folder / _TABLES
 
@@ -111,7 +111,7 @@ def archive(executable: Any, output: Path, linker: Linker, about: About) -> None
         TargetError: the compiler, or one of `archive_tools`, is not there or fails.
     """
     objcopy, pack = archive_tools(linker.triple)
-    with _compiled(linker) as parts, scratch_folder() as folder:
+    with _compiled(linker, about.target) as parts, scratch_folder() as folder:
         tables, joined = folder / _TABLES, folder / "model.o"
         tables.write_text("".join(_written(about, ())), encoding="utf-8")
         merge = replace(linker, flags=("-r", "-nostdlib", *_table_flags(linker)))
@@ -153,11 +153,12 @@ def _table_flags(linker: Linker) -> tuple[str, ...]:
 
 
 @contextmanager
-def _compiled(linker: Linker) -> Iterator[list[str]]:
+def _compiled(linker: Linker, target: Target) -> Iterator[list[str]]:
     """Yield the objects that all libraries share, and stand-ins for the system's libraries; made when they are needed
     for the first time, and kept where that is possible.
     """
-    digest = hashlib.sha256(repr((linker, _stamp(linker), C_FLAGS, QUICK, linker.inline, _SYSTEM)).encode())
+    quick = quick_flags(target)
+    digest = hashlib.sha256(repr((linker, _stamp(linker), C_FLAGS, QUICK, quick, linker.inline, _SYSTEM)).encode())
     for path in (*_sources(), *sorted(_NATIVE.glob("*.h")), *sorted(SHARED.glob("*.h"))):
         digest.update(path.read_bytes())
     folder = cache_folder() / "interface" / digest.hexdigest()[:16]
@@ -165,9 +166,9 @@ def _compiled(linker: Linker) -> Iterator[list[str]]:
         if not folder.is_dir():
             try:
                 with atomic_folder(folder) as made:
-                    _compile(linker, made)
+                    _compile(linker, made, quick)
             except OutputError:
-                _compile(linker, scratch)
+                _compile(linker, scratch, quick)
                 folder = scratch
         yield _parts(folder)
 
@@ -176,10 +177,9 @@ def _parts(folder: Path) -> list[str]:
     return [str(path) for path in sorted(folder.iterdir())]
 
 
-def _compile(linker: Linker, folder: Path) -> None:
+def _compile(linker: Linker, folder: Path, quick: Sequence[str]) -> None:
     for path in _sources():
-        quick = ("-O3",) if path.name in QUICK else ()
-        one = replace(linker, flags=("-c", *linker.inline, *C_FLAGS, *quick))
+        one = replace(linker, flags=("-c", *linker.inline, *C_FLAGS, *(quick if path.name in QUICK else ())))
         one.run(folder / f"{path.stem}.o", [str(path)])
     for name in _SYSTEM["android" if "android" in linker.triple else "gnu"]:
         stand_in(linker, folder / name)

@@ -2,8 +2,6 @@
 
 enum { kBits = 16 };
 
-static int32_t cut(int32_t value, int32_t most) { return value < 0 ? 0 : value > most ? most : value; }
-
 /* -- matrices ------------------------------------------------------------------------------------------------------- */
 
 /* What red and blue add to luma, in ten thousandths. */
@@ -70,9 +68,9 @@ void rgb_of_yuv(const ToRgb* way, const int16_t* luma, const int16_t* blue, cons
   const int32_t half = 1 << (k.shift - 1);
   for (int64_t x = 0; x < count; ++x) {
     const int32_t y = (luma[x] - k.black) * k.gain + half, u = blue[x] - k.middle, v = red[x] - k.middle;
-    rgb[3 * x] = (uint8_t)cut((y + k.red_v * v) >> k.shift, 255);
-    rgb[3 * x + 1] = (uint8_t)cut((y - k.green_u * u - k.green_v * v) >> k.shift, 255);
-    rgb[3 * x + 2] = (uint8_t)cut((y + k.blue_u * u) >> k.shift, 255);
+    rgb[3 * x] = (uint8_t)cut_below((y + k.red_v * v) >> k.shift, 255);
+    rgb[3 * x + 1] = (uint8_t)cut_below((y - k.green_u * u - k.green_v * v) >> k.shift, 255);
+    rgb[3 * x + 2] = (uint8_t)cut_below((y + k.blue_u * u) >> k.shift, 255);
   }
 }
 
@@ -90,7 +88,7 @@ void channel_of_rgb(const ToYuv* way, int32_t channel, const uint8_t* rgb, int64
   const Row k = row_of(way, channel, 0);
   for (int64_t x = 0; x < count; ++x) {
     const int32_t sum = k.weights[0] * rgb[3 * x] + k.weights[1] * rgb[3 * x + 1] + k.weights[2] * rgb[3 * x + 2];
-    made[x] = (int16_t)cut((sum + k.add) >> k.shift, k.most);
+    made[x] = (int16_t)cut_below((sum + k.add) >> k.shift, k.most);
   }
 }
 
@@ -98,7 +96,7 @@ void channel_of_sums(const ToYuv* way, int32_t channel, int32_t power, const int
   const Row k = row_of(way, channel, power);
   for (int64_t x = 0; x < count; ++x) {
     const int32_t sum = k.weights[0] * sums[3 * x] + k.weights[1] * sums[3 * x + 1] + k.weights[2] * sums[3 * x + 2];
-    made[x] = (int16_t)cut((sum + k.add) >> k.shift, k.most);
+    made[x] = (int16_t)cut_below((sum + k.add) >> k.shift, k.most);
   }
 }
 
@@ -136,23 +134,24 @@ void jpeg_of_rgb(const Jpeg* jpeg, int32_t channel, const uint8_t* rgb, int64_t 
     made[x] = (int16_t)(((to[0][rgb[3 * x]] + to[1][rgb[3 * x + 1]] + to[2][rgb[3 * x + 2]]) >> kTableBits) + zero);
 }
 
-void rgb_of_jpeg(const Jpeg* jpeg, const uint8_t* luma, const int16_t* blue, const int16_t* red, int64_t count, uint8_t* rgb) {
-  for (int64_t x = 0; x < count; ++x) {
-    const uint8_t u = (uint8_t)blue[x], v = (uint8_t)red[x];
-    rgb[3 * x] = (uint8_t)cut(luma[x] + jpeg->red[v], 255);
-    rgb[3 * x + 1] = (uint8_t)cut(luma[x] + ((jpeg->green_u[u] + jpeg->green_v[v]) >> kTableBits), 255);
-    rgb[3 * x + 2] = (uint8_t)cut(luma[x] + jpeg->blue[u], 255);
+void rgb_of_jpeg(const Jpeg* jpeg, const uint8_t* restrict luma, const int16_t* blue, const int16_t* red, int64_t count,
+                 uint8_t* restrict rgb) {
+  enum { kOnce = 256 }; /* pixels: looked up first, then added many at a time */
+  for (int64_t begin = 0; begin < count; begin += kOnce) {
+    const int32_t part = count - begin < kOnce ? (int32_t)(count - begin) : kOnce;
+    int16_t more[3][kOnce];
+    for (int32_t x = 0; x < part; ++x) {
+      const uint8_t u = (uint8_t)blue[begin + x], v = (uint8_t)red[begin + x];
+      more[0][x] = jpeg->red[v];
+      more[1][x] = (int16_t)(jpeg->green_u[u] + jpeg->green_v[v]);
+      more[2][x] = jpeg->blue[u];
+    }
+    for (int32_t x = 0; x < part; ++x) {
+      const int32_t y = luma[begin + x];
+      uint8_t* const to = rgb + 3 * (begin + x);
+      to[0] = (uint8_t)cut_below(y + more[0][x], 255);
+      to[1] = (uint8_t)cut_below(y + (more[1][x] >> kTableBits), 255);
+      to[2] = (uint8_t)cut_below(y + more[2][x], 255);
+    }
   }
-}
-
-/* -- bits ----------------------------------------------------------------------------------------------------------- */
-
-int32_t to_8_bits(int32_t value, int32_t bits, int32_t range) {
-  const int32_t white = (1 << bits) - 1, low = bits - 8;
-  if (range == CLIPFREE_FULL) return (value * 255 + white / 2) / white;
-  return low ? cut((value + (1 << (low - 1))) >> low, 255) : value;
-}
-
-int32_t from_8_bits(int32_t value, int32_t bits, int32_t range) {
-  return range == CLIPFREE_FULL ? (value * ((1 << bits) - 1) + 127) / 255 : value * (1 << (bits - 8));
 }

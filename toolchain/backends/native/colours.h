@@ -3,6 +3,12 @@
 
 #include "formats.h"
 
+/* A value that is at least 0 and at most so much: without branches, which would be taken at random. */
+static inline int32_t cut_below(int32_t value, int32_t most) {
+  const int32_t low = value & ~(value >> 31);
+  return low < most ? low : most;
+}
+
 /* Numbers with 16 bits behind the point, and what they are added to: sums are rounded once. */
 typedef struct { int32_t gain, red_v, green_u, green_v, blue_u, black, middle, shift; } ToRgb;
 typedef struct { int32_t weights[3][3], zeros[3], bits; } ToYuv; /* of luma, blue and red difference */
@@ -27,5 +33,11 @@ void jpeg_of_rgb(const Jpeg* jpeg, int32_t channel, const uint8_t* rgb, int64_t 
 void rgb_of_jpeg(const Jpeg* jpeg, const uint8_t* luma, const int16_t* blue, const int16_t* red, int64_t count, uint8_t* rgb);
 
 /* Luma of more than 8 bits as 8, rounded; and the other way round. */
-int32_t to_8_bits(int32_t value, int32_t bits, int32_t range);
-int32_t from_8_bits(int32_t value, int32_t bits, int32_t range);
+static inline int32_t to_8_bits(int32_t value, int32_t bits, int32_t range) {
+  const int32_t white = (1 << bits) - 1, low = bits - 8;
+  if (range == CLIPFREE_FULL) return (value * 255 + white / 2) / white;
+  return cut_below((value + (1 << low >> 1)) >> low, 255);
+}
+static inline int32_t from_8_bits(int32_t value, int32_t bits, int32_t range) {
+  return range == CLIPFREE_FULL ? (value * ((1 << bits) - 1) + 127) / 255 : value * (1 << (bits - 8));
+}

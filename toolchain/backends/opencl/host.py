@@ -29,7 +29,7 @@ _NATIVE = Path(__file__).with_name("native")
 _TABLES = "network.c"
 # Without the C library, whose version would be written into the library: the program that loads it has one. Nobody
 # else's functions of the same names take the place of these. Programs look for the name, not where it was linked.
-_FLAGS = ("-std=c11", "-O2", "-nostdlib", *EXACT, "-Wl,-Bsymbolic", f"-Wl,-soname,{roomy(LIBRARY)}", "-xc")
+_FLAGS = ("-std=c11", "-O3", "-nostdlib", *EXACT, "-Wl,-Bsymbolic", f"-Wl,-soname,{roomy(LIBRARY)}", "-xc")
 
 
 @dataclass(frozen=True)
