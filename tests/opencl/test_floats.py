@@ -14,7 +14,20 @@ import pytest
 from tests import sr_models
 from tests.answers import document
 from tests.lower.compiled import picture
-from tests.lower.test_float import built, dense, functions, halved, joined, mixed, pooled, split, unshuffled
+from tests.lower.test_float import (
+    built,
+    dense,
+    framed,
+    functions,
+    halved,
+    joined,
+    mixed,
+    pooled,
+    skewed,
+    split,
+    unshuffled,
+)
+from tests.lower.test_float_layers import normalized_pixels, sampled
 from tests.lower.test_float_sizes import uneven
 from tests.opencl.devices import SMALL, device
 from tests.sr_models import Builder
@@ -82,6 +95,10 @@ def drawn(b: Builder) -> None:
         (unshuffled, {"space_to_depth", "pool"}),
         (pooled, {"pool_all_partial", "pool_all", "combine"}),
         (split, {"conv"}),
+        (framed, {"pad", "crop"}),
+        (skewed, {"resample"}),
+        (sampled, {"resample"}),
+        (normalized_pixels, {"normalize"}),
     ],
 )
 def test_what_is_no_convolution(
@@ -90,7 +107,7 @@ def test_what_is_no_convolution(
     device()
     monkeypatch.setenv("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")
     model = built(write, scale=4 if write is joined else 2)
-    made = assert_close(model, precision)
+    made = assert_close(model, precision, least=4 if write in (sampled, framed) else 1)
     assert others <= {kernel.name.partition("conv")[1] or kernel.name.rstrip("_0123456789") for kernel in made.kernels}
     launched = [launch.kernel for launch in made.plan.launches if not launch.kernel.endswith("_partial")]
     assert [figures.kernel for figures in made.figures] == launched
@@ -104,16 +121,18 @@ def test_steps_through_any_number_of_rows(precision: str, monkeypatch: pytest.Mo
     assert {"pad", "crop"} <= {kernel.name.rstrip("_0123456789") for kernel in made.kernels}
 
 
-def assert_close(model: SRModel, precision: str, sizes: Sequence[tuple[int, int]] = SMALL) -> OpenClProgram:
-    """Its kernels give the float model's pixels, nearly."""
+def assert_close(
+    model: SRModel, precision: str, sizes: Sequence[tuple[int, int]] = SMALL, least: int = 1
+) -> OpenClProgram:
+    """Its kernels give the float model's pixels, nearly; sides are multiples of ``least``."""
     target, here = find_target("adreno-740"), device()
     assert target.gpu is not None
     made = compile_opencl_floats(model, target, target.gpu, precision)
     sources = {kernel.name: made.prelude + kernel.code for kernel in made.program.kernels}
     runner = OpenClRunner(made.program.plan, sources, made.program.constants, here)
-    reference = float_upscale(model.model, model.value_range, threads=1)
+    reference, least = float_upscale(model.model, model.value_range, threads=1), max(model.unit, least)
     for seed, sides in enumerate(sizes):
-        height, width = (-(-side // model.unit) * model.unit for side in sides)
+        height, width = (-(-max(side, least) // least) * least for side in sides)
         pixels = picture(height, width, 3, seed)
         found, expected = runner.upscale(pixels), reference(pixels)
         distance = np.abs(found.astype(int) - expected).max()

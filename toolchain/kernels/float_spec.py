@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeAlias
 
+from toolchain.frontend.resize import Sampling
 from toolchain.kernels.formula import FloatStage, operands_of
 from toolchain.kernels.phases import Pool, SpaceToDepth
 from toolchain.kernels.spec import Addend, ConvShape, DepthToSpace, View
@@ -106,7 +108,40 @@ class FloatEnlarge:
         return max(0, *(-phase.first for phase in self.phases)), max(0, *lasts)
 
 
+@dataclass(frozen=True)
+class FloatSample:
+    """Interpolation by any factors, or to the size of the result where they are None; see
+    `toolchain.frontend.resize`.
+    """
+
+    source: View
+    sampling: Sampling
+    factors: tuple[Fraction, Fraction] | None
+    target: View
+
+
+@dataclass(frozen=True)
+class FloatNormalization:
+    """Every pixel's numbers less their mean over channels, over their standard deviation (``epsilon`` is added to the
+    variance), times a gain and plus an offset of the channel.
+    """
+
+    source: View
+    epsilon: float
+    target: View
+
+
 FloatOperation: TypeAlias = (
-    FloatConv | FloatSum | FloatPack | FloatDraw | FloatShuffle | FloatGlobalPool | FloatEnlarge | SpaceToDepth | Pool
+    FloatConv
+    | FloatSum
+    | FloatPack
+    | FloatDraw
+    | FloatShuffle
+    | FloatGlobalPool
+    | FloatEnlarge
+    | FloatSample
+    | FloatNormalization
+    | SpaceToDepth
+    | Pool
 )
 """What a kernel of a float network computes."""

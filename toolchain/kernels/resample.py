@@ -122,15 +122,9 @@ def axis_taps(
     """
     if factor == 1:
         return [(x, _int32(ONE))]
-    place, denominator = (keep(part) for part in _place(sampling.coordinates, x, size, out, factor))
+    place, denominator = (keep(part) for part in place_of(sampling.coordinates, x, size, out, factor))
     if sampling.mode == "nearest":
-        nearest = {
-            "floor": tirx.floordiv(place, denominator),
-            "ceil": -tirx.floordiv(-place, denominator),
-            "round_prefer_floor": -tirx.floordiv(denominator - 2 * place, 2 * denominator),
-            "round_prefer_ceil": tirx.floordiv(2 * place + denominator, 2 * denominator),
-        }[sampling.nearest]
-        return [(_inside(nearest, size), _int32(ONE))]
+        return [(within(nearest_input(sampling.nearest, place, denominator), size), _int32(ONE))]
     first = keep(tirx.floordiv(place, denominator))
     beyond = keep((place - first * denominator) * int64(2 * ONE) + denominator)
     s = keep(tirx.floordiv(beyond, 2 * denominator))
@@ -145,10 +139,20 @@ def axis_taps(
         weights = [far, near, int64(ONE) - far - near - farther, farther]
         if sampling.exclude_outside:
             weights = _without(weights, [tirx.all(index >= 0, index < size) for index in indices], keep)
-    return [(_inside(i, size), tirx.Cast("int32", w)) for i, w in zip(indices, weights, strict=True)]
+    return [(within(i, size), tirx.Cast("int32", w)) for i, w in zip(indices, weights, strict=True)]
 
 
-def _place(coordinates: str, x: Any, size: Any, out: Any, factor: Fraction | None) -> tuple[Any, Any]:
+def nearest_input(rounding: str, place: Any, denominator: Any) -> Any:
+    """Return the input that is nearest to ``place`` over ``denominator``."""
+    return {
+        "floor": tirx.floordiv(place, denominator),
+        "ceil": -tirx.floordiv(-place, denominator),
+        "round_prefer_floor": -tirx.floordiv(denominator - 2 * place, 2 * denominator),
+        "round_prefer_ceil": tirx.floordiv(2 * place + denominator, 2 * denominator),
+    }[rounding]
+
+
+def place_of(coordinates: str, x: Any, size: Any, out: Any, factor: Fraction | None) -> tuple[Any, Any]:
     """Return where output ``x`` lies among the inputs: numerator and denominator."""
     one, zero = int64(1), int64(0)
     n, d = (out, size) if factor is None else (int64(factor.numerator), int64(factor.denominator))
@@ -189,7 +193,8 @@ def _rounded(value: Any) -> Any:
     return (value + int64(1 << (bits - 1))) >> int64(bits)
 
 
-def _inside(index: Any, size: Any) -> Any:
+def within(index: Any, size: Any) -> Any:
+    """Return the input nearest to number ``index`` of so many."""
     return tirx.max(tirx.min(index, size - 1), int64(0))
 
 

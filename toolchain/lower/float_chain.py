@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from tvm import tirx
 from tvm.ir import GenericConst
 
 from toolchain.kernels.spec import DepthToSpace
@@ -17,6 +18,7 @@ from toolchain.lower.bindings import Bindings, is_picture
 from toolchain.lower.depth_to_space import pixel_table, trace
 from toolchain.lower.down import Steps
 from toolchain.lower.float_down import FloatPoolChain, SizedChain, fits, keeps, match_sized
+from toolchain.lower.float_layers import LayerChain, match_layer
 from toolchain.lower.float_region import Region, Regions
 from toolchain.reference.convolution import Convolution
 
@@ -75,7 +77,13 @@ class FloatSelectChain:
 
 
 FloatChain: TypeAlias = (
-    SizedChain | FloatSelectChain | FloatConvChain | FloatRegionChain | FloatConcatChain | FloatShuffleChain
+    SizedChain
+    | LayerChain
+    | FloatSelectChain
+    | FloatConvChain
+    | FloatRegionChain
+    | FloatConcatChain
+    | FloatShuffleChain
 )
 
 
@@ -88,8 +96,8 @@ class FloatMatcher(Bindings):
 
     def chain(self, var: Any) -> FloatChain | None:
         """Return the chain that ends in ``var``; None if float kernels do not cover it."""
-        if var not in self.definitions or not is_picture(var):
-            return None
+        if var not in self.definitions or not is_picture(var) or not isinstance(var.ty.shape[1], int | tirx.IntImm):
+            return None  # channels that are not the second dimension are a picture's rows
         return next((chain for chain in self._candidates(var) if chain is not None), None)
 
     def _candidates(self, var: Any) -> Iterator[FloatChain | None]:
@@ -103,6 +111,7 @@ class FloatMatcher(Bindings):
             yield self._selection(self.definitions[var])
         yield self._shuffle(var)
         yield match_sized(self, var)
+        yield match_layer(self, var)
 
     def _region(self, var: Any, region: Region) -> FloatConvChain | FloatRegionChain:
         """Return a region, with the last convolution that ends in one of its leaves."""

@@ -37,6 +37,7 @@ from toolchain.lower.float_down import (
     stepped,
     written,
 )
+from toolchain.lower.float_layers import FloatNormalizationChain, LayerChain, emit_layer
 from toolchain.lower.float_region import Region, stages_of
 from toolchain.lower.packed import Packed
 from toolchain.lower.pairs import is_single
@@ -90,9 +91,8 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
         chain = self.chains.get(var)
         if isinstance(chain, FloatConvChain | FloatPoolChain):
             return self.matcher.keeps(chain)
-        return var == self.matcher.parameter or isinstance(
-            chain, FloatRegionChain | FloatShuffleChain | FloatResizeChain
-        )
+        streaming = FloatRegionChain | FloatShuffleChain | FloatResizeChain | FloatNormalizationChain
+        return var == self.matcher.parameter or isinstance(chain, streaming)
 
     def compute(self, var: Any) -> Packed:
         """Emit what computes ``var``."""
@@ -111,6 +111,8 @@ class FloatEmitter(Emitter[FloatMatcher, FloatConv]):
             return self.packed(chain.source).select(chain.channels, self.packing)
         if isinstance(chain, SizedChain):
             return emit_sized(self, var, chain)
+        if isinstance(chain, LayerChain):
+            return emit_layer(self, var, chain)
         kernel = float_boundary.pack(view, self.geometry, self.vectors)
         return self.enter(var, "pack", kernel, self.operators.value(var))
 

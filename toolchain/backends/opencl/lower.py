@@ -16,7 +16,9 @@ from toolchain.backends.opencl import (
     float_conv,
     float_elementwise,
     float_enlarge,
+    float_normalization,
     float_pool,
+    float_resample,
     integer_conv,
     lookup,
     move,
@@ -36,7 +38,9 @@ from toolchain.kernels.float_spec import (
     FloatDraw,
     FloatEnlarge,
     FloatGlobalPool,
+    FloatNormalization,
     FloatPack,
+    FloatSample,
     FloatShuffle,
     FloatSum,
 )
@@ -78,6 +82,8 @@ Words: TypeAlias = (
     | FloatDraw
     | FloatShuffle
     | FloatEnlarge
+    | FloatSample
+    | FloatNormalization
 )
 """What is no convolution."""
 
@@ -85,6 +91,7 @@ _ARRAYS: Mapping[type, str] = {
     Lookup: lookup.TABLE,
     Average: average.FACTORS,
     Normalization: normalization.FACTORS,
+    FloatNormalization: normalization.FACTORS,
 }
 """What constants are called, where they are no slopes."""
 
@@ -138,7 +145,7 @@ def _words(writer: LaunchWriter, call: Call, given: Words, gpu: Gpu, size: int) 
     """Launch ``given``; ``size``: pixels of what it reads."""
     function, (read, written) = _function(given, writer, gpu), _traffic(given, writer)
     name, arrays = _ARRAYS.get(type(given), SLOPES), call.constants
-    if isinstance(given, FloatSum) and arrays:
+    if isinstance(given, FloatSum | FloatNormalization) and arrays:
         arrays = (np.stack(arrays),)
     work, pixels = _work(given, gpu.pixels)
     writer.launch(call, function, dict(zip([name], arrays, strict=False)), work, gpu.work_group)
@@ -151,7 +158,7 @@ def _work(given: Words, pixels: int) -> tuple[Work, int]:
     if isinstance(given, Move):
         around = 2 * given.border
         return (Extent("columns", pixels, 1, around), Extent("rows", 1, 1, around), Extent("one")), pixels
-    if isinstance(given, Average) or (isinstance(given, Interpolate) and not phases(given.resizing)):
+    if isinstance(given, Average | FloatSample) or (isinstance(given, Interpolate) and not phases(given.resizing)):
         return (Extent("columns"), Extent("rows"), Extent("one")), 1
     return (Extent("width", pixels), Extent("height"), Extent("one")), pixels
 
@@ -185,6 +192,10 @@ def _function(given: Words, writer: LaunchWriter, gpu: Gpu) -> Any:
             return write(given, config)
         case Move():
             return move.move(given, writer.dtype, config)
+        case FloatSample():
+            return float_resample.resample(given, writer.dtype, config)
+        case FloatNormalization():
+            return float_normalization.normalize(given, writer.dtype, config)
         case Average():
             return average.average(given, config)
         case SpaceToDepth():
@@ -220,10 +231,10 @@ def _traffic(given: Words, writer: LaunchWriter) -> tuple[int, int]:
             return writer.channels, bytes_of(target)
         case Draw(source=source, pixels=pixels) | FloatDraw(source=source, pixels=pixels):
             return bytes_of(source), len(pixels.table)
-        case Move() | Average() | ChannelPool():
+        case Move() | Average() | ChannelPool() | FloatSample():
             source, target = given.source, given.target
             return bytes_of(source), bytes_of(target)
-        case Normalization(source=source, target=target):
+        case Normalization(source=source, target=target) | FloatNormalization(source=source, target=target):
             return 3 * bytes_of(source), bytes_of(target)
         case SpaceToDepth(source, _, target) | Pool(source=source, target=target):
             return bytes_of(target) if isinstance(given, SpaceToDepth) else bytes_of(source), bytes_of(target)
