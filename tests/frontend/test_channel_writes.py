@@ -102,6 +102,9 @@ NETWORKS: dict[str, Callable[[Builder, str], str]] = {
     "channels of zeros": lambda b, x: b.node(
         "Add", x, b.node("Pad", "input", b.const([0, 4, 0, 0, 0, 5, 0, 0], np.int64))
     ),
+    "a channel of ones": lambda b, x: b.node(
+        "Add", x, b.node("Pad", "input", b.const([0, 0, 0, 0, 0, 9, 0, 0], np.int64), b.const(1.0))
+    ),
     "a mean of tensors": lambda b, x: b.node("Mean", b.node("Relu", b.conv(x, 12, 12)), x),
 }
 

@@ -14,6 +14,7 @@ from tests.frontend.spellings import agree
 from tests.sr_models import Builder, espcn, fsrcnn, xlsr
 from toolchain.frontend import interface, load_model, normalize
 from toolchain.frontend.session import FloatSession
+from toolchain.quantize.plan import make_plan
 from toolchain.support.errors import ModelError
 
 
@@ -165,8 +166,17 @@ def test_float64(make: object, tmp_path: Path):
     agree(make(), sr)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("taken", "given"), [(3, 2), (1, 3), (3, 1)])
-def test_other_channels_at_the_end(taken: int, given: int):
+@pytest.mark.parametrize(
+    ("taken", "given", "export"),
+    [
+        (3, 2, "x -> torch.cat([F.interpolate(x[:, :1], scale_factor=2, mode='bicubic'), net(x)], 1)"),
+        (1, 3, "x -> net(x.mean(1, keepdim=True))"),
+        (3, 1, "x -> torch.cat([net(x), F.interpolate(x[:, 1:], scale_factor=2, mode='bicubic')], 1)"),
+        (4, 4, "x -> net(F.pad(x, (0, 0, 0, 0, 0, 1), value=1.0))[:, :3]"),
+        (1, 2, "1 (Y) or 3 (RGB)"),
+    ],
+)
+def test_other_channels_at_the_end(taken: int, given: int, export: str):
     b = Builder()
     b.depth_to_space(b.conv("input", taken, 4 * given), 2, out="output")
     model = b.model(taken, 2) if taken == given else None
@@ -179,9 +189,32 @@ def test_other_channels_at_the_end(taken: int, given: int):
         b.initializers,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    with pytest.raises(ModelError, match=f"takes pictures of {taken} channels? and gives {given}") as caught:
+    said = "has 4 channels" if taken == 4 else f"takes pictures of {taken} channels? and gives {given}"
+    with pytest.raises(ModelError, match=said) as caught:
         normalize(model)
     assert "1 (Y) or 3 (RGB)" in caught.value.hint
+    assert export in caught.value.hint
+
+
+@pytest.mark.parametrize("way", ["chroma", "luma", "opaque", "coloured"])
+def test_what_is_said_to_export_in_their_place_is_integer(way: str):
+    b = Builder()
+    if way in ("chroma", "luma"):
+        given, index = (2, [0]) if way == "chroma" else (1, [1, 2])
+        made = b.depth_to_space(b.conv("input", 3, 4 * given), 2)
+        kept = b.node("Gather", "input", b.const(index, np.int64), axis=1)
+        large = b.node("Resize", kept, "", b.const([1, 1, 2, 2]), mode="cubic")
+        b.node("Concat", *((large, made) if way == "chroma" else (made, large)), axis=1, out="output")
+    elif way == "opaque":
+        x = b.node("Pad", "input", b.const([0, 0, 0, 0, 0, 1, 0, 0], np.int64), b.const(1.0))
+        made = b.depth_to_space(b.conv(x, 4, 16), 2)
+        b.node("Gather", made, b.const([0, 1, 2], np.int64), axis=1, out="output")
+    else:
+        b.depth_to_space(b.conv(b.node("ReduceMean", "input", axes=[1]), 1, 12), 2, out="output")
+    model = b.model(3, 2)
+    sr = normalize(model, value_range="0..1")
+    agree(model, sr)
+    assert make_plan(sr).float_operators == ()
 
 
 def test_outputs_without_a_shape_or_a_type(tmp_path: Path):

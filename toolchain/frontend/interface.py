@@ -10,6 +10,7 @@ from onnx import TensorProto, numpy_helper
 
 from toolchain.frontend.graph import Array
 from toolchain.frontend.inputs import spare_inputs
+from toolchain.frontend.whole_picture import wrapped
 from toolchain.support.errors import ModelError
 
 PROBE_SIZE = (23, 18)
@@ -103,7 +104,7 @@ def _layout(model: onnx.ModelProto, name: str, dims: list[int | None]) -> Interf
     if channels not in (1, 3):
         raise ModelError(
             f"the model's input '{name}' has {channels or 'an unknown number of'} channels",
-            hint="networks on Y (1 channel) or RGB (3 channels) can be deployed",
+            hint=wrapped(channels, 0),
         )
     free = dims[1:3] if last else dims[2:4]
     declared = (free[0] or 0, free[1] or 0)

@@ -28,6 +28,7 @@ from toolchain.frontend.probe import run, session
 from toolchain.frontend.source import ModelSource, accepted
 from toolchain.frontend.unfit import CONVOLUTIONS, attention
 from toolchain.frontend.unit import find_unit, named
+from toolchain.frontend.whole_picture import wrapped
 from toolchain.images.scale import plain as plain_scale
 from toolchain.images.units import in_units
 from toolchain.support.dump import Dump, no_dump
@@ -259,7 +260,7 @@ def _factors(model: onnx.ModelProto, channels: int, height: int, width: int, uni
     if len(shape) == 4 and shape[1] != channels and not (shape[2] * unit % height or shape[3] * unit % width):
         raise ModelError(
             f"the model takes pictures of {channels} channel{'s' * (channels > 1)} and gives {shape[1]}",
-            hint="networks that keep the channels, 1 (Y) or 3 (RGB), can be deployed",
+            hint=wrapped(channels, shape[1], shape[2] // height),
         )
     broken = len(shape) == 4 and (shape[2] * unit % height or shape[3] * unit % width or shape[2] < height)
     if len(shape) != 4 or shape[:2] != (1, channels) or broken:

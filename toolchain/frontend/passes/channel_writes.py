@@ -92,8 +92,8 @@ def _repeat(graph: Graph, node: onnx.NodeProto, sizes: Shapes) -> bool:
 
 
 def _pad(graph: Graph, node: onnx.NodeProto, sizes: Shapes) -> bool:
-    """Return whether a Pad that cuts channels, or adds some of zeros, became a choice of them or a convolution that
-    copies; what it does with rows and columns stays a Pad.
+    """Return whether a Pad that cuts channels, or adds some of one number, became a choice of them or a convolution
+    that copies; what it does with rows and columns stays a Pad.
     """
     shape, pads, value = sizes.get(node.input[0]), graph.operand(node, 1), graph.operand(node, 2)
     if shape is None or len(shape) != 4 or pads is None or pads.size != 8 or len(node.input) > 3:
@@ -101,10 +101,11 @@ def _pad(graph: Graph, node: onnx.NodeProto, sizes: Shapes) -> bool:
     low, high, target = int(pads[1]), int(pads[5]), node.output[0]
     kept = np.arange(max(-low, 0), shape[1] - max(-high, 0))
     grows, plain = max(low, high) > 0, attributes(node).get("mode", "constant") == "constant"
-    if not (low or high) or not kept.size or (grows and (not plain or (value is not None and np.any(value)))):
-        return False
     others = pads.copy()
     others[[1, 5]] = 0
+    filled = value is not None and value.any()
+    if not (low or high) or not kept.size or (grows and (not plain or (filled and others.any()))):
+        return False
     source = node.input[0]
     if others.any():
         source = node.output[0] = graph.fresh(f"{target}_framed")
@@ -116,10 +117,9 @@ def _pad(graph: Graph, node: onnx.NodeProto, sizes: Shapes) -> bool:
         return True
     weight = np.zeros((shape[1] + low + high, shape[1], 1, 1), np.float32)
     weight[kept + low, kept] = 1
-    names = [
-        graph.add_constant(weight, f"{target}_weight"),
-        graph.add_constant(np.zeros(len(weight)), f"{target}_bias"),
-    ]
+    bias = np.full(len(weight), 0.0 if value is None else value.item())
+    bias[kept + low] = 0
+    names = [graph.add_constant(weight, f"{target}_weight"), graph.add_constant(bias, f"{target}_bias")]
     graph.add("Conv", [source, *names], target, group=1, **ONE_TAP)
     return True
 

@@ -92,7 +92,12 @@ def _changes(found: Findings, pixels: Quantization, changed: int, weights: int, 
             f"the weights of {shifted} of {weights} convolutions have no sign: their codes were shifted, and what that "
             "takes away is added as one more channel"
         )
-    if changed:
+    if found.fine:
+        notes.append(
+            f"{found.fine} convolutions have weights of 16 bits in the file: they were rounded to 8, which is all that "
+            "kernels multiply by; deploying the float model with photographs chooses 8 bits that lose less"
+        )
+    if changed > found.fine:
         notes.append(f"the weights of {changed} of {weights} convolutions were rounded again")
     return tuple(notes)
 

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from toolchain.frontend.graph import known_constants
 from toolchain.frontend.stored import dequantized, parameters, requantized, spread
 from toolchain.quantize.foreign.ends import MOVING, IntegerEnds
-from toolchain.quantize.foreign.findings import Findings, per_tensor
+from toolchain.quantize.foreign.findings import WIDE, Findings, per_tensor
 from toolchain.quantize.foreign.limits import drop_saturation, name_saturation
 from toolchain.reference.graph import Array, GraphView
 from toolchain.reference.quantization import Quantization
@@ -128,6 +128,7 @@ class Dequantizer:
             return
         real = dequantized(node, value, scales, zeros)
         self.found.note_weight(real, scales)
+        self.found.fine += value.ndim >= 3 and value.dtype in WIDE
         self._constants[target] = real
         self._weights.append(numpy_helper.from_array(real, target))
 

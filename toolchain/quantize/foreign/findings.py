@@ -28,12 +28,14 @@ class Findings:
         joined: the quantization of the Concat that each tensor is a part of.
         inputs: quantizations of the graph's input.
         even: all quantizations of activations are signed, without a zero point.
+        fine: weights of convolutions whose codes have 16 bits.
     """
 
     ranges: dict[str, Quantization] = field(default_factory=dict)
     joined: dict[str, Quantization] = field(default_factory=dict)
     inputs: list[Quantization] = field(default_factory=list)
     even: bool = True
+    fine: int = 0
     _steps: dict[bytes, float] = field(default_factory=dict)
     _scales: set[float] = field(default_factory=set)
 
