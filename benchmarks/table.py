@@ -90,15 +90,15 @@ ROWS = (
     Row(
         "int8_deployed",
         "clipfree, default",
-        "what `clipfree deploy` makes: the same, and where that loses more than 0.05 dB up to 8 % more "
-        "multiply-accumulates for tensors at 16 bits",
+        "what `clipfree deploy` makes: the same, and where that loses more than 0.05 dB without labels up to 8 % more "
+        "multiply-accumulates for channels at 16 bits",
         DEPLOYED,
         variants.shown_codes,
     ),
     Row(
         "int8_mixed",
         "clipfree +10 %",
-        "the same with `--budget 10`: those tensors at 16 bits that gain most for up to 10 % more multiply-accumulates",
+        "the same with `--budget 10`: the channels at 16 bits that gain most for up to 10 % more multiply-accumulates",
         MIXED,
         variants.shown_codes,
     ),

@@ -104,10 +104,12 @@ def test_names_are_text_and_figures_may_be_missing(document: Any) -> None:
     odd = json.loads(json.dumps(document).replace(document["tensors"][0]["name"], "<i>"))
     odd["tensors"][1]["sqnr"] = odd["shown"][0]["psnr"] = None
     odd["quality"], odd["warnings"] = None, ["a < b"]
+    odd["settings"]["bits"] = {"x": 16, "y": [0, 1, 2, 5]}
     page = render(odd)
     assert "<i>" not in page
     assert "&lt;i&gt;" in page
     assert "a &lt; b" in page
+    assert "bits: x=16, y=16:0-2,5" in page
     assert "equal" in page
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from toolchain.quantize.bits import write_bits
 from toolchain.workflows.report import svg, table
 from toolchain.workflows.report.table import Cell, Column, bar, figure, word
 
@@ -242,7 +243,10 @@ def _made(document: Document) -> str:
 
 def _setting(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}={one}" for name, one in value.items()) or "none"
+        words = (
+            write_bits(name, tuple(one)) if isinstance(one, list) else f"{name}={one}" for name, one in value.items()
+        )
+        return ", ".join(words) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else str(value)
