@@ -19,7 +19,7 @@ def deploy(
     value_range: str | None = None,
     max_loss: float | None = None,
     budget: float | None = None,
-    bits: Mapping[str, int] | None = None,
+    bits: Mapping[str, int | tuple[int, ...]] | None = None,
     inputs: Mapping[str, float] | None = None,
     keep: bool = True,
     progress: Callable[[str, float], None] | None = None,
@@ -38,7 +38,7 @@ def deploy(
         max_loss: PSNR in dB that INT8 may lose against float, without labels.
         budget: percent by which work may grow for 16 bits; 0: 8 bits everywhere. None, and no ``max_loss``: 8, where
             more than 0.05 dB is lost.
-        bits: 16 for tensors, by name or pattern of names.
+        bits: 16 for tensors, by name or pattern of names, or the numbers of the channels that have 16.
         inputs: values of the model's inputs beside the picture, by name.
         keep: keep the quantized network in the user's cache, or take it from there.
         progress: called with what happens, as text, and the share of all that is done, 0 to 1.
