@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
 
 from tests.lower.compiled import picture
 from tests.lower.nets import Net
+from tests.lower.test_float import built, halved, pooled
+from tests.lower.test_float_layers import normalized_pixels, sampled
 from tests.opencl import devices
 from tests.opencl.test_networks import two_stages
+from toolchain.backends.opencl.build import compile_opencl_floats
 from toolchain.backends.opencl.prelude import prelude
 from toolchain.quantize import IntegerReference
 from toolchain.runtime.opencl.device import device_name, find_device, import_pyopencl
 from toolchain.runtime.opencl.runner import OpenClRunner
+from toolchain.targets import find_target
+from toolchain.workflows.evaluate import float_upscale
 
 SIZES = ((1, 1), (4, 11), (9, 35))
 
@@ -42,11 +48,29 @@ def fill_by_writing() -> None:
     )
 
 
+def check_floats(device: Any) -> None:
+    """Float networks of every kind of kernel give the float model's pixels, nearly."""
+    target = find_target("mali-g78")
+    assert target.gpu is not None
+    for write in (halved, pooled, normalized_pixels, sampled):
+        model = built(write)
+        made = compile_opencl_floats(model, target, target.gpu, "float32")
+        sources = {kernel.name: made.prelude + kernel.code for kernel in made.program.kernels}
+        runner = OpenClRunner(made.program.plan, sources, made.program.constants, device)
+        pixels = picture(6, 12, 3)
+        expected = float_upscale(model.model, model.value_range, threads=1)(pixels)
+        assert np.abs(runner.upscale(pixels).astype(int) - expected).max() <= 1, write.__name__
+
+
 def main(wish: str, *how: str) -> None:
     device = find_device(wish)
     slow = "written" in how
     if slow:
         fill_by_writing()
+    if "floats" in how:
+        check_floats(device)
+        print(f"equal on {device_name(device)}")
+        return
     for choice in ("mali-g78",) if slow else ("mali-g78", "single"):
         for name, model in networks().items():
             made, reference = devices.made(model, choice), IntegerReference(model)

@@ -44,3 +44,14 @@ def test_oclgrind_finds_no_invalid_access_no_race_and_nothing_uninitialized(tmp_
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("equal on Oclgrind")
     assert log.read_text().strip() == ""
+
+
+@pytest.mark.skipif(shutil.which("oclgrind") is None, reason="oclgrind is not installed here")
+def test_oclgrind_finds_no_invalid_access_and_no_race_in_float_kernels(tmp_path: Path):
+    """It stops at an instruction of theirs that it does not know where it looks for the uninitialized."""
+    log = tmp_path / "log"
+    words = ["oclgrind", "--data-races", "--check-api", "--max-errors", "10", "--log", str(log)]
+    done = run([*words, sys.executable, "-m", "tests.opencl.other", "opencl-cpu:oclgrind", "floats"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("equal on Oclgrind")
+    assert log.read_text().strip() == ""
