@@ -63,7 +63,8 @@ def network_of(lowered: Lowered[Any]) -> Network:
         raise ModelError(
             f"there is no OpenCL kernel for operator{'s' * (len(operators) > 1)} {name_some(operators)}",
             hint="deploy it for a CPU: OpenCL runs convolutions, functions of one tensor's numbers (ReLU, Sigmoid, GELU"
-            " and the like), Add, Mul, Min, Max, Concat, Pad, Slice, Resize, MaxPool, global pooling and shuffles",
+            " and the like), Add, Mul, Min, Max, Concat, Pad, Slice, Resize, LayerNormalization over channels, MaxPool,"
+            " global pooling and shuffles",
         )
     for extent in lowered.network.extents:
         size_of(extent, lowered.network.sides)
