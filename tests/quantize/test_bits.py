@@ -59,7 +59,7 @@ def test_bits_that_none_can_have() -> None:
 def test_channels_asked_for_are_those_that_are_chosen() -> None:
     """The same network, whoever decides."""
     chosen = decided("fsrcnn", {}).rounded({"prelu_5": CHANNELS})
-    asked = decided("fsrcnn", {"prelu_5": CHANNELS}).rounded()
+    asked = decided("fsrcnn", {"prelu_5": (7, 1, *CHANNELS)}).rounded()
     assert asked.model == chosen.model
     assert "prelu_5 (4 of 8 channels)" in describe_network(asked.model).describe_wide()
 

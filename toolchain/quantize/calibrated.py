@@ -134,8 +134,8 @@ class Calibrated:
             known[group] = one if isinstance(one, int) else WIDE_BITS
             if not isinstance(one, int):
                 site = self._site(group, one)
-                if len(one) < site.channels:
-                    fine[site.tensor] = one
+                if len(set(one)) < site.channels:
+                    fine[site.tensor] = tuple(sorted(set(one)))
         found = replace(self, bits=known)
         if not fine:
             return found
