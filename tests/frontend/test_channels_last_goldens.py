@@ -86,23 +86,27 @@ CASES = {
         """,
         {"one": np.array([1])},
     ),
-    "means of squares, of rows, and of an axis that stays away": Case(
+    "means of squares and exponentials, of rows, and of an axis that stays away": Case(
         channel_means.apply,
         """
         q = Mul (input, input)
         m = ReduceMean <axes = [1]> (q)
+        e = Exp (input)
+        s = ReduceMean <axes = [1]> (e)
         r = ReduceMean <axes = [2]> (input)
         f = ReduceMax <axes = [1], keepdims = 0> (input)
-        a = Add (m, r)
-        output = Add (a, f)
+        a = Sum (m, s, r, f)
+        output = Relu (a)
         """,
         """
         v0 = Mul(input, input)
         v1 = ReduceMean(v0, axes=[1])
-        v2 = ReduceMean(input, axes=[2])
-        v3 = Add(v1, v2)
-        v4 = ReduceMax(input, axes=[1], keepdims=0)
-        output = Add(v3, v4)
+        v2 = Exp(input)
+        v3 = ReduceMean(v2, axes=[1])
+        v4 = ReduceMean(input, axes=[2])
+        v5 = ReduceMax(input, axes=[1], keepdims=0)
+        v6 = Sum(v1, v3, v4, v5)
+        output = Relu(v6)
         """,
     ),
 }

@@ -1,7 +1,7 @@
 """Sums and means over the channels of each pixel become convolutions; the largest and the smallest keep four axes.
 
-That is spatial attention (CBAM, arXiv 1807.06521). Sums of squares stay as they are: 8 bits of a square are 4 of what
-is squared. Before: normalization over channels has its one spelling.
+That is spatial attention (CBAM, arXiv 1807.06521). Sums of squares and of exponentials stay as they are: 8 bits of a
+square are 4 of what is squared. Before: normalization over channels has its one spelling.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def apply(graph: Graph, facts: Facts) -> Facts:
         shape = sizes.get(node.input[0], ())
         if len(shape) != 4 or not _keep_axes(graph, node):
             continue
-        if node.op_type in _SUMS and not _is_square(graph.producer(node.input[0])):
+        if node.op_type in _SUMS and not _is_steep(graph.producer(node.input[0])):
             _convolve(graph, node, shape[1])
             sums += 1
     graph.tidy()
@@ -54,8 +54,11 @@ def _keep_axes(graph: Graph, node: onnx.NodeProto) -> bool:
     return True
 
 
-def _is_square(node: onnx.NodeProto | None) -> bool:
-    return node is not None and (node.op_type == "Pow" or (node.op_type == "Mul" and node.input[0] == node.input[1]))
+def _is_steep(node: onnx.NodeProto | None) -> bool:
+    """Whether a node makes squares or exponentials, most of which are too small for steps of the largest."""
+    if node is None:
+        return False
+    return node.op_type in ("Pow", "Exp") or (node.op_type == "Mul" and node.input[0] == node.input[1])
 
 
 def _convolve(graph: Graph, node: onnx.NodeProto, channels: int) -> None:
