@@ -7,6 +7,10 @@
 
 #include "clipfree.h"
 
+#ifndef ABOUT /* what is said of a network that has run */
+#define ABOUT(network) ((void)0)
+#endif
+
 static void fail(const char *what, const char *why) {
   fprintf(stderr, "upscale: %s%s\n", what, why);
   exit(1);
@@ -39,6 +43,7 @@ int main(int count, char **words) {
   const clipfree_picture result = {.size = sizeof result, .format = CLIPFREE_RGB, .height = large_height,
                                    .width = large_width, .planes = {large}, .strides = {3 * (ptrdiff_t)large_width}};
   if (clipfree_upscale(network, &source, &result)) fail(clipfree_error(network), "");
+  ABOUT(network);
   clipfree_close(network);
 
   FILE *output = fopen(words[2], "wb");

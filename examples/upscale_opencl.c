@@ -2,53 +2,10 @@
 // one, such as mali-g78, and has 3 channels. It needs nothing but the bundle's model.so and the device's driver:
 //   cc -std=c99 -O2 upscale_opencl.c -I BUNDLE/opencl/host BUNDLE/model.so -ldl -Wl,-rpath,'$ORIGIN' -o upscale_opencl
 // For a phone: aarch64-linux-android29-clang of the NDK in place of cc; push both files beside each other and run it.
-// It says which device it is; but for that, examples/upscale.c serves as well.
+// It is upscale.c, which runs networks on processors and devices alike, and says which device it was.
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "clipfree_opencl.h"
 
-static void fail(const char *what, const char *why) {
-  fprintf(stderr, "upscale_opencl: %s%s\n", what, why);
-  exit(1);
-}
-
-int main(int count, char **words) {
-  if (count != 3) fail("usage: upscale_opencl INPUT.ppm OUTPUT.ppm", "");
-  clipfree_info info = {.size = sizeof info};
-  if (clipfree_describe(&info) || info.channels != 3) fail("the network is not for RGB", "");
-
-  FILE *input = fopen(words[1], "rb");
-  unsigned width, height, largest;
-  if (!input || fscanf(input, "P6 %u %u %u", &width, &height, &largest) != 3 || largest != 255)
-    fail(words[1], " is no 8-bit P6 file");
-  fgetc(input);
-  uint32_t large_width, large_height;
-  const int32_t wrong = clipfree_result_size(height, width, &large_height, &large_width);
-  if (wrong) fail(clipfree_message(wrong), "");
-  const size_t size = (size_t)height * width * 3, large_size = (size_t)large_height * large_width * 3;
-  unsigned char *pixels = malloc(size), *large = malloc(large_size);
-  if (!pixels || !large) fail("there is no memory left", "");
-  if (fread(pixels, 1, size, input) != size) fail(words[1], " ends early");
-  fclose(input);
-
-  clipfree *network;
-  char message[CLIPFREE_MESSAGE];
-  if (clipfree_open(&network, NULL, message)) fail(message, "");
-  const clipfree_picture source = {.size = sizeof source, .format = CLIPFREE_RGB, .height = height, .width = width,
-                                   .planes = {pixels}, .strides = {3 * (ptrdiff_t)width}};
-  const clipfree_picture result = {.size = sizeof result, .format = CLIPFREE_RGB, .height = large_height,
-                                   .width = large_width, .planes = {large}, .strides = {3 * (ptrdiff_t)large_width}};
-  if (clipfree_upscale(network, &source, &result)) fail(clipfree_error(network), "");
-  printf("%u x %u to %u x %u on %s\n", width, height, (unsigned)large_width, (unsigned)large_height,
-         clipfree_device(network));
-  clipfree_close(network);
-
-  FILE *output = fopen(words[2], "wb");
-  if (!output || fprintf(output, "P6\n%u %u\n255\n", (unsigned)large_width, (unsigned)large_height) < 0 ||
-      fwrite(large, 1, large_size, output) != large_size || fclose(output))
-    fail("cannot write ", words[2]);
-  free(pixels);
-  free(large);
-  return 0;
-}
+#define ABOUT(network) printf("on %s\n", clipfree_device(network))
+#include "upscale.c"

@@ -153,7 +153,9 @@ def test_in_an_app(bundle: Bundle, drivers: Mapping[str, str], tmp_path: Path):
     app = app_of(bundle, tmp_path)
     picture, expected = bundle.golden()
     Image.fromarray(picture).save(tmp_path / "small.ppm")
-    subprocess.run([app, tmp_path / "small.ppm", tmp_path / "large.ppm"], check=True, timeout=60, env=drivers)
+    words = [app, tmp_path / "small.ppm", tmp_path / "large.ppm"]
+    done = subprocess.run(words, check=True, timeout=60, env=drivers, capture_output=True, text=True)
+    assert done.stdout.startswith("on "), "which device it was"
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "large.ppm")), expected)
     other = {**drivers, "CLIPFREE_OPENCL": "libm.so.6"}
     assert "libm.so.6 is no driver of OpenCL 1.2: it has no cl" in said([str(app)], tmp_path, other)
@@ -332,7 +334,9 @@ def test_tensors_of_other_sizes_and_of_a_single_pixel(end: Ending, drivers: Mapp
     (tmp_path / "made").mkdir()
     app, pixels = program(tmp_path / "made", tmp_path / "made.so", tmp_path / "host"), picture(13, 21, 3)
     Image.fromarray(pixels).save(tmp_path / "small.ppm")
-    subprocess.run([app, tmp_path / "small.ppm", tmp_path / "large.ppm"], check=True, timeout=60, env=drivers)
+    words = [app, tmp_path / "small.ppm", tmp_path / "large.ppm"]
+    done = subprocess.run(words, check=True, timeout=60, env=drivers, capture_output=True, text=True)
+    assert done.stdout.startswith("on "), "which device it was"
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "large.ppm")), IntegerReference(model).run(pixels))
 
 

@@ -94,7 +94,7 @@ def bench(
         console.note("energy: this system does not tell (no RAPL that may be read)")
     memory = None if place else peak_memory() / 1e6
     if memory is not None:
-        console.say(f"peak memory of the whole process {memory:.0f} MB, TVM included")
+        console.say(f"peak memory of the whole process {memory:.0f} MB, clipfree's own included")
     result = BenchResult(
         bundle=str(bundle),
         precision=manifest.precision,

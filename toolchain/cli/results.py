@@ -93,7 +93,7 @@ class BenchResult:
         cores: that it has.
         board: where it ran; null on this machine.
         gmac: multiply-accumulates of a picture, in thousand millions.
-        peak_memory_mb: of the whole process in megabytes, TVM included; null of a board.
+        peak_memory_mb: of the whole process in megabytes, clipfree's own included; null of a board.
         rows: figures for each number of threads.
     """
 

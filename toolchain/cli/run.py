@@ -90,7 +90,7 @@ def run(
 
             from toolchain.video.work import Network
 
-            network = Network(tiles.over(machine.upscale), manifest.channels, manifest.scale)
+            network = Network(tiles.over(machine.upscale), manifest.geometry)
             digest = hashlib.sha256(manifest.to_json()).hexdigest()
             made = run_film(console, photos, out, network, digest, video, skip_existing=skip_existing)
             console.result(command="run", bundle=bundle, precision=manifest.precision, film=made)

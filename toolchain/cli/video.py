@@ -82,7 +82,7 @@ def run_film(
     """
     if len(sources) != 1:
         raise InputError("films are enlarged one by one", hint="give one film")
-    source, output = sources[0], _output(sources[0], out, network.scale)
+    source, output = sources[0], _output(sources[0], out, network.geometry.scale)
     if skip_existing and output != _STANDARD and output.exists():
         console.note(f"{output} is there")
         return {"film": source, "output": output, "skipped": True}
@@ -91,7 +91,7 @@ def run_film(
     if output != _STANDARD and source != _STANDARD and output.resolve() == source.resolve():
         raise InputError(f"{output} would be written over itself", hint="choose another name with -o")
     with _clip(source, options) as (clip, fields):
-        large = clip.form.enlarged(network.scale)
+        large = clip.form.enlarged(network.geometry.scale)
         console.note(
             f"{clip.name}: {clip.form.width} x {clip.form.height} to {large.width} x {large.height}, "
             f"{float(clip.rate):.6g} fps, {clip.form.pixels}{''.join(f'; {note}' for note in clip.notes)}"
@@ -197,7 +197,7 @@ def _coding(clip: Clip, network: Network, output: Path, options: VideoOptions) -
     from toolchain.video.frames import check_frame_size
 
     kind = format_of_film(output)
-    form = clip.form.enlarged(network.scale)
+    form = clip.form.enlarged(network.geometry.scale)
     # Hardware that plays H.264 of 10 bits is rare, and few builds of VP9 have them.
     usual = ("av1" if form.bits > 8 else "vp9") if kind == "webm" else ("hevc" if form.bits > 8 else "h264")
     codec = options.codec or usual

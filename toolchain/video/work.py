@@ -7,10 +7,10 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
+from toolchain.images.geometry import Geometry
 from toolchain.support.files import atomic_write
 from toolchain.video.clip import Clip
 from toolchain.video.encode import Coding, encoded, has_headers, join
@@ -48,14 +48,12 @@ class Network:
     """What enlarges.
 
     Attributes:
-        upscale: u8 (h, w, ``channels``) to u8 (h*scale, w*scale, ``channels``).
-        channels: 1 (luma) or 3 (RGB).
-        scale: how many times.
+        upscale: u8 (h, w, C) to u8 (h*scale, w*scale, C).
+        geometry: of its pictures.
     """
 
     upscale: Upscale
-    channels: int
-    scale: int | Fraction
+    geometry: Geometry
 
 
 def to_stream(clip: Clip, network: Network, file: IO[bytes], fields: tuple[str, ...] | None) -> Iterator[Done]:
@@ -67,7 +65,7 @@ def to_stream(clip: Clip, network: Network, file: IO[bytes], fields: tuple[str, 
         file: opened for writing.
         fields: of the stream's header; None for raw frames.
     """
-    stream = Stream(clip.form.enlarged(network.scale), clip.rate, fields)
+    stream = Stream(clip.form.enlarged(network.geometry.scale), clip.rate, fields)
 
     def write(frames: Iterator[VideoFrame]) -> None:
         write_header(file, stream)
@@ -153,7 +151,7 @@ class _Part:
 def _counted(
     clip: Clip, network: Network, write: Callable[[Iterator[VideoFrame]], None], before: int
 ) -> Iterator[Done]:
-    enlarger = Enlarger(clip.form, network.channels, network.scale)
+    enlarger = Enlarger(clip.form, network.geometry.channels, network.geometry.scale)
     read = (_Half(frame, enlarger.before(frame.planes)) for frame in itertools.islice(clip.frames(), before, None))
 
     def large(half: _Half) -> _Half:
