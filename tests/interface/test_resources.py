@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import os
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from tests.interface.formats import ALL, Kind, empty, laid_out, picture, random_
 from tests.interface.library import STATUS, InterfaceError, Network, load, opened, random_picture
 from toolchain.backends.open import load_in_tvm
 from toolchain.bundle import Bundle
+from toolchain.support.cpu import usable_cores
 
 # -- memory ------------------------------------------------------------------------------------------------------------
 
@@ -164,6 +166,21 @@ def test_a_pool_of_the_caller(count: int, bundle: Bundle):
         np.testing.assert_array_equal(network.upscale(pixels), load_in_tvm(bundle).upscale(pixels))
     assert calls
     assert set(calls) == {count}
+
+
+@pytest.mark.skipif(usable_cores() < 2, reason="there is one core")
+def test_threads_keep_off_the_core_of_their_caller(bundle: Bundle):
+    given = os.sched_getaffinity(0)
+    before = {path.name for path in Path("/proc/self/task").iterdir()}
+    with opened(bundle.path / "model.so", threads=2) as network:
+        (own,) = {path.name for path in Path("/proc/self/task").iterdir()} - before
+        try:
+            for core in sorted(given)[:2]:
+                os.sched_setaffinity(0, {core})
+                network.upscale(random_picture((50, 40, 3)))
+                assert os.sched_getaffinity(int(own)) == given - {core}
+        finally:
+            os.sched_setaffinity(0, given)
 
 
 def test_threads_are_kept_to_cores_and_end(bundle: Bundle):

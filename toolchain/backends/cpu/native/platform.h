@@ -37,9 +37,16 @@ static inline void platform_pause(void) {
 /* Cores that this process may use, at least 1. */
 uint32_t platform_cores(void);
 
-/* Keep the calling thread to cores: bit after bit, lowest first. Returns 0 if that is done. */
+/* Cores are bit after bit, lowest first. Those that this process may use; none where the system does not tell. */
 enum { kMostCores = 1024 };
-int platform_pin(const uint8_t cores[kMostCores / 8]);
+void platform_allowed(uint8_t cores[kMostCores / 8]);
+
+/* Keep a thread to cores, the calling one if `thread` is 0. Returns 0 if that is done. */
+int platform_pin(uint32_t thread, const uint8_t cores[kMostCores / 8]);
+
+/* The calling thread's number, and the core that it runs on; 0 and kMostCores where the system does not tell. */
+uint32_t platform_self(void);
+uint32_t platform_core(void);
 
 /* A value of the calling thread, for this library; NULL until it is set. `platform_prepare` comes before; returns 0 if it
  * can be had. */

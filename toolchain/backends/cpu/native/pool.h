@@ -8,8 +8,9 @@ typedef struct Worker Worker;
 typedef struct {
   uint32_t threads; /* all of them */
   Worker* workers;  /* one less */
-  uint8_t cores[kMostCores / 8];
+  uint8_t cores[kMostCores / 8]; /* that threads stay on if `pins`; else those that the process has */
   int pins;
+  uint32_t left; /* plus 1: the core that threads keep off, as their caller is there */
   _Atomic uint32_t turn, busy, stop, unpinned;
   void (*task)(void* work, uint32_t index);
   void* work;

@@ -75,16 +75,20 @@ uint32_t platform_cores(void) {
   const long cores = sysconf(kOnlineCores);
   return cores > 0 ? (uint32_t)cores : 1;
 }
-int platform_pin(const uint8_t cores[kMostCores / 8]) { return (void)cores, -1; } /* the system has no such thing */
+/* The system has no such things. */
+void platform_allowed(uint8_t cores[kMostCores / 8]) { (void)cores; }
+int platform_pin(uint32_t thread, const uint8_t cores[kMostCores / 8]) { return (void)thread, (void)cores, -1; }
+uint32_t platform_self(void) { return 0; }
+uint32_t platform_core(void) { return kMostCores; }
 
 #else
 
 #if defined(__x86_64__)
-enum { kFutex = 202, kSetAffinity = 203, kGetAffinity = 204 };
+enum { kFutex = 202, kSetAffinity = 203, kGetAffinity = 204, kSelf = 186, kCore = 309 };
 #elif defined(__aarch64__)
-enum { kFutex = 98, kSetAffinity = 122, kGetAffinity = 123 };
+enum { kFutex = 98, kSetAffinity = 122, kGetAffinity = 123, kSelf = 178, kCore = 168 };
 #elif defined(__arm__)
-enum { kFutex = 240, kSetAffinity = 241, kGetAffinity = 242 };
+enum { kFutex = 240, kSetAffinity = 241, kGetAffinity = 242, kSelf = 224, kCore = 345 };
 #else
 #error "system calls of this processor are not known here"
 #endif
@@ -94,15 +98,31 @@ long syscall(long number, ...);
 void platform_wait(_Atomic uint32_t* place, uint32_t seen) { syscall(kFutex, place, (long)kWait, (long)seen, NULL); }
 void platform_wake(_Atomic uint32_t* place) { syscall(kFutex, place, (long)kWake, (long)kEverybody); }
 
+/* Eight times as many as are used: systems refuse masks shorter than their own. */
+static long allowed(uint8_t mask[kMostCores]) { return syscall(kGetAffinity, 0L, (long)kMostCores, mask); }
+
 uint32_t platform_cores(void) {
-  uint8_t mask[kMostCores] = {0}; /* eight times as many: systems refuse masks shorter than their own */
+  uint8_t mask[kMostCores] = {0};
   uint32_t count = 0;
-  const long size = syscall(kGetAffinity, 0L, (long)sizeof mask, mask);
+  const long size = allowed(mask);
   for (long at = 0; at < 8 * size; ++at) count += mask[at / 8] >> at % 8 & 1;
   return count ? count : 1;
 }
-int platform_pin(const uint8_t cores[kMostCores / 8]) {
-  return syscall(kSetAffinity, 0L, (long)kMostCores / 8, cores) ? -1 : 0;
+void platform_allowed(uint8_t cores[kMostCores / 8]) {
+  uint8_t mask[kMostCores] = {0};
+  if (allowed(mask) <= 0) return;
+  for (uint32_t at = 0; at < kMostCores / 8; ++at) cores[at] = mask[at];
+}
+int platform_pin(uint32_t thread, const uint8_t cores[kMostCores / 8]) {
+  return syscall(kSetAffinity, (long)thread, (long)kMostCores / 8, cores) ? -1 : 0;
+}
+uint32_t platform_self(void) {
+  const long number = syscall(kSelf);
+  return number > 0 ? (uint32_t)number : 0;
+}
+uint32_t platform_core(void) {
+  uint32_t core = kMostCores;
+  return syscall(kCore, &core, NULL, NULL) ? kMostCores : core;
 }
 
 #endif
