@@ -6,7 +6,6 @@ import ctypes
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -102,14 +101,6 @@ def test_the_function_in_the_documentation(real_bundle: Bundle, tmp_path: Path):
     small, large = np.ascontiguousarray(picture), np.zeros_like(expected)
     assert enlarge(ctypes.c_void_p(small.ctypes.data), *small.shape[:2], ctypes.c_void_p(large.ctypes.data)) == 0
     np.testing.assert_array_equal(large, expected)
-
-
-def test_the_program_in_the_documentation(real_bundle: Bundle, tmp_path: Path):
-    picture, expected = real_bundle.golden()
-    Image.fromarray(picture).save(tmp_path / "small.png")
-    words = [sys.executable, "-c", shown("python"), str(real_bundle.path), "small.png", "large.png"]
-    subprocess.run(words, check=True, cwd=tmp_path, timeout=60)
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "large.png")), expected)
 
 
 @pytest.mark.parametrize(

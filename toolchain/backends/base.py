@@ -85,14 +85,10 @@ class Runner(Protocol):
 
 
 class Backend(Protocol):
-    """One kind of target.
+    """One kind of target."""
 
-    Attributes:
-        library: the file of a bundle that is loaded to run the network.
-    """
-
-    @property
-    def library(self) -> str: ...  # noqa: D102
+    def file(self, target: Target) -> str:
+        """Return the name of the file of a bundle that is loaded to run the network."""
 
     def check(self, target: Target) -> None:
         """See that the backend has kernels for ``target``.

@@ -1,19 +1,16 @@
 """Bundles: the folder that a deployment ends in, and that everything after it starts from."""
 
+from toolchain.bundle.library import ARCHIVE, HEADER, LIBRARY, check_interface, library_file
 from toolchain.bundle.manifest import FORMAT_VERSION, IntegerCoverage, Manifest
 from toolchain.bundle.store import (
-    ARCHIVE,
     FLOAT,
     GOLDEN,
-    HEADER,
-    LIBRARY,
     PLAN,
     QDQ,
     RECIPE,
     REPORT,
     SUFFIX,
     Bundle,
-    check_interface,
     check_place,
     new_bundle,
     open_bundle,
@@ -37,6 +34,7 @@ __all__ = [
     "Manifest",
     "check_interface",
     "check_place",
+    "library_file",
     "new_bundle",
     "open_bundle",
     "seal",

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import platform
 import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.bundle.launches import Launches
+from toolchain.bundle.library import INTERFACE, LIBRARY, library_file
 from toolchain.bundle.manifest import FileRecord, Manifest, parse_manifest
 from toolchain.images.scale import enlarged
 from toolchain.support.cpu import Cpu, this_cpu
@@ -24,7 +26,7 @@ from toolchain.support.errors import BundleError, ModelError, OutputError, Targe
 from toolchain.support.files import atomic_folder, check_writable
 from toolchain.support.serialization import parse_json
 from toolchain.support.versions import Versions
-from toolchain.targets import architecture, machines
+from toolchain.targets import architecture, is_windows, machines
 from toolchain.targets.elf import Library, check_library, read_library
 from toolchain.targets.precision import INT8
 
@@ -33,15 +35,13 @@ if TYPE_CHECKING:
 
 
 SUFFIX = ".clipfree"
-LIBRARY, ARCHIVE, HEADER = "model.so", "libmodel.a", "clipfree.h"
 MANIFEST, QDQ, FLOAT = "manifest.json", "model.qdq.onnx", "model.onnx"
 PLAN = "opencl/plan.json"
 RECIPE, GOLDEN, REPORT = "recipe.json", "golden.npz", "report.json"
 _LARGEST_MANIFEST, _LARGEST_GOLDEN = 16 * 2**20, 2**28
-INTERFACE = "clipfree_get_functions"
-"""What a library defines that has the interface for C."""
-
 _NETWORK, _HOST = "__tvm_ffi__library_bin", "__tvm_ffi_main"  # what libraries for CPUs define, and host parts
+
+_HERE = "this machine"
 
 Pixels = npt.NDArray[np.uint8]
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class Bundle:
         cpu: Cpu | None = None,
         versions: Versions | None = None,
         *,
-        name: str = "this machine",
+        name: str = _HERE,
         target: str = "host",
     ) -> None:
         """See whether a machine can run the bundle, and its library is one, without loading any of its code.
@@ -194,17 +194,17 @@ class Bundle:
         except (TypeError, ValueError) as error:
             raise BundleError(f"{self.path} holds no readable {REPORT}", hint="deploy the model again") from error
 
-    def check_library(self, name: str = LIBRARY, symbol: str | None = None) -> Library:
+    def check_library(self, name: str | None = None, symbol: str | None = None) -> Library:
         """Read a library of the bundle, of which nothing is loaded: it is whole, for the bundle's target, and ours.
 
         Args:
-            name: of the file.
+            name: of the file; None: of the one that there is.
             symbol: that it must define; None: what all libraries do that are made for the kind of target.
 
         Raises:
             BundleError: it is something else, in one sentence.
         """
-        path = self.path / name
+        path = self.path / (name or library_file(self.manifest.target))
         symbol = symbol or (_NETWORK if self.manifest.target.gpu is None else _HOST)
         try:
             check_library(path, self.manifest.target.triple)
@@ -233,6 +233,8 @@ class Bundle:
 
     def _check_architecture(self, cpu: Cpu, name: str, target: str) -> None:
         triple = self.manifest.target.triple
+        if is_windows(triple) and (platform.system() != "Windows" or name != _HERE):
+            raise BundleError(f"{self.path} is for Windows, {name} runs another system", hint=_again(target))
         if cpu.machine not in machines(triple):
             raise BundleError(
                 f"{self.path} is for {architecture(triple)}, {name} is {cpu.machine}", hint=_again(target)
@@ -245,16 +247,6 @@ class Bundle:
     def _check_named(self, name: str) -> None:
         if name not in self.manifest.files:
             raise BundleError(f"{self.path} holds no {name}")
-
-
-def check_interface(library: Library, name: str) -> None:
-    """Demand that programs in C can call ``library``, called ``name`` in messages.
-
-    Raises:
-        BundleError: it has no C interface.
-    """
-    if INTERFACE not in library.defines:
-        raise BundleError(f"{name} has no C interface", hint="deploy the model again where there is a C compiler")
 
 
 def check_place(path: Path) -> None:

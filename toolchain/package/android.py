@@ -75,8 +75,8 @@ def _abi(part: Part) -> str:
         raise InputError(f"{path} is for {target.name}, not for Android", hint="deploy for android-arm64-v8a")
     if target.gpu is not None:
         raise InputError(
-            f"{path} holds OpenCL kernels, which apps may run only where the driver is lent to them",
-            hint="docs/boards.md says how; or deploy for android-arm64-v8a",
+            f"{path} holds OpenCL kernels, which are not packed for Android yet",
+            hint="use its model.so and clipfree.h, or deploy for android-arm64-v8a",
         )
     if part.architecture != "armv7a" and part.library.alignment < _PAGE:
         raise BundleError(

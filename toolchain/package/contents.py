@@ -14,7 +14,7 @@ from toolchain.images.scale import Scale
 from toolchain.support.errors import BundleError, InputError, TargetError
 from toolchain.support.files import scratch_folder
 from toolchain.support.resources import shipped
-from toolchain.targets import Target, architecture
+from toolchain.targets import Target, architecture, is_windows
 from toolchain.targets.elf import Library
 from toolchain.targets.soname import rename
 
@@ -43,8 +43,14 @@ class Part:
         """Return the library of a bundle, which programs in C can run.
 
         Raises:
+            InputError: it is for Windows.
             BundleError: the bundle has none, or it is damaged.
         """
+        if is_windows(bundle.manifest.target.triple):
+            raise InputError(
+                f"{bundle.path} is for Windows, for which there are no packages",
+                hint="a program needs its model.dll and clipfree.h, see docs/windows.md",
+            )
         if LIBRARY not in bundle.manifest.files:
             raise BundleError(
                 f"{bundle.path} holds no {LIBRARY}, for want of a C compiler when it was made",

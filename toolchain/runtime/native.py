@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.bundle.store import INTERFACE
+from toolchain.bundle.library import INTERFACE
 from toolchain.images.geometry import Geometry
 from toolchain.runtime.interface import NO_MEMORY, UNSUPPORTED, WRONG_SIZE, InterfaceError, Network
 from toolchain.support.errors import BundleError, InputError, last_line

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolchain.support.errors import TargetError
-from toolchain.targets import architecture
+from toolchain.targets import architecture, is_windows
 
 _MACHINES = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv"}
 _EXPECTED = {"x86_64": ("x86_64", 64), "aarch64": ("aarch64", 64), "armv7a": ("arm", 32)}  # of all ARCHITECTURES
@@ -86,22 +86,27 @@ def read_library(path: Path) -> Library:
         TargetError: it is no shared library, or not all of it is there.
         OSError: it cannot be read.
     """
+    from toolchain.targets import dll
+
     data = path.read_bytes()
     found = _header(data)
-    if found is None or not found.shared:
+    if not data.startswith(dll.MAGIC) and (found is None or not found.shared):
         raise TargetError(f"{path} is not a shared library (ELF)")
     try:
-        return _Reader(data, found.bits).library()
+        return dll.read_dll(data) if found is None else _Reader(data, found.bits).library()
     except (struct.error, ValueError) as error:
         raise TargetError(f"{path} is cut off or damaged: its headers speak of what is not there") from error
 
 
-def check_library(path: Path, triple: str) -> Elf:
-    """Demand that ``path`` is a shared library that a process of ``triple`` can load.
+def check_library(path: Path, triple: str) -> Elf | None:
+    """Demand that ``path`` is a shared library that a process of ``triple`` can load; returns the header of one in ELF.
 
     Raises:
         TargetError: it is something else, in one sentence.
     """
+    if is_windows(triple):
+        _check_dll(path, triple)
+        return None
     found = read_elf(path)
     machine, bits = _EXPECTED[architecture(triple)]
     if found is None or not found.shared:
@@ -112,6 +117,18 @@ def check_library(path: Path, triple: str) -> Elf:
         raise TargetError(f"{path} passes floats in integer registers, {triple} in those of the float unit")
     read_library(path)
     return found
+
+
+def _check_dll(path: Path, triple: str) -> None:
+    from toolchain.targets import dll
+
+    try:
+        machine = dll.machine_of(path.read_bytes())
+    except (struct.error, ValueError) as error:
+        raise TargetError(f"{path} is not a library of Windows") from error
+    if machine != architecture(triple):
+        raise TargetError(f"{path} is a library for {machine}, not for {triple}")
+    read_library(path)
 
 
 def _header(head: bytes) -> Elf | None:

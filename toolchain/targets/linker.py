@@ -18,11 +18,12 @@ from typing import Any
 
 from toolchain.support.errors import TargetError
 from toolchain.support.files import scratch_folder
-from toolchain.targets import Target, architecture, machines
+from toolchain.targets import Target, architecture, is_windows, machines
 from toolchain.targets.elf import Elf, check_library
 
 # No build id and no symbol table: the same objects give the same bytes, whatever the temporary files were called.
 _COMPILER = ("-shared", "-fPIC", "-Wl,--build-id=none", "-s")
+_DLL, _OF_GNU = ("-shared", "-s"), ("-static-libgcc", "-Wl,--no-insert-timestamp", "-Wl,--disable-auto-image-base")
 _LD = ("-shared", "--build-id=none", "-s")
 _INSTALL = "install one with `pip install ziglang` (no root needed) or `apt install gcc`"
 
@@ -64,6 +65,8 @@ class Linker:
         """Where compilers keep what they call in any case: on 32-bit Arm divisions of 64 bits, and zig on 64-bit Arm
         atomics; to come after the objects.
         """
+        if is_windows(self.triple):
+            return ("-lsynchronization" if self.source == "PATH" else "-lapi-ms-win-core-synch-l1-2-0",)
         if self.source == "ziglang":
             return () if is_native(self.triple) else ("-lcompiler_rt",)
         return ("-lgcc",) if architecture(self.triple) == "armv7a" else ()
@@ -104,7 +107,7 @@ class Linker:
                 raise OSError(28, "No space left on device", str(output))
             raise TargetError(f"the linker {shlex.join(self.command)} failed: {lines[-1]}")
 
-    def check(self, target: Target) -> Elf:
+    def check(self, target: Target) -> Elf | None:
         """Link a small object that LLVM makes for ``target``, and look at what came out.
 
         Raises:
@@ -145,7 +148,7 @@ def find_c_compiler(triple: str, *, environment: Mapping[str, str] | None = None
     hint = (
         _INSTALL
         if is_native(triple)
-        else (f"install one with `pip install ziglang` (no root needed) or `apt install gcc-{gnu(triple)}`")
+        else (f"install one with `pip install ziglang` (no root needed) or `apt install gcc-{_package(triple)}`")
     )
     return _first(
         (linker for linker in found if linker.compiles), f"there is no C compiler for {triple} on this machine", hint
@@ -178,7 +181,8 @@ def _linkers(triple: str, environment: Mapping[str, str]) -> Iterator[Linker]:
         if found:
             # The libc that a compiler for GNU/Linux would name is not Android's.
             own = ("-nostdlib",) if "android" in triple else ()
-            yield Linker((found,), triple, "PATH", (*_COMPILER, *own))
+            flags = (*_DLL, *_OF_GNU) if is_windows(triple) else (*_COMPILER, *own)
+            yield Linker((found,), triple, "PATH", flags)
     for name in () if native else (f"{gnu(triple)}-ld", "ld.lld"):
         found = shutil.which(name, path=path)
         if found:
@@ -186,11 +190,12 @@ def _linkers(triple: str, environment: Mapping[str, str]) -> Iterator[Linker]:
     if importlib.util.find_spec("ziglang") is not None:
         # What a library needs of libc comes from the program that loads it; zig would build one first, for a minute.
         # Divisions of 64 bits, which 32-bit Arm does by calls, need not come from there.
-        bare: tuple[str, ...] = () if native else ("-nostdlib",)
+        bare: tuple[str, ...] = () if native or is_windows(triple) else ("-nostdlib",)
         if architecture(triple) == "armv7a":
             bare += ("-lcompiler_rt", "-Wl,--gc-sections")
         command = (sys.executable, "-m", "ziglang", "cc", "-target", triple.replace("armv7a-", "arm-"))
-        yield Linker(command, triple, "ziglang", (*_COMPILER, *bare))
+        flags = _DLL if is_windows(triple) else _COMPILER
+        yield Linker(command, triple, "ziglang", (*flags, *bare))
 
 
 def is_native(triple: str) -> bool:
@@ -209,10 +214,15 @@ def made_for(command: tuple[str, ...], triple: str) -> bool:
 
 def gnu(triple: str) -> str:
     """Return how the tools of GNU that link for ``triple`` are called: as for Linux, 32-bit Arm without its version."""
-    return triple.replace("armv7a-", "arm-").replace("-android", "-gnu")
+    return triple.replace("armv7a-", "arm-").replace("-android", "-gnu").replace("-windows-gnu", "-w64-mingw32")
 
 
 def _install(triple: str) -> str:
     if is_native(triple):
         return _INSTALL
-    return f"install one with `pip install ziglang` (no root needed) or `apt install binutils-{gnu(triple)}`"
+    return f"install one with `pip install ziglang` (no root needed) or `apt install binutils-{_package(triple)}`"
+
+
+def _package(triple: str) -> str:
+    """Return how Debian's packages of the tools for ``triple`` end."""
+    return "mingw-w64-x86-64" if is_windows(triple) else gnu(triple)

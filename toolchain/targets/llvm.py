@@ -44,7 +44,7 @@ def with_vendor(triple: str) -> str:
     from integer registers: wrong numbers, in silence. On Android it uses register x18, which belongs to the system.
     """
     words = triple.split("-")
-    return "-".join([words[0], "unknown", *words[1:]]) if words[1:2] == ["linux"] else triple
+    return "-".join([words[0], "unknown", *words[1:]]) if words[1:2] in (["linux"], ["windows"]) else triple
 
 
 def features(target: Target) -> tuple[str, ...]:

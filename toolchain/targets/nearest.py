@@ -52,7 +52,7 @@ def _for_cpu(cpu: str, targets: Sequence[Target]) -> list[Target] | None:
 
     found = None
     for known in _ARCHITECTURES:  # a CPU that has 64 bits is taken for one of 64 bits
-        candidates = [target for target in targets if _is_for(target, known) and "android" not in target.triple]
+        candidates = [target for target in targets if _is_for(target, known) and "linux-gnu" in target.triple]
         features = cpu_features(cpu, candidates[0].triple) if candidates else None
         if features is not None and not found:
             has = words(features, candidates[0].triple) | {"cx16"}

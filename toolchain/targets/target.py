@@ -86,6 +86,11 @@ def architecture(triple: str) -> str:
     return triple.split("-")[0]
 
 
+def is_windows(triple: str) -> bool:
+    """Return whether a triple names Windows."""
+    return "windows" in triple.split("-")
+
+
 def machines(triple: str) -> tuple[str, ...]:
     """Return what ``uname -m`` may say on a device that runs code for ``triple``."""
     return ("armv7l", "armv8l") if architecture(triple) == "armv7a" else (architecture(triple),)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain.bundle import LIBRARY
+from toolchain.bundle import library_file
 from toolchain.runtime.native import NativeRunner, open_native
 from toolchain.support.cpu import this_cpu
 from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import TargetError
-from toolchain.targets import Target, architecture
+from toolchain.targets import Target, architecture, is_windows
 from toolchain.targets.linker import Linker, find_c_compiler, find_linker, is_native
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 class CpuBackend:
     """Shared libraries that run by themselves, and in TVM's virtual machine."""
 
-    library = LIBRARY
+    def file(self, target: Target) -> str:
+        """Return the name of the library."""
+        return library_file(target)
 
     def check(self, target: Target) -> None:
         """See that there are kernels for the target's instruction set, and that its CPU has those instructions.
@@ -48,11 +50,13 @@ class CpuBackend:
         try:
             return find_c_compiler(target.triple), ()
         except TargetError as error:
-            lacking = f"programs in C cannot run {LIBRARY}: {error.message}; {error.hint}"
+            lacking = f"programs in C cannot run {library_file(target)}: {error.message}; {error.hint}"
             return find_linker(target.triple), (lacking,)
 
     def obstacle(self, target: Target) -> str | None:
         """Say why this machine cannot run what is made for ``target``, and what does; None if it can."""
+        if is_windows(target.triple) and not is_native(target.triple):
+            return "made for Windows, not run here"
         if not is_native(target.triple):
             return (
                 f"made for {architecture(target.triple)}, not run here; `clipfree verify --rpc` checks it on the board"

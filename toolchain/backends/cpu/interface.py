@@ -26,7 +26,7 @@ from toolchain.support.cache import cache_folder
 from toolchain.support.errors import OutputError, TargetError
 from toolchain.support.files import atomic_folder, scratch_folder
 from toolchain.support.versions import Versions
-from toolchain.targets import Target
+from toolchain.targets import Target, is_windows
 from toolchain.targets.elf import read_library
 from toolchain.targets.linker import Linker, gnu, is_native
 from toolchain.targets.soname import rename, roomy
@@ -78,12 +78,17 @@ def link(executable: Any, output: Path, linker: Linker, about: About) -> tuple[s
     """
     missing: tuple[str, ...] = ()
     with _compiled(linker, about.target) as parts, scratch_folder() as folder:
-        joined = replace(linker, flags=(*linker.flags, *_table_flags(linker), *_LINK))
+        own = () if is_windows(linker.triple) else _LINK
+        joined = replace(linker, flags=(*linker.flags, *_table_flags(linker), *own))
         tables = folder / _TABLES
 
         def run(path: str, objects: str | Sequence[str], options: Sequence[str] | None = None, **_: Any) -> None:
             made = [objects] if isinstance(objects, str) else objects
-            joined(path, ["-xc", str(tables), "-xnone", *made, *parts], [*(options or ()), *linker.helpers])
+            # Linkers for Windows leave more than the library beside it.
+            linked = folder / Path(path).name if is_windows(linker.triple) else Path(path)
+            joined(str(linked), ["-xc", str(tables), "-xnone", *made, *parts], [*(options or ()), *linker.helpers])
+            if linked != Path(path):
+                shutil.copy(linked, path)
 
         for _ in range(2):
             tables.write_text("".join(_written(about, missing)), encoding="utf-8")
@@ -92,7 +97,8 @@ def link(executable: Any, output: Path, linker: Linker, about: About) -> tuple[s
             if found == missing:
                 break
             missing = found
-    rename(output, LIBRARY)
+    if not is_windows(linker.triple):  # whose libraries are asked for by their files' names
+        rename(output, LIBRARY)
     put_header(output.parent)
     return missing
 
@@ -137,6 +143,8 @@ def archive_tools(triple: str) -> tuple[str, str]:
     Raises:
         TargetError: they are not there.
     """
+    if is_windows(triple):
+        raise TargetError("there are no static libraries for Windows", hint="leave out --static")
     prefix = "" if is_native(triple) else f"{gnu(triple)}-"
     found = [shutil.which(prefix + name) for name in ("objcopy", "ar")]
     if not all(found):
@@ -149,7 +157,11 @@ def archive_tools(triple: str) -> tuple[str, str]:
 
 
 def _table_flags(linker: Linker) -> tuple[str, ...]:
-    return (*linker.inline, *C_FLAGS[:-1], f"-I{_NATIVE}")
+    return (*linker.inline, *C_FLAGS[:-1], *_dll(linker), f"-I{_NATIVE}")
+
+
+def _dll(linker: Linker) -> tuple[str, ...]:
+    return ("-DCLIPFREE_BUILDS",) if is_windows(linker.triple) else ()
 
 
 @contextmanager
@@ -179,8 +191,11 @@ def _parts(folder: Path) -> list[str]:
 
 def _compile(linker: Linker, folder: Path, quick: Sequence[str]) -> None:
     for path in _sources():
-        one = replace(linker, flags=("-c", *linker.inline, *C_FLAGS, *(quick if path.name in QUICK else ())))
+        own = quick if path.name in QUICK else ()
+        one = replace(linker, flags=("-c", *linker.inline, *_dll(linker), *C_FLAGS, *own))
         one.run(folder / f"{path.stem}.o", [str(path)])
+    if is_windows(linker.triple):
+        return
     for name in _SYSTEM["android" if "android" in linker.triple else "gnu"]:
         stand_in(linker, folder / name)
 

@@ -29,7 +29,9 @@ DEVICE = "opencl-cpu"
 class OpenClBackend:
     """Kernels in OpenCL C with a launch plan, and a host part in C."""
 
-    library = PLAN
+    def file(self, target: Target) -> str:
+        """Return the name of the launch plan."""
+        return PLAN
 
     def check(self, target: Target) -> None:
         """Check nothing: kernels in OpenCL C need nothing but OpenCL."""

@@ -42,7 +42,7 @@ def make_manifest(
         name=request.title,
         versions=Versions.installed(),
         target=target,
-        library=backend_for(target).library,
+        library=backend_for(target).file(target),
         entry="main",
         channels=model.channels,
         scale=model.scale,

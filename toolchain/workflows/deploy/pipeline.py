@@ -124,12 +124,12 @@ def _finish(build: TargetBuild, prepared: Prepared, line: Progress) -> Deploymen
             manifest = make_manifest(request, prepared, target, compiled, network)
             note(manifest.arithmetic)
         with line.step("link") as note:
-            library = folder / backend.library
+            library = folder / backend.file(target)
             warnings += compiled.export(library, build.linker, manifest.name, manifest.geometry)
             if request.static:
                 compiled.archive(folder / store.ARCHIVE, build.linker, manifest.name, manifest.geometry)
             linked = (
-                _linked(folder / store.LIBRARY, build.linker)
+                _linked(folder / store.library_file(target), build.linker)
                 if build.linker
                 else "no library, for want of a C compiler"
             )

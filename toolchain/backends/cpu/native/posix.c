@@ -1,4 +1,5 @@
 /* Linux, Android and macOS. No header of theirs is needed: compilers for other systems come without. */
+#ifndef _WIN32
 #include "platform.h"
 
 int posix_memalign(void** memory, size_t alignment, size_t size);
@@ -140,3 +141,7 @@ __attribute__((weak)) void* dlsym(void* library, const char* name); /* not in ev
 #endif
 
 void* platform_symbol(const char* name) { return dlsym ? dlsym(EVERYWHERE, name) : NULL; }
+
+#else
+typedef int nothing; /* a file holds something */
+#endif
