@@ -15,13 +15,11 @@ static Weights weights_of(const clipfree_picture* picture) {
   }
 }
 
-/* Steps of luma and of chroma for one of RGB, of samples that are `bits` - 8 times halved: a fraction. */
+/* Steps of luma and of chroma for one of RGB, in 255ths. */
 typedef struct { int64_t luma, chroma, of; } Steps;
 
-static Steps steps_of(const clipfree_picture* picture, int32_t bits) {
-  if (picture->range == CLIPFREE_LIMITED) return (Steps){219, 224, 255};
-  const int64_t white = ((int64_t)1 << bits) - 1;
-  return (Steps){white, white, (int64_t)255 << (bits - 8)};
+static Steps steps_of(const clipfree_picture* picture) {
+  return picture->range == CLIPFREE_FULL ? (Steps){255, 255, 255} : (Steps){219, 224, 255};
 }
 
 /* A fraction with 16 bits behind the point, rounded to the nearest, or the even one of two. */
@@ -34,7 +32,7 @@ static int32_t fixed(int64_t numerator, int64_t denominator) {
 
 ToRgb colours_to_rgb(const clipfree_picture* picture, int32_t bits) {
   const Weights w = weights_of(picture);
-  const Steps s = steps_of(picture, bits);
+  const Steps s = steps_of(picture);
   const int64_t one = 10000, green = one - w.red - w.blue;
   return (ToRgb){
     fixed(s.of, s.luma),
@@ -44,13 +42,13 @@ ToRgb colours_to_rgb(const clipfree_picture* picture, int32_t bits) {
     fixed(2 * (one - w.blue) * s.of, one * s.chroma),
     picture->range == CLIPFREE_FULL ? 0 : 16 << (bits - 8),
     128 << (bits - 8),
-    kBits + bits - 8,
+    (1 << bits) - 1,
   };
 }
 
-ToYuv colours_to_yuv(const clipfree_picture* picture, int32_t bits) {
+ToYuv colours_to_yuv(const clipfree_picture* picture, int32_t bits, int32_t depth) {
   const Weights w = weights_of(picture);
-  const Steps s = steps_of(picture, bits);
+  const Steps s = steps_of(picture);
   const int64_t one = 10000;
   const int32_t red = fixed(w.red * s.luma, one * s.of), blue = fixed(w.blue * s.luma, one * s.of);
   const int32_t half = fixed(s.chroma, 2 * s.of);
@@ -59,19 +57,26 @@ ToYuv colours_to_yuv(const clipfree_picture* picture, int32_t bits) {
   return (ToYuv){
     {{red, fixed(s.luma, s.of) - red - blue, blue}, {u_red, -half - u_red, half}, {half, -half - v_blue, v_blue}},
     {picture->range == CLIPFREE_FULL ? 0 : 16, 128, 128},
-    bits,
+    bits, depth,
   };
 }
 
-void rgb_of_yuv(const ToRgb* way, const int16_t* luma, const int16_t* blue, const int16_t* red, int64_t count, uint8_t* rgb) {
-  const ToRgb k = *way;
-  const int32_t half = 1 << (k.shift - 1);
-  for (int64_t x = 0; x < count; ++x) {
-    const int32_t y = (luma[x] - k.black) * k.gain + half, u = blue[x] - k.middle, v = red[x] - k.middle;
-    rgb[3 * x] = (uint8_t)cut_below((y + k.red_v * v) >> k.shift, 255);
-    rgb[3 * x + 1] = (uint8_t)cut_below((y - k.green_u * u - k.green_v * v) >> k.shift, 255);
-    rgb[3 * x + 2] = (uint8_t)cut_below((y + k.blue_u * u) >> k.shift, 255);
+#define OF_YUV(type)                                                                                         \
+  const ToRgb k = *way;                                                                                      \
+  for (int64_t x = 0; x < count; ++x) {                                                                      \
+    const int32_t y = (luma[x] - k.black) * k.gain + (1 << (kBits - 1));                                     \
+    const int32_t u = blue[x] - k.middle, v = red[x] - k.middle;                                             \
+    rgb[3 * x] = (type)cut_below((y + k.red_v * v) >> kBits, k.most);                                        \
+    rgb[3 * x + 1] = (type)cut_below((y - k.green_u * u - k.green_v * v) >> kBits, k.most);                  \
+    rgb[3 * x + 2] = (type)cut_below((y + k.blue_u * u) >> kBits, k.most);                                   \
   }
+
+void rgb_of_yuv(const ToRgb* way, const int16_t* luma, const int16_t* blue, const int16_t* red, int64_t count, uint8_t* rgb) {
+  OF_YUV(uint8_t)
+}
+
+void wide_of_yuv(const ToRgb* way, const int16_t* luma, const int16_t* blue, const int16_t* red, int64_t count, int16_t* rgb) {
+  OF_YUV(int16_t)
 }
 
 /* Sums of samples by their weights, as a sample. */
@@ -79,8 +84,8 @@ typedef struct { int32_t weights[3], add, shift, most; } Row;
 
 static Row row_of(const ToYuv* way, int32_t channel, int32_t power) {
   const int32_t* const w = way->weights[channel];
-  const int32_t shift = kBits + power - (way->bits - 8);
-  return (Row){{w[0], w[1], w[2]}, way->zeros[channel] * (1 << (kBits + power)) + (1 << (shift - 1)), shift,
+  const int32_t shift = kBits + power - (way->bits - way->depth);
+  return (Row){{w[0], w[1], w[2]}, way->zeros[channel] * (1 << (kBits + power + way->depth - 8)) + (1 << (shift - 1)), shift,
                (1 << way->bits) - 1};
 }
 

@@ -10,14 +10,15 @@ static inline int32_t cut_below(int32_t value, int32_t most) {
 }
 
 /* Numbers with 16 bits behind the point, and what they are added to: sums are rounded once. */
-typedef struct { int32_t gain, red_v, green_u, green_v, blue_u, black, middle, shift; } ToRgb;
-typedef struct { int32_t weights[3][3], zeros[3], bits; } ToYuv; /* of luma, blue and red difference */
+typedef struct { int32_t gain, red_v, green_u, green_v, blue_u, black, middle, most; } ToRgb;
+typedef struct { int32_t weights[3][3], zeros[3], bits, depth; } ToYuv; /* of luma, blue and red difference */
 
-/* Of what a picture's luma and chroma stand for, with `bits` a sample. Sources: ITU-R BT.601-7, BT.709-6, BT.2020-2. */
+/* Of what a picture's luma and chroma stand for, with `bits` a sample, and RGB of so many too or of `depth`. Sources: ITU-R BT.601-7, BT.709-6, BT.2020-2. */
 ToRgb colours_to_rgb(const clipfree_picture* picture, int32_t bits);
-ToYuv colours_to_yuv(const clipfree_picture* picture, int32_t bits);
+ToYuv colours_to_yuv(const clipfree_picture* picture, int32_t bits, int32_t depth);
 
 void rgb_of_yuv(const ToRgb* way, const int16_t* luma, const int16_t* blue, const int16_t* red, int64_t count, uint8_t* rgb);
+void wide_of_yuv(const ToRgb* way, const int16_t* luma, const int16_t* blue, const int16_t* red, int64_t count, int16_t* rgb);
 
 /* A channel of luma and chroma (0, 1, 2): of packed RGB; and of sums of 2 to the power of `power` pixels each. */
 void channel_of_rgb(const ToYuv* way, int32_t channel, const uint8_t* rgb, int64_t count, int16_t* made);
@@ -32,12 +33,8 @@ void jpeg_prepare(Jpeg* jpeg);
 void jpeg_of_rgb(const Jpeg* jpeg, int32_t channel, const uint8_t* rgb, int64_t count, int16_t* made);
 void rgb_of_jpeg(const Jpeg* jpeg, const uint8_t* luma, const int16_t* blue, const int16_t* red, int64_t count, uint8_t* rgb);
 
-/* Luma of more than 8 bits as 8, rounded; and the other way round. */
-static inline int32_t to_8_bits(int32_t value, int32_t bits, int32_t range) {
-  const int32_t white = (1 << bits) - 1, low = bits - 8;
-  if (range == CLIPFREE_FULL) return (value * 255 + white / 2) / white;
+/* The upper 8 of so many bits, rounded. */
+static inline int32_t upper(int32_t value, int32_t bits) {
+  const int32_t low = bits - 8;
   return cut_below((value + (1 << low >> 1)) >> low, 255);
-}
-static inline int32_t from_8_bits(int32_t value, int32_t bits, int32_t range) {
-  return range == CLIPFREE_FULL ? (value * ((1 << bits) - 1) + 127) / 255 : value * (1 << (bits - 8));
 }

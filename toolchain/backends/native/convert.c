@@ -5,17 +5,32 @@
 
 /* -- in: the source's rows ------------------------------------------------------------------------------------------ */
 
-/* RGB of the source, whatever it has, within the window. */
+/* Luma of a row of the source, and its chroma at each pixel, within the window. */
+static const int16_t* read_yuv(Lane* lane, int64_t row, int64_t column, int64_t count) {
+  const Conversion* const self = lane->conversion;
+  resampler_row(&lane->chroma, row);
+  channel_read(&self->from, &self->source, 0, row, column, count, lane->samples);
+  return lane->chroma.made + (column - self->window.left);
+}
+
+/* RGB of the source's bits, if it has luma and chroma. */
+static void read_wide(Lane* lane, int64_t row, int64_t column, int64_t count) {
+  const int16_t* const blue = read_yuv(lane, row, column, count);
+  wide_of_yuv(&lane->conversion->to_rgb, lane->samples, blue, blue + lane->chroma.filter->columns, count, lane->wide);
+}
+
+/* RGB of 8 bits, whatever the source has. */
 static void read_colours(Lane* lane, int64_t row, int64_t column, int64_t count, uint8_t* rgb) {
   const Conversion* const self = lane->conversion;
   if (self->from.family != kLuma) {
     colours_read(&self->from, &self->source, row, column, count, rgb);
-    return;
+  } else if (self->from.bits > 8) {
+    read_wide(lane, row, column, count);
+    for (int64_t x = 0; x < 3 * count; ++x) rgb[x] = (uint8_t)upper(lane->wide[x], self->from.bits);
+  } else {
+    const int16_t* const blue = read_yuv(lane, row, column, count);
+    rgb_of_yuv(&self->to_rgb, lane->samples, blue, blue + lane->chroma.filter->columns, count, rgb);
   }
-  resampler_row(&lane->chroma, row);
-  const int16_t* const blue = lane->chroma.made + (column - self->window.left);
-  channel_read(&self->from, &self->source, 0, row, column, count, lane->samples);
-  rgb_of_yuv(&self->to_rgb, lane->samples, blue, blue + lane->chroma.filter->columns, count, rgb);
 }
 
 /* What a row of a plane has of what is asked for. */
@@ -40,13 +55,19 @@ static void fill_others(void* context, int64_t row, int32_t base, int32_t span, 
   if (self->alpha) channel_read(&self->from, &self->source, 3, row, base, count, planes);
 }
 
-static void fill_rest(void* context, int64_t row, int32_t base, int32_t span, int16_t* plane) {
-  const Conversion* const self = ((Lane*)context)->conversion;
+static void fill_rest(void* context, int64_t row, int32_t base, int32_t span, int16_t* planes) {
+  Lane* const lane = context;
+  const Conversion* const self = lane->conversion;
   const int64_t count = there(self->source.width, base, span);
-  const int32_t bits = self->from.bits, range = self->source.range;
-  channel_read(&self->from, &self->source, 0, row, base, count, plane);
-  for (int64_t x = 0; x < count; ++x)
-    plane[x] = (int16_t)(plane[x] - from_8_bits(to_8_bits(plane[x], bits, range), bits, range));
+  const int32_t bits = self->from.bits, low = bits - 8, step = self->rest;
+  const int16_t* from = lane->samples;
+  if (step == 3) read_wide(lane, row, base, count), from = lane->wide;
+  else channel_read(&self->from, &self->source, 0, row, base, count, lane->samples);
+  for (int32_t plane = 0; plane < step; ++plane, planes += span)
+    for (int64_t x = 0; x < count; ++x) {
+      const int32_t value = from[x * step + plane];
+      planes[x] = (int16_t)(value - upper(value, bits) * (1 << low));
+    }
 }
 
 /* The luma of a row, as the network gets it. */
@@ -60,7 +81,7 @@ static void read_luma(Lane* lane, int64_t row, uint8_t* luma) {
   if (self->way == kPlanes) {
     channel_read(&self->from, &self->source, 0, row, left, count, lane->samples);
     for (int64_t x = 0; x < count; ++x)
-      luma[x] = (uint8_t)to_8_bits(lane->samples[x], self->from.bits, self->source.range);
+      luma[x] = (uint8_t)upper(lane->samples[x], self->from.bits);
     return;
   }
   read_colours(lane, row, left, count, lane->pixels);
@@ -122,22 +143,47 @@ static const uint8_t* colours_at(Lane* lane, Made made, int64_t row) {
   return to;
 }
 
+/* What the network has made of 8 bits with what was left over: of a row of the result, from `cover_left` on. */
+static const int16_t* wide_at(Lane* lane, Made made, int64_t row) {
+  const Conversion* const self = lane->conversion;
+  const uint8_t* const from = made_at(self, made, row, self->cover_left);
+  int16_t* const to = lane->wide_rows[row % 4];
+  const int32_t step = self->rest, most = (1 << self->to.bits) - 1, low = self->to.bits - 8;
+  if (lane->held[row % 4] == row) return to;
+  lane->held[row % 4] = row;
+  resampler_row(&lane->rest, row);
+  for (int32_t plane = 0; plane < step; ++plane) {
+    const int16_t* const rest = lane->rest.made + plane * self->cover;
+    for (int64_t x = 0; x < self->cover; ++x)
+      to[x * step + plane] = (int16_t)cut_below(from[x * step + plane] * (1 << low) + rest[x], most);
+  }
+  return to;
+}
+
 static int64_t within(int64_t place, int64_t side) { return place < 0 ? 0 : place < side ? place : side - 1; }
 
-/* Chroma of the pixels around an even row: the sums of each pair along an axis, or of four halves around its first. */
+/* Sums of the rows of RGB around an even one: of each pair, or of four halves around its first. */
+#define SUM_ROWS(type, at)                                                                            \
+  do {                                                                                                \
+    const type* const after = at(lane, made, within(row + 1, height));                                \
+    const type* const here = at(lane, made, row);                                                     \
+    const type* const before = down ? at(lane, made, within(row - 1, height)) : here;                 \
+    const int64_t count = 3 * self->cover;                                                            \
+    if (down) for (int64_t x = 0; x < count; ++x) all[x] = (int16_t)(before[x] + 2 * here[x] + after[x]); \
+    else for (int64_t x = 0; x < count; ++x) all[x] = (int16_t)(here[x] + after[x]);                  \
+  } while (0)
+
+/* Chroma of the pixels around an even row, and each even column of it. */
 static void write_chroma(Lane* lane, Made made, int64_t row) {
   const Conversion* const self = lane->conversion;
   const clipfree_picture *const source = &self->source, *const result = &self->result;
   const int64_t height = (int64_t)geometry_scaled(&self->geometry, source->height);
   const int64_t width = (int64_t)geometry_scaled(&self->geometry, source->width);
   const int down = result->site == CLIPFREE_TOP_LEFT, across = result->site != CLIPFREE_CENTRE; /* halves */
-  const uint8_t* const after = colours_at(lane, made, within(row + 1, height));
-  const uint8_t* const here = colours_at(lane, made, row);
-  const uint8_t* const before = down ? colours_at(lane, made, within(row - 1, height)) : here;
   int16_t *const all = lane->sums, *const sums = all + 3 * self->cover;
   const int64_t count = format_side(&self->to, 1, result->width);
-  if (down) for (int64_t x = 0; x < 3 * self->cover; ++x) all[x] = (int16_t)(before[x] + 2 * here[x] + after[x]);
-  else for (int64_t x = 0; x < 3 * self->cover; ++x) all[x] = (int16_t)(here[x] + after[x]);
+  if (self->rest) SUM_ROWS(int16_t, wide_at);
+  else SUM_ROWS(uint8_t, colours_at);
   for (int64_t x = 0; x < count; ++x) {
     const int64_t column = self->left + 2 * x, start = self->cover_left;
     const int16_t* const first = all + 3 * (column - start);
@@ -156,19 +202,11 @@ static void write_chroma(Lane* lane, Made made, int64_t row) {
 static void write_planes(Lane* lane, Made made, int64_t row) {
   const Conversion* const self = lane->conversion;
   const clipfree_picture* const result = &self->result;
-  const uint8_t* const luma = made_at(self, made, row, self->left);
   const int64_t y = row - self->top, count = result->width;
-  if (self->to.bytes == 1) {
-    memcpy(format_sample(&self->to, result, 0, y, 0), luma, (size_t)count);
-  } else {
-    const int32_t bits = self->to.bits, most = (1 << bits) - 1, range = result->range;
-    resampler_row(&lane->rest, row);
-    for (int64_t x = 0; x < count; ++x) {
-      const int32_t sum = from_8_bits(luma[x], bits, range) + lane->rest.made[x];
-      lane->samples[x] = (int16_t)(sum < 0 ? 0 : sum > most ? most : sum);
-    }
-    channel_write(&self->to, result, 0, y, count, lane->samples);
-  }
+  if (self->rest)
+    channel_write(&self->to, result, 0, y, count, wide_at(lane, made, row) + (self->left - self->cover_left));
+  else
+    memcpy(format_sample(&self->to, result, 0, y, 0), made_at(self, made, row, self->left), (size_t)count);
   if (y % 2) return;
   others_at(lane, row / 2);
   for (int32_t channel = 1; channel < 3; ++channel)
@@ -185,16 +223,19 @@ static void write_grey(const Conversion* self, Made made, int64_t row) {
 
 static void write_colours(Lane* lane, Made made, int64_t row) {
   const Conversion* const self = lane->conversion;
-  const int64_t y = row - self->top;
   const uint8_t* const rgb = colours_at(lane, made, row);
-  if (self->to.family == kColour) {
-    if (self->alpha) others_at(lane, row);
-    colours_write(&self->to, &self->result, y, self->result.width, rgb,
-                  self->alpha ? lane->others.made + (self->chroma ? 2 * self->cover : 0) : NULL);
-    return;
-  }
-  channel_of_rgb(&self->to_yuv, 0, rgb + 3 * (self->left - self->cover_left), self->result.width, lane->samples);
-  channel_write(&self->to, &self->result, 0, y, self->result.width, lane->samples);
+  if (self->alpha) others_at(lane, row);
+  colours_write(&self->to, &self->result, row - self->top, self->result.width, rgb,
+                self->alpha ? lane->others.made + (self->chroma ? 2 * self->cover : 0) : NULL);
+}
+
+/* Luma and chroma of RGB. */
+static void write_yuv(Lane* lane, Made made, int64_t row) {
+  const Conversion* const self = lane->conversion;
+  const int64_t y = row - self->top, count = self->result.width, ahead = 3 * (self->left - self->cover_left);
+  if (self->rest) channel_of_sums(&self->to_yuv, 0, 0, wide_at(lane, made, row) + ahead, count, lane->samples);
+  else channel_of_rgb(&self->to_yuv, 0, colours_at(lane, made, row) + ahead, count, lane->samples);
+  channel_write(&self->to, &self->result, 0, y, count, lane->samples);
   if (y % 2 == 0) write_chroma(lane, made, row);
 }
 
@@ -207,6 +248,7 @@ void conversion_write(const Conversion* self, uint32_t number, uint32_t first, u
     const int64_t row = self->top + y;
     if (self->to.family == kGrey) write_grey(self, made, row);
     else if (self->way == kPlanes) write_planes(lane, made, row);
+    else if (self->to.family == kLuma) write_yuv(lane, made, row);
     else write_colours(lane, made, row);
   }
 }

@@ -62,6 +62,7 @@ static void find_way(Conversion* self) {
     self->way = kPlanes;
   self->alpha = from->alpha && to->alpha;
   self->chroma = self->way == kByColours && from->family != kGrey && to->family != kGrey;
+  self->rest = self->way == kByColours || from->bits == 8 || to->bits == 8 ? 0 : self->geometry.channels;
 }
 
 /* -- memory: laid out twice, first to count it ------------------------------------------------------------------------ */
@@ -85,8 +86,8 @@ static Extent extent_of(const Conversion* self, int filter) {
       return (Extent){self->window.width, self->window.height, self->window.width / 2 + 8, 2};
     }
     case kRest: {
-      if (self->way != kPlanes || self->from.bits == 8) return (Extent){0};
-      return (Extent){count, rows, self->source.width + 4, 1};
+      if (!self->rest) return (Extent){0};
+      return (Extent){self->cover, rows + 2, self->source.width + 4, self->rest};
     }
     default: {
       if (self->way == kPlanes) return (Extent){(count + 1) / 2, (rows + 1) / 2, self->source.width / 2 + 8, 2};
@@ -118,10 +119,12 @@ static void lay_lane(const Conversion* self, Arena* arena, Lane* lane) {
   uint8_t* const pixels = take(arena, by ? 3 * length : 0, 1);
   int16_t* const samples = take(arena, length, sizeof(int16_t));
   int16_t* const both = take(arena, sums ? 6 * length : 0, sizeof(int16_t));
-  if (lane) lane->pixels = pixels, lane->samples = samples, lane->sums = both;
+  int16_t* const wide = take(arena, self->from.bits > 8 && self->way != kPlanes ? 3 * length : 0, sizeof(int16_t));
+  if (lane) lane->pixels = pixels, lane->samples = samples, lane->sums = both, lane->wide = wide;
   for (int k = 0; k < 4; ++k) {
     uint8_t* const row = take(arena, by ? 3 * length : 0, 1);
-    if (lane) lane->rows[k] = row;
+    int16_t* const wide_row = take(arena, (uint64_t)self->rest * length, sizeof(int16_t));
+    if (lane) lane->rows[k] = row, lane->wide_rows[k] = wide_row;
   }
 }
 
@@ -195,10 +198,11 @@ static void make_others(Conversion* self, Taps taps) {
 static void make_rest(Conversion* self, Taps taps) {
   const Geometry* const g = &self->geometry;
   const Extent extent = extent_of(self, kRest);
-  taps_of_integers(taps.across, self->source.width, g->scale_num, g->scale_den, 0.0, self->left, extent.columns);
-  taps_of_integers(taps.down, self->source.height, g->scale_num, g->scale_den, 0.0, self->top, extent.rows);
+  const int64_t top = self->top ? self->top - 1 : 0;
+  taps_of_integers(taps.across, self->source.width, g->scale_num, g->scale_den, 0.0, self->cover_left, extent.columns);
+  taps_of_integers(taps.down, self->source.height, g->scale_num, g->scale_den, 0.0, top, extent.rows);
   self->filters[kRest] = (Filter){.shift = 20, .low = -1023, .high = 1023};
-  finish(&self->filters[kRest], taps, extent, self->top, self->source.height);
+  finish(&self->filters[kRest], taps, extent, top, self->source.height);
 }
 
 /* -- all of it -------------------------------------------------------------------------------------------------------- */
@@ -242,7 +246,7 @@ void conversion_place(Conversion* self, void* memory) {
   if (extent_of(self, kRest).planes) make_rest(self, taps[kRest]);
   if (self->way == kByColours) jpeg_prepare(self->jpeg);
   self->to_rgb = colours_to_rgb(&self->source, self->from.bits);
-  self->to_yuv = colours_to_yuv(&self->result, self->to.bits);
+  self->to_yuv = colours_to_yuv(&self->result, self->to.bits, self->rest ? self->to.bits : 8);
   for (uint32_t k = 0; k < self->lane_count; ++k) {
     Lane* const lane = &self->lanes[k];
     lane->conversion = self;
