@@ -57,11 +57,12 @@ def of_files(files: Iterable[Path]) -> str:
 
 
 def of_source(*places: str) -> str:
-    """Of this project's Python files in ``places``, folders or files relative to its root."""
+    """Of this project's Python and C files in ``places``, folders or files relative to its root."""
     found: set[Path] = set()
     for place in places:
         path = ROOT / place
-        found.update(path.rglob("*.py") if path.is_dir() else [path])
+        inside = [file for end in ("py", "c", "h") for file in path.rglob(f"*.{end}")]
+        found.update(inside if path.is_dir() else [path])
     return of_files(sorted(found))
 
 
