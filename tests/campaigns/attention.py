@@ -52,6 +52,8 @@ class Attention(Layers):
         """Normalization over channels, and perhaps a product with a matrix, on channels that come last (ConvNeXt, arXiv
         2201.03545).
         """
+        if self.chance(0.3):
+            return self.rms_normed(v)
         if self.opset < 17 or v.channels < 2:
             return self.gated(v)
         self.tags.append("layer norm")
@@ -68,6 +70,16 @@ class Attention(Layers):
             y = self.node("Relu", y)
         y = self.node("Transpose", y, perm=[0, 3, 1, 2])
         return Value(y, width, v.factor)
+
+    def rms_normed(self, v: Value) -> Value:
+        """Divided by the root of the mean square of channels."""
+        self.tags.append("root mean square")
+        mean = self._reduced(self.node("Mul", v.name, v.name), "ReduceMean")
+        root = self.node("Sqrt", self.node("Add", mean, self.const((1e-3 * self.unit) ** 2)))
+        y = self.node("Div", v.name, root)
+        return Value(
+            self.node("Mul", y, self.const(self.rng.uniform(0.1, 0.3, (v.channels, 1, 1)))), v.channels, v.factor
+        )
 
     def divided(self, v: Value) -> Value:
         """By something between a half and three halves."""

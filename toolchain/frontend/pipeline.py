@@ -56,6 +56,7 @@ REWRITE = (
     # one operator; sums and means over channels are convolutions.
     "global_pools",
     "layer_norms",
+    "rms_norms",
     "channel_means",
     # Both ends have one value range; every convolution has a bias.
     "final_limits",

@@ -49,14 +49,7 @@ def _rewrite(graph: Graph, root: onnx.NodeProto, sizes: dict[str, tuple[int, ...
     shape = sizes.get(source, ())
     if _centred(graph, centred) != source or len(shape) != 4:
         return False
-    gains, offsets = np.ones(shape[1]), np.zeros(shape[1])
-    last = quotient
-    factor = _constant(graph, last, "Mul", shape[1])
-    if factor is not None:
-        last, gains = factor
-    addend = _constant(graph, last, "Add", shape[1])
-    if addend is not None:
-        last, offsets = addend
+    last, gains, offsets = scaled_after(graph, quotient, shape[1])
     target = last.output[0]
     graph.remove([last])
     names = [graph.add_constant(value, f"{target}_{what}") for value, what in ((gains, "gain"), (offsets, "offset"))]
@@ -98,6 +91,18 @@ def _over_channels(graph: Graph, node: onnx.NodeProto) -> bool:
     if node.op_type != "ReduceMean":
         return False
     return graph.axes(node) in ([1], [-3]) and bool(attributes(node).get("keepdims", 1))
+
+
+def scaled_after(graph: Graph, node: onnx.NodeProto, channels: int) -> tuple[onnx.NodeProto, Array, Array]:
+    """Return the last of ``node`` and the Mul and Add by constants that alone read it, and those: float64 (C,)."""
+    gains, offsets = np.ones(channels), np.zeros(channels)
+    factor = _constant(graph, node, "Mul", channels)
+    if factor is not None:
+        node, gains = factor
+    addend = _constant(graph, node, "Add", channels)
+    if addend is not None:
+        node, offsets = addend
+    return node, gains, offsets
 
 
 def _constant(graph: Graph, node: onnx.NodeProto, kind: str, channels: int) -> tuple[onnx.NodeProto, Array] | None:
