@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,17 @@ def test_without_scikit_image(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(demo_photos.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CalibrationError, match=r"--calib, or `pip install scikit-image`"):
         demo_photographs()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_the_library_of_xlsr_is_small(tmp_path: Path):
+    """With its C interface, and nothing left to strip."""
+    from toolchain.cli import main
+
+    assert main(["deploy", "zoo:xlsr_x3", "--target", "x86-avx512vnni", "-o", str(tmp_path)]) == 0
+    library = tmp_path / "xlsr_x3.clipfree" / "model.so"
+    assert library.stat().st_size < 300_000
+    if shutil.which("strip"):
+        subprocess.run(["strip", "-o", tmp_path / "stripped.so", library], check=True)
+        assert (tmp_path / "stripped.so").stat().st_size == library.stat().st_size

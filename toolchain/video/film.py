@@ -146,8 +146,8 @@ def _layout(kind: Any) -> Layout:
 def _planes(frame: Any, form: FrameFormat) -> tuple[Samples, ...]:
     """Return what ``form`` says, copied from FFmpeg's memory; samples of more bits are rounded."""
     name, wanted, over = frame.format.name, form.pixels, 0
-    if form.bits > 8:
-        bits = frame.format.components[0].bits
+    bits = frame.format.components[0].bits
+    if form.bits > 8 and bits > 8:  # a film may go on with 8
         wanted, over = f"{form.layout.name}{bits}le", bits - form.bits
     if name not in (wanted, wanted.replace("yuv", "yuvj")):
         frame = frame.reformat(format=wanted)
