@@ -14,7 +14,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.frontend.fixed_point import Resizing, phases
 from toolchain.frontend.resize import axis_matrix
-from toolchain.kernels.float_expressions import inside, ramp, shuffled
+from toolchain.kernels.float_expressions import inside, ramp, shuffled, weighted
 from toolchain.kernels.float_spec import FloatEnlarge, FloatPhase
 from toolchain.kernels.function import declare, function
 from toolchain.kernels.layout import SIDE, Geometry
@@ -82,11 +82,7 @@ def build(operation: FloatEnlarge, geometry: Geometry, vectors: Vectors) -> tirx
 
 
 def _sum(parts: list[Any], phase: FloatPhase, vectors: Vectors) -> Any:
-    weighted = [part * vectors.all(weight) for part, weight in zip(parts, phase.weights, strict=True)]
-    total = weighted[0]
-    for part in weighted[1:]:
-        total = total + part
-    return total
+    return weighted(parts, [vectors.all(weight) for weight in phase.weights])
 
 
 def _clamped(row: Any, height: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 from tvm import tirx
@@ -88,6 +90,11 @@ def ramp(start: Any, lanes: int) -> Any:
 def shuffled(given: Sequence[Any], places: Sequence[int]) -> Any:
     """Return numbers of several vectors, counted through all of them, as one."""
     return T.bind(tirx.Shuffle(list(given), [tirx.const(place, "int32") for place in places]))
+
+
+def weighted(values: Sequence[Any], weights: Sequence[Any]) -> Any:
+    """Return the sum of values times their weights, from the first on."""
+    return reduce(operator.add, map(operator.mul, values, weights))
 
 
 def code(value: Any, gain: float) -> Any:

@@ -13,6 +13,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.frontend.resize import TAPS, Sampling
+from toolchain.kernels.float_expressions import weighted
 from toolchain.kernels.float_functions import held
 from toolchain.kernels.float_spec import FloatSample
 from toolchain.kernels.function import declare, function
@@ -49,10 +50,11 @@ def build(operation: FloatSample, geometry: Geometry, vectors: Vectors) -> tirx.
                 with T.serial(0, target.count) as c:
                     with T.serial(0, width) as v:
                         given = [x[line + margin, source.start + c, v + SIDE] for line, _ in lines]
-                        T.buffer_store(sums, _sum(given, [weight for _, weight in lines]), [v])
+                        given = [tirx.Cast("float32", value) for value in given]
+                        T.buffer_store(sums, weighted(given, [weight for _, weight in lines]), [v])
                     with T.serial(0, columns) as v:
                         given = [sums[places[v, tap]] for tap in range(reach)]
-                        total = _sum(given, [weights[v, tap] for tap in range(reach)])
+                        total = weighted(given, [weights[v, tap] for tap in range(reach)])
                         T.buffer_store(y, tirx.Cast(vectors.dtype, total), [i, target.start + c, v + SIDE])
     return builder.get()
 
@@ -94,14 +96,6 @@ def _near(a: float, s: Any) -> Any:
 def _far(a: float, s: Any, u: Any) -> Any:
     """Return the cubic kernel's weight of an input one and ``s`` away, where ``u`` is 1 - ``s``."""
     return _real(a) * s * u * u
-
-
-def _sum(values: list[Any], weights: list[Any]) -> Any:
-    total: Any = None
-    for value, weight in zip(values, weights, strict=True):
-        part = tirx.Cast("float32", value) * weight
-        total = part if total is None else total + part
-    return total
 
 
 def _real(value: float) -> Any:

@@ -4,15 +4,13 @@ some neighbouring pixels become.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise
 from toolchain.backends.opencl.primitives import bind, load, real, store, within
+from toolchain.kernels.float_expressions import weighted
 from toolchain.kernels.float_spec import FloatEnlarge, FloatPhase
 from toolchain.kernels.layout import SIDE
 
@@ -34,11 +32,15 @@ def enlarge(operation: FloatEnlarge, dtype: str, config: PixelwiseConfig) -> tir
                 for dx in columns
             }
             for down, line in enumerate(given):
-                sums = {dx: bind("sum", _sum(line, [values[place, dx] for place in _places(line)])) for dx in columns}
+                weights = [real(weight) for weight in line.weights]
+                sums = {
+                    dx: bind("sum", weighted([values[place, dx] for place in _places(line)], weights)) for dx in columns
+                }
                 for p in range(config.pixels):
                     with T.If(at.column + p < size.width), T.Then():
                         for right, phase in enumerate(given):
-                            total = _sum(phase, [sums[p + place] for place in _places(phase)])
+                            parts = [sums[p + place] for place in _places(phase)]
+                            total = weighted(parts, [real(weight) for weight in phase.weights])
                             row, column = at.row * factor + (margin + down), (at.column + p) * factor + (SIDE + right)
                             store(at.y, [row, target.start + channel, column], [total])
 
@@ -48,11 +50,3 @@ def enlarge(operation: FloatEnlarge, dtype: str, config: PixelwiseConfig) -> tir
 def _places(phase: FloatPhase) -> range:
     """Return how far behind its own the inputs lie that a phase is made of."""
     return range(phase.first, phase.first + len(phase.weights))
-
-
-def _sum(phase: FloatPhase, values: Sequence[Any]) -> Any:
-    total: Any = None
-    for value, weight in zip(values, phase.weights, strict=True):
-        part = value * real(weight)
-        total = part if total is None else total + part
-    return total

@@ -13,6 +13,7 @@ from tvm.script.ir_builder import tirx as T
 
 from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise
 from toolchain.backends.opencl.primitives import keep, load, store, written
+from toolchain.kernels.float_expressions import weighted
 from toolchain.kernels.float_resample import float_taps
 from toolchain.kernels.float_spec import FloatSample
 from toolchain.kernels.layout import SIDE
@@ -36,14 +37,12 @@ def resample(operation: FloatSample, dtype: str, config: PixelwiseConfig) -> tir
         columns = taps(at.column, at.size.width, made.width, right)
         with T.serial(0, target.count) as channel:
             IRBuilder.name("channel", channel)
-            total: Any = None
-            for column, across in columns:
-                part: Any = None
-                for row, weight in rows:
-                    place = [row + margin, source.start + channel, column + SIDE]
-                    value = load("value", at.inputs[0], place, 1)[0] * weight
-                    part = value if part is None else part + value
-                total = part * across if total is None else total + part * across
+            parts = []
+            for column, _ in columns:
+                places = [[row + margin, source.start + channel, column + SIDE] for row, _ in rows]
+                values = [load("value", at.inputs[0], place, 1)[0] for place in places]
+                parts.append(weighted(values, [weight for _, weight in rows]))
+            total = weighted(parts, [weight for _, weight in columns])
             store(at.y, [at.inner, target.start + channel, at.column + SIDE], [total])
 
     reads, writes = Form(source.total, dtype=dtype), Form(target.total, size=made, dtype=dtype)

@@ -9,7 +9,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from toolchain.backends.opencl.pixelwise import Form, Item, PixelwiseConfig, pixelwise
-from toolchain.backends.opencl.primitives import bind, call, choose, load, number, real, store, written
+from toolchain.backends.opencl.primitives import bind, call, choose, load, number, real, store, within, written
 from toolchain.frontend.window import Mode
 from toolchain.kernels.layout import SIDE
 from toolchain.kernels.spec import Move
@@ -52,7 +52,7 @@ def _inside(place: Any, size: Any, mode: Mode) -> Any:
     if mode == "wrap":
         return tirx.floormod(place, size)
     if mode != "reflect":
-        return tirx.max(tirx.min(place, size - 1), number(0))
+        return within(place, size)
     period = tirx.max(2 * (size - 1), number(1))
-    within = tirx.floormod(place, period)
-    return tirx.Select(within < size, within, period - within)
+    there = tirx.floormod(place, period)
+    return tirx.Select(there < size, there, period - there)
