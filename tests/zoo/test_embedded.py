@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,9 @@ def test_without_scikit_image(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 def test_the_library_of_xlsr_is_small(tmp_path: Path):
-    """With its C interface, and nothing left to strip."""
-    from toolchain.cli import main
-
-    assert main(["deploy", "zoo:xlsr_x3", "--target", "x86-avx512vnni", "-o", str(tmp_path)]) == 0
+    """With its C interface, and nothing left to strip; compiled anew, in a process of its own."""
+    words = ["deploy", "zoo:xlsr_x3", "--target", "x86-avx512vnni", "-o", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "toolchain.cli", *words], check=True, capture_output=True)
     library = tmp_path / "xlsr_x3.clipfree" / "model.so"
     assert library.stat().st_size < 300_000
     if shutil.which("strip"):
