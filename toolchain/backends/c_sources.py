@@ -14,9 +14,9 @@ from toolchain.targets.linker import Linker
 SHARED = Path(__file__).with_name("native")
 EXACT = ("-ffp-contract=off",)
 """Flags: weights are rounded as Python rounds them."""
-QUICK = ("bicubic.c", "colours.c", "convert.c", "rows.c")
-"""Sources whose loops pass over every pixel; speed counts there, not size. They run only once the library has seen that
-the processor has what it requires."""
+_QUICK = {"bicubic.c": "-O3", "colours.c": "-O3", "convert.c": "-O3", "rows.c": "-O2"}
+"""Sources whose loops pass over every pixel, and what they are compiled with: vectors would make 30 kB of ``rows.c``,
+which only moves bytes. They run only once the library has seen that the processor has what it requires."""
 _VECTORS = {"avx2": "-mavx2", "sse4_1": "-msse4.1", "neon": "-mfpu=neon"}
 """By words of `Target.requires`, best first: what compilers must be told to use."""
 
@@ -27,10 +27,10 @@ C_FLAGS = (
 """For C that needs the compiler's own headers only: one for another system may come without that system's."""
 
 
-def quick_flags(target: Target) -> tuple[str, ...]:
-    """Return the flags of ``QUICK`` sources for what a target requires of its processor."""
+def quick_flags(target: Target) -> dict[str, tuple[str, ...]]:
+    """Return flags of sources that are compiled for speed, and for what a target requires of its processor, by name."""
     words = [flag for word, flag in _VECTORS.items() if word in target.requires]
-    return ("-O3", *words[:1])
+    return {name: (level, *words[:1]) for name, level in _QUICK.items()}
 
 
 def put_header(folder: Path) -> None:

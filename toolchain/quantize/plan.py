@@ -394,8 +394,7 @@ class _Planner:
         bounds = {}
         for name in points:
             node = self.view.producers.get(name)
-            if node is not None and node.op_type == "Clip":
-                activation = read_activation(node, self.view)
-                if activation is not None and abs(activation.low) < 1e30 and abs(activation.high) < 1e30:
-                    bounds[name] = (activation.low, activation.high)
+            found = read_activation(node, self.view) if node is not None and node.op_type == "Clip" else None
+            if found is not None and max(abs(found.low), abs(found.high)) < 1e30:
+                bounds[name] = (found.low, found.high)
         return bounds

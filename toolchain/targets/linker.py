@@ -179,8 +179,7 @@ def _linkers(triple: str, environment: Mapping[str, str]) -> Iterator[Linker]:
     for name in names:
         found = shutil.which(name, path=path)
         if found:
-            # The libc that a compiler for GNU/Linux would name is not Android's.
-            own = ("-nostdlib",) if "android" in triple else ()
+            own = _android(triple) if "android" in triple else ()
             flags = (*_DLL, *_OF_GNU) if is_windows(triple) else (*_COMPILER, *own)
             yield Linker((found,), triple, "PATH", flags)
     for name in () if native else (f"{gnu(triple)}-ld", "ld.lld"):
@@ -191,11 +190,20 @@ def _linkers(triple: str, environment: Mapping[str, str]) -> Iterator[Linker]:
         # What a library needs of libc comes from the program that loads it; zig would build one first, for a minute.
         # Divisions of 64 bits, which 32-bit Arm does by calls, need not come from there.
         bare: tuple[str, ...] = () if native or is_windows(triple) else ("-nostdlib",)
+        if "android" in triple:
+            bare = _android(triple)
         if architecture(triple) == "armv7a":
             bare += ("-lcompiler_rt", "-Wl,--gc-sections")
         command = (sys.executable, "-m", "ziglang", "cc", "-target", triple.replace("armv7a-", "arm-"))
         flags = _DLL if is_windows(triple) else _COMPILER
         yield Linker(command, triple, "ziglang", (*flags, *bare))
+
+
+def _android(triple: str) -> tuple[str, ...]:
+    """Return flags for a compiler that is made for GNU/Linux: its libc is not Android's, nor are pages of 64 kB, for
+    which it lays out libraries for 64-bit Arm; Android's have 4 or 16.
+    """
+    return ("-nostdlib", *(("-Wl,-z,max-page-size=16384",) if architecture(triple) == "aarch64" else ()))
 
 
 def is_native(triple: str) -> bool:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolchain.backends.c_sources import C_FLAGS, QUICK, SHARED, c_text, put_header, quick_flags, stand_in
+from toolchain.backends.c_sources import C_FLAGS, SHARED, c_text, put_header, quick_flags, stand_in
 from toolchain.backends.cpu.needs import lacking
 from toolchain.bundle import LIBRARY
 from toolchain.images.geometry import Geometry
@@ -170,7 +170,7 @@ def _compiled(linker: Linker, target: Target) -> Iterator[list[str]]:
     for the first time, and kept where that is possible.
     """
     quick = quick_flags(target)
-    digest = hashlib.sha256(repr((linker, _stamp(linker), C_FLAGS, QUICK, quick, linker.inline, _SYSTEM)).encode())
+    digest = hashlib.sha256(repr((linker, _stamp(linker), C_FLAGS, quick, linker.inline, _SYSTEM)).encode())
     for path in (*_sources(), *sorted(_NATIVE.glob("*.h")), *sorted(SHARED.glob("*.h"))):
         digest.update(path.read_bytes())
     folder = cache_folder() / "interface" / digest.hexdigest()[:16]
@@ -189,10 +189,9 @@ def _parts(folder: Path) -> list[str]:
     return [str(path) for path in sorted(folder.iterdir())]
 
 
-def _compile(linker: Linker, folder: Path, quick: Sequence[str]) -> None:
+def _compile(linker: Linker, folder: Path, quick: Mapping[str, Sequence[str]]) -> None:
     for path in _sources():
-        own = quick if path.name in QUICK else ()
-        one = replace(linker, flags=("-c", *linker.inline, *_dll(linker), *C_FLAGS, *own))
+        one = replace(linker, flags=("-c", *linker.inline, *_dll(linker), *C_FLAGS, *quick.get(path.name, ())))
         one.run(folder / f"{path.stem}.o", [str(path)])
     if is_windows(linker.triple):
         return

@@ -81,8 +81,14 @@ uint32_t platform_cores(void) {
   return GetProcessAffinityMask(GetCurrentProcess(), &own, &system) && own ? (uint32_t)__builtin_popcountll(own) : 1;
 }
 
-/* Of the process's group of processors, which are 64 at most. */
-int platform_pin(const uint8_t cores[kMostCores / 8]) {
+/* Not told: no thread is moved. */
+void platform_allowed(uint8_t cores[kMostCores / 8]) { (void)cores; }
+uint32_t platform_self(void) { return 0; }
+uint32_t platform_core(void) { return kMostCores; }
+
+/* Of the process's group of processors, which are 64 at most, and only the calling thread. */
+int platform_pin(uint32_t thread, const uint8_t cores[kMostCores / 8]) {
+  if (thread) return -1;
   size_t mask = 0;
   for (size_t i = 0; i < sizeof mask; ++i) mask |= (size_t)cores[i] << 8 * i;
   for (size_t i = sizeof mask; i < kMostCores / 8; ++i)
