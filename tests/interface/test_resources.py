@@ -203,11 +203,11 @@ def test_threads_are_kept_to_cores_and_end(bundle: Bundle):
 
 
 def test_several_networks_several_times_at_once(bundle: Bundle, layers: Bundle):
-    """Each thread has an instance; the results are those of one alone, and TVM runs beside."""
-    work = []
-    for found in (bundle, layers):
+    """Each thread has an instance; results are those of one alone. TVM, which has loaded the file, runs beside."""
+    work, runners = [], [load_in_tvm(found) for found in (bundle, layers)]
+    for found, runner in zip((bundle, layers), runners, strict=True):
         pixels = random_picture((37, 41, 3))
-        work.append((found.path / "model.so", pixels, load_in_tvm(found).upscale(pixels)))
+        work.append((found.path / "model.so", pixels, runner.upscale(pixels)))
     wrong: list[str] = []
 
     def run(path: Path, pixels: np.ndarray, expected: np.ndarray) -> None:
@@ -220,8 +220,7 @@ def test_several_networks_several_times_at_once(bundle: Bundle, layers: Bundle):
     threads = [threading.Thread(target=run, args=one) for one in work * 2]
     for thread in threads:
         thread.start()
-    for found, (_, pixels, expected) in zip((bundle, layers), work, strict=True):
-        runner = load_in_tvm(found)
+    for runner, (_, pixels, expected) in zip(runners, work, strict=True):
         for _ in range(5):
             np.testing.assert_array_equal(runner.upscale(pixels), expected)
     for thread in threads:

@@ -122,9 +122,9 @@ def check_conv(
     slopes = [rng.uniform(-0.3, 0.6, conv.channels).astype(dtype) for _ in range(conv.stages.count(Slopes()))]
     operands = [(pack(x, conv.source, geometry, dtype), Read(0, conv.pads[0], reach[0] - conv.pads[0]))]
     wanted, added, bends = convolved(x, weights, bias, conv), None, iter(slopes)
-    if conv.residual is not None:
-        added = rng.uniform(-1, 1, (conv.residual.view.count, height, width)).astype(dtype)
-        operands.append((pack(added, conv.residual.view, geometry, dtype), Read(1)))
+    for other in conv.others:  # one at most
+        added = rng.uniform(-1, 1, (other.view.count, height, width)).astype(dtype)
+        operands.append((pack(added, other.view, geometry, dtype), Read(1)))
     for stage in conv.stages:
         wanted = followed(wanted, stage, next(bends) if isinstance(stage, Slopes) else bias, added)
     tile = tile or choose_tile(conv, vectors)

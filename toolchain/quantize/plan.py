@@ -392,9 +392,8 @@ class _Planner:
 
     def _bounds(self, points: tuple[str, ...]) -> dict[str, tuple[float, float]]:
         bounds = {}
-        for name in points:
-            node = self.view.producers.get(name)
-            found = read_activation(node, self.view) if node is not None and node.op_type == "Clip" else None
+        for name, node in ((name, self.view.producers.get(name)) for name in points):
+            found = read_activation(node, self.view) if node and node.op_type == "Clip" else None
             if found is not None and max(abs(found.low), abs(found.high)) < 1e30:
                 bounds[name] = (found.low, found.high)
         return bounds
