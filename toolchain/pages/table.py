@@ -1,0 +1,69 @@
+"""Tables of pages: headed in words, sorted by a click, and cards on a narrow screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from markupsafe import Markup
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its title in words, with the unit; ``text``: of words, not figures; ``name``: what a row is about."""
+
+    title: str
+    text: bool = False
+    name: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell.
+
+    Attributes:
+        text: what it shows.
+        value: what it is sorted by.
+        note: shown below, in small letters.
+        share: length of a bar below, -1 to 1; None without one.
+        bad: whether it calls for attention.
+        good: whether it is the best of its kind.
+        drawing: shown in place of the text.
+    """
+
+    text: str
+    value: float | str
+    note: str = ""
+    share: float | None = None
+    bad: bool = False
+    good: bool = False
+    drawing: Markup | None = None
+
+
+Row: TypeAlias = Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of as many cells as there are columns; ``caption`` says what they are, for those who hear the page."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    caption: str = ""
+
+
+def word(text: str, note: str = "") -> Cell:
+    """Return a cell that shows a text."""
+    return Cell(text, text, note)
+
+
+def figure(value: float | None, shown: str, *, bad: bool = False, good: bool = False) -> Cell:
+    """Return a cell that shows a number; None is one without end."""
+    return Cell(shown, "Infinity" if value is None else value, bad=bad, good=good)
+
+
+def bar(value: float, most: float, shown: str, *, note: str = "") -> Cell:
+    """Return a cell that shows a number, and a bar as long as it is beside ``most``."""
+    share = max(-1.0, min(value / most, 1.0)) if most else 0.0
+    return Cell(shown, value, note, share)
