@@ -53,12 +53,16 @@ def main(arguments: Sequence[str], *, interruption: Interruption | None = None, 
         if streams is not None:
             streams.check(as_json=as_json)
         from toolchain.cli.app import app
+        from toolchain.cli.completion import answer_shells
 
+        answer_shells()
         code = app(args=[word for word in words if word != "--debug"], prog_name="clipfree", standalone_mode=False)
         if code == _INTERRUPTED:  # what typer makes of Ctrl-C that comes while it works itself
             raise KeyboardInterrupt
         if streams is not None:
             streams.finish()
+    except SystemExit as end:  # typer's, when it has completed a word
+        code = end.code if isinstance(end.code, int) else 0
     except BaseException as error:
         if interruption is not None:
             interruption.over = True

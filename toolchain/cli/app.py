@@ -5,6 +5,7 @@ TVM, onnxruntime and NumPy are imported inside the commands, so that ``clipfree 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -13,8 +14,10 @@ from toolchain import __version__
 from toolchain.cli import (
     bench,
     board,
+    completion,
     demo,
     deploy,
+    doctor,
     evaluate,
     fidelity,
     inspect,
@@ -27,7 +30,9 @@ from toolchain.cli import (
     verify,
     zoo,
 )
-from toolchain.cli.console import guarded
+from toolchain.cli.console import Console, guarded
+from toolchain.cli.examples import examples
+from toolchain.support.versions import versions
 
 app = typer.Typer(
     name="clipfree",
@@ -36,33 +41,50 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("deploy")(guarded(deploy.deploy))
-app.command("run")(guarded(run.run))
-app.command("evaluate")(guarded(evaluate.evaluate))
-app.command("bench")(guarded(bench.bench))
-app.command("package")(guarded(package.package))
-app.command("verify")(guarded(verify.verify))
-app.command("inspect")(guarded(inspect.inspect))
-app.command("fidelity")(guarded(fidelity.fidelity))
-app.command("represent")(guarded(represent.represent))
-app.command("demo")(guarded(demo.demo))
-app.command("tune")(guarded(tune.tune))
-app.add_typer(targets.app, name="targets")
-app.add_typer(board.app, name="board")
-app.add_typer(zoo.app, name="zoo")
-app.add_typer(logs.app, name="logs")
+_DEPLOY, _QUALITY, _SPEED = "Deploy and run", "Quality", "Speed"
+_DEVICES, _INSTALLATION = "Devices and packages", "This installation"
+_COMMANDS: Mapping[str, tuple[tuple[str, Callable[..., None]], ...]] = {
+    _DEPLOY: (
+        ("deploy", deploy.deploy),
+        ("run", run.run),
+        ("inspect", inspect.inspect),
+        ("demo", demo.demo),
+    ),
+    _QUALITY: (
+        ("evaluate", evaluate.evaluate),
+        ("verify", verify.verify),
+        ("fidelity", fidelity.fidelity),
+        ("represent", represent.represent),
+    ),
+    _SPEED: (("bench", bench.bench), ("tune", tune.tune)),
+    _DEVICES: (("package", package.package),),
+    _INSTALLATION: (("doctor", doctor.doctor), ("completion", completion.completion)),
+}
+"""The heading in ``clipfree --help`` that each stands under."""
+
+for _panel, _commands in _COMMANDS.items():
+    for _name, _command in _commands:
+        app.command(_name, rich_help_panel=_panel, epilog=examples(_name))(guarded(_command))
+app.add_typer(logs.app, name="logs", rich_help_panel=_SPEED)
+app.add_typer(targets.app, name="targets", rich_help_panel=_DEVICES)
+app.add_typer(board.app, name="board", rich_help_panel=_DEVICES)
+app.add_typer(zoo.app, name="zoo", rich_help_panel=_INSTALLATION)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"clipfree {__version__}")
-        raise typer.Exit
+def _version(context: typer.Context, wanted: bool) -> None:
+    if not wanted:
+        return
+    console = Console(as_json=context.params["as_json"])
+    console.say(f"clipfree {__version__}")
+    console.result(command="version", **versions())
+    raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    version: Annotated[bool, typer.Option("--version", callback=_version, help="Print the version and stop.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", is_eager=True, help="With --version: what this installation is made of, as JSON.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print a traceback with every error.")] = False,
 ) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.board_options import Rpc, Ssh, Tracker, Wait, reach
+from toolchain.cli.completion import complete_target
 from toolchain.cli.console import Console, Json, guarded
+from toolchain.cli.examples import examples
 from toolchain.cli.run import Bundle
 from toolchain.support.errors import BoardError, InputError
 
@@ -23,10 +25,12 @@ Listen = Annotated[
 ]
 
 
-@app.command("build")
+@app.command("build", epilog=examples("board build"))
 @guarded
 def build(
-    target: Annotated[str, typer.Option("--target", help="See `clipfree targets list`.")],
+    target: Annotated[
+        str, typer.Option("--target", autocompletion=complete_target, help="See `clipfree targets list`.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder to make.")],
     libraries: Annotated[
         Path | None, typer.Option("--libraries", help="A folder with TVM's libraries for the board; default: pip's.")
@@ -47,7 +51,7 @@ def build(
     console.result(command="board build", files=[{"path": path, "size": path.stat().st_size} for path in files])
 
 
-@app.command("pack")
+@app.command("pack", epilog=examples("board pack"))
 @guarded
 def pack(
     bundle: Bundle,
@@ -68,7 +72,7 @@ def pack(
     console.result(command="board pack", files=[{"path": path, "size": path.stat().st_size} for path in files])
 
 
-@app.command("serve")
+@app.command("serve", epilog=examples("board serve"))
 @guarded
 def serve(
     listen: Listen = "127.0.0.1",
@@ -97,7 +101,7 @@ def serve(
     os.execve(server, [str(server), *words], {**os.environ, **drivers_of_pip()})
 
 
-@app.command("tracker")
+@app.command("tracker", epilog=examples("board tracker"))
 @guarded
 def tracker(
     listen: Listen = "127.0.0.1",
@@ -117,7 +121,7 @@ def tracker(
     serve(place, lambda where: console.note(f"tracker: listening on {where}"))
 
 
-@app.command("list")
+@app.command("list", epilog=examples("board list"))
 @guarded
 def list_boards(
     tracker: Annotated[str, typer.Option("--tracker", help="HOST:PORT.")] = "127.0.0.1:9190",
@@ -154,7 +158,7 @@ def list_boards(
     )
 
 
-@app.command("check")
+@app.command("check", epilog=examples("board check"))
 @guarded
 def check(
     key: Annotated[str | None, typer.Argument(help="A key of the tracker.")] = None,

@@ -7,14 +7,19 @@ from typing import Annotated
 
 import typer
 
+from toolchain.cli.completion import complete_model, complete_target
 from toolchain.cli.console import Console, Json
 from toolchain.cli.deploy import run_steps, summarize
 
 
 def demo(
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder.")] = Path("out/demo"),
-    model: Annotated[str, typer.Option("--model", help="zoo:NAME or an .onnx file.")] = "zoo:xlsr_x3",
-    target: Annotated[str, typer.Option("--target", help="See `clipfree targets list`.")] = "host",
+    model: Annotated[
+        str, typer.Option("--model", autocompletion=complete_model, help="zoo:NAME or an .onnx file.")
+    ] = "zoo:xlsr_x3",
+    target: Annotated[
+        str, typer.Option("--target", autocompletion=complete_target, help="See `clipfree targets list`.")
+    ] = "host",
     as_json: Json = False,
 ) -> None:
     """Deploy an embedded model with the photographs of scikit-image, and upscale one of them."""

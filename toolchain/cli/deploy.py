@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolchain.cli.completion import choice, complete_model, complete_target
 from toolchain.cli.console import Console, Json, quantity
 from toolchain.cli.failure import explain
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 Model = Annotated[
     str,
-    typer.Argument(help="A model (.onnx or .tflite, float or quantized; .pt2, .pth, .safetensors), or zoo:NAME."),
+    typer.Argument(
+        help="A model (.onnx or .tflite, float or quantized; .pt2, .pth, .safetensors), or zoo:NAME.",
+        autocompletion=complete_model,
+    ),
 ]
 Range = Annotated[
     str | None, typer.Option("--range", help='What its numbers mean: "0..1", "0..255", "-1..1", or INPUT:OUTPUT.')
@@ -69,6 +73,7 @@ def deploy(
         list[str] | None,
         typer.Option(
             "--target",
+            autocompletion=complete_target,
             help="See `clipfree targets list`; default: host. Several times: a bundle for each, of one quantization.",
         ),
     ] = None,
@@ -82,7 +87,12 @@ def deploy(
     max_loss: MaxLoss = None,
     logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="int8, or without photographs float32, float16, or float: which suits.")
+        str,
+        typer.Option(
+            "--precision",
+            autocompletion=choice("int8", "float32", "float16", "float"),
+            help="int8, or without photographs float32, float16, or float: which suits.",
+        ),
     ] = "int8",
     tuned_for: Annotated[str, typer.Option("--tuned-for", help="Be fast for inputs of HEIGHTxWIDTH.")] = "360x640",
     layers: Annotated[

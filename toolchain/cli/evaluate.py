@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.board_options import Device, machine_for
+from toolchain.cli.completion import complete_network
 from toolchain.cli.console import Console, Json, Threads, decibel
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
 from toolchain.cli.run import Bundle
@@ -35,7 +36,11 @@ def evaluate(
     ] = None,
     compare: Annotated[
         str | None,
-        typer.Option("--compare", help="The float model: .onnx, .tflite or zoo:NAME; or any other model, or a bundle."),
+        typer.Option(
+            "--compare",
+            autocompletion=complete_network,
+            help="The float model: .onnx, .tflite or zoo:NAME; or any other model, or a bundle.",
+        ),
     ] = None,
     max_drop: Annotated[
         float | None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolchain.cli.completion import complete_model
 from toolchain.cli.console import Console, Json, plain
 from toolchain.cli.deploy import Bits, Budget, Calib, Estimators, MaxLoss, Range, Weights, parse_settings
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
@@ -23,7 +24,9 @@ _LISTED = 8
 def fidelity(
     model: Annotated[
         str,
-        typer.Argument(help="A float model (.onnx, .tflite, .pt2, .pth, .safetensors), or zoo:NAME."),
+        typer.Argument(
+            help="A float model (.onnx, .tflite, .pt2, .pth, .safetensors), or zoo:NAME.", autocompletion=complete_model
+        ),
     ],
     calib: Calib = None,
     hr: Annotated[

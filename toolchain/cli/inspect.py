@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolchain.cli.completion import choice, complete_network, complete_target
 from toolchain.cli.console import Console, Json, quantity
 from toolchain.cli.inputs import Inputs, parse_inputs
 
@@ -17,17 +18,28 @@ if TYPE_CHECKING:
 
 TYPICAL = ("host", "cortex-a76", "mali-g78")
 
-Subject = Annotated[str, typer.Argument(help="A model (.onnx, .tflite, .pt2, ...), zoo:NAME, or a bundle.")]
+Subject = Annotated[
+    str,
+    typer.Argument(help="A model (.onnx, .tflite, .pt2, ...), zoo:NAME, or a bundle.", autocompletion=complete_network),
+]
 
 
 def inspect(
     subject: Subject,
     value_range: Annotated[str | None, typer.Option("--range", help="As in deploy.")] = None,
     target: Annotated[
-        list[str] | None, typer.Option("--target", help="What a deployment does there; several times for several.")
+        list[str] | None,
+        typer.Option(
+            "--target", autocompletion=complete_target, help="What a deployment does there; several times for several."
+        ),
     ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="Of the deployments: int8, float32, float16, or float: which suits.")
+        str,
+        typer.Option(
+            "--precision",
+            autocompletion=choice("int8", "float32", "float16", "float"),
+            help="Of the deployments: int8, float32, float16, or float: which suits.",
+        ),
     ] = "int8",
     inputs: Inputs = None,
     as_json: Json = False,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from toolchain.cli.console import Console, Json, guarded
+from toolchain.cli.examples import examples
 from toolchain.support.errors import TuningError
 
 app = typer.Typer(help="The logs that tuning keeps, and deploy reads.", no_args_is_help=True)
@@ -79,7 +80,7 @@ def _collect(sources: list[Path], out: Path, command: str, *, only_best: bool, a
     console.result(command=command, logs=written)
 
 
-app.command("check")(guarded(check))
-app.command("show")(guarded(show))
-app.command("best")(guarded(best))
-app.command("merge")(guarded(merge))
+app.command("check", epilog=examples("logs check"))(guarded(check))
+app.command("show", epilog=examples("logs show"))(guarded(show))
+app.command("best", epilog=examples("logs best"))(guarded(best))
+app.command("merge", epilog=examples("logs merge"))(guarded(merge))

@@ -7,14 +7,26 @@ from typing import Annotated
 
 import typer
 
+from toolchain.cli.completion import choice, complete_bundle
 from toolchain.cli.console import Console, Json
 
 
 def package(
     bundles: Annotated[
-        list[Path], typer.Argument(help="A folder made by `clipfree deploy`; for Android one of each architecture.")
+        list[Path],
+        typer.Argument(
+            autocompletion=complete_bundle,
+            help="A folder made by `clipfree deploy`; for Android one of each architecture.",
+        ),
     ],
-    kind: Annotated[str, typer.Option("--as", help="cmake, android, python (a wheel) or deb.")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            autocompletion=choice("cmake", "android", "python", "deb"),
+            help="cmake, android, python (a wheel) or deb.",
+        ),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder to write into.")],
     name: Annotated[str | None, typer.Option("--name", help="Of the package; default: the network's.")] = None,
     version: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolchain.cli.completion import complete_model
 from toolchain.cli.console import Console, Json
 from toolchain.cli.deploy import Calib, Range
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 def represent(
     model: Annotated[
         str,
-        typer.Argument(help="A float model (.onnx, .tflite, .pt2, .pth, .safetensors), or zoo:NAME."),
+        typer.Argument(
+            help="A float model (.onnx, .tflite, .pt2, .pth, .safetensors), or zoo:NAME.", autocompletion=complete_model
+        ),
     ],
     calib: Calib = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder of its own.")] = Path("out/representative"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolchain.cli.board_options import Device, machine_for
+from toolchain.cli.completion import choice, complete_bundle
 from toolchain.cli.console import Console, Json, Threads, duration
 from toolchain.support.errors import InputError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from toolchain.bundle import Manifest
     from toolchain.runtime.batch import PictureOutcome
 
-Bundle = Annotated[Path, typer.Argument(help="A folder made by `clipfree deploy`.")]
+Bundle = Annotated[Path, typer.Argument(help="A folder made by `clipfree deploy`.", autocompletion=complete_bundle)]
 
 
 def run(
@@ -32,7 +33,10 @@ def run(
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Of folders also what lies in their folders, which are kept.")
     ] = False,
-    format_name: Annotated[str | None, typer.Option("--format", help="png, jpg, webp or tiff.")] = None,
+    format_name: Annotated[
+        str | None,
+        typer.Option("--format", autocompletion=choice("png", "jpg", "webp", "tiff"), help="png, jpg, webp or tiff."),
+    ] = None,
     quality: Annotated[int, typer.Option("--quality", min=1, max=100, help="Of JPEG and WebP.")] = 95,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave out pictures whose result is there.")
@@ -57,7 +61,12 @@ def run(
     ] = "yuv420p",
     rate: Annotated[str, typer.Option("--rate", help="Frames a second of raw frames: 25, or 30000/1001.")] = "25",
     codec: Annotated[
-        str | None, typer.Option("--codec", help="Of a film: h264, hevc, vp9, av1, or ffv1 (lossless).")
+        str | None,
+        typer.Option(
+            "--codec",
+            autocompletion=choice("h264", "hevc", "vp9", "av1", "ffv1"),
+            help="Of a film: h264, hevc, vp9, av1, or ffv1 (lossless).",
+        ),
     ] = None,
     crf: Annotated[
         int | None, typer.Option("--crf", min=0, max=63, help="Of a film: less is better and larger.")

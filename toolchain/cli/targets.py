@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
+from toolchain.cli.completion import complete_target
 from toolchain.cli.console import Console, Json, guarded
+from toolchain.cli.examples import examples
 from toolchain.support.errors import TargetError
 
 app = typer.Typer(help="The devices that can be compiled for.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="The name of a target or device, or host.")]
+Name = Annotated[str, typer.Argument(help="The name of a target or device, or host.", autocompletion=complete_target)]
 
 
 def list_(as_json: Json = False) -> None:
@@ -80,7 +82,10 @@ def show(name: Name, as_json: Json = False) -> None:
     console.result(command="targets show", target=target, enabled=enabled, missing_here=missing)
 
 
-def doctor(name: Annotated[str, typer.Argument(help="A target's name.")] = "host", as_json: Json = False) -> None:
+def doctor(
+    name: Annotated[str, typer.Argument(help="A target's name.", autocompletion=complete_target)] = "host",
+    as_json: Json = False,
+) -> None:
     """Find a linker for a target and try it, or an OpenCL device; say what to install if there is none."""
     from toolchain.backends import backend_for
     from toolchain.support.cpu import this_cpu
@@ -126,6 +131,6 @@ def doctor(name: Annotated[str, typer.Argument(help="A target's name.")] = "host
     )
 
 
-app.command("list")(guarded(list_))
-app.command("show")(guarded(show))
-app.command("doctor")(guarded(doctor))
+app.command("list", epilog=examples("targets list"))(guarded(list_))
+app.command("show", epilog=examples("targets show"))(guarded(show))
+app.command("doctor", epilog=examples("targets doctor"))(guarded(doctor))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.board_options import Key, Rpc, Ssh, Tracker, Wait, reach
+from toolchain.cli.completion import complete_model, complete_target
 from toolchain.cli.console import MOST_THREADS, Console, Json, duration
 from toolchain.cli.inputs import check_pictures
 from toolchain.support.errors import InputError
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from toolchain.tune.session import Point
     from toolchain.tune.tune import Summary
 
-Models = Annotated[list[str], typer.Argument(help="ONNX files, float or QDQ, or zoo:NAME for embedded models.")]
+Models = Annotated[
+    list[str],
+    typer.Argument(help="ONNX files, float or QDQ, or zoo:NAME for embedded models.", autocompletion=complete_model),
+]
 Sizes = Annotated[list[str] | None, typer.Option("--size", help="HEIGHTxWIDTH of the input, default 360x640; repeat.")]
 Counts = Annotated[
     list[int] | None,
@@ -28,7 +32,9 @@ Counts = Annotated[
 
 def tune(
     models: Models,
-    target: Annotated[str, typer.Option("--target", help="See `clipfree targets list`.")] = "host",
+    target: Annotated[
+        str, typer.Option("--target", autocompletion=complete_target, help="See `clipfree targets list`.")
+    ] = "host",
     size: Sizes = None,
     threads: Counts = None,
     trials: Annotated[int | None, typer.Option("--trials", min=1, help="Stop after so many.")] = None,

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+from toolchain.cli.completion import complete_zoo
 from toolchain.cli.console import Console, Json, guarded
+from toolchain.cli.examples import examples
 
 app = typer.Typer(help="The embedded networks, used as zoo:NAME.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="A network's name, with or without zoo: in front.")]
+Name = Annotated[
+    str, typer.Argument(help="A network's name, with or without zoo: in front.", autocompletion=complete_zoo)
+]
 
 
 def list_(as_json: Json = False) -> None:
@@ -56,6 +60,6 @@ def export(
     console.result(command="zoo export", name=model.name, path=str(path))
 
 
-app.command("list")(guarded(list_))
-app.command("show")(guarded(show))
-app.command("export")(guarded(export))
+app.command("list", epilog=examples("zoo list"))(guarded(list_))
+app.command("show", epilog=examples("zoo show"))(guarded(show))
+app.command("export", epilog=examples("zoo export"))(guarded(export))

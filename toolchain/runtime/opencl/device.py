@@ -59,6 +59,23 @@ def find_device(wish: str) -> Any:
     return device
 
 
+def list_devices() -> tuple[tuple[str, str, str], ...]:
+    """Return every device's name, its kind, and why its driver builds no kernels, behind a colon; empty where it does.
+
+    Raises:
+        TargetError: no pyopencl, or it finds no OpenCL.
+    """
+    cl = import_pyopencl()
+    try:
+        devices = [device for platform in cl.get_platforms() for device in platform.get_devices()]
+    except cl.Error as error:
+        raise TargetError("there is no OpenCL on this machine", hint=_INSTALL) from error
+    kinds = {getattr(cl.device_type, kind): f"a {kind}" for kind in KINDS.values()}
+    return tuple(
+        (device_name(device), kinds.get(device.type, "an accelerator"), _failure(cl, device)) for device in devices
+    )
+
+
 def _failure(cl: Any, device: Any) -> str:
     """Return what the driver says of the simplest kernel, behind a colon; empty where it builds it. PoCL's compiler may
     be older than the processor.
