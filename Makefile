@@ -15,7 +15,7 @@ TUNED ?= $(wildcard toolchain/zoo/models/*.onnx)
 TUNED_TARGETS ?= x86-avx512vnni x86-avx2 x86-sse4
 TUNED_SIZES ?= 180x320 270x480 360x640 540x960
 
-.PHONY: help demo test test-rest test-train test-all coverage check fuzz tuning-logs clean
+.PHONY: help demo test test-rest test-train test-all coverage check docs fuzz tuning-logs clean
 
 help:
 	@echo "make demo    deploy the embedded model and upscale a real photograph into out/demo"
@@ -25,6 +25,7 @@ help:
 	@echo "make test-all    run them all"
 	@echo "make coverage    run all but the trainer's, and say which lines of the package ran"
 	@echo "make check   ruff (rules and format), mypy and the contract between layers"
+	@echo "make docs    build the pages of docs/ into out/docs, where index.html is the first"
 	@echo "make fuzz    random networks, damaged files, signals (MINUTES=10, or SEED=, COUNT=, ONLY=graphs): docs/campaigns.md"
 	@echo "make tuning-logs  tune every embedded network on this machine, which must be idle; goes on where it was stopped"
 	@echo "make clean   remove $(VENV) and out"
@@ -51,6 +52,11 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+
+# Warnings are errors: links and anchors that lead nowhere, pages that no menu has.
+docs: $(VENV)/.docs
+	@$(BIN)/python -c 'import mkdocstrings' 2>/dev/null || { echo "make docs needs Python 3.11 or later" >&2; exit 1; }
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.campaigns --minutes $(MINUTES) $(SEED:%=--seed %) $(COUNT:%=--count %) $(ONLY:%=--only %) \
@@ -83,8 +89,12 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[demo,dev,opencl]'
-	@touch $@ $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --editable '.[demo,dev,docs,opencl]'
+	@touch $@ $(VENV)/.demo $(VENV)/.docs
+
+$(VENV)/.docs: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
 
 $(VENV)/.train: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --editable '.[train,torch]'

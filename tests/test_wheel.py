@@ -98,6 +98,15 @@ def test_it_declares_licence_types_and_command(installed: Path) -> None:
     assert (installed / "toolchain" / "py.typed").is_file()
 
 
+def test_its_page_in_an_index_has_no_link_that_leads_nowhere(installed: Path) -> None:
+    (metadata,) = installed.glob("clipfree-*.dist-info")
+    page = (metadata / "METADATA").read_text(encoding="utf-8").split("\n\n", 1)[1]
+    assert "\n## Install\n" in page
+    assert "![" not in page
+    assert re.findall(r"\]\(([^)]*)", page)
+    assert all(link.startswith("https:") for link in re.findall(r"\]\(([^)]*)", page))
+
+
 def test_it_brings_targets_logs_and_networks(installed: Path, tmp_path: Path) -> None:
     targets = json.loads(clipfree(installed, "targets", "list", "--json", cwd=tmp_path))
     assert {path.stem for path in (ROOT / "targets").glob("*.toml")} <= {t["name"] for t in targets["targets"]}
