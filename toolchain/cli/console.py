@@ -7,7 +7,7 @@ import functools
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -15,12 +15,17 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from toolchain.cli.failure import Interrupted
+from toolchain.support.errors import InputError
 from toolchain.support.signals import check_interrupted
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Only results and warnings; of what was made only where it is.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for everything that happens on the way.")]
 MOST_THREADS = 1024
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, max=MOST_THREADS, help="Threads to use; default: every core.")
@@ -47,19 +52,54 @@ class Console:
 
     Args:
         as_json: results are one JSON document on stdout, and nothing else goes there.
+        quiet: no progress is shown, and summaries are left out; warnings are not.
+        verbose: what happens on the way is said in lines that stay.
+
+    Raises:
+        InputError: it is to be both quiet and verbose.
     """
 
-    def __init__(self, *, as_json: bool) -> None:
-        self.as_json = as_json
+    def __init__(self, *, as_json: bool, quiet: bool = False, verbose: bool = False) -> None:
+        if quiet and verbose:
+            raise InputError("--quiet and --verbose are two things", hint="say one of them")
+        self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
 
     def say(self, text: str) -> None:
         """Print a line of the result, unless JSON was asked for."""
         if not self.as_json:
             print(text)
 
+    def summary(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        """Print what a command came to: a panel on a terminal, else a line for each row; ``title`` alone where quiet.
+
+        Args:
+            title: what was made.
+            rows: what each line is about, shown on terminals, and the line.
+        """
+        if self.as_json:
+            return
+        if self.quiet or not sys.stdout.isatty():
+            for line in [title, *(f"  {text}" for _, text in rows)][: 1 if self.quiet else None]:
+                print(line)
+            return
+        from rich.console import Console as Terminal
+        from rich.panel import Panel
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        for label, text in rows:
+            table.add_row(Text(label, style="dim"), Text(text))
+        Terminal().print(Panel(table, title=Text(title, style="bold"), title_align="left", border_style="green"))
+
     def note(self, text: str) -> None:
         """Print a line of progress or a warning."""
         print(text, file=sys.stderr, flush=True)
+
+    def info(self, text: str) -> None:
+        """Print a line of progress, unless quiet."""
+        if not self.quiet:
+            self.note(text)
 
     def result(self, **values: Any) -> None:
         """Print the JSON document, if it was asked for."""
@@ -80,6 +120,9 @@ class Console:
             total: what ``done`` ends at.
             eta: show on the bar how long it will still take.
         """
+        if self.quiet:
+            yield lambda text, done: check_interrupted()
+            return
         if not sys.stderr.isatty():
             seen: set[str] = set()
 
@@ -101,6 +144,8 @@ class Console:
 
             def draw(text: str, done: float) -> None:
                 check_interrupted()
+                if self.verbose and text and text != bars.tasks[0].description:
+                    bars.console.print(text, markup=False, highlight=False)
                 bars.update(task, completed=done, description=text or None)
 
             yield draw

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from toolchain.cli.completion import complete_model, complete_target
-from toolchain.cli.console import Console, Json
-from toolchain.cli.deploy import run_steps, summarize
+from toolchain.cli.console import Console, Json, Quiet, Verbose
+from toolchain.cli.deploy import run_steps
+from toolchain.cli.summary import summarize
 
 
 def demo(
@@ -20,6 +21,8 @@ def demo(
     target: Annotated[
         str, typer.Option("--target", autocompletion=complete_target, help="See `clipfree targets list`.")
     ] = "host",
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Deploy an embedded model with the photographs of scikit-image, and upscale one of them."""
@@ -30,7 +33,7 @@ def demo(
     from toolchain.zoo.demo_photos import demo_photographs
     from toolchain.zoo.embedded import resolve
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     photographs = demo_photographs()
     (done,) = run_steps([Request(resolve(model), out, photographs, target)], console)
     assert isinstance(done, Deployment)

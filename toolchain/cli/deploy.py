@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolchain.cli.completion import choice, complete_model, complete_target
-from toolchain.cli.console import Console, Json, quantity
+from toolchain.cli.console import Console, Json, Quiet, Verbose
 from toolchain.cli.failure import explain
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
 from toolchain.cli.steps import show_steps
+from toolchain.cli.summary import summarize
 from toolchain.support.errors import InputError, QualityError
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ def deploy(
         bool, typer.Option("--static", help="Write libmodel.a too, for programs that link with it, not with model.so.")
     ] = False,
     inputs: Inputs = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Turn an ONNX super-resolution model into a verified bundle, in INT8 or in float."""
@@ -157,7 +159,7 @@ def deploy(
     requests = [request]
     if len(wanted) > 1:
         requests = separate(request, list(zip(wanted, (target.name for target in found), precisions, strict=True)))
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     report(run_steps(requests, console), console)
 
 
@@ -242,7 +244,7 @@ def run_steps(requests: Sequence[Request], console: Console) -> tuple[Deployment
             if event.seconds is not None:
                 steps.finished(f"{place} {event.step}: {event.detail} ({event.seconds:.1f} s)", event.share)
             else:
-                steps.running(f"{place} {event.step}" + (f": {event.detail}" if event.detail else ""), event.share)
+                steps.running(f"{place} {event.step}", event.share, event.detail, event.part)
 
         outcomes = deploy_batch(requests, progress=show)
     if len(outcomes) == 1 and isinstance(outcomes[0], Failed):
@@ -290,52 +292,3 @@ def _document(done: Deployment) -> dict[str, Any]:
         "cached": done.cached,
         "report": done.report,
     }
-
-
-def summarize(done: Deployment, console: Console) -> None:
-    """Say what came out, in a few lines."""
-    from toolchain.runtime.verify import standard_for, verdict
-    from toolchain.targets.precision import INT8
-
-    manifest, model = done.manifest, done.report["model"]
-    clip = model["clip"]
-    work = quantity(manifest.macs_per_pixel, "MAC")
-    console.say(f"{done.path}")
-    kind = "RGB" if manifest.channels == 3 else "luma"
-    console.say(f"  x{manifest.scale} {kind}, {done.network.parameters} parameters, {work} per input pixel")
-    timed = manifest.tuned.share == 1 and not manifest.tuned.estimated_kernels
-    slow = manifest.precision == INT8 and not timed and not manifest.target.gpu
-    console.say(f"  {manifest.arithmetic}{'; `clipfree tune` finds faster tiles' if slow else ''}")
-    if manifest.precision == INT8:
-        console.say(f"  {manifest.loss or 'INT8 against float: not known, the model came quantized'}")
-    if manifest.loss and manifest.loss.drop is not None and not done.bound:
-        console.say(f"  {manifest.loss.drop:.3f} dB below float")
-    for spent in (done.budget, done.bound):
-        if spent:
-            console.say(f"  {spent}")
-    if done.network.wide:
-        console.say(f"  {done.network.describe_wide()}")
-    if by_hand := done.report["calibration"]["by_hand"]:
-        console.say(f"  by hand: {shlex.join(by_hand)}")
-    if clip:
-        console.say(f"  final clip {clip['low']:g}..{clip['high']:g} ({clip['spelling']}) became the output's range")
-    tamed = done.report["calibration"]["representative"]
-    if tamed and not tamed["images"]:
-        low, high = tamed["before"]
-        console.say(
-            f"  representative set: empty, as outputs of all {tamed['rejected']} images leave the range of pixels "
-            f"({low:.3g}..{high:.3g}) and no contrast is low enough; ranges are those of the photographs"
-        )
-    elif tamed:
-        before, after = (f"{low:.3g}..{high:.3g}" for low, high in (tamed["before"], tamed["after"]))
-        proof = "both ends touched, none left" if tamed["proved"] else "the ends are not both touched"
-        console.say(
-            f"  representative set: outputs {before} tamed to {after}, {tamed['contracted']} of "
-            f"{tamed['images']} images contracted; {proof}"
-        )
-    if done.verified:
-        standard = standard_for(manifest.precision, manifest.coverage.float_operators)
-        console.say(f"  {verdict(done.verified, standard)} in {len(done.verified)} pictures")
-    for warning in done.warnings:
-        console.note(f"warning: {warning}")
-    console.say(f"  made for {manifest.target.name} in {sum(done.seconds.values()):.1f} s")

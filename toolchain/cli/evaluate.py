@@ -9,7 +9,7 @@ import typer
 
 from toolchain.cli.board_options import Device, machine_for
 from toolchain.cli.completion import complete_network
-from toolchain.cli.console import Console, Json, Threads, decibel
+from toolchain.cli.console import Console, Json, Quiet, Threads, Verbose, decibel
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
 from toolchain.cli.run import Bundle
 from toolchain.support.errors import InputError, QualityError
@@ -58,6 +58,8 @@ def evaluate(
     inputs: Inputs = None,
     threads: Threads = None,
     device: Device = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Measure quality: upscale pictures and compare with the originals."""
@@ -70,7 +72,7 @@ def evaluate(
     from toolchain.workflows.evaluate import evaluate
     from toolchain.zoo.embedded import resolve
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     check_pictures(hr, "--hr")
     check_pictures(lr, "--lr")
     for option, given in (("--range", value_range), ("--max-drop", max_drop), ("--input", inputs)):
@@ -98,7 +100,7 @@ def evaluate(
         for skipped in pictures.skipped:
             console.note(f"left out: {skipped.name} {skipped.reason}")
         upscale = tiling(manifest).over(machine.upscale)
-        with console.progress(len(pictures.pairs)) as tell:
+        with console.progress(len(pictures.pairs), eta=True) as tell:
             found = evaluate(
                 upscale,
                 pictures,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.completion import complete_model
-from toolchain.cli.console import Console, Json, plain
+from toolchain.cli.console import Console, Json, Quiet, Verbose, plain
 from toolchain.cli.deploy import Bits, Budget, Calib, Estimators, MaxLoss, Range, Weights, parse_settings
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
 
@@ -41,6 +41,8 @@ def fidelity(
     max_loss: MaxLoss = None,
     crops: Annotated[int, typer.Option("--crops", min=1, help="Pictures compared at most.")] = 6,
     inputs: Inputs = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Quantize a model and report what each tensor and each convolution costs."""
@@ -50,7 +52,7 @@ def fidelity(
     from toolchain.zoo.demo_photos import photographs_for
     from toolchain.zoo.embedded import resolve
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     check_pictures(calib, "--calib")
     check_pictures(hr, "--hr")
     check_writable(out / "index.html")
@@ -69,7 +71,7 @@ def fidelity(
         command=shlex.join(["clipfree", "fidelity", *words, *spent]),
         words=words,
     )
-    with console.progress(100) as tell:
+    with console.progress(100, eta=True) as tell:
         found = measure_fidelity(request, progress=lambda text, done, total: tell(text, 100 * done // total))
     document = plain(found)
     for name, text in (
@@ -78,7 +80,8 @@ def fidelity(
     ):
         with atomic_write(out / name) as file:
             file.write(text.encode())
-    summarize(found, console)
+    if not console.quiet:
+        summarize(found, console)
     console.say(str(out / "index.html"))
     console.result(command="fidelity", out=out, fidelity=found)
 

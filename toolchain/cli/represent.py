@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.completion import complete_model
-from toolchain.cli.console import Console, Json
+from toolchain.cli.console import Console, Json, Quiet, Verbose
 from toolchain.cli.deploy import Calib, Range
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
 
@@ -39,6 +39,8 @@ def represent(
     most: Annotated[int, typer.Option("--most", min=1, help="Of more photographs so many, spread evenly.")] = 128,
     formats: Annotated[str, typer.Option("--save", help="The set as png, npz, or png,npz.")] = "png,npz",
     inputs: Inputs = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Make representative images whose outputs need no clip, for calibrators that record extremes."""
@@ -47,7 +49,7 @@ def represent(
     from toolchain.zoo.demo_photos import photographs_for
     from toolchain.zoo.embedded import resolve
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     check_pictures(calib, "--calib")
     reading = Reading(overshoot, () if frames == "none" else tuple(frames.split(",")), patch)
     photographs = photographs_for(model, calib)
@@ -62,9 +64,10 @@ def represent(
         tuple(formats.split(",")),
         parse_inputs(inputs),
     )
-    with console.progress(100) as tell:
+    with console.progress(100, eta=True) as tell:
         proof = make_representative_set(request, progress=lambda text, done, total: tell(text, 100 * done // total))
-    summarize(proof, console)
+    if not console.quiet:
+        summarize(proof, console)
     console.say(str(out))
     console.result(command="represent", out=out, proof=proof)
 

@@ -10,7 +10,7 @@ import typer
 
 from toolchain.cli.board_options import Device, machine_for
 from toolchain.cli.completion import choice, complete_bundle
-from toolchain.cli.console import Console, Json, Threads, duration
+from toolchain.cli.console import Console, Json, Quiet, Threads, Verbose, duration
 from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def run(
     ] = None,
     threads: Threads = None,
     device: Device = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Upscale photographs, or a film. Tiles give the same bytes as the whole picture."""
@@ -84,7 +86,7 @@ def run(
     from toolchain.runtime.jobs import STANDARD, plan_jobs
     from toolchain.runtime.tiles import tiling
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     side = parse_tile(tile)
     outcomes: list[PictureOutcome] = []
     video = VideoOptions(None if size is None else parse_size(size), pixels, rate, codec, crf)
@@ -127,6 +129,8 @@ def run(
                 if outcome.error is not None and len(jobs) == 1:
                     raise outcome.error
                 left = (time.perf_counter() - begin) * (1.0 / max(share[0], 1e-9) - 1.0)
+                if console.quiet and outcome.error is not None:
+                    console.note(f"left out: {outcome.error}")
                 for line in _lines(outcome, manifest):
                     ahead = f"[{len(outcomes)}/{len(jobs)}] " if len(jobs) > 1 else ""
                     behind = f"; about {duration(left)} left" if len(outcomes) < len(jobs) and share[0] < 1.0 else ""
@@ -186,7 +190,7 @@ def _summarize(console: Console, outcomes: list[PictureOutcome]) -> None:
     """Say how many there were; ends the command where some could not be done."""
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     there = sum(outcome.skipped for outcome in outcomes)
-    if len(outcomes) > 1:
+    if len(outcomes) > 1 and (failed or not console.quiet):
         parts = [f"{len(outcomes) - len(failed) - there} of {len(outcomes)} pictures done"]
         parts += [f"{there} left as they are"] if there else []
         parts += [f"{len(failed)} could not be: {', '.join(str(one.job.source) for one in failed)}"] if failed else []

@@ -21,8 +21,15 @@ _BAR = 24
 class Steps(Protocol):
     """Shows them. Both methods raise KeyboardInterrupt where a signal came and the work went on."""
 
-    def running(self, text: str, share: float) -> None:
-        """Say what runs, and the share of the whole that is done, 0 to 1."""
+    def running(self, text: str, share: float, detail: str = "", part: float = 0.0) -> None:
+        """Say what runs.
+
+        Args:
+            text: the step.
+            share: of the whole that is done, 0 to 1.
+            detail: what happens in the step.
+            part: of the step that is done, 0 to 1; 0 as long as that is not known.
+        """
 
     def finished(self, text: str, share: float) -> None:
         """Say what came out of a step."""
@@ -51,18 +58,24 @@ class Left:
 
 
 class Lines:
-    """A line for every step that is finished, and now and then one for that which runs."""
+    """A line for every step that is finished, and now and then one for that which runs; where the console is verbose,
+    one for everything that happens.
+    """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock, self._left = console, clock, Left(clock)
-        self._last = clock()
+        self._last, self._said = clock(), ""
 
-    def running(self, text: str, share: float) -> None:
+    def running(self, text: str, share: float, detail: str = "", part: float = 0.0) -> None:
         """See ``Steps``."""
         check_interrupted()
         self._left.done(share)
-        if self._clock() - self._last >= _SECONDS:
-            self._say(", ".join(filter(None, [text, f"{100 * share:.0f} % of all done", str(self._left)])))
+        line = f"{text}: {detail}" if detail else text
+        if self._console.verbose and line != self._said:
+            self._said = line
+            self._say(line)
+        elif self._clock() - self._last >= _SECONDS:
+            self._say(", ".join(filter(None, [line, f"{100 * share:.0f} % of all done", str(self._left)])))
 
     def finished(self, text: str, share: float) -> None:
         """See ``Steps``."""
@@ -75,9 +88,24 @@ class Lines:
         self._console.note(text)
 
 
+class Silent:
+    """Shows nothing."""
+
+    def running(self, text: str, share: float, detail: str = "", part: float = 0.0) -> None:
+        """See ``Steps``."""
+        check_interrupted()
+
+    def finished(self, text: str, share: float) -> None:
+        """See ``Steps``."""
+        check_interrupted()
+
+
 @contextmanager
 def show_steps(console: Console) -> Iterator[Steps]:
-    """Yield what shows steps on stderr."""
+    """Yield what shows steps on stderr: on a terminal a bar for all, and below it one for the step that runs."""
+    if console.quiet:
+        yield Silent()
+        return
     if not sys.stderr.isatty():
         yield Lines(console)
         return
@@ -89,19 +117,34 @@ def show_steps(console: Console) -> Iterator[Steps]:
 
     class LeftColumn(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text(str(left))
+            return Text("" if task.id else str(left))
 
     columns = (BarColumn(_BAR), TaskProgressColumn(), TextColumn("{task.description}", markup=False), LeftColumn())
     with Progress(*columns, console=Terminal(stderr=True), transient=True) as bars:
-        task = bars.add_task("", total=1.0)
+        whole = bars.add_task("", total=1.0)
+        inner = bars.add_task("", total=None, visible=False)
 
-        class Bar:
-            def running(self, text: str, share: float) -> None:
+        class Bars:
+            said = ""
+
+            def running(self, text: str, share: float, detail: str = "", part: float = 0.0) -> None:
                 check_interrupted()
                 left.done(share)
-                bars.update(task, completed=share, description=text)
+                bars.update(whole, completed=share, description=text)
+                # Without a part that is known, its bar moves to and fro.
+                bars.update(
+                    inner, total=1.0 if part else None, completed=part, description=detail, visible=bool(detail)
+                )
+                if console.verbose and detail and detail != self.said:
+                    self.said = detail
+                    self._keep(f"{text}: {detail}")
 
             def finished(self, text: str, share: float) -> None:
                 self.running(text, share)
+                if console.verbose:
+                    self._keep(text)
 
-        yield Bar()
+            def _keep(self, line: str) -> None:
+                bars.console.print(line, markup=False, highlight=False)
+
+        yield Bars()

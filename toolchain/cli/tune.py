@@ -9,7 +9,7 @@ import typer
 
 from toolchain.cli.board_options import Key, Rpc, Ssh, Tracker, Wait, reach
 from toolchain.cli.completion import complete_model, complete_target
-from toolchain.cli.console import MOST_THREADS, Console, Json, duration
+from toolchain.cli.console import MOST_THREADS, Console, Json, Quiet, Verbose, duration
 from toolchain.cli.inputs import check_pictures
 from toolchain.support.errors import InputError
 
@@ -48,6 +48,8 @@ def tune(
     key: Key = None,
     ssh: Ssh = None,
     wait: Wait = 60.0,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Find the fastest tiles for the kernels of some models, and keep them in a log that `deploy --logs` reads."""
@@ -57,7 +59,7 @@ def tune(
     from toolchain.tune.session import Budget
     from toolchain.zoo.embedded import resolve
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     check_pictures(calib, "--calib")
     if curve is not None:
         if curve.suffix.lower() != ".png":

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from toolchain.cli.board_options import Device, Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
-from toolchain.cli.console import Console, Json, Threads
+from toolchain.cli.console import Console, Json, Quiet, Threads, Verbose
 from toolchain.cli.run import Bundle
 
 
@@ -26,6 +26,8 @@ def verify(
     ssh: Ssh = None,
     wait: Wait = 10.0,
     device: Device = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Compare a bundle with the NumPy integer reference of its QDQ model; equal means every byte.
@@ -41,7 +43,7 @@ def verify(
     from toolchain.targets.precision import INT8
     from toolchain.workflows.evaluate import float_upscale
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     with (
         reach(rpc, tracker, key, ssh) as place,
         machine_for(bundle, place, wait=wait, threads=threads, device=device) as (opened, machine),

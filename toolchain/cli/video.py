@@ -84,7 +84,7 @@ def run_film(
         raise InputError("films are enlarged one by one", hint="give one film")
     source, output = sources[0], _output(sources[0], out, network.geometry.scale)
     if skip_existing and output != _STANDARD and output.exists():
-        console.note(f"{output} is there")
+        console.info(f"{output} is there")
         return {"film": source, "output": output, "skipped": True}
     if output == _STANDARD and (console.as_json or sys.stdout.isatty()):
         raise InputError("standard output is taken", hint="name a file with -o")
@@ -92,7 +92,7 @@ def run_film(
         raise InputError(f"{output} would be written over itself", hint="choose another name with -o")
     with _clip(source, options) as (clip, fields):
         large = clip.form.enlarged(network.geometry.scale)
-        console.note(
+        console.info(
             f"{clip.name}: {clip.form.width} x {clip.form.height} to {large.width} x {large.height}, "
             f"{float(clip.rate):.6g} fps, {clip.form.pixels}{''.join(f'; {note}' for note in clip.notes)}"
         )
@@ -106,7 +106,7 @@ def run_film(
         console.note(f"left out: {text}")
     if output != _STANDARD:
         console.say(str(output))
-    console.note(f"{told.frames} frames{told.figures}")
+    console.info(f"{told.frames} frames{told.figures}")
     return {
         "film": source,
         "output": output,
@@ -179,13 +179,13 @@ def _encoded(
         folder = parts_folder(output) if lasting else scratch / "parts"
         with open_parts(folder, job_of(clip, coding, digest) if lasting else {}) as parts:
             if parts.frames:
-                console.note(f"{parts.frames} frames are there from before")
+                console.info(f"{parts.frames} frames are there from before")
                 told.frames = told.before = parts.frames
             try:
                 told.follow(to_parts(clip, network, coding, parts, output))
             except KeyboardInterrupt:
                 if lasting and parts.frames:
-                    console.note(f"{parts.frames} frames are kept: the same command goes on behind them")
+                    console.info(f"{parts.frames} frames are kept: the same command goes on behind them")
                 raise
             if not parts.frames:
                 raise InputError(f"{clip.name} has no frames")

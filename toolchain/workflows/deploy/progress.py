@@ -27,6 +27,7 @@ class Event:
         note: whether this is said on the way.
         share: of the whole deployment that is done, 0 to 1.
         target: whose step this is, where there are several.
+        part: of the step that is done, 0 to 1, as far as that is known.
     """
 
     step: str
@@ -36,6 +37,7 @@ class Event:
     note: bool = False
     share: float = 0.0
     target: str = ""
+    part: float = 0.0
 
 
 class Note(Protocol):
@@ -76,14 +78,14 @@ class Progress:
             else:
                 shares.append(share)
             done = self._share(index, shares[-1])
-            self.tell(Event(name, index, text, note=True, share=done, target=self._name))
+            self.tell(Event(name, index, text, note=True, share=done, target=self._name, part=shares[-1]))
 
         self.tell(Event(name, index, share=self._share(index, 0), target=self._name))
         yield note
         end = time.perf_counter()
         self.seconds[name], self._begin = end - self._begin, end
         share = self._share(index, 1)
-        self.tell(Event(name, index, details[-1], self.seconds[name], share=share, target=self._name))
+        self.tell(Event(name, index, details[-1], self.seconds[name], share=share, target=self._name, part=1.0))
 
     def _share(self, index: int, part: float) -> float:
         each = sum(_WEIGHTS[_FIRST:])
