@@ -355,6 +355,12 @@ def test_demo(monkeypatch: pytest.MonkeyPatch, model_file: Path, photo_folder: P
     names = [Path(path).name for path in table["files"]]
     assert names == ["small.png", "bicubic.png", "clipfree.png", "before-after.png"]
     assert opened(tmp_path / "demo" / "clipfree.png") == ("RGB", (70, 60))
+    beside = table["onnxruntime"]
+    assert (beside["height"], beside["width"], beside["bytes"]) == (360, 640, 720 * 1280 * 3)
+    assert beside["different"] < 1e-3 * beside["bytes"]
+    assert beside["ratio"] > 0
+    page = Path(table["bundle"]) / "report.html"
+    assert table["report"] == (str(page) if page.exists() else None)
 
 
 def test_targets(capsys: pytest.CaptureFixture[str]):

@@ -99,6 +99,24 @@ def measure(
     return times
 
 
+def in_turn(
+    first: Callable[[], object], second: Callable[[], object], plan: TimingPlan
+) -> tuple[list[float], list[float]]:
+    """Return seconds of each repeat of two calls that are made in turn: what the machine does besides meets both."""
+    once = TimingPlan(warm_up=0, repeats=1)
+    for _ in range(plan.warm_up):
+        first()
+        second()
+    times: tuple[list[float], list[float]] = [], []
+    begin = time.perf_counter()
+    while len(times[0]) < plan.repeats and (
+        len(times[0]) < min(3, plan.repeats) or time.perf_counter() - begin < plan.seconds
+    ):
+        for call, found in zip((first, second), times, strict=True):
+            found += measure(call, once)
+    return times
+
+
 def summarize(times: Sequence[float], *, warm_up: int = 0) -> Timing:
     """Return the figures of durations in seconds (not empty), in order; percentiles are the nearest rank's."""
     ordered, third = sorted(times), len(times) // 3

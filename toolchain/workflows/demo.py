@@ -26,11 +26,19 @@ _BAR = 22  # height of the captions in pixels
 
 @dataclass(frozen=True)
 class Demo:
-    """The pictures written, and their quality against the original."""
+    """The pictures written, and their quality against the original.
+
+    Attributes:
+        files: written.
+        bicubic: quality of bicubic enlargement.
+        network: quality of the network.
+        small: what was enlarged, u8 (h, w, 3).
+    """
 
     files: tuple[Path, ...]
     bicubic: Quality
     network: Quality
+    small: Pixels
 
 
 def make_demo(
@@ -77,7 +85,7 @@ def make_demo(
     }
     for name, pixels in pictures.items():
         write_photo(out / name, Photo(pixels))
-    return Demo(tuple(out / name for name in pictures), qualities[0], qualities[1])
+    return Demo(tuple(out / name for name in pictures), qualities[0], qualities[1], small)
 
 
 def side_by_side(
