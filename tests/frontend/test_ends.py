@@ -166,20 +166,10 @@ def test_float64(make: object, tmp_path: Path):
     agree(make(), sr)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(
-    ("taken", "given", "export"),
-    [
-        (3, 2, "x -> torch.cat([F.interpolate(x[:, :1], scale_factor=2, mode='bicubic'), net(x)], 1)"),
-        (1, 3, "x -> net(x.mean(1, keepdim=True))"),
-        (3, 1, "x -> torch.cat([net(x), F.interpolate(x[:, 1:], scale_factor=2, mode='bicubic')], 1)"),
-        (4, 4, "x -> net(F.pad(x, (0, 0, 0, 0, 0, 1), value=1.0))[:, :3]"),
-        (1, 2, "1 (Y) or 3 (RGB)"),
-    ],
-)
-def test_other_channels_at_the_end(taken: int, given: int, export: str):
+@pytest.mark.parametrize(("taken", "given"), [(1, 2), (3, 12)])
+def test_other_channels_at_the_end(taken: int, given: int):
     b = Builder()
     b.depth_to_space(b.conv("input", taken, 4 * given), 2, out="output")
-    model = b.model(taken, 2) if taken == given else None
     info = helper.make_tensor_value_info
     graph = helper.make_graph(
         b.nodes,
@@ -189,15 +179,13 @@ def test_other_channels_at_the_end(taken: int, given: int, export: str):
         b.initializers,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    said = "has 4 channels" if taken == 4 else f"takes pictures of {taken} channels? and gives {given}"
-    with pytest.raises(ModelError, match=said) as caught:
+    with pytest.raises(ModelError, match=f"takes pictures of {taken} channels? and gives {given}") as caught:
         normalize(model)
-    assert "1 (Y) or 3 (RGB)" in caught.value.hint
-    assert export in caught.value.hint
+    assert "1 channel or 3" in caught.value.hint
 
 
 @pytest.mark.parametrize("way", ["chroma", "luma", "opaque", "coloured"])
-def test_what_is_said_to_export_in_their_place_is_integer(way: str):
+def test_planes_joined_by_their_owners_are_integer(way: str):
     b = Builder()
     if way in ("chroma", "luma"):
         given, index = (2, [0]) if way == "chroma" else (1, [1, 2])

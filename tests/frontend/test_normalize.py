@@ -255,8 +255,8 @@ def test_refusals() -> None:
 
     with pytest.raises(ModelError, match="has rank 2, not 4"):
         normalize(ends([1, 784]))
-    with pytest.raises(ModelError, match="has 4 channels"):
-        normalize(ends([1, 4, "h", "w"]))
+    with pytest.raises(ModelError, match="has 5 channels"):
+        normalize(ends([1, 5, "h", "w"]))
     with pytest.raises(ModelError, match="is int32, neither float nor uint8"):
         normalize(ends([1, 3, "h", "w"], TensorProto.INT32))
     same = helper.make_graph(

@@ -51,6 +51,7 @@ class Facts:
         pixels: how the numbers at its ends were changed.
         clip: the final clip, once it is taken off.
         merges: linear structures that became single convolutions.
+        planes: black and white of a network of other planes than a picture's, made one of pictures; None for others.
         border: rows and columns that the output begins before the source's, which lacks them.
         changes: a sentence for the user about each thing that was done, or refused for a reason worth knowing.
     """
@@ -62,6 +63,7 @@ class Facts:
     pixels: PixelScale = PixelScale()
     clip: Clip | None = None
     merges: tuple[Merge, ...] = ()
+    planes: tuple[float, float] | None = None
     border: tuple[int, int] | None = None
     changes: tuple[str, ...] = ()
 

@@ -10,7 +10,7 @@ from onnx import TensorProto, numpy_helper
 
 from toolchain.frontend.graph import Array
 from toolchain.frontend.inputs import spare_inputs
-from toolchain.frontend.whole_picture import wrapped
+from toolchain.frontend.whole_picture import OF_PICTURES
 from toolchain.support.errors import ModelError
 
 PROBE_SIZE = (23, 18)
@@ -104,7 +104,7 @@ def _layout(model: onnx.ModelProto, name: str, dims: list[int | None]) -> Interf
     if channels not in (1, 3):
         raise ModelError(
             f"the model's input '{name}' has {channels or 'an unknown number of'} channels",
-            hint=wrapped(channels, 0),
+            hint=OF_PICTURES,
         )
     free = dims[1:3] if last else dims[2:4]
     declared = (free[0] or 0, free[1] or 0)

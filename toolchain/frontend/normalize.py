@@ -19,16 +19,17 @@ from toolchain.frontend import value_range as ranges
 from toolchain.frontend.explain import refusal
 from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import Array, Graph
-from toolchain.frontend.interface import free_size, random_picture, read_interface
+from toolchain.frontend.interface import PROBE_SIZE, Interface, free_size, random_picture, read_interface
 from toolchain.frontend.load import is_quantized
 from toolchain.frontend.model import SRModel
 from toolchain.frontend.passes.base import GraphPass, Pass, Subject
-from toolchain.frontend.pipeline import find_passes, run_passes
+from toolchain.frontend.pipeline import find_pass, find_passes, run_passes
+from toolchain.frontend.planes import find_planes, into_pictures
 from toolchain.frontend.probe import run, session
 from toolchain.frontend.source import ModelSource, accepted
 from toolchain.frontend.unfit import CONVOLUTIONS, attention
 from toolchain.frontend.unit import find_unit, named
-from toolchain.frontend.whole_picture import wrapped
+from toolchain.frontend.whole_picture import OF_PICTURES
 from toolchain.images.scale import plain as plain_scale
 from toolchain.images.units import in_units
 from toolchain.support.dump import Dump, no_dump
@@ -79,11 +80,13 @@ def normalize(
     if is_quantized(model):
         raise ModelError("the model is quantized already", hint="only float models are normalized")
     steps = find_passes(passes, Graph)
-    plain, source, facts = _opened(model, dump)
+    plain, source, facts = _opened(model, value_range, dump)
     found = _rewritten(plain, facts, steps, dump)
     told = _told(value_range, found.facts)
     errors = {} if told else ranges.follow(_runner(found.plain, found.unit), facts.interface.channels, found.scale)
     ends = ranges.choose(value_range, found.facts.limits, found.facts.pixels.value_range, errors, likely)
+    if facts.planes not in (None, ends.input):  # the middle of its range is another
+        return normalize(model, value_range=str(ends), name=name, passes=passes, dump=dump)
     if not ends.alike:
         found = _rewritten(plain, replace(facts, ends=ends), steps, dump)
     bounds = ends.input if ends.alike else ranges.UNIT
@@ -115,13 +118,14 @@ def _told(value_range: str | None, facts: Facts) -> bool:
     return facts.clip is not None or facts.pixels.value_range is not None
 
 
-def _opened(model: onnx.ModelProto, dump: Dump) -> tuple[onnx.ModelProto, ModelSource, Facts]:
+def _opened(model: onnx.ModelProto, value_range: str | None, dump: Dump) -> tuple[onnx.ModelProto, ModelSource, Facts]:
     """Return a copy of the model with plain ends in opset 17, the source that it is held against, and what is known."""
     steps = find_passes((*pipeline.READ, *pipeline.OPEN), onnx.ModelProto)
     read, open_up = steps[: len(pipeline.READ)], steps[len(pipeline.READ) :]
     watch = _dumped(dump, lambda model: model)
     plain = onnx.ModelProto.FromString(model.SerializeToString())
-    facts = run_passes(read, plain, Facts(), watch)
+    facts = _of_pictures(plain, run_passes(read, plain, Facts(), watch), value_range)
+    dump("pictures", ".onnx", plain.SerializeToString)
     facts = replace(facts, interface=read_interface(plain))
     if facts.interface.freed:
         free_size(plain)
@@ -129,6 +133,17 @@ def _opened(model: onnx.ModelProto, dump: Dump) -> tuple[onnx.ModelProto, ModelS
         facts = replace(facts, interface=accepted(plain, facts.interface))
     source = ModelSource(plain, facts.interface)
     return plain, source, run_passes(open_up, plain, facts, watch)
+
+
+def _of_pictures(model: onnx.ModelProto, facts: Facts, value_range: str | None) -> Facts:
+    """Make a network of other planes than a picture's one of pictures, in place."""
+    found = find_planes(model)
+    if found is None:
+        return facts
+    interface = Interface(found.taken, False, (1, found.taken, *PROBE_SIZE))
+    facts = run_passes([find_pass("opset", onnx.ModelProto)], model, replace(facts, interface=interface))
+    bounds = ranges.alike(value_range)
+    return replace(facts, planes=bounds).said(into_pictures(model, found, *bounds))
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +275,7 @@ def _factors(model: onnx.ModelProto, channels: int, height: int, width: int, uni
     if len(shape) == 4 and shape[1] != channels and not (shape[2] * unit % height or shape[3] * unit % width):
         raise ModelError(
             f"the model takes pictures of {channels} channel{'s' * (channels > 1)} and gives {shape[1]}",
-            hint=wrapped(channels, shape[1], shape[2] // height),
+            hint=OF_PICTURES,
         )
     broken = len(shape) == 4 and (shape[2] * unit % height or shape[3] * unit % width or shape[2] < height)
     if len(shape) != 4 or shape[:2] != (1, channels) or broken:

@@ -90,6 +90,23 @@ def choose(
     return _by_behaviour(errors)
 
 
+def alike(given: str | None) -> tuple[float, float]:
+    """Return the one range of both ends that a user names, 0..1 if none: that of a network whose ends are joined.
+
+    Raises:
+        ModelError: an unknown range is given, or two that differ.
+    """
+    wanted = _read(given)
+    if wanted is None:
+        return UNIT
+    if wanted[0] not in (None, wanted[1]):
+        raise ModelError(
+            f"the network takes or gives planes of Y, Cb and Cr or alpha, for which {given} is no range",
+            hint="say --range 0..1, --range 0..255 or --range -1..1, of both ends",
+        )
+    return wanted[1]
+
+
 def _read(given: str | None) -> tuple[tuple[float, float] | None, tuple[float, float]] | None:
     """Input (None: to be found out) and output that the user names."""
     if given is None:
