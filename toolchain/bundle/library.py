@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from toolchain.support.errors import BundleError
-from toolchain.targets import Target, is_windows
+from toolchain.targets import Target, is_macos, is_windows
 from toolchain.targets.elf import Library
 
 LIBRARY, ARCHIVE, HEADER = "model.so", "libmodel.a", "clipfree.h"
 INTERFACE = "clipfree_get_functions"
 """What a library defines that has the interface for C."""
 
-_DLL = "model.dll"
+_DLL, _DYLIB = "model.dll", "model.dylib"
 
 
 def library_file(target: Target) -> str:
     """Return what the library for a target is called."""
-    return _DLL if is_windows(target.triple) else LIBRARY
+    return _DLL if is_windows(target.triple) else _DYLIB if is_macos(target.triple) else LIBRARY
 
 
 def check_interface(library: Library, name: str) -> None:

@@ -26,7 +26,7 @@ from toolchain.support.errors import BundleError, ModelError, OutputError, Targe
 from toolchain.support.files import atomic_folder, check_writable
 from toolchain.support.serialization import parse_json
 from toolchain.support.versions import Versions
-from toolchain.targets import architecture, is_windows, machines
+from toolchain.targets import architecture, machines, system
 from toolchain.targets.elf import Library, check_library, read_library
 from toolchain.targets.precision import INT8
 
@@ -233,8 +233,9 @@ class Bundle:
 
     def _check_architecture(self, cpu: Cpu, name: str, target: str) -> None:
         triple = self.manifest.target.triple
-        if is_windows(triple) and (platform.system() != "Windows" or name != _HERE):
-            raise BundleError(f"{self.path} is for Windows, {name} runs another system", hint=_again(target))
+        its = system(triple)
+        if its != "Linux" and (platform.system() != {"macOS": "Darwin"}.get(its, its) or name != _HERE):
+            raise BundleError(f"{self.path} is for {its}, {name} runs another system", hint=_again(target))
         if cpu.machine not in machines(triple):
             raise BundleError(
                 f"{self.path} is for {architecture(triple)}, {name} is {cpu.machine}", hint=_again(target)

@@ -89,7 +89,7 @@ def doctor(
     """Find a linker for a target and try it, or an OpenCL device; say what to install if there is none."""
     from toolchain.backends import backend_for
     from toolchain.support.cpu import this_cpu
-    from toolchain.targets import find_target
+    from toolchain.targets import find_target, system
     from toolchain.targets.linker import find_c_compiler, find_linker, is_native
 
     console = Console(as_json=as_json)
@@ -110,7 +110,7 @@ def doctor(
         )
         return
     linker = find_linker(target.triple)
-    made = linker.check(target)
+    made = linker.check(target) or f"a library of {system(target.triple)}"
     native, missing = is_native(target.triple), target.missing_on(this_cpu())
     console.say(f"{target.name}: linker {' '.join(linker.command)} (from {linker.source}) works")
     console.say(f"  it makes: {made}")
@@ -119,6 +119,8 @@ def doctor(
         console.say("  this machine runs what is made")
     elif native:
         console.say(f"  made here, but not run here: this CPU lacks {', '.join(missing)}")
+    elif system(target.triple) != "Linux":
+        console.say(f"  made here, but not run here: this machine runs no {system(target.triple)}")
     else:
         console.say(f"  made here, but not run here: this machine is {this_cpu().machine}")
     console.result(

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from toolchain.backends.cpu.needs import lacking
-from toolchain.bundle import ARCHIVE, FLOAT, HEADER, LIBRARY, QDQ, Bundle, check_interface
+from toolchain.bundle import ARCHIVE, FLOAT, HEADER, LIBRARY, QDQ, Bundle, check_interface, library_file
 from toolchain.images.scale import Scale
 from toolchain.support.errors import BundleError, InputError, TargetError
 from toolchain.support.files import scratch_folder
 from toolchain.support.resources import shipped
-from toolchain.targets import Target, architecture, is_windows
+from toolchain.targets import Target, architecture, system
 from toolchain.targets.elf import Library
 from toolchain.targets.soname import rename
 
@@ -43,13 +43,15 @@ class Part:
         """Return the library of a bundle, which programs in C can run.
 
         Raises:
-            InputError: it is for Windows.
+            InputError: it is for Windows or macOS.
             BundleError: the bundle has none, or it is damaged.
         """
-        if is_windows(bundle.manifest.target.triple):
+        its = system(bundle.manifest.target.triple)
+        if its != "Linux":
             raise InputError(
-                f"{bundle.path} is for Windows, for which there are no packages",
-                hint="a program needs its model.dll and clipfree.h, see docs/windows.md",
+                f"{bundle.path} is for {its}, for which there are no packages",
+                hint=f"a program needs its {library_file(bundle.manifest.target)} and clipfree.h, "
+                f"see docs/{its.lower()}.md",
             )
         if LIBRARY not in bundle.manifest.files:
             raise BundleError(

@@ -9,9 +9,11 @@ from toolchain.targets.target import (
     architecture,
     best_target,
     find_target,
+    is_macos,
     is_windows,
     list_targets,
     machines,
+    system,
     target_folder,
 )
 
@@ -25,8 +27,10 @@ __all__ = [
     "best_target",
     "devices_of",
     "find_target",
+    "is_macos",
     "is_windows",
     "list_targets",
     "machines",
+    "system",
     "target_folder",
 ]

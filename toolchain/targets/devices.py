@@ -15,11 +15,15 @@ DEVICES: Mapping[str, str] = {
     "graviton2": "neoverse-n1",
     "graviton3": "neoverse-v1",
     "graviton4": "neoverse-n2",
+    "apple-m1": "macos-arm64",
+    "apple-m2": "macos-arm64",
+    "apple-m3": "macos-arm64",
+    "apple-m4": "macos-arm64",
     "x86-64-v2": "x86-sse4",
     "x86-64-v3": "x86-avx2",
 }
-"""Raspberry Pis, systems on a chip, Amazon's processors, and the levels of x86-64; of chips with large and small cores
-the large ones count."""
+"""Raspberry Pis, systems on a chip, Amazon's and Apple's processors, and the levels of x86-64; of chips with large and
+small cores the large ones count."""
 
 
 def devices_of(target: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolchain.support.errors import TargetError
-from toolchain.targets import architecture, is_windows
+from toolchain.targets import architecture, is_macos, is_windows, system
 
 _MACHINES = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv"}
 _EXPECTED = {"x86_64": ("x86_64", 64), "aarch64": ("aarch64", 64), "armv7a": ("arm", 32)}  # of all ARCHITECTURES
@@ -86,14 +86,16 @@ def read_library(path: Path) -> Library:
         TargetError: it is no shared library, or not all of it is there.
         OSError: it cannot be read.
     """
-    from toolchain.targets import dll
+    from toolchain.targets import dll, macho
 
     data = path.read_bytes()
     found = _header(data)
-    if not data.startswith(dll.MAGIC) and (found is None or not found.shared):
+    if not data.startswith((dll.MAGIC, macho.MAGIC)) and (found is None or not found.shared):
         raise TargetError(f"{path} is not a shared library (ELF)")
     try:
-        return dll.read_dll(data) if found is None else _Reader(data, found.bits).library()
+        if found is not None:
+            return _Reader(data, found.bits).library()
+        return dll.read_dll(data) if data.startswith(dll.MAGIC) else macho.read_dylib(data)
     except (struct.error, ValueError) as error:
         raise TargetError(f"{path} is cut off or damaged: its headers speak of what is not there") from error
 
@@ -104,8 +106,8 @@ def check_library(path: Path, triple: str) -> Elf | None:
     Raises:
         TargetError: it is something else, in one sentence.
     """
-    if is_windows(triple):
-        _check_dll(path, triple)
+    if is_windows(triple) or is_macos(triple):
+        _check_other(path, triple)
         return None
     found = read_elf(path)
     machine, bits = _EXPECTED[architecture(triple)]
@@ -119,13 +121,15 @@ def check_library(path: Path, triple: str) -> Elf | None:
     return found
 
 
-def _check_dll(path: Path, triple: str) -> None:
-    from toolchain.targets import dll
+def _check_other(path: Path, triple: str) -> None:
+    """Do as `check_library` does for systems that have other formats."""
+    from toolchain.targets import dll, macho
 
+    machine_of = dll.machine_of if is_windows(triple) else macho.machine_of
     try:
-        machine = dll.machine_of(path.read_bytes())
+        machine = machine_of(path.read_bytes())
     except (struct.error, ValueError) as error:
-        raise TargetError(f"{path} is not a library of Windows") from error
+        raise TargetError(f"{path} is not a library of {system(triple)}") from error
     if machine != architecture(triple):
         raise TargetError(f"{path} is a library for {machine}, not for {triple}")
     read_library(path)

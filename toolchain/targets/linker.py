@@ -18,13 +18,15 @@ from typing import Any
 
 from toolchain.support.errors import TargetError
 from toolchain.support.files import scratch_folder
-from toolchain.targets import Target, architecture, is_windows, machines
+from toolchain.targets import Target, architecture, is_macos, is_windows, machines
 from toolchain.targets.elf import Elf, check_library
 
 # No build id and no symbol table: the same objects give the same bytes, whatever the temporary files were called.
 _COMPILER = ("-shared", "-fPIC", "-Wl,--build-id=none", "-s")
 _DLL, _OF_GNU = ("-shared", "-s"), ("-static-libgcc", "-Wl,--no-insert-timestamp", "-Wl,--disable-auto-image-base")
+_DYLIB = ("-shared", "-s", "-Wl,-dead_strip")
 _LD = ("-shared", "--build-id=none", "-s")
+_ZIG = (sys.executable, "-m", "ziglang", "cc", "-target")
 _INSTALL = "install one with `pip install ziglang` (no root needed) or `apt install gcc`"
 
 
@@ -67,6 +69,8 @@ class Linker:
         """
         if is_windows(self.triple):
             return ("-lsynchronization" if self.source == "PATH" else "-lapi-ms-win-core-synch-l1-2-0",)
+        if is_macos(self.triple):
+            return ()
         if self.source == "ziglang":
             return () if is_native(self.triple) else ("-lcompiler_rt",)
         return ("-lgcc",) if architecture(self.triple) == "armv7a" else ()
@@ -146,8 +150,8 @@ def find_c_compiler(triple: str, *, environment: Mapping[str, str] | None = None
     """
     found = _linkers(triple, os.environ if environment is None else environment)
     hint = (
-        _INSTALL
-        if is_native(triple)
+        _install(triple)
+        if is_native(triple) or is_macos(triple)
         else (f"install one with `pip install ziglang` (no root needed) or `apt install gcc-{_package(triple)}`")
     )
     return _first(
@@ -165,6 +169,10 @@ def _linkers(triple: str, environment: Mapping[str, str]) -> Iterator[Linker]:
     """All that could link for ``triple``, best first."""
     path = environment.get("PATH", "")
     native = is_native(triple)
+    if is_macos(triple):  # its linkers want its libraries to link with; zig brings their lists of symbols
+        if importlib.util.find_spec("ziglang") is not None:
+            yield Linker((*_ZIG, zig_triple(triple)), triple, "ziglang", _DYLIB)
+        return
     for variable in ("CXX", "CC"):
         command = tuple(shlex.split(environment.get(variable, "")))
         if not command:
@@ -194,9 +202,13 @@ def _linkers(triple: str, environment: Mapping[str, str]) -> Iterator[Linker]:
             bare = _android(triple)
         if architecture(triple) == "armv7a":
             bare += ("-lcompiler_rt", "-Wl,--gc-sections")
-        command = (sys.executable, "-m", "ziglang", "cc", "-target", triple.replace("armv7a-", "arm-"))
         flags = _DLL if is_windows(triple) else _COMPILER
-        yield Linker(command, triple, "ziglang", (*flags, *bare))
+        yield Linker((*_ZIG, zig_triple(triple)), triple, "ziglang", (*flags, *bare))
+
+
+def zig_triple(triple: str) -> str:
+    """Return how zig spells ``triple``."""
+    return triple.replace("armv7a-", "arm-").replace("-apple-macosx", "-macos.")
 
 
 def _android(triple: str) -> tuple[str, ...]:
@@ -228,6 +240,8 @@ def gnu(triple: str) -> str:
 def _install(triple: str) -> str:
     if is_native(triple):
         return _INSTALL
+    if is_macos(triple):
+        return "install one with `pip install ziglang` (no root needed)"
     return f"install one with `pip install ziglang` (no root needed) or `apt install binutils-{_package(triple)}`"
 
 

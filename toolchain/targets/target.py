@@ -91,6 +91,16 @@ def is_windows(triple: str) -> bool:
     return "windows" in triple.split("-")
 
 
+def is_macos(triple: str) -> bool:
+    """Return whether a triple names macOS."""
+    return "apple" in triple.split("-")
+
+
+def system(triple: str) -> str:
+    """Return a triple's system as people call it."""
+    return "Windows" if is_windows(triple) else "macOS" if is_macos(triple) else "Linux"
+
+
 def machines(triple: str) -> tuple[str, ...]:
     """Return what ``uname -m`` may say on a device that runs code for ``triple``."""
     return ("armv7l", "armv8l") if architecture(triple) == "armv7a" else (architecture(triple),)

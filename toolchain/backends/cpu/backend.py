@@ -10,7 +10,7 @@ from toolchain.runtime.native import NativeRunner, open_native
 from toolchain.support.cpu import this_cpu
 from toolchain.support.dump import Dump, no_dump
 from toolchain.support.errors import TargetError
-from toolchain.targets import Target, architecture, is_windows
+from toolchain.targets import Target, architecture, system
 from toolchain.targets.linker import Linker, find_c_compiler, find_linker, is_native
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class CpuBackend:
 
     def obstacle(self, target: Target) -> str | None:
         """Say why this machine cannot run what is made for ``target``, and what does; None if it can."""
-        if is_windows(target.triple) and not is_native(target.triple):
-            return "made for Windows, not run here"
+        if system(target.triple) != "Linux" and not is_native(target.triple):
+            return f"made for {system(target.triple)}, not run here"
         if not is_native(target.triple):
             return (
                 f"made for {architecture(target.triple)}, not run here; `clipfree verify --rpc` checks it on the board"

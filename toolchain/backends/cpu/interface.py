@@ -26,7 +26,7 @@ from toolchain.support.cache import cache_folder
 from toolchain.support.errors import OutputError, TargetError
 from toolchain.support.files import atomic_folder, scratch_folder
 from toolchain.support.versions import Versions
-from toolchain.targets import Target, is_windows
+from toolchain.targets import Target, is_windows, system
 from toolchain.targets.elf import read_library
 from toolchain.targets.linker import Linker, gnu, is_native
 from toolchain.targets.soname import rename, roomy
@@ -37,6 +37,7 @@ _TABLES = "network.c"
 # its name only. Nobody else's functions of the same names take the place of these.
 _LINK = ("-nostdlib", "-Wl,-Bsymbolic", f"-Wl,-soname,{roomy(LIBRARY)}", "-Wl,--no-as-needed")
 _SYSTEM = {"gnu": ("libc.so.6", "libm.so.6", "libpthread.so.0"), "android": ("libc.so", "libm.so")}
+_MACOS = ("-Wl,-install_name,@rpath/model.dylib",)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def link(executable: Any, output: Path, linker: Linker, about: About) -> tuple[s
     """
     missing: tuple[str, ...] = ()
     with _compiled(linker, about.target) as parts, scratch_folder() as folder:
-        own = () if is_windows(linker.triple) else _LINK
+        own = {"Windows": (), "macOS": _MACOS}.get(system(linker.triple), _LINK)
         joined = replace(linker, flags=(*linker.flags, *_table_flags(linker), *own))
         tables = folder / _TABLES
 
@@ -97,7 +98,7 @@ def link(executable: Any, output: Path, linker: Linker, about: About) -> tuple[s
             if found == missing:
                 break
             missing = found
-    if not is_windows(linker.triple):  # whose libraries are asked for by their files' names
+    if system(linker.triple) == "Linux":  # others' are asked for by their files' names, or signed
         rename(output, LIBRARY)
     put_header(output.parent)
     return missing
@@ -143,8 +144,8 @@ def archive_tools(triple: str) -> tuple[str, str]:
     Raises:
         TargetError: they are not there.
     """
-    if is_windows(triple):
-        raise TargetError("there are no static libraries for Windows", hint="leave out --static")
+    if system(triple) != "Linux":
+        raise TargetError(f"there are no static libraries for {system(triple)}", hint="leave out --static")
     prefix = "" if is_native(triple) else f"{gnu(triple)}-"
     found = [shutil.which(prefix + name) for name in ("objcopy", "ar")]
     if not all(found):
@@ -193,7 +194,7 @@ def _compile(linker: Linker, folder: Path, quick: Mapping[str, Sequence[str]]) -
     for path in _sources():
         one = replace(linker, flags=("-c", *linker.inline, *_dll(linker), *C_FLAGS, *quick.get(path.name, ())))
         one.run(folder / f"{path.stem}.o", [str(path)])
-    if is_windows(linker.triple):
+    if system(linker.triple) != "Linux":
         return
     for name in _SYSTEM["android" if "android" in linker.triple else "gnu"]:
         stand_in(linker, folder / name)

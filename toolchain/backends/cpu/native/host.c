@@ -11,11 +11,17 @@ Share* host_enter(Share* share) {
 
 /* -- who else is there ----------------------------------------------------------------------------------------------- */
 
-/* Pointers to functions in the compiled code, which are null until somebody sets them; networks have those they need. */
-#define POINTER(name, function) __attribute__((weak)) extern _Atomic(void*) __##name;
+/* Pointers to functions in the compiled code, which are null until somebody sets them; networks have those they need.
+ * macOS would make one of those of all libraries in a process, as weak ones: there they are ours, and hide others. */
+#ifdef __APPLE__
+#define LOOSE __attribute__((visibility("default")))
+#else
+#define LOOSE __attribute__((weak)) extern
+#endif
+#define POINTER(name, function) LOOSE _Atomic(void*) __##name;
 LENT(POINTER)
 #undef POINTER
-__attribute__((weak)) extern void* __tvm_ffi__library_ctx;
+LOOSE void* __tvm_ffi__library_ctx;
 
 enum {
 #define NUMBER(name, function) number_##function,

@@ -50,9 +50,11 @@ int platform_prepare(void) {
   return 0;
 }
 
+#ifndef __APPLE__ /* where it would be called by the list of what is to be done at the end, after the library is gone */
 __attribute__((destructor)) static void unload(void) {
   if (atomic_load(&key)) pthread_key_delete((Key)(atomic_load(&key) - 1));
 }
+#endif
 
 void* platform_value(void) {
   const uintptr_t found = atomic_load_explicit(&key, memory_order_acquire);
