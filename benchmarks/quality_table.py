@@ -57,13 +57,13 @@ def _clip(document: Document) -> list[str]:
                 f"{share:.1%}",
             ]
         )
-    titles = ["network", "clip", "FP32 outputs", "tamed", "proved", "written by the clip"]
+    titles = ["network", "clip", "FP32 outputs", "CFQP", "proved", "written by the clip"]
     return [
         "## The clip is removed",
         "",
-        "What the float network gives on the photographs, and on the tamed ones: proved means that nothing leaves the "
-        "pixel range and both its ends are touched. A clip of its own writes the enlarged picture once more: that much "
-        "of all 8-bit values that the kernels write.",
+        "What the float network gives on the photographs, and on the representative ones of CFQP: proved means that "
+        "nothing leaves the pixel range and both its ends are touched. A clip of its own writes the enlarged picture "
+        "once more: that much of all 8-bit values that the kernels write.",
         "",
         *_grid(titles, rows),
         "",

@@ -76,7 +76,7 @@ ROWS = (
     Row(
         "int8_cfqp",
         "INT8 CFQP",
-        "min/max on the tamed photographs, nothing else; no clip, the codes are the pixels",
+        "min/max on the representative photographs of CFQP, nothing else; no clip, the codes are the pixels",
         CFQP,
         variants.shown_codes,
     ),
@@ -113,15 +113,15 @@ ROWS = (
     ),
     Row(
         "ort_cfqp",
-        "onnxruntime INT8, tamed",
-        "the same without the clip, on the tamed photographs, the input pinned",
+        "onnxruntime INT8, CFQP",
+        "the same without the clip, on the representative photographs of CFQP, the input pinned",
         ONNXRUNTIME_CFQP,
         variants.shown_exactly,
         portable=False,
     ),
     Row(
         "ort_avx2",
-        "onnxruntime INT8, tamed, no VNNI",
+        "onnxruntime INT8, CFQP, no VNNI",
         "that file with onnxruntime's default options on a processor with AVX2 and no VNNI (Haswell, emulated), where "
         "it adds products in 16 bits that saturate",
         ONNXRUNTIME_CFQP,

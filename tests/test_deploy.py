@@ -48,7 +48,7 @@ def test_events_tell_every_step_in_order(model_file: Path, photo_folder: Path, t
     assert [event.step for event in events if event.seconds is not None] == list(STEPS)
     assert list(done.seconds) == list(STEPS)
     assert done.path == tmp_path / "b.clipfree"
-    assert any("clip to 0..1 taken off" in event.detail for event in events)
+    assert any("clip to 0..1 removed" in event.detail for event in events)
 
 
 def test_a_wrong_library_is_not_delivered(model_file: Path, photo_folder: Path, tmp_path: Path):

@@ -59,7 +59,8 @@ def test_modules_that_are_named_exist(page: Path) -> None:
 
 def shown_commands(page: Path) -> Iterator[list[str]]:
     """The words of each command ``clipfree`` in the page's blocks of code, without pipes and redirections."""
-    for block in re.findall(r"^```(?:sh|bash)?\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    for block in (text for language, text in blocks if language in ("", "sh", "bash")):
         for line in block.replace("\\\n", " ").splitlines():
             for part in line.split("|"):
                 if part.strip().startswith("clipfree "):

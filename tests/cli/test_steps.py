@@ -79,7 +79,7 @@ def test_shares_grow_from_step_to_step(model_file: Path, photo_folder: Path, tmp
     stages = [text for text, _ in itertools.groupby(told)]
     assert stages[:-1] == [
         "quantizing",
-        "taming photographs",
+        "making representative photographs",
         "measuring channels",
         "measuring ranges",
         "rounding weights",

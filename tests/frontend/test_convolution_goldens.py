@@ -184,7 +184,7 @@ def test_what_passes_find_out() -> None:
     case = CASES["the final clip"]
     facts = final_clip.apply(graph_of(case.before, **case.constants))
     assert facts.clip == Clip(0.0, 1.0, "Min+Relu")
-    assert facts.changes == ("took off the final clip to 0..1 (Min+Relu before the pixel shuffle)",)
+    assert facts.changes == ("removed the final clip to 0..1 (Min+Relu before the pixel shuffle)",)
     case = CASES["linear branches"]
     (merge,) = collapse.apply(graph_of(case.before, **case.constants)).merges
     assert (merge.result, merge.nodes, merge.kernel) == ("u", 4, (3, 3))

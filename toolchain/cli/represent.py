@@ -1,4 +1,4 @@
-"""``clipfree represent``: photographs in, a tamed representative set (CFQP) and its proof out."""
+"""``clipfree represent``: photographs in, a representative set (CFQP) and its proof out."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from toolchain.support.progress import Stages, Tell, untold
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
 
-_TAMING, _CHANNELS, _RANGES = "taming photographs", "measuring channels", "measuring ranges"
+_TAMING, _CHANNELS, _RANGES = "making representative photographs", "measuring channels", "measuring ranges"
 _WEIGHTS, _SPENDING = "rounding weights", "choosing tensors for 16 bits"
 
 

@@ -1,4 +1,4 @@
-"""The clip at the end of the network is found in whatever spelling, and taken off.
+"""The clip at the end of the network is found in whatever spelling, and removed.
 
 After: between the last convolution (or addition) and the output there is no clip to 0..1 or 0..255. What is removed is
 handed on: the integer output's range does its work.
@@ -32,5 +32,5 @@ def apply(graph: Graph, facts: Facts) -> Facts:
     graph.tidy()
     spelling = "+".join(n.op_type for n, _ in steps)
     where = " before the pixel shuffle" if shuffled_at else ""
-    said = f"took off the final clip to {match[0]:g}..{match[1]:g} ({spelling}{where})"
+    said = f"removed the final clip to {match[0]:g}..{match[1]:g} ({spelling}{where})"
     return replace(facts, clip=Clip(*match, spelling)).said(said)

@@ -40,14 +40,14 @@ def apply(graph: Graph, facts: Facts) -> Facts:
         graph.input = graph.fresh(f"{old}_unit")
         graph.add("Mul", [graph.input, graph.add_constant(PEAK, f"{old}_peak")], old)
         graph.tidy()
-        said = "took off the division of the input by 255: both ends are 0..1"
+        said = "removed the division of the input by 255: both ends are 0..1"
         return replace(facts, pixels=PixelScale("0..1", PEAK, 1.0)).said(said)
     if multiplied:
         old = graph.output
         graph.output = graph.fresh(f"{old}_unit")
         graph.add("Mul", [old, graph.add_constant(1.0 / PEAK, f"{old}_peak")], graph.output)
         graph.tidy()
-        said = "took off the multiplication of the output by 255: both ends are 0..1"
+        said = "removed the multiplication of the output by 255: both ends are 0..1"
         return replace(facts, pixels=PixelScale("0..1", 1.0, 1.0 / PEAK)).said(said)
     return facts
 

@@ -151,7 +151,7 @@ def _load(request: Request, line: Progress, dump: Dump) -> onnx.ModelProto:
 def _normalize(request: Request, source: onnx.ModelProto, line: Progress, dump: Dump) -> SRModel:
     with line.step("normalize") as note:
         sr = normalize(source, value_range=request.value_range, dump=dump)
-        clip = f"clip to {sr.clip.low:g}..{sr.clip.high:g} taken off" if sr.clip else "no clip found"
+        clip = f"clip to {sr.clip.low:g}..{sr.clip.high:g} removed" if sr.clip else "no clip found"
         note(f"x{sr.scale}, {'RGB' if sr.channels == 3 else 'luma'}, {clip}")
     return sr
 
