@@ -60,8 +60,8 @@ def _tamed(tamed: dict[str, Any]) -> str:
             f"({low:.3g}..{high:.3g}) and no contrast is low enough; ranges are those of the photographs"
         )
     before, after = (f"{low:.3g}..{high:.3g}" for low, high in (tamed["before"], tamed["after"]))
-    proof = "both ends touched, none left" if tamed["proved"] else "the ends are not both touched"
+    proof = "both ends are reached, none is passed" if tamed["proved"] else "the ends are not both reached"
     return (
-        f"representative set: outputs {before} tamed to {after}, {tamed['contracted']} of "
-        f"{tamed['images']} images contracted; {proof}"
+        f"representative set: outputs {before} became {after}, with contrast lowered in {tamed['contracted']} of "
+        f"{tamed['images']} images; {proof}"
     )

@@ -304,7 +304,7 @@ def _sheet(
         assert shown[1] is not None
         pairs.append(Pair(caption, shown[0], shown[1]))
     low, high = proof.value_range
-    verdict = "proved: none left, both ends touched" if proof.proved else "not proved: see proof.json"
+    verdict = "proved: both ends are reached, none is passed" if proof.proved else "not proved: see proof.json"
     title = (
         f"{proof.model}: the FP32 network's outputs, before and after. Red is above {high:g}, blue below {low:g}.",
         f"{len(proof.images)} images, {len(pairs)} shown; outputs {proof.before[0]:.3g}..{proof.before[1]:.3g} became "
