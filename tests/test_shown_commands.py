@@ -1,7 +1,7 @@
 """What the pages tell a reader to type is typed, in a folder like the reader's: a network, photographs, a picture.
 
-A page's commands run one after the other. What cannot run here is left to ``test_docs``, which has them read by the command
-line's parser; `NOT_RUN` says which and why.
+A page's commands run one after the other. What cannot run here is left to ``test_docs``, which has them read by the
+command line's parser; `NOT_RUN` says which and why.
 """
 
 from __future__ import annotations
