@@ -20,6 +20,8 @@ def deploy(
     max_loss: float | None = None,
     budget: float | None = None,
     bits: Mapping[str, int | tuple[int, ...]] | None = None,
+    weight_bits: int | Mapping[str, int] | None = None,
+    codebook: bool = False,
     inputs: Mapping[str, float] | None = None,
     keep: bool = True,
     progress: Callable[[str, float], None] | None = None,
@@ -39,6 +41,9 @@ def deploy(
         budget: percent by which work may grow for 16 bits; 0: 8 bits everywhere. None, and no ``max_loss``: 8, where
             more than 0.05 dB is lost.
         bits: 16 for tensors, by name or pattern of names, or the numbers of the channels that have 16.
+        weight_bits: of weights, 2 to 8: a number for all, or numbers by name or pattern of names ("*": all). None: 8.
+            Where they are given, nothing is spent on 16 bits without ``max_loss`` or ``budget``.
+        codebook: weights of at most 6 bits are places in a codebook of each convolution.
         inputs: values of the model's inputs beside the picture, by name.
         keep: keep the quantized network in the user's cache, or take it from there.
         progress: called with what happens, as text, and the share of all that is done, 0 to 1.
@@ -48,6 +53,7 @@ def deploy(
         ClipfreeError: of another kind, for a model, photographs, target or place that cannot be used.
     """
     from toolchain.quantize import Settings
+    from toolchain.quantize.weight_bits import EVERY
     from toolchain.support.errors import QualityError
     from toolchain.targets import find_target
     from toolchain.targets.precision import INT8, read_precision
@@ -65,7 +71,8 @@ def deploy(
         calibration = Path(photographs)
     else:
         calibration = tuple(Path(photo) for photo in photographs)
-    asked = bits or budget is not None or max_loss is not None
+    narrow = {EVERY: weight_bits} if isinstance(weight_bits, int) else weight_bits or {}
+    asked = bits or narrow or codebook or budget is not None or max_loss is not None
     request = Request(
         resolve(str(model)),
         Path(out),
@@ -73,7 +80,9 @@ def deploy(
         target,
         name,
         value_range,
-        Settings(bits=bits or {}, budget=budget, max_loss=max_loss) if asked else None,
+        Settings(bits=bits or {}, weight_bits=narrow, codebook=codebook, budget=budget, max_loss=max_loss)
+        if asked
+        else None,
         precision=chosen,
         keep=keep,
         inputs=inputs or {},

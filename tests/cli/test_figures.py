@@ -16,6 +16,7 @@ from tests.answers import document
 from tests.sr_models import Builder
 from toolchain.bundle import open_bundle
 from toolchain.cli import main
+from toolchain.frontend import load_model, normalize
 from toolchain.support.errors import QualityError
 
 pytestmark = pytest.mark.usefixtures("without_compiler")
@@ -37,6 +38,34 @@ def test_tensors_of_16_bits(model_file: Path, photo_folder: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+def test_weights_of_4_bits(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
+    words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path), "--weight-bits", "4"]
+    assert main([*words, "--codebook", "--weight-bits", f"{first_convolution(model_file)}=8"]) == 0
+    out = capsys.readouterr().out
+    said = re.search(r"weights: 4 bits by codebook in \d+, 8 bits in 1 convolutions", out)
+    assert said
+    assert "equal to the integer reference, byte for byte" in out
+    assert "16 bits" not in out
+    (made,) = tmp_path.iterdir()
+    assert main(["inspect", str(made)]) == 0
+    assert said[0] in capsys.readouterr().out
+    assert main(["verify", str(made)]) == 0
+    assert main(["evaluate", str(made), "--hr", str(photo_folder)]) == 0
+    assert said[0] in capsys.readouterr().err
+    assert main(["inspect", str(made / "model.qdq.onnx")]) == 0
+    assert "weights are stored in 4 bits or fewer" in capsys.readouterr().out
+    again = tmp_path / "again.clipfree"
+    assert main(["deploy", str(made / "model.qdq.onnx"), "--calib", str(photo_folder), "-o", str(again)]) == 0
+    assert "4 bits by codebook" in capsys.readouterr().out
+    golden = [np.load(folder / "golden.npz")["output"] for folder in (made, again)]
+    np.testing.assert_array_equal(*golden)
+
+
+def first_convolution(model: Path) -> str:
+    sr = normalize(load_model(model))
+    return next(node.output[0] for node in sr.model.graph.node if node.op_type == "Conv")
+
+
 def test_a_budget_is_spent_on_what_gains_or_not_at_all(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
     words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path), "--budget"]
     assert main([*words, "0.001"]) == 0

@@ -5,6 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from toolchain.quantize.reconstruct import _solve
+from toolchain.quantize.weights import QuantizedWeight, round_weight
+
+
+def solved(given: np.ndarray, wanted: np.ndarray, weight: np.ndarray) -> tuple[QuantizedWeight, np.ndarray]:
+    start = round_weight(weight, np.ones(len(weight), np.float32), 0, "output")
+    return _solve(given.astype(np.float32), wanted.astype(np.float32), weight, 1, start, keep_scale=False)
 
 
 def test_noise_of_codes_does_not_shrink_weights() -> None:
@@ -16,7 +22,7 @@ def test_noise_of_codes_does_not_shrink_weights() -> None:
     exact = np.stack([common + difference, common - difference])
     given = exact + rng.normal(0, 0.06, exact.shape)
     weight = np.array([1.0, -1.0]).reshape(1, 2, 1, 1)
-    found, bias = _solve(given.astype(np.float32), (weight.reshape(1, 2) @ exact).astype(np.float32), weight, 1, None)
+    found, bias = solved(given, weight.reshape(1, 2) @ exact, weight)
     assert found.real().reshape(2) @ [0.5, -0.5] > 0.9
     plain = np.linalg.lstsq(given.T, (weight.reshape(1, 2) @ exact).T, rcond=None)[0]
     assert plain.reshape(2) @ [0.5, -0.5] < 0.7
@@ -30,6 +36,6 @@ def test_the_mean_is_made_good() -> None:
     given = np.minimum(exact, 1.5)
     weight = rng.normal(0, 1, (3, 4, 1, 1))
     wanted = weight.reshape(3, 4) @ exact + 0.25
-    found, bias = _solve(given.astype(np.float32), wanted.astype(np.float32), weight, 1, None)
+    found, bias = solved(given, wanted, weight)
     shown = found.real().reshape(3, 4) @ given + bias[:, None]
     np.testing.assert_allclose(shown.mean(axis=1), wanted.mean(axis=1), atol=1e-3)

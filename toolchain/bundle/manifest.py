@@ -85,6 +85,7 @@ class Manifest:
             their last row and column, and the result is cut to size.
         smallest: height and width of the smallest picture of which the network leaves something; smaller ones are
             refused.
+        weights: how many bits they have, for people; empty where all have 8, or are floats.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Manifest:
     loss: Loss | None = None
     unit: Annotated[int, Between(1, 64)] = 1
     smallest: tuple[Side, Side] = (1, 1)
+    weights: str = ""
 
     @property
     def geometry(self) -> Geometry:

@@ -120,11 +120,13 @@ class Bundle:
             BundleError: the file is not there or cannot be read.
         """
         from toolchain.frontend.load import load_model
+        from toolchain.frontend.packed import unpack
 
         name = QDQ if self.manifest.precision == INT8 else FLOAT
         self._check_named(name)
         try:
             model = load_model(self.path / name)
+            unpack(model)
         except ModelError as error:
             raise BundleError(error.message, hint="deploy the model again") from error
         if len(model.graph.input) != 1 or len(model.graph.output) != 1:

@@ -52,6 +52,17 @@ Bits = Annotated[
         "fours; several times for several.",
     ),
 ]
+WeightBits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weight-bits",
+        help="Of weights, 2 to 8 (default); PATTERN=BITS for some convolutions; several times for several.",
+    ),
+]
+Codebook = Annotated[
+    bool,
+    typer.Option("--codebook", help="Weights of at most 6 bits are places in a codebook of each convolution."),
+]
 Budget = Annotated[
     float | None,
     typer.Option(
@@ -83,6 +94,8 @@ def deploy(
     estimator: Estimators = None,
     weights: Weights = None,
     bits: Bits = None,
+    weight_bits: WeightBits = None,
+    codebook: Codebook = False,
     budget: Budget = None,
     max_loss: MaxLoss = None,
     logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
@@ -136,8 +149,8 @@ def deploy(
     embedded = calib is None and model.startswith(PREFIX) and precisions[0] == INT8
     photographs = demo_photographs() if embedded else calib
     settings = None
-    if estimator or weights or bits or budget is not None or max_loss is not None:
-        settings = parse_settings(estimator, weights, bits, budget, max_loss)
+    if any([estimator, weights, bits, weight_bits, codebook, budget is not None, max_loss is not None]):
+        settings = parse_settings(estimator, weights, bits, budget, max_loss, weight_bits, codebook=codebook)
     request = Request(
         path,
         out,
@@ -219,8 +232,12 @@ def parse_settings(
     bits: Sequence[str] | None,
     budget: float | None,
     max_loss: float | None,
+    weight_bits: Sequence[str] | None,
+    *,
+    codebook: bool,
 ) -> Settings:
-    """Return the settings that the words of --estimator, --weights, --bits, --budget and --max-loss mean.
+    """Return the settings that the words of --estimator, --weights, --bits, --weight-bits, --codebook, --budget and
+    --max-loss mean.
 
     Raises:
         InputError: they are not understood.
@@ -228,9 +245,17 @@ def parse_settings(
     """
     from toolchain.quantize import Settings
     from toolchain.quantize.bits import read_bits
+    from toolchain.quantize.weight_bits import read_weight_bits
 
     chosen = dict(read_bits(word) for word in bits or ())
-    return Settings(**parse_estimators(estimators or [], weights), bits=chosen, budget=budget, max_loss=max_loss)
+    return Settings(
+        **parse_estimators(estimators or [], weights),
+        bits=chosen,
+        weight_bits=read_weight_bits(weight_bits or ()),
+        codebook=codebook,
+        budget=budget,
+        max_loss=max_loss,
+    )
 
 
 def run_steps(requests: Sequence[Request], console: Console) -> tuple[Deployment | Failed, ...]:

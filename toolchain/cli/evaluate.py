@@ -83,6 +83,8 @@ def evaluate(
         if device is not None:
             console.note(f"on {machine.cpu.name}")
         manifest = opened.manifest
+        if manifest.weights:
+            console.note(manifest.weights)
         pictures = find_pairs(hr, lr, degradation, manifest.scale)
         if manifest.scale == 1 and pictures.origin == "none":
             console.note("nothing is degraded: --lr, --degradation noise:SIGMA or jpeg:QUALITY show what is mended")

@@ -12,7 +12,18 @@ import typer
 
 from toolchain.cli.completion import complete_model
 from toolchain.cli.console import Console, Json, Quiet, Verbose, plain
-from toolchain.cli.deploy import Bits, Budget, Calib, Estimators, MaxLoss, Range, Weights, parse_settings
+from toolchain.cli.deploy import (
+    Bits,
+    Budget,
+    Calib,
+    Codebook,
+    Estimators,
+    MaxLoss,
+    Range,
+    WeightBits,
+    Weights,
+    parse_settings,
+)
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
 
 if TYPE_CHECKING:
@@ -37,6 +48,8 @@ def fidelity(
     estimator: Estimators = None,
     weights: Weights = None,
     bits: Bits = None,
+    weight_bits: WeightBits = None,
+    codebook: Codebook = False,
     budget: Budget = None,
     max_loss: MaxLoss = None,
     crops: Annotated[int, typer.Option("--crops", min=1, help="Pictures compared at most.")] = 6,
@@ -56,8 +69,9 @@ def fidelity(
     check_pictures(calib, "--calib")
     check_pictures(hr, "--hr")
     check_writable(out / "index.html")
-    settings = parse_settings(estimator, weights, bits, budget, max_loss)
+    settings = parse_settings(estimator, weights, bits, budget, max_loss, weight_bits, codebook=codebook)
     given = tuple(part for word in inputs or () for part in ("--input", word))
+    given += tuple(part for word in weight_bits or () for part in ("--weight-bits", word)) + ("--codebook",) * codebook
     words = (*_words(model, calib, value_range, estimator, weights, bits), *given)
     spent = _options(("--hr", hr), ("--budget", budget), ("--max-loss", max_loss), ("--crops", crops))
     request = FidelityRequest(
@@ -118,7 +132,7 @@ def summarize(found: Fidelity, console: Console) -> None:
             f"against the originals (Y): FP32 {mean.compared.psnr_y:.2f} dB, INT8 {mean.bundle.psnr_y:.2f} dB, "
             f"bicubic {mean.bicubic.psnr_y:.2f} dB"
         )
-    for line in found.spent:
+    for line in (*([found.weights] if found.weights else []), *found.spent):
         console.say(line)
     console.say(f"{'tensor':44}{'SQNR':>8}{'own':>8}{'cosine':>9}{'saturated':>11}{'used':>6}")
     for tensor in sorted(found.tensors, key=lambda tensor: tensor.sqnr)[:_LISTED]:

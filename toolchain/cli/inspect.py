@@ -154,7 +154,7 @@ def _bundle(path: Path, console: Console) -> None:
     if manifest.loss:
         console.say(f"  {manifest.loss}")
     wide = describe_network(bundle.model()).describe_wide() if manifest.precision == INT8 else ""
-    for line in (*bundle.spent(), *([wide] if wide else [])):
+    for line in (*([manifest.weights] if manifest.weights else []), *bundle.spent(), *([wide] if wide else [])):
         console.say(f"  {line}")
     proof = prove(bundle.model(), manifest.value_range) if manifest.precision == INT8 else None
     if proof:

@@ -33,6 +33,8 @@ def _rows(done: Deployment) -> Iterator[tuple[str, str]]:
     yield "kernels", f"{manifest.arithmetic}{'; `clipfree tune` finds faster tiles' if slow else ''}"
     if manifest.precision == INT8:
         yield "quality", str(manifest.loss or "INT8 against float: not known, the model came quantized")
+    if manifest.weights:
+        yield "", manifest.weights
     if manifest.loss and manifest.loss.drop is not None and not done.bound:
         yield "", f"{manifest.loss.drop:.3f} dB below float"
     for spent in (done.budget, done.bound):

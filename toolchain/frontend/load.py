@@ -88,7 +88,8 @@ def is_quantized(model: onnx.ModelProto) -> bool:
     """
     constants = set(known_constants(model))
     for node in model.graph.node:
-        if node.op_type == "QuantizeLinear" and node.input[0] in constants:
+        stored = node.op_type in ("Cast", "Gather") and constants.issuperset(node.input)
+        if stored or (node.op_type == "QuantizeLinear" and node.input[0] in constants):
             constants.update(node.output)
     return any(
         (n.op_type in _QUANTIZED or n.op_type.startswith("QLinear"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.quantize.bits import Bits
+from toolchain.quantize.code_set import CodeSet
 from toolchain.quantize.crops import CropSet, HeldOut
 from toolchain.quantize.describe import describe
 from toolchain.quantize.drop import PsnrDrop
@@ -33,6 +34,7 @@ from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, ImageRecipe, Re
 from toolchain.quantize.reconstruct import reconstruct
 from toolchain.quantize.representative import RepresentativeSet
 from toolchain.quantize.settings import Settings
+from toolchain.quantize.weight_bits import codes_of
 from toolchain.quantize.weights import (
     OUTPUT,
     QuantizedWeight,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 
     from toolchain.frontend import SRModel
 
+ALL_CODES: Mapping[str, CodeSet] = {}
 NOTHING: Finer = {}
 """No tensors of 16 bits but those that the user has named."""
 _HEADROOM = 1.5
@@ -110,6 +113,7 @@ class Calibrated:
         crops: of the photographs.
         tamed: the representative set; None without one.
         settings: of the quantization.
+        codes: the sets of codes of the convolutions' weights, by output, where they are not all of int8.
         fine: the groups of which the user wants some channels at 16 bits: ``sr`` has their convolutions in two.
     """
 
@@ -120,6 +124,7 @@ class Calibrated:
     crops: CropSet
     tamed: RepresentativeSet | None
     settings: Settings
+    codes: Mapping[str, CodeSet] = field(default_factory=dict)
     fine: frozenset[str] = frozenset()
 
     def decided(self, bits: Mapping[str, Bits]) -> Calibrated:
@@ -180,7 +185,7 @@ class Calibrated:
         """
         network, settings = self._network(finer), self.settings
         sr, plan = network.sr, network.plan
-        weights, biases = round_weights(sr, plan, network.quantizations, settings.weights)
+        weights, biases = round_weights(sr, plan, network.quantizations, settings.weights, self.codes)
         written = network.write(weights, biases)
         if not settings.reconstruct and not settings.correct_bias:
             return Rounded(written, finer, *network.joined(weights, biases))
@@ -218,6 +223,7 @@ class Calibrated:
                 **asdict(settings),
                 "overrides": dict(sorted(settings.overrides.items())),
                 "bits": dict(sorted(settings.bits.items())),
+                "weight_bits": dict(sorted(settings.weight_bits.items())),
             },
             tensors=describe(
                 network.plan, network.quantizations, network.ranges, weights, biases, source=_source(settings)
@@ -270,7 +276,11 @@ def _quantization(found: Range, value_range: tuple[float, float], bits: int) -> 
 
 
 def round_weights(
-    sr: SRModel, plan: QuantizationPlan, quantizations: Mapping[str, Quantization], estimator: str
+    sr: SRModel,
+    plan: QuantizationPlan,
+    quantizations: Mapping[str, Quantization],
+    estimator: str,
+    codes: Mapping[str, CodeSet] = ALL_CODES,
 ) -> tuple[dict[str, QuantizedWeight], dict[str, NDArray[np.float32]]]:
     """Return every convolution's weights, each rounded for itself, and its float biases, by the convolution's output.
 
@@ -279,18 +289,21 @@ def round_weights(
         plan: of its quantization.
         quantizations: of the activations, by group.
         estimator: of the weights' ranges, see ``weights.scale_by``.
+        codes: the sets of their codes, by output, where they are not all of int8; codebooks are fitted here.
     """
     constants = GraphView(sr.model).constants
     weights, biases = {}, {}
     for output, site in plan.convolutions.items():
         weight = constants[site.weight]
         # A transposed convolution's output channels repeat along its axis 1 for every group; they share a scale.
-        scale = scale_by(estimator)(outputs_first(weight.astype(np.float64), site.axis))
+        rows = outputs_first(weight.astype(np.float64), site.axis)
+        among = codes_of(output, codes).fitted(rows)
+        scale = scale_by(estimator)(rows, among)
         outputs = len(constants[site.bias]) if site.bias else len(scale)
         bias = constants[site.bias].astype(np.float32) if site.bias else np.zeros(outputs, np.float32)
         source = quantizations[plan.group[site.source]].scale
         folded = np.abs(bias).reshape(-1, len(scale)).max(axis=0)
-        weights[output] = round_weight(weight, safe_scale(scale, folded, source), site.axis, estimator)
+        weights[output] = round_weight(weight, safe_scale(scale, folded, source), site.axis, estimator, among)
         biases[output] = bias
     return weights, biases
 

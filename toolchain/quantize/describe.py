@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.quantize.code_set import MOST
 from toolchain.quantize.estimators import Range
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.qdq import name_weights
@@ -68,6 +69,8 @@ def describe(
                 weight.axis,
                 weight.estimator,
                 origin,
+                weight_bits=weight.among.bits if weight.among.bits < MOST else None,
+                codebook=weight.among.book,
             )
         )
         tiled = np.tile(weight.scale, len(biases[output]) // len(weight.scale))

@@ -170,7 +170,8 @@ class MixedNetwork:
         for output, given in weights.items():
             weight = self._reordered(output, given)
             for name, rows in self._rows(output):
-                found[name] = replace(weight, codes=weight.codes[rows], scale=weight.scale[rows])
+                codes = weight.codes[rows]
+                found[name] = replace(weight, codes=codes, scale=weight.scale[rows], among=weight.among.used(codes))
                 offsets[name] = biases[output][rows]
         return found, offsets
 
@@ -180,13 +181,14 @@ class MixedNetwork:
         for output, source in self._sources.items():
             parts = [(weights[name], biases[name], rows) for name, rows in self._rows(output)]
             weight, bias, _ = parts[0]
+            among = weight.among
             if len(parts) > 1:
                 place = np.argsort(np.concatenate([np.asarray(rows) for *_, rows in parts]))
                 codes, scale = (
                     np.concatenate([getattr(one, name) for one, *_ in parts])[place] for name in ("codes", "scale")
                 )
                 weight, bias = (
-                    replace(weight, codes=codes, scale=scale),
+                    replace(weight, codes=codes, scale=scale, among=replace(among, book=among.used(codes).book)),
                     np.concatenate([b for _, b, _ in parts])[place],
                 )
             order = self._order(source)

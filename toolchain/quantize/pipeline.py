@@ -22,6 +22,7 @@ from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import DEFAULTS, Settings
 from toolchain.quantize.spending import spend
+from toolchain.quantize.weight_bits import choose_codes
 from toolchain.reference.graph import GraphView
 from toolchain.support.cpu import usable_cores
 from toolchain.support.errors import CalibrationError
@@ -77,10 +78,12 @@ def calibrate(
         tell = stages.begin(_CHANNELS)
         channels = measure_channels(sr, groups, varied, settings.activations, progress=tell)
         sr = equalize(sr, groups, channels, widening(len(crops.sources)))
-    bits = choose_bits(plan, settings.bits, constants=GraphView(sr.model).constants)
+    constants = GraphView(sr.model).constants
+    bits = choose_bits(plan, settings.bits, constants=constants)
+    codes = choose_codes(plan, settings.weight_bits, constants, codebook=settings.codebook)
     tell = stages.begin(_RANGES)
     ranges = measure_ranges(sr, plan, [*varied, *changed], settings.overrides, settings.activations, progress=tell)
-    return Calibrated(sr, plan, exact_bits(sr, plan), ranges, crops, tamed, settings).decided(bits)
+    return Calibrated(sr, plan, exact_bits(sr, plan), ranges, crops, tamed, settings, codes).decided(bits)
 
 
 def _spends(settings: Settings) -> bool:

@@ -30,6 +30,8 @@ class TensorRecipe:
         estimator: "minmax", "mse", ...; "pixels" where pinned; "accumulator" for biases. The range of a tensor of 16
             bits holds what it says, and half as much again as was seen, unless some of its channels have 8.
         source: what decided the range: "pixels", "natural+augmented+tamed", "weights", "file" (another tool's).
+        weight_bits: of a weight's code, or of its place in the codebook, where these are fewer than 8.
+        codebook: the int8 numbers that a weight's codes are among; empty without one.
         low: smallest real value, and ``high`` the largest, seen in calibration; None where nothing was measured.
     """
 
@@ -43,11 +45,13 @@ class TensorRecipe:
     source: str
     low: float | None = None
     high: float | None = None
+    weight_bits: int | None = None
+    codebook: tuple[int, ...] = ()
 
     @property
     def bits(self) -> int:
         """Bits of a code."""
-        return 8 * np.dtype(self.dtype).itemsize
+        return self.weight_bits or 8 * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,10 @@ def reconstruct(
                 bias = biases[site.output] + _mean_error(step, codes, target, places).astype(np.float32)
                 weight = weights[site.output]
             else:
-                fixed = weights[site.output] if keep_scales else None
-                columns = places.columns(codes, step)
-                weight, bias = _solve(columns, target, constants[site.weight], step.convolution.group, fixed)
+                columns, given = places.columns(codes, step), weights[site.output]
+                weight, bias = _solve(
+                    columns, target, constants[site.weight], step.convolution.group, given, keep_scale=keep_scales
+                )
             weight = make_room_for_bias(weight, bias, step.source.quantization.scale)
             better[site.output], corrected[site.output] = weight, bias
             step = _changed(step, weight, bias)
@@ -184,30 +185,39 @@ def _solve(
     target: NDArray[np.float32],
     weight: Array,
     group: int,
-    fixed: QuantizedWeight | None,
+    given: QuantizedWeight,
+    *,
+    keep_scale: bool,
 ) -> tuple[QuantizedWeight, NDArray[np.float32]]:
     """Return rounded weights and the bias that bring ``columns`` (group * K, n) nearest to ``target`` (O, n).
 
-    ``fixed``: has the scales to keep; None to try several.
+    ``given``: has the set of codes, and the scales where those are to be kept.
     """
     outputs, taps = weight.shape[0] // group, columns.shape[0] // group
     rows = weight.reshape(weight.shape[0], -1).astype(np.float64)
-    codes, scale = np.empty(rows.shape, np.int8), np.empty(len(rows), np.float32)
-    bias = np.empty(len(rows), np.float64)
+    best, powers, means, level = np.empty(rows.shape), [], [], target.mean(axis=1, dtype=np.float64)
     for number in range(group):
         own = slice(number * outputs, (number + 1) * outputs)
-        given = columns[number * taps : (number + 1) * taps].astype(np.float64)
+        found = columns[number * taps : (number + 1) * taps].astype(np.float64)
         wanted = target[own].astype(np.float64)
-        mean, level = given.mean(axis=1), wanted.mean(axis=1)
-        given -= mean[:, None]
-        power = given @ given.T
+        mean = found.mean(axis=1)
+        found -= mean[:, None]
+        power = found @ found.T
         ridge = _RIDGE * max(float(np.trace(power)) / taps, 1e-12)
         power[np.diag_indices(taps)] += ridge
-        best = np.linalg.solve(power, ((wanted - level[:, None]) @ given.T + ridge * rows[own]).T).T
-        found, scale[own] = round_together(
-            best.reshape(outputs, *weight.shape[1:]), power, fixed.scale[own] if fixed else None
-        )
-        codes[own] = found.reshape(outputs, taps)
-        bias[own] = level - (codes[own] * scale[own, None].astype(np.float64)) @ mean
-    name = fixed.estimator if fixed else "reconstructed"
-    return QuantizedWeight(codes.reshape(weight.shape), scale, 0, name), bias.astype(np.float32)
+        level[own] = wanted.mean(axis=1)
+        best[own] = np.linalg.solve(power, ((wanted - level[own, None]) @ found.T + ridge * rows[own]).T).T
+        powers.append(power)
+        means.append(mean)
+    shaped = best.reshape(weight.shape)
+    costs = np.repeat([np.diag(power) for power in powers], outputs, axis=0).reshape(weight.shape)
+    among = given.among if keep_scale else given.among.fitted(shaped, costs)
+    codes, scale = np.empty(rows.shape, np.int8), np.empty(len(rows), np.float32)
+    bias = np.empty(len(rows), np.float64)
+    for number, (power, mean) in enumerate(zip(powers, means, strict=True)):
+        own = slice(number * outputs, (number + 1) * outputs)
+        rounded, scale[own] = round_together(shaped[own], power, given.scale[own] if keep_scale else None, among)
+        codes[own] = rounded.reshape(outputs, taps)
+        bias[own] = level[own] - (codes[own] * scale[own, None].astype(np.float64)) @ mean
+    name = given.estimator if keep_scale else "reconstructed"
+    return QuantizedWeight(codes.reshape(weight.shape), scale, 0, name, among), bias.astype(np.float32)

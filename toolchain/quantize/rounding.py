@@ -10,56 +10,52 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.quantize.code_set import ALL, CodeSet
 from toolchain.quantize.weights import along
-from toolchain.reference.pairs import LIMIT, Reals, code_limits, least_scale, round_safely, single_limits
+from toolchain.reference.pairs import Reals
 
-_SCALES = 8  # tried for each output channel
-_SHRUNK = 0.72  # the smallest of them, of what saturates no weight taken by itself
 _STEPS = 32  # of codes that are tried afterwards, for each output channel
 
 
 def round_together(
-    weights: Reals, power: Reals, fixed: NDArray[np.float32] | None = None
+    weights: Reals, power: Reals, fixed: NDArray[np.float32] | None = None, among: CodeSet = ALL
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Round ``weights`` (O, I, kh, kw) to int8 so that the error weighed by ``power`` (K, K) is small, K = I * kh * kw,
-    and every pair is safe; codes and scales (O,).
+    """Round ``weights`` (O, I, kh, kw) to codes ``among`` a set so that the error weighed by ``power`` (K, K) is small,
+    K = I * kh * kw, and every pair is safe; codes and scales (O,).
 
     For every output, each of several scales is tried, or the ``fixed`` one (O,) alone; and weights rounded each for
     itself too, which seldom is better. The least ``error @ power @ error`` is kept.
     """
     order = np.argsort(-np.diag(power), kind="stable")
     upper = np.linalg.cholesky(np.linalg.inv(power[np.ix_(order, order)])).T
-    tried = [fixed] if fixed is not None else _scales_to_try(weights)
+    tried = [fixed] if fixed is not None else among.scales_to_try(weights)
     rows = weights.reshape(len(weights), -1)
     codes, scales = np.zeros(rows.shape), tried[0].copy()
     least = np.full(len(rows), np.inf)
     for scale in tried:
         steps = weights / along(scale.astype(np.float64), 0, weights.ndim)
-        in_order = _round_in_order(rows, order, upper, scale.astype(np.float64), *code_limits(steps))
-        for found in (in_order, round_safely(steps).reshape(rows.shape)):
+        in_order = _round_in_order(rows, order, upper, scale.astype(np.float64), among, steps)
+        for found in (in_order, among.rounded(steps).reshape(rows.shape)):
             error = rows - found * scale[:, None].astype(np.float64)
             loss = np.einsum("ok,kl,ol->o", error, power, error, optimize=True)
             chosen = loss < least
             least[chosen], scales[chosen], codes[chosen] = loss[chosen], scale[chosen], found[chosen]
-    better = _step(codes.reshape(weights.shape), weights, power, scales.astype(np.float64))
+    better = _step(codes.reshape(weights.shape), weights, power, scales.astype(np.float64), among)
     return better.astype(np.int8), scales
 
 
-def _scales_to_try(weights: Reals) -> list[NDArray[np.float32]]:
-    """From those at which no pair needs to give way to those at which the largest weights saturate."""
-    tiny = np.finfo(np.float32).tiny * 2.0**24
-    widest = np.maximum(least_scale(weights), tiny)
-    finest = np.maximum(np.abs(weights).max(axis=(1, 2, 3), initial=0.0) * (_SHRUNK / LIMIT), tiny)
-    return [(widest * (finest / widest) ** part).astype(np.float32) for part in np.linspace(0.0, 1.0, _SCALES)]
-
-
-def _round_in_order(rows: Reals, order: NDArray[np.intp], upper: Reals, scale: Reals, low: Reals, high: Reals) -> Reals:
-    """Each weight to its nearest code within its limits, its error passed on to those that follow in ``order``."""
+def _round_in_order(
+    rows: Reals, order: NDArray[np.intp], upper: Reals, scale: Reals, among: CodeSet, steps: Reals
+) -> Reals:
+    """Each weight to its nearest code within the limits that all have together, its error passed on to those that
+    follow in ``order``. ``steps``: the weights in steps of ``scale``.
+    """
     # Inputs first: what is left of those to come lies together.
-    left, low, high = (np.ascontiguousarray(values.reshape(rows.shape)[:, order].T) for values in (rows, low, high))
+    together = (rows, *among.limits(steps))
+    left, low, high = (np.ascontiguousarray(values.reshape(rows.shape)[:, order].T) for values in together)
     codes, passed_on = np.empty(rows.shape), np.empty(left.shape)
     for k, place in enumerate(order):
-        code = np.minimum(np.maximum(np.rint(left[k] / scale), low[k]), high[k])
+        code = among.nearest(left[k] / scale, low[k], high[k])
         codes[:, place] = code
         error = (left[k] - code * scale) / upper[k, k]
         np.multiply(upper[k, k + 1 :, None], error, out=passed_on[k + 1 :])
@@ -67,22 +63,24 @@ def _round_in_order(rows: Reals, order: NDArray[np.intp], upper: Reals, scale: R
     return codes
 
 
-def _step(codes: Reals, weights: Reals, power: Reals, scale: Reals) -> Reals:
-    """Move one code of each output by one, again and again, where that lessens the error most and pairs stay safe."""
+def _step(codes: Reals, weights: Reals, power: Reals, scale: Reals, among: CodeSet) -> Reals:
+    """Move one code of each output to its neighbour, again and again, where that lessens the error most and pairs stay
+    safe.
+    """
     codes, rows = codes.copy(), weights.reshape(len(weights), -1)
     flat = codes.reshape(rows.shape)
     slope = 2 * scale[:, None] * ((rows - flat * scale[:, None]) @ power)
     curve = scale[:, None] ** 2 * np.diag(power)
     outputs = np.arange(len(rows))
     for _ in range(_STEPS):
-        low, high = (limits.reshape(rows.shape) for limits in single_limits(codes))
-        gains = [np.where(flat < high, slope - curve, 0.0), np.where(flat > low, -slope - curve, 0.0)]
+        moves = [neighbour.reshape(rows.shape) - flat for neighbour in reversed(among.neighbours(codes))]
+        gains = [move * slope - move**2 * curve for move in moves]
         places = [gain.argmax(axis=1) for gain in gains]
         up, down = (gain[outputs, place] for gain, place in zip(gains, places, strict=True))
-        change = np.where(np.maximum(up, down) > 0, np.where(up >= down, 1.0, -1.0), 0.0)
+        place = np.where(up >= down, *places)
+        change = np.where(np.maximum(up, down) > 0, np.where(up >= down, *(m[outputs, place] for m in moves)), 0.0)
         if not change.any():
             break
-        place = np.where(up >= down, *places)
         flat[outputs, place] += change
         slope -= 2 * (scale**2 * change)[:, None] * power[place]
     return codes

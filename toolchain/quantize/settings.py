@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from toolchain.quantize.bits import Bits, check_bits
 from toolchain.quantize.estimators import make_estimator
+from toolchain.quantize.weight_bits import check_weight_bits
 from toolchain.quantize.weights import OUTPUT, scale_by
 from toolchain.support.errors import CalibrationError
 
@@ -24,6 +25,9 @@ class Settings:
         overrides: estimators by tensor name or pattern, where they differ from ``activations``.
         bits: 8 or 16 by tensor name or pattern, for inner tensors, or the channels that have 16 while the others have 8
             (see ``mixed.find_mixed_sites``); where nothing is said 8, and 16 for what only float operators read.
+        weight_bits: 2 to 8 by name or pattern of a convolution's output or weight, "*" for all; 8 where nothing is
+            said.
+        codebook: codes of at most 6 of these bits are places in a codebook of int8 numbers for each convolution.
         budget: multiply-accumulates, in percent of the network's, that may be added for further tensors of 16 bits,
             chosen by what they gain; None or 0: none.
         max_loss: PSNR in dB that may be lost against the float network: as few further tensors of 16 bits as keep to
@@ -43,6 +47,8 @@ class Settings:
     weights: str = OUTPUT
     overrides: Mapping[str, str] = field(default_factory=dict)
     bits: Mapping[str, Bits] = field(default_factory=dict)
+    weight_bits: Mapping[str, int] = field(default_factory=dict)
+    codebook: bool = False
     budget: float | None = None
     max_loss: float | None = None
     demanded: bool = True
@@ -62,6 +68,7 @@ class Settings:
         scale_by(self.weights)
         for name, bits in self.bits.items():
             check_bits(name, bits)
+        check_weight_bits(self.weight_bits, codebook=self.codebook)
         if self.budget is not None and not 0 <= self.budget < math.inf:
             raise CalibrationError(
                 f"a budget of {self.budget:g} % is none", hint="say by how many percent work may grow, such as 10"
@@ -82,10 +89,10 @@ _MUCH, _LITTLE = 0.05, 8.0
 
 
 def for_deployment(settings: Settings | None) -> Settings:
-    """Return what a network is deployed by: where nothing is said of work and loss, little of the former may be spent
-    where much of the latter is found.
+    """Return what a network is deployed by: where nothing is said of work, loss and weights' bits, little of the first
+    may be spent where much of the second is found.
     """
     settings = settings or DEFAULTS
-    if settings.budget is None and settings.max_loss is None:
+    if settings.budget is None and settings.max_loss is None and not settings.weight_bits:
         return replace(settings, budget=_LITTLE, max_loss=_MUCH, demanded=False)
     return settings

@@ -1,31 +1,41 @@
-"""Weights and biases as integers: int8 per output channel, within the limits of ``pairs``; int32 biases."""
+"""Weights and biases as integers: int8 per output channel, of a set of codes; int32 biases."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.quantize.code_set import ALL, CodeSet
 from toolchain.quantize.estimators.percentile import Percentile
 from toolchain.reference.graph import Array
-from toolchain.reference.pairs import least_scale, round_safely
+from toolchain.reference.pairs import round_safely
 from toolchain.support.errors import CalibrationError
 
 OUTPUT: Final = "output"
 _BIAS_LIMIT: Final = 2**30
 
 
+class ScaleFunction(Protocol):
+    """From weights (O, I, kh, kw) and their set of codes to scales (O,)."""
+
+    def __call__(self, weights: NDArray[np.float64], among: CodeSet = ALL) -> NDArray[np.float64]:
+        """Return the scales."""
+
+
 @dataclass(frozen=True)
 class QuantizedWeight:
-    """int8 ``codes`` in the weight's own layout, float32 ``scale`` per output channel, which lie along ``axis``."""
+    """int8 ``codes``, of the set ``among``, in the weight's own layout, float32 ``scale`` per output channel, which lie
+    along ``axis``.
+    """
 
     codes: NDArray[np.int8]
     scale: NDArray[np.float32]
     axis: int
     estimator: str
+    among: CodeSet = ALL
 
     def real(self) -> NDArray[np.float32]:
         """Return the float32 weights that the codes stand for."""
@@ -42,35 +52,40 @@ def outputs_first(weight: Array, axis: int) -> Array:
     return np.moveaxis(weight, axis, 0)
 
 
-def mse_scale(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def mse_scale(weights: NDArray[np.float64], among: CodeSet = ALL) -> NDArray[np.float64]:
     """Return per channel, the scale among 81 shrinkings of the least safe one (1.0 to 0.6) with the least squared
     error.
 
     ``weights`` (O, I, kh, kw) -> (O,).
     """
-    full = least_scale(weights)
+    full = among.least_scale(weights)
     best, least = full.copy(), np.full(len(weights), np.inf)
     for factor in np.linspace(1.0, 0.6, 81):
         scale = along(np.where(full > 0, full * factor, 1.0), 0, weights.ndim)
-        loss = ((weights - round_safely(weights / scale) * scale) ** 2).sum(axis=(1, 2, 3))
+        loss = ((weights - among.rounded(weights / scale) * scale) ** 2).sum(axis=(1, 2, 3))
         better = loss < least
         best[better], least[better] = (full * factor)[better], loss[better]
     return best
 
 
-def percentile_scale(weights: NDArray[np.float64], percent: float) -> NDArray[np.float64]:
+def minmax_scale(weights: NDArray[np.float64], among: CodeSet = ALL) -> NDArray[np.float64]:
+    """Return per channel, the least scale at which no weight saturates: (O, I, kh, kw) -> (O,)."""
+    return among.least_scale(weights)
+
+
+def percentile_scale(weights: NDArray[np.float64], percent: float, among: CodeSet = ALL) -> NDArray[np.float64]:
     """Return per channel, the scale at which ``percent`` of the weights do not saturate: outliers of merged branches
     do.
 
     ``weights`` (O, I, kh, kw) -> (O,).
     """
     most = np.percentile(np.abs(weights), percent, axis=(1, 2, 3), method="higher", keepdims=True)
-    return least_scale(np.clip(weights, -most, most))
+    return among.least_scale(np.clip(weights, -most, most))
 
 
-def scale_by(name: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """Return the function from weights (O, I, kh, kw) to scales (O,) called "minmax", "mse", "output" or
-    "percentile:P".
+def scale_by(name: str) -> ScaleFunction:
+    """Return the function from weights (O, I, kh, kw) and their set of codes to scales (O,) that is called "minmax",
+    "mse", "output" or "percentile:P".
 
     "output" is "mse", to begin with: reconstruction then tries several scales on the calibration images.
     Entropy and averages over pictures are for activations: a channel has a few hundred weights, all known.
@@ -83,14 +98,14 @@ def scale_by(name: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     kind, _, argument = name.partition(":")
     if kind == "percentile":
         percent = Percentile.parse(argument)
-        return lambda weights: percentile_scale(weights, percent)
+        return lambda weights, among=ALL: percentile_scale(weights, percent, among)
     raise CalibrationError(
         f"there is no weight estimator '{name}'", hint=f"choose one of {', '.join(sorted(_SCALES))}, percentile:P"
     )
 
 
-_SCALES: Final[dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
-    "minmax": least_scale,
+_SCALES: Final[dict[str, ScaleFunction]] = {
+    "minmax": minmax_scale,
     "mse": mse_scale,
     OUTPUT: mse_scale,
 }
@@ -110,20 +125,26 @@ def make_room_for_bias(weight: QuantizedWeight, bias: Array, source_scale: float
     folded = np.abs(bias).reshape(-1, len(weight.scale)).max(axis=0)
     scale = safe_scale(weight.scale, folded, source_scale)
     shrunk = along(weight.scale / scale.astype(np.float64), weight.axis, weight.codes.ndim)
-    return QuantizedWeight(np.rint(weight.codes * shrunk).astype(np.int8), scale, weight.axis, weight.estimator)
+    steps = weight.codes.astype(np.float64) * shrunk
+    limit = np.full(steps.shape, float(weight.among.limit))
+    return replace(weight, codes=weight.among.nearest(steps, -limit, limit).astype(np.int8), scale=scale)
 
 
-def round_weight(weight: Array, scale: NDArray[np.float32], axis: int, estimator: str) -> QuantizedWeight:
+def round_weight(
+    weight: Array, scale: NDArray[np.float32], axis: int, estimator: str, among: CodeSet = ALL
+) -> QuantizedWeight:
     """Round each weight to its nearest code that leaves all pairs safe."""
     steps = outputs_first(weight.astype(np.float64), axis) / along(scale.astype(np.float64), 0, weight.ndim)
-    codes = np.ascontiguousarray(np.moveaxis(round_safely(steps), 0, axis))
-    return QuantizedWeight(codes, scale, axis, estimator)
+    codes = np.ascontiguousarray(np.moveaxis(among.rounded(steps), 0, axis))
+    return QuantizedWeight(codes, scale, axis, estimator, among)
 
 
 def make_safe(weight: QuantizedWeight) -> QuantizedWeight:
     """Return the weights with all pairs safe: as they are, but where channels have other neighbours than when they were
     rounded.
     """
+    if weight.among.free:
+        return weight
     codes = round_safely(outputs_first(weight.codes.astype(np.float64), weight.axis))
     return replace(weight, codes=np.ascontiguousarray(np.moveaxis(codes, 0, weight.axis)))
 

@@ -26,6 +26,7 @@ from toolchain.images.scale import Scale
 from toolchain.quantize import IntegerReference, Settings
 from toolchain.quantize.fidelity import BlameReport, TensorFidelity, assign_blame, compare_tensors, count_runs
 from toolchain.quantize.mend import Fix, find_fixes
+from toolchain.quantize.packing import say_bits
 from toolchain.quantize.pipeline import calibrate
 from toolchain.quantize.settings import for_deployment
 from toolchain.quantize.spending import spend
@@ -96,6 +97,7 @@ class Fidelity:
         pictures: names of the pictures compared, each at most ``side`` input pixels wide and high.
         side: see ``pictures``.
         drop: PSNR that INT8 loses against the original picture, in dB, on crops that chose nothing.
+        weights: how many bits they have, for people; empty where all have 8.
         spent: what was spent on tensors of 16 bits, in sentences.
         fixes: what loses less, tried; empty where nothing needs to.
         psnr: the INT8 network's output against the FP32 network's, clipped and not rounded, in dB.
@@ -117,6 +119,7 @@ class Fidelity:
     pictures: tuple[str, ...]
     side: int
     drop: float
+    weights: str
     spent: tuple[str, ...]
     fixes: tuple[Fix, ...]
     psnr: float
@@ -185,6 +188,7 @@ def measure_fidelity(request: FidelityRequest, *, progress: Callable[[str, int, 
         pictures=names,
         side=request.side,
         drop=drop,
+        weights=say_bits(model.recipe),
         spent=tuple(str(one) for one in (spent.budget, spent.bound) if one),
         fixes=tuple(
             replace(fix, command=shlex.join(["clipfree", "deploy", *request.words, *fix.options])) for fix in fixes

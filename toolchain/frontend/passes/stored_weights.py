@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 from toolchain.frontend.facts import Facts
 from toolchain.frontend.graph import known_constants
+from toolchain.frontend.packed import unpack
 from toolchain.frontend.passes.base import model_pass
 from toolchain.frontend.stored import dequantized, parameters, requantized, spread
 
@@ -22,6 +23,7 @@ def apply(model: onnx.ModelProto, facts: Facts) -> Facts:
     Raises:
         ModelError: codes of a type that is none of integers, or scales that do not fit.
     """
+    unpack(model)
     constants, count = known_constants(model), 0
     for node in list(model.graph.node):
         if node.op_type not in ("DequantizeLinear", "QuantizeLinear") or node.input[0] not in constants:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import onnx
 
 from toolchain.frontend import normalize
+from toolchain.frontend.packed import unpack
 from toolchain.quantize.describe import describe
 from toolchain.quantize.foreign.dequantizer import Dequantizer
 from toolchain.quantize.foreign.ends import find_doubts, find_ends
@@ -17,6 +19,7 @@ from toolchain.quantize.foreign.measured import measure
 from toolchain.quantize.foreign.qoperators import spell_out
 from toolchain.quantize.foreign.shifted import shift_weights
 from toolchain.quantize.foreign.taken_over import range_of, weights_of
+from toolchain.quantize.packing import stored_codes
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
@@ -50,7 +53,9 @@ def canonicalize(
         ModelError: operators whose ranges each picture decides, other numbers of bits, activations per channel, or what
             ``normalize`` refuses.
     """
-    dequantizer = Dequantizer(spell_out(model))
+    unpacked = onnx.ModelProto.FromString(model.SerializeToString())
+    packed = unpack(unpacked)
+    dequantizer = Dequantizer(spell_out(unpacked))
     plain, found = dequantizer.run(), dequantizer.found
     dump("dequantized", ".onnx", plain.SerializeToString)
     said = value_range or find_ends(plain, found)
@@ -71,8 +76,12 @@ def canonicalize(
     if unsaid:
         quantizations.update(measure(sr, plan, unsaid))
     weights, biases, changed = weights_of(plan, view, quantizations, found)
+    if packed:
+        weights = {output: replace(one, among=stored_codes(one.codes)) for output, one in weights.items()}
     written = write_qdq(sr, plan, quantizations, weights, biases)
     changes = (*sr.changes, *_changes(found, pixels, changed, len(weights) - shifted, shifted))
+    if packed:
+        changes = (*changes, f"{packed} weights are stored in 4 bits or fewer")
     tensors = describe(plan, quantizations, {}, weights, biases, source="file")
     warnings = (
         *_measured([group for group in unsaid if group not in plan.exact and group not in touched]),

@@ -37,6 +37,9 @@ class Findings:
     even: bool = True
     fine: int = 0
     _steps: dict[bytes, float] = field(default_factory=dict)
+    _exact: dict[bytes, float] = field(
+        default_factory=dict
+    )  # of few bits, several channels may be alike but for a factor
     _scales: set[float] = field(default_factory=set)
 
     def note_weight(self, real: Array, scales: Array) -> None:
@@ -47,6 +50,7 @@ class Findings:
                 if (own == own[0]).all():
                     key, largest = _key(row)
                     self._steps[key] = float(own[0]) / largest
+                    self._exact[row.tobytes()] = float(own[0])
                     self._scales.add(float(own[0]))
 
     def scales_of(self, rows: Iterable[Array]) -> Array:
@@ -58,6 +62,8 @@ class Findings:
         return np.array([self._scale_of(row) for row in rows])
 
     def _scale_of(self, row: Array) -> float:
+        if (row := np.ascontiguousarray(row)).tobytes() in self._exact:
+            return self._exact[row.tobytes()]
         key, largest = _key(row)
         return self._steps[key] * largest if key in self._steps else self._by_steps(row.astype(np.float64).ravel())
 

@@ -62,6 +62,7 @@ def make_manifest(
         loss=prepared.loss,
         unit=prepared.unit,
         smallest=smallest,
+        weights=prepared.weights,
     )
 
 

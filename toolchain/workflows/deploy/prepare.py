@@ -15,6 +15,7 @@ from toolchain.frontend.unit import unit_of
 from toolchain.images import ImageSet, read_calibration
 from toolchain.quantize import IntegerReference, quantize
 from toolchain.quantize.foreign import canonicalize
+from toolchain.quantize.packing import pack, say_bits
 from toolchain.quantize.settings import Settings, for_deployment
 from toolchain.quantize.spelling import for_runtimes
 from toolchain.quantize.stand_in import stand_in
@@ -62,6 +63,7 @@ class Prepared:
         loss: of the integer network against the float one; None where the latter is not known, or there is none.
         cached: whether it is from an earlier deployment.
         by_hand: words that ask `clipfree deploy` for the tensors of 16 bits that were chosen; empty without any.
+        weights: how many bits they have, for people; empty where all have 8.
     """
 
     model: QuantizedModel | SRModel
@@ -77,6 +79,7 @@ class Prepared:
     loss: Loss | None = None
     cached: bool = False
     by_hand: tuple[str, ...] = ()
+    weights: str = ""
 
     @property
     def unit(self) -> int:
@@ -93,7 +96,7 @@ def prepare_quantized(request: Request, rehearse: Rehearse, line: Progress, dump
     """Return the integer network. ``rehearse`` is shown its structure before photographs are read."""
     found = _quantize(request, rehearse, line, dump)
     model, recipe = found.model, found.model.recipe
-    written = for_runtimes(model.model).SerializeToString(deterministic=True)
+    written = pack(for_runtimes(model.model), recipe).SerializeToString(deterministic=True)
     files = {store.QDQ: written, store.RECIPE: recipe.to_json().encode()}
     return Prepared(
         model,
@@ -109,6 +112,7 @@ def prepare_quantized(request: Request, rehearse: Rehearse, line: Progress, dump
         found.loss,
         found.cached,
         recipe.by_hand,
+        say_bits(recipe),
     )
 
 
@@ -160,10 +164,10 @@ def _quantize(request: Request, rehearse: Rehearse, line: Progress, dump: Dump) 
     source = _load(request, line, dump)
     if is_quantized(source):
         asked = request.settings
-        if asked is not None and (asked.bits or asked.budget or asked.max_loss):
+        if asked is not None and (asked.bits or asked.weight_bits or asked.budget or asked.max_loss):
             raise CalibrationError(
-                f"{request.model.name} is quantized already: its tensors keep their bits",
-                hint="give the float model, or leave out --bits, --budget and --max-loss",
+                f"{request.model.name} is quantized already: its tensors and weights keep their bits",
+                hint="give the float model, or leave out --bits, --weight-bits, --budget and --max-loss",
             )
         model = canonicalize(source, value_range=request.value_range, keep_rounding=request.keep_rounding, dump=dump)
         rehearse(model.model)

@@ -69,7 +69,7 @@ def _summary(document: Document) -> str:
         keys = (("FP32, Y", "compared"), ("INT8, Y", "bundle"), ("bicubic, Y", "bicubic"))
         tiles += [(name, _decibels(mean[key]["psnr_y"])) for name, key in keys if mean[key] is not None]
     cells = "".join(f"<div>{escape(name)}<b>{value}</b></div>" for name, value in tiles)
-    spent = "".join(f"<p>{escape(line)}</p>" for line in document["spent"])
+    spent = "".join(f"<p>{escape(line)}</p>" for line in (document["weights"], *document["spent"]) if line)
     return (
         f'<p class="soft">x{document["scale"]} {kind}, as it is deployed; compared on {len(document["pictures"])} '
         f"pictures of up to {document['side']} input pixels a side. What INT8 loses is measured on photographs that "

@@ -1,0 +1,104 @@
+"""What weights of fewer bits cost: PSNR of deployed networks, and the sizes of their files.
+
+    python benchmarks/weight_bits.py zoo:abpn_x3 MODEL.onnx ... --calib DIR --hr Set5/ Set14/ -o result.json
+
+Each network is deployed and evaluated as `clipfree deploy --budget 0` with `--weight-bits` and `--codebook` does it.
+What is there already is kept in a folder, by what decided it: a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import clipfree
+from result_cache import ResultCache, of_files, of_source, versions
+from toolchain.images import read_images
+from toolchain.support.files import atomic_write
+from toolchain.zoo.embedded import PREFIX, resolve
+
+CODE = (
+    "toolchain/frontend",
+    "toolchain/quantize",
+    "toolchain/reference",
+    "toolchain/images",
+    "benchmarks/weight_bits.py",
+)
+WAYS = ((8, False), (6, False), (5, False), (4, False), (4, True), (3, False), (3, True), (2, True))
+"""Bits, and whether they are places in a codebook."""
+
+
+def measured(model: str, calib: Path, sets: Sequence[Path], bits: int, *, codebook: bool) -> dict[str, Any]:
+    """Deploy one network in one way; its PSNR of Y in dB on each set, the float network's, and bytes of its files."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = clipfree.deploy(model, calib, out=folder, weight_bits=bits, codebook=codebook, budget=0, keep=False)
+        quality = {}
+        for group in sets:
+            mean = made.evaluate(group, compare=model).mean
+            compared = mean.compared.psnr_y if mean.compared else None
+            quality[group.name] = {"psnr_y": mean.bundle.psnr_y, "psnr_rgb": mean.bundle.psnr_rgb, "float_y": compared}
+        files = {file.name: file.stat().st_size for file in sorted(made.path.iterdir())}
+        return {"quality": quality, "files": files, "weights": made.manifest.weights}
+
+
+def table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Return the results as a table in Markdown: PSNR of Y lost against float, in dB, and kB of the QDQ file."""
+    sets = list(next(iter(results.values()))[0]["quality"])
+    head = [
+        "network",
+        "weights",
+        *(f"{name}, dB" for name in sets),
+        *(f"lost, {name}" for name in sets),
+        "QDQ file, kB",
+    ]
+    lines = [" | ".join(head), "|".join("---" for _ in head)]
+    for name, rows in results.items():
+        for row in rows:
+            way = f"{row['bits']} bits{', codebook' * row['codebook']}"
+            shown = [f"{row['quality'][group]['psnr_y']:.3f}" for group in sets]
+            lost = [f"{row['quality'][group]['float_y'] - row['quality'][group]['psnr_y']:.3f}" for group in sets]
+            lines.append(" | ".join([name, way, *shown, *lost, f"{row['files']['model.qdq.onnx'] / 1e3:.1f}"]))
+    return "".join(f"| {line} |\n" if "---" not in line else f"|{line}|\n" for line in lines)
+
+
+def main(words: Sequence[str] | None = None, tell: Callable[[str], None] = print) -> None:
+    """Measure, write the JSON file and say the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--calib", type=Path, required=True)
+    parser.add_argument("--hr", type=Path, nargs="+", required=True)
+    parser.add_argument("--ways", nargs="+", help="of 8, 4, 4c (codebook) and the like; default: all", default=None)
+    parser.add_argument("--kept", type=Path, default=Path("out/weight_bits"))
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    given = parser.parse_args(words)
+    ways = [(int(word.rstrip("c")), word.endswith("c")) for word in given.ways] if given.ways else WAYS
+    cache = ResultCache(given.kept)
+    about = {
+        "code": of_source(*CODE),
+        "versions": versions(),
+        "calib": of_files(sorted(p for p in given.calib.iterdir() if p.is_file())),
+        "sets": {group.name: of_files(sorted(p for p in group.iterdir() if p.is_file())) for group in given.hr},
+    }
+    results: dict[str, list[dict[str, Any]]] = {}
+    for model in given.models:
+        name = Path(model.removeprefix(PREFIX)).stem
+        for bits, codebook in ways:
+            key = {**about, "model": of_files([resolve(model)]), "bits": bits, "codebook": codebook}
+            row = cache.document(
+                key, lambda m=model, b=bits, c=codebook: measured(m, given.calib, given.hr, b, codebook=c)
+            )
+            results.setdefault(name, []).append({"bits": bits, "codebook": codebook, **row})
+            figures = ", ".join(f"{group} {one['psnr_y']:.3f} dB" for group, one in row["quality"].items())
+            tell(f"{name}: {bits} bits{', codebook' * codebook}: {figures}")
+        document = {"networks": results, "pictures": {g.name: len(read_images(g).images) for g in given.hr}}
+        with atomic_write(given.out) as file:
+            file.write((json.dumps(document, indent=1) + "\n").encode())
+    tell(table(results))
+
+
+if __name__ == "__main__":
+    main()

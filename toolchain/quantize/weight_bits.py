@@ -1,0 +1,100 @@
+"""How many bits weights have, as people say it: BITS for all convolutions, PATTERN=BITS for some."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Final
+
+from toolchain.quantize.code_set import ALL, FEWEST, LARGEST_BOOK, MOST, CodeSet, check_codes
+from toolchain.quantize.plan import QuantizationPlan
+from toolchain.reference.graph import Array
+from toolchain.support.errors import CalibrationError, InputError
+
+EVERY: Final = "*"
+"""The pattern that all names fit."""
+
+
+def read_weight_bits(words: Sequence[str]) -> dict[str, int]:
+    """Return bits by pattern: "4" is for all convolutions, "tail*=8" for those that are so called.
+
+    Raises:
+        InputError: a word is not understood, or a pattern gets two numbers.
+    """
+    found: dict[str, int] = {}
+    for word in words:
+        name, equals, bits = word.rpartition("=")
+        if not bits.isdecimal() or len(bits) > 3 or bool(equals) != bool(name):
+            raise InputError(
+                f"--weight-bits {word} is not understood", hint="say 4, or PATTERN=4 for some convolutions"
+            )
+        if found.setdefault(name or EVERY, int(bits)) != int(bits):
+            raise InputError(f"--weight-bits gives {name or 'all convolutions'} two numbers", hint="say one of them")
+    return found
+
+
+def check_weight_bits(bits: Mapping[str, int], *, codebook: bool) -> None:
+    """Raise CalibrationError if no weights can have these bits."""
+    for name, number in bits.items():
+        if not FEWEST <= number <= MOST:
+            whose = "weights" if name == EVERY else f"the weights of '{name}'"
+            raise CalibrationError(f"{whose} cannot have {number} bits", hint=f"say {FEWEST} to {MOST}")
+    if codebook and not any(number <= LARGEST_BOOK for number in bits.values()):
+        raise CalibrationError(
+            "a codebook is for weights of few bits", hint=f"say how many: --weight-bits {FEWEST} to {LARGEST_BOOK}"
+        )
+
+
+def choose_codes(
+    plan: QuantizationPlan, bits: Mapping[str, int], constants: Mapping[str, Array], *, codebook: bool
+) -> dict[str, CodeSet]:
+    """Return the set of codes that each convolution's weights get, by its output, where it is not all of int8.
+
+    Args:
+        plan: of the quantization.
+        bits: by name or shell pattern of the convolution's output or its weight. A name goes before every pattern, a
+            longer pattern before a shorter one.
+        constants: the network's weights, by name.
+        codebook: whether codes of few bits are places in codebooks, not yet fitted.
+
+    Raises:
+        CalibrationError: a name or pattern fits nothing, or a codebook were larger than its layer.
+    """
+    found: dict[str, CodeSet] = {}
+    fitting = {key: _fitting(plan, key) for key in bits}
+    for key in sorted(bits, key=lambda key: (_named(plan, key), key != EVERY, len(key), key)):
+        for output in fitting[key]:
+            found[output] = CodeSet(bits[key], codebook and bits[key] <= LARGEST_BOOK)
+    for output, wanted in found.items():
+        check_codes(output, wanted, constants[plan.convolutions[output].weight].size)
+    return {output: wanted for output, wanted in found.items() if wanted != ALL}
+
+
+def codes_of(output: str, chosen: Mapping[str, CodeSet]) -> CodeSet:
+    """Return the set of codes of a convolution, or of the one that it is a part of (see ``mixed``)."""
+    while output not in chosen:
+        whole = output.removesuffix("_fine").removesuffix("_coarse")
+        if whole == output:
+            return ALL
+        output = whole
+    return chosen[output]
+
+
+def _names(plan: QuantizationPlan, output: str) -> Collection[str]:
+    return (output, plan.convolutions[output].weight)
+
+
+def _named(plan: QuantizationPlan, key: str) -> bool:
+    return any(key in _names(plan, output) for output in plan.convolutions)
+
+
+def _fitting(plan: QuantizationPlan, key: str) -> list[str]:
+    outputs = [output for output in plan.convolutions if key in _names(plan, output)]
+    outputs = outputs or [
+        output for output in plan.convolutions if any(fnmatchcase(name, key) for name in _names(plan, output))
+    ]
+    if not outputs:
+        raise CalibrationError(
+            f"the model has no convolution '{key}'", hint="`clipfree inspect` lists them; * and ? stand for any letters"
+        )
+    return outputs
