@@ -14,7 +14,7 @@ from toolchain.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "docs" / "decisions"
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"]
 FOLDERS = ("toolchain", "tests", "benchmarks", "docs")
 
 
@@ -67,9 +67,17 @@ def shown_commands(page: Path) -> Iterator[list[str]]:
                     yield shlex.split(re.sub(r"[<>] *\S+", "", part), comments=True)[1:]
 
 
+def named_commands(page: Path) -> Iterator[list[str]]:
+    """The words of each command ``clipfree`` that the page's sentences show whole: what changed names options alone."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    if page.name != "CHANGELOG.md":
+        for command in re.findall(r"`clipfree ([^`]+)`", text):
+            yield shlex.split(command.replace("COMMAND", "deploy"))
+
+
 @pytest.mark.parametrize("page", sorted(PAGES), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_that_are_shown_exist_with_their_options(page: Path) -> None:
-    for words in shown_commands(page):
+    for words in [*shown_commands(page), *named_commands(page)]:
         shown = CliRunner().invoke(app, [*words, "--help"])  # which is looked at when all names of options are known
         assert shown.exit_code == 0, f"{page.name}: clipfree {shlex.join(words)}: {shown.output}"
 

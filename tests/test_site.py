@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 import clipfree
 from toolchain.cli.app import app
+from toolchain.cli.examples import EXAMPLES
 from toolchain.targets import list_targets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,6 +58,8 @@ def test_commands_names_and_targets_are_those_of_the_code(site: Path) -> None:
     commands = [command.name for command in app.registered_commands] + [group.name for group in app.registered_groups]
     for name in commands:
         assert f"clipfree {name}" in text(site / "reference" / "commands" / f"{name}.html")
+    deploy = re.sub(r"<[^>]+>", "", text(site / "reference" / "commands" / "deploy.html"))
+    assert all(html.escape(example, quote=False) in deploy for example in EXAMPLES["deploy"])
     names = text(site / "reference" / "python.html")
     assert all(f'id="clipfree.{name}"' in names for name in clipfree.__all__ if not name.startswith("_"))
     targets = text(site / "reference" / "targets.html")

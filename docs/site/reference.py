@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from toolchain.targets import Target, devices_of, list_targets
 
 COMMANDS = "reference/commands/"
 DECISIONS = "decisions/"
+EXAMPLES = re.compile(r"^(Examples?):\n\n((?:[^#*\n].*\n+)+)", re.MULTILINE)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -59,7 +61,14 @@ def _commands() -> Iterator[tuple[str, str]]:
         command = group.get_command(context, name)
         assert command is not None
         if not command.hidden:
-            yield name, get_docs_for_click(obj=command, ctx=context, call_prefix="clipfree")
+            page = get_docs_for_click(obj=command, ctx=context, call_prefix="clipfree")
+            yield name, EXAMPLES.sub(_examples, page)
+
+
+def _examples(found: re.Match[str]) -> str:
+    """Return a help's examples, which are paragraphs there, as a block that can be copied."""
+    lines = [line.replace(r"\[", "[") for line in found[2].split("\n") if line]
+    return "\n".join([f"**{found[1]}**:", "", "```sh", *lines, "```", "", ""])
 
 
 def _overview(names: dict[str, str]) -> str:
