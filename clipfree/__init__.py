@@ -10,8 +10,15 @@ What is named here keeps its name and meaning within a major version; `toolchain
 `ClipfreeError` or an error derived from it, with a ``message`` and a ``hint``.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from clipfree.arguments import Photographs, Progress
 from clipfree.deployment import deploy
-from clipfree.network import Network, load
+from clipfree.listings import TargetInfo, ZooNetwork, targets, zoo
+from clipfree.network import Network, bench, evaluate, load
+from clipfree.notebook import BeforeAfter
+from clipfree.studies import TunedKernel, Tuning, fidelity, represent, tune
 from toolchain import __version__
 from toolchain.support.errors import (
     BundleError,
@@ -19,20 +26,64 @@ from toolchain.support.errors import (
     ClipfreeError,
     InputError,
     ModelError,
+    OutputError,
     QualityError,
     TargetError,
+    TuningError,
+    VerificationError,
 )
 
+if TYPE_CHECKING:
+    from toolchain.runtime.measure import Timing
+    from toolchain.workflows.evaluate import Evaluation
+    from toolchain.workflows.fidelity import Fidelity
+    from toolchain.workflows.represent import Proof
+
 __all__ = [
+    "BeforeAfter",
     "BundleError",
     "CalibrationError",
     "ClipfreeError",
+    "Evaluation",
+    "Fidelity",
     "InputError",
     "ModelError",
     "Network",
+    "OutputError",
+    "Photographs",
+    "Progress",
+    "Proof",
     "QualityError",
     "TargetError",
+    "TargetInfo",
+    "Timing",
+    "TunedKernel",
+    "Tuning",
+    "TuningError",
+    "VerificationError",
+    "ZooNetwork",
     "__version__",
+    "bench",
     "deploy",
+    "evaluate",
+    "fidelity",
     "load",
+    "represent",
+    "targets",
+    "tune",
+    "zoo",
 ]
+
+_RESULTS = {
+    "Evaluation": "toolchain.workflows.evaluate",
+    "Fidelity": "toolchain.workflows.fidelity",
+    "Proof": "toolchain.workflows.represent",
+    "Timing": "toolchain.runtime.measure",
+}
+"""What functions return, and where it is from: imported when it is asked for, for it takes onnxruntime along."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RESULTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_RESULTS[name]), name)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from clipfree.arguments import Bits, Photographs, Progress, paths_of, settings_of
 from clipfree.network import Network
+
+if TYPE_CHECKING:
+    from toolchain.workflows.deploy import Event
 
 
 def deploy(
     model: str | Path,
-    photographs: str | Path | Sequence[str | Path] | None = None,
+    photographs: Photographs | None = None,
     *,
     target: str = "host",
     out: str | Path = "out",
@@ -19,12 +24,17 @@ def deploy(
     value_range: str | None = None,
     max_loss: float | None = None,
     budget: float | None = None,
-    bits: Mapping[str, int | tuple[int, ...]] | None = None,
+    bits: Bits | None = None,
     weight_bits: int | Mapping[str, int] | None = None,
     codebook: bool = False,
+    estimator: str | None = None,
+    weights: str | None = None,
     inputs: Mapping[str, float] | None = None,
+    logs: str | Path | Sequence[str | Path] = (),
+    tuned_for: tuple[int, int] = (360, 640),
+    static: bool = False,
     keep: bool = True,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Network:
     """Quantize a model, compile it, verify it and write its bundle: what ``clipfree deploy`` does.
 
@@ -44,7 +54,12 @@ def deploy(
         weight_bits: of weights, 2 to 8: a number for all, or numbers by name or pattern of names ("*": all). None: 8.
             Where they are given, nothing is spent on 16 bits without ``max_loss`` or ``budget``.
         codebook: weights of at most 6 bits are places in a codebook of each convolution.
+        estimator: of activation ranges: "percentile[:P]" (None), "mse", "minmax", "entropy", "average".
+        weights: estimator of each channel's weights: "output" (None), "mse", "minmax" or "percentile:P".
         inputs: values of the model's inputs beside the picture, by name.
+        logs: folders of tuning logs that come before the package's own, such as `tune` writes.
+        tuned_for: be fast for inputs of this height and width.
+        static: write ``libmodel.a`` too.
         keep: keep the quantized network in the user's cache, or take it from there.
         progress: called with what happens, as text, and the share of all that is done, 0 to 1.
 
@@ -52,12 +67,10 @@ def deploy(
         QualityError: more is lost than ``max_loss`` whatever has 16 bits; the bundle is there all the same.
         ClipfreeError: of another kind, for a model, photographs, target or place that cannot be used.
     """
-    from toolchain.quantize import Settings
-    from toolchain.quantize.weight_bits import EVERY
     from toolchain.support.errors import QualityError
     from toolchain.targets import find_target
     from toolchain.targets.precision import INT8, read_precision
-    from toolchain.workflows.deploy import Event, Request
+    from toolchain.workflows.deploy import Request
     from toolchain.workflows.deploy import deploy as run
     from toolchain.zoo.demo_photos import demo_photographs
     from toolchain.zoo.embedded import PREFIX, resolve
@@ -67,12 +80,8 @@ def deploy(
     if photographs is None:
         embedded = str(model).startswith(PREFIX) and chosen == INT8
         calibration = demo_photographs() if embedded else None
-    elif isinstance(photographs, (str, Path)):
-        calibration = Path(photographs)
     else:
-        calibration = tuple(Path(photo) for photo in photographs)
-    narrow = {EVERY: weight_bits} if isinstance(weight_bits, int) else weight_bits or {}
-    asked = bits or narrow or codebook or budget is not None or max_loss is not None
+        calibration = paths_of(photographs)
     request = Request(
         resolve(str(model)),
         Path(out),
@@ -80,10 +89,11 @@ def deploy(
         target,
         name,
         value_range,
-        Settings(bits=bits or {}, weight_bits=narrow, codebook=codebook, budget=budget, max_loss=max_loss)
-        if asked
-        else None,
+        settings_of(bits, budget, max_loss, estimator, weights, weight_bits, codebook=codebook),
+        (Path(logs),) if isinstance(logs, (str, Path)) else tuple(Path(one) for one in logs),
+        tuned_for,
         precision=chosen,
+        static=static,
         keep=keep,
         inputs=inputs or {},
     )

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from clipfree.arguments import Progress, by_count
+from clipfree.notebook import BeforeAfter
 from clipfree.pictures import array_of, image_of, photo_of_array, photo_of_image
 
 if TYPE_CHECKING:
@@ -35,6 +37,40 @@ def load(bundle: str | Path, *, threads: int | None = None) -> Network:
         BundleError: it is damaged, foreign, or of another version.
     """
     return Network(bundle, threads=threads)
+
+
+def evaluate(
+    bundle: Network | str | Path,
+    hr: str | Path,
+    lr: str | Path | None = None,
+    *,
+    degradation: str | None = None,
+    compare: str | Path | None = None,
+    perceptual: bool = False,
+    shave: int | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Do what `Network.evaluate` does for a network, or the bundle of one."""
+    return _opened(bundle).evaluate(
+        hr, lr, degradation=degradation, compare=compare, perceptual=perceptual, shave=shave, progress=progress
+    )
+
+
+def bench(
+    bundle: Network | str | Path,
+    size: tuple[int, int] = (360, 640),
+    *,
+    threads: int | None = None,
+    repeats: int = 30,
+    seconds: float = 10.0,
+) -> Timing:
+    """Do what `Network.bench` does for a network, or the bundle of one on so many ``threads`` (None: every core)."""
+    network = _opened(bundle) if threads is None else load(_opened(bundle).path, threads=threads)
+    return network.bench(size, repeats=repeats, seconds=seconds)
+
+
+def _opened(bundle: Network | str | Path) -> Network:
+    return bundle if isinstance(bundle, Network) else load(bundle)
 
 
 class Network:
@@ -93,7 +129,6 @@ class Network:
             InputError: it is no such picture, or none that the network takes.
             BundleError: this machine cannot run the network.
         """
-        from toolchain.images import read_photo
         from toolchain.images.scale import enlarged
 
         if isinstance(picture, np.ndarray):
@@ -103,9 +138,25 @@ class Network:
             if picture.ndim == 4:
                 return np.stack([self.upscale(one) for one in picture])
             return array_of(self._enlarge(photo_of_array(picture)), picture)
-        return image_of(
-            self._enlarge(photo_of_image(picture) if isinstance(picture, Image.Image) else read_photo(Path(picture)))
+        return image_of(self._enlarge(photo_of_image(picture) if isinstance(picture, Image.Image) else _read(picture)))
+
+    def before_after(self, picture: Pixels | str | Path | Image.Image) -> BeforeAfter:
+        """Enlarge a picture bicubically and by the network, to look at both: notebooks show them on top of each other.
+
+        Args:
+            picture: as for `upscale`, but one.
+
+        Raises:
+            InputError, BundleError: as there.
+        """
+        image = (
+            picture
+            if isinstance(picture, Image.Image)
+            else image_of(photo_of_array(picture) if isinstance(picture, np.ndarray) else _read(picture))
         )
+        after = self.upscale(image)
+        flat = image if image.mode in ("L", "LA", "RGB", "RGBA") else image.convert("RGB")
+        return BeforeAfter(flat.resize(after.size, Image.Resampling.BICUBIC), after)
 
     def evaluate(
         self,
@@ -116,6 +167,7 @@ class Network:
         compare: str | Path | None = None,
         perceptual: bool = False,
         shave: int | None = None,
+        progress: Progress | None = None,
     ) -> Evaluation:
         """Measure PSNR and SSIM against high-resolution pictures.
 
@@ -127,6 +179,7 @@ class Network:
             compare: a float model, any other that onnxruntime runs, a bundle, or "zoo:NAME", measured beside.
             perceptual: measure FLIP too, which the extra ``perceptual`` brings.
             shave: border pixels left out on each side; None: the scale.
+            progress: called with the name of each picture, and the share of them that is done.
 
         Returns:
             figures for each picture (``rows``) and their ``mean``; with ``compare``, ``drop``, the PSNR of Y that is
@@ -154,6 +207,7 @@ class Network:
             shave=shave,
             compared=None if other is None else other.upscale,
             perceptual=load_flip() if perceptual else None,
+            progress=by_count(progress),
         )
 
     def bench(self, size: tuple[int, int] = (360, 640), *, repeats: int = 30, seconds: float = 10.0) -> Timing:
@@ -185,7 +239,9 @@ class Network:
             "network": f"{self.name}, x{self.scale}, {'RGB' if self.manifest.channels == 3 else 'luma'}",
             "target": f"{self.target}, {self.manifest.precision}",
             "arithmetic": self.manifest.arithmetic,
+            "work": f"{self.manifest.macs_per_pixel:.0f} multiply-accumulates per input pixel",
             "loss": self.loss or "not known",
+            "files": ", ".join(f"{name} {file.size / 1e3:.0f} kB" for name, file in self.manifest.files.items()),
             "bundle": str(self.path),
         }
         cells = "".join(f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in rows.items())
@@ -204,3 +260,9 @@ class Network:
         from toolchain.runtime.photo import upscale_photo
 
         return upscale_photo(photo, self._tiled, channels=self.manifest.channels, scale=self.scale)
+
+
+def _read(path: str | Path) -> Photo:
+    from toolchain.images import read_photo
+
+    return read_photo(Path(path))

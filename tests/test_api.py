@@ -114,6 +114,106 @@ def test_threads_take_turns(network: clipfree.Network) -> None:
         np.testing.assert_array_equal(large, network.upscale(pixels))
 
 
+def test_functions_are_the_methods(network: clipfree.Network, model_file: Path, tmp_path: Path) -> None:
+    Image.fromarray(enlarge(photograph(20, 24, 1), 2)).save(tmp_path / "a.png")
+    told: list[tuple[str, float]] = []
+    found = clipfree.evaluate(
+        str(network.path), tmp_path, compare=model_file, progress=lambda name, share: told.append((name, share))
+    )
+    assert found == network.evaluate(tmp_path, compare=model_file)
+    assert told == [("a.png", 0.0)]
+    assert isinstance(found, clipfree.Evaluation)
+    assert "<th>compared, dB</th>" in found._repr_html_()
+    timing = clipfree.bench(network, (24, 32), threads=1, repeats=3)
+    assert isinstance(timing, clipfree.Timing)
+    assert "<th>median, ms</th>" in timing._repr_html_()
+
+
+def test_before_and_after(network: clipfree.Network, tmp_path: Path) -> None:
+    pixels = photograph(9, 7, 1)
+    Image.fromarray(pixels).save(tmp_path / "small.png")
+    looks = [network.before_after(one) for one in (pixels, Image.fromarray(pixels), tmp_path / "small.png")]
+    for look in looks:
+        assert look.before.size == look.after.size == (14, 18)
+        np.testing.assert_array_equal(np.asarray(look.after), network.upscale(pixels))
+        assert look.before.tobytes() == looks[0].before.tobytes()
+    assert looks[0].side_by_side().size == (32, 18)
+    shown = looks[0]._repr_html_()
+    assert shown.count("data:image/png;base64,") == 2
+    assert "width:14px;height:18px" in shown
+    assert network.before_after(Image.fromarray(pixels).convert("P")).before.mode == "RGB"
+
+
+@pytest.mark.slow
+def test_what_costs_quality(model_file: Path, photo_folder: Path) -> None:
+    told: list[float] = []
+    found = clipfree.fidelity(
+        model_file, photo_folder, budget=0, crops=1, progress=lambda text, share: told.append(share)
+    )
+    assert isinstance(found, clipfree.Fidelity)
+    assert found.tensors
+    assert told == sorted(told)
+    assert 0 <= told[-1] <= 1
+    shown = found._repr_html_()
+    assert all(f"<td>{tensor.name}</td>" in shown for tensor in found.tensors)
+
+
+def test_representative_photographs(model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
+    proof = clipfree.represent(model_file, photo_folder, out=tmp_path / "set", formats=["png"])
+    assert isinstance(proof, clipfree.Proof)
+    assert len(list((tmp_path / "set" / "images").iterdir())) == len(proof.images)
+    assert proof._repr_html_().count("<tr>") == len(proof.images) + 1
+    with pytest.raises(clipfree.CalibrationError, match="no treatment 'bend'"):
+        clipfree.represent(model_file, photo_folder, out=tmp_path / "other", overshoot="bend")
+
+
+def test_tuning_gives_logs_that_deploying_takes(model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, float]] = []
+    tuned = clipfree.tune(
+        model_file,
+        sizes=[(24, 32)],
+        threads=[1],
+        trials=2,
+        logs=tmp_path / "logs",
+        progress=lambda text, share: told.append((text, share)),
+    )
+    assert tuned.log.is_file()
+    assert sum(kernel.trials for kernel in tuned.kernels) >= 2
+    assert told
+    assert "<th>tile</th>" in tuned._repr_html_()
+    made = clipfree.deploy(model_file, photo_folder, out=tmp_path, budget=0, logs=tuned.logs, tuned_for=(24, 32))
+    assert made.manifest.tuned.kernels > 0
+
+
+def test_options_of_quantizing(model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
+    made = clipfree.deploy(model_file, photo_folder, out=tmp_path, budget=0, estimator="minmax", static=True)
+    assert (made.path / "libmodel.a").is_file()
+    recipe = json.loads((made.path / "recipe.json").read_text())
+    assert recipe["settings"]["activations"] == "minmax"
+    with pytest.raises(clipfree.CalibrationError, match="no range estimator 'magic'"):
+        clipfree.deploy(model_file, photo_folder, out=tmp_path, estimator="magic")
+
+
+def test_lists_of_what_there_is() -> None:
+    known = {target.name: target for target in clipfree.targets()}
+    assert "rpi5" in known["cortex-a76"].devices
+    assert sum(target.host for target in known.values()) <= 1
+    assert not known["mali-g78"].runs_here
+    networks = {network.name: network for network in clipfree.zoo()}
+    assert networks["zoo:xlsr_x3"].psnr_y["Set14"] == 29.4
+    assert networks["zoo:xlsr_x3"].path.stat().st_size == networks["zoo:xlsr_x3"].bytes
+    assert "<td>Set5 32.99, Set14 29.4</td>" in clipfree.zoo()._repr_html_()
+    assert "<td>&ndash;</td>" in clipfree.targets()._repr_html_()
+
+
+def test_importing_it_takes_nothing_heavy_along() -> None:
+    code = (
+        "import sys, clipfree; clipfree.zoo(); print([m for m in ('tvm', 'onnxruntime', 'onnx') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_what_notebooks_show(network: clipfree.Network) -> None:
     assert repr(network) == f"<clipfree.Network tiny x2 for {network.target}, int8>"
     assert "<th>loss</th><td>INT8 against float: " in network._repr_html_()
@@ -142,10 +242,16 @@ def test_it_is_the_command_too() -> None:
     assert clipfree.__version__ in done.stdout
 
 
-def test_names_are_there() -> None:
-    assert all(hasattr(clipfree, name) for name in clipfree.__all__)
+def test_names_are_there_and_documented() -> None:
+    for name in clipfree.__all__:
+        found = getattr(clipfree, name)
+        if callable(found) and name not in ("Photographs", "Progress"):
+            assert found.__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        clipfree.nonsense  # noqa: B018
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
@@ -157,5 +263,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "100% write: " in said
     assert "ms for 320 x 180 pixels" in said
     assert "nowhere.clipfree" in said
+    assert "True" in said.splitlines()  # the set is proved
+    assert names["tuned"].log.is_file()
     assert names["beside"].size == (724, 240)
     assert not any(cell.get("outputs") for cell in cells)

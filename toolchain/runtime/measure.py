@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolchain.support.notebook import table
+
 
 @dataclass(frozen=True)
 class TimingPlan:
@@ -63,6 +65,13 @@ class Timing:
     def rate(self, work: float) -> float:
         """``work`` (operations per call) per second at the median."""
         return work / self.median
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks, in milliseconds."""
+        times = {"median": self.median, "p90": self.p90, "p99": self.p99, "fastest": self.minimum}
+        return table(
+            [f"{name}, ms" for name in times] + ["repeats"], [[*(1e3 * t for t in times.values()), self.repeats]]
+        )
 
 
 def measure(

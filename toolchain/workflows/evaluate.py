@@ -24,6 +24,7 @@ from toolchain.images.units import check_size, in_units
 from toolchain.reference.evaluator import evaluator
 from toolchain.runtime.photo import upscale_photo
 from toolchain.support.errors import InputError, ModelError
+from toolchain.support.notebook import table
 
 if TYPE_CHECKING:
     import onnx
@@ -99,6 +100,20 @@ class Evaluation:
             return None
         ours, theirs = self.mean.bundle.psnr_y, self.mean.compared.psnr_y
         return 0.0 if ours == theirs else theirs - ours
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks."""
+        compared = self.mean.compared is not None
+        head = ["picture", "PSNR Y, dB", "SSIM Y", "bicubic, dB", *(["compared, dB"] * compared)]
+        rows = (
+            [row.name, row.bundle.psnr_y, row.bundle.ssim, row.bicubic.psnr_y, *_figure(row.compared)]
+            for row in (*self.rows, self.mean)
+        )
+        return table(head, rows)
+
+
+def _figure(quality: Quality | None) -> list[float]:
+    return [] if quality is None else [quality.psnr_y]
 
 
 def evaluate(

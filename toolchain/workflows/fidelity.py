@@ -30,6 +30,7 @@ from toolchain.quantize.packing import say_bits
 from toolchain.quantize.pipeline import calibrate
 from toolchain.quantize.settings import for_deployment
 from toolchain.quantize.spending import spend
+from toolchain.support.notebook import table
 from toolchain.support.versions import Versions
 from toolchain.workflows.evaluate import Evaluation, evaluate, float_upscale
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 
 _SHOWN, _SHOWN_SIDE = 3, 64  # pictures in the report, and their side in input pixels
-_STEPS = 3  # load, quantize, compare: counted beside the variants
+_QUANTIZE, _COMPARE, _BLAME, _MEND, _MEASURE = 5, 40, 42, 80, 95  # about how many percent are done when each begins
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,15 @@ class Fidelity:
     date: str
     versions: dict[str, str]
 
+    def _repr_html_(self) -> str:
+        """Return a table of the tensors for notebooks, the worst first, and what loses less."""
+        worst = sorted(self.tensors, key=lambda tensor: tensor.sqnr)
+        rows = ([one.name, one.sqnr, one.own_sqnr, one.bits, f"{one.saturated:.3%}"] for one in worst)
+        fixes = ([fix.command, fix.after, f"{fix.work:.1f} %"] for fix in self.fixes)
+        mended = table(["what loses less", "dB lost", "more work"], fixes) if self.fixes else ""
+        lost = f"<p>{self.drop:.3f} dB lost</p>"
+        return table(["tensor", "SQNR, dB", "its own, dB", "bits", "saturated"], rows) + lost + mended
+
 
 def measure_fidelity(request: FidelityRequest, *, progress: Callable[[str, int, int], None] | None = None) -> Fidelity:
     """Quantize, compare every tensor, blame every part, and measure quality where originals are given.
@@ -149,28 +159,30 @@ def measure_fidelity(request: FidelityRequest, *, progress: Callable[[str, int, 
     from toolchain.frontend.inputs import set_inputs
 
     tell = progress or (lambda text, done, total: None)
-    tell("loading", 0, _STEPS)
+    tell("loading", 0, 100)
     sr = normalize(set_inputs(load_model(request.model), request.inputs), value_range=request.value_range)
     photographs = read_calibration(request.calibration, sr.channels)
     originals = read_images(request.hr) if request.hr is not None else None
     names, pictures = _pictures(originals or photographs, sr, request.crops, request.side)
-    tell(f"quantizing, photographs: {len(photographs.images)}", 1, _STEPS)
+    tell(f"quantizing, photographs: {len(photographs.images)}", _QUANTIZE, 100)
     settings = for_deployment(request.settings)
     calibrated = calibrate(sr, photographs.images, settings)
     plain = calibrated.rounded()
     spent = spend(calibrated, plain)
     model = calibrated.described(spent.network, spent.budget, spent.bound)
-    total = _STEPS + count_runs(model)
-    tell(f"comparing tensors on {len(pictures)} pictures", 2, total)
+    runs = count_runs(model)
+    tell(f"comparing tensors on {len(pictures)} pictures", _COMPARE, 100)
     tensors = compare_tensors(model, pictures)
-    blame = assign_blame(model, pictures, progress=lambda text, done: tell(text, _STEPS + done, total))
-    tell("trying what would mend it", total, total)
+    blame = assign_blame(
+        model, pictures, progress=lambda text, done: tell(text, _BLAME + (_MEND - _BLAME) * done // runs, 100)
+    )
+    tell("trying what would mend it", _MEND, 100)
     drop = calibrated.drop(spent.network.model)
     fixes = find_fixes(calibrated, plain, spent.network, drop, blame.blames)
     integer, exact = IntegerReference(model.model).run, float_upscale(sr.model, sr.value_range)
     quality = None
     if originals is not None:
-        tell(f"upscaling {len(originals.images)} pictures", total, total)
+        tell(f"upscaling {len(originals.images)} pictures", _MEASURE, 100)
         pairs = degraded(originals, find_degradation(None, sr.scale), sr.scale)
         quality = evaluate(integer, pairs, channels=sr.channels, scale=sr.scale, compared=exact)
     left_out = tuple(

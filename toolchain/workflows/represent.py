@@ -23,6 +23,7 @@ from toolchain.quantize.floats import FloatModel, to_float
 from toolchain.quantize.representative import OutputSpan, Reading, RepresentativeSet, TamedImage, represent
 from toolchain.support.errors import CalibrationError, InputError
 from toolchain.support.files import atomic_folder, check_replaceable, check_writable
+from toolchain.support.notebook import table
 from toolchain.workflows.report.contact_sheet import Pair, contact_sheet, marked
 
 if TYPE_CHECKING:
@@ -125,6 +126,12 @@ class Proof:
     left_out: tuple[LeftOut, ...]
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """Return a table of the images for notebooks."""
+        spans = ([*(f"{low:.4f}..{high:.4f}" for low, high in (one.before, one.after))] for one in self.images)
+        rows = ([one.name, *span, one.factor, one.kind] for one, span in zip(self.images, spans, strict=True))
+        return table(["image", "output before", "after", "contrast", "kind"], rows)
 
     def to_json(self) -> str:
         """JSON text with sorted keys; equal proofs give equal bytes."""
