@@ -97,7 +97,5 @@ def test_a_bundle(photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     Image.new("RGB", (4, 4)).save(tmp_path / "small.png")
     assert main(["run", str(path), str(tmp_path / "small.png"), "-o", str(tmp_path / "large.png")]) == 6
     assert "is for Windows, this machine runs another system; deploy the model again" in capsys.readouterr().err
-    assert main(["package", str(path), "--as", "cmake", "-o", str(tmp_path / "o")]) == 2
-    assert "is for Windows, for which there are no packages; a program needs its model.dll" in capsys.readouterr().err
     assert main([*words, "--target", TARGET, "--static"]) == 5
     assert "there are no static libraries for Windows; leave out --static" in capsys.readouterr().err

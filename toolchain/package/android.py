@@ -11,7 +11,7 @@ from pathlib import Path
 
 from toolchain.backends.c_sources import C_FLAGS, SHARED, stand_in
 from toolchain.bundle import LIBRARY
-from toolchain.package.contents import Contents, Files, Part, licence_text
+from toolchain.package.contents import Contents, Files, Part, licence_text, template_text
 from toolchain.support.errors import BundleError, InputError
 from toolchain.support.files import scratch_folder
 from toolchain.targets.linker import find_c_compiler
@@ -47,7 +47,10 @@ def android_module(contents: Contents) -> Files:
     for part in contents.parts:
         folder = f"src/main/jniLibs/{_abi(part)}"
         if f"{folder}/{contents.library}" in files:
-            raise InputError(f"two bundles are for {_abi(part)}", hint="name one of each architecture")
+            raise InputError(
+                f"two bundles are for {_abi(part)}",
+                hint="name one of each architecture, and make two modules of a processor's and a GPU's, by --name",
+            )
         library = part.named(contents.library)
         files[f"{folder}/{contents.library}"] = library
         files[f"{folder}/lib{contents.name}_jni.so"] = _natives(contents, part, library, package)
@@ -60,6 +63,8 @@ def android_module(contents: Contents) -> Files:
         "Networks.kt": f"src/main/kotlin/{place}/Networks.kt",
     }.items():
         files[path] = contents.fill(f"android/{template}", package=package, abis=abis).encode()
+    if any(part.target.gpu is not None for part in contents.parts):
+        files["src/main/AndroidManifest.xml"] = template_text("android/AndroidManifest.xml").encode()
     return {**files, "LICENSE": licence_text()}
 
 
@@ -73,11 +78,6 @@ def _abi(part: Part) -> str:
     path, target = part.bundle.path, part.target
     if not part.on_android:
         raise InputError(f"{path} is for {target.name}, not for Android", hint="deploy for android-arm64-v8a")
-    if target.gpu is not None:
-        raise InputError(
-            f"{path} holds OpenCL kernels, which are not packed for Android yet",
-            hint="use its model.so and clipfree.h, or deploy for android-arm64-v8a",
-        )
     if part.architecture != "armv7a" and part.library.alignment < _PAGE:
         raise BundleError(
             f"{path / LIBRARY} does not fit pages of {_PAGE} bytes, which Android has from 15 on",

@@ -13,12 +13,15 @@ def cmake_package(contents: Contents) -> Files:
     """Return the files of a prefix that ``CMAKE_PREFIX_PATH`` may name.
 
     Raises:
-        InputError: there are several bundles.
+        InputError: there are several bundles, or it is for macOS.
         BundleError: the library has no room for its name.
+        TargetError: what makes import libraries for Windows is not there.
     """
-    share = f"share/{contents.name}"
+    share, part = f"share/{contents.name}", contents.only("CMake")
+    if part.system != "Windows":
+        part.demand_linux("CMake packages: its name is signed, and cannot be changed")
     return {
-        **prefix_files(contents, contents.only("CMake"), Layout()),
+        **prefix_files(contents, part, Layout()),
         f"{share}/LICENSE": licence_text(),
         f"{share}/example/CMakeLists.txt": contents.fill("cmake/CMakeLists.txt").encode(),
         f"{share}/example/{_PROGRAM}": (shipped("examples") / _PROGRAM).read_bytes(),

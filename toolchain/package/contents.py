@@ -43,22 +43,15 @@ class Part:
         """Return the library of a bundle, which programs in C can run.
 
         Raises:
-            InputError: it is for Windows or macOS.
             BundleError: the bundle has none, or it is damaged.
         """
-        its = system(bundle.manifest.target.triple)
-        if its != "Linux":
-            raise InputError(
-                f"{bundle.path} is for {its}, for which there are no packages",
-                hint=f"a program needs its {library_file(bundle.manifest.target)} and clipfree.h, "
-                f"see docs/{its.lower()}.md",
-            )
-        if LIBRARY not in bundle.manifest.files:
+        file = library_file(bundle.manifest.target)
+        if file not in bundle.manifest.files:
             raise BundleError(
-                f"{bundle.path} holds no {LIBRARY}, for want of a C compiler when it was made",
+                f"{bundle.path} holds no {file}, for want of a C compiler when it was made",
                 hint="install one and deploy the model again",
             )
-        library, name = bundle.check_library(), str(bundle.path / LIBRARY)
+        library, name = bundle.check_library(), str(bundle.path / file)
         check_interface(library, name)
         missing = lacking(library) if bundle.manifest.target.gpu is None else ()
         if missing:
@@ -74,6 +67,31 @@ class Part:
     def on_android(self) -> bool:
         """Whether it is for Android, not for GNU's Linux."""
         return "android" in self.target.triple
+
+    @property
+    def system(self) -> str:
+        """What it is for: "Linux" (Android too), "Windows", "macOS"."""
+        return system(self.target.triple)
+
+    @property
+    def file(self) -> str:
+        """What its file is called in the bundle."""
+        return library_file(self.target)
+
+    def demand_linux(self, what: str) -> None:
+        """See that it is for Linux.
+
+        Args:
+            what: that wants it, for people.
+
+        Raises:
+            InputError: it is not.
+        """
+        if self.system != "Linux":
+            raise InputError(
+                f"{self.bundle.path} is for {self.system}, not for {what}",
+                hint=f"a program needs its {self.file} and clipfree.h, see docs/{self.system.lower()}.md",
+            )
 
     @property
     def architecture(self) -> str:

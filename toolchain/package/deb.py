@@ -29,7 +29,7 @@ def debian_package(contents: Contents) -> Files:
     """Return the package, as the only file.
 
     Raises:
-        InputError: there are several bundles, or the library is for Android.
+        InputError: there are several bundles, or the library is not for GNU's Linux.
         BundleError: the library has no room for its name.
     """
     part = contents.only("Debian")
@@ -37,6 +37,7 @@ def debian_package(contents: Contents) -> Files:
         raise InputError(
             f"{part.bundle.path} is for Android, not for Debian", hint="--as android makes a folder for apps"
         )
+    part.demand_linux("Debian")
     machine, folder = _MACHINES[part.architecture]
     package = f"lib{re.sub(r'_+', '-', contents.name).lower()}"
     layout = Layout(f"lib/{folder}", f"include/{contents.name}")

@@ -6,6 +6,7 @@ import posixpath
 from dataclasses import dataclass
 
 from toolchain.package.contents import Contents, Files, Part
+from toolchain.package.windows import import_library
 
 _STATIC = """
 if(NOT TARGET {name}::{name}_static)
@@ -37,18 +38,25 @@ def prefix_files(contents: Contents, part: Part, layout: Layout) -> Files:
 
     Raises:
         BundleError: the library has no room for its name.
+        TargetError: what makes import libraries for Windows is not there.
     """
     name, lib, include = contents.name, layout.lib, layout.include
     files = {f"{include}/{header}": data for header, data in part.headers().items()}
-    files[f"{lib}/{contents.library}"] = part.named(contents.library)
+    if part.system == "Windows":
+        library, linked = f"bin/{name}.dll", f"{lib}/{name}.lib"
+        files[library], files[linked] = part.read(part.file), import_library(part, f"{name}.dll")
+        by_name = f'IMPORTED_IMPLIB "${{_{name}_root}}/{linked}"'
+    else:
+        library, by_name = f"{lib}/{contents.library}", f'IMPORTED_SONAME "{contents.library}"'
+        files[library] = part.named(contents.library)
     static, archive = "", part.archive()
     if archive is not None:
-        library = f"{lib}/lib{name}.a"
-        files[library] = archive
-        static = _STATIC.format(name=name, library=library, include=include)
+        at = f"{lib}/lib{name}.a"
+        files[at] = archive
+        static = _STATIC.format(name=name, library=at, include=include)
     cmake, pkgconfig = f"{lib}/cmake/{name}", f"{lib}/pkgconfig"
-    places = {"library": f"{lib}/{contents.library}", "include": include, "static": static}
-    config = contents.fill("cmake/Config.cmake", up=posixpath.relpath(".", cmake), soname=contents.library, **places)
+    places = {"library": library, "linked": by_name, "include": include, "static": static}
+    config = contents.fill("cmake/Config.cmake", up=posixpath.relpath(".", cmake), **places)
     files[f"{cmake}/{name}Config.cmake"] = config.encode()
     bits = "4" if part.architecture == "armv7a" else "8"
     files[f"{cmake}/{name}ConfigVersion.cmake"] = contents.fill("cmake/ConfigVersion.cmake", pointer=bits).encode()

@@ -19,9 +19,13 @@ from toolchain.support.versions import Versions
 
 # The oldest glibc that the library was made for, see docs/decisions/0062; older installers know the first only.
 _SYSTEMS = {
-    "x86_64": "manylinux2014_x86_64.manylinux_2_17_x86_64",
-    "aarch64": "manylinux2014_aarch64.manylinux_2_17_aarch64",
-    "armv7a": "manylinux2014_armv7l.manylinux_2_17_armv7l",
+    ("Linux", "x86_64"): "manylinux2014_x86_64.manylinux_2_17_x86_64",
+    ("Linux", "aarch64"): "manylinux2014_aarch64.manylinux_2_17_aarch64",
+    ("Linux", "armv7a"): "manylinux2014_armv7l.manylinux_2_17_armv7l",
+    ("Windows", "x86_64"): "win_amd64",
+    ("Windows", "aarch64"): "win_arm64",
+    ("macOS", "x86_64"): "macosx_11_0_x86_64",
+    ("macOS", "aarch64"): "macosx_11_0_arm64",
 }
 _MODULE = {"__init__.py": "python/network.py", "__main__.py": "python/__main__.py"}
 _SHARED = Path(__file__).parents[1] / "runtime" / "interface.py"  # which needs NumPy only, too
@@ -40,12 +44,13 @@ def wheel(contents: Contents) -> Files:
             f"{part.bundle.path} is for Android, which wheels are not for", hint="--as android makes a folder for apps"
         )
     distribution = re.sub(r"_+", "_", contents.name).lower()
-    tag = f"py3-none-{_SYSTEMS[part.architecture]}"
+    tag = f"py3-none-{_SYSTEMS[part.system, part.architecture]}"
     about = f"{distribution}-{contents.version}.dist-info"
-    files = {f"{contents.name}/{name}": template_text(path).encode() for name, path in _MODULE.items()}
+    texts = {name: template_text(path).replace(LIBRARY, part.file) for name, path in _MODULE.items()}
+    files = {f"{contents.name}/{name}": text.encode() for name, text in texts.items()}
     files[f"{contents.name}/{_SHARED.name}"] = _SHARED.read_bytes()
     files[f"{contents.name}/py.typed"] = b""
-    files[f"{contents.name}/{LIBRARY}"] = part.read(LIBRARY)
+    files[f"{contents.name}/{part.file}"] = part.read(part.file)
     files[f"{about}/licenses/LICENSE"] = licence_text()
     files[f"{about}/METADATA"] = _metadata(contents, part, distribution)
     files[f"{about}/WHEEL"] = _wheel(tag)

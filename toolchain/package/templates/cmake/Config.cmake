@@ -8,7 +8,7 @@ if(NOT TARGET @NAME@::@NAME@)
   add_library(@NAME@::@NAME@ SHARED IMPORTED)
   set_target_properties(@NAME@::@NAME@ PROPERTIES
     IMPORTED_LOCATION "${_@NAME@_root}/@LIBRARY@"
-    IMPORTED_SONAME "@SONAME@"
+    @LINKED@
     INTERFACE_INCLUDE_DIRECTORIES "${_@NAME@_root}/@INCLUDE@")
 endif()
 @STATIC@
