@@ -95,6 +95,7 @@ def deploy(
         precision=chosen,
         static=static,
         keep=keep,
+        page=True,
         inputs=inputs or {},
     )
 

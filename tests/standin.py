@@ -40,7 +40,7 @@ class StandIn:
         self.model = model.model
         self.kernels = [SimpleNamespace(name=f"qconv{index}") for index in range(count)]
         self.choices: dict[str, TileChoice] = {}
-        self.figures, self.further = (), 0
+        self.figures, self.segments, self.further = (), (), 0
         self.tuned = TunedCoverage(count, 0, macs, 0)
         self.coverage = SimpleNamespace(
             convolutions=count, integer_convolutions=count, macs=macs, integer_macs=macs, float_operators=()

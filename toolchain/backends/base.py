@@ -45,6 +45,9 @@ class Compiled(Protocol):
     def figures(self) -> Sequence[Any]: ...  # noqa: D102
 
     @property
+    def segments(self) -> Sequence[Any]: ...  # noqa: D102
+
+    @property
     def tuned(self) -> TunedCoverage: ...  # noqa: D102
 
     def workspace(self, height: int, width: int) -> int: ...  # noqa: D102

@@ -5,6 +5,7 @@ from toolchain.bundle.manifest import FORMAT_VERSION, IntegerCoverage, Manifest
 from toolchain.bundle.store import (
     FLOAT,
     GOLDEN,
+    PAGE,
     PLAN,
     QDQ,
     RECIPE,
@@ -24,6 +25,7 @@ __all__ = [
     "GOLDEN",
     "HEADER",
     "LIBRARY",
+    "PAGE",
     "PLAN",
     "QDQ",
     "RECIPE",

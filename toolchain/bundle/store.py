@@ -38,6 +38,7 @@ SUFFIX = ".clipfree"
 MANIFEST, QDQ, FLOAT = "manifest.json", "model.qdq.onnx", "model.onnx"
 PLAN = "opencl/plan.json"
 RECIPE, GOLDEN, REPORT = "recipe.json", "golden.npz", "report.json"
+PAGE = "report.html"
 _LARGEST_MANIFEST, _LARGEST_GOLDEN = 16 * 2**20, 2**28
 _NETWORK, _HOST = "__tvm_ffi__library_bin", "__tvm_ffi_main"  # what libraries for CPUs define, and host parts
 

@@ -15,6 +15,7 @@ from toolchain.cli.failure import explain
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
 from toolchain.cli.steps import show_steps
 from toolchain.cli.summary import summarize
+from toolchain.cli.words import command_line
 from toolchain.support.errors import InputError, QualityError
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ MaxLoss = Annotated[
 
 
 def deploy(
+    context: typer.Context,
     model: Model,
     calib: Calib = None,
     targets: Annotated[
@@ -128,6 +130,9 @@ def deploy(
     static: Annotated[
         bool, typer.Option("--static", help="Write libmodel.a too, for programs that link with it, not with model.so.")
     ] = False,
+    page: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html into the bundle: a page to look at.")
+    ] = True,
     inputs: Inputs = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -167,6 +172,8 @@ def deploy(
         keep_rounding,
         static=static,
         keep=not no_cache,
+        page=page,
+        command=command_line(context) if page else "",
         inputs=parse_inputs(inputs),
     )
     requests = [request]

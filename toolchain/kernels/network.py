@@ -169,11 +169,19 @@ class Stream:
         """Return bytes that every thread needs for line buffers, and its kernels beside, for a picture of ``width``
         pixels.
         """
+        row, kept, units = self._band(self.plan(), width)
+        return int(row * units + kept + self.needs.workspace)
+
+    def band_rows(self, width: int) -> int:
+        """Return rows of the picture that a band has, for a picture of ``width`` pixels that is high enough."""
         plan = self.plan()
+        return self.rows(plan)[0] * self._band(plan, width)[2]
+
+    def _band(self, plan: Bands, width: int) -> tuple[int, int, int]:
+        """Return bytes of line buffers for a unit of rows and for the rows that are kept, and units of a band."""
         _, fewest, most = self.rows(plan)
         row, kept = self.bytes(plan, lambda rate: self.geometry.pitch(self.geometry.tiles(math.ceil(width * rate))))
-        units = max(min((self.cache - kept) // row, most), fewest) if row else most
-        return int(row * units + kept + self.needs.workspace)
+        return row, kept, max(min((self.cache - kept) // row, most), fewest) if row else most
 
     def lines(self) -> Lines:
         """Return bounds of `workspace` for any width, and what the blocks that it comes in waste at most."""

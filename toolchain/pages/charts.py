@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 INK, SOFT, RULE, PANEL = "#1b2126", "#5a6570", "#dce1e6", "#ffffff"
 SERIES = ("#2463ab", "#c2570c", "#2b8a5f", "#7d4fc4", "#a8801c", "#b83268")
 _VARIABLES = {INK: "ink", SOFT: "soft", RULE: "rule", PANEL: "panel", **dict(zip(SERIES, "abcdef", strict=True))}
-_WIDE, _NARROW, _ALONE = 1100, 350, 900  # of charts in pixels
+WIDE, _NARROW, _ALONE = 1100, 350, 900  # of charts in pixels
 _LONGEST = 28, 16  # names on axes, in letters, on a wide and on a narrow chart
 _SAID = 300  # letters of what is said where one points, at most
 
@@ -69,7 +69,9 @@ def shorten(text: str, most: int) -> str:
     return f"{plain[: most - 1 - end]}…{plain[-end:]}"
 
 
-def chart(paint: Paint, description: str, *, height: int = 260, narrow_height: int | None = None) -> Markup:
+def chart(
+    paint: Paint, description: str, *, height: int = 260, narrow_height: int | None = None, width: int = WIDE
+) -> Markup:
     """Return what ``paint`` draws as SVG for a page, wide and narrow.
 
     Args:
@@ -77,8 +79,9 @@ def chart(paint: Paint, description: str, *, height: int = 260, narrow_height: i
         description: of the chart, for those who do not see it.
         height: in pixels, axes included.
         narrow_height: the same of the narrow one; None: as high.
+        width: of the place that the wide one has, in pixels.
     """
-    sizes = (("wide", _WIDE, height), ("narrow", _NARROW, narrow_height or height))
+    sizes = (("wide", width, height), ("narrow", _NARROW, narrow_height or height))
     return Markup("").join(
         _within(_drawn(paint, width, tall, narrow=kind == "narrow"), kind, description) for kind, width, tall in sizes
     )

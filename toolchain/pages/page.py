@@ -30,12 +30,20 @@ def render(template: str, **values: Any) -> str:
     )
 
 
+def coded(text: str) -> Markup:
+    """Return a text with what stands between backticks as code."""
+    plain, code = Markup("{}"), Markup("<code>{}</code>")
+    return Markup("").join((code if index % 2 else plain).format(part) for index, part in enumerate(text.split("`")))
+
+
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("toolchain.pages"),
         autoescape=lambda name: name is None or name.endswith(".html"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["coded"] = coded
+    return environment

@@ -12,15 +12,16 @@ from PIL import Image
 Pixels = npt.NDArray[np.uint8]
 
 
-def embedded(pixels: Pixels) -> str:
-    """Return a picture u8 (h, w, 1 or 3) as a data: address: WebP without loss, the smallest that browsers take, or PNG
-    where Pillow was built without it.
+def embedded(pixels: Pixels, *, exact: bool = True) -> str:
+    """Return a picture u8 (h, w, 1 or 3) as a data: address: WebP, the smallest that browsers take, or PNG where Pillow
+    was built without it; without loss where it is to be ``exact``, else with one that is not seen.
     """
+    options = {"lossless": True, "quality": 60, "method": 4} if exact else {"quality": 92, "method": 4}
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    for kind, options in (("webp", {"lossless": True, "quality": 60, "method": 4}), ("png", {"optimize": True})):
+    for kind, chosen in (("webp", options), ("png", {"optimize": True})):
         buffer = io.BytesIO()
         try:
-            picture.save(buffer, kind, **options)
+            picture.save(buffer, kind, **chosen)
         except (KeyError, OSError):
             continue
         return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

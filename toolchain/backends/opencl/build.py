@@ -70,6 +70,11 @@ class CompiledKernels:
         return self.program.figures
 
     @property
+    def segments(self) -> tuple[()]:
+        """None: the network runs layer by layer."""
+        return ()
+
+    @property
     def tuned(self) -> TunedCoverage:
         """How much of it runs in kernels that were tuned."""
         return coverage(self.kernels, [self.choices[kernel.name] for kernel in self.kernels])

@@ -11,3 +11,17 @@ for (const head of document.querySelectorAll("th button")) head.addEventListener
 });
 for (const handle of document.querySelectorAll(".slider input")) handle.addEventListener("input", () =>
   handle.parentNode.style.setProperty("--at", handle.value + "%"));
+for (const group of document.querySelectorAll(".compare")) {
+  const buttons = [...group.querySelectorAll(".choices button")], pictures = [...group.querySelectorAll(".over")];
+  buttons.forEach((button, chosen) => button.addEventListener("click", () => {
+    buttons.forEach((other, index) => {
+      other.setAttribute("aria-pressed", String(index === chosen));
+      pictures[index].hidden = index !== chosen;
+    });
+    group.querySelector(".side.left").textContent = button.textContent;
+    group.querySelector(".said").textContent = button.dataset.text;
+  }));
+}
+addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details")) part.open = true;
+});

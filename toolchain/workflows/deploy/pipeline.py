@@ -21,6 +21,7 @@ from toolchain.targets.linker import Linker
 from toolchain.targets.precision import INT8, read_precision
 from toolchain.workflows.deploy.batch import AllFailed, Batch, Failed
 from toolchain.workflows.deploy.files import make_manifest, make_report, write_files
+from toolchain.workflows.deploy.page import PageWriter
 from toolchain.workflows.deploy.prepare import Prepared, prepare_normalized, prepare_quantized
 from toolchain.workflows.deploy.progress import Event, Progress
 from toolchain.workflows.deploy.request import Request
@@ -108,11 +109,12 @@ def deploy_batch(
             prepared = prepare_normalized(first, batch.rehearse_floats, line, dump)
     except AllFailed:
         return batch.outcomes
-    batch.finish(lambda build: _finish(build, prepared, line))
+    pages = PageWriter(prepared, first.command) if first.page else None
+    batch.finish(lambda build: _finish(build, prepared, pages, line))
     return batch.outcomes
 
 
-def _finish(build: TargetBuild, prepared: Prepared, line: Progress) -> Deployment:
+def _finish(build: TargetBuild, prepared: Prepared, pages: PageWriter | None, line: Progress) -> Deployment:
     """Compile, verify and write."""
     request, target, backend = build.request, build.target, build.backend
     line.next_target(target.name)
@@ -138,11 +140,13 @@ def _finish(build: TargetBuild, prepared: Prepared, line: Progress) -> Deploymen
             picture = _natural(prepared.photos, model.channels)
             reference = prepared.reference()
             verified: tuple[Verified, ...] = ()
+            upscale = None
             if build.unseen is None:
                 ways = backend.open_each_way(library, manifest.geometry)
                 standard = standard_for(request.precision, manifest.coverage.float_operators)
                 cases = make_cases(model.channels, picture)
-                verified = verify(agreeing([way.upscale for way in ways]), reference, cases, standard, progress=note)
+                upscale = agreeing([way.upscale for way in ways])
+                verified = verify(upscale, reference, cases, standard, progress=note)
                 note(f"{verdict(verified, standard)} in {len(verified)} pictures")
             else:
                 note(f"left out: {build.unseen}")
@@ -150,6 +154,8 @@ def _finish(build: TargetBuild, prepared: Prepared, line: Progress) -> Deploymen
         with line.step("write") as note:
             report = make_report(request, prepared, manifest, compiled, network, verified, warnings)
             write_files(folder, prepared, reference, picture, report)
+            if pages is not None:
+                pages.write(folder, manifest, compiled, network, verified, report, upscale)
             manifest = store.seal(folder, manifest)
             store.open_bundle(folder, for_this_machine=False)
             note(str(build.path))

@@ -37,6 +37,8 @@ class Request:
         keep_rounding: of a model that is quantized already: round every tensor that it rounds.
         inputs: values of the model's inputs beside the picture, by name.
         static: write the library as a static one too, beside the shared one.
+        page: write a page to look at into the bundle.
+        command: that asks for all this, for the page; empty where there is none.
         keep: keep the quantized network in the user's cache, or take it from there if it was made of the same things.
     """
 
@@ -55,6 +57,8 @@ class Request:
     keep_rounding: bool = False
     static: bool = False
     keep: bool = False
+    page: bool = False
+    command: str = ""
     inputs: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,98 @@
+"""Writes the page of a bundle: what people look at, beside the report that programs read."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolchain import bundle as store
+from toolchain.targets.precision import INT8
+from toolchain.workflows.deploy.prepare import Prepared
+from toolchain.workflows.evaluate import float_upscale
+
+if TYPE_CHECKING:
+    from toolchain.backends.base import Compiled
+    from toolchain.bundle import Manifest
+    from toolchain.reference.network import NetworkFigures
+    from toolchain.runtime.runner import Upscale
+    from toolchain.runtime.verify import Verified
+    from toolchain.workflows.report.look import Look
+
+
+class PageWriter:
+    """Writes the pages of one network's bundles.
+
+    Args:
+        prepared: the network.
+        command: that asks for them; may be empty.
+    """
+
+    def __init__(self, prepared: Prepared, command: str) -> None:
+        self._prepared, self._command = prepared, command
+        self._looks: dict[str, Look | None] = {}
+
+    def write(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        compiled: Compiled,
+        network: NetworkFigures,
+        verified: tuple[Verified, ...],
+        report: dict[str, Any],
+        upscale: Upscale | None,
+    ) -> None:
+        """Write the page into a bundle that is being made.
+
+        Args:
+            folder: of the bundle.
+            manifest: of the bundle.
+            compiled: the network.
+            network: its figures.
+            verified: the cases on which the library equals the reference.
+            report: the content of the bundle's report.
+            upscale: runs the library; None where this machine cannot.
+        """
+        from toolchain.workflows.report.bands import plan_of
+        from toolchain.workflows.report.deployment_page import FULL_HD, DeploymentFacts, deployment_page
+
+        page = deployment_page(
+            DeploymentFacts(
+                manifest=manifest,
+                report=report,
+                model=self._prepared.model.model,
+                network=network,
+                verified=verified,
+                library=(folder / manifest.library).stat().st_size,
+                look=self._look(manifest.precision, upscale),
+                bands=plan_of(compiled.segments, FULL_HD[1]),
+                command=self._command,
+                date=_today(),
+            )
+        )
+        (folder / store.PAGE).write_text(page, encoding="utf-8")
+
+    def _look(self, precision: str, upscale: Upscale | None) -> Look | None:
+        """Return what there is to look at; libraries in integers make the same of it, whatever they are for."""
+        from toolchain.workflows.report.look import look
+
+        photos, model = self._prepared.photos, self._prepared.model
+        if photos is None:
+            return None
+        if precision not in self._looks or precision != INT8:
+            self._looks[precision] = look(
+                model,
+                photos,
+                upscale or self._prepared.reference(),
+                lambda network: float_upscale(network.model, network.value_range),
+                quick=upscale is not None,
+            )
+        return self._looks[precision]
+
+
+def _today() -> str:
+    """Return the date, or that of SOURCE_DATE_EPOCH, by which builds are made anew in every byte."""
+    said = os.environ.get("SOURCE_DATE_EPOCH", "")
+    when = datetime.fromtimestamp(int(said), UTC) if said.isdecimal() else datetime.now(UTC)
+    return when.date().isoformat()
