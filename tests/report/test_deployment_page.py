@@ -46,7 +46,7 @@ def test_it_says_what_there_is(page: Path) -> None:
         "Signal to noise",
         "byte for byte",
         "1970-01-02",
-        "took off the",
+        "merged, removed and changed",
     ):
         assert word in text, word
     assert "clipfree deploy &#39;&lt;b&gt;&#39;" in text

@@ -21,6 +21,7 @@ def summarize(done: Deployment, console: Console) -> None:
 
 def _rows(done: Deployment) -> Iterator[tuple[str, str]]:
     """Yield what each line is about, and the line."""
+    from toolchain.bundle import PAGE
     from toolchain.runtime.verify import standard_for, verdict
     from toolchain.targets.precision import INT8
 
@@ -51,6 +52,8 @@ def _rows(done: Deployment) -> Iterator[tuple[str, str]]:
     if done.verified:
         standard = standard_for(manifest.precision, manifest.coverage.float_operators)
         yield "verified", f"{verdict(done.verified, standard)} in {len(done.verified)} pictures"
+    if PAGE in manifest.files:
+        yield "report", f"to look at: {done.path / PAGE}"
     yield "target", f"made for {manifest.target.name} in {sum(done.seconds.values()):.1f} s"
 
 

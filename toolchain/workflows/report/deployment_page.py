@@ -181,6 +181,8 @@ def _network_text(facts: DeploymentFacts, parts: tuple[Part, ...]) -> str:
     text = f"{len(facts.network.layers)} convolutions; {len(parts) - 1} {what}, in the order in which they run."
     if facts.integer:
         text += f" In integers: {coverage}."
+        if facts.manifest.weights:
+            text += f" {facts.manifest.weights[0].upper()}{facts.manifest.weights[1:]}."
         if facts.network.wide:
             text += f" {facts.network.describe_wide()}."
     if facts.look and facts.look.tensors:
