@@ -40,6 +40,7 @@ SLOW = (
     "docs/deploying.md",
     "docs/dump.md",
     "docs/linux.md",
+    "docs/losing-quality.md",
     "docs/pictures.md",
     "docs/quality.md",
     "docs/raspberry-pi.md",
