@@ -18,7 +18,7 @@ TUNED_SIZES ?= 180x320 270x480 360x640 540x960
 .PHONY: help demo test test-rest test-train test-all coverage check docs fuzz tuning-logs clean
 
 help:
-	@echo "make demo    deploy a network, verify it, enlarge a photograph, compare with onnxruntime: out/demo (245 MB, a minute)"
+	@echo "make demo    deploy a network, verify it, enlarge a photograph, compare with onnxruntime: out/demo (210 MB, a minute)"
 	@echo "make test    run the tests but the longest (ARGS='-k tiles' for some of them)"
 	@echo "make test-rest   run the others: boards, OpenCL, tuning, emulators, sanitizers, random inputs"
 	@echo "make test-train  run those of the trainer and of PyTorch's files, for which PyTorch is installed"
@@ -85,8 +85,9 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml
-	@echo "downloading about 245 MB into $(VENV), once: TVM 104, SciPy 35, onnxruntime 28, NumPy 17, photographs 14, others 47"
-	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@echo "downloading about 210 MB into $(VENV), once: TVM 104, onnxruntime 28, NumPy 17, photographs 14, others 47"
+	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --no-deps 'scikit-image>=0.24'  # for its photographs; nothing of it is imported
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml

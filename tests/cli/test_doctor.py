@@ -17,7 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-NOT_FOR_USERS = {"dev"}
+NOT_FOR_USERS = {"dev", "docs"}
 
 
 def test_every_extra_is_known() -> None:

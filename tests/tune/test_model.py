@@ -48,5 +48,5 @@ def test_a_later_measurement_of_a_tile_counts():
 
 def test_without_xgboost_a_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "xgboost", None)
-    with pytest.raises(TuningError, match=r"the cost model needs XGBoost, .*; pip install xgboost-cpu"):
+    with pytest.raises(TuningError, match=r"the cost model needs XGBoost, .*; pip install 'clipfree\[tune\]'"):
         XGBoostModel(TileFeatures(TARGET))

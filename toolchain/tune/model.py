@@ -64,7 +64,7 @@ class XGBoostModel:
             import xgboost
         except Exception as error:  # it raises an error of its own kind where its library cannot be loaded
             raise TuningError(
-                f"the cost model needs XGBoost, which cannot be imported: {error}", hint="pip install xgboost-cpu"
+                f"the cost model needs XGBoost, which cannot be imported: {error}", hint="pip install 'clipfree[tune]'"
             ) from error
         self._xgboost, self._features = xgboost, features
         self._measured: dict[Task, dict[Candidate, float]] = {}

@@ -28,6 +28,7 @@ EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "torch": (("torch", "onnxscript"), "reads .pt2 models"),
     "spandrel": (("torch", "spandrel", "safetensors"), "reads .pth and .safetensors models"),
     "train": (("torch",), "trains embedded networks again"),
+    "tune": (("xgboost",), "`clipfree tune`"),
     "video": (("av",), "films"),
     "perceptual": (("flip_evaluator",), "FLIP, for `clipfree evaluate --perceptual`"),
     "opencl": (("pyopencl",), "runs OpenCL kernels here"),
