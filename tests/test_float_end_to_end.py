@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C co
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Path:
     out = tmp_path_factory.mktemp("float")
-    assert main(["deploy", str(model_file), "--precision", "float32", "-o", str(out)]) == 0
+    assert main(["deploy", str(model_file), "--precision", "float32", "--no-report", "-o", str(out)]) == 0
     return out / "tiny_float32.clipfree"
 
 

@@ -67,3 +67,15 @@ def bar(value: float, most: float, shown: str, *, note: str = "") -> Cell:
     """Return a cell that shows a number, and a bar as long as it is beside ``most``."""
     share = max(-1.0, min(value / most, 1.0)) if most else 0.0
     return Cell(shown, value, note, share)
+
+
+def distribution(shares: Sequence[float], *, width: int = 128, height: int = 26) -> Markup:
+    """Return bars of the square roots of shares, for a cell: rare ones show beside frequent ones."""
+    most, step = max((share**0.5 for share in shares), default=0.0) or 1.0, width / max(len(shares), 1)
+    path = "".join(
+        f"M{index * step:g} {height}v{-height * share**0.5 / most:.1f}h{step:g}V{height}"
+        for index, share in enumerate(shares)
+        if share > 0
+    )
+    size = Markup('viewBox="0 0 {0} {1}" width="{0}" height="{1}"').format(width, height)
+    return Markup('<svg class="spark" {} aria-hidden="true"><path d="{}"/></svg>').format(size, path)

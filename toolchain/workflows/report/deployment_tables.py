@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
-from toolchain.pages import Cell, Column, Table, bar, figure, word
+from toolchain.pages import Cell, Column, Table, bar, distribution, figure, word
 from toolchain.pages.wording import amount, decibels, digits, percent
 from toolchain.workflows.report.structure import Part, plain_name
 
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from toolchain.workflows.report.bands import BandPlan
 
 _LOW, _SATURATED = 25.0, 0.001  # dB and share from which on a tensor calls for attention
-_WIDTH, _HEIGHT = 128, 26  # of a histogram in pixels
 
 
 def layers(parts: Sequence[Part], found: Mapping[str, Layer], noise: Mapping[str, float]) -> Table:
@@ -101,23 +98,11 @@ def tensors(found: Sequence[TensorFidelity]) -> Table:
             figure(tensor.used, percent(tensor.used)),
             _noise(tensor.own_sqnr),
             _noise(tensor.sqnr),
-            Cell("", tensor.used, drawing=_histogram(tensor.histogram)),
+            Cell("", tensor.used, drawing=distribution(tensor.histogram)),
         )
         for tensor in found
     ]
     return Table(columns, rows)
-
-
-def _histogram(shares: Sequence[float]) -> Markup:
-    """Return bars of the square roots of shares, so that rare codes show beside frequent ones."""
-    most, step = max((share**0.5 for share in shares), default=0.0) or 1.0, _WIDTH / max(len(shares), 1)
-    path = "".join(
-        f"M{index * step:g} {_HEIGHT}v{-_HEIGHT * share**0.5 / most:.1f}h{step:g}V{_HEIGHT}"
-        for index, share in enumerate(shares)
-        if share > 0
-    )
-    size = Markup('viewBox="0 0 {0} {1}" width="{0}" height="{1}"').format(_WIDTH, _HEIGHT)
-    return Markup('<svg class="spark" {} aria-hidden="true"><path d="{}"/></svg>').format(size, path)
 
 
 def bands(found: Sequence[BandPlan]) -> Table:
