@@ -45,7 +45,7 @@ def settings_of(
     max_loss: float | None = None,
     estimator: str | None = None,
     weights: str | None = None,
-    weight_bits: int | Mapping[str, int] | None = None,
+    weight_bits: int | str | Mapping[str, int] | None = None,
     *,
     codebook: bool = False,
 ) -> Settings | None:
@@ -55,14 +55,28 @@ def settings_of(
         CalibrationError: there is no such estimator, or a number cannot be used.
     """
     from toolchain.quantize import Settings
-    from toolchain.quantize.weight_bits import EVERY
 
-    narrow = {EVERY: weight_bits} if isinstance(weight_bits, int) else weight_bits or {}
-    if not (bits or narrow or codebook or estimator or weights or budget is not None or max_loss is not None):
+    narrow, spare = _read_weight_bits(weight_bits)
+    if not (bits or narrow or spare or codebook or estimator or weights or budget is not None or max_loss is not None):
         return None
-    settings = Settings(bits=bits or {}, weight_bits=narrow, codebook=codebook, budget=budget, max_loss=max_loss)
+    settings = Settings(
+        bits=bits or {},
+        weight_bits=narrow,
+        codebook=codebook,
+        spare_weights=spare,
+        budget=budget,
+        max_loss=max_loss,
+    )
     settings = settings if estimator is None else replace(settings, activations=estimator)
     return settings if weights is None else replace(settings, weights=weights)
+
+
+def _read_weight_bits(given: int | str | Mapping[str, int] | None) -> tuple[Mapping[str, int], bool]:
+    from toolchain.quantize.weight_bits import EVERY, read_weight_bits
+
+    if isinstance(given, str):
+        return read_weight_bits([given])
+    return {EVERY: given} if isinstance(given, int) else given or {}, False
 
 
 def by_count(progress: Progress | None) -> Callable[[str, int, int], None] | None:

@@ -25,7 +25,7 @@ def deploy(
     max_loss: float | None = None,
     budget: float | None = None,
     bits: Bits | None = None,
-    weight_bits: int | Mapping[str, int] | None = None,
+    weight_bits: int | str | Mapping[str, int] | None = None,
     codebook: bool = False,
     estimator: str | None = None,
     weights: str | None = None,
@@ -51,8 +51,9 @@ def deploy(
         budget: percent by which work may grow for 16 bits; 0: 8 bits everywhere. None, and no ``max_loss``: 8, where
             more than 0.05 dB is lost.
         bits: 16 for tensors, by name or pattern of names, or the numbers of the channels that have 16.
-        weight_bits: of weights, 2 to 8: a number for all, or numbers by name or pattern of names ("*": all). None: 8.
-            Where they are given, nothing is spent on 16 bits without ``max_loss`` or ``budget``.
+        weight_bits: of weights, 2 to 8: a number for all, or numbers by name or pattern of names ("*": all); "auto": as
+            few as keep to ``max_loss``, or to 0.05 dB. None: 8. Where numbers are given, nothing is spent on 16 bits
+            without ``max_loss`` or ``budget``.
         codebook: weights of at most 6 bits are places in a codebook of each convolution.
         estimator: of activation ranges: "percentile[:P]" (None), "mse", "minmax", "entropy", "average".
         weights: estimator of each channel's weights: "output" (None), "mse", "minmax" or "percentile:P".

@@ -97,6 +97,8 @@ DEPLOY = "deploy tiny.onnx --calib photos"
         ("verify made/tiny.clipfree --wait 1e300", 2, "'--wait'"),
         ("tune tiny.onnx --size 99999999999x9", 2, "--size 99999999999x9 is not understood"),
         (f"{DEPLOY} --estimator =mse", 2, "--estimator =mse is not understood"),
+        (f"{DEPLOY} --weight-bits auto --weight-bits 4", 2, "--weight-bits auto and 4: which one?; say one of them"),
+        ("fidelity tiny.onnx --calib photos --weight-bits auto", 2, "--weight-bits auto is of deploy"),
         (f"{DEPLOY} --precision int4", 2, "--precision int4 is not known"),
         # names and places of results
         (f"{DEPLOY} --name aNULb", 8, "a bundle cannot be called 'a\\x00b'; choose a plain name with --name"),

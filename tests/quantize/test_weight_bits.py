@@ -251,7 +251,14 @@ def test_few_bits_spend_nothing_unasked() -> None:
     ("words", "found"), [(["4"], {"*": 4}), (["4", "a=b*=8"], {"*": 4, "a=b*": 8}), (["x=2", "x=2"], {"x": 2})]
 )
 def test_words(words: list[str], found: dict[str, int]) -> None:
-    assert read_weight_bits(words) == found
+    assert read_weight_bits(words) == (found, False)
+    if "*" not in found:
+        assert read_weight_bits([*words, "auto"]) == (found, True)
+
+
+def test_all_bits_are_said_or_found() -> None:
+    with pytest.raises(InputError, match="--weight-bits auto and 4: which one"):
+        read_weight_bits(["auto", "4"])
 
 
 @pytest.mark.parametrize("word", ["", "=4", "x=", "four", "4.0", "-4", "x=4:1", "9999"])

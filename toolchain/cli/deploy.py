@@ -57,7 +57,8 @@ WeightBits = Annotated[
     list[str] | None,
     typer.Option(
         "--weight-bits",
-        help="Of weights, 2 to 8 (default); PATTERN=BITS for some convolutions; several times for several.",
+        help="Of weights, 2 to 8 (default); PATTERN=BITS for some convolutions; auto: as few as keep to --max-loss, or "
+        "0.05 dB; several times for several.",
     ),
 ]
 Codebook = Annotated[
@@ -254,12 +255,14 @@ def parse_settings(
     from toolchain.quantize.bits import read_bits
     from toolchain.quantize.weight_bits import read_weight_bits
 
+    few, spare = read_weight_bits(weight_bits or ())
     chosen = dict(read_bits(word) for word in bits or ())
     return Settings(
         **parse_estimators(estimators or [], weights),
         bits=chosen,
-        weight_bits=read_weight_bits(weight_bits or ()),
+        weight_bits=few,
         codebook=codebook,
+        spare_weights=spare,
         budget=budget,
         max_loss=max_loss,
     )

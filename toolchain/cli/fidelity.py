@@ -25,6 +25,7 @@ from toolchain.cli.deploy import (
     parse_settings,
 )
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
+from toolchain.support.errors import InputError
 
 if TYPE_CHECKING:
     from toolchain.workflows.fidelity import Fidelity
@@ -59,6 +60,7 @@ def fidelity(
     as_json: Json = False,
 ) -> None:
     """Quantize a model and report what each tensor and each convolution costs."""
+    from toolchain.quantize.weight_bits import AUTO
     from toolchain.support.files import atomic_write, check_writable
     from toolchain.workflows.fidelity import FidelityRequest, measure_fidelity
     from toolchain.workflows.report.fidelity_page import render
@@ -69,6 +71,10 @@ def fidelity(
     check_pictures(calib, "--calib")
     check_pictures(hr, "--hr")
     check_writable(out / "index.html")
+    if AUTO in (weight_bits or ()):
+        raise InputError(
+            f"--weight-bits {AUTO} is of deploy, which says what it has chosen", hint="say here what it chose"
+        )
     settings = parse_settings(estimator, weights, bits, budget, max_loss, weight_bits, codebook=codebook)
     given = tuple(part for word in inputs or () for part in ("--input", word))
     given += tuple(part for word in weight_bits or () for part in ("--weight-bits", word)) + ("--codebook",) * codebook

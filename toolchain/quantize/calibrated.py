@@ -30,7 +30,7 @@ from toolchain.quantize.mixed import (
 from toolchain.quantize.plan import QuantizationPlan, make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
-from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, ImageRecipe, Recipe, RepresentativeRecipe
+from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, ImageRecipe, Recipe, RepresentativeRecipe, SparedRecipe
 from toolchain.quantize.reconstruct import reconstruct
 from toolchain.quantize.representative import RepresentativeSet
 from toolchain.quantize.settings import Settings
@@ -212,7 +212,11 @@ class Calibrated:
         return Rounded(network.write(safe, biases), finer, *network.joined(safe, biases))
 
     def described(
-        self, found: Rounded, budget: BudgetRecipe | None = None, bound: BoundRecipe | None = None
+        self,
+        found: Rounded,
+        budget: BudgetRecipe | None = None,
+        bound: BoundRecipe | None = None,
+        spared: SparedRecipe | None = None,
     ) -> QuantizedModel:
         """Return the network with its recipe."""
         network, settings, crops, tamed = self._network(found.finer), self.settings, self.crops, self.tamed
@@ -232,6 +236,7 @@ class Calibrated:
             representative=_proof(tamed) if tamed else None,
             budget=budget,
             bound=bound,
+            spared=spared,
             changes=tuple(sr.changes),
             warnings=crops.warnings + (_unproved(tamed) if tamed else ()) + _constant(self.ranges),
         )

@@ -84,9 +84,10 @@ def say_bits(recipe: Recipe) -> str:
         if item.role == "weight":
             kind = item.bits, bool(item.codebook)
             counts[kind] = counts.get(kind, 0) + 1
-    if set(counts) <= {(ALL.bits, False)}:
+    spared = f"; {recipe.spared}" if recipe.spared else ""
+    if set(counts) <= {(ALL.bits, False)} and not spared:
         return ""
-    return f"weights: {', '.join(_said(counts))} convolutions"
+    return f"weights: {', '.join(_said(counts))} convolutions{spared}"
 
 
 def _said(counts: dict[tuple[int, bool], int]) -> Iterator[str]:

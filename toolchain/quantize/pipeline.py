@@ -56,7 +56,7 @@ def quantize(
     calibrated = calibrate(sr, images, settings, stages)
     found = calibrated.rounded(progress=stages.begin(_WEIGHTS))
     spent = spend(calibrated, found, stages.begin(_SPENDING) if _spends(settings) else untold)
-    return calibrated.described(spent.network, spent.budget, spent.bound)
+    return calibrated.described(spent.network, spent.budget, spent.bound, spent.spared)
 
 
 def calibrate(
@@ -87,7 +87,7 @@ def calibrate(
 
 
 def _spends(settings: Settings) -> bool:
-    return bool(settings.budget) or settings.max_loss is not None
+    return bool(settings.budget) or settings.max_loss is not None or settings.spare_weights
 
 
 def calibration_crops(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings) -> CropSet:

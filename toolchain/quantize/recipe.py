@@ -213,6 +213,31 @@ class BoundRecipe:
 
 
 @dataclass(frozen=True)
+class SparedRecipe:
+    """The fewest bits for weights that keep to a bound on the loss.
+
+    Attributes:
+        wanted: the bound: PSNR against the float network's in dB, see ``drop.PsnrDrop``.
+        before: what is lost with 8 bits for weights.
+        after: what is lost with what is chosen.
+        share: the part of all weights' bits that is saved, 0 to 1; what codebooks take is not counted.
+        bits: that were chosen, by the convolution's output; 8 for the others.
+    """
+
+    wanted: float
+    before: float
+    after: float
+    share: float
+    bits: Mapping[str, int]
+
+    def __str__(self) -> str:
+        """For people."""
+        if not self.bits:
+            return f"none has fewer: {self.before:.3f} dB are lost, {self.wanted:g} dB allowed"
+        return f"{self.share:.0%} of their bits saved: {self.before:.3f} -> {self.after:.3f} dB below float"
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything needed to understand, and with the same photos repeat, a quantization."""
 
@@ -223,17 +248,25 @@ class Recipe:
     representative: RepresentativeRecipe | None = None
     budget: BudgetRecipe | None = None
     bound: BoundRecipe | None = None
+    spared: SparedRecipe | None = None
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     version: int = VERSION
 
     @property
     def by_hand(self) -> tuple[str, ...]:
-        """Words for `clipfree deploy` that ask for the tensors of 16 bits by name; none where nothing was chosen."""
+        """Words for `clipfree deploy` that ask for the tensors of 16 bits and the weights of fewer than 8 by name; none
+        where nothing was chosen.
+        """
         chosen = bits_of([item for spent in (self.budget, self.bound) if spent for item in spent.chosen])
         tensors = {tensor.name for tensor in self.tensors}
         given = {name: bits if fine_name(name) in tensors else WIDE_BITS for name, bits in chosen.items()}
-        return ask_for({**self.settings.get("bits", {}), **given}) if chosen else ()
+        words = ask_for({**self.settings.get("bits", {}), **given}) if chosen else ()
+        spared = self.spared.bits if self.spared else {}
+        few = {**self.settings.get("weight_bits", {}), **spared} if spared else {}
+        asked = [word for name, bits in few.items() for word in ("--weight-bits", f"{name}={bits}")]
+        book = ("--codebook",) if few and self.settings.get("codebook") else ()
+        return (*words, *asked, *book)
 
     def to_json(self) -> str:
         """JSON text with sorted keys; equal recipes give equal bytes."""

@@ -28,6 +28,8 @@ class Settings:
         weight_bits: 2 to 8 by name or pattern of a convolution's output or weight, "*" for all; 8 where nothing is
             said.
         codebook: codes of at most 6 of these bits are places in a codebook of int8 numbers for each convolution.
+        spare_weights: all other weights get the fewest bits of 8, 6, 5 and 4 that keep to ``max_loss``, to 0.05 dB
+            where that is not given.
         budget: multiply-accumulates, in percent of the network's, that may be added for further tensors of 16 bits,
             chosen by what they gain; None or 0: none.
         max_loss: PSNR in dB that may be lost against the float network: as few further tensors of 16 bits as keep to
@@ -49,6 +51,7 @@ class Settings:
     bits: Mapping[str, Bits] = field(default_factory=dict)
     weight_bits: Mapping[str, int] = field(default_factory=dict)
     codebook: bool = False
+    spare_weights: bool = False
     budget: float | None = None
     max_loss: float | None = None
     demanded: bool = True
@@ -68,7 +71,7 @@ class Settings:
         scale_by(self.weights)
         for name, bits in self.bits.items():
             check_bits(name, bits)
-        check_weight_bits(self.weight_bits, codebook=self.codebook)
+        check_weight_bits(self.weight_bits, codebook=self.codebook, spare=self.spare_weights)
         if self.budget is not None and not 0 <= self.budget < math.inf:
             raise CalibrationError(
                 f"a budget of {self.budget:g} % is none", hint="say by how many percent work may grow, such as 10"
@@ -84,7 +87,7 @@ class Settings:
 DEFAULTS = Settings()
 """What is taken where the user asks for nothing else."""
 
-_MUCH, _LITTLE = 0.05, 8.0
+MUCH, _LITTLE = 0.05, 8.0
 """PSNR in dB that 8 bits may lose, and percent of work that is spent, without anybody asking for it."""
 
 
@@ -93,6 +96,7 @@ def for_deployment(settings: Settings | None) -> Settings:
     may be spent where much of the second is found.
     """
     settings = settings or DEFAULTS
-    if settings.budget is None and settings.max_loss is None and not settings.weight_bits:
-        return replace(settings, budget=_LITTLE, max_loss=_MUCH, demanded=False)
+    decided = bool(settings.weight_bits) and not settings.spare_weights
+    if settings.budget is None and settings.max_loss is None and not decided:
+        return replace(settings, budget=_LITTLE, max_loss=MUCH, demanded=False)
     return settings

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import onnx
@@ -23,14 +23,16 @@ from toolchain.quantize.loss import Comparison, enough
 from toolchain.quantize.mixed import Finer, pieces
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.ranking import rank_channels
-from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, WideRecipe
+from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, SparedRecipe, WideRecipe
+from toolchain.quantize.settings import MUCH
+from toolchain.quantize.sparing import spare
 from toolchain.quantize.widen import LEAST, affordable, choose_wide, keep_gains
 from toolchain.support.errors import ModelError
 from toolchain.support.progress import Stages, Tell, part_of, untold
 
 _ALL = 100.0
 """Percent: what 16 bits everywhere add to the multiply-accumulates."""
-_CHOOSING, _ROUNDING = "choosing tensors for 16 bits", "rounding weights anew"
+_CHOOSING, _ROUNDING, _SPARING = "choosing tensors for 16 bits", "rounding weights anew", "sparing weights' bits"
 _ROUNDS = 2
 """How often weights are rounded for what is chosen, before and after what is not needed is given back."""
 _ATTEMPTS = ((1.0, 10.0), (1.0, _ALL), (0.8, _ALL), (0.5, _ALL))
@@ -48,18 +50,32 @@ Pieces = Mapping[str, Sequence[tuple[int, ...]]]
 
 @dataclass(frozen=True, eq=False)
 class Spent:
-    """A network, some of whose tensors may have 16 bits now, and how they were chosen."""
+    """A network, some of whose tensors may have 16 bits now and some weights fewer than 8, and how they were chosen."""
 
     network: Rounded
     budget: BudgetRecipe | None = None
     bound: BoundRecipe | None = None
+    spared: SparedRecipe | None = None
 
 
 def spend(calibrated: Calibrated, found: Rounded, progress: Tell = untold) -> Spent:
-    """Choose tensors of 16 bits as the settings say; ``found``: 8 bits but where the user decided.
+    """Choose tensors of 16 bits, and then weights of fewer than 8, as the settings say.
 
-    ``progress`` is told how far it is.
+    Args:
+        calibrated: the network.
+        found: the same with 8 bits but where the user decided.
+        progress: is told how far it is.
     """
+    if not calibrated.settings.spare_weights:
+        return _finer(calibrated, found, progress)
+    stages = Stages(progress, {_CHOOSING: 1, _SPARING: 1})
+    spent = _finer(calibrated, found, stages.begin(_CHOOSING))
+    bound = calibrated.settings.max_loss or MUCH
+    network, spared = spare(calibrated, spent.network, bound, stages.begin(_SPARING))
+    return replace(spent, network=network, spared=spared)
+
+
+def _finer(calibrated: Calibrated, found: Rounded, progress: Tell) -> Spent:
     settings = calibrated.settings
     if settings.max_loss is not None:
         bound, demanded = settings.max_loss, settings.demanded

@@ -13,33 +13,38 @@ from toolchain.support.errors import CalibrationError, InputError
 
 EVERY: Final = "*"
 """The pattern that all names fit."""
+AUTO: Final = "auto"
+"""The word for as few as keep to a bound on the loss."""
 
 
-def read_weight_bits(words: Sequence[str]) -> dict[str, int]:
-    """Return bits by pattern: "4" is for all convolutions, "tail*=8" for those that are so called.
+def read_weight_bits(words: Sequence[str]) -> tuple[dict[str, int], bool]:
+    """Return bits by pattern, and whether all others are to be found: "4" is for all convolutions, "tail*=8" for those
+    that are so called, "auto" for as few as keep to the bound on the loss.
 
     Raises:
         InputError: a word is not understood, or a pattern gets two numbers.
     """
     found: dict[str, int] = {}
     for word in words:
+        if word == AUTO:
+            continue
         name, equals, bits = word.rpartition("=")
         if not bits.isdecimal() or len(bits) > 3 or bool(equals) != bool(name):
-            raise InputError(
-                f"--weight-bits {word} is not understood", hint="say 4, or PATTERN=4 for some convolutions"
-            )
+            raise InputError(f"--weight-bits {word} is not understood", hint="say 4, auto, or PATTERN=4 for some")
         if found.setdefault(name or EVERY, int(bits)) != int(bits):
             raise InputError(f"--weight-bits gives {name or 'all convolutions'} two numbers", hint="say one of them")
-    return found
+    if EVERY in found and AUTO in words:
+        raise InputError(f"--weight-bits {AUTO} and {found[EVERY]}: which one?", hint="say one of them")
+    return found, AUTO in words
 
 
-def check_weight_bits(bits: Mapping[str, int], *, codebook: bool) -> None:
+def check_weight_bits(bits: Mapping[str, int], *, codebook: bool, spare: bool) -> None:
     """Raise CalibrationError if no weights can have these bits."""
     for name, number in bits.items():
         if not FEWEST <= number <= MOST:
             whose = "weights" if name == EVERY else f"the weights of '{name}'"
             raise CalibrationError(f"{whose} cannot have {number} bits", hint=f"say {FEWEST} to {MOST}")
-    if codebook and not any(number <= LARGEST_BOOK for number in bits.values()):
+    if codebook and not spare and not any(number <= LARGEST_BOOK for number in bits.values()):
         raise CalibrationError(
             "a codebook is for weights of few bits", hint=f"say how many: --weight-bits {FEWEST} to {LARGEST_BOOK}"
         )
@@ -72,12 +77,22 @@ def choose_codes(
 
 def codes_of(output: str, chosen: Mapping[str, CodeSet]) -> CodeSet:
     """Return the set of codes of a convolution, or of the one that it is a part of (see ``mixed``)."""
-    while output not in chosen:
-        whole = output.removesuffix("_fine").removesuffix("_coarse")
-        if whole == output:
-            return ALL
-        output = whole
-    return chosen[output]
+    return chosen.get(output) or chosen.get(whole_output(output), ALL)
+
+
+def whole_output(output: str) -> str:
+    """Return the output of the convolution that one is a part of; its own where it is whole."""
+    return output.removesuffix("_fine").removesuffix("_coarse")
+
+
+def named_outputs(plan: QuantizationPlan, bits: Mapping[str, int]) -> frozenset[str]:
+    """Return the convolutions whose bits somebody has decided, by output."""
+    names = {whole_output(output): (whole_output(output), site.weight) for output, site in plan.convolutions.items()}
+    return frozenset(
+        output
+        for output, known in names.items()
+        if any(key in known or fnmatchcase(name, key) for key in bits for name in known)
+    )
 
 
 def _names(plan: QuantizationPlan, output: str) -> Collection[str]:

@@ -169,7 +169,7 @@ def measure_fidelity(request: FidelityRequest, *, progress: Callable[[str, int, 
     calibrated = calibrate(sr, photographs.images, settings)
     plain = calibrated.rounded()
     spent = spend(calibrated, plain)
-    model = calibrated.described(spent.network, spent.budget, spent.bound)
+    model = calibrated.described(spent.network, spent.budget, spent.bound, spent.spared)
     runs = count_runs(model)
     tell(f"comparing tensors on {len(pictures)} pictures", _COMPARE, 100)
     tensors = compare_tensors(model, pictures)
@@ -201,7 +201,7 @@ def measure_fidelity(request: FidelityRequest, *, progress: Callable[[str, int, 
         side=request.side,
         drop=drop,
         weights=say_bits(model.recipe),
-        spent=tuple(str(one) for one in (spent.budget, spent.bound) if one),
+        spent=tuple(str(one) for one in (spent.budget, spent.bound, spent.spared) if one),
         fixes=tuple(
             replace(fix, command=shlex.join(["clipfree", "deploy", *request.words, *fix.options])) for fix in fixes
         ),

@@ -164,7 +164,9 @@ def _quantize(request: Request, rehearse: Rehearse, line: Progress, dump: Dump) 
     source = _load(request, line, dump)
     if is_quantized(source):
         asked = request.settings
-        if asked is not None and (asked.bits or asked.weight_bits or asked.budget or asked.max_loss):
+        if asked is not None and (
+            asked.bits or asked.weight_bits or asked.spare_weights or asked.budget or asked.max_loss
+        ):
             raise CalibrationError(
                 f"{request.model.name} is quantized already: its tensors and weights keep their bits",
                 hint="give the float model, or leave out --bits, --weight-bits, --budget and --max-loss",
