@@ -1,5 +1,7 @@
 #include "bicubic.h"
 
+#include "vectors.h"
+
 /* Compiled without contraction: products are rounded before they are added, as Python does. */
 
 static int64_t floor_of(double value) {
@@ -85,15 +87,36 @@ void taps_of_integers(Tap* taps, uint32_t size, uint32_t scale_num, uint32_t sca
 
 static int32_t cut(int32_t value, int32_t low, int32_t high) { return value < low ? low : value > high ? high : value; }
 
+#if SHUFFLES
+static inline Numbers products(const Tap* tap, const int16_t* start) {
+  return four_samples(start + tap->first) * *(const AnyNumbers*)tap->weights;
+}
+
+/* The sums of two vectors' elements: the first in two parts in the elements 0 and 2, the second in 1 and 3. */
+static inline Numbers halves(Numbers one, Numbers other) {
+  return SHUFFLE_NUMBERS(one, other, 0, 4, 1, 5) + SHUFFLE_NUMBERS(one, other, 2, 6, 3, 7);
+}
+#endif
+
 static void along_row(const Filter* filter, const int16_t* restrict given, int32_t* restrict made) {
   const int32_t half = filter->twice ? 1 << (filter->shift - 1) : 0;
-  for (int32_t x = 0; x < filter->columns; ++x) {
+  const int16_t* const start = given - filter->base;
+  int32_t x = 0;
+#if SHUFFLES
+  for (; x + 4 <= filter->columns; x += 4) {
     const Tap* const tap = &filter->across[x];
-    const int16_t* const from = given + (tap->first - filter->base);
+    const Numbers first = halves(products(tap, start), products(tap + 1, start));
+    const Numbers second = halves(products(tap + 2, start), products(tap + 3, start));
+    *(AnyNumbers*)(made + x) = SHUFFLE_NUMBERS(first, second, 0, 1, 4, 5) + SHUFFLE_NUMBERS(first, second, 2, 3, 6, 7) + half;
+  }
+#endif
+  for (; x < filter->columns; ++x) {
+    const Tap* const tap = &filter->across[x];
+    const int16_t* const from = start + tap->first;
     made[x] = tap->weights[0] * from[0] + tap->weights[1] * from[1] + tap->weights[2] * from[2] + tap->weights[3] * from[3] + half;
   }
   if (filter->twice)
-    for (int32_t x = 0; x < filter->columns; ++x) made[x] = cut(made[x] >> filter->shift, filter->low, filter->high);
+    for (x = 0; x < filter->columns; ++x) made[x] = cut(made[x] >> filter->shift, filter->low, filter->high);
 }
 
 static void along_columns(const Filter* filter, const Tap* tap, const int32_t* const rows[4], int16_t* restrict made) {

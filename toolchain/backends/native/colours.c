@@ -1,5 +1,8 @@
 #include "colours.h"
 
+#include "pixels.h"
+#include "vectors.h"
+
 enum { kBits = 16 };
 
 /* -- matrices ------------------------------------------------------------------------------------------------------- */
@@ -61,23 +64,25 @@ ToYuv colours_to_yuv(const clipfree_picture* picture, int32_t bits, int32_t dept
   };
 }
 
-#define OF_YUV(type)                                                                                         \
-  const ToRgb k = *way;                                                                                      \
-  for (int64_t x = 0; x < count; ++x) {                                                                      \
-    const int32_t y = (luma[x] - k.black) * k.gain + (1 << (kBits - 1));                                     \
-    const int32_t u = blue[x] - k.middle, v = red[x] - k.middle;                                             \
-    rgb[3 * x] = (type)cut_below((y + k.red_v * v) >> kBits, k.most);                                        \
-    rgb[3 * x + 1] = (type)cut_below((y - k.green_u * u - k.green_v * v) >> kBits, k.most);                  \
-    rgb[3 * x + 2] = (type)cut_below((y + k.blue_u * u) >> kBits, k.most);                                   \
+void colours_of_yuv(const ToRgb* way, const int16_t* luma, const int16_t* blue, const int16_t* red, int64_t count,
+                    int16_t* restrict planes, int64_t stride) {
+  const ToRgb k = *way;
+  int16_t *restrict const r = planes, *restrict const g = planes + stride, *restrict const b = planes + 2 * stride;
+  for (int64_t x = 0; x < count; ++x) {
+    const int32_t y = (luma[x] - k.black) * k.gain + (1 << (kBits - 1));
+    const int32_t u = blue[x] - k.middle, v = red[x] - k.middle;
+    r[x] = (int16_t)cut_below((y + k.red_v * v) >> kBits, k.most);
+    g[x] = (int16_t)cut_below((y - k.green_u * u - k.green_v * v) >> kBits, k.most);
+    b[x] = (int16_t)cut_below((y + k.blue_u * u) >> kBits, k.most);
   }
-
-void rgb_of_yuv(const ToRgb* way, const int16_t* luma, const int16_t* blue, const int16_t* red, int64_t count, uint8_t* rgb) {
-  OF_YUV(uint8_t)
 }
 
-void wide_of_yuv(const ToRgb* way, const int16_t* luma, const int16_t* blue, const int16_t* red, int64_t count, int16_t* rgb) {
-  OF_YUV(int16_t)
+#ifdef __AVX2__
+static inline __m256i sixteen(Planes planes, int32_t plane, int64_t x) {
+  const void* const from = (const uint8_t*)plane_of(planes, plane) + (x << planes.wide);
+  return planes.wide ? _mm256_loadu_si256((const __m256i*)from) : _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)from));
 }
+#endif
 
 /* Sums of samples by their weights, as a sample. */
 typedef struct { int32_t weights[3], add, shift, most; } Row;
@@ -89,25 +94,64 @@ static Row row_of(const ToYuv* way, int32_t channel, int32_t power) {
                (1 << way->bits) - 1};
 }
 
-void channel_of_rgb(const ToYuv* way, int32_t channel, const uint8_t* rgb, int64_t count, int16_t* made) {
-  const Row k = row_of(way, channel, 0);
-  for (int64_t x = 0; x < count; ++x) {
-    const int32_t sum = k.weights[0] * rgb[3 * x] + k.weights[1] * rgb[3 * x + 1] + k.weights[2] * rgb[3 * x + 2];
-    made[x] = (int16_t)cut_below((sum + k.add) >> k.shift, k.most);
+/* Of weights that none is negative of, whose sums are samples. */
+static void sum(const Row* row, Planes planes, int64_t count, int16_t* restrict made) {
+  const Row k = *row;
+#ifdef __AVX2__ /* 16 at a time, and some beyond the last: green counts in two parts, since products take 16 bits with a sign */
+  const int32_t green = k.weights[1] / 2;
+  const __m256i first = _mm256_set1_epi32(k.weights[0] | green << 16), zero = _mm256_set1_epi32(k.add);
+  const __m256i second = _mm256_set1_epi32(k.weights[2] | (k.weights[1] - green) << 16);
+  const __m128i shift = _mm_cvtsi32_si128(k.shift);
+  for (int64_t x = 0; x < count; x += 16) {
+    const __m256i r = sixteen(planes, 0, x), g = sixteen(planes, 1, x), b = sixteen(planes, 2, x);
+    const __m256i low = _mm256_add_epi32(_mm256_madd_epi16(_mm256_unpacklo_epi16(r, g), first),
+                                         _mm256_madd_epi16(_mm256_unpacklo_epi16(b, g), second));
+    const __m256i high = _mm256_add_epi32(_mm256_madd_epi16(_mm256_unpackhi_epi16(r, g), first),
+                                          _mm256_madd_epi16(_mm256_unpackhi_epi16(b, g), second));
+    const __m256i both = _mm256_packs_epi32(_mm256_sra_epi32(_mm256_add_epi32(low, zero), shift),
+                                            _mm256_sra_epi32(_mm256_add_epi32(high, zero), shift));
+    _mm256_storeu_si256((__m256i*)(void*)(made + x), both);
   }
+#else
+#define SUMS(type)                                                                                                  \
+  do {                                                                                                              \
+    const type *const r = plane_of(planes, 0), *const g = plane_of(planes, 1), *const b = plane_of(planes, 2);      \
+    for (int64_t x = 0; x < count; ++x)                                                                             \
+      made[x] = (int16_t)((k.weights[0] * r[x] + k.weights[1] * g[x] + k.weights[2] * b[x] + k.add) >> k.shift);    \
+  } while (0)
+  if (planes.wide) SUMS(int16_t);
+  else SUMS(uint8_t);
+#endif
 }
 
-void channel_of_sums(const ToYuv* way, int32_t channel, int32_t power, const int16_t* sums, int64_t count, int16_t* made) {
-  const Row k = row_of(way, channel, power);
-  for (int64_t x = 0; x < count; ++x) {
-    const int32_t sum = k.weights[0] * sums[3 * x] + k.weights[1] * sums[3 * x + 1] + k.weights[2] * sums[3 * x + 2];
-    made[x] = (int16_t)cut_below((sum + k.add) >> k.shift, k.most);
-  }
+void luma_of_planes(const ToYuv* way, Planes planes, int64_t count, int16_t* made) {
+  const Row row = row_of(way, 0, 0);
+  sum(&row, planes, count, made);
 }
 
-void grey_of_rgb(const uint8_t* rgb, int64_t count, uint8_t* grey) {
-  for (int64_t x = 0; x < count; ++x)
-    grey[x] = (uint8_t)((19595 * rgb[3 * x] + 38470 * rgb[3 * x + 1] + 7471 * rgb[3 * x + 2] + (1 << 15)) >> kBits);
+void grey_of_planes(Planes planes, int64_t count, int16_t* grey) {
+  const Row row = {{19595, 38470, 7471}, 1 << (kBits - 1), kBits, 255};
+  sum(&row, planes, count, grey);
+}
+
+typedef uint32_t Pair __attribute__((may_alias)); /* an even column, and above it the one to its right */
+
+static inline int32_t around(const Pair* pairs, int64_t x, int32_t across) {
+  const uint32_t before = pairs[x - 1] >> 16 & (0u - (uint32_t)across);
+  return (int32_t)(before + ((pairs[x] & 0xffff) << across) + (pairs[x] >> 16));
+}
+
+void chroma_of_sums(const ToYuv* way, int32_t down, int32_t across, const int16_t* sums, int64_t stride, int64_t count,
+                    int16_t* restrict blue, int16_t* restrict red) {
+  const Row u = row_of(way, 1, 2 + down + across), v = row_of(way, 2, 2 + down + across);
+  const Pair *const r = (const Pair*)sums, *const g = (const Pair*)(sums + stride), *const b = (const Pair*)(sums + 2 * stride);
+  for (int64_t x = 0; x < count; ++x) {
+    const int32_t first = around(r, x, across), second = around(g, x, across), third = around(b, x, across);
+    const int32_t one = u.weights[0] * first + u.weights[1] * second + u.weights[2] * third;
+    const int32_t other = v.weights[0] * first + v.weights[1] * second + v.weights[2] * third;
+    blue[x] = (int16_t)cut_below((one + u.add) >> u.shift, u.most);
+    red[x] = (int16_t)cut_below((other + v.add) >> v.shift, v.most);
+  }
 }
 
 /* -- JPEG's --------------------------------------------------------------------------------------------------------- */
@@ -145,18 +189,15 @@ void rgb_of_jpeg(const Jpeg* jpeg, const uint8_t* restrict luma, const int16_t* 
   for (int64_t begin = 0; begin < count; begin += kOnce) {
     const int32_t part = count - begin < kOnce ? (int32_t)(count - begin) : kOnce;
     int16_t more[3][kOnce];
+    uint8_t made[3][kOnce];
     for (int32_t x = 0; x < part; ++x) {
       const uint8_t u = (uint8_t)blue[begin + x], v = (uint8_t)red[begin + x];
       more[0][x] = jpeg->red[v];
-      more[1][x] = (int16_t)(jpeg->green_u[u] + jpeg->green_v[v]);
+      more[1][x] = (int16_t)((jpeg->green_u[u] + jpeg->green_v[v]) >> kTableBits);
       more[2][x] = jpeg->blue[u];
     }
-    for (int32_t x = 0; x < part; ++x) {
-      const int32_t y = luma[begin + x];
-      uint8_t* const to = rgb + 3 * (begin + x);
-      to[0] = (uint8_t)cut_below(y + more[0][x], 255);
-      to[1] = (uint8_t)cut_below(y + (more[1][x] >> kTableBits), 255);
-      to[2] = (uint8_t)cut_below(y + more[2][x], 255);
-    }
+    for (int32_t channel = 0; channel < 3; ++channel)
+      for (int32_t x = 0; x < part; ++x) made[channel][x] = (uint8_t)cut_below(luma[begin + x] + more[channel][x], 255);
+    pixels_join(made[0], made[1], made[2], part, rgb + 3 * begin);
   }
 }

@@ -1,6 +1,7 @@
 #include "convert.h"
 
 #include "libc.h"
+#include "pixels.h"
 #include "rows.h"
 
 /* -- in: the source's rows ------------------------------------------------------------------------------------------ */
@@ -13,10 +14,33 @@ static const int16_t* read_yuv(Lane* lane, int64_t row, int64_t column, int64_t 
   return lane->chroma.made + (column - self->window.left);
 }
 
-/* RGB of the source's bits, if it has luma and chroma. */
+/* RGB of the source's bits, in planes, if it has luma and chroma. */
 static void read_wide(Lane* lane, int64_t row, int64_t column, int64_t count) {
   const int16_t* const blue = read_yuv(lane, row, column, count);
-  wide_of_yuv(&lane->conversion->to_rgb, lane->samples, blue, blue + lane->chroma.filter->columns, count, lane->wide);
+  const Conversion* const self = lane->conversion;
+  colours_of_yuv(&self->to_rgb, lane->samples, blue, blue + lane->chroma.filter->columns, count, lane->wide, self->stride);
+}
+
+enum { kOnce = 256 }; /* pixels between planes and packed ones */
+
+static int64_t part_of(int64_t count, int64_t begin) { return count - begin < kOnce ? count - begin : kOnce; }
+
+static void narrow(const int16_t* restrict samples, int64_t count, uint8_t* restrict bytes) {
+  for (int64_t x = 0; x < count; ++x) bytes[x] = (uint8_t)samples[x];
+}
+
+/* The upper 8 bits of planes, packed. */
+static void pack(const int16_t* planes, int64_t stride, int32_t bits, int64_t count, uint8_t* rgb) {
+  uint8_t parts[3][kOnce];
+  for (int64_t begin = 0; begin < count; begin += kOnce) {
+    const int64_t part = part_of(count, begin);
+    for (int32_t plane = 0; plane < 3; ++plane) {
+      const int16_t* const from = planes + plane * stride + begin;
+      if (bits == 8) narrow(from, part, parts[plane]);
+      else for (int64_t x = 0; x < part; ++x) parts[plane][x] = (uint8_t)upper(from[x], bits);
+    }
+    pixels_join(parts[0], parts[1], parts[2], part, rgb + 3 * begin);
+  }
 }
 
 /* RGB of 8 bits, whatever the source has. */
@@ -24,12 +48,9 @@ static void read_colours(Lane* lane, int64_t row, int64_t column, int64_t count,
   const Conversion* const self = lane->conversion;
   if (self->from.family != kLuma) {
     colours_read(&self->from, &self->source, row, column, count, rgb);
-  } else if (self->from.bits > 8) {
-    read_wide(lane, row, column, count);
-    for (int64_t x = 0; x < 3 * count; ++x) rgb[x] = (uint8_t)upper(lane->wide[x], self->from.bits);
   } else {
-    const int16_t* const blue = read_yuv(lane, row, column, count);
-    rgb_of_yuv(&self->to_rgb, lane->samples, blue, blue + lane->chroma.filter->columns, count, rgb);
+    read_wide(lane, row, column, count);
+    pack(lane->wide, self->stride, self->from.bits, count, rgb);
   }
 }
 
@@ -59,15 +80,12 @@ static void fill_rest(void* context, int64_t row, int32_t base, int32_t span, in
   Lane* const lane = context;
   const Conversion* const self = lane->conversion;
   const int64_t count = there(self->source.width, base, span);
-  const int32_t bits = self->from.bits, low = bits - 8, step = self->rest;
-  const int16_t* from = lane->samples;
-  if (step == 3) read_wide(lane, row, base, count), from = lane->wide;
-  else channel_read(&self->from, &self->source, 0, row, base, count, lane->samples);
-  for (int32_t plane = 0; plane < step; ++plane, planes += span)
-    for (int64_t x = 0; x < count; ++x) {
-      const int32_t value = from[x * step + plane];
-      planes[x] = (int16_t)(value - upper(value, bits) * (1 << low));
-    }
+  const int32_t bits = self->from.bits, low = bits - 8;
+  const int16_t* from = lane->wide;
+  if (self->rest == 3) read_wide(lane, row, base, count);
+  else channel_read(&self->from, &self->source, 0, row, base, count, lane->wide);
+  for (int32_t plane = 0; plane < self->rest; ++plane, planes += span, from += self->stride)
+    for (int64_t x = 0; x < count; ++x) planes[x] = (int16_t)(from[x] - upper(from[x], bits) * (1 << low));
 }
 
 /* The luma of a row, as the network gets it. */
@@ -94,7 +112,7 @@ static void begin(Lane* lane) {
   resampler_begin(&lane->others, lane->conversion->way == kPlanes ? fill_chroma : fill_others, lane);
   resampler_begin(&lane->rest, fill_rest, lane);
   lane->others_row = -1;
-  for (int k = 0; k < 4; ++k) lane->held[k] = -1;
+  for (int k = 0; k < 4; ++k) lane->held[k] = lane->planes_held[k] = -1;
 }
 
 void conversion_read(const Conversion* self, uint32_t number, uint32_t first, uint32_t end, uint8_t* pixels) {
@@ -138,64 +156,85 @@ static const uint8_t* colours_at(Lane* lane, Made made, int64_t row) {
     others_at(lane, row);
     rgb_of_jpeg(self->jpeg, from, lane->others.made, lane->others.made + self->cover, self->cover, to);
   } else {
-    for (int64_t x = 0; x < self->cover; ++x) to[3 * x] = to[3 * x + 1] = to[3 * x + 2] = from[x];
+    pixels_join(from, from, from, self->cover, to);
   }
   return to;
 }
 
-/* What the network has made of 8 bits with what was left over: of a row of the result, from `cover_left` on. */
-static const int16_t* wide_at(Lane* lane, Made made, int64_t row) {
+/* What the network has made, with what 8 bits leave. */
+static void add(const uint8_t* restrict from, const int16_t* restrict rest, int32_t bits, int64_t count,
+                int16_t* restrict to) {
+  const int16_t most = (int16_t)((1 << bits) - 1), one = (int16_t)(1 << (bits - 8));
+  for (int64_t x = 0; x < count; ++x) {
+    const int16_t sum = (int16_t)(from[x] * one + rest[x]), above = sum > 0 ? sum : 0;
+    to[x] = above < most ? above : most;
+  }
+}
+
+/* The same row in planes, or luma alone: of what the network has made of 8 bits, with what was left over. */
+static const void* planes_at(Lane* lane, Made made, int64_t row) {
   const Conversion* const self = lane->conversion;
-  const uint8_t* const from = made_at(self, made, row, self->cover_left);
-  int16_t* const to = lane->wide_rows[row % 4];
-  const int32_t step = self->rest, most = (1 << self->to.bits) - 1, low = self->to.bits - 8;
-  if (lane->held[row % 4] == row) return to;
-  lane->held[row % 4] = row;
+  const int alone = self->way == kPlanes;
+  const uint8_t* const from = alone ? made_at(self, made, row, self->cover_left) : colours_at(lane, made, row);
+  int16_t* const to = lane->planes[row % 4];
+  uint8_t *const bytes = (uint8_t*)to, parts[3][kOnce];
+  if (lane->planes_held[row % 4] == row) return to;
+  lane->planes_held[row % 4] = row;
+  if (!self->rest) {
+    pixels_split(from, self->cover, bytes, bytes + self->stride, bytes + 2 * self->stride);
+    return to;
+  }
   resampler_row(&lane->rest, row);
-  for (int32_t plane = 0; plane < step; ++plane) {
-    const int16_t* const rest = lane->rest.made + plane * self->cover;
-    for (int64_t x = 0; x < self->cover; ++x)
-      to[x * step + plane] = (int16_t)cut_below(from[x * step + plane] * (1 << low) + rest[x], most);
+  for (int64_t begin = 0; begin < self->cover; begin += kOnce) {
+    const int64_t part = part_of(self->cover, begin);
+    if (!alone) pixels_split(from + 3 * begin, part, parts[0], parts[1], parts[2]);
+    for (int32_t plane = 0; plane < self->rest; ++plane)
+      add(alone ? from + begin : parts[plane], lane->rest.made + plane * self->cover + begin, self->to.bits, part,
+          to + plane * self->stride + begin);
   }
   return to;
+}
+
+/* From some column on. */
+static Planes planes_from(const Conversion* self, const void* row, int64_t column) {
+  const int32_t wide = self->rest > 0;
+  return (Planes){(const uint8_t*)row + (column << wide), self->stride, wide};
 }
 
 static int64_t within(int64_t place, int64_t side) { return place < 0 ? 0 : place < side ? place : side - 1; }
 
-/* Sums of the rows of RGB around an even one: of each pair, or of four halves around its first. */
-#define SUM_ROWS(type, at)                                                                            \
-  do {                                                                                                \
-    const type* const after = at(lane, made, within(row + 1, height));                                \
-    const type* const here = at(lane, made, row);                                                     \
-    const type* const before = down ? at(lane, made, within(row - 1, height)) : here;                 \
-    const int64_t count = 3 * self->cover;                                                            \
-    if (down) for (int64_t x = 0; x < count; ++x) all[x] = (int16_t)(before[x] + 2 * here[x] + after[x]); \
-    else for (int64_t x = 0; x < count; ++x) all[x] = (int16_t)(here[x] + after[x]);                  \
+/* Sums of a plane's rows around an even one: of each pair, or of four halves around its first. */
+#define SUM_ROWS(type)                                                                                       \
+  do {                                                                                                       \
+    const type *const a = plane_of(rows[0], plane), *const b = plane_of(rows[1], plane), *const c = plane_of(rows[2], plane); \
+    if (down) for (int64_t x = 0; x < count; ++x) sums[x] = (int16_t)(a[x] + 2 * b[x] + c[x]);                \
+    else for (int64_t x = 0; x < count; ++x) sums[x] = (int16_t)(b[x] + c[x]);                                \
   } while (0)
+
+static void sum_rows(const Planes rows[3], int32_t plane, int down, int64_t count, int16_t* restrict sums) {
+  if (rows[1].wide) SUM_ROWS(int16_t);
+  else SUM_ROWS(uint8_t);
+}
 
 /* Chroma of the pixels around an even row, and each even column of it. */
 static void write_chroma(Lane* lane, Made made, int64_t row) {
   const Conversion* const self = lane->conversion;
-  const clipfree_picture *const source = &self->source, *const result = &self->result;
-  const int64_t height = (int64_t)geometry_scaled(&self->geometry, source->height);
-  const int64_t width = (int64_t)geometry_scaled(&self->geometry, source->width);
+  const clipfree_picture* const result = &self->result;
+  const int64_t height = (int64_t)geometry_scaled(&self->geometry, self->source.height);
   const int down = result->site == CLIPFREE_TOP_LEFT, across = result->site != CLIPFREE_CENTRE; /* halves */
-  int16_t *const all = lane->sums, *const sums = all + 3 * self->cover;
-  const int64_t count = format_side(&self->to, 1, result->width);
-  if (self->rest) SUM_ROWS(int16_t, wide_at);
-  else SUM_ROWS(uint8_t, colours_at);
-  for (int64_t x = 0; x < count; ++x) {
-    const int64_t column = self->left + 2 * x, start = self->cover_left;
-    const int16_t* const first = all + 3 * (column - start);
-    const int16_t* const second = all + 3 * (within(column + 1, width) - start);
-    const int16_t* const last = all + 3 * (within(column - 1, width) - start);
-    for (int c = 0; c < 3; ++c)
-      sums[3 * x + c] = (int16_t)(across ? last[c] + 2 * first[c] + second[c] : first[c] + second[c]);
+  const int64_t ahead = self->left - self->cover_left, count = format_side(&self->to, 1, result->width);
+  const int64_t around[3] = {within(row - down, height), row, within(row + 1, height)};
+  Planes rows[3];
+  for (int k = 0; k < 3; ++k) rows[k] = planes_from(self, planes_at(lane, made, around[k]), 0);
+  int16_t* const even = lane->sums + 2; /* where the first even column is */
+  for (int32_t plane = 0; plane < 3; ++plane) {
+    int16_t* const sums = even + plane * self->stride - ahead;
+    sum_rows(rows, plane, down, self->cover, sums);
+    sums[self->cover] = sums[self->cover - 1]; /* beyond the edges, if that is where they end */
+    if (!ahead) sums[-1] = sums[0];
   }
-  for (int32_t channel = 1; channel < 3; ++channel) {
-    channel_of_sums(&self->to_yuv, channel, 2 + down + across, sums, count, lane->samples);
-    channel_write(&self->to, result, channel, (row - self->top) / 2, count, lane->samples);
-  }
+  chroma_of_sums(&self->to_yuv, down, across, even, self->stride, count, lane->samples, lane->more);
+  chroma_write(&self->to, result, (row - self->top) / 2, count, lane->samples, lane->more);
 }
 
 /* A row of luma that the network has made, and of chroma that it has not. */
@@ -204,37 +243,42 @@ static void write_planes(Lane* lane, Made made, int64_t row) {
   const clipfree_picture* const result = &self->result;
   const int64_t y = row - self->top, count = result->width;
   if (self->rest)
-    channel_write(&self->to, result, 0, y, count, wide_at(lane, made, row) + (self->left - self->cover_left));
+    channel_write(&self->to, result, 0, y, count, (const int16_t*)planes_at(lane, made, row) + (self->left - self->cover_left));
   else
     memcpy(format_sample(&self->to, result, 0, y, 0), made_at(self, made, row, self->left), (size_t)count);
   if (y % 2) return;
   others_at(lane, row / 2);
-  for (int32_t channel = 1; channel < 3; ++channel)
-    channel_write(&self->to, result, channel, y / 2, format_side(&self->to, 1, result->width),
-                  lane->others.made + (channel - 1) * lane->others.filter->columns);
+  chroma_write(&self->to, result, y / 2, format_side(&self->to, 1, result->width), lane->others.made,
+               lane->others.made + lane->others.filter->columns);
 }
 
-static void write_grey(const Conversion* self, Made made, int64_t row) {
-  const uint8_t* const from = made_at(self, made, row, self->left);
-  uint8_t* const to = format_sample(&self->to, &self->result, 0, row - self->top, 0);
-  if (self->geometry.channels == 3) grey_of_rgb(from, self->result.width, to);
-  else memcpy(to, from, self->result.width);
+static void write_grey(Lane* lane, Made made, int64_t row) {
+  const Conversion* const self = lane->conversion;
+  const int64_t y = row - self->top, count = self->result.width;
+  if (self->geometry.channels == 3) {
+    grey_of_planes(planes_from(self, planes_at(lane, made, row), 0), count, lane->samples);
+    channel_write(&self->to, &self->result, 0, y, count, lane->samples);
+  } else {
+    memcpy(format_sample(&self->to, &self->result, 0, y, 0), made_at(self, made, row, self->left), (size_t)count);
+  }
 }
 
 static void write_colours(Lane* lane, Made made, int64_t row) {
   const Conversion* const self = lane->conversion;
   const uint8_t* const rgb = colours_at(lane, made, row);
-  if (self->alpha) others_at(lane, row);
-  colours_write(&self->to, &self->result, row - self->top, self->result.width, rgb,
-                self->alpha ? lane->others.made + (self->chroma ? 2 * self->cover : 0) : NULL);
+  uint8_t* const alpha = self->alpha ? (uint8_t*)lane->sums : NULL;
+  if (alpha) {
+    others_at(lane, row);
+    narrow(lane->others.made + (self->chroma ? 2 * self->cover : 0), self->cover, alpha);
+  }
+  colours_write(&self->to, &self->result, row - self->top, self->result.width, rgb, alpha);
 }
 
 /* Luma and chroma of RGB. */
 static void write_yuv(Lane* lane, Made made, int64_t row) {
   const Conversion* const self = lane->conversion;
-  const int64_t y = row - self->top, count = self->result.width, ahead = 3 * (self->left - self->cover_left);
-  if (self->rest) channel_of_sums(&self->to_yuv, 0, 0, wide_at(lane, made, row) + ahead, count, lane->samples);
-  else channel_of_rgb(&self->to_yuv, 0, colours_at(lane, made, row) + ahead, count, lane->samples);
+  const int64_t y = row - self->top, count = self->result.width, ahead = self->left - self->cover_left;
+  luma_of_planes(&self->to_yuv, planes_from(self, planes_at(lane, made, row), ahead), count, lane->samples);
   channel_write(&self->to, &self->result, 0, y, count, lane->samples);
   if (y % 2 == 0) write_chroma(lane, made, row);
 }
@@ -246,7 +290,7 @@ void conversion_write(const Conversion* self, uint32_t number, uint32_t first, u
   begin(lane);
   for (uint32_t y = first; y < end; ++y) {
     const int64_t row = self->top + y;
-    if (self->to.family == kGrey) write_grey(self, made, row);
+    if (self->to.family == kGrey) write_grey(lane, made, row);
     else if (self->way == kPlanes) write_planes(lane, made, row);
     else if (self->to.family == kLuma) write_yuv(lane, made, row);
     else write_colours(lane, made, row);

@@ -12,10 +12,10 @@ typedef struct {
   Resampler chroma; /* of a source that has less of it than luma, at each pixel */
   Resampler others; /* what the network does not see, enlarged: chroma, then alpha */
   Resampler rest;   /* what 8 bits leave of luma or RGB that has more */
-  int64_t others_row, held[4];
+  int64_t others_row, held[4], planes_held[4];
   uint8_t *pixels, *rows[4]; /* RGB of the source; and of the result, the latest rows */
-  int16_t *samples, *sums;
-  int16_t *wide, *wide_rows[4]; /* RGB of more than 8 bits: of the source, and of the result */
+  int16_t *samples, *more, *sums;
+  int16_t *wide, *planes[4]; /* channels in planes: of a source with luma and chroma, and of the result, the latest rows */
 } Lane;
 
 /* How a network of luma gets it: as the picture has it, whose planes are enlarged each by itself; or by way of RGB. */
@@ -30,6 +30,7 @@ typedef struct Conversion {
   int32_t rest;                   /* and so many of what 8 bits leave */
   int64_t top, left;              /* where the result begins in what becomes of the whole source */
   int64_t cover_left, cover;      /* the columns of it that are made RGB */
+  int64_t stride;                 /* samples from a plane of a lane's to the next, an even number */
   clipfree_region window;         /* what the network gets of the source */
   uint32_t height, width;         /* the same, extended to the unit */
   Filter filters[3];              /* of a lane's resamplers */

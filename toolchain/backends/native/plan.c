@@ -105,26 +105,31 @@ static void lay_resampler(Arena* arena, Resampler* resampler, Extent extent) {
   if (resampler) resampler->given = given, resampler->rows = rows, resampler->made = made, resampler->planes = extent.planes;
 }
 
-static uint64_t longest(const Conversion* self) {
-  const uint64_t window = self->window.width, cover = (uint64_t)self->cover;
-  return (window > cover ? window : cover) + 8;
+/* Samples that a row of a lane has room for: with some around it, and a multiple of a vector's. */
+static int64_t longest(const Conversion* self) {
+  const int64_t window = self->window.width;
+  return (window > self->cover ? window : self->cover) / 16 * 16 + 32;
 }
 
 static void lay_lane(const Conversion* self, Arena* arena, Lane* lane) {
-  const uint64_t length = longest(self);
+  const uint64_t length = (uint64_t)self->stride;
   lay_resampler(arena, lane ? &lane->chroma : NULL, extent_of(self, kChroma));
   lay_resampler(arena, lane ? &lane->others : NULL, extent_of(self, kOthers));
   lay_resampler(arena, lane ? &lane->rest : NULL, extent_of(self, kRest));
-  const int by = self->way == kByColours, sums = self->to.family == kLuma && self->way != kPlanes;
+  const int by = self->way == kByColours, alone = self->way == kPlanes, sums = self->to.family == kLuma && !alone;
+  const int grey = self->to.family == kGrey && self->geometry.channels == 3;
+  const uint64_t planes = sums || grey ? 3 : self->rest ? 1 : 0;
   uint8_t* const pixels = take(arena, by ? 3 * length : 0, 1);
   int16_t* const samples = take(arena, length, sizeof(int16_t));
-  int16_t* const both = take(arena, sums ? 6 * length : 0, sizeof(int16_t));
-  int16_t* const wide = take(arena, self->from.bits > 8 && self->way != kPlanes ? 3 * length : 0, sizeof(int16_t));
-  if (lane) lane->pixels = pixels, lane->samples = samples, lane->sums = both, lane->wide = wide;
+  int16_t* const more = take(arena, sums ? length : 0, sizeof(int16_t));
+  int16_t* const both = take(arena, sums ? 3 * length : self->alpha ? length : 0, sizeof(int16_t));
+  const uint64_t given = self->from.family != kLuma ? 0 : !alone ? 3 : self->rest ? 1 : 0;
+  int16_t* const wide = take(arena, given * length, sizeof(int16_t));
+  if (lane) lane->pixels = pixels, lane->samples = samples, lane->more = more, lane->sums = both, lane->wide = wide;
   for (int k = 0; k < 4; ++k) {
     uint8_t* const row = take(arena, by ? 3 * length : 0, 1);
-    int16_t* const wide_row = take(arena, (uint64_t)self->rest * length, sizeof(int16_t));
-    if (lane) lane->rows[k] = row, lane->wide_rows[k] = wide_row;
+    int16_t* const part = take(arena, planes * length, sizeof(int16_t));
+    if (lane) lane->rows[k] = row, lane->planes[k] = part;
   }
 }
 
@@ -233,6 +238,7 @@ uint64_t conversion_plan(Conversion* self, const Geometry* geometry, const clipf
   note(self, region);
   find_way(self);
   find_windows(self, region);
+  self->stride = longest(self);
   return lay(self, &arena, taps, &jpeg, &none);
 }
 
