@@ -32,7 +32,7 @@ def fidelity(
     inputs: Mapping[str, float] | None = None,
     progress: Progress | None = None,
 ) -> Fidelity:
-    """Quantize a float model and find which tensors cost quality, and what would mend it; nothing is compiled.
+    """Quantize a float model and find which tensors cost quality, and what would help; nothing is compiled.
 
     Args:
         model: a float model's file, or "zoo:NAME".

@@ -150,7 +150,7 @@ class TestDeploy:
         for more in ([], [], ["--no-cache"]):
             assert main([*quick_deploy, "--json", *more]) == 0
             out, err = capsys.readouterr()
-            found.append((json.loads(out)["cached"], "from the cache: --no-cache makes it anew" in err))
+            found.append((json.loads(out)["cached"], "from the cache: --no-cache quantizes again" in err))
         assert found == [(False, False), (True, True), (False, False)]
 
     def test_no_cache_leaves_nothing(self, quick_deploy: list[str]) -> None:

@@ -59,7 +59,7 @@ def test_what_is_mended_is_measured(model: Path, bundle: Path, photo_folder: Pat
     words = ["evaluate", str(bundle), "--hr", str(photo_folder), "--compare", str(model)]
     assert main(words) == 0
     said = capsys.readouterr()
-    assert "nothing is degraded: --lr, --degradation noise:SIGMA or jpeg:QUALITY show what is mended" in said.err
+    assert "nothing is degraded: --lr, --degradation noise:SIGMA or jpeg:QUALITY show what is repaired" in said.err
     assert "the input" in said.out
     assert "pictures are given as they are" in said.out
     table = answer(capsys, *words, "--degradation", "noise:25", "--max-drop", "0.5")

@@ -106,7 +106,7 @@ def test_the_search_tells_how_far_it_is() -> None:
     assert shares == sorted(shares)
     assert shares[0] == 0
     assert shares[-1] <= 1
-    for text in ("choosing tensors for 16 bits", "rounding weights anew"):
+    for text in ("choosing tensors for 16 bits", "rounding weights again"):
         assert len({share for said, share in told if said == text}) > 3
 
 

@@ -88,4 +88,4 @@ def _options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print a traceback with every error.")] = False,
 ) -> None:
-    """INT8 deployment of mobile super-resolution networks on Apache TVM, without the clip."""
+    """Turn super-resolution networks into small, fast INT8 libraries, and run them."""

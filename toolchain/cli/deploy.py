@@ -126,7 +126,7 @@ def deploy(
     ] = False,
     no_cache: Annotated[
         bool,
-        typer.Option("--no-cache", help="Quantize anew, and do not keep the quantized network in the user's cache."),
+        typer.Option("--no-cache", help="Quantize again, and do not keep the quantized network in the user's cache."),
     ] = False,
     static: Annotated[
         bool, typer.Option("--static", help="Write libmodel.a too, for programs that link with it, not with model.so.")

@@ -87,7 +87,7 @@ def evaluate(
             console.note(manifest.weights)
         pictures = find_pairs(hr, lr, degradation, manifest.scale)
         if manifest.scale == 1 and pictures.origin == "none":
-            console.note("nothing is degraded: --lr, --degradation noise:SIGMA or jpeg:QUALITY show what is mended")
+            console.note("nothing is degraded: --lr, --degradation noise:SIGMA or jpeg:QUALITY show what is repaired")
         other = None
         if compare is not None:
             other = open_compared(

@@ -32,7 +32,7 @@ from toolchain.support.progress import Stages, Tell, part_of, untold
 
 _ALL = 100.0
 """Percent: what 16 bits everywhere add to the multiply-accumulates."""
-_CHOOSING, _ROUNDING, _SPARING = "choosing tensors for 16 bits", "rounding weights anew", "sparing weights' bits"
+_CHOOSING, _ROUNDING, _SPARING = "choosing tensors for 16 bits", "rounding weights again", "sparing weights' bits"
 _ROUNDS = 2
 """How often weights are rounded for what is chosen, before and after what is not needed is given back."""
 _ATTEMPTS = ((1.0, 10.0), (1.0, _ALL), (0.8, _ALL), (0.5, _ALL))

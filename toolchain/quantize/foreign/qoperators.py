@@ -15,10 +15,10 @@ from toolchain.reference.graph import Array, GraphView
 from toolchain.support.errors import ModelError
 
 _REFUSED = {
-    "DynamicQuantizeLinear": "measures its range anew for every picture",
+    "DynamicQuantizeLinear": "measures its range again for every picture",
     "ConvInteger": "leaves its sums to be scaled by ranges of each picture",
     "MatMulInteger": "leaves its sums to be scaled by ranges of each picture",
-    "DynamicQuantizeMatMul": "measures its range anew for every picture",
+    "DynamicQuantizeMatMul": "measures its range again for every picture",
     "QLinearMatMul": "multiplies matrices, which super-resolution networks of convolutions do not",
     "QGemm": "multiplies matrices, which super-resolution networks of convolutions do not",
 }

@@ -193,7 +193,7 @@ def _quantize(request: Request, rehearse: Rehearse, line: Progress, dump: Dump) 
         model = ready.model
         if entry and not found:
             entry.write(ready)
-        whence = ", from the cache: --no-cache makes it anew" if found else ""
+        whence = ", from the cache: --no-cache quantizes again" if found else ""
         note(f"{len(model.recipe.tensors)} tensors, {ready.loss.psnr:.1f} dB against float{whence}")
     if model.balanced is not None:
         dump("balanced", ".onnx", model.balanced.model.SerializeToString)
