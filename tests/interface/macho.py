@@ -1,12 +1,11 @@
-"""A library of macOS, taken apart far enough that a program for Linux can put it into memory, see macho_runner.c."""
+"""Libraries of macOS, as their loader reads them."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
-from toolchain.targets.elf import read_library
+from tests.interface.foreign import Image
 
 _INFO, _SEGMENT, _LINKEDIT = 0x80000022, 0x19, b"__LINKEDIT"
 
@@ -101,9 +100,8 @@ def _bound(codes: _Codes, segments: list[int]) -> Iterator[tuple[int, str]]:
             place += 8 + skip
 
 
-def image(library: Path) -> str:
-    """The library as tables in C: its bytes where they belong, addresses that move with it, and those of others."""
-    data = library.read_bytes()
+def image(data: bytes) -> Image:
+    """What a loader makes of a library."""
     segments, size, memory = [], 0, bytearray()
     for kind, command in _commands(data):
         if kind == _SEGMENT:
@@ -117,13 +115,6 @@ def image(library: Path) -> str:
         data[at : at + length] for at, length in (struct.unpack_from("<II", info, 8 + 8 * i) for i in range(4))
     )
     bound = [*_bound(_Codes(bind), segments), *_bound(_Codes(lazy), segments)]
-    lines = [
-        f"enum {{ kSize = {size}, kFunctions = {read_library(library).defines['clipfree_get_functions']} }};",
-        f"static const unsigned char bytes[] = {{{','.join(map(str, memory))}}};",
-        f"static const uint64_t moved[] = {{{','.join(map(str, _rebased(_Codes(rebase), segments)))}}};",
-        "static const struct { uint64_t at; const char* name; } bound[] = {",
-        *(f'  {{{at}, "{name.removeprefix("_")}"}},' for at, name in bound),
-        "};",
-    ]
     assert not [name for _, name in _bound(_Codes(weak), segments) if "TVM" in name or "clipfree" in name]
-    return "\n".join(lines) + "\n"
+    moved = list(_rebased(_Codes(rebase), segments))
+    return Image(size, bytes(memory), moved, [(at, name.removeprefix("_")) for at, name in bound])

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import platform
 import random
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +12,11 @@ import onnx
 import pytest
 from PIL import Image
 
+from tests.interface.foreign import run
 from tests.interface.library import random_picture
 from tests.interface.macho import image
 from tests.interface.test_programs import library, runs_layer_by_layer, streams
 from tests.sr_models import espcn
-from toolchain.backends.c_sources import SHARED
 from toolchain.bundle import open_bundle
 from toolchain.cli import main
 from toolchain.quantize import IntegerReference
@@ -28,8 +25,6 @@ from toolchain.targets import find_target
 from toolchain.targets.elf import check_library, read_library
 
 ARM, X86 = "macos-arm64", "macos-x86-avx2"
-QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
-RUNNER = Path(__file__).with_name("macho_runner.c")
 
 pytestmark = [
     pytest.mark.emulator,
@@ -37,37 +32,14 @@ pytestmark = [
 ]
 
 
-def run(path: Path, compiler: str, emulator: list[str], pixels: np.ndarray, scale: int) -> np.ndarray:
-    """What a library makes of a picture."""
-    folder = path.parent
-    (folder / "image.h").write_text(image(path))
-    program = folder / "runner"
-    words = ["-O1", "-pthread", "-static", f"-I{folder}", f"-I{SHARED}", str(RUNNER), "-o", str(program)]
-    subprocess.run([compiler, *words], check=True)
-    sizes = [str(size) for size in (*pixels.shape, scale)]
-    done = subprocess.run([*emulator, str(program), *sizes], input=pixels.tobytes(), capture_output=True, timeout=240)
-    assert done.returncode == 0, done.stderr.decode()
-    height, width, channels = pixels.shape
-    return np.frombuffer(done.stdout, np.uint8).reshape(scale * height, scale * width, channels)
-
-
 @pytest.mark.parametrize("make", [streams, runs_layer_by_layer])
 @pytest.mark.parametrize("name", [ARM, X86])
 def test_a_picture(make: object, name: str, tmp_path: Path):
-    compiler, emulator = "gcc", []
-    target = find_target(name)
-    if name == ARM:
-        compiler, emulator = "aarch64-linux-gnu-gcc", [QEMU or "", "-cpu", "max"]
-        if QEMU is None:
-            pytest.skip("needs QEMU: apt install qemu-user-static")
-    elif platform.machine() != "x86_64" or "avx2" not in Path("/proc/cpuinfo").read_text():
-        pytest.skip("needs a processor with AVX2")
-    if shutil.which(compiler) is None:
-        pytest.skip(f"needs {compiler}")
     model: onnx.ModelProto = make()  # type: ignore[operator]
     pixels = random_picture((45, 38, 3))
     expected = IntegerReference(model).run(pixels)
-    found = run(library(model, tmp_path, target), compiler, emulator, pixels, expected.shape[0] // 45)
+    target = find_target(name)
+    found = run(library(model, tmp_path, target), image, target, pixels, expected.shape[0] // 45)
     np.testing.assert_array_equal(found, expected)
 
 

@@ -124,7 +124,7 @@ def test_sanitized(flags: Sequence[str], make: object, tmp_path: Path):
 
 
 @pytest.mark.emulator
-@pytest.mark.parametrize("name", ["aarch64", "cortex-a76", "cortex-a7"])
+@pytest.mark.parametrize("name", ["aarch64", "cortex-a76", "neoverse-v2", "cortex-a7"])
 def test_on_arm(name: str, tmp_path: Path):
     target = find_target(name)
     words = emulator(target)

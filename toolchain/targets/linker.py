@@ -151,7 +151,7 @@ def find_c_compiler(triple: str, *, environment: Mapping[str, str] | None = None
     found = _linkers(triple, os.environ if environment is None else environment)
     hint = (
         _install(triple)
-        if is_native(triple) or is_macos(triple)
+        if is_native(triple) or _by_zig_only(triple)
         else (f"install one with `pip install ziglang` (no root needed) or `apt install gcc-{_package(triple)}`")
     )
     return _first(
@@ -240,9 +240,14 @@ def gnu(triple: str) -> str:
 def _install(triple: str) -> str:
     if is_native(triple):
         return _INSTALL
-    if is_macos(triple):
+    if _by_zig_only(triple):
         return "install one with `pip install ziglang` (no root needed)"
     return f"install one with `pip install ziglang` (no root needed) or `apt install binutils-{_package(triple)}`"
+
+
+def _by_zig_only(triple: str) -> bool:
+    """Return whether Debian has no tools for ``triple``."""
+    return is_macos(triple) or (is_windows(triple) and architecture(triple) != "x86_64")
 
 
 def _package(triple: str) -> str:

@@ -77,6 +77,21 @@ static int has(size_t at) {
   return bits >> features[at].bit & 1;
 }
 
+#elif defined(_WIN32)
+
+/* winnt.h, PF_ARM_..._INSTRUCTIONS_AVAILABLE. Older systems know few of these numbers; so words of an extension whose
+ * number is recent stand under one that every processor with it has: dot products for ARMv8.2, the pointer-sized loads of
+ * ARMv8.3 (LRCPC) for what it and 8.4 brought, products of matrices for the rest. */
+enum { kCrc = 31, kAtomics = 34, kDots = 43, kLoads = 45, kProducts = 66 };
+static const struct { const char* word; uint8_t number; } features[] = {
+  {"asimd", 0}, {"crc32", kCrc}, {"atomics", kAtomics}, {"asimddp", kDots}, {"asimdhp", kDots}, {"asimdrdm", kDots},
+  {"fphp", kDots}, {"lrcpc", kLoads}, {"asimdfhm", kProducts}, {"bf16", kProducts}, {"fcma", kProducts},
+  {"flagm", kProducts}, {"flagm2", kProducts}, {"frint", kProducts}, {"i8mm", kProducts}, {"ilrcpc", kProducts},
+  {"jscvt", kProducts}, {"sb", kProducts}, {"sha3", kProducts},
+};
+__attribute__((dllimport)) int IsProcessorFeaturePresent(uint32_t number);
+static int has(size_t at) { return !features[at].number || IsProcessorFeaturePresent(features[at].number); }
+
 #else
 
 /* Apple's processors: every one that runs macOS has these. */

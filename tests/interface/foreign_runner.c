@@ -1,5 +1,5 @@
-/* Puts a library of macOS into memory, as its loader would, and upscales a picture with it: runner H W C SCALE < in > out.
- * What it asks of the system is Linux'. image.h is written by macho.py. */
+/* Puts a library of macOS or Windows into memory, as its loader would, and upscales a picture with it: runner H W C SCALE
+ * < in > out. What it asks of the system is Linux'. image.h is written by macho.py or dll.py. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
@@ -35,7 +35,46 @@ static int print(char* text, size_t size, const char* format, void* arguments) {
   return (void)arguments, snprintf(text, size, "%s", format);
 }
 
+/* -- Windows --------------------------------------------------------------------------------------------------------- */
+
+typedef struct { pthread_t thread; unsigned (*run)(void*); void* argument; } Started;
+static void* start(void* argument) {
+  Started* const started = argument;
+  started->run(started->argument);
+  return NULL;
+}
+static void* create_thread(void* security, size_t stack, unsigned (*run)(void*), void* argument, unsigned flags, unsigned* id) {
+  Started* const started = malloc(sizeof *started);
+  *started = (Started){0, run, argument};
+  if (security || stack || flags || id || pthread_create(&started->thread, NULL, start, started)) return NULL;
+  return started;
+}
+static unsigned wait_for(void* handle, unsigned milliseconds) {
+  return milliseconds == 0xffffffff ? (unsigned)pthread_join(((Started*)handle)->thread, NULL) : 1;
+}
+static int close_handle(void* handle) { return free(handle), 1; }
+static unsigned tls_allocate(void) {
+  pthread_key_t key;
+  return pthread_key_create(&key, NULL) ? 0xffffffff : key;
+}
+static void* tls_get(unsigned key) { return pthread_getspecific(key); }
+static int tls_set(unsigned key, void* value) { return !pthread_setspecific(key, value); }
+static int wait_on(void* place, uint32_t* seen, size_t size, unsigned milliseconds) {
+  if (size != 4 || milliseconds != 0xffffffff) abort();
+  return (int)syscall(SYS_futex, place, 128, (int)*seen, NULL);
+}
+static void wake_all(void* place) { syscall(SYS_futex, place, 129, 0x7fffffff); }
+static void* aligned(size_t size, size_t alignment) {
+  void* memory;
+  return posix_memalign(&memory, alignment, size) ? NULL : memory;
+}
+static int has_feature(unsigned number) { return number > 0; }
+
 static const struct { const char* name; void* function; } theirs[] = {
+  {"CreateThread", (void*)create_thread}, {"WaitForSingleObject", (void*)wait_for}, {"CloseHandle", (void*)close_handle},
+  {"TlsAlloc", (void*)tls_allocate}, {"TlsGetValue", (void*)tls_get}, {"TlsSetValue", (void*)tls_set},
+  {"WaitOnAddress", (void*)wait_on}, {"WakeByAddressAll", (void*)wake_all}, {"_aligned_malloc", (void*)aligned},
+  {"_aligned_free", (void*)free}, {"IsProcessorFeaturePresent", (void*)has_feature}, {"memmove", (void*)memmove},
   {"__ulock_wait", (void*)ulock_wait}, {"__ulock_wake", (void*)ulock_wake},
   {"pthread_key_create", (void*)key_create}, {"pthread_key_delete", (void*)key_delete},
   {"pthread_getspecific", (void*)get_value}, {"pthread_setspecific", (void*)set_value},
@@ -48,6 +87,7 @@ static const struct { const char* name; void* function; } theirs[] = {
 static void* find(const char* name) {
   for (size_t i = 0; i < sizeof theirs / sizeof *theirs; ++i)
     if (!strcmp(theirs[i].name, name)) return theirs[i].function;
+  if (kTolerant) return (void*)abort; /* what the C library's start asks for, which is left out */
   fprintf(stderr, "nobody has %s\n", name);
   exit(2);
 }
@@ -57,7 +97,7 @@ int main(int count, char** words) {
   uint8_t* const base = mmap(NULL, kSize, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED) return 2;
   memcpy(base, bytes, sizeof bytes);
-  for (size_t i = 0; i < sizeof moved / sizeof *moved; ++i) *(uint64_t*)(base + moved[i]) += (uint64_t)(uintptr_t)base;
+  for (size_t i = 0; i < sizeof moved / sizeof *moved; ++i) *(uint64_t*)(base + moved[i]) += (uint64_t)(uintptr_t)base - kPreferred;
   for (size_t i = 0; i < sizeof bound / sizeof *bound; ++i) *(void**)(base + bound[i].at) = find(bound[i].name);
   __builtin___clear_cache((char*)base, (char*)base + kSize);
 
