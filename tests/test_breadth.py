@@ -68,6 +68,21 @@ def instance_normed(b: Builder) -> None:
     shuffled(b, b.node("InstanceNormalization", features(b), b.const(np.full(8, 0.3)), b.const(np.full(8, 0.4))))
 
 
+def row_normed(b: Builder) -> None:
+    x = features(b)
+    rows = b.node("ReduceMean", b.node("Mul", x, x), axes=[3])
+    shuffled(b, b.node("Div", x, b.node("Sqrt", b.node("Add", rows, b.const(1.0)))))
+
+
+def group_normed(b: Builder) -> None:
+    """As PyTorch exports it."""
+    x = features(b)
+    y = b.node("Reshape", x, b.const([0, 2, -1], np.int64))
+    y = b.node("InstanceNormalization", y, b.const(np.ones(2)), b.const(np.zeros(2)))
+    y = b.node("Mul", b.node("Reshape", y, b.node("Shape", x)), b.const(np.full((8, 1, 1), 0.3)))
+    shuffled(b, b.node("Add", y, b.const(np.full((8, 1, 1), 0.4))))
+
+
 def layer_normed(b: Builder) -> None:
     """Normalization over channels, as NAFNet spells it."""
     x = features(b)
@@ -80,12 +95,14 @@ def layer_normed(b: Builder) -> None:
 @pytest.mark.parametrize(
     ("build", "stays"),
     [
-        (instance_normed, {"mean", "subtract", "multiply", "add", "sqrt", "divide"}),
+        (row_normed, {"mean", "multiply", "add", "sqrt", "divide"}),
+        (instance_normed, set()),
+        (group_normed, set()),
         (layer_normed, set()),
     ],
     ids=lambda given: getattr(given, "__name__", ""),
 )
-def test_normalization_over_the_picture_stays_float_and_is_named_over_channels_it_does_not(
+def test_normalization_over_rows_stays_float_and_is_named_others_do_not(
     build: Callable[[Builder], None], stays: set[str], tmp_path: Path, photo_folder: Path
 ):
     b = Builder(1)

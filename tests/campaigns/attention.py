@@ -54,6 +54,8 @@ class Attention(Layers):
         """
         if self.chance(0.3):
             return self.rms_normed(v)
+        if self.chance(0.3):
+            return self.picture_normed(v)
         if self.opset < 17 or v.channels < 2:
             return self.gated(v)
         self.tags.append("layer norm")
@@ -80,6 +82,22 @@ class Attention(Layers):
         return Value(
             self.node("Mul", y, self.const(self.rng.uniform(0.1, 0.3, (v.channels, 1, 1)))), v.channels, v.factor
         )
+
+    def picture_normed(self, v: Value) -> Value:
+        """Normalization over the whole picture, of each channel or of groups of them."""
+        groups = self.pick(*(count for count in (1, 2, 4, v.channels) if v.channels % count == 0))
+        gains = self.rng.uniform(0.1, 0.3, v.channels) * self.unit
+        if groups == v.channels:
+            self.tags.append("instance norm")
+            offsets = self.const(self.rng.normal(0, 0.1, v.channels) * self.unit)
+            y = self.node("InstanceNormalization", v.name, self.const(gains), offsets, epsilon=1e-3 * self.unit**2)
+            return Value(y, v.channels, v.factor)
+        self.tags.append("group norm")
+        rows = self.node("Reshape", v.name, self.const([0, groups, -1], np.int64))
+        ones, zeros = self.const(np.ones(groups)), self.const(np.zeros(groups))
+        rows = self.node("InstanceNormalization", rows, ones, zeros, epsilon=1e-3 * self.unit**2)
+        y = self.node("Reshape", rows, self.node("Shape", v.name))
+        return Value(self.node("Mul", y, self.const(gains.reshape(-1, 1, 1))), v.channels, v.factor)
 
     def divided(self, v: Value) -> Value:
         """By something between a half and three halves."""

@@ -21,6 +21,7 @@ from tests.frontend.test_graph_goldens import CASES
 from tests.frontend.test_layer_norms import CASES as LAYER_NORM_CASES
 from tests.frontend.test_model_goldens import CASES as MODEL_CASES
 from tests.frontend.test_multiples import CASES as MULTIPLES_CASES
+from tests.frontend.test_picture_norms import CASES as PICTURE_NORM_CASES
 from tests.frontend.test_random import network
 from tests.frontend.test_rms_norms import CASES as RMS_CASES
 from tests.frontend.test_unequal_strides import CASES as STRIDE_CASES
@@ -94,6 +95,7 @@ def test_every_pass_has_a_golden() -> None:
         LAYER_NORM_CASES,
         MODEL_CASES,
         MULTIPLES_CASES,
+        PICTURE_NORM_CASES,
         RMS_CASES,
         STRIDE_CASES,
     )

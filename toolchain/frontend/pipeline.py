@@ -43,6 +43,8 @@ REWRITE = (
     "shuffle",
     "layout",
     "noops",
+    # Normalization over the whole picture is means and products.
+    "picture_norms",
     # Paddings are explicit, sizes that were baked in or computed become factors; writes and choices of channels and
     # crops get one spelling.
     "pads",

@@ -30,6 +30,11 @@ def is_pair(node: onnx.NodeProto, view: GraphView, codes: Collection[str]) -> bo
     return any(name in codes for name in node.input)
 
 
+def interpolates(node: onnx.NodeProto) -> bool:
+    """Return whether what comes out may be a mean of several values."""
+    return node.op_type == "Resize" and bool(attributes(node).get("mode", "nearest") == "linear")
+
+
 def single_tensors(view: GraphView) -> frozenset[str]:
     """Return the tensors of a single pixel, whatever the picture: what pools the whole picture, and what is made of
     nothing else.
@@ -41,6 +46,29 @@ def single_tensors(view: GraphView) -> frozenset[str]:
         if node.op_type in POOLS or (inherits and _keeps(node, view)):
             found.update(node.output)
     return frozenset(found)
+
+
+def whole_deviations(view: GraphView) -> frozenset[str]:
+    """Return the tensors of which the whole picture's variance is made: squares of which a mean is taken, what is
+    squared, and what that is the difference of from a mean, where nothing else reads it. 8 bits of a square are 4 of a
+    number, and a mean of many codes is finer than they are.
+    """
+    found: set[str] = set()
+    for node in view.model.graph.node:
+        if node.op_type != "Mul" or node.input[0] != node.input[1] or not _pooled(node.output[0], view):
+            continue
+        found.update((node.output[0], node.input[0]))
+        far = view.producers.get(node.input[0])
+        for name in far.input if far is not None and far.op_type == "Add" else ():
+            readers = [reader for reader in view.consumers.get(name, ()) if reader is not far]
+            if readers and all(reader.op_type in POOLS for reader in readers):
+                found.add(name)
+    return frozenset(found)
+
+
+def _pooled(tensor: str, view: GraphView) -> bool:
+    reader = view.sole_reader(tensor)
+    return reader is not None and reader.op_type == "GlobalAveragePool"
 
 
 def takes_wide(node: onnx.NodeProto, view: GraphView) -> bool:

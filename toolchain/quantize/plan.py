@@ -15,7 +15,16 @@ import onnx
 
 from toolchain.frontend.fixed_point import read_resizing, read_sized
 from toolchain.frontend.window import read_window
-from toolchain.quantize.pairs import LEVEL, POOLS, is_pair, normalized_within, single_tensors, takes_wide
+from toolchain.quantize.pairs import (
+    LEVEL,
+    POOLS,
+    interpolates,
+    is_pair,
+    normalized_within,
+    single_tensors,
+    takes_wide,
+    whole_deviations,
+)
 from toolchain.quantize.regions import Regions
 from toolchain.quantize.sites import CONVOLUTIONS, ConvSite, find_site
 from toolchain.reference.average import averages
@@ -80,11 +89,6 @@ def make_plan(sr: SRModel, *, pin_output: bool = True, rounded: Collection[str] 
     return _Planner(GraphView(sr.model), sr.value_range[1], frozenset(rounded), sr.coarse).plan(pin_output)
 
 
-def _averages(node: onnx.NodeProto) -> bool:
-    """Whether what comes out may be a mean of several values."""
-    return node.op_type == "Resize" and bool(attributes(node).get("mode", "nearest") == "linear")
-
-
 class _Planner:
     def __init__(self, view: GraphView, white: float, rounded: frozenset[str], coarse: Collection[str]) -> None:
         self.view, self.white, self.rounded, self.coarse = view, white, rounded, coarse
@@ -93,7 +97,7 @@ class _Planner:
         self.joined: set[str] = set()  # outputs of the Adds that are part of a convolution's kernel
         self.interpolated: set[str] = set()  # outputs of the Adds that are part of an interpolation's
         self.parent: dict[str, str] = {}
-        self.single = single_tensors(view)
+        self.single, self.deviations = single_tensors(view), whole_deviations(view)
         self.regions = Regions(view, rounded)
 
     def plan(self, pin_output: bool) -> QuantizationPlan:
@@ -172,8 +176,11 @@ class _Planner:
 
     def _takes_wide(self, tensor: str, integer: set[str]) -> bool:
         """Whether finer codes of a tensor cost next to nothing: what reads it computes in float, looks it up in tables,
-        adds an interpolated one, or it has a single pixel. Gates of a single pixel are no better for 128 KB of table.
+        adds an interpolated one, or it has a single pixel (gates of a single pixel are no better for 128 KB of table);
+        or whether the picture's variance is made of them.
         """
+        if tensor in self.deviations:
+            return tensor != self.view.output
         readers = self.view.consumers.get(tensor, ())
         if not readers or tensor == self.view.output:
             return False
@@ -336,7 +343,7 @@ class _Planner:
         found = {self.view.output}
         for node in reversed(nodes):
             joins = node.op_type == "Concat" and node.output[0] in integer
-            if (joins or (self._moves(node) and not _averages(node))) and found.issuperset(node.output):
+            if (joins or (self._moves(node) and not interpolates(node))) and found.issuperset(node.output):
                 found.update(n for n in node.input if self.view.sole_reader(n) is node and not self.view.is_constant(n))
         return frozenset(found)
 
