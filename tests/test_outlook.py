@@ -54,6 +54,11 @@ def sigmoid() -> onnx.ModelProto:
     return _finished(b, b.node("Sigmoid", b.conv("input", 3, 4, identity=3)))
 
 
+def softmax() -> onnx.ModelProto:
+    b = Builder()
+    return _finished(b, b.node("Softmax", b.conv("input", 3, 4, identity=3), axis=1))
+
+
 def means() -> onnx.ModelProto:
     b = Builder()
     x = b.node("Sub", "input", b.const(np.reshape([0.4488, 0.4371, 0.404], (1, 3, 1, 1))))
@@ -68,6 +73,7 @@ NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
     "resize": lambda: resized("half_pixel"),
     "corners": lambda: resized("align_corners"),
     "sigmoid": sigmoid,
+    "softmax": softmax,
     "means": means,
     "transposed": fsrcnn,
 }
@@ -121,7 +127,7 @@ def assert_foreseen(outlook: Any, request: Request) -> None:
             assert outlook["layered"] is None
 
 
-@pytest.mark.parametrize("name", ["plain", "sigmoid"])
+@pytest.mark.parametrize("name", ["plain", "sigmoid", "softmax"])
 @pytest.mark.parametrize(("target", "precision"), [("host", "float32"), ("mali-g78", "float16")])
 def test_float_deployments_are_foreseen_too(
     name: str, target: str, precision: str, tmp_path: Path, photo_folder: Path, capsys: pytest.CaptureFixture[str]
@@ -130,7 +136,7 @@ def test_float_deployments_are_foreseen_too(
     onnx.save(NETWORKS[name](), path)
     (outlook,) = outlooks(path, capsys, target, precision="float")
     assert outlook["precision"] == precision
-    assert bool(outlook["obstacle"]) == (name == "sigmoid" and target == "mali-g78")
+    assert bool(outlook["obstacle"]) == (name == "softmax" and target == "mali-g78")
     assert_foreseen(
         outlook, Request(path, tmp_path / "o", photo_folder, target, value_range="0..1", precision=precision)
     )
