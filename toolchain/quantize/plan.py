@@ -27,6 +27,7 @@ from toolchain.quantize.pairs import (
 )
 from toolchain.quantize.regions import Regions
 from toolchain.quantize.sites import CONVOLUTIONS, ConvSite, find_site
+from toolchain.quantize.widths import channels_of
 from toolchain.reference.average import averages
 from toolchain.reference.channel_pool import channel_pool
 from toolchain.reference.down import pools
@@ -276,38 +277,13 @@ class _Planner:
 
     def _fits(self, inner: str, residual: str) -> bool:
         """Whether an operand has a channel for each of ``inner``, or one for all."""
-        left, right = self._channels(inner), self._channels(residual)
+        left, right = channels_of(inner, self.view), channels_of(residual, self.view)
         return right == 1 or (left is not None and left == right)
 
     def _broadcasts(self, inner: str, residual: str) -> bool:
         """Whether the convolution's own result is the narrower operand, which cannot take the sum in."""
-        left, right = self._channels(inner), self._channels(residual)
+        left, right = channels_of(inner, self.view), channels_of(residual, self.view)
         return left is None or (left == 1 and right != 1)
-
-    def _channels(self, tensor: str) -> int | None:
-        """Return the number of channels, as far as convolutions and what keeps or adds channels tell; None where
-        unknown.
-        """
-        node = self.view.producers.get(tensor)
-        if node is None:
-            if tensor != self.view.input:
-                return None
-            return int(self.view.model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
-        if node.op_type in CONVOLUTIONS and node.input[1] in self.view.constants:
-            shape = self.view.constants[node.input[1]].shape
-            return int(shape[0] if node.op_type == "Conv" else shape[1] * attributes(node).get("group", 1))
-        if channel_pool(node, self.view):
-            return 1
-        if node.op_type in (*ACTIVATIONS, *POOLS, "AveragePool", "Resize", "Pad"):
-            return self._channels(node.input[0])
-        if node.op_type == "DepthToSpace":
-            inner = self._channels(node.input[0])
-            return None if inner is None else inner // int(attributes(node)["blocksize"]) ** 2
-        parts = [self._channels(name) for name in node.input]
-        known = [part for part in parts if part is not None]
-        if node.op_type in ("Add", "Mul", "Min", "Max", "Concat") and len(known) == len(parts):
-            return sum(known) if node.op_type == "Concat" else max(known)
-        return None
 
     def _points(self, nodes: list[onnx.NodeProto], integer: set[str]) -> tuple[str, ...]:
         moved = {n.output[0]: n.input[0] for n in nodes if n.op_type == "DepthToSpace"}

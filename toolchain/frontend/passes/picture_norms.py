@@ -63,7 +63,7 @@ def _rewrite(graph: Graph, node: onnx.NodeProto, sizes: dict[str, tuple[int, ...
 
 def _mean(graph: Graph, source: str, together: int, channels: int, sign: float) -> str:
     """Return the mean over the picture and over each ``together`` channels, times ``sign``, for every channel."""
-    pooled = graph.add("GlobalAveragePool", [source], graph.fresh(f"{source}_mean")).output[0]
+    pooled = str(graph.add("GlobalAveragePool", [source], graph.fresh(f"{source}_mean")).output[0])
     if together == 1 and sign == 1:
         return pooled
     blocks = channels // together if together == 1 else 1
@@ -81,4 +81,4 @@ def _with(graph: Graph, kind: str, name: str, numbers: Array, nothing: float) ->
     if np.all(numbers == nothing):
         return name
     constant = graph.add_constant(numbers.reshape(1, -1, 1, 1), f"{name}_by")
-    return graph.add(kind, [name, constant], graph.fresh(f"{name}_{kind.lower()}")).output[0]
+    return str(graph.add(kind, [name, constant], graph.fresh(f"{name}_{kind.lower()}")).output[0])
