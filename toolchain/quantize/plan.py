@@ -26,7 +26,7 @@ from toolchain.quantize.pairs import (
     whole_deviations,
 )
 from toolchain.quantize.regions import Regions
-from toolchain.quantize.sites import CONVOLUTIONS, ConvSite, find_site
+from toolchain.quantize.sites import ConvSite, find_site
 from toolchain.quantize.widths import channels_of
 from toolchain.reference.average import averages
 from toolchain.reference.channel_pool import channel_pool
