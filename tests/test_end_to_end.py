@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C co
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory, model_file: Path, photo_folder: Path) -> Path:
     out = tmp_path_factory.mktemp("real")
-    assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(out)]) == 0
+    assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(out), "--no-report"]) == 0
     return out / "tiny.clipfree"
 
 
@@ -86,7 +86,7 @@ def test_bench_counts_real_work(bundle: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_deployed_twice_gives_the_same_files(bundle: Path, model_file: Path, photo_folder: Path, tmp_path: Path):
-    assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path)]) == 0
+    assert main(["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path), "--no-report"]) == 0
     for path in bundle.iterdir():
         assert (tmp_path / "tiny.clipfree" / path.name).read_bytes() == path.read_bytes(), path.name
 
