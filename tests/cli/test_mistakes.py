@@ -114,7 +114,7 @@ DEPLOY = "deploy tiny.onnx --calib photos"
         ("represent tiny.onnx --calib photos -o text.txt", 8, "it is a file, and a folder is to be made"),
         ("represent tiny.onnx --calib photos -o text.txt/x", 8, "text.txt is not a folder"),
         ("tune tiny.onnx --curve text.txt/x.png", 8, "text.txt is not a folder"),
-        ("tune tiny.onnx --curve curve.jpg", 2, "--curve curve.jpg does not end as a PNG does"),
+        ("tune tiny.onnx --curve curve.jpg", 2, "--curve curve.jpg ends neither in .png nor in .svg"),
         ("zoo export xlsr_x3 -o pipe.toml", 8, "it is no plain file, and would be replaced by one"),
         ("board build --target cortex-a76 -o text.txt", 8, "it is a file, and a folder is to be made"),
         ("board pack made/tiny.clipfree -o text.txt", 8, "it is a file, and a folder is to be made"),

@@ -69,7 +69,7 @@ def test_a_long_name_keeps_both_ends() -> None:
 def test_charts_are_files_too(name: str, begins: bytes, tmp_path: Path) -> None:
     paint = charts.lines({"a": [(1.0, 2.0), (2.0, 1.0)], "b": [(1.0, 1.0)]}, ("trials", "time (ms)"), logarithmic=True)
     for path in (tmp_path / name, tmp_path / f"again{name}"):
-        charts.save_chart(path, paint)
+        charts.save_chart(path, paint, "A title")
     assert (tmp_path / name).read_bytes().startswith(begins)
     assert (tmp_path / name).read_bytes() == (tmp_path / f"again{name}").read_bytes()
 

@@ -42,7 +42,7 @@ def tune(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the log ends: try nothing twice.")] = False,
     logs: Annotated[Path, typer.Option("--logs", help="Folder of the logs.")] = Path("tuning_logs"),
     calib: Annotated[Path | None, typer.Option("--calib", help="Photographs; noise does as well.")] = None,
-    curve: Annotated[Path | None, typer.Option("--curve", help="Draw best-so-far into this PNG.")] = None,
+    curve: Annotated[Path | None, typer.Option("--curve", help="Draw best-so-far: a .png or .svg.")] = None,
     rpc: Rpc = None,
     tracker: Tracker = None,
     key: Key = None,
@@ -62,8 +62,8 @@ def tune(
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     check_pictures(calib, "--calib")
     if curve is not None:
-        if curve.suffix.lower() != ".png":
-            raise InputError(f"--curve {curve} does not end as a PNG does", hint="name it .png")
+        if curve.suffix.lower() not in (".png", ".svg"):
+            raise InputError(f"--curve {curve} ends neither in .png nor in .svg", hint="name it .png")
         check_writable(curve)
     budget = Budget(trials, None if minutes is None else 60 * minutes)
     sizes = tuple(dict.fromkeys(parse_size(one) for one in size or ["360x640"]))
@@ -149,9 +149,8 @@ def summarize(done: Summary, console: Console) -> None:
 
 
 def _draw(done: Summary, path: Path) -> None:
-    from toolchain.support.files import atomic_write
-    from toolchain.zoo.curve import draw_curve
+    from toolchain.pages import charts
 
-    points = [[float(point.trials), point.relative] for point in done.outcome.curve]
-    with atomic_write(path) as file:
-        draw_curve(points, "time over default", "trials").save(file, format="PNG")
+    points = [(float(point.trials), 100 * point.relative) for point in done.outcome.curve]
+    paint = charts.lines({"best so far": points}, ("trials", "time of all kernels (% of the default tiles')"))
+    charts.save_chart(path, paint, f"Tuning for {done.target.name}: best so far")

@@ -32,6 +32,7 @@ SERIES = ("#2463ab", "#c2570c", "#2b8a5f", "#7d4fc4", "#a8801c", "#b83268")
 _VARIABLES = {INK: "ink", SOFT: "soft", RULE: "rule", PANEL: "panel", **dict(zip(SERIES, "abcdef", strict=True))}
 WIDE, _NARROW, _ALONE = 1100, 350, 900  # of charts in pixels
 _LONGEST = 28, 16  # names on axes, in letters, on a wide and on a narrow chart
+_FEW = 30  # times as much at the top of a logarithmic axis, and numbers stand between powers of ten
 _SAID = 300  # letters of what is said where one points, at most
 
 
@@ -87,8 +88,8 @@ def chart(
     )
 
 
-def save_chart(path: Path, paint: Paint, *, height: int = 420, width: int = _ALONE) -> None:
-    """Write what ``paint`` draws, on white, as the kind of picture that the name ends in: .svg or .png.
+def save_chart(path: Path, paint: Paint, title: str, *, height: int = 420, width: int = _ALONE) -> None:
+    """Write what ``paint`` draws under a title, on white, as the kind of picture that the name ends in: .svg or .png.
 
     Raises:
         OSError: it cannot be written.
@@ -97,6 +98,7 @@ def save_chart(path: Path, paint: Paint, *, height: int = 420, width: int = _ALO
         figure.set_facecolor("white")
         paint(Canvas(axes, False, {}))
         _finish(axes)
+        figure.suptitle(shorten(title, 110), x=0.01, ha="left", fontsize=14, fontweight="bold")
         kind = path.suffix.lower().lstrip(".")
         with atomic_write(path) as file:
             about: Mapping[str, Any] = {"Date": None} if kind == "svg" else {}
@@ -163,18 +165,27 @@ def lines(
         for number, (called, points) in enumerate(series.items()):
             colour = SERIES[number % len(SERIES)]
             xs, ys = [x for x, _ in points], [y for _, y in points]
-            axes.plot(xs, ys, color=colour, linewidth=2, label=shorten(called, 40))
+            alone = "o" if len(points) == 1 else ""
+            axes.plot(xs, ys, color=colour, linewidth=2, marker=alone, label=shorten(called, 40))
             for index, (x, y) in enumerate(points if names else ()):
                 (dot,) = axes.plot([x], [y], marker="o", markersize=5, color=colour)
                 canvas.tip(dot, f"{names[index]}, {called}: {y:.3g}")
         if logarithmic:
-            axes.set_yscale("log")
+            _logarithmic(axes)
         axes.set_xlabel(shorten(axes_titles[0], 80))
         axes.set_ylabel(shorten(axes_titles[1], 80))
         if len(series) > 1:
             axes.legend(ncols=1 if canvas.narrow else len(series))
 
     return paint
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Make the vertical axis a logarithmic one, with plain numbers: of powers of ten, and between few of them more."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter((lambda value, _: f"{value:.3g}") if high < _FEW * low else (lambda value, _: ""))
 
 
 _STYLE: dict[Any, Any] = {

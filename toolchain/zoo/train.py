@@ -20,9 +20,8 @@ import torch
 from torch import nn
 
 from toolchain.support.errors import ClipfreeError, InputError
-from toolchain.support.files import atomic_write
 from toolchain.zoo import checkpoint, export, photos
-from toolchain.zoo.curve import draw_curve
+from toolchain.zoo.curve import draw_losses
 from toolchain.zoo.nets import NETWORKS
 from toolchain.zoo.optimizer import Optimizer
 from toolchain.zoo.score import score
@@ -128,8 +127,7 @@ def train(plan: TrainingPlan, folder: Path, out: Path, *, every: int = 500) -> T
                     "random": rng.bit_generator.state,
                 },
             )
-            with atomic_write(out / f"{plan.network}.loss.png") as file:
-                draw_curve(losses).save(file, "PNG")
+            draw_losses(out / f"{plan.network}.loss.png", losses, plan.network)
     return Trained(
         average,
         losses,
