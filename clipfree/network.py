@@ -107,6 +107,13 @@ class Network:
         return self.manifest.target.name
 
     @property
+    def report(self) -> Path | None:
+        """Its page to look at; None where none was written."""
+        from toolchain.bundle import PAGE
+
+        return self.path / PAGE if PAGE in self.manifest.files else None
+
+    @property
     def loss(self) -> str:
         """What INT8 costs against the float network, as a sentence; empty where it is not known."""
         return "" if self.manifest.loss is None else str(self.manifest.loss)
@@ -243,6 +250,7 @@ class Network:
             "loss": self.loss or "not known",
             "files": ", ".join(f"{name} {file.size / 1e3:.0f} kB" for name, file in self.manifest.files.items()),
             "bundle": str(self.path),
+            "report": str(self.report or "none"),
         }
         cells = "".join(f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in rows.items())
         return f"<table>{cells}</table>"

@@ -36,7 +36,7 @@ def test_quiet_says_where_the_bundle_is(quick_deploy: list[str], tmp_path: Path,
 def test_verbose_says_what_happens_in_steps(quick_deploy: list[str], capsys) -> None:
     assert main([*quick_deploy, "-v"]) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert "[4/8] quantize: taming photographs" in lines
+    assert "[4/8] quantize: measuring ranges" in lines
     assert "[7/8] verify: one pixel" in lines
     assert any(re.fullmatch(r"\[4/8\] quantize: .* \(\d+\.\d s\)", line) for line in lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from toolchain.workflows.beside import Beside
     from toolchain.workflows.demo import Demo
 
-_REPORT = "report.html"
 _SIZE = (360, 640)
 """Rows and columns that are timed."""
 
@@ -37,7 +37,7 @@ def demo(
 ) -> None:
     """Show all of it in a minute: deploy a network, verify it, enlarge a photograph, compare with onnxruntime."""
     from toolchain.backends.open import load
-    from toolchain.bundle import open_bundle
+    from toolchain.bundle import PAGE, open_bundle
     from toolchain.workflows.demo import make_demo
     from toolchain.workflows.deploy import Deployment, Request
     from toolchain.zoo.demo_photos import demo_photographs
@@ -46,7 +46,9 @@ def demo(
     begin = time.perf_counter()
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     photographs = demo_photographs()
-    (done,) = run_steps([Request(resolve(model), out, photographs, target)], console)
+    words = shlex.join(["clipfree", "deploy", model, "--target", target, "-o", str(out)])
+    request = Request(resolve(model), out, photographs, target, page=True, command=words)
+    (done,) = run_steps([request], console)
     assert isinstance(done, Deployment)
     summarize(done, console)
     bundle = open_bundle(done.path)
@@ -54,8 +56,7 @@ def demo(
     upscale = load(bundle).upscale
     shown = make_demo(photographs, upscale, channels=manifest.channels, scale=manifest.scale, out=out)
     beside = _beside(bundle, shown, console)
-    report = done.path / _REPORT
-    page = report if report.is_file() else None
+    page = done.path / PAGE if PAGE in manifest.files else None
     seconds = time.perf_counter() - begin
     _tell(shown, beside, page, seconds, console)
     console.result(
