@@ -3,7 +3,9 @@
  *     include=$(python -c 'import vapoursynth; print(vapoursynth.get_include())')
  *     cc -O2 -shared -fPIC -Iout/model.clipfree -I"$include" examples/vapoursynth.c -o clipfree.so -ldl -lpthread
  *
- * Clips are RGB24 for networks of RGB and GRAY8 for networks of luma. Frames are made side by side, each by a network of
+ * Clips are RGB24, GRAY8, YUV420P8 or YUV420P10, whatever the network sees, and stay what they are: of luma and chroma, a
+ * network of luma enlarges the first, and the second bicubically; one of RGB gets colours by the frame's matrix, range and
+ * place of chroma, in `_Matrix`, `_Range` (once `_ColorRange`) and `_ChromaLocation`. Frames are made side by side, each by a network of
  * its own: `streams` says by how many (default: as many as VapourSynth has threads, over `threads`), `threads` how many
  * threads each has (default: 1, which makes the most frames a second).
  *
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <VSConstants4.h>
 #include <VapourSynth4.h>
 
 #include "clipfree.h"
@@ -25,7 +28,7 @@ typedef struct filter {
   VSVideoInfo video; /* of the result */
   void *library;
   const clipfree_functions *functions;
-  int channels;
+  int format; /* of pictures, a clipfree_format */
   int count; /* networks that are open */
   clipfree *networks[MOST];
   int idle; /* of these nobody is using, the first so many */
@@ -48,15 +51,41 @@ static void give_back(filter *self, clipfree *network) {
   pthread_mutex_unlock(&self->mutex);
 }
 
-/* A frame as clipfree sees it: planes of red, green and blue, or one of grey, where VapourSynth has them. */
+/* What a frame says of its luma and chroma, and 0 where it says nothing. Returns NULL, or what there is no way to convert. */
+static const char *describe(const VSFrame *frame, clipfree_picture *picture, const VSAPI *api) {
+  const VSMap *said = api->getFramePropertiesRO(frame);
+  int absent;
+  switch (api->mapGetIntSaturated(said, "_Matrix", 0, &absent)) {
+    case VSC_MATRIX_RGB: /* what is returned where nothing is said */
+    case VSC_MATRIX_UNSPECIFIED: break;
+    case VSC_MATRIX_BT709: picture->matrix = CLIPFREE_BT709; break;
+    case VSC_MATRIX_BT470_BG:
+    case VSC_MATRIX_ST170_M: picture->matrix = CLIPFREE_BT601; break;
+    case VSC_MATRIX_BT2020_NCL: picture->matrix = CLIPFREE_BT2020; break;
+    default: return "clipfree: the matrix of luma and chroma must be BT.601, BT.709 or BT.2020";
+  }
+  const int range = api->mapGetIntSaturated(said, "_Range", 0, &absent);
+  if (!absent) picture->range = range ? CLIPFREE_FULL : CLIPFREE_LIMITED;
+  const int older = api->mapGetIntSaturated(said, "_ColorRange", 0, &absent);
+  if (!absent) picture->range = older == VSC_RANGE_FULL ? CLIPFREE_FULL : CLIPFREE_LIMITED;
+  switch (api->mapGetIntSaturated(said, "_ChromaLocation", 0, &absent)) {
+    case VSC_CHROMA_LEFT: break; /* the usual place, too */
+    case VSC_CHROMA_CENTER: picture->site = CLIPFREE_CENTRE; break;
+    case VSC_CHROMA_TOP_LEFT: picture->site = CLIPFREE_TOP_LEFT; break;
+    default: return "clipfree: chroma must lie on the left, in the centre or at the top left of its pixels";
+  }
+  return NULL;
+}
+
+/* A frame as clipfree sees it: its planes where VapourSynth has them. */
 static clipfree_picture picture(const filter *self, VSFrame *written, const VSFrame *read, const VSAPI *api) {
   clipfree_picture found;
   memset(&found, 0, sizeof found);
   found.size = sizeof found;
-  found.format = self->channels == 3 ? CLIPFREE_PLANAR : CLIPFREE_GREY;
+  found.format = self->format;
   found.height = (uint32_t)api->getFrameHeight(written ? written : read, 0);
   found.width = (uint32_t)api->getFrameWidth(written ? written : read, 0);
-  for (int plane = 0; plane < self->channels; plane++) {
+  for (int plane = 0; plane < self->video.format.numPlanes; plane++) {
     /* The source is not written to, see clipfree_upscale. */
     found.planes[plane] = written ? api->getWritePtr(written, plane) : (void *)api->getReadPtr(read, plane);
     found.strides[plane] = api->getStride(written ? written : read, plane);
@@ -72,7 +101,14 @@ static const VSFrame *VS_CC get_frame(int number, int reason, void *data, void *
   if (reason != arAllFramesReady) return NULL;
   const VSFrame *small = api->getFrameFilter(number, self->node, context);
   VSFrame *large = api->newVideoFrame(&self->video.format, self->video.width, self->video.height, small, core);
-  const clipfree_picture source = picture(self, NULL, small, api), result = picture(self, large, NULL, api);
+  clipfree_picture source = picture(self, NULL, small, api), result = picture(self, large, NULL, api);
+  const char *odd = self->video.format.colorFamily == cfYUV ? describe(small, &source, api) : NULL;
+  if (odd) {
+    api->setFilterError(odd, context);
+    api->freeFrame(large);
+    api->freeFrame(small);
+    return NULL;
+  }
   clipfree *network = take(self);
   if (self->functions->upscale(network, &source, &result)) {
     char text[TEXT];
@@ -114,23 +150,32 @@ static int load(filter *self, const char *path, clipfree_info *info, char text[T
   info->size = sizeof *info;
   const int32_t status = self->functions->describe(info);
   if (status) snprintf(text, TEXT, "clipfree: %s", self->functions->message(status));
-  self->channels = info->channels;
   return status == 0;
 }
 
 /* See whether the network takes such a clip, and how large the result is. */
 static int fit(filter *self, char text[TEXT]) {
   VSVideoInfo *video = &self->video;
-  const int family = self->channels == 3 ? cfRGB : cfGray;
-  if (video->format.colorFamily != family || video->format.sampleType != stInteger || video->format.bitsPerSample != 8 ||
-      video->width <= 0 || video->height <= 0) {
-    snprintf(text, TEXT, "clipfree: this network takes clips of %s and one size", family == cfRGB ? "RGB24" : "GRAY8");
+  const VSVideoFormat *format = &video->format;
+  const int halved = format->subSamplingW == 1 && format->subSamplingH == 1;
+  if (format->sampleType == stInteger && format->bitsPerSample == 8)
+    self->format = format->colorFamily == cfRGB    ? CLIPFREE_PLANAR
+                   : format->colorFamily == cfGray ? CLIPFREE_GREY
+                   : halved                        ? CLIPFREE_I420
+                                                   : 0;
+  if (format->sampleType == stInteger && format->bitsPerSample == 10 && halved) self->format = CLIPFREE_I010;
+  if (!self->format || video->width <= 0 || video->height <= 0) {
+    snprintf(text, TEXT, "clipfree: clips are RGB24, GRAY8, YUV420P8 or YUV420P10, and of one size");
     return 0;
   }
   uint32_t height, width;
   const int32_t status =
       self->functions->result_size((uint32_t)video->height, (uint32_t)video->width, &height, &width);
   if (status) snprintf(text, TEXT, "clipfree: %s", self->functions->message(status));
+  if (status == 0 && halved && (height | width) & 1) {
+    snprintf(text, TEXT, "clipfree: the result would be %ux%u, which YUV420 cannot be: enlarge RGB24", width, height);
+    return 0;
+  }
   video->height = (int)height;
   video->width = (int)width;
   return status == 0;
