@@ -19,14 +19,14 @@ from typer.testing import CliRunner
 
 from tests import sr_models
 from tests.conftest import photograph
-from tests.test_docs import ROOT, shown_commands
+from tests.test_docs import PAGES, ROOT, shown_commands
 from toolchain.cli.app import app
 
 NOT_RUN = {
     r"--rpc|--tracker|^board (build|check|list|serve|tracker)": "wants boards: tests/board",
     r"^tune|my_logs|out/tuning": "takes minutes: tests/tune",
     r"mali|opencl": "wants OpenCL: tests/opencl",
-    r"film|clip\.y|\.mp4| - | -$|--size 36x64": "wants films or pipes: tests/video",
+    r" - | -$|clip\.yuv": "is one of several programs behind a pipe: tests/video",
     r"denoise|other\.clipfree|_LR/": "wants other networks and pictures: tests/cli/test_evaluate.py",
     r"--bits": "names tensors of another network: tests/test_deploy.py",
     r"layered": "wants a library with --layers: tests/cli",
@@ -44,12 +44,31 @@ SLOW = (
     "docs/pictures.md",
     "docs/quality.md",
     "docs/raspberry-pi.md",
+    "docs/report.md",
     "docs/representative-set.md",
     "docs/speed.md",
+    "docs/terminal.md",
+    "docs/tflite.md",
+    "docs/video.md",
+    "docs/windows.md",
 )
+READ_ONLY = {
+    "docs/farm.md": "wants boards: tests/board, tests/tune",
+    "docs/macos.md": "wants zig: tests/targets",
+    "docs/pytorch.md": "wants PyTorch: tests/frontend",
+    "docs/training.md": "wants PyTorch: tests/zoo",
+}
+"""Pages whose commands are only read, and why."""
 PYTHON = ("docs/onnxruntime.md", "docs/python.md")
 """Pages whose blocks of Python run too."""
-LINKERS = {"cortex": "aarch64-linux-gnu-gcc", "android": "aarch64-linux-gnu-gcc", "my-board": "aarch64-linux-gnu-gcc"}
+LINKERS = {
+    "cortex": "aarch64-linux-gnu-gcc",
+    "rpi": "aarch64-linux-gnu-gcc",
+    "android-arm64": "aarch64-linux-gnu-gcc",
+    "android-armv7": "arm-linux-gnueabi-gcc",
+    "my-board": "aarch64-linux-gnu-gcc",
+    "windows": "x86_64-w64-mingw32-gcc",
+}
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +100,33 @@ def not_run(words: list[str]) -> str | None:
     for pattern, why in NOT_RUN.items():
         if re.search(pattern, line):
             return why
-    for name, linker in LINKERS.items():
-        if f" {name}" in line and shutil.which(linker) is None:
-            return f"wants {linker}"
     return None
+
+
+def missing_linkers(commands: list[list[str]]) -> set[str]:
+    """What links for the targets that are named, and is not here."""
+    lines = [shlex.join(words) for words in commands]
+    wanted = {linker for name, linker in LINKERS.items() if any(f" {name}" in line for line in lines)}
+    return {linker for linker in wanted if shutil.which(linker) is None}
+
+
+def add_what_it_wants(name: str, folder: Path) -> None:
+    """Put the files of other kinds there that a page is about; skip where what makes them is missing."""
+    if name == "docs/tflite.md":
+        pytest.importorskip("tflite", reason="reads files of TensorFlow Lite")
+        from tests.tflite_files import enlarger, integer_enlarger
+
+        (folder / "model.tflite").write_bytes(integer_enlarger())
+        (folder / "float.tflite").write_bytes(enlarger()[0])
+    if name == "docs/video.md":
+        pytest.importorskip("av", reason="reads films")
+        from tests.video.clips import Wish, make
+
+        for suffix in ("mp4", "mkv"):
+            make(folder / f"film.{suffix}", Wish(codec="mpeg4"))
+        (folder / "clip.y4m").write_bytes(
+            b"YUV4MPEG2 W24 H18 F25:1 C420jpeg\n" + (b"FRAME\n" + bytes(24 * 18 * 3 // 2)) * 2
+        )
 
 
 def python_blocks(page: Path) -> Iterator[str]:
@@ -96,20 +138,29 @@ def python_blocks(page: Path) -> Iterator[str]:
 def test_what_a_page_shows_runs(name: str, reader: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = ROOT / name
     commands = list(shown_commands(page))
+    run = [words for words in commands if not_run(words) is None]
+    if missing := missing_linkers(run):
+        pytest.skip(f"wants {', '.join(sorted(missing))}")
     if any(word.startswith("zoo:") for words in commands for word in words):
         pytest.importorskip("skimage", reason="its photographs calibrate embedded networks")
     folder = shutil.copytree(reader, tmp_path / "reader")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("CLIPFREE_CACHE", str(reader.parent / "quantized"))
+    add_what_it_wants(name, folder)
     for block in re.findall(r"^```toml\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
         (folder / "my-board.toml").write_text(block)
-    run = [words for words in commands if not_run(words) is None]
     for words in run:
         type_(*words)
     blocks = list(python_blocks(page)) if name in PYTHON else []
     for block in blocks:
         exec(compile(block, name, "exec"), {})
     assert run or blocks
+
+
+def test_every_page_that_shows_commands_is_run_or_says_why_not() -> None:
+    pages = [page.relative_to(ROOT).as_posix() for page in PAGES if any(shown_commands(page))]
+    known = {*QUICK, *SLOW, *READ_ONLY}
+    assert {page for page in pages if not page.startswith(("docs/decisions/", "CHANGELOG"))} <= known
 
 
 def test_every_reason_not_to_run_has_its_command() -> None:
