@@ -24,6 +24,7 @@ from tests.frontend.test_multiples import CASES as MULTIPLES_CASES
 from tests.frontend.test_picture_norms import CASES as PICTURE_NORM_CASES
 from tests.frontend.test_random import network
 from tests.frontend.test_rms_norms import CASES as RMS_CASES
+from tests.frontend.test_tokens import CASES as TOKEN_CASES
 from tests.frontend.test_unequal_strides import CASES as STRIDE_CASES
 from tests.sr_models import abpn
 from toolchain.frontend import normalize
@@ -98,6 +99,7 @@ def test_every_pass_has_a_golden() -> None:
         PICTURE_NORM_CASES,
         RMS_CASES,
         STRIDE_CASES,
+        TOKEN_CASES,
     )
     named = [case for table in tables for case in table.values()]
     cases = [*(case[0] for case in OLD_CASES.values()), *(case.apply for case in named)]

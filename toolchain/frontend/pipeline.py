@@ -36,9 +36,10 @@ REWRITE = (
     "constants",
     "border_fill",
     # Channels-last ends become NCHW, what is computed from the picture's size is taken for that of multiples,
-    # transposes meet and vanish, pixel shuffles are recognized in any spelling.
+    # rows of pixels are pictures, transposes meet and vanish, pixel shuffles are recognized in any spelling.
     "channels_first",
     "multiples",
+    "tokens",
     "layout",
     "shuffle",
     "layout",
