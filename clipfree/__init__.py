@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from clipfree.arguments import Photographs, Progress
+from clipfree.comparison import compare
 from clipfree.deployment import deploy
 from clipfree.listings import TargetInfo, ZooNetwork, targets, zoo
 from clipfree.network import Network, bench, evaluate, load
@@ -35,6 +36,7 @@ from toolchain.support.errors import (
 
 if TYPE_CHECKING:
     from toolchain.runtime.measure import Timing
+    from toolchain.workflows.compare.result import Comparison
     from toolchain.workflows.evaluate import Evaluation
     from toolchain.workflows.fidelity import Fidelity
     from toolchain.workflows.represent import Proof
@@ -44,6 +46,7 @@ __all__ = [
     "BundleError",
     "CalibrationError",
     "ClipfreeError",
+    "Comparison",
     "Evaluation",
     "Fidelity",
     "InputError",
@@ -64,6 +67,7 @@ __all__ = [
     "ZooNetwork",
     "__version__",
     "bench",
+    "compare",
     "deploy",
     "evaluate",
     "fidelity",
@@ -75,6 +79,7 @@ __all__ = [
 ]
 
 _RESULTS = {
+    "Comparison": "toolchain.workflows.compare.result",
     "Evaluation": "toolchain.workflows.evaluate",
     "Fidelity": "toolchain.workflows.fidelity",
     "Proof": "toolchain.workflows.represent",

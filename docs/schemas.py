@@ -41,6 +41,7 @@ def schemas() -> dict[str, Schema]:
         "verify.json": _whole(_document(results.VerifyResult, "What verify --json prints")),
         "bench.json": _whole(_document(results.BenchResult, "What bench --json prints")),
         "evaluate.json": _whole(_document(results.EvaluateResult, "What evaluate --json prints")),
+        "compare.json": _whole(_document(results.CompareResult, "What compare --json prints")),
     }
 
 

@@ -14,6 +14,7 @@ from toolchain import __version__
 from toolchain.cli import (
     bench,
     board,
+    compare,
     completion,
     demo,
     deploy,
@@ -56,7 +57,7 @@ _COMMANDS: Mapping[str, tuple[tuple[str, Callable[..., None]], ...]] = {
         ("fidelity", fidelity.fidelity),
         ("represent", represent.represent),
     ),
-    _SPEED: (("bench", bench.bench), ("tune", tune.tune)),
+    _SPEED: (("bench", bench.bench), ("compare", compare.compare), ("tune", tune.tune)),
     _DEVICES: (("package", package.package),),
     _INSTALLATION: (("doctor", doctor.doctor), ("completion", completion.completion)),
 }

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
 from toolchain.cli.failure import Interrupted
 from toolchain.support.errors import InputError
+from toolchain.support.serialization import plain
 from toolchain.support.signals import check_interrupted
 
 P = ParamSpec("P")
@@ -149,21 +148,6 @@ class Console:
                 bars.update(task, completed=done, description=text or None)
 
             yield draw
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, paths and tuples as what JSON knows; numbers that are not finite become null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
 
 
 def decibel(value: float) -> str:

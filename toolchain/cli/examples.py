@@ -23,6 +23,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "inspect": ("clipfree inspect model.onnx --target rpi5 --target mali-g78",),
     "represent": ("clipfree represent model.onnx --calib photos/ -o out/representative",),
     "bench": ("clipfree bench out/xlsr_x3.clipfree --size 540x960 --threads 1 --threads 4",),
+    "compare": (
+        "clipfree compare zoo:xlsr_x3 zoo:abpn_x3 --target host --hr Set14/ -o compared/",
+        "clipfree compare model.onnx --calib photos/ --target rpi5 --target rpi4 --rpc rpi5=192.168.1.20:9090",
+    ),
     "tune": ("clipfree tune zoo:xlsr_x3 --minutes 10 --resume --logs tuning/",),
     "package": ("clipfree package out/xlsr_x3.clipfree --as cmake -o packages/",),
     "doctor": ("clipfree doctor", "clipfree doctor --json"),

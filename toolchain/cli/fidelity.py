@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.completion import complete_model
-from toolchain.cli.console import Console, Json, Quiet, Verbose, plain
+from toolchain.cli.console import Console, Json, Quiet, Verbose
 from toolchain.cli.deploy import (
     Bits,
     Budget,
@@ -26,6 +26,7 @@ from toolchain.cli.deploy import (
 )
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
 from toolchain.support.errors import InputError
+from toolchain.support.serialization import plain
 
 if TYPE_CHECKING:
     from toolchain.workflows.fidelity import Fidelity

@@ -10,6 +10,7 @@ from toolchain.images.scale import Scale
 from toolchain.images.sets import Skipped
 from toolchain.reference.bounds import Proof
 from toolchain.runtime.verify import Verified
+from toolchain.workflows.compare.result import Comparison, Row
 from toolchain.workflows.evaluate import QualityRow
 
 
@@ -151,3 +152,34 @@ class EvaluateResult:
     skipped: tuple[Skipped, ...]
     gate: Gate | None = None
     command: Literal["evaluate"] = "evaluate"
+
+
+@dataclass(frozen=True)
+class CompareResult:
+    """What ``clipfree compare`` prints.
+
+    Attributes:
+        rows: a model, target and precision each.
+        height: of the input picture that is timed, in pixels.
+        width: the same.
+        cpu: the name of this machine's processor.
+        pictures: where the pictures with originals are from, in words; empty without any.
+        clipfree: the version that made it.
+        date: of the day, as 2026-11-30.
+        kept: how many rows are from an earlier run.
+    """
+
+    rows: tuple[Row, ...]
+    height: int
+    width: int
+    cpu: str
+    pictures: str
+    clipfree: str
+    date: str
+    kept: int
+    command: Literal["compare"] = "compare"
+
+    @staticmethod
+    def of(found: Comparison) -> CompareResult:
+        """Return the document of a comparison."""
+        return CompareResult(**vars(found))

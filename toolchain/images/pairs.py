@@ -80,11 +80,20 @@ def find_pairs(hr: Path, lr: Path | None, degradation: str | None, scale: int | 
     Raises:
         InputError: they cannot be read, do not fit together, or ``degradation`` is given beside ``lr``.
     """
+    check_pairing(lr, degradation)
     if lr is None:
         return degraded(read_images(hr), find_degradation(degradation, scale), scale)
-    if degradation is not None:
-        raise InputError("with --lr nothing is degraded", hint="leave --lr or --degradation away")
     return read_pairs(lr, hr, scale)
+
+
+def check_pairing(lr: Path | None, degradation: str | None) -> None:
+    """See that pictures are either read or made.
+
+    Raises:
+        InputError: both are asked for.
+    """
+    if lr is not None and degradation is not None:
+        raise InputError("with --lr nothing is degraded", hint="leave --lr or --degradation away")
 
 
 def read_pairs(low: Path, high: Path, scale: int | Fraction) -> PairSet:

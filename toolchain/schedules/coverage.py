@@ -42,6 +42,24 @@ class TunedCoverage:
         return f"{text} ({which}by static cost, not timed)"
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What the kernels of a network are expected to take, one after the other: without what streaming saves, and what
+    lies between them.
+
+    Attributes:
+        seconds: of a picture.
+        threads: that they ran on.
+        cpu: whose times they are, or which cost model's; where several, the first.
+        measured: whether all were timed.
+    """
+
+    seconds: Finite
+    threads: Count
+    cpu: str
+    measured: bool
+
+
 class Recorded(Protocol):
     """A choice of any kind."""
 
@@ -64,3 +82,18 @@ def coverage(kernels: Sequence[Kernel[Any]], choices: Sequence[Recorded]) -> Tun
         sum(macs for macs, _ in known),
         estimated_kernels=sum(not measured for _, measured in known),
     )
+
+
+def expected(kernels: Sequence[Kernel[Any]], choices: Sequence[Recorded], height: int, width: int) -> Expected | None:
+    """Return what kernels take for a picture of ``height`` x ``width``, by the records that chose their tiles, scaled
+    by the pixels; None where a kernel has none, or they are of different numbers of threads.
+    """
+    records = [choice.record for choice in choices if choice.record is not None]
+    if not records or len(records) < len(kernels) or len({record.task.threads for record in records}) > 1:
+        return None
+    seconds = 0.0
+    for kernel, record in zip(kernels, records, strict=True):
+        pixels = height * width * kernel.enlarged
+        seconds += record.seconds * (float(pixels / (record.task.height * record.task.width)) if pixels else 1.0)
+    first = records[0]
+    return Expected(seconds, first.task.threads, first.cpu, all(record.measured for record in records))

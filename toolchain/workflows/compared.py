@@ -64,7 +64,7 @@ def open_compared(
     Raises:
         InputError, ModelError, BundleError, TargetError: it cannot be used, and why.
     """
-    other = _opened(path, value_range, inputs, threads)
+    other = open_network(path, value_range=value_range, inputs=inputs, threads=threads)
     if (other.scale, other.channels) != (geometry.scale, geometry.channels):
         raise InputError(
             f"{path.name} is another kind of network: x{other.scale}, {other.channels} channels, "
@@ -73,7 +73,14 @@ def open_compared(
     return other
 
 
-def _opened(path: Path, value_range: str | None, inputs: Mapping[str, float], threads: int | None) -> Compared:
+def open_network(
+    path: Path,
+    *,
+    value_range: str | None = None,
+    inputs: Mapping[str, float] = NOTHING,
+    threads: int | None = None,
+) -> Compared:
+    """Do the same for a network of any channels and scale."""
     if (path / MANIFEST).is_file():
         if value_range is not None or inputs:
             raise InputError("a bundle's range and inputs are known", hint="leave --range and --input away")

@@ -28,6 +28,16 @@ def demo_photographs() -> tuple[Path, ...]:
     return found
 
 
+def photographs_of(model: str, calib: Path | None) -> Path | tuple[Path, ...] | None:
+    """Return the folder ``calib``, or, for an embedded model ``zoo:NAME`` without one, the demo's photographs; None for
+    another, which may be quantized already.
+
+    Raises:
+        CalibrationError: an embedded model is to be calibrated, and there are none.
+    """
+    return photographs_for(model, calib) if calib is not None or model.startswith(PREFIX) else None
+
+
 def photographs_for(model: str, calib: Path | None) -> Path | tuple[Path, ...]:
     """Return the folder ``calib``, or, for an embedded model ``zoo:NAME`` without one, the demo's photographs.
 

@@ -17,6 +17,8 @@ from toolchain.backends import backend_for
 from toolchain.bundle import IntegerCoverage, Manifest
 from toolchain.runtime.tiles import REFERENCE
 from toolchain.runtime.verify import Verified, make_cases
+from toolchain.schedules.coverage import expected
+from toolchain.schedules.select import TileChoice
 from toolchain.support.versions import Versions
 from toolchain.targets.precision import INT8
 
@@ -103,7 +105,7 @@ def make_report(
         "precision": manifest.precision,
         "coverage": {**asdict(manifest.coverage), "share": manifest.coverage.share},
         "verification": [asdict(case) for case in verified],
-        "tuning": _tuning(compiled, request.size),
+        "tuning": _tuning(compiled, request.size, network),
         **({"launches": [asdict(figures) for figures in compiled.figures]} if compiled.figures else {}),
         "warnings": list(warnings),
     }
@@ -136,8 +138,21 @@ def _coverage(compiled: Compiled, precision: str) -> IntegerCoverage:
     )
 
 
-def _tuning(compiled: Compiled, size: tuple[int, int]) -> dict[str, Any]:
+def _tuning(compiled: Compiled, size: tuple[int, int], network: NetworkFigures) -> dict[str, Any]:
     """How much is tuned for pictures of ``size``, and the tile of every kernel."""
     tiles = {name: str(choice) for name, choice in compiled.choices.items()}
     share = compiled.tuned.share
-    return {**asdict(compiled.tuned), "share": share, "height": size[0], "width": size[1], "tiles": tiles}
+    chosen = {name: choice for name, choice in compiled.choices.items() if isinstance(choice, TileChoice)}
+    kernels = [kernel for kernel in compiled.kernels if getattr(kernel, "name", "") in chosen]
+    takes = None
+    # Records are of kernels with 8 bits: 16 take longer.
+    if kernels and len(kernels) == len(compiled.kernels) and not network.wide:
+        takes = expected(kernels, [chosen[kernel.name] for kernel in kernels], *size)
+    return {
+        **asdict(compiled.tuned),
+        "share": share,
+        "height": size[0],
+        "width": size[1],
+        "expected": asdict(takes) if takes else None,
+        "tiles": tiles,
+    }

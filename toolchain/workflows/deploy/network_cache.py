@@ -72,7 +72,7 @@ def entry_for(sr: SRModel, photos: ImageSet, settings: Settings) -> CacheEntry:
     """Return where what ``settings`` make of the float network ``sr`` on photographs is kept."""
     chosen = json.dumps(asdict(settings), sort_keys=True)
     facts = json.dumps([sr.name, sr.channels, str(sr.scale), sr.value_range, sr.halo, sr.changes, photos.names, chosen])
-    parts = [_code().encode(), sr.model.SerializeToString(deterministic=True), facts.encode()]
+    parts = [code_digest().encode(), sr.model.SerializeToString(deterministic=True), facts.encode()]
     for pixels in photos.images:
         parts += [repr(pixels.shape).encode(), np.ascontiguousarray(pixels).tobytes()]
     return CacheEntry(Cache(networks_folder(), _ROOM), _digest(parts))
@@ -92,7 +92,7 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 
 @functools.cache
-def _code() -> str:
+def code_digest() -> str:
     """Return the digest of all that computes here: this package, those it calls, and the processor, on whose
     instructions the last bits of floats depend.
     """
