@@ -28,6 +28,8 @@ def fidelity(
     max_loss: float | None = None,
     estimator: str | None = None,
     weights: str | None = None,
+    weight_bits: int | Mapping[str, int] | None = None,
+    codebook: bool = False,
     crops: int = 6,
     inputs: Mapping[str, float] | None = None,
     progress: Progress | None = None,
@@ -44,6 +46,8 @@ def fidelity(
         max_loss: see there.
         estimator: see there.
         weights: see there.
+        weight_bits: see there, but "auto".
+        codebook: see there.
         crops: pictures compared at most.
         inputs: see there.
         progress: called with what happens, as text, and the share of all that is done.
@@ -64,7 +68,7 @@ def fidelity(
         photographs_for(model, photographs),
         None if hr is None else Path(hr),
         value_range,
-        settings_of(bits, budget, max_loss, estimator, weights) or Settings(),
+        settings_of(bits, budget, max_loss, estimator, weights, weight_bits, codebook=codebook) or Settings(),
         crops,
         inputs=inputs or {},
         command="clipfree.fidelity",

@@ -104,11 +104,13 @@ def test_names_are_text_and_figures_may_be_missing(document: Any) -> None:
     odd["tensors"][1]["sqnr"] = odd["shown"][0]["psnr"] = None
     odd["quality"], odd["warnings"] = None, ["a < b"]
     odd["settings"]["bits"] = {"x": 16, "y": [0, 1, 2, 5]}
+    odd["weights"] = "weights: 4 bits in 3 convolutions"
     page = render(odd)
     assert "<u>" not in page
     assert "&lt;u&gt;" in page
     assert "a &lt; b" in page
     assert "bits: x=16, y=16:0-2,5" in page
+    assert odd["weights"] in page
     assert "equal" in page
 
 

@@ -223,7 +223,8 @@ def _streaming(bands: tuple[BandPlan, ...]) -> str:
 
 
 def _changes(facts: DeploymentFacts) -> list[str]:
-    return [*facts.report["model"]["changes"], *facts.report["calibration"]["spent"]]
+    weights = [facts.manifest.weights] if facts.manifest.weights else []
+    return [*facts.report["model"]["changes"], *weights, *facts.report["calibration"]["spent"]]
 
 
 def _verified_text(facts: DeploymentFacts) -> str:

@@ -32,7 +32,7 @@ def render(document: Document) -> str:
         f"to {document['side']} input pixels a side. What INT8 loses is measured on photographs that are shrunk and "
         "enlarged again, on crops that chose nothing.",
         tiles=_tiles(document),
-        spent=document["spent"],
+        spent=[line for line in (document["weights"], *document["spent"]) if line],
         fixes=[_fix(fix, document["drop"]) for fix in document["fixes"]],
         unmended="Nothing that was tried is worth its work." if document["drop"] > _SMALL else "Nothing needs to.",
         everything=f"{document['blame']['everything']:.3g}",
