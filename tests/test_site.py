@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import clipfree
+from tests.browser import browser, needs_browser
 from toolchain.cli.app import app
 from toolchain.cli.examples import EXAMPLES
 from toolchain.targets import list_targets
@@ -69,3 +70,21 @@ def test_commands_names_and_targets_are_those_of_the_code(site: Path) -> None:
 def test_what_lies_outside_the_folder_is_shown(site: Path) -> None:
     assert 'href="source/toolchain/kernels/bands.py.html"' in text(site / "streaming.html")
     assert "line buffers" in text(site / "source" / "toolchain" / "kernels" / "bands.py.html")
+
+
+@needs_browser
+def test_pages_fit_a_desk_and_a_phone(site: Path) -> None:
+    pages = (
+        "index",
+        "tutorial",
+        "boards",
+        "reference/targets",
+        "reference/commands/deploy",
+        "project/benchmarks/index",
+    )
+    with browser() as shown:
+        for width in (1280, 390):
+            for page in pages:
+                shown.show(site / f"{page}.html", width)
+                assert shown.value("document.documentElement.scrollWidth") <= width, (page, width)
+        assert shown.complaints == []
