@@ -65,6 +65,15 @@ def test_a_long_name_keeps_both_ends() -> None:
     assert charts.shorten("conv\x00\n", 16) == "conv??"
 
 
+def test_many_points_are_a_line() -> None:
+    few, many = (
+        charts.chart(charts.lines({"a": [(x, x) for x in range(count)]}, ("x", "y"), names=["n"] * count), "points")
+        for count in (10, 100)
+    )
+    assert few.count("<title>n, a") == 2 * 10
+    assert "<title>" not in many
+
+
 @pytest.mark.parametrize(("name", "begins"), [("a.svg", b"<?xml"), ("a.png", b"\x89PNG")])
 def test_charts_are_files_too(name: str, begins: bytes, tmp_path: Path) -> None:
     paint = charts.lines({"a": [(1.0, 2.0), (2.0, 1.0)], "b": [(1.0, 1.0)]}, ("trials", "time (ms)"), logarithmic=True)

@@ -32,6 +32,7 @@ SERIES = ("#2463ab", "#c2570c", "#2b8a5f", "#7d4fc4", "#a8801c", "#b83268")
 _VARIABLES = {INK: "ink", SOFT: "soft", RULE: "rule", PANEL: "panel", **dict(zip(SERIES, "abcdef", strict=True))}
 WIDE, _NARROW, _ALONE = 1100, 350, 900  # of charts in pixels
 _LONGEST = 28, 16  # names on axes, in letters, on a wide and on a narrow chart
+_DOTS = 32  # that a line has at most: of more points only the line is drawn
 _FEW = 30  # times as much at the top of a logarithmic axis, and numbers stand between powers of ten
 _SAID = 300  # letters of what is said where one points, at most
 
@@ -156,7 +157,7 @@ def lines(
     Args:
         series: points by what they are called; a legend tells several apart.
         axes_titles: of the horizontal and the vertical axis, with their units.
-        names: of the points, shown where one is pointed at; as many as the longest series has.
+        names: of the points, shown where one of few is pointed at; as many as the longest series has.
         logarithmic: whether the vertical axis is.
     """
 
@@ -167,7 +168,7 @@ def lines(
             xs, ys = [x for x, _ in points], [y for _, y in points]
             alone = "o" if len(points) == 1 else ""
             axes.plot(xs, ys, color=colour, linewidth=2, marker=alone, label=shorten(called, 40))
-            for index, (x, y) in enumerate(points if names else ()):
+            for index, (x, y) in enumerate(points if names and len(points) <= _DOTS else ()):
                 (dot,) = axes.plot([x], [y], marker="o", markersize=5, color=colour)
                 canvas.tip(dot, f"{names[index]}, {called}: {y:.3g}")
         if logarithmic:

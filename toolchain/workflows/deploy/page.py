@@ -57,6 +57,7 @@ class PageWriter:
         from toolchain.workflows.report.bands import plan_of
         from toolchain.workflows.report.deployment_page import FULL_HD, DeploymentFacts, deployment_page
 
+        library = store.LIBRARY if (folder / store.LIBRARY).exists() else manifest.library
         page = deployment_page(
             DeploymentFacts(
                 manifest=manifest,
@@ -64,7 +65,7 @@ class PageWriter:
                 model=self._prepared.model.model,
                 network=network,
                 verified=verified,
-                library=(folder / manifest.library).stat().st_size,
+                library=(library, (folder / library).stat().st_size),
                 look=self._look(manifest.precision, upscale),
                 bands=plan_of(compiled.segments, FULL_HD[1]),
                 command=self._command,

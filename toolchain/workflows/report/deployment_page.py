@@ -41,7 +41,7 @@ class DeploymentFacts:
         model: canonical QDQ, or the normalized float network.
         network: its figures.
         verified: the cases on which the library equals the reference.
-        library: bytes of the library.
+        library: name of the file that programs load, and its bytes.
         look: pictures and tensors; None without photographs.
         bands: how rows stream through it; empty where they do not.
         command: that made it; may be empty.
@@ -53,7 +53,7 @@ class DeploymentFacts:
     model: onnx.ModelProto
     network: NetworkFigures
     verified: tuple[Verified, ...]
-    library: int
+    library: tuple[str, int]
     look: Look | None
     bands: tuple[BandPlan, ...]
     command: str
@@ -128,7 +128,8 @@ def _tiles(facts: DeploymentFacts) -> list[tuple[str, ...]]:
         tiles.append(("Lost against float", f"{max(loss.drop, 0.0):.3f} dB", "PSNR, on crops that chose nothing"))
     if loss is not None:
         tiles.append(("Near to float", f"{loss.psnr:.1f} dB", f"PSNR; {loss.worst:.1f} dB at worst"))
-    tiles.append(("Library", amount(facts.library, "B"), manifest.library))
+    library, size = facts.library
+    tiles.append(("Library", amount(size, "B"), library))
     tiles.append(("Work per input pixel", amount(manifest.macs_per_pixel, "MAC"), "multiply-accumulates"))
     tiles.append(("Parameters", amount(facts.network.parameters, "").strip(), "weights and biases"))
     if facts.integer:
@@ -205,7 +206,7 @@ def _memory(facts: DeploymentFacts) -> list[tuple[str, str]]:
     manifest = facts.manifest
     smallest = " x ".join(str(side) for side in reversed(manifest.smallest))
     return [
-        ("library", f"{manifest.library}, {amount(facts.library, 'B')}"),
+        ("library", f"{facts.library[0]}, {amount(facts.library[1], 'B')}"),
         ("working memory", f"{amount(_workspace(facts), 'B')}, input and output included"),
         ("line buffers", f"{amount(manifest.line_buffers, 'B')} a thread" if manifest.line_buffers else ""),
         ("context of a pixel", f"{manifest.halo} input pixels around it"),
