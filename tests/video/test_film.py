@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from tests.video.clips import Wish, frames_of, make, packets_of, planes, planes_
 from toolchain.backends.open import load
 from toolchain.bundle import Bundle, open_bundle
 from toolchain.cli import main
-from toolchain.video import parts, work
+from toolchain.video import encode, parts, work
 from toolchain.video.enlarge import Enlarger
 from toolchain.video.frames import Pixels
 
@@ -111,6 +112,31 @@ def test_codecs(bundle: Path, tmp_path: Path, codec: str, suffix: str):
     assert len(made) == 3
     luma = planes_of(made[1], wish.form.enlarged(2))[0]
     assert np.abs(luma.astype(int) - expected(bundle, wish, 1)[0]).mean() < 4
+
+
+class Packet(bytes):
+    """A packet that an encoder made."""
+
+    pts, time_base, is_keyframe = 512, Fraction(1, 12800), True
+    dts: int | None
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"), [(None, 512), (-512, -512), (512, 512), (-8827191113346151003, 512), (3700448948612710469, 512)]
+)
+def test_when_packets_are_decoded(said: int | None, taken: int):
+    """x265 leaves by chance what it says of films of one frame or two."""
+    packet, coding = Packet(b"frame"), SimpleNamespace(unit=Fraction(1, 12800))
+    packet.dts = said
+    stored = encode._stored(packet, coding, {512: 40})  # type: ignore[arg-type]
+    assert (stored.shown, stored.decoded, stored.duration) == (512, taken, 40)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_few_frames(bundle: Path, tmp_path: Path, frames: int):
+    film, out = make(tmp_path / "film.mkv", Wish(frames=frames)), tmp_path / "big.mp4"
+    assert main(["run", str(bundle), str(film), "-o", str(out), "--codec", "hevc"]) == 0
+    assert len(frames_of(out)) == frames
 
 
 def test_films_of_rgb(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

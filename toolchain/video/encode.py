@@ -70,6 +70,7 @@ CODECS = {
     "ffv1": Codec("ffv1"),
 }
 _COPIED = ("audio", "subtitle")
+_LONGEST_DELAY = 3600  # seconds of frames that an encoder looks ahead; what says more, says nothing
 _OWN = frozenset({"encoder", "major_brand", "minor_version", "compatible_brands", "creation_time"})
 
 
@@ -189,6 +190,8 @@ def _stored(packet: Any, coding: Coding, durations: dict[int, int]) -> StoredPac
     ratio = packet.time_base / coding.unit
     shown = round(packet.pts * ratio)
     decoded = shown if packet.dts is None else round(packet.dts * ratio)
+    if not 0 <= (shown - decoded) * coding.unit <= _LONGEST_DELAY:  # x265 of FFmpeg sets none for one frame or two
+        decoded = shown
     return StoredPacket(shown, decoded, durations.pop(shown, 0), packet.is_keyframe, bytes(packet))
 
 
