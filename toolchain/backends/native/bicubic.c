@@ -127,6 +127,34 @@ static void along_columns(const Filter* filter, const Tap* tap, const int32_t* c
     made[x] = (int16_t)cut((w0 * a[x] + w1 * b[x] + w2 * c[x] + w3 * d[x] + half) >> shift, low, high);
 }
 
+/* The same of sums that fit in 16 bits, which take half the memory. */
+static void halve(const int32_t* restrict sums, int32_t columns, int16_t* restrict made) {
+  for (int32_t x = 0; x < columns; ++x) made[x] = (int16_t)sums[x];
+}
+
+static void along_small_columns(const Filter* filter, const Tap* tap, const int16_t* const rows[4], int16_t* restrict made) {
+  const int16_t *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2], *restrict d = rows[3];
+  const int32_t half = 1 << (filter->shift - 1), shift = filter->shift, low = filter->low, high = filter->high;
+  const int32_t* const w = tap->weights;
+  int32_t x = 0;
+#ifdef __AVX2__
+  const __m256i first = _mm256_set1_epi32((w[0] & 0xffff) | (int32_t)((uint32_t)w[1] << 16)), add = _mm256_set1_epi32(half);
+  const __m256i second = _mm256_set1_epi32((w[2] & 0xffff) | (int32_t)((uint32_t)w[3] << 16));
+  const __m256i least = _mm256_set1_epi16((int16_t)low), most = _mm256_set1_epi16((int16_t)high);
+  const __m128i by = _mm_cvtsi32_si128(shift);
+#define ROW(row) _mm256_loadu_si256((const __m256i*)(const void*)(row + x))
+#define SUM(unpack) _mm256_sra_epi32(_mm256_add_epi32(_mm256_add_epi32(_mm256_madd_epi16(unpack(one, two), first), \
+                                     _mm256_madd_epi16(unpack(three, four), second)), add), by)
+  for (; x + 16 <= filter->columns; x += 16) {
+    const __m256i one = ROW(a), two = ROW(b), three = ROW(c), four = ROW(d);
+    const __m256i both = _mm256_packs_epi32(SUM(_mm256_unpacklo_epi16), SUM(_mm256_unpackhi_epi16));
+    _mm256_storeu_si256((__m256i*)(void*)(made + x), _mm256_min_epi16(_mm256_max_epi16(both, least), most));
+  }
+#endif
+  for (; x < filter->columns; ++x)
+    made[x] = (int16_t)cut((w[0] * a[x] + w[1] * b[x] + w[2] * c[x] + w[3] * d[x] + half) >> shift, low, high);
+}
+
 void resampler_begin(Resampler* resampler, Fill fill, void* context) {
   resampler->fill = fill, resampler->context = context;
   for (int k = 0; k < 4; ++k) resampler->held[k] = -1;
@@ -135,8 +163,11 @@ void resampler_begin(Resampler* resampler, Fill fill, void* context) {
 void resampler_row(Resampler* resampler, int64_t row) {
   const Filter* const filter = resampler->filter;
   const Tap* const tap = &filter->down[row - filter->row];
-  const int64_t columns = filter->columns;
+  const int64_t columns = filter->columns, planes = resampler->planes;
+  int16_t* const small = (int16_t*)resampler->rows;
+  int32_t* const once = resampler->rows + 2 * planes * columns; /* beyond the small ones */
   const int32_t* rows[4];
+  const int16_t* small_rows[4];
   int32_t slots[4];
   for (int32_t k = 0; k < 4; ++k) {
     const int64_t source = tap->first + k < filter->size ? tap->first + k : filter->size - 1; /* which counts nothing then */
@@ -144,12 +175,18 @@ void resampler_row(Resampler* resampler, int64_t row) {
     if (resampler->held[slots[k]] == source) continue;
     resampler->held[slots[k]] = source;
     resampler->fill(resampler->context, source, filter->base, filter->span, resampler->given);
-    for (int32_t plane = 0; plane < resampler->planes; ++plane)
-      along_row(filter, resampler->given + (int64_t)plane * filter->span,
-                resampler->rows + (slots[k] * resampler->planes + plane) * columns);
+    for (int32_t plane = 0; plane < planes; ++plane) {
+      const int64_t at = (slots[k] * planes + plane) * columns;
+      along_row(filter, resampler->given + (int64_t)plane * filter->span, filter->small ? once : resampler->rows + at);
+      if (filter->small) halve(once, filter->columns, small + at);
+    }
   }
-  for (int32_t plane = 0; plane < resampler->planes; ++plane) {
-    for (int32_t k = 0; k < 4; ++k) rows[k] = resampler->rows + (slots[k] * resampler->planes + plane) * columns;
-    along_columns(filter, tap, rows, resampler->made + plane * columns);
+  for (int32_t plane = 0; plane < planes; ++plane) {
+    for (int32_t k = 0; k < 4; ++k) {
+      const int64_t at = (slots[k] * planes + plane) * columns;
+      rows[k] = resampler->rows + at, small_rows[k] = small + at;
+    }
+    if (filter->small) along_small_columns(filter, tap, small_rows, resampler->made + plane * columns);
+    else along_columns(filter, tap, rows, resampler->made + plane * columns);
   }
 }

@@ -17,6 +17,7 @@ typedef struct {
   int32_t shift;            /* bits behind the point of sums */
   int32_t low, high;        /* where they are cut off */
   int32_t twice;            /* they are rounded along rows, and again along columns */
+  int32_t small;            /* sums along rows fit in 16 bits: their samples have no more than 5 */
 } Filter;
 
 /* Make the taps of `count` samples of a side from `begin` on, when all `size` samples of it are enlarged by the fraction
@@ -35,7 +36,7 @@ typedef struct {
   const Filter* filter;
   int32_t planes;
   int16_t* given; /* planes * span */
-  int32_t* rows;  /* 4 * planes * columns */
+  int32_t* rows;  /* 4 * planes * columns, if they are small the half of each */
   int16_t* made;  /* planes * columns */
   int64_t held[4];
   Fill fill;

@@ -206,7 +206,7 @@ static void make_rest(Conversion* self, Taps taps) {
   const int64_t top = self->top ? self->top - 1 : 0;
   taps_of_integers(taps.across, self->source.width, g->scale_num, g->scale_den, 0.0, self->cover_left, extent.columns);
   taps_of_integers(taps.down, self->source.height, g->scale_num, g->scale_den, 0.0, top, extent.rows);
-  self->filters[kRest] = (Filter){.shift = 20, .low = -1023, .high = 1023};
+  self->filters[kRest] = (Filter){.shift = 20, .low = -1023, .high = 1023, .small = 1};
   finish(&self->filters[kRest], taps, extent, top, self->source.height);
 }
 
