@@ -128,7 +128,8 @@ def channels_of(var: Any) -> int:
     if var.ty.ndim != 4:
         raise ModelError(
             f"a tensor of {var.ty.ndim} axes is computed of the picture and used with it",
-            hint="keep the four axes of what is reduced (keepdims)",
+            hint="keep the four axes of what is reduced (keepdims); pixels in a row, as tokens of transformers, are "
+            "taken where each is computed by itself",
         )
     return int(var.ty.shape[1])
 
