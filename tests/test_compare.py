@@ -44,6 +44,14 @@ def words(model_file: Path, photo_folder: Path, tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("without_compiler")
+def test_quiet_says_where_the_files_are(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert [Path(line).parent for line in said.out.splitlines()] == [tmp_path / "out"] * 4
+    assert said.err == ""
+
+
+@pytest.mark.usefixtures("without_compiler")
 def test_a_row_for_each_and_all_files(
     words: list[str], photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from toolchain.cli.board_options import Wait
 from toolchain.cli.completion import complete_model, complete_target
-from toolchain.cli.console import MOST_THREADS, Console, Json
+from toolchain.cli.console import MOST_THREADS, Console, Json, Quiet, Verbose
 from toolchain.cli.inputs import check_pictures
 from toolchain.cli.steps import show_steps
 from toolchain.support.errors import InputError
@@ -74,6 +74,8 @@ def compare(
     out: Annotated[
         Path, typer.Option("-o", "--out", help="A folder for tables and bundles; a run that was ended goes on there.")
     ] = Path("compared"),
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Deploy models for targets in several precisions, and show size, latency and quality in one table."""
@@ -110,7 +112,7 @@ def compare(
         tuple(dict.fromkeys(beside or ())),
         value_range,
     )
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     with show_steps(console) as steps:
 
         def done(row: Row, count: int, total: int) -> None:
@@ -118,7 +120,7 @@ def compare(
 
         found = run(request, progress=steps.running, done=done)
     paths = (write_page(found, out), *write_files(found, out))
-    if not as_json:
+    if not as_json and not quiet:
         show(found)
     for path in paths:
         console.say(f"{path}")
