@@ -131,7 +131,7 @@ class TestDeploy:
     ) -> None:
         request = Request(model_file, tmp_path / "a", photo_folder, settings=QUICK, keep=True)
         assert self.deploy(request)[1]
-        monkeypatch.setattr("toolchain.workflows.deploy.network_cache._code", lambda: "other")
+        monkeypatch.setattr("toolchain.workflows.deploy.network_cache.code_digest", lambda: "other")
         assert self.deploy(request)[1]
 
     def test_damage_does_no_harm(self, model_file: Path, photo_folder: Path, tmp_path: Path) -> None:
