@@ -53,6 +53,7 @@ SLOW = (
     "docs/windows.md",
 )
 READ_ONLY = {
+    "docs/compare.md": "wants boards and minutes: tests/test_compare.py",
     "docs/farm.md": "wants boards: tests/board, tests/tune",
     "docs/macos.md": "wants zig: tests/targets",
     "docs/pytorch.md": "wants PyTorch: tests/frontend",
