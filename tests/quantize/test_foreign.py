@@ -214,7 +214,7 @@ def operators(*names: str) -> onnx.ModelProto:
         (lambda: operators("QLinearConv"), "'QLinearConv' of the model lacks an input"),
         (lambda: operators("QLinearSoftmax"), "computes with 'QLinearSoftmax', which is not known here"),
         (lambda: operators("ConvInteger"), "ConvInteger 'y' leaves its sums to be scaled"),
-        (lambda: operators("DynamicQuantizeLinear"), "DynamicQuantizeLinear 'y' measures its range anew"),
+        (lambda: operators("DynamicQuantizeLinear"), "DynamicQuantizeLinear 'y' measures its range again"),
     ],
 )
 def test_what_cannot_be_taken_over_is_refused_with_the_reason(model: Any, said: str) -> None:
