@@ -33,4 +33,5 @@ def test_random_networks(seed: int, tmp_path: Path):
             did = describe(backend_for(target).compile(model, target, Tuning()).coverage)
         except ModelError as error:
             did = str(error)
-        assert said[name].split(" segments")[0].rpartition("; ")[0] == did
+        # Of what is compiled, how it streams is said behind it.
+        assert did in (said[name], said[name].split(" segments")[0].rpartition("; ")[0])

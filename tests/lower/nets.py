@@ -166,8 +166,8 @@ class Net:
         value = self.node("LayerNormalization", across, *factors, axis=-1, epsilon=epsilon)
         return self.quantized(self.node("Transpose", value, perm=[0, 3, 1, 2]), x.channels, scale, zero)
 
-    def concat(self, *parts: Tensor, scale: float = PIXEL, zero: int = 0) -> Tensor:
-        value = self.node("Concat", *(part.name for part in parts), axis=1)
+    def concat(self, *parts: Tensor, scale: float = PIXEL, zero: int = 0, axis: int = 1) -> Tensor:
+        value = self.node("Concat", *(part.name for part in parts), axis=axis)
         return self.quantized(value, sum(part.channels for part in parts), scale, zero)
 
     def mixed(

@@ -205,7 +205,7 @@ def dense(b: Builder) -> None:
     """Every layer reads all before it: parts that lie in one concatenation are copied into the next."""
     x = b.conv("input", 3, 4, identity=3)
     for width in (4, 8, 12):
-        x = b.node("Concat", x, b.node("Relu", b.conv(x, width, 4)), axis=1)
+        x = b.node("Concat", x, b.node("Relu", b.conv(x, width, 4)), axis=-3)
     ended(b, x, 16)
 
 

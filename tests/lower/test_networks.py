@@ -62,6 +62,7 @@ def part_read_after_its_concat(net: Net) -> Tensor:
 CONCATS: dict[str, Ending] = {
     "two": lambda net: net.concat(*pair(net, 8, 4)),
     "channels not multiples of four": lambda net: net.concat(*pair(net, 5, 6)),
+    "channels counted from the last axis": lambda net: net.concat(*pair(net, 5, 6), axis=-3),
     "concat of a concat": concat_of_a_concat,
     "one tensor in two concats": one_tensor_in_two_concats,
     "parts with other readers": parts_with_other_readers,
@@ -213,6 +214,7 @@ def test_tensors_of_16_bits(name: str):
 def test_structure(name: str):
     found = assert_equal(finished({**CONCATS, **SUMS, **OTHERS}[name]))
     assert found.coverage.integer_convolutions == found.coverage.convolutions
+    assert bool(found.coverage.float_operators) == ("float operator" in name or "unpacked" in name)
     kinds = {entry.dtype for entry in storages(found.planned, 90, 160)}
     if found.coverage.float_operators:
         assert "float32" in kinds

@@ -109,6 +109,10 @@ class Bindings:
         call = self.definitions.get(value) if value in self.definitions else None
         return isinstance(call, relax.Call) and getattr(call.op, "name", None) == name
 
+    def joins_channels(self, value: Any) -> bool:
+        """Return whether ``value`` is several tensors' channels side by side."""
+        return self.is_call(value, "relax.concat") and int(self.definitions[value].attrs.axis) in (1, -3)
+
 
 def _sizes(parameter: Any) -> tuple[Any, Any, int]:
     """Return the symbolic sizes of a parameter (1, C, height, width), of which the last two are these or equal

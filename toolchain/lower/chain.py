@@ -73,7 +73,7 @@ class Matcher(Bindings):
         if moved is not None:
             return moved
         after, value = self.activation(value)
-        if self.is_call(value, "relax.concat") and after is None and int(self.definitions[value].attrs.axis) == 1:
+        if after is None and self.joins_channels(value):
             parts = [self._codes(part) for part in self.definitions[value].args[0].fields]
             return None if None in parts else ConcatStep(out, tuple(part for part in parts if part))
         resized = match_resize(self, self._codes, out, value, after)

@@ -105,7 +105,7 @@ class FloatMatcher(Bindings):
         yield self._conv(var)
         for region in self.regions.ending_in(var):
             yield self._region(var, region)
-        if self.is_call(var, "relax.concat") and int(self.definitions[var].attrs.axis) == 1:
+        if self.joins_channels(var):
             yield FloatConcatChain(tuple(self.definitions[var].args[0].fields))
         if self.is_call(var, "relax.take"):
             yield self._selection(self.definitions[var])
