@@ -26,7 +26,7 @@ def test_what_is_said() -> None:
 
 def test_calls_are_made_in_turn() -> None:
     made: list[str] = []
-    first, second = in_turn(lambda: made.append("a"), lambda: made.append("b"), TimingPlan(warm_up=1, repeats=4))
+    first, second = in_turn((lambda: made.append("a"), lambda: made.append("b")), TimingPlan(warm_up=1, repeats=4))
     assert "".join(made) == "ab" * 5
     assert len(first) == len(second) == 4
 

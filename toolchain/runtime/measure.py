@@ -12,6 +12,9 @@ from pathlib import Path
 
 from toolchain.support.notebook import table
 
+_REST = 0.05
+"""Seconds, after which the threads of all runtimes that were looked at sleep."""
+
 
 @dataclass(frozen=True)
 class TimingPlan:
@@ -108,20 +111,23 @@ def measure(
     return times
 
 
-def in_turn(
-    first: Callable[[], object], second: Callable[[], object], plan: TimingPlan
-) -> tuple[list[float], list[float]]:
-    """Return seconds of each repeat of two calls that are made in turn: what the machine does besides meets both."""
-    once = TimingPlan(warm_up=0, repeats=1)
+def in_turn(calls: Sequence[Callable[[], object]], plan: TimingPlan) -> tuple[list[float], ...]:
+    """Return seconds of each repeat of calls that are made in turn: what the machine does besides meets all.
+
+    Before each there is a rest: threads of other runtimes look for work for some milliseconds after their last, on
+    cores that the next call needs.
+    """
+    once, rested = TimingPlan(warm_up=0, repeats=1), max(_REST, plan.cool_down)
     for _ in range(plan.warm_up):
-        first()
-        second()
-    times: tuple[list[float], list[float]] = [], []
+        for call in calls:
+            call()
+    times: tuple[list[float], ...] = tuple([] for _ in calls)
     begin = time.perf_counter()
     while len(times[0]) < plan.repeats and (
-        len(times[0]) < min(3, plan.repeats) or time.perf_counter() - begin < plan.seconds
+        len(times[0]) < min(3, plan.repeats) or time.perf_counter() - begin < len(calls) * plan.seconds
     ):
-        for call, found in zip((first, second), times, strict=True):
+        for call, found in zip(calls, times, strict=True):
+            time.sleep(rested)
             found += measure(call, once)
     return times
 

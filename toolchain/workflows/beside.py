@@ -83,7 +83,7 @@ def beside_onnxruntime(bundle: Bundle, pixels: Pixels, *, threads: int | None = 
     planes = pixels.transpose(2, 0, 1)[None].astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
     session = FloatSession(model, threads=count)
     runner = load(bundle, threads=count)
-    ours, others = in_turn(runner.bind(pixels), lambda: session.run(["output"], planes), _PLAN)
+    ours, others = in_turn((runner.bind(pixels), lambda: session.run(["output"], planes)), _PLAN)
     found = runner.upscale(pixels)
     other = float_upscale(model, manifest.value_range, threads=count)(pixels)
     return Beside(

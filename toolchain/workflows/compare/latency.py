@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,7 @@ from toolchain.board.place import Place
 from toolchain.bundle import Bundle
 from toolchain.frontend.session import FloatSession
 from toolchain.images.units import check_size, extended
-from toolchain.runtime.measure import TimingPlan, free_memory
+from toolchain.runtime.measure import free_memory, in_turn
 from toolchain.support.cores import pinned
 from toolchain.support.errors import InputError
 from toolchain.targets import Target
@@ -131,24 +130,9 @@ def _with_beside(one: Time, machine: HostMachine, bundle: Bundle, request: Reque
     planes = np.ascontiguousarray(planes)
     with pinned(machine.cores(one.threads)):
         session = FloatSession(bundle.model(), threads=one.threads)
-        ours, theirs = _in_turn(
+        ours, theirs = in_turn(
             (load(bundle, threads=one.threads).bind(pixels), lambda: session.run(None, planes)), request.plan
         )
     name = f"onnxruntime {onnxruntime.__version__}"
     beside = Beside(name, statistics.median(theirs), statistics.median(theirs) / statistics.median(ours))
     return replace(one, beside=(beside,))
-
-
-def _in_turn(calls: tuple[Callable[[], object], ...], plan: TimingPlan) -> tuple[list[float], ...]:
-    """Return seconds of each call, of rounds in which each is called once."""
-    for _ in range(max(1, plan.warm_up)):
-        for call in calls:
-            call()
-    times: tuple[list[float], ...] = tuple([] for _ in calls)
-    begin = time.perf_counter()
-    while len(times[0]) < plan.repeats and (len(times[0]) < 3 or time.perf_counter() - begin < 2 * plan.seconds):
-        for call, seconds in zip(calls, times, strict=True):
-            start = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - start)
-    return times
