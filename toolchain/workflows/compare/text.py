@@ -99,7 +99,10 @@ def notes(found: Comparison) -> tuple[str, ...]:
     said += sorted({f"{row.target}, {NAMES[row.precision]}: not measured, {one.note}." for row, one in unknown})
     if any(beside(row) != NOTHING for row in found.rows):
         names = sorted({b.runtime for row in found.rows if row.latency for t in row.latency.times for b in t.beside})
-        said.append(f"{', '.join(names)}: the same network, size, threads and cores, call by call in turn.")
+        said.append(
+            f"{', '.join(names)}: the same network, size, threads and cores, call by call in turn; it takes all that "
+            "the processor has, whatever the target."
+        )
     if found.pictures:
         counts = sorted({row.quality.pictures for row in found.rows if row.quality})
         said.append(
