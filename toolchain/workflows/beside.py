@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from toolchain.backends.base import Runner
 from toolchain.backends.open import load
 from toolchain.bundle import Bundle
 from toolchain.frontend.session import FloatSession
 from toolchain.images.metrics import psnr
+from toolchain.images.units import extended
 from toolchain.runtime.measure import TimingPlan, in_turn
 from toolchain.support.cpu import usable_cores
 from toolchain.workflows.evaluate import float_upscale
@@ -79,11 +81,8 @@ def beside_onnxruntime(bundle: Bundle, pixels: Pixels, *, threads: int | None = 
         ModelError: onnxruntime cannot run its network.
     """
     count, model, manifest = threads or usable_cores(), bundle.model(), bundle.manifest
-    low, high = manifest.value_range
-    planes = pixels.transpose(2, 0, 1)[None].astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
-    session = FloatSession(model, threads=count)
     runner = load(bundle, threads=count)
-    ours, others = in_turn((runner.bind(pixels), lambda: session.run(["output"], planes)), _PLAN)
+    ours, others = times_in_turn(bundle, runner, pixels, _PLAN, threads=count)
     found = runner.upscale(pixels)
     other = float_upscale(model, manifest.value_range, threads=count)(pixels)
     return Beside(
@@ -97,3 +96,27 @@ def beside_onnxruntime(bundle: Bundle, pixels: Pixels, *, threads: int | None = 
         int(np.count_nonzero(found != other)),
         psnr(found, other),
     )
+
+
+def times_in_turn(
+    bundle: Bundle, runner: Runner, pixels: Pixels, plan: TimingPlan, *, threads: int
+) -> tuple[list[float], ...]:
+    """Return seconds of each repeat of a library, and of onnxruntime's session of the same network, in turn.
+
+    What onnxruntime reads are floats, ready made; the library reads pixels.
+
+    Args:
+        bundle: of the library.
+        runner: of the bundle.
+        pixels: u8 (h, w, C).
+        plan: how often.
+        threads: of onnxruntime.
+
+    Raises:
+        ModelError: onnxruntime cannot run the network.
+    """
+    low, high = bundle.manifest.value_range
+    given = extended(pixels, bundle.manifest.unit).transpose(2, 0, 1)[None].astype(np.float32)
+    planes = np.ascontiguousarray(given * np.float32((high - low) / 255) + np.float32(low))
+    session = FloatSession(bundle.model(), threads=threads)
+    return in_turn((runner.bind(pixels), lambda: session.run(None, planes)), plan)

@@ -15,14 +15,14 @@ from toolchain.backends.open import load
 from toolchain.board.board import Board
 from toolchain.board.place import Place
 from toolchain.bundle import Bundle
-from toolchain.frontend.session import FloatSession
-from toolchain.images.units import check_size, extended
-from toolchain.runtime.measure import free_memory, in_turn
+from toolchain.images.units import check_size
+from toolchain.runtime.measure import free_memory
 from toolchain.support.cores import pinned
 from toolchain.support.errors import InputError
 from toolchain.targets import Target
 from toolchain.targets.precision import FLOAT16
 from toolchain.workflows.bench import HostMachine, Machine, OnDevice, bench
+from toolchain.workflows.beside import times_in_turn
 from toolchain.workflows.compare.request import Request
 from toolchain.workflows.compare.result import Beside, Latency, Time
 
@@ -116,23 +116,13 @@ def _check_memory(bundle: Bundle, size: tuple[int, int]) -> None:
 
 
 def _with_beside(one: Time, machine: HostMachine, bundle: Bundle, request: Request) -> Time:
-    """Time onnxruntime in turn with the library: the same network, picture, threads and cores.
-
-    What it reads are floats, ready made; the library reads pixels.
-    """
+    """Time onnxruntime in turn with the library: the same network, picture, threads and cores."""
     import onnxruntime
 
-    manifest = bundle.manifest
-    pixels = np.random.default_rng(0).integers(0, 256, (*request.size, manifest.channels), dtype=np.uint8)
-    low, high = manifest.value_range
-    wide = extended(pixels, manifest.unit)
-    planes = wide.transpose(2, 0, 1)[None].astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
-    planes = np.ascontiguousarray(planes)
+    pixels = np.random.default_rng(0).integers(0, 256, (*request.size, bundle.manifest.channels), dtype=np.uint8)
     with pinned(machine.cores(one.threads)):
-        session = FloatSession(bundle.model(), threads=one.threads)
-        ours, theirs = in_turn(
-            (load(bundle, threads=one.threads).bind(pixels), lambda: session.run(None, planes)), request.plan
-        )
+        runner = load(bundle, threads=one.threads)
+        ours, theirs = times_in_turn(bundle, runner, pixels, request.plan, threads=one.threads)
     name = f"onnxruntime {onnxruntime.__version__}"
     beside = Beside(name, statistics.median(theirs), statistics.median(theirs) / statistics.median(ours))
     return replace(one, beside=(beside,))
