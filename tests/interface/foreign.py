@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
+import random
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -13,8 +15,9 @@ import numpy as np
 import pytest
 
 from toolchain.backends.c_sources import SHARED
+from toolchain.support.errors import TargetError
 from toolchain.targets import Target, architecture
-from toolchain.targets.elf import read_library
+from toolchain.targets.elf import check_library, read_library
 
 RUNNER = Path(__file__).with_name("foreign_runner.c")
 QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
@@ -78,3 +81,22 @@ def run(path: Path, read: Callable[[bytes], Image], target: Target, pixels: np.n
     assert done.returncode == 0, done.stderr.decode()
     height, width, channels = pixels.shape
     return np.frombuffer(done.stdout, np.uint8).reshape(scale * height, scale * width, channels)
+
+
+def read_or_refuse_damaged(
+    whole: bytes, path: Path, triple: str, system: str, sizes: Sequence[int], headers: int
+) -> None:
+    """Expect a refusal where ``whole`` is cut to ``sizes``, and nothing but one where a byte of its first ``headers``
+    is another; ``path`` is what it is written to.
+    """
+    rng = random.Random(0)
+    for size in sizes:
+        path.write_bytes(whole[:size])
+        with pytest.raises(TargetError, match=rf"not a library of {system}|cut off or damaged"):
+            check_library(path, triple)
+    for _ in range(300):
+        data = bytearray(whole)
+        data[rng.randrange(headers)] = rng.randrange(256)
+        path.write_bytes(data)
+        with contextlib.suppress(TargetError):
+            check_library(path, triple)

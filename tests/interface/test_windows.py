@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +12,7 @@ import onnx
 import pytest
 from PIL import Image
 
+from tests.interface.foreign import read_or_refuse_damaged
 from tests.interface.library import random_picture
 from tests.interface.test_programs import EXAMPLES, STRICT, library, runs_layer_by_layer, streams
 from tests.sr_models import espcn
@@ -71,18 +70,9 @@ def test_what_it_defines_and_needs(tmp_path: Path):
 
 
 def test_a_library_that_is_damaged_is_read_or_refused(tmp_path: Path):
-    whole, rng = library(streams(), tmp_path, find_target(TARGET)).read_bytes(), random.Random(0)
-    path = tmp_path / "x.dll"
-    for size in (0, 1, 40, 64, 200, 400, 1000, len(whole) // 2, len(whole) - 600):
-        path.write_bytes(whole[:size])
-        with pytest.raises(TargetError, match=r"not a library of Windows|cut off or damaged"):
-            check_library(path, "x86_64-windows-gnu")
-    for _ in range(300):
-        data = bytearray(whole)
-        data[rng.randrange(1024)] = rng.randrange(256)
-        path.write_bytes(data)
-        with contextlib.suppress(TargetError):
-            check_library(path, "x86_64-windows-gnu")
+    whole = library(streams(), tmp_path, find_target(TARGET)).read_bytes()
+    sizes = (0, 1, 40, 64, 200, 400, 1000, len(whole) // 2, len(whole) - 600)
+    read_or_refuse_damaged(whole, tmp_path / "x.dll", "x86_64-windows-gnu", "Windows", sizes, 1024)
 
 
 def test_a_bundle(photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
