@@ -7,11 +7,12 @@ it an ECBSR, whose branches add up, grew such large ones, to be subtracted again
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import nn
+
+from toolchain.training.state import named_state, restore_state
 
 
 class Optimizer:
@@ -48,23 +49,12 @@ class Optimizer:
 
     def state(self) -> dict[str, torch.Tensor]:
         """Moments and step counts, as named tensors."""
-        named: dict[str, torch.Tensor] = {}
-        for index, (part, _) in enumerate(self._parts):
-            for parameter, values in part.state_dict()["state"].items():
-                named |= {f"{index}/{parameter}/{name}": torch.as_tensor(value) for name, value in values.items()}
-        return named
+        return named_state([part for part, _ in self._parts])
 
-    def restore(self, named: dict[str, torch.Tensor]) -> None:
+    def restore(self, named: Mapping[str, torch.Tensor]) -> None:
         """Take over what `state` gave.
 
         Raises:
             ValueError: the names are not such a state's.
         """
-        states: list[dict[int, dict[str, Any]]] = [{} for _ in self._parts]
-        for key, value in named.items():
-            index, parameter, name = key.split("/")
-            states[int(index)].setdefault(int(parameter), {})[name] = value
-        for (part, _), state in zip(self._parts, states, strict=True):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
+        restore_state([part for part, _ in self._parts], named)

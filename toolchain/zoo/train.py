@@ -20,7 +20,8 @@ import torch
 from torch import nn
 
 from toolchain.support.errors import ClipfreeError, InputError
-from toolchain.zoo import checkpoint, export, photos
+from toolchain.training import checkpoint
+from toolchain.zoo import export, photos
 from toolchain.zoo.curve import draw_losses
 from toolchain.zoo.nets import NETWORKS
 from toolchain.zoo.optimizer import Optimizer
@@ -90,7 +91,7 @@ def train(plan: TrainingPlan, folder: Path, out: Path, *, every: int = 500) -> T
     state = out / f"{plan.network}.checkpoint.npz"
     done, losses, seconds = 0, [], 0.0
     if state.exists():
-        progress = checkpoint.load(state, net=net, average=average, optimizer=optimizer)
+        progress = checkpoint.load(state, nets={"net": net, "average": average}, optimizer=optimizer)
         if progress["plan"] != json.loads(json.dumps(asdict(plan))):
             raise InputError(
                 f"{state} belongs to a run with other settings",
@@ -116,8 +117,7 @@ def train(plan: TrainingPlan, folder: Path, out: Path, *, every: int = 500) -> T
             print(f"step {step + 1}/{plan.steps}  loss {losses[-1][1]:.5f}  {left / 60:.0f} min left", flush=True)
             checkpoint.save(
                 state,
-                net=net,
-                average=average,
+                nets={"net": net, "average": average},
                 optimizer=optimizer,
                 progress={
                     "plan": asdict(plan),

@@ -1,0 +1,126 @@
+"""The network that is trained gives the integer reference's bytes, before and after it learns."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch", reason="training needs the extra `train`")
+
+from tests import sr_models  # noqa: E402
+from tests.campaigns.random_graph import random_graph  # noqa: E402
+from tests.conftest import photograph  # noqa: E402
+from toolchain.frontend import normalize  # noqa: E402
+from toolchain.frontend.unit import unit_of  # noqa: E402
+from toolchain.quantize import IntegerReference, Settings, quantize  # noqa: E402
+from toolchain.quantize.quantized import QuantizedModel  # noqa: E402
+from toolchain.training.network import QuantizedNetwork, code_sets, latent  # noqa: E402
+from toolchain.training.straight_through import clamped, looked_up, replaced, rounded, saturated  # noqa: E402
+
+pytestmark = pytest.mark.train
+torch.set_num_threads(1)
+
+NETWORKS = {
+    "convolutions, a skip": lambda: sr_models.xlsr(),
+    "a skip of the picture": lambda: sr_models.abpn(),
+    "slopes, a transposed convolution": lambda: sr_models.fsrcnn(),
+    "functions": lambda: sr_models.espcn(),
+    "products and pools of the whole picture": lambda: sr_models.attention(),
+    "functions of several tensors": lambda: sr_models.span(),
+    "strides, pools, an enlargement": lambda: sr_models.esa(),
+    "no padding": lambda: sr_models.unpadded(),
+    "at random, 11": lambda: random_graph(11).model,
+    "at random, 23": lambda: random_graph(23).model,
+    "at random, 47": lambda: random_graph(47).model,
+}
+
+
+def quantized(model: onnx.ModelProto, **settings: object) -> QuantizedModel:
+    sr = normalize(model)
+    photos = [photograph(64, 72, seed)[..., : sr.channels] for seed in range(2)]
+    return quantize(sr, photos, Settings(crop=32, crops_per_image=2, **settings))  # type: ignore[arg-type]
+
+
+def pixels(model: onnx.ModelProto, height: int, width: int) -> np.ndarray:
+    unit, channels = unit_of(model), model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    sides = (-(-side // unit) * unit for side in (height, width))
+    return np.random.default_rng(height).integers(0, 256, (*sides, channels), dtype=np.uint8)
+
+
+def trained(net: QuantizedNetwork, low: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        found = net.eval()(torch.from_numpy(low.transpose(2, 0, 1)[None].astype(np.float32)))
+    return found[0].numpy().transpose(1, 2, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_byte_is_the_references(name: str):
+    model = quantized(NETWORKS[name]()).model
+    net = QuantizedNetwork(model)
+    assert net.written().SerializeToString(deterministic=True) == model.SerializeToString(deterministic=True)
+    for height, width in ((32, 40), (37, 33)):
+        low = pixels(model, height, width)
+        np.testing.assert_array_equal(trained(net, low), IntegerReference(model).run(low))
+
+
+@pytest.mark.parametrize("name", ["convolutions, a skip", "slopes, a transposed convolution", "functions"])
+def test_and_so_they_are_after_it_has_learned(name: str):
+    given = quantized(NETWORKS[name]())
+    net = QuantizedNetwork(given.model)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.3)
+    low = torch.from_numpy(pixels(given.model, 32, 32).transpose(2, 0, 1)[None].astype(np.float32))
+    for _ in range(3):
+        net(low).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    written = net.eval().written()
+    onnx.checker.check_model(written, full_check=True)
+    assert written.SerializeToString() != given.model.SerializeToString()
+    before = pixels(given.model, 33, 35)
+    found = trained(net, before)
+    np.testing.assert_array_equal(found, IntegerReference(written).run(before))
+    assert (found != IntegerReference(given.model).run(before)).any()
+
+
+@pytest.mark.parametrize("codebook", [False, True])
+def test_weights_of_few_bits_stay_so(codebook: bool):
+    given = quantized(sr_models.xlsr(), weight_bits={"*": 4}, codebook=codebook)
+    net = QuantizedNetwork(given.model, latent(code_sets(given.recipe)))
+    assert net.written().SerializeToString(deterministic=True) == given.model.SerializeToString(deterministic=True)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)).to(parameter) * 0.1)
+    for found in net.constants().values():
+        values = np.unique(found.weight)
+        assert len(values) <= 16
+        assert codebook or np.abs(values).max() <= 7
+
+
+def test_gradients_of_roundings_and_clips():
+    values = torch.tensor([-3.0, 0.4, 0.5, 1.5, 9.0], requires_grad=True)
+    assert rounded(values).tolist() == [-3.0, 0.0, 0.0, 2.0, 9.0]
+    rounded(values).sum().backward()
+    assert values.grad.tolist() == [1.0] * 5
+    values.grad = None
+    clamped(values, 0.0, 2.0).sum().backward()
+    assert values.grad.tolist() == [0.0, 1.0, 1.0, 1.0, 0.0]
+    values.grad = None
+    saturated(values, 0.0, 2.0).sum().backward()  # following it makes all smaller: what is too small stays
+    assert values.grad.tolist() == [0.0, 1.0, 1.0, 1.0, 1.0]
+    values.grad = None
+    (-saturated(values, 0.0, 2.0).sum()).backward()
+    assert values.grad.tolist() == [-1.0, -1.0, -1.0, -1.0, 0.0]
+    exact = replaced(values, torch.zeros(5))
+    assert exact.tolist() == [0.0] * 5
+
+
+@given(st.lists(st.integers(-99, 99), min_size=4, max_size=4))
+def test_gradients_of_tables(table: list[int]):
+    codes = torch.tensor([0.0, 1.0, 3.0], requires_grad=True)
+    found = looked_up(codes.reshape(1, 1, 1, 3), torch.tensor([table], dtype=torch.float32))
+    assert found.reshape(-1).tolist() == [table[0], table[1], table[3]]
+    found.sum().backward()
+    assert codes.grad.tolist() == [table[1] - table[0], (table[2] - table[0]) / 2, table[3] - table[2]]

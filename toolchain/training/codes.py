@@ -1,0 +1,82 @@
+"""What the codes of a convolution's weights are while they are learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from toolchain.quantize.code_set import ALL, CodeSet
+from toolchain.reference.convolution import Convolution
+from toolchain.reference.quantization import Quantization
+from toolchain.training.straight_through import replaced, saturated
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A convolution of a quantized network, as it was before anything was learnt.
+
+    Attributes:
+        name: of its weights in the recipe.
+        output: the tensor that it writes.
+        convolution: its geometry, int8 weights and int32 biases.
+        scale: float32, of its weights as they are stored: one for all, for each channel, or for each of a group's.
+        source, out: of what it reads and of its result.
+    """
+
+    name: str
+    output: str
+    convolution: Convolution
+    scale: NDArray[np.float32]
+    source: Quantization
+    out: Quantization
+
+    @property
+    def axis(self) -> int:
+        """Of the weights' outputs: (O, I, kh, kw), or (I, O, kh, kw) of a transposed convolution."""
+        return int(self.convolution.transposed)
+
+
+Learn: TypeAlias = Callable[[Site], nn.Module]
+"""Makes what learns the codes of a convolution: a module that takes nothing and gives them, float32, in the layout of
+its weights; in evaluation mode whole numbers that its weights may have.
+"""
+
+
+class LatentCodes(nn.Module):
+    """The codes nearest to weights that are learnt straight through.
+
+    ``steps`` are these weights, float32 in steps of their scales.
+
+    Args:
+        site: of the convolution.
+        among: the codes that there are.
+    """
+
+    def __init__(self, site: Site, among: CodeSet = ALL) -> None:
+        super().__init__()
+        self._axis, self._among = site.axis, among
+        self.steps = nn.Parameter(torch.from_numpy(site.convolution.weight.astype(np.float32)))
+
+    def forward(self) -> Tensor:
+        """Return the codes, float32."""
+        largest = float(self._among.limit)
+        return replaced(saturated(self.steps, -largest, largest), allowed(self.steps, self._among, self._axis))
+
+
+def allowed(steps: Tensor, among: CodeSet, axis: int) -> Tensor:
+    """Return the nearest codes to ``steps`` whose pairs are safe, float32, without gradients.
+
+    Args:
+        steps: weights in steps of their scales, in their own layout.
+        among: the codes that there are.
+        axis: of the weights' outputs.
+    """
+    laid = np.moveaxis(steps.detach().numpy().astype(np.float64), axis, 0)
+    codes = np.moveaxis(among.rounded(laid), 0, axis)
+    return torch.from_numpy(np.ascontiguousarray(codes, np.float32))
