@@ -75,7 +75,7 @@ def _place(path: str) -> str | None:
         return path.removeprefix("docs/")
     if path.endswith(".md"):
         return f"project/{path}"
-    if path.endswith((".png", ".svg")):
+    if path.endswith((".png", ".svg", ".webp")):
         return f"project/{path}"
     return f"source/{path}.md"
 

@@ -80,7 +80,7 @@ def test_a_budget_is_spent_on_what_gains_or_not_at_all(model_file: Path, photo_f
 def test_a_bound_on_the_loss_is_kept_or_it_is_said(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
     words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path), "--max-loss"]
     assert main([*words, "1"]) == 0
-    assert "dB below float for no more work (1 dB allowed)" in capsys.readouterr().out
+    assert "dB below float, with no work spent on 16 bits (1 dB allowed)" in capsys.readouterr().out
     assert main([*words, "0.000001", "--json"]) == QualityError.exit_code
     captured = capsys.readouterr()
     assert "clipfree: more is lost than the 1e-06 dB asked for; the bundle is there all the same" in captured.err

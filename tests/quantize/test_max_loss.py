@@ -51,7 +51,7 @@ def test_what_keeps_to_the_bound_with_8_bits_is_left_alone() -> None:
     assert found.kept
     assert not found.chosen
     assert found.before == found.after == pytest.approx(measured("xlsr", model), abs=2e-3)
-    assert str(found).endswith("dB below float for no more work (0.5 dB allowed)")
+    assert str(found).endswith("dB below float, with no work spent on 16 bits (0.5 dB allowed)")
 
 
 def test_as_few_tensors_as_keep_to_it_get_16_bits() -> None:
@@ -144,7 +144,7 @@ def test_what_is_said_of_what_nobody_asked_for() -> None:
         "nothing keeps 0.05 dB within 5 % more work: `--max-loss 0.05` spends what it takes; most is lost in head"
     )
     assert sentence(after=0.01, demanded=False, wide=False) == (
-        "0.010 dB below float for no more work (up to 0.05 dB nothing is spent unless asked for)"
+        "0.010 dB below float, with no work spent on 16 bits (above 0.05 dB some is, or when asked for)"
     )
     assert sentence(after=0.1, demanded=True).endswith(
         "0.05 dB cannot be kept within 5 % more work; most is lost in head"

@@ -188,7 +188,7 @@ class BoundRecipe:
     def __str__(self) -> str:
         """For people."""
         names = _named(self.chosen)
-        spent = f": 16 bits for {names}; {self.spent:.1f} % more work" if names else " for no more work"
+        spent = f": 16 bits for {names}; {self.spent:.1f} % more work" if names else ", with no work spent on 16 bits"
         lost = f"{self.after:.3f} dB below float" + (f" instead of {self.before:.3f}" if names else "") + spent
         return f"{lost} ({self._allowed})" if self.kept else f"{lost}; {self._missed}{self._blamed}"
 
@@ -197,7 +197,7 @@ class BoundRecipe:
         if self.demanded:
             return f"{self.wanted:g} dB allowed"
         if not self.chosen:
-            return f"up to {self.wanted:g} dB nothing is spent unless asked for"
+            return f"above {self.wanted:g} dB some is, or when asked for"
         return f"more than {self.wanted:g} dB was lost; `--budget 0` spends nothing"
 
     @property
