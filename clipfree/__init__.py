@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from toolchain.workflows.compare.result import Comparison
     from toolchain.workflows.evaluate import Evaluation
     from toolchain.workflows.fidelity import Fidelity
-    from toolchain.workflows.represent import Proof
+    from toolchain.workflows.report.proof import Proof
 
 __all__ = [
     "BeforeAfter",
@@ -82,7 +82,7 @@ _RESULTS = {
     "Comparison": "toolchain.workflows.compare.result",
     "Evaluation": "toolchain.workflows.evaluate",
     "Fidelity": "toolchain.workflows.fidelity",
-    "Proof": "toolchain.workflows.represent",
+    "Proof": "toolchain.workflows.report.proof",
     "Timing": "toolchain.runtime.measure",
 }
 """What functions return, and where it is from: imported when it is asked for, for it takes onnxruntime along."""

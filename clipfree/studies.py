@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from toolchain.tune.search import Search
     from toolchain.tune.session import Point
     from toolchain.workflows.fidelity import Fidelity
-    from toolchain.workflows.represent import Proof
+    from toolchain.workflows.report.proof import Proof
 
 
 def fidelity(

@@ -11,12 +11,14 @@ from toolchain.cli.completion import complete_model
 from toolchain.cli.console import Console, Json, Quiet, Verbose
 from toolchain.cli.deploy import Calib, Range
 from toolchain.cli.inputs import Inputs, check_pictures, parse_inputs
+from toolchain.cli.words import command_line
 
 if TYPE_CHECKING:
-    from toolchain.workflows.represent import Proof
+    from toolchain.workflows.report.proof import Proof
 
 
 def represent(
+    context: typer.Context,
     model: Annotated[
         str,
         typer.Argument(
@@ -63,6 +65,7 @@ def represent(
         most,
         tuple(formats.split(",")),
         parse_inputs(inputs),
+        command_line(context),
     )
     with console.progress(100, eta=True) as tell:
         proof = make_representative_set(request, progress=lambda text, done, total: tell(text, 100 * done // total))

@@ -6,40 +6,40 @@ were tamed for, and the proof that a calibrator which records extremes finds the
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.images import ImageSet, Photo, Skipped, read_images, write_photo
-from toolchain.images.scale import Scale
+from toolchain.images import ImageSet, Photo, read_images, write_photo
 from toolchain.quantize.crops import usable
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.representative import OutputSpan, Reading, RepresentativeSet, TamedImage, represent
+from toolchain.quantize.representative import Reading, RepresentativeSet, TamedImage, represent
 from toolchain.support.errors import CalibrationError, InputError
 from toolchain.support.files import atomic_folder, check_replaceable, check_writable
-from toolchain.support.notebook import table
-from toolchain.workflows.report.contact_sheet import Pair, contact_sheet, marked
+from toolchain.workflows.report.contact_sheet import Pair, contact_sheet, thumbnail
+from toolchain.workflows.report.proof import ImageProof, LeftOut, Proof
 
 if TYPE_CHECKING:
     from toolchain.frontend import SRModel
 
 PROOF, SHEET, NETWORK, IMAGES, FLOATS, CODES = (
     "proof.json",
-    "sheet.png",
+    "sheet.html",
     "network.onnx",
     "images",
     "float.npz",
     "u8.npz",
 )
 FORMATS = ("png", "npz")
-_SHOWN = 24  # pairs on the contact sheet
-_KINDS = {"flat": "flat frame", "end": "touches an end"}
+_OLD_SHEET = "sheet.png"
+"""What versions up to 0.2 wrote."""
+
+_SHOWN, _ADDED = 24, 4  # pairs on the contact sheet, and how many of them are of frames at most
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class RepresentRequest:
         most: of more photographs so many, spread evenly over them, are used; memory does not grow with the others.
         formats: among ``FORMATS``: images/*.png; float.npz and u8.npz.
         inputs: values of the model's inputs beside the picture, by name.
+        command: that asks for it, for the contact sheet; may be empty.
     """
 
     model: Path
@@ -67,75 +68,7 @@ class RepresentRequest:
     most: int = 128
     formats: tuple[str, ...] = FORMATS
     inputs: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ImageProof:
-    """One image of the set, without its pixels. ``name`` is that of its PNG and of its arrays; see ``TamedImage``."""
-
-    name: str
-    photograph: str
-    kind: str
-    factor: float
-    width: int
-    height: int
-    place: tuple[int, int]
-    before: tuple[float, float]
-    after: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A photograph, or patch of one at ``place`` (row, column), that could not be tamed: outputs span ``before``."""
-
-    photograph: str
-    place: tuple[int, int]
-    before: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What proof.json holds.
-
-    Attributes:
-        model: the file's name.
-        channels, scale, value_range: of the network; outputs below are in its units.
-        reading: see ``Reading``.
-        before: smallest and largest output of the photographs as they are.
-        coverage: what the outputs of the whole set span; ``proved``: they stay inside and touch both ends.
-        output_scale, output_zero_point: the uint8 quantization that a calibrator which records extremes writes.
-        codes: smallest and largest pixel of the set: contraction keeps inputs away from 0 and 255.
-        images: the set.
-        left_out: photographs or patches that the reading dropped.
-        skipped: files that could not be used.
-        warnings: what the user should know.
-    """
-
-    model: str
-    channels: int
-    scale: Scale
-    value_range: tuple[float, float]
-    reading: Reading
-    before: tuple[float, float]
-    coverage: OutputSpan
-    proved: bool
-    output_scale: float
-    output_zero_point: int
-    codes: tuple[int, int]
-    images: tuple[ImageProof, ...]
-    left_out: tuple[LeftOut, ...]
-    skipped: tuple[Skipped, ...]
-    warnings: tuple[str, ...]
-
-    def _repr_html_(self) -> str:
-        """Return a table of the images for notebooks."""
-        spans = ([*(f"{low:.4f}..{high:.4f}" for low, high in (one.before, one.after))] for one in self.images)
-        rows = ([one.name, *span, one.factor, one.kind] for one, span in zip(self.images, spans, strict=True))
-        return table(["image", "output before", "after", "contrast", "kind"], rows)
-
-    def to_json(self) -> str:
-        """JSON text with sorted keys; equal proofs give equal bytes."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False, default=str) + "\n"
+    command: str = ""
 
 
 def make_representative_set(
@@ -161,7 +94,7 @@ def make_representative_set(
     if unknown or not request.formats:
         raise InputError(f"'{', '.join(unknown)}' is no format of a set", hint=f"choose among {', '.join(FORMATS)}")
     check_writable(request.out, folder=True)
-    check_replaceable(request.out, (PROOF, SHEET, NETWORK, IMAGES, FLOATS, CODES))
+    check_replaceable(request.out, (PROOF, SHEET, _OLD_SHEET, NETWORK, IMAGES, FLOATS, CODES))
     tell = progress or (lambda text, done, total: None)
     sr = normalize(set_inputs(load_model(request.model), request.inputs), value_range=request.value_range)
     photographs = read_images(
@@ -192,7 +125,8 @@ def make_representative_set(
     tell("writing", len(images), len(images))
     with atomic_folder(request.out) as folder:
         _write(folder, request.formats, sr, made, proof)
-        write_photo(folder / SHEET, Photo(_sheet(run, images, sr, made, proof)))
+        page = contact_sheet(proof, _pairs(run, images, sr, made), request.command)
+        (folder / SHEET).write_text(page, encoding="utf-8")
     return proof
 
 
@@ -288,33 +222,23 @@ def _save(path: Path, arrays: Iterable[tuple[str, NDArray[Any]]]) -> None:
                 np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
 
 
-def _sheet(
+def _pairs(
     run: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
     images: Sequence[NDArray[np.uint8]],
     sr: SRModel,
     made: RepresentativeSet,
-    proof: Proof,
-) -> NDArray[np.uint8]:
-    """Return outputs before and after, values beyond the range marked. Natural images come first, those made follow."""
+) -> list[Pair]:
+    """Return the network's outputs before and after of the first images, and of those that were made for an end."""
+    added = [index for index, image in enumerate(made.images) if image.kind in ("flat", "end")][:_ADDED]
+    rest = [index for index in range(len(made.images)) if index not in added][: _SHOWN - len(added)]
     pairs = []
-    for entry, image in list(zip(proof.images, made.images, strict=True))[:_SHOWN]:
-        what = f"contrast x{image.factor:.3f}" if image.kind == "contracted" else _KINDS.get(image.kind, "unchanged")
-        caption = (
-            entry.name,
-            f"{image.before[0]:.3g}..{image.before[1]:.3g} became {image.after[0]:.3g}..{image.after[1]:.3g}, {what}",
-        )
-        before = None if image.source < 0 else images[image.source]
-        if before is not None:
+    for index in sorted(rest + added):
+        image = made.images[index]
+        before = None
+        if image.source >= 0:
             top, left = image.place
-            before = before[top : top + image.pixels.shape[0], left : left + image.pixels.shape[1]]
-        shown = [None if pixels is None else marked(run(pixels), sr.value_range) for pixels in (before, image.pixels)]
+            before = images[image.source][top : top + image.pixels.shape[0], left : left + image.pixels.shape[1]]
+        shown = [None if pixels is None else thumbnail(run(pixels), sr.value_range) for pixels in (before, image.pixels)]
         assert shown[1] is not None
-        pairs.append(Pair(caption, shown[0], shown[1]))
-    low, high = proof.value_range
-    verdict = "proved: both ends are reached, none is passed" if proof.proved else "not proved: see proof.json"
-    title = (
-        f"{proof.model}: the FP32 network's outputs, before and after. Red is above {high:g}, blue below {low:g}.",
-        f"{len(proof.images)} images, {len(pairs)} shown; outputs {proof.before[0]:.3g}..{proof.before[1]:.3g} became "
-        f"{proof.coverage.low:.3g}..{proof.coverage.high:.3g} ({verdict})",
-    )
-    return contact_sheet(title, pairs)
+        pairs.append(Pair(index, shown[0], shown[1]))
+    return pairs
