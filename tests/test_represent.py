@@ -152,7 +152,9 @@ def test_formats_are_checked(model_file: Path, photo_folder: Path, tmp_path: Pat
         make_representative_set(RepresentRequest(model_file, photo_folder, tmp_path / "set", formats=("tiff",)))
 
 
-def test_a_set_of_an_earlier_version_is_replaced(made: Path, tmp_path: Path, model_file: Path, photo_folder: Path) -> None:
+def test_a_set_of_an_earlier_version_is_replaced(
+    made: Path, tmp_path: Path, model_file: Path, photo_folder: Path
+) -> None:
     shutil.copytree(made, tmp_path / "set")
     (tmp_path / "set" / "sheet.html").rename(tmp_path / "set" / "sheet.png")
     make_representative_set(RepresentRequest(model_file, photo_folder, tmp_path / "set"))

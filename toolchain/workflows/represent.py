@@ -238,7 +238,9 @@ def _pairs(
         if image.source >= 0:
             top, left = image.place
             before = images[image.source][top : top + image.pixels.shape[0], left : left + image.pixels.shape[1]]
-        shown = [None if pixels is None else thumbnail(run(pixels), sr.value_range) for pixels in (before, image.pixels)]
+        shown = [
+            None if pixels is None else thumbnail(run(pixels), sr.value_range) for pixels in (before, image.pixels)
+        ]
         assert shown[1] is not None
         pairs.append(Pair(index, shown[0], shown[1]))
     return pairs

@@ -136,7 +136,11 @@ def _tiles(proof: Proof) -> list[tuple[str, str, str]]:
     return [
         ("Images", str(len(proof.images)), f"{changed} with less contrast, {added} added"),
         ("Outputs before", _span(proof.before, proof.value_range), "of the photographs as they are"),
-        ("Outputs of the set", _span((covered.low, covered.high), proof.value_range), ends + ("" if covered.inside else ", some beyond")),
+        (
+            "Outputs of the set",
+            _span((covered.low, covered.high), proof.value_range),
+            ends + ("" if covered.inside else ", some beyond"),
+        ),
         (
             "A calibrator finds",
             f"{proof.output_scale:.4g}, {proof.output_zero_point}",
@@ -158,14 +162,14 @@ def _spans(images: Sequence[ImageProof], value_range: tuple[float, float]) -> Pa
             ("image of the set", apart, charts.SERIES[0], [image.after for image in images]),
         ):
             drawn = [(number + place, *span) for number, span in enumerate(ends, 1) if span is not None]
-            if drawn:
-                axes.vlines(*zip(*drawn, strict=True), colors=colour, linewidth=thick, label=called)
+            xs, lows, highs = ([one[column] for one in drawn] for column in range(3))
+            axes.vlines(xs, lows, highs, colors=colour, linewidth=thick, label=called)
         for end in value_range:
             axes.axhline(end, color=charts.INK, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_xlabel("image, in the order of the set")
         low, high = value_range
         axes.set_ylabel(f"output (black {low:g}, white {high:g})")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.set_xlim(0.4, count + 0.6)
         axes.grid(axis="x", visible=False)
         axes.legend(ncols=2)
