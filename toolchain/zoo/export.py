@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from toolchain.support.files import atomic_write
+from toolchain.zoo.nets.norms import plain_norms
 
 
 def write_onnx(net: nn.Module, path: Path) -> Path:
@@ -21,7 +22,7 @@ def write_onnx(net: nn.Module, path: Path) -> Path:
 
     The graph takes ``input`` (1, c, h, w) and gives ``output`` (1, c, h*scale, w*scale), float32 in 0..1.
     """
-    net = net.cpu().eval()
+    net = plain_norms(net).cpu().eval()
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # The graph-tracing exporter is deprecated, but the new one needs another package and writes opset 18 or later.
@@ -37,6 +38,8 @@ def write_onnx(net: nn.Module, path: Path) -> Path:
             opset_version=17,
             dynamo=False,
             dynamic_axes=sizes,
+            # In evaluation form torch would merge batch normalization here already: that is the deployment's work.
+            training=torch.onnx.TrainingMode.PRESERVE,
         )
     with atomic_write(path) as file:
         file.write(buffer.getvalue())

@@ -16,6 +16,7 @@ from toolchain.zoo.nets.abpn import ABPN
 from toolchain.zoo.nets.ecbsr import ECBSR
 from toolchain.zoo.nets.espcn import ESPCN
 from toolchain.zoo.nets.quicksrnet import QuickSRNet
+from toolchain.zoo.nets.reparameterized import Norms, Reparameterized
 from toolchain.zoo.nets.sesr import SESR
 from toolchain.zoo.nets.xlsr import XLSR
 
@@ -31,5 +32,11 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "sesr_m5_x2": lambda: SESR(2),
     "ecbsr_m4c16_x2": lambda: ECBSR(2),
     "ecbsr_m4c16_x3": lambda: ECBSR(3),
+    "repvgg_x3": lambda: Reparameterized(3),
+    "repvgg_qa_x3": lambda: Reparameterized(3, norms=Norms.SUM),
+    "repvgg_oabn_x3": lambda: Reparameterized(3, norms=Norms.BOUNDED),
+    "mobileone_x3": lambda: Reparameterized(3, spatial=2),
+    "mobileone_qa_x3": lambda: Reparameterized(3, norms=Norms.SUM, spatial=2),
+    "mobileone_oabn_x3": lambda: Reparameterized(3, norms=Norms.BOUNDED, spatial=2),
 }
 """Every network the trainer knows, by the name used on the command line and for the exported file."""

@@ -83,6 +83,11 @@ class ECB(nn.Module):
             for branch in self.branches:
                 y = y + branch(x)
             return y + x if self.short else y
+        weight, bias = self.merged()
+        return functional.conv2d(x, weight, bias, padding=1)
+
+    def merged(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return weights and bias of the one 3x3 convolution that the branches amount to."""
         weight, bias = self.plain.weight, self.plain.bias
         assert bias is not None
         for branch in self.branches:
@@ -90,7 +95,7 @@ class ECB(nn.Module):
             weight, bias = weight + more, bias + offset
         if self.short:
             weight = weight + functional.pad(torch.eye(weight.shape[0])[:, :, None, None], [1] * 4).to(weight)
-        return functional.conv2d(x, weight, bias, padding=1)
+        return weight, bias
 
 
 class ECBSR(nn.Module):

@@ -24,11 +24,17 @@ class LinearBlock(nn.Module):
         if not self.training:
             y = self.squeeze(self.expand(x))
             return x + y if self.short else y
+        weight, bias = self.merged()
+        return functional.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+
+    def merged(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return weights and bias of the one k x k convolution that the layers amount to."""
         middle = self.expand.kernel_size[0] // 2
         weight = torch.einsum("oe,eikl->oikl", self.squeeze.weight[:, :, 0, 0], self.expand.weight)
         if self.short:
             weight = weight + functional.pad(torch.eye(weight.shape[0])[:, :, None, None], [middle] * 4).to(weight)
-        return functional.conv2d(x, weight, self.squeeze.bias, padding=middle)
+        assert self.squeeze.bias is not None
+        return weight, self.squeeze.bias
 
 
 class SESR(nn.Module):
