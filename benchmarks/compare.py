@@ -313,12 +313,9 @@ def main() -> int:
         return getattr(error, "exit_code", 1)
     print(table(result))
     if options.output:
-        for path, text in (
-            (options.output, json.dumps(result.to_json(), indent=1) + "\n"),
-            (options.output.with_suffix(".svg"), draw(result)),
-        ):
-            with atomic_write(path) as file:
-                file.write(text.encode())
+        with atomic_write(options.output) as file:
+            file.write((json.dumps(result.to_json(), indent=1) + "\n").encode())
+        draw(options.output.with_suffix(".svg"), result)
     return 0
 
 

@@ -91,9 +91,15 @@ def panels(found: Quantizing) -> list[Panel]:
             "by the clock": tuple(point.seconds for point in points),
             "of processors": tuple(point.cpu_seconds for point in points),
         }
-        drawn.append(Panel("Quantizing", across, "s", labels, lines))
-        drawn.append(Panel("Memory", across, "MB", labels, {"peak": tuple(point.peak_mb for point in points)}))
+        drawn.append(Panel(f"Time by {across}", across, "time (s)", labels, lines))
+        peaks = {"peak": tuple(point.peak_mb for point in points)}
+        drawn.append(Panel(f"Memory by {across}", across, "memory (MB)", labels, peaks))
     return drawn
+
+
+def title(found: Quantizing) -> str:
+    """What the picture is headed by."""
+    return f"Quantizing, {found.cpu}"
 
 
 def main() -> None:
@@ -120,8 +126,7 @@ def main() -> None:
     found = Quantizing(cpu.name, cpu.cores, by_photographs, tuple(by_layers))
     with atomic_write(words.out) as file:
         file.write((json.dumps(asdict(found), indent=1) + "\n").encode())
-    with atomic_write(words.out.with_suffix(".svg")) as file:
-        file.write(draw(panels(found)).encode())
+    draw(words.out.with_suffix(".svg"), panels(found), title(found))
 
 
 if __name__ == "__main__":

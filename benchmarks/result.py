@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from timing import Effort, Figures
+from toolchain.support.serialization import from_plain
 
 TIMED, NOT_INSTALLED, UNSUPPORTED, FAILED, IMPLAUSIBLE = (
     "timed",
@@ -110,6 +112,21 @@ class Result:
     def floor(self, threads: int) -> float | None:
         """Milliseconds that the network's dot products alone take on ``threads`` cores."""
         return None if self.ceiling is None else self.gmac / (self.ceiling * threads) * 1e3
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Result:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        rows = [{key: value for key, value in row.items() if key != "share_of_ceiling"} for row in data["figures"]]
+        standings = []
+        for one in data["standings"]:
+            kept = {key: value for key, value in one.items() if key != "equal"}
+            standings.append(replace(from_plain(Standing, kept), psnr=float("inf") if one["equal"] else kept["psnr"]))
+        found = from_plain(cls, {**data, "figures": rows, "standings": []})
+        return replace(found, standings=tuple(standings))
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with the shares of the ceiling; numbers are what JSON can say (equal pictures: psnr null)."""

@@ -16,7 +16,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class Scaling:
     cores: int
     rounds: int
     ceiling: float | None
-    compile_seconds: dict[str, float]
+    compile_seconds: Mapping[str, float]
     sizes: tuple[Point, ...]
     features: tuple[Point, ...]
     layers: tuple[Point, ...]
@@ -240,17 +240,17 @@ def panels(found: Scaling) -> list[Panel]:
     memory = {"grown": tuple(m.grown for m in found.memory), "pictures": tuple(m.pictures for m in found.memory)}
     result = [
         Panel(
-            "time for a megapixel of input",
+            "Time for a megapixel of input",
             "rows of the input",
-            "ms",
+            "time (ms)",
             labels,
             lines(found.sizes, lambda p: p.fastest * 1e6 / (p.height * p.width)),
         ),
-        Panel("memory", "rows of the input", "MB", labels, memory),
+        Panel("Memory", "rows of the input", "memory (MB)", labels, memory),
         Panel(
-            f"time by layers of {WIDTH} channels, 360x640",
+            f"Time by layers of {WIDTH} channels, 640x360",
             "layers between the first and the last",
-            "ms",
+            "time (ms)",
             tuple(map(str, DEPTHS)),
             lines(found.layers, lambda p: p.fastest),
         ),
@@ -258,14 +258,19 @@ def panels(found: Scaling) -> list[Panel]:
     if found.ceiling is not None:
         result.append(
             Panel(
-                "of the dot product's ceiling, 3x3",
+                "Share of the dot product's ceiling, 3x3",
                 "channels",
-                "%",
+                "share (%)",
                 tuple(map(str, FEATURES)),
                 lines(found.features, lambda p: 100 * (p.share or 0)),
             )
         )
     return result
+
+
+def title(found: Scaling) -> str:
+    """What the picture is headed by."""
+    return f"{found.model} for {found.target}, {found.cpu}"
 
 
 def table(found: Scaling) -> str:
@@ -301,12 +306,9 @@ def main() -> int:
         return error.exit_code
     print(table(found))
     if options.output:
-        for path, text in (
-            (options.output, json.dumps(asdict(found), indent=1) + "\n"),
-            (options.output.with_suffix(".svg"), draw(panels(found))),
-        ):
-            with atomic_write(path) as file:
-                file.write(text.encode())
+        with atomic_write(options.output) as file:
+            file.write((json.dumps(asdict(found), indent=1) + "\n").encode())
+        draw(options.output.with_suffix(".svg"), panels(found), title(found))
     return 0
 
 

@@ -1,16 +1,23 @@
-"""The chart is well-formed, its bars are as long as they should be, and nobody is missing from it."""
+"""The chart's bars are as long as they should be, nobody is missing from it, and the committed ones are up to date."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.figure import Figure
 
-from chart import draw
+from chart import draw, paint
+from redraw import redraw
 from result import ClipCost, Result, Standing, table
 from timing import Figures
+from toolchain.pages.charts import Canvas
 
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SVG = "{http://www.w3.org/2000/svg}"
 
 RESULT = Result(
@@ -41,38 +48,73 @@ RESULT = Result(
 )
 
 
-def texts(svg: str) -> list[str]:
-    return ["".join(element.itertext()) for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+def painted(result: Result) -> Any:
+    """The axes that the bars are painted on."""
+    axes = Figure().add_subplot()
+    paint(result)(Canvas(axes, False, {}))
+    return axes
+
+
+def texts(path: Path) -> list[str]:
+    return ["".join(element.itertext()) for element in ElementTree.parse(path).getroot().iter(f"{SVG}text")]
 
 
 def test_bars_are_medians() -> None:
-    bars = list(ElementTree.fromstring(draw(RESULT)).iter(f"{SVG}rect"))[1:]  # the first is the ground
-    widths = [float(bar.attrib["width"]) for bar in bars]
-    assert len(widths) == 4
-    assert [width / widths[0] for width in widths] == pytest.approx([1.0, 2.0, 1.8, 0.5], rel=1e-2)
-    assert len({bar.attrib["fill"] for bar in bars}) == 3  # own, with the clip, without
+    axes = painted(RESULT)
+    assert [bar.get_width() for bar in axes.patches] == [40.0, 80.0, 72.0, 20.0]
+    assert len({bar.get_facecolor() for bar in axes.patches}) == 3  # own, with the clip, without
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["1 thread", "own", "rival", "rival, no clip", "2 threads", "own"]
+    places = dict(zip(names[:4], axes.get_yticks(), strict=False))
+    assert [bar.get_y() + bar.get_height() / 2 for bar in axes.patches][1] == places["rival"]
 
 
-def test_everybody_is_named() -> None:
-    found = texts(draw(RESULT))
-    assert any("a<b>.onnx" in text for text in found)
+def test_everybody_is_named(tmp_path: Path) -> None:
+    draw(tmp_path / "a.svg", RESULT)
+    found = texts(tmp_path / "a.svg")
+    assert "a<b>.onnx, 640 x 360 pixels" in found
+    assert "A CPU." in found
     assert "80.0 ms, 2.00 x" in found
     assert "absent: not installed" in found
     assert any(text.startswith("long: failed (xxx") and text.endswith("...") for text in found)
-    assert "20.0 ms: the dot products alone" in found  # 4 GMAC at 200 GMAC/s
-    assert "10.0 ms: the dot products alone" in found  # on two cores
+    assert "Dashed: the dot products alone, 20.0 ms on 1, 10.0 ms on 2 threads." in found  # 4 GMAC at 200 GMAC/s a core
+    assert "time for a picture (ms)" in found
 
 
-def test_everything_lies_within() -> None:
-    root = ElementTree.fromstring(draw(RESULT))
+def test_everything_lies_within(tmp_path: Path) -> None:
+    draw(tmp_path / "a.svg", RESULT)
+    root = ElementTree.parse(tmp_path / "a.svg").getroot()
     _, _, width, height = (float(part) for part in root.attrib["viewBox"].split())
     for element in root.iter(f"{SVG}text"):
-        assert 0 < float(element.attrib["x"]) < width
-        assert 0 < float(element.attrib["y"]) < height
+        assert 0 < float(element.get("x", 1)) < width
+        assert 0 < float(element.get("y", 1)) < height
 
 
-def test_without_a_ceiling() -> None:
-    assert not any("dot products" in text for text in texts(draw(replace(RESULT, ceiling=None))))
+def test_without_a_ceiling(tmp_path: Path) -> None:
+    draw(tmp_path / "a.svg", replace(RESULT, ceiling=None))
+    assert not any("dot products" in text for text in texts(tmp_path / "a.svg"))
+
+
+def test_a_result_is_read_as_it_was_written() -> None:
+    assert Result.from_json(json.loads(json.dumps(RESULT.to_json()))) == RESULT
+    with pytest.raises(ValueError, match="model"):
+        Result.from_json({**RESULT.to_json(), "model": 1})
+
+
+COMMITTED = [path for path in sorted((BENCHMARKS / "results").rglob("*.json")) if path.with_suffix(".svg").exists()]
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_committed_pictures_are_those_of_their_results(path: Path, tmp_path: Path) -> None:
+    assert redraw(path, tmp_path / "again.svg")
+    assert texts(tmp_path / "again.svg") == texts(path.with_suffix(".svg"))
+
+
+def test_only_results_that_are_drawn_are_drawn(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text('{"a": 1}')
+    assert not redraw(tmp_path / "other.json", tmp_path / "other.svg")
+    assert not redraw(BENCHMARKS / "results" / "formats.json", tmp_path / "other.svg")
+    assert not (tmp_path / "other.svg").exists()
 
 
 def test_shares_of_the_ceiling() -> None:

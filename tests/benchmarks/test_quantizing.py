@@ -27,5 +27,5 @@ def test_points_are_measured_and_drawn(
     assert [point["layers"] for point in found["layers"]] == [1]
     assert all(point["seconds"] > 0 and point["peak_mb"] > 10 for point in found["photographs"])
     drawn = ElementTree.fromstring(out.with_suffix(".svg").read_text())
-    titles = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"Quantizing, s", "Memory, MB", "photographs", "layers"} <= set(titles)
+    titles = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"Time by photographs", "time (s)", "Memory by layers", "memory (MB)", "photographs", "layers"} <= titles

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
-from lines import Panel, draw
-from scaling import DEPTHS, FEATURES, SIZES, Memory, Point, Scaling, panels, plain_network, table
+from lines import Panel, draw, paint
+from scaling import DEPTHS, FEATURES, SIZES, Memory, Point, Scaling, panels, plain_network, table, title
 from toolchain.frontend import normalize
+from toolchain.pages.charts import Canvas
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -41,15 +43,22 @@ def test_panels():
     assert "compile 3.0" in table(FOUND)
 
 
+@settings(max_examples=10)
 @given(st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=9))
 def test_lines_stay_inside_and_keep_their_order(values: list[float]):
-    root = ElementTree.fromstring(draw([Panel("t", "x", "ms", ("<",) * len(values), {"a&b": tuple(values)})]))
-    (line,) = root.iter(f"{SVG}polyline")
-    points = [tuple(map(float, pair.split(","))) for pair in re.split(" ", line.attrib["points"])]
-    assert len(points) == len(values)
-    assert all(0 < x < 400 and 0 < y < 300 for x, y in points)
-    highest, lowest = values.index(max(values)), values.index(min(values))
-    assert points[highest][1] <= points[lowest][1]
+    axes = Figure().add_subplot()
+    paint(Panel("t", "x", "time (ms)", ("<",) * len(values), {"a&b": tuple(values)}))(Canvas(axes, False, {}))
+    (line,) = axes.lines
+    assert list(line.get_ydata()) == values
+    low, high = axes.get_ylim()
+    assert low == 0 < max(values) <= high
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["<"] * len(values)
+
+
+def test_panels_are_one_picture(tmp_path: Path):
+    draw(tmp_path / "a.svg", panels(FOUND), title(FOUND))
+    texts = {"".join(one.itertext()) for one in ElementTree.parse(tmp_path / "a.svg").getroot().iter(f"{SVG}text")}
+    assert {"a.onnx for x86-avx2, A CPU", "Memory", "memory (MB)", "share (%)", "channels", "1 thread"} <= texts
 
 
 def test_the_plain_networks_are_networks():

@@ -6,9 +6,7 @@ them, so that letters keep their size. Matplotlib is loaded when the first chart
 
 from __future__ import annotations
 
-import hashlib
 import io
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from toolchain.pages import svg
 from toolchain.support.files import atomic_write
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ INK, SOFT, RULE, PANEL = "#1b2126", "#5a6570", "#dce1e6", "#ffffff"
 SERIES = ("#2463ab", "#c2570c", "#2b8a5f", "#7d4fc4", "#a8801c", "#b83268")
 _VARIABLES = {INK: "ink", SOFT: "soft", RULE: "rule", PANEL: "panel", **dict(zip(SERIES, "abcdef", strict=True))}
 WIDE, _NARROW, _ALONE = 1100, 350, 900  # of charts in pixels
+_EDGE, _BETWEEN = (0.006, 0.008, 0.988, 0.984), (0.06, 0.08)  # of a picture, and between its charts: shares of it
+_LEGEND = 28  # height of a legend above a chart, in points
 _LONGEST = 28, 16  # names on axes, in letters, on a wide and on a narrow chart
 _DOTS = 32  # that a line has at most: of more points only the line is drawn
 _FEW = 30  # times as much at the top of a logarithmic axis, and numbers stand between powers of ten
@@ -84,26 +85,72 @@ def chart(
         width: of the place that the wide one has, in pixels.
     """
     sizes = (("wide", width, height), ("narrow", _NARROW, narrow_height or height))
+    said = shorten(description, _SAID)
     return Markup("").join(
-        _within(_drawn(paint, width, tall, narrow=kind == "narrow"), kind, description) for kind, width, tall in sizes
+        svg.within(_drawn(paint, wide, tall, narrow=kind == "narrow"), kind, said, _VARIABLES)
+        for kind, wide, tall in sizes
     )
 
 
-def save_chart(path: Path, paint: Paint, title: str, *, height: int = 420, width: int = _ALONE) -> None:
+@dataclass(frozen=True)
+class Panel:
+    """One of several charts of a picture: its title, and what paints it."""
+
+    title: str
+    paint: Paint
+
+
+def save_chart(path: Path, paint: Paint, title: str, *, height: int = 420, width: int = _ALONE, said: str = "") -> None:
     """Write what ``paint`` draws under a title, on white, as the kind of picture that the name ends in: .svg or .png.
+
+    Args:
+        path: of the file.
+        paint: draws on the axes of a canvas, in the colours of this module.
+        title: above the chart.
+        height: in pixels, title included.
+        width: in pixels.
+        said: lines below the chart, in small letters.
 
     Raises:
         OSError: it cannot be written.
     """
-    with _figure(width, height) as (figure, axes):
+    save_charts(path, [Panel("", paint)], title, height=height, width=width, said=said)
+
+
+def save_charts(
+    path: Path,
+    panels: Sequence[Panel],
+    title: str,
+    *,
+    columns: int = 1,
+    height: int,
+    width: int = _ALONE,
+    said: str = "",
+) -> None:
+    """Write several charts as one picture, row by row, ``columns`` in each; see `save_chart`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with _figure(width, height) as figure:
         figure.set_facecolor("white")
-        paint(Canvas(axes, False, {}))
-        _finish(axes)
+        figure.get_layout_engine().set(rect=_EDGE, hspace=_BETWEEN[1], wspace=_BETWEEN[0])
+        drawn = [figure.add_subplot(-(-len(panels) // columns), columns, number + 1) for number in range(len(panels))]
+        for axes, panel in zip(drawn, panels, strict=True):
+            panel.paint(Canvas(axes, False, {}))
+            _finish(axes)
+        above = _LEGEND if any(axes.get_legend() for axes in drawn) else None
+        for axes, panel in zip(drawn, panels, strict=True):
+            axes.set_title(shorten(panel.title, 60), pad=above)
         figure.suptitle(shorten(title, 110), x=0.01, ha="left", fontsize=14, fontweight="bold")
+        if said:
+            figure.supxlabel(said, x=0.01, ha="left", fontsize=10, color=SOFT)
         kind = path.suffix.lower().lstrip(".")
         with atomic_write(path) as file:
-            about: Mapping[str, Any] = {"Date": None} if kind == "svg" else {}
-            figure.savefig(file, format=kind, dpi=144 if kind == "png" else 72, metadata=about)
+            if kind == "svg":
+                file.write(svg.alone(svg.compact(_as_svg(figure)), shorten(title, _SAID)).encode())
+            else:
+                figure.savefig(file, format=kind, dpi=144)
 
 
 def bars(
@@ -209,8 +256,8 @@ _STYLE: dict[Any, Any] = {
     "axes.labelsize": 12,
     "grid.color": RULE,
     "grid.linewidth": 0.8,
-    "xtick.color": RULE,
-    "ytick.color": RULE,
+    **{f"{axis}tick.{kind}.size": 0 for axis in "xy" for kind in ("major", "minor")},
+    **{f"{axis}tick.{kind}.pad": 6 for axis in "xy" for kind in ("major", "minor")},
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "legend.frameon": False,
@@ -220,29 +267,33 @@ _STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def _figure(width: int, height: int) -> Iterator[tuple[Any, Axes]]:
-    """Yield an empty figure of so many pixels, and its axes, while the style holds."""
+def _figure(width: int, height: int) -> Iterator[Any]:
+    """Yield an empty figure of so many pixels, while the style holds."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         # Letters that Matplotlib's own font lacks: the browser's has them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained", facecolor="none")
-        yield figure, figure.add_subplot()
+        yield Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained", facecolor="none")
 
 
 def _drawn(paint: Paint, width: int, height: int, *, narrow: bool) -> str:
-    with _figure(width, height) as (figure, axes):
+    with _figure(width, height) as figure:
+        axes = figure.add_subplot()
         canvas = Canvas(axes, narrow, {})
         paint(canvas)
         _finish(axes)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    drawn = text.getvalue()
+        drawn = svg.compact(_as_svg(figure))
     for key, tip in canvas.tips.items():
         drawn = drawn.replace(f'<g id="{key}">', f"<g><title>{escape(tip)}</title>", 1)
     return drawn
+
+
+def _as_svg(figure: Any) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
 
 
 def _finish(axes: Axes) -> None:
@@ -250,22 +301,3 @@ def _finish(axes: Axes) -> None:
     legend = axes.get_legend()
     if legend is not None:
         legend.set_bbox_to_anchor((0.0, 1.01), transform=axes.transAxes)
-
-
-_HEAD = re.compile(r"^.*?(?=<svg )", re.DOTALL)
-_METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
-_OUTER = re.compile(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>')
-_FONT = re.compile(r" font-family: [^;\"]*;| transform=\"rotate\(-0 [^\"]*\"")  # the page's own will do
-_NAMES = re.compile(r'(\bid="|url\(#|href="#)')
-
-
-def _within(svg: str, kind: str, description: str) -> Markup:
-    """Return a drawing of Matplotlib's as a part of a page."""
-    text = _FONT.sub("", _METADATA.sub("", _HEAD.sub("", svg))).replace(" \n", "\n")
-    start = f'<svg class="{kind}" viewBox="\\1" role="img" aria-label="{escape(shorten(description, _SAID))}">'
-    # Names within a drawing are those of every other: each gets names of its own.
-    own = f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:8]}-"
-    text = _NAMES.sub(rf"\g<1>{own}", _OUTER.sub(start, text, count=1))
-    for colour, name in _VARIABLES.items():
-        text = text.replace(colour, f"var(--{name})")
-    return Markup(text)
