@@ -115,6 +115,21 @@ def test_a_target_that_cannot_run_here_is_made_but_not_verified(
     assert any("not verified" in warning for warning in done.warnings)
 
 
+def test_no_bundle_for_another_target_is_replaced(model_file: Path, photo_folder: Path, tmp_path: Path):
+    there = deploy(Request(model_file, tmp_path, photo_folder, "x86-sse4")).path
+    held = (there / GOLDEN).read_bytes()
+    with pytest.raises(OutputError, match="is made for x86-sse4, and one for x86-avx2 would replace it") as caught:
+        deploy(Request(model_file, tmp_path, photo_folder, "x86-avx2"))
+    assert caught.value.hint == f"name another folder, such as -o {tmp_path}/x86-avx2/, or remove it"
+    assert (there / GOLDEN).read_bytes() == held
+    beside = deploy(Request(model_file, tmp_path / "x86-avx2", photo_folder, "x86-avx2")).path
+    assert open_bundle(beside, for_this_machine=False).manifest.target.name == "x86-avx2"
+    assert deploy(Request(model_file, tmp_path, photo_folder, "x86-sse4")).path == there
+    (there / GOLDEN).write_bytes(b"damaged")
+    deploy(Request(model_file, tmp_path, photo_folder, "x86-avx2"))  # nothing is lost
+    assert open_bundle(there, for_this_machine=False).manifest.target.name == "x86-avx2"
+
+
 def test_a_quantized_model_needs_no_photographs(stand_in_bundle: Path, tmp_path: Path):
     done = deploy(Request(stand_in_bundle / QDQ, tmp_path, name="again"))
     assert done.path == tmp_path / "again.clipfree"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "deploy": (
         "clipfree deploy zoo:xlsr_x3",
-        "clipfree deploy model.onnx --calib photos/ --target rpi5 -o out/",
+        "clipfree deploy model.onnx --calib photos/ --target rpi5 -o out/pi5/",
     ),
     "run": (
         "clipfree run out/xlsr_x3.clipfree photo.png -o big.png",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from toolchain import bundle as store
 from toolchain.backends import backend_for
 from toolchain.schedules.select import Tuning, read_tuning
-from toolchain.support.errors import CalibrationError, ModelError, TargetError, TuningError
+from toolchain.support.errors import BundleError, CalibrationError, ModelError, OutputError, TargetError, TuningError
 from toolchain.targets import find_target
 from toolchain.targets.precision import INT8, read_precision
 from toolchain.workflows.deploy.request import Request, bundle_path
@@ -50,7 +50,7 @@ def plan_build(request: Request) -> TargetBuild:
     for, and what is known of it.
 
     Raises:
-        OutputError: the bundle cannot be written.
+        OutputError: the bundle cannot be written, or would replace one for another target.
         TargetError: unknown target, or no linker.
         TuningError: a tuning log cannot be used.
         ModelError, CalibrationError: what is asked for suits no float network.
@@ -58,6 +58,7 @@ def plan_build(request: Request) -> TargetBuild:
     path = bundle_path(request.out, request.title)
     store.check_place(path)
     target = find_target(request.target)
+    _check_replaced(path, target)
     backend = backend_for(target)
     backend.check(target)
     linker, lacking = backend.linker(target)
@@ -68,6 +69,23 @@ def plan_build(request: Request) -> TargetBuild:
         _check_float(request, target)
     tuning = read_tuning(target, request.logs, request.size) if integer else Tuning()
     return TargetBuild(request, path, target, backend, linker, tuning, lacking, backend.obstacle(target))
+
+
+def _check_replaced(path: Path, target: Target) -> None:
+    """See that no bundle for another target would be lost: bundles of one network bear one name.
+
+    Raises:
+        OutputError: it would.
+    """
+    try:
+        there = store.open_bundle(path, for_this_machine=False).manifest.target.name
+    except BundleError:  # nothing is there, or nothing that could be used
+        return
+    if there != target.name:
+        raise OutputError(
+            f"{path} is made for {there}, and one for {target.name} would replace it",
+            hint=f"name another folder, such as -o {path.parent / target.name}/, or remove it",
+        )
 
 
 def _check_static(target: Target) -> None:
