@@ -1,7 +1,7 @@
 """Training with the deployed arithmetic, by PyTorch (extra `train`).
 
 `network` is a quantized network as a PyTorch module whose every byte is the integer reference's, `convolution` what is
-learnt in it, `codes` how its weights are, `straight_through` rounds and clamps with gradients, `surrogates` lends
-gradients to steps that the integer reference runs, `checkpoint` and `state` keep what is done. Nothing imports them
-before it is asked for, since they import PyTorch.
+learnt in it, `codes` how its weights are, `clusters` codebooks that are learnt, `straight_through` rounds and clamps
+with gradients, `surrogates` lends gradients to steps that the integer reference runs, `checkpoint` and `state` keep
+what is done. Nothing imports them before it is asked for, since they import PyTorch.
 """
