@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.browser import browser, needs_browser
-from tests.standin import QUICK, standing_in
+from tests.standin import QUICK, StandIn, StandInBackend, standing_in
 from toolchain.bundle import PAGE, open_bundle
 from toolchain.cli import main
+from toolchain.quantize import QuantizedModel
+from toolchain.reference.network import describe_network
+from toolchain.runtime.measure import KernelTimes
 from toolchain.workflows.deploy import Request, deploy
 from toolchain.workflows.report.network_drawing import draw_network, tone_of
 from toolchain.workflows.report.structure import Part, plain_name
@@ -51,6 +55,50 @@ def test_it_says_what_there_is(page: Path) -> None:
         assert word in text, word
     assert "clipfree deploy &#39;&lt;b&gt;&#39;" in text
     assert "<img src=x" not in text
+
+
+class Counted(StandIn):
+    """What the compiler would return, with kernels whose work is known."""
+
+    def __init__(self, model: QuantizedModel) -> None:
+        super().__init__(model)
+        layers = describe_network(model.model).layers
+        self.kernels = [
+            SimpleNamespace(name=kernel.name, macs=layer.macs_per_pixel)
+            for kernel, layer in zip(self.kernels, layers, strict=True)
+        ]
+
+
+@needs_browser
+def test_times_are_shown_where_the_library_runs(
+    model_file: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    asked: list[tuple[int, int]] = []
+
+    def kernel_times(_backend: object, _library: Path, compiled: Counted, _geometry: object, size: tuple[int, int]):
+        asked.append(size)
+        kernels = {"pack": 1e-3, **{one.name: (number + 1) * 1e-3 for number, one in enumerate(compiled.kernels)}}
+        return KernelTimes(size, kernels, 0.1)
+
+    monkeypatch.setattr(StandInBackend, "kernel_times", kernel_times)
+    with standing_in(compiled=Counted):
+        done = deploy(Request(model_file, tmp_path, photo_folder, settings=QUICK, page=True))
+    text = (done.path / PAGE).read_text(encoding="utf-8")
+    assert asked == [(360, 640)]
+    for word in ("Where the work and the time are", "share of the time", "640 x 360 pixels, on one thread", "pack"):
+        assert word in text, word
+    with browser() as shown:
+        for width in (1280, 390):
+            shown.show(done.path / PAGE, width)
+            assert shown.value("document.documentElement.scrollWidth") == width
+        cells = "[...document.querySelectorAll('td[data-title=\"time (ms)\"]')].map(one => +one.dataset.value)"
+        assert 2e-3 in shown.value(cells)
+        assert not shown.complaints
+
+
+def test_bundles_that_are_to_be_the_same_hold_no_times(page: Path) -> None:
+    assert "share of the time" not in page.read_text(encoding="utf-8")
 
 
 @needs_browser
@@ -103,11 +151,12 @@ def test_the_command_line_writes_it_unless_told_not_to(
     assert not (tmp_path / "a b.clipfree" / PAGE).exists()
 
 
-def test_float_networks_have_one_too(model_file: Path, tmp_path: Path) -> None:
+def test_float_networks_have_one_too(model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     path = deploy(Request(model_file, tmp_path, precision="float32", page=True)).path
     text = (path / PAGE).read_text(encoding="utf-8")
     assert "in float32" in text
-    assert "Where the work is" in text
+    assert "Where the work and the time are" in text
     assert "Signal to noise of every tensor" not in text
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from toolchain.images.geometry import Geometry
     from toolchain.lower import Rehearsal
     from toolchain.quantize import QuantizedModel
+    from toolchain.runtime.measure import KernelTimes
     from toolchain.schedules.coverage import TunedCoverage
     from toolchain.schedules.select import Tuning
     from toolchain.targets import Target
@@ -171,4 +172,20 @@ class Backend(Protocol):
         Raises:
             BundleError: it cannot be loaded.
             TargetError: there is no device that runs it.
+        """
+
+    def kernel_times(
+        self, library: Path, compiled: Compiled, geometry: Geometry, size: tuple[int, int]
+    ) -> KernelTimes | None:
+        """Time the kernels of a library that this machine runs, one by one, on one thread; None where they run on a
+        device.
+
+        Args:
+            library: that ``compiled`` was written to.
+            compiled: the network.
+            geometry: of its pictures.
+            size: height and width of the input picture.
+
+        Raises:
+            BundleError: the library cannot be loaded, or fails.
         """

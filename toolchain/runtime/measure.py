@@ -6,7 +6,7 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,21 @@ class Timing:
         return table(
             [f"{name}, ms" for name in times] + ["repeats"], [[*(1e3 * t for t in times.values()), self.repeats]]
         )
+
+
+@dataclass(frozen=True)
+class KernelTimes:
+    """Seconds that the kernels of a library take on one thread.
+
+    Attributes:
+        size: height and width of the input picture.
+        kernels: of all calls that a picture takes, by the kernel's name; in the order in which they run.
+        whole: of the whole network.
+    """
+
+    size: tuple[int, int]
+    kernels: Mapping[str, float]
+    whole: float
 
 
 def measure(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from toolchain.images.geometry import Geometry
     from toolchain.lower import Rehearsal
     from toolchain.quantize import QuantizedModel
+    from toolchain.runtime.measure import KernelTimes
     from toolchain.schedules.select import Tuning
 
 
@@ -109,6 +110,18 @@ class CpuBackend:
         first = self.open(library, geometry, threads)
         others = [self._open_in_tvm(library, geometry, threads)] if isinstance(first, NativeRunner) else []
         return (first, *others)
+
+    def kernel_times(
+        self, library: Path, compiled: Compiled, geometry: Geometry, size: tuple[int, int]
+    ) -> KernelTimes | None:
+        """Time the kernels of a library, see `toolchain.backends.cpu.kernel_times`.
+
+        Raises:
+            BundleError: the library cannot be loaded, or fails.
+        """
+        from toolchain.backends.cpu.kernel_times import time_kernels
+
+        return time_kernels(library, compiled.segments, geometry, size)
 
     def _open_in_tvm(self, library: Path, geometry: Geometry, threads: int | None) -> Runner:
         from toolchain.runtime.runner import Runner as InTvm

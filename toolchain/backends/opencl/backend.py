@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from toolchain.images.geometry import Geometry
     from toolchain.lower import Rehearsal
     from toolchain.quantize import QuantizedModel
+    from toolchain.runtime.measure import KernelTimes
     from toolchain.schedules.select import Tuning
 
 DEVICE = "opencl-cpu"
@@ -104,3 +105,9 @@ class OpenClBackend:
     def open_each_way(self, library: Path, geometry: Geometry, threads: int | None = None) -> tuple[Runner, ...]:
         """Load it, see `open`: there is no other way."""
         return (self.open(library, geometry, threads),)
+
+    def kernel_times(
+        self, library: Path, compiled: Compiled, geometry: Geometry, size: tuple[int, int]
+    ) -> KernelTimes | None:
+        """Time nothing: kernels run on a device, and an OpenCL device of this machine is no phone's."""
+        return None

@@ -8,17 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolchain import bundle as store
+from toolchain.support.cpu import this_cpu
+from toolchain.support.errors import BundleError
 from toolchain.targets.precision import INT8
 from toolchain.workflows.deploy.prepare import Prepared
 from toolchain.workflows.evaluate import float_upscale
+from toolchain.workflows.report.times import TimedKernels
 
 if TYPE_CHECKING:
-    from toolchain.backends.base import Compiled
+    from toolchain.backends.base import Backend, Compiled
     from toolchain.bundle import Manifest
     from toolchain.reference.network import NetworkFigures
     from toolchain.runtime.runner import Upscale
     from toolchain.runtime.verify import Verified
     from toolchain.workflows.report.look import Look
+
+_EPOCH = "SOURCE_DATE_EPOCH"
+_SIZES = (360, 640), (180, 320), (90, 160), (45, 80)  # height and width of pictures that kernels are timed for
+_WORK = 3e9, 2e10  # multiply-accumulates of such a picture at most, of a float network and of one in integers
 
 
 class PageWriter:
@@ -42,6 +49,7 @@ class PageWriter:
         verified: tuple[Verified, ...],
         report: dict[str, Any],
         upscale: Upscale | None,
+        backend: Backend,
     ) -> None:
         """Write the page into a bundle that is being made.
 
@@ -53,6 +61,7 @@ class PageWriter:
             verified: the cases on which the library equals the reference.
             report: the content of the bundle's report.
             upscale: runs the library; None where this machine cannot.
+            backend: that made it.
         """
         from toolchain.workflows.report.bands import plan_of
         from toolchain.workflows.report.deployment_page import FULL_HD, DeploymentFacts, deployment_page
@@ -68,6 +77,7 @@ class PageWriter:
                 library=(library, (folder / library).stat().st_size),
                 look=self._look(manifest.precision, upscale),
                 bands=plan_of(compiled.segments, FULL_HD[1]),
+                times=None if upscale is None else _times(folder / library, manifest, compiled, backend),
                 command=self._command,
                 date=_today(),
             )
@@ -92,8 +102,30 @@ class PageWriter:
         return self._looks[precision]
 
 
+def _times(library: Path, manifest: Manifest, compiled: Compiled, backend: Backend) -> TimedKernels | None:
+    """Time the kernels on a picture that takes a moment; None where a bundle is to be the same in every byte whenever
+    it is made, or the library is none that can be timed.
+    """
+    if _EPOCH in os.environ:
+        return None
+    most = _WORK[manifest.precision == INT8] / max(manifest.macs_per_pixel, 1.0)
+    unit, least = manifest.unit, manifest.smallest
+    sizes = [
+        (max(height // unit * unit, least[0]), max(width // unit * unit, least[1]))
+        for height, width in _SIZES
+        if height * width <= most
+    ]
+    if not sizes:
+        return None
+    try:
+        found = backend.kernel_times(library, compiled, manifest.geometry, sizes[0])
+    except BundleError:
+        return None  # what runs it otherwise has compared it already
+    return None if found is None else TimedKernels(found, tuple(compiled.kernels), this_cpu().name)
+
+
 def _today() -> str:
     """Return the date, or that of SOURCE_DATE_EPOCH, by which builds are made anew in every byte."""
-    said = os.environ.get("SOURCE_DATE_EPOCH", "")
+    said = os.environ.get(_EPOCH, "")
     when = datetime.fromtimestamp(int(said), UTC) if said.isdecimal() else datetime.now(UTC)
     return when.date().isoformat()

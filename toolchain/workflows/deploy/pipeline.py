@@ -155,7 +155,7 @@ def _finish(build: TargetBuild, prepared: Prepared, pages: PageWriter | None, li
             report = make_report(request, prepared, manifest, compiled, network, verified, warnings)
             write_files(folder, prepared, reference, picture, report)
             if pages is not None:
-                pages.write(folder, manifest, compiled, network, verified, report, upscale)
+                pages.write(folder, manifest, compiled, network, verified, report, upscale, backend)
             manifest = store.seal(folder, manifest)
             store.open_bundle(folder, for_this_machine=False)
             note(str(build.path))

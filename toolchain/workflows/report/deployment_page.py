@@ -20,6 +20,7 @@ from toolchain.workflows.report.deployment_charts import noise_chart, work_chart
 from toolchain.workflows.report.look import Look
 from toolchain.workflows.report.network_drawing import draw_network
 from toolchain.workflows.report.structure import Part, float_parts, integer_parts
+from toolchain.workflows.report.times import TimedKernels
 
 if TYPE_CHECKING:
     import onnx
@@ -44,6 +45,7 @@ class DeploymentFacts:
         library: name of the file that programs load, and its bytes.
         look: pictures and tensors; None without photographs.
         bands: how rows stream through it; empty where they do not.
+        times: of its kernels on this machine; None where they were not measured.
         command: that made it; may be empty.
         date: of the day.
     """
@@ -56,6 +58,7 @@ class DeploymentFacts:
     library: tuple[str, int]
     look: Look | None
     bands: tuple[BandPlan, ...]
+    times: TimedKernels | None
     command: str
     date: str
 
@@ -77,6 +80,7 @@ def deployment_page(facts: DeploymentFacts) -> str:
     parts = (integer_parts if facts.integer else float_parts)(facts.model, layers)
     compared = facts.look.tensors if facts.look else ()
     noise = {tensor.name: tensor.sqnr for tensor in compared}
+    times = facts.times.of_layers(facts.network.layers) if facts.times else {}
     pictures = _pictures(facts)
     height, width = facts.look.found.shape[:2] if facts.look else (1, 1)
     return render(
@@ -95,23 +99,30 @@ def deployment_page(facts: DeploymentFacts) -> str:
         noise_chart=noise_chart(compared),
         noise_text="Of each tensor, against the float network. Where both lines are near each other, the tensor's own "
         "rounding is what costs; where the upper one is far above, errors of what stands before it do.",
-        work_chart=work_chart(facts.network.layers),
-        work_text="Multiply-accumulates for one input pixel. Work, not time: `clipfree bench` measures time, and of "
-        "each kernel with --functions where it was deployed with --layers.",
-        layers=tables.layers(parts, layers, noise),
+        work_chart=work_chart(facts.network.layers, times),
+        work_title="Where the work and the time are" if times else "Where the work is",
+        work_text="Shares of all convolutions' multiply-accumulates, and of their time, see below."
+        if times
+        else "Multiply-accumulates for one input pixel. Work, not time: `clipfree bench` measures time.",
+        layers=tables.layers(parts, layers, noise, times, facts.times),
         layers_text="Work is counted in multiply-accumulates; those that read codes of 16 bits count twice. Signal to "
         "noise is that of what the layer makes, errors before it included.",
+        times_text=facts.times.describe() if facts.times else _no_times(facts),
         tensors=tables.tensors(compared),
         tensors_text=_tensors_text(facts),
         memory_text=f"For an input of {FULL_HD[1]} x {FULL_HD[0]} pixels, where nothing else is said.",
         memory=_memory(facts),
         bands=tables.bands(facts.bands),
-        kernels=tables.kernels(facts.report),
+        kernels=tables.kernels(facts.report, facts.times),
         changes=_changes(facts),
         verified_text=_verified_text(facts),
         verified=tables.verified(facts.verified),
         made=_made(facts),
     )
+
+
+def _no_times(facts: DeploymentFacts) -> str:
+    return "" if facts.verified else "Nothing is timed here: `clipfree bench` does it, where the library runs."
 
 
 def _lead(facts: DeploymentFacts) -> str:

@@ -14,12 +14,22 @@ if TYPE_CHECKING:
     from toolchain.reference.network import Layer
     from toolchain.runtime.verify import Verified
     from toolchain.workflows.report.bands import BandPlan
+    from toolchain.workflows.report.times import TimedKernels
 
 _LOW, _SATURATED = 25.0, 0.001  # dB and share from which on a tensor calls for attention
 
 
-def layers(parts: Sequence[Part], found: Mapping[str, Layer], noise: Mapping[str, float]) -> Table:
-    """Return the network's parts with their work, and the signal to noise of what they make, as far as it is known."""
+def layers(
+    parts: Sequence[Part],
+    found: Mapping[str, Layer],
+    noise: Mapping[str, float],
+    times: Mapping[str, float],
+    timed: TimedKernels | None,
+) -> Table:
+    """Return the network's parts with their work, and as far as they are known, the seconds they take, ``times``, and
+    the signal to noise of what they make.
+    """
+    longest = max(times.values(), default=0.0)
     work = {name: _work(layer) for name, layer in found.items()}
     total, most = sum(work.values()) or 1.0, max(work.values(), default=0.0)
     columns = [
@@ -28,6 +38,7 @@ def layers(parts: Sequence[Part], found: Mapping[str, Layer], noise: Mapping[str
         Column("what it does", text=True),
         Column("multiply-accumulates per input pixel"),
         Column("share of the work"),
+        *([Column("time (ms)"), Column("share of the time")] if times else []),
         Column("weights"),
         Column("bits read"),
     ]
@@ -38,7 +49,7 @@ def layers(parts: Sequence[Part], found: Mapping[str, Layer], noise: Mapping[str
         done = work.get(part.layer, 0.0)
         row = [figure(number, str(number)), word(part.name), word(f"{part.kind} {part.detail}".strip())]
         if layer is None:
-            row += [figure(0.0, ""), figure(0.0, ""), figure(0, ""), figure(0, "")]
+            row += [figure(0.0, "")] * (4 + 2 * bool(times))
         else:
             weights = 1
             for side in layer.weight:
@@ -46,11 +57,16 @@ def layers(parts: Sequence[Part], found: Mapping[str, Layer], noise: Mapping[str
             row += [
                 figure(layer.macs_per_pixel, amount(layer.macs_per_pixel, "").strip()),
                 bar(done, most, percent(done / total)),
+                *(_time(times.get(part.layer, 0.0), longest, timed) if timed and times else ()),
                 figure(weights, amount(weights, "").strip()),
                 figure(layer.bits or 32, _bits(layer)),
             ]
         rows.append([*row, *([_noise(noise.get(part.tensor))] if noise else [])])
     return Table(columns, rows)
+
+
+def _time(seconds: float, longest: float, timed: TimedKernels) -> tuple[Cell, Cell]:
+    return figure(seconds, digits(1e3 * seconds)), bar(seconds, longest, percent(timed.share(seconds)))
 
 
 def _work(layer: Layer) -> float:
@@ -126,8 +142,10 @@ def bands(found: Sequence[BandPlan]) -> Table:
     return Table(columns, rows)
 
 
-def kernels(report: Mapping[str, Any]) -> Table:
-    """Return the tiles of the kernels, or what is expected of launches on a device."""
+def kernels(report: Mapping[str, Any], timed: TimedKernels | None = None) -> Table:
+    """Return the kernels with their time and their tiles, as far as they are known, or what is expected of launches on
+    a device.
+    """
     if launches := report.get("launches"):
         columns = (
             Column("launch", text=True, name=True),
@@ -148,8 +166,20 @@ def kernels(report: Mapping[str, Any]) -> Table:
         ]
         return Table(columns, rows, "What is expected of every launch: an estimate, nothing here was timed.")
     tiles = report["tuning"]["tiles"]
-    ordered = Column("kernel", text=True, name=True), Column("order of its loops, and where it is from", text=True)
-    return Table(ordered, [(word(name), word(tile)) for name, tile in tiles.items()])
+    name, order = Column("kernel", text=True, name=True), Column("order of its loops, and where it is from", text=True)
+    if timed is None:
+        return Table((name, order), [(word(kernel), word(tile)) for kernel, tile in tiles.items()])
+    times = timed.times.kernels
+    longest = max(times.values(), default=0.0)
+    shown = [*times, *(kernel for kernel in tiles if kernel not in times)]
+    ordered = name, Column("time (ms)"), Column("share of the time"), order
+    return Table(ordered, [_timed(kernel, times.get(kernel, 0.0), longest, timed, tiles) for kernel in shown])
+
+
+def _timed(
+    kernel: str, seconds: float, longest: float, timed: TimedKernels, tiles: Mapping[str, str]
+) -> tuple[Cell, ...]:
+    return word(kernel), *_time(seconds, longest, timed), word(tiles.get(kernel, ""))
 
 
 def verified(cases: Sequence[Verified]) -> Table:
