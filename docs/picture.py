@@ -1,10 +1,10 @@
-"""Makes docs/before-after.webp: a handle is drawn over a photograph, bicubic on its left, the INT8 network on its right.
+"""Makes docs/before-after.webp: a handle over a photograph, bicubic on its left, the INT8 network on its right.
 
     python docs/picture.py          # extra: demo
 
-The photograph is scikit-image's `astronaut`: Eileen Collins, by NASA, in the public domain. It was reduced three times and
-is enlarged again; the model is calibrated with the other photographs there. The handle goes to and fro three times and
-rests in the middle, where it is in the first frame too: what shows no animation shows that.
+The photograph is scikit-image's `astronaut`: Eileen Collins, by NASA, in the public domain. It was reduced three times
+and is enlarged again; the model is calibrated with the other photographs there. The handle goes to and fro three times
+and rests in the middle, where it is in the first frame too: what shows no animation shows that.
 """
 
 from __future__ import annotations
@@ -115,8 +115,7 @@ def handle(height: int) -> Image.Image:
 def label(text: str) -> Image.Image:
     """Return white words on a dark plate with round corners."""
     font = ImageFont.load_default(size=15 * FINE)
-    left, top, right, bottom = font.getbbox(text)
-    width, height = math.ceil(right - left) + 20 * FINE, 28 * FINE
+    width, height = math.ceil(font.getlength(text)) + 20 * FINE, 28 * FINE
     found = Image.new("RGBA", (width, height))
     draw = ImageDraw.Draw(found)
     draw.rounded_rectangle((0, 0, width - 1, height - 1), 8 * FINE, fill=(0, 0, 0, 170))
