@@ -69,6 +69,29 @@ def test_cc_for_this_machine_is_not_asked_to_link_for_a_board(tmp_path: Path):
         assert linker.command == (str(found),)
 
 
+@pytest.mark.usefixtures("no_zig")
+@pytest.mark.parametrize(
+    ("triple", "said", "taken"),
+    [
+        ("aarch64-linux-android", "aarch64-linux-gnu", False),  # it would need glibc there
+        ("aarch64-linux-android", "aarch64-unknown-linux-android30", True),
+        ("aarch64-linux-gnu", "aarch64-unknown-linux-android30", False),
+        ("aarch64-linux-gnu", "aarch64-poky-linux", True),
+        ("armv7a-linux-gnueabihf", "arm-linux-gnueabi", False),
+        ("armv7a-linux-gnueabihf", "armv7l-unknown-linux-gnueabihf", True),
+        ("x86_64-windows-gnu", "x86_64-pc-linux-gnu", False),  # a Linux user's own compiler
+        ("x86_64-windows-gnu", "x86_64-w64-mingw32", True),
+    ],
+)
+def test_cc_for_another_system_is_not_asked_either(triple: str, said: str, *, taken: bool, tmp_path: Path):
+    cc = program(tmp_path, "mycc")
+    cc.write_text(f"#!/bin/sh\necho {said}\n")
+    beside = program(tmp_path, f"{link.gnu(triple)}-gcc")
+    linker = find_linker(triple, environment={"PATH": str(tmp_path), "CC": str(cc)})
+    assert linker.command == (str(cc if taken else beside),)
+    assert ("-fPIC" in linker.flags) == ("windows" not in triple)
+
+
 def test_zig_is_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(link.importlib.util, "find_spec", lambda name: object())
     linker = find_linker(TRIPLE, environment={"PATH": str(tmp_path)})

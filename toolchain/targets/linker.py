@@ -68,7 +68,7 @@ class Linker:
         atomics; to come after the objects.
         """
         if is_windows(self.triple):
-            return ("-lsynchronization" if self.source == "PATH" else "-lapi-ms-win-core-synch-l1-2-0",)
+            return ("-lapi-ms-win-core-synch-l1-2-0" if self.source == "ziglang" else "-lsynchronization",)
         if is_macos(self.triple):
             return ()
         if self.source == "ziglang":
@@ -130,7 +130,8 @@ def find_linker(triple: str, *, environment: Mapping[str, str] | None = None) ->
     """Return the first linker for ``triple`` out of ``$CXX``, ``$CC``, a (cross) compiler or linker on the PATH, and
     ziglang.
 
-    For another machine ``$CXX`` and ``$CC`` count only if they compile for it.
+    For another machine ``$CXX`` and ``$CC`` count only if they compile for it: its architecture, its system, and for
+    32-bit Arm its way of passing floats.
 
     Raises:
         TargetError: there is none, or ``$CC`` names a program that does not exist.
@@ -182,7 +183,7 @@ def _linkers(triple: str, environment: Mapping[str, str]) -> Iterator[Linker]:
                 f"${variable} names {command[0]}, which is not on this machine", hint=f"correct or unset {variable}"
             )
         if native or made_for(command, triple):
-            yield Linker(command, triple, f"${variable}")
+            yield Linker(command, triple, f"${variable}", (*_DLL, *_OF_GNU) if is_windows(triple) else _COMPILER)
     names = ["cc", "gcc", "clang"] if native else [f"{gnu(triple)}-gcc", f"{gnu(triple)}-g++"]
     for name in names:
         found = shutil.which(name, path=path)
@@ -224,12 +225,25 @@ def is_native(triple: str) -> bool:
 
 
 def made_for(command: tuple[str, ...], triple: str) -> bool:
-    """Return whether a compiler's output is for the architecture of ``triple``, by its own word."""
+    """Return whether a compiler's output is for the architecture, the system and the calls of ``triple``, by its own
+    word.
+    """
     try:
         done = subprocess.run([*command, "-dumpmachine"], capture_output=True, text=True, check=False, timeout=60)
     except (OSError, subprocess.SubprocessError):
         return False
-    return architecture(gnu(triple)) == architecture(done.stdout.strip())
+    return _kind(done.stdout.strip()) == _kind(triple)
+
+
+def _kind(triple: str) -> tuple[str, str, bool]:
+    """Return what libraries must have in common, however vendors spell a triple: architecture, system, and whether
+    floats are passed in registers of the float unit where that is not so on all machines of its kind.
+    """
+    name = architecture(triple)
+    name = "arm" if name.startswith(("armv7", "armv8l")) else {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
+    systems = {"mingw": "windows", "windows": "windows", "android": "android", "apple": "macos", "darwin": "macos"}
+    found = next((system for word, system in systems.items() if word in triple), "linux")
+    return name, found, triple.endswith("hf")
 
 
 def gnu(triple: str) -> str:
