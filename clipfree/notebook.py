@@ -17,6 +17,8 @@ Row = TypeVar("Row")
 
 _WIDE = 720
 """Pixels of the screen that a picture is shown on, at most."""
+_LABELLED = 240
+"""From so many on there is room to say which side is which."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,18 +42,31 @@ class BeforeAfter:
         return sheet
 
     def _repr_html_(self) -> str:
-        """Return both on top of each other: the corner at the lower right of the upper one is drawn to and fro."""
+        """Return both on top of each other, under a handle that uncovers one of both: by mouse, finger or arrow keys.
+
+        What moves it is one line on the handle itself. Where notebooks run none, as in those that are not trusted, it
+        rests in the middle.
+        """
         width, height = self.after.size
-        scale = min(1.0, _WIDE / width)
-        size = f"width:{round(width * scale)}px;height:{round(height * scale)}px"
-        picture = f"display:block;{size};max-width:none;margin:0;image-rendering:auto"
+        fill = "position:absolute;inset:0;width:100%;height:100%;margin:0"
+        picture = f"{fill};display:block;max-width:none"
+        plate = "padding:1px 8px;border-radius:5px;background:#000a;color:#fff;font:13px sans-serif"
+        label = f"position:absolute;bottom:8px;{plate}"
+        labels = f'<span style="{label};left:8px">bicubic</span><span style="{label};right:8px">the network</span>'
         return (
-            f'<div style="position:relative;{size};max-width:none">'
-            f'<img alt="after: the network" style="{picture}" src="{_inline(self.after)}">'
-            f'<div style="position:absolute;top:0;left:0;width:50%;height:100%;max-width:100%;overflow:hidden;'
-            f'resize:horizontal;border-right:2px solid white">'
-            f'<img alt="before: bicubic" style="{picture}" src="{_inline(self.before)}"></div></div>'
-            f"<div>left: bicubic; right: the network; draw the corner between them</div>"
+            f'<div style="position:relative;overflow:hidden;width:100%;max-width:{min(width, _WIDE)}px;'
+            f'aspect-ratio:{width}/{height};--at:50%">'
+            f'<img alt="after: the network" style="{picture};clip-path:inset(0 0 0 var(--at))" '
+            f'src="{_inline(self.after)}">'
+            f'<img alt="before: bicubic" style="{picture};clip-path:inset(0 calc(100% - var(--at)) 0 0)" '
+            f'src="{_inline(self.before)}">{labels if width >= _LABELLED else ""}'
+            '<i style="position:absolute;top:0;bottom:0;left:var(--at);width:2px;margin-left:-1px;background:#fff;'
+            'box-shadow:0 0 4px #000a"><b style="position:absolute;top:50%;left:50%;width:30px;height:30px;'
+            "margin:-15px;border-radius:50%;background:#fff;color:#222;font:600 16px/30px sans-serif;"
+            'text-align:center">&harr;</b></i>'
+            '<input type="range" min="0" max="100" step="0.1" value="50" aria-label="how much of bicubic is shown" '
+            f'style="{fill};opacity:0;cursor:ew-resize" '
+            "oninput=\"this.parentNode.style.setProperty('--at', this.value + '%')\"></div>"
         )
 
 

@@ -67,6 +67,13 @@ class Browser:
         """Return what an expression in JavaScript comes to."""
         return self.ask("Runtime.evaluate", expression=code, returnByValue=True)["result"].get("value")
 
+    def click(self, x: float, y: float) -> None:
+        """Press and let go of the mouse at a place of the page, in pixels from its upper left."""
+        self.value(f"scrollTo({{top: {y} - 200, behavior: 'instant'}})")
+        y -= self.value("scrollY")
+        for kind in ("mousePressed", "mouseReleased"):
+            self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
     def picture(self) -> bytes:
         """Return the whole page as a PNG."""
         return base64.b64decode(self.ask("Page.captureScreenshot", captureBeyondViewport=True)["data"])

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import clipfree
+from tests.browser import browser, needs_browser
 from tests.conftest import photograph
+from tests.notebook import Executed, execute
 from toolchain.cli import main
 from toolchain.images.bicubic import enlarge
 
@@ -140,7 +143,7 @@ def test_before_and_after(network: clipfree.Network, tmp_path: Path) -> None:
     assert looks[0].side_by_side().size == (32, 18)
     shown = looks[0]._repr_html_()
     assert shown.count("data:image/png;base64,") == 2
-    assert "width:14px;height:18px" in shown
+    assert "max-width:14px;aspect-ratio:14/18" in shown
     assert network.before_after(Image.fromarray(pixels).convert("P")).before.mode == "RGB"
 
 
@@ -251,19 +254,44 @@ def test_names_are_there_and_documented() -> None:
         clipfree.nonsense  # noqa: B018
 
 
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executed]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("notebook"))
+        yield execute(NOTEBOOK)
+
+
 @pytest.mark.slow
-def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(tmp_path)
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    names: dict[str, Any] = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec(compile("".join(cell["source"]), NOTEBOOK.name, "exec"), names)
-    said = capsys.readouterr().out
+def test_the_notebook_runs(executed: Executed) -> None:
+    said, names = executed.said, executed.names
     assert "100% write: " in said
     assert "ms for 320 x 180 pixels" in said
     assert "nowhere.clipfree" in said
     assert "True" in said.splitlines()  # the set is proved
     assert names["tuned"].log.is_file()
     assert names["beside"].size == (724, 240)
-    assert not any(cell.get("outputs") for cell in cells)
+    assert not any(cell.get("outputs") for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"])
+
+
+@pytest.mark.slow
+@needs_browser
+def test_the_notebook_in_a_browser(executed: Executed, tmp_path: Path) -> None:
+    page = tmp_path / "notebook.html"
+    page.write_text(executed.page, encoding="utf-8")
+    with browser() as shown:
+        for width in (1280, 390):
+            shown.show(page, width)
+            assert shown.value("document.documentElement.scrollWidth") == width
+            left, top, wide, high = shown.value(
+                "(({x, y, width, height}) => [x, y + scrollY, width, height])"
+                "(document.querySelector('input[type=range]').parentNode.getBoundingClientRect())"
+            )
+            assert left + wide <= width
+            assert wide / high == pytest.approx(360 / 240, rel=0.01)
+            shown.click(left + 0.8 * wide, top + 0.5 * high)
+            assert float(shown.value("document.querySelector('input[type=range]').value")) == pytest.approx(80, abs=5)
+            clip = shown.value("getComputedStyle(document.querySelector('img[alt^=before]')).clipPath")
+            (cut,) = re.findall(r"([\d.]+)%", clip)
+            assert float(cut) == pytest.approx(20, abs=5)
+            (tmp_path / f"{width}.png").write_bytes(shown.picture())
+        assert not shown.complaints
