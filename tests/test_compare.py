@@ -271,12 +271,15 @@ def test_the_page_fits_any_window_and_runs_nothing_of_names(tmp_path: Path) -> N
     slow = replace(MEASURED, times=(Time(1, 0.9, 0.9), Time(2, 0.5, 0.5)))
     rows = (
         named,
+        replace(named, precision="mix", same_as="int8"),
         replace(named, precision="float32", latency=slow),
         replace(named, latency=ESTIMATED, target="cortex-a76"),
         replace(named, latency=None, failure=Failure(HOSTILE, "", 3)),
     )
     path = write_page(comparison(*rows), tmp_path)
     assert path.read_text().count("<script>") == 1
+    assert "20.0 ms, INT8, mixed" not in path.read_text()
+    assert ", INT8, mixed: " not in path.read_text()  # no bar that says the same again
     with browser() as page:
         for width, dark in ((1280, False), (390, True)):
             page.show(path, width, dark=dark)

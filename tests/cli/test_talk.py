@@ -46,6 +46,19 @@ def test_both_at_once_is_a_mistake(quick_deploy: list[str], capsys) -> None:
     assert "--quiet and --verbose are two things" in capsys.readouterr().err
 
 
+def test_bench_quietly_and_in_full(bundle: Path, capsys) -> None:
+    words = ["bench", str(bundle), "--size", "8x8", "--repeats", "3", "--threads", "1"]
+    assert main([*words, "-q"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith(" threads")
+    assert "GMAC a picture" not in captured.out
+    assert "energy" not in captured.err
+    assert main([*words, "-v"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"{bundle}: INT8, 8 x 8 to 16 x 16 on ")
+    assert re.search(r"^each call, in ms: \d+\.\d\d( \d+\.\d\d){2}$", captured.err, re.MULTILINE)
+
+
 def test_pictures_that_are_left_out_are_named_quietly_too(bundle: Path, photo: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "damaged.png").write_bytes(b"no picture")
     words = ["run", str(bundle), str(photo), str(tmp_path / "damaged.png"), "-o", str(tmp_path / "big"), "-q"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain.cli.board_options import Device, Key, Rpc, Ssh, Tracker, Wait, machine_for, reach
-from toolchain.cli.console import MOST_THREADS, Console, Json
+from toolchain.cli.console import MOST_THREADS, Console, Json, Quiet, Verbose
 from toolchain.cli.run import Bundle
 from toolchain.support.errors import InputError
 
@@ -54,6 +54,8 @@ def bench(
         str | None, typer.Option("--cpus", help="Which cores: big (default), little, or numbers such as 4-7.")
     ] = None,
     device: Device = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Time a bundle: percentiles, the fastest, frames a second, the first call, and the work done per second."""
@@ -64,7 +66,7 @@ def bench(
     from toolchain.targets.precision import TITLES
     from toolchain.workflows.bench import bench as run
 
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     height, width = parse_size(size)
     with (
         reach(rpc, tracker, key, ssh) as place,
@@ -77,7 +79,8 @@ def bench(
         work = manifest.macs_per_pixel * height * width
         sizes = f"{width} x {height} to {enlarged(width, manifest.scale)} x {enlarged(height, manifest.scale)}"
         title = TITLES[manifest.precision]
-        console.say(f"{bundle}: {title}, {sizes} on {cpu.name}{f', {place}' if place else ''}")
+        if not quiet:
+            console.say(f"{bundle}: {title}, {sizes} on {cpu.name}{f', {place}' if place else ''}")
         console.say(
             f"{'threads':>8}{'p50':>12}{'p90':>12}{'p99':>12}{'fastest':>12}{'fps':>9}{'spread':>7}{'repeats':>9}"
             f"{'rate':>14}  cores"
@@ -89,11 +92,12 @@ def bench(
                 machine, opened, (height, width), threads or (), plan, functions=functions, streams=streams or ()
             )
         )
-    console.say(f"{work / 1e9:.2f} GMAC a picture")
+    if not quiet:
+        console.say(f"{work / 1e9:.2f} GMAC a picture")
     if place is None and all(row.joules is None for row in rows):
-        console.note("energy: this system does not tell (no RAPL that may be read)")
+        console.info("energy: this system does not tell (no RAPL that may be read)")
     memory = None if place else peak_memory() / 1e6
-    if memory is not None:
+    if memory is not None and not quiet:
         console.say(f"peak memory of the whole process {memory:.0f} MB, clipfree's own included")
     result = BenchResult(
         bundle=str(bundle),
@@ -123,6 +127,8 @@ def _tell(row: BenchRow, work: float, console: Console) -> BenchFigures:
         f"{row.threads:8}{figures}{1 / timing.median:9.1f}{timing.spread:7.0%} {timing.repeats:8}{rate:7.1f} GMAC/s"
         f"  {ranges(row.cores) or 'any'}"
     )
+    if console.verbose:
+        console.note(f"each call, in ms: {' '.join(f'{1e3 * seconds:.2f}' for seconds in timing.samples)}")
     if row.first is not None:
         console.say(f"{'':8}{1e3 * row.first:9.2f} ms from opening the library to its first picture")
     for count, frames in row.streams.items():

@@ -45,7 +45,7 @@ def page_of(found: Comparison) -> str:
         lead=f"{_count(len(models), 'network')} on {_count(len(targets), 'target')}, {found.width} x {found.height} "
         "pixels in",
         figures=_figures(found),
-        speed=_speed(timed),
+        speed=_speed([row for row in timed if not row.same_as]),
         trade=_trade([row for row in timed if not row.same_as]),
         table=_table(found),
         notes=[note for note in notes(found) if note not in {f"{named}: {said}." for said, named in _failed(found)}],
