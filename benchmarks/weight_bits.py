@@ -2,7 +2,8 @@
 
     python benchmarks/weight_bits.py zoo:abpn_x3 MODEL.onnx ... --calib DIR --hr Set5/ Set14/ -o result.json
 
-Each network is deployed and evaluated as `clipfree deploy --budget 0` with `--weight-bits` and `--codebook` does it.
+Each network is deployed and evaluated as `clipfree deploy --budget 0` with `--weight-bits` and `--codebook` does it, or
+as `--bits-nested` does it, each of the networks in its file.
 What is there already is kept in a folder, by what decided it: a killed run goes on.
 """
 
@@ -32,17 +33,37 @@ WAYS = ((8, False), (6, False), (5, False), (4, False), (4, True), (3, False), (
 """Bits, and whether they are places in a codebook."""
 
 
+def evaluated(made: clipfree.Network, model: str, sets: Sequence[Path]) -> dict[str, Any]:
+    """PSNR of Y and RGB of a bundle in dB on each set, and of the float network."""
+    quality = {}
+    for group in sets:
+        mean = made.evaluate(group, compare=model).mean
+        compared = mean.compared.psnr_y if mean.compared else None
+        quality[group.name] = {"psnr_y": mean.bundle.psnr_y, "psnr_rgb": mean.bundle.psnr_rgb, "float_y": compared}
+    files = {file.name: file.stat().st_size for file in sorted(made.path.iterdir())}
+    return {"quality": quality, "files": files, "weights": made.manifest.weights}
+
+
+def nested(model: str, calib: Path, sets: Sequence[Path], bits: Sequence[int]) -> dict[str, Any]:
+    """Deploy a network in one way of nesting, and each network of its file from the file's beginning."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = clipfree.deploy(model, calib, out=Path(folder) / "nest.clipfree", bits_nested=bits, keep=False)
+        data = (made.path / "model.nested").read_bytes()
+        members = json.loads((made.path / "recipe.json").read_text())["nested"]
+        rows = []
+        for member in members:
+            cut = Path(folder) / f"{member['bits']}.nested"
+            cut.write_bytes(data[: member["size"]])
+            one = clipfree.deploy(cut, calib, out=Path(folder) / f"{member['bits']}.clipfree", keep=False)
+            rows.append({**member, **evaluated(one, model, sets), "kernels": len(one.manifest.kernels)})
+        return {"members": rows}
+
+
 def measured(model: str, calib: Path, sets: Sequence[Path], bits: int, *, codebook: bool) -> dict[str, Any]:
     """Deploy one network in one way; its PSNR of Y in dB on each set, the float network's, and bytes of its files."""
     with tempfile.TemporaryDirectory() as folder:
         made = clipfree.deploy(model, calib, out=folder, weight_bits=bits, codebook=codebook, budget=0, keep=False)
-        quality = {}
-        for group in sets:
-            mean = made.evaluate(group, compare=model).mean
-            compared = mean.compared.psnr_y if mean.compared else None
-            quality[group.name] = {"psnr_y": mean.bundle.psnr_y, "psnr_rgb": mean.bundle.psnr_rgb, "float_y": compared}
-        files = {file.name: file.stat().st_size for file in sorted(made.path.iterdir())}
-        return {"quality": quality, "files": files, "weights": made.manifest.weights}
+        return evaluated(made, model, sets)
 
 
 def table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
@@ -59,6 +80,8 @@ def table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     for name, rows in results.items():
         for row in rows:
             way = f"{row['bits']} bits{', codebook' * row['codebook']}"
+            if "nested" in row:
+                way += f", of {','.join(map(str, row['nested']))} nested: first {row['size'] / 1e3:.1f} kB"
             shown = [f"{row['quality'][group]['psnr_y']:.3f}" for group in sets]
             lost = [f"{row['quality'][group]['float_y'] - row['quality'][group]['psnr_y']:.3f}" for group in sets]
             lines.append(" | ".join([name, way, *shown, *lost, f"{row['files']['model.qdq.onnx'] / 1e3:.1f}"]))
@@ -71,11 +94,13 @@ def main(words: Sequence[str] | None = None, tell: Callable[[str], None] = print
     parser.add_argument("models", nargs="+")
     parser.add_argument("--calib", type=Path, required=True)
     parser.add_argument("--hr", type=Path, nargs="+", required=True)
-    parser.add_argument("--ways", nargs="+", help="of 8, 4, 4c (codebook) and the like; default: all", default=None)
+    parser.add_argument("--ways", nargs="*", help="of 8, 4, 4c (codebook) and the like; default: all", default=None)
+    parser.add_argument("--nested", nargs="*", help="such as 8,6,4 or 7,6,4; default: none", default=[])
     parser.add_argument("--kept", type=Path, default=Path("out/weight_bits"))
     parser.add_argument("-o", "--out", type=Path, required=True)
     given = parser.parse_args(words)
-    ways = [(int(word.rstrip("c")), word.endswith("c")) for word in given.ways] if given.ways else WAYS
+    ways = WAYS if given.ways is None else [(int(word.rstrip("c")), word.endswith("c")) for word in given.ways]
+    nests = [tuple(int(number) for number in word.split(",")) for word in given.nested]
     cache = ResultCache(given.kept)
     about = {
         "code": of_source(*CODE),
@@ -94,6 +119,13 @@ def main(words: Sequence[str] | None = None, tell: Callable[[str], None] = print
             results.setdefault(name, []).append({"bits": bits, "codebook": codebook, **row})
             figures = ", ".join(f"{group} {one['psnr_y']:.3f} dB" for group, one in row["quality"].items())
             tell(f"{name}: {bits} bits{', codebook' * codebook}: {figures}")
+        for nest in nests:
+            key = {**about, "model": of_files([resolve(model)]), "nested": nest}
+            row = cache.document(key, lambda m=model, n=nest: nested(m, given.calib, given.hr, n))
+            for member in row["members"]:
+                results.setdefault(name, []).append({"codebook": False, "nested": nest, **member})
+                figures = ", ".join(f"{group} {one['psnr_y']:.3f} dB" for group, one in member["quality"].items())
+                tell(f"{name}: {member['bits']} of {nest} bits: {figures}")
         document = {"networks": results, "pictures": {g.name: len(read_images(g).images) for g in given.hr}}
         with atomic_write(given.out) as file:
             file.write((json.dumps(document, indent=1) + "\n").encode())

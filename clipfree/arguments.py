@@ -48,6 +48,7 @@ def settings_of(
     weight_bits: int | str | Mapping[str, int] | None = None,
     *,
     codebook: bool = False,
+    bits_nested: Sequence[int] = (),
 ) -> Settings | None:
     """Return settings of quantizing; None where nothing is asked for.
 
@@ -57,12 +58,14 @@ def settings_of(
     from toolchain.quantize import Settings
 
     narrow, spare = _read_weight_bits(weight_bits)
-    if not (bits or narrow or spare or codebook or estimator or weights or budget is not None or max_loss is not None):
+    asked = bits or narrow or spare or codebook or bits_nested or estimator or weights
+    if not (asked or budget is not None or max_loss is not None):
         return None
     settings = Settings(
         bits=bits or {},
         weight_bits=narrow,
         codebook=codebook,
+        bits_nested=tuple(bits_nested),
         spare_weights=spare,
         budget=budget,
         max_loss=max_loss,

@@ -27,6 +27,7 @@ def deploy(
     bits: Bits | None = None,
     weight_bits: int | str | Mapping[str, int] | None = None,
     codebook: bool = False,
+    bits_nested: Sequence[int] = (),
     estimator: str | None = None,
     weights: str | None = None,
     inputs: Mapping[str, float] | None = None,
@@ -55,6 +56,8 @@ def deploy(
             few as keep to ``max_loss``, or to 0.05 dB. None: 8. Where numbers are given, nothing is spent on 16 bits
             without ``max_loss`` or ``budget``.
         codebook: weights of at most 6 bits are places in a codebook of each convolution.
+        bits_nested: of weights, falling, such as (8, 6, 4): the bundle holds a file ``model.nested`` too, whose beginnings
+            are the networks of fewer bits.
         estimator: of activation ranges: "percentile[:P]" (None), "mse", "minmax", "entropy", "average".
         weights: estimator of each channel's weights: "output" (None), "mse", "minmax" or "percentile:P".
         inputs: values of the model's inputs beside the picture, by name.
@@ -90,7 +93,7 @@ def deploy(
         target,
         name,
         value_range,
-        settings_of(bits, budget, max_loss, estimator, weights, weight_bits, codebook=codebook),
+        settings_of(bits, budget, max_loss, estimator, weights, weight_bits, codebook=codebook, bits_nested=bits_nested),
         (Path(logs),) if isinstance(logs, (str, Path)) else tuple(Path(one) for one in logs),
         tuned_for,
         precision=chosen,

@@ -38,6 +38,44 @@ def test_tensors_of_16_bits(model_file: Path, photo_folder: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+def test_nested_weights(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
+    words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path / "whole.clipfree")]
+    assert main([*words, "--bits-nested", "7,4"]) == 0
+    said = re.search(
+        r"nested weights: 7 bits in the first \S+ kB: .+ alone\); 4 bits in the first .+ alone\)",
+        capsys.readouterr().out,
+    )
+    assert said
+    whole, small = tmp_path / "whole.clipfree", tmp_path / "small.nested"
+    assert open_bundle(whole).manifest.weights == said[0]
+    assert main(["nested", str(whole), "--json"]) == 0
+    members = document(capsys)["members"]
+    recipe = json.loads((whole / "recipe.json").read_text())["nested"]
+    assert members == [{"bits": one["bits"], "size": one["size"]} for one in recipe]
+    assert main(["nested", str(whole), "--bits", "4", "-o", str(small)]) == 0
+    assert f"4 bits, {members[1]['size']} bytes" in capsys.readouterr().out
+    assert small.read_bytes() == (whole / "model.nested").read_bytes()[: members[1]["size"]]
+    assert main(["nested", str(whole), "--bits", "5", "-o", str(small)]) == 3
+    assert "the file has no member of 5 bits; it has 7, 4" in capsys.readouterr().err
+    assert main(["inspect", str(small)]) == 0
+    for bits, file in ((7, whole / "model.nested"), (4, small)):
+        made = tmp_path / f"{bits}.clipfree"
+        assert main(["deploy", str(file), "--calib", str(photo_folder), "-o", str(made)]) == 0
+        out = capsys.readouterr().out
+        assert f"weights: {bits} bits in " in out
+        assert "equal to the integer reference, byte for byte" in out
+        assert main(["evaluate", str(made), "--hr", str(photo_folder)]) == 0
+        scales = [tensor.scale for tensor in open_bundle(made).manifest.tensors]
+        assert scales == [tensor.scale for tensor in open_bundle(whole).manifest.tensors]
+        capsys.readouterr()
+    first, again = (np.load(folder / "golden.npz")["output"] for folder in (whole, tmp_path / "7.clipfree"))
+    np.testing.assert_array_equal(first, again)
+    small.write_bytes(small.read_bytes()[:-1])
+    assert main(["deploy", str(small)]) == 3
+    assert "it is cut off within its part of 4 bits" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_weights_of_4_bits(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
     words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path), "--weight-bits", "4"]
     assert main([*words, "--codebook", "--weight-bits", f"{first_convolution(model_file)}=8"]) == 0

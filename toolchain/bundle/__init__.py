@@ -5,6 +5,7 @@ from toolchain.bundle.manifest import FORMAT_VERSION, IntegerCoverage, Manifest
 from toolchain.bundle.store import (
     FLOAT,
     GOLDEN,
+    NESTED,
     PAGE,
     PLAN,
     QDQ,
@@ -25,6 +26,7 @@ __all__ = [
     "GOLDEN",
     "HEADER",
     "LIBRARY",
+    "NESTED",
     "PAGE",
     "PLAN",
     "QDQ",

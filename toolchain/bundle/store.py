@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SUFFIX = ".clipfree"
 MANIFEST, QDQ, FLOAT = "manifest.json", "model.qdq.onnx", "model.onnx"
 PLAN = "opencl/plan.json"
+NESTED = "model.nested"
 RECIPE, GOLDEN, REPORT = "recipe.json", "golden.npz", "report.json"
 PAGE = "report.html"
 _LARGEST_MANIFEST, _LARGEST_GOLDEN = 16 * 2**20, 2**28

@@ -23,6 +23,7 @@ from toolchain.cli import (
     fidelity,
     inspect,
     logs,
+    nested,
     package,
     represent,
     run,
@@ -49,6 +50,7 @@ _COMMANDS: Mapping[str, tuple[tuple[str, Callable[..., None]], ...]] = {
         ("deploy", deploy.deploy),
         ("run", run.run),
         ("inspect", inspect.inspect),
+        ("nested", nested.nested),
         ("demo", demo.demo),
     ),
     _QUALITY: (

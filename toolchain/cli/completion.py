@@ -17,7 +17,7 @@ from toolchain.cli.console import Console, Json
 
 VARIABLE = "_CLIPFREE_COMPLETE"
 """Environment variable by which the shell's script asks for words."""
-_MODELS = (".onnx", ".tflite", ".pt2", ".pth", ".safetensors")
+_MODELS = (".onnx", ".nested", ".tflite", ".pt2", ".pth", ".safetensors")
 _BUNDLE = ".clipfree"
 _USUAL = "out"
 """Where bundles are made, if nothing else is said."""

@@ -65,6 +65,14 @@ Codebook = Annotated[
     bool,
     typer.Option("--codebook", help="Weights of at most 6 bits are places in a codebook of each convolution."),
 ]
+BitsNested = Annotated[
+    str | None,
+    typer.Option(
+        "--bits-nested",
+        help="Of weights, such as 8,6,4: one file, model.nested, whose beginnings are the networks of fewer bits; see "
+        "`clipfree nested`.",
+    ),
+]
 Budget = Annotated[
     float | None,
     typer.Option(
@@ -99,6 +107,7 @@ def deploy(
     bits: Bits = None,
     weight_bits: WeightBits = None,
     codebook: Codebook = False,
+    bits_nested: BitsNested = None,
     budget: Budget = None,
     max_loss: MaxLoss = None,
     logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
@@ -155,8 +164,10 @@ def deploy(
     embedded = calib is None and model.startswith(PREFIX) and precisions[0] == INT8
     photographs = demo_photographs() if embedded else calib
     settings = None
-    if any([estimator, weights, bits, weight_bits, codebook, budget is not None, max_loss is not None]):
-        settings = parse_settings(estimator, weights, bits, budget, max_loss, weight_bits, codebook=codebook)
+    if any([estimator, weights, bits, weight_bits, codebook, bits_nested, budget is not None, max_loss is not None]):
+        settings = parse_settings(
+            estimator, weights, bits, budget, max_loss, weight_bits, codebook=codebook, nested=bits_nested
+        )
     request = Request(
         path,
         out,
@@ -243,9 +254,10 @@ def parse_settings(
     weight_bits: Sequence[str] | None,
     *,
     codebook: bool,
+    nested: str | None = None,
 ) -> Settings:
-    """Return the settings that the words of --estimator, --weights, --bits, --weight-bits, --codebook, --budget and
-    --max-loss mean.
+    """Return the settings that the words of --estimator, --weights, --bits, --weight-bits, --codebook, --bits-nested,
+    --budget and --max-loss mean.
 
     Raises:
         InputError: they are not understood.
@@ -253,7 +265,7 @@ def parse_settings(
     """
     from toolchain.quantize import Settings
     from toolchain.quantize.bits import read_bits
-    from toolchain.quantize.weight_bits import read_weight_bits
+    from toolchain.quantize.weight_bits import read_bits_nested, read_weight_bits
 
     few, spare = read_weight_bits(weight_bits or ())
     chosen = dict(read_bits(word) for word in bits or ())
@@ -262,6 +274,7 @@ def parse_settings(
         bits=chosen,
         weight_bits=few,
         codebook=codebook,
+        bits_nested=read_bits_nested(nested) if nested is not None else (),
         spare_weights=spare,
         budget=budget,
         max_loss=max_loss,

@@ -21,6 +21,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "clipfree verify out/xlsr_x3.clipfree --rpc 192.168.1.20:9090",
     ),
     "inspect": ("clipfree inspect model.onnx --target rpi5 --target mali-g78",),
+    "nested": (
+        "clipfree nested out/model.clipfree",
+        "clipfree nested out/model.clipfree --bits 4 -o small.nested",
+    ),
     "represent": ("clipfree represent model.onnx --calib photos/ -o out/representative",),
     "bench": ("clipfree bench out/xlsr_x3.clipfree --size 540x960 --threads 1 --threads 4",),
     "compare": (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +38,14 @@ from toolchain.quantize.weight_bits import codes_of
 from toolchain.quantize.weights import (
     OUTPUT,
     QuantizedWeight,
+    make_room_for_bias,
     make_safe,
     outputs_first,
     round_weight,
     safe_scale,
     scale_by,
 )
-from toolchain.reference.graph import GraphView
+from toolchain.reference.graph import Array, GraphView
 from toolchain.reference.quantization import BITS, WIDE_BITS, Quantization
 from toolchain.support.errors import CalibrationError
 from toolchain.support.progress import Tell, untold
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
     from toolchain.frontend import SRModel
 
 ALL_CODES: Mapping[str, CodeSet] = {}
+Reround: TypeAlias = "Callable[[str, Array], QuantizedWeight]"
+"""Of a convolution's output and its float weights, makes rounded ones."""
 NOTHING: Finer = {}
 """No tensors of 16 bits but those that the user has named."""
 _HEADROOM = 1.5
@@ -183,22 +186,51 @@ class Calibrated:
         Raises:
             ModelError: the sums of a convolution that reads a tensor of 16 bits could overflow.
         """
-        network, settings = self._network(finer), self.settings
-        sr, plan = network.sr, network.plan
-        weights, biases = round_weights(sr, plan, network.quantizations, settings.weights, self.codes)
+        network = self._network(finer)
+        weights, biases = round_weights(
+            network.sr, network.plan, network.quantizations, self.settings.weights, self.codes
+        )
+        keep_scales = self.settings.weights != OUTPUT
+        return self._improved(network, finer, weights, biases, keep_scales=keep_scales, progress=progress)
+
+    def rerounded(self, like: Rounded, again: Reround, progress: Tell = untold) -> Rounded:
+        """Return the network with all weights rounded for other codes, at scales that are given.
+
+        ``again``: of a convolution's output and its float weights in their own layout, makes those to begin with.
+        ``like``: the network whose biases are begun with, and whose tensors have the same bits.
+        """
+        network = self._network(like.finer)
+        constants = GraphView(network.sr.model).constants
+        weights = {output: again(output, constants[site.weight]) for output, site in network.plan.convolutions.items()}
+        return self._improved(network, like.finer, weights, like.biases, keep_scales=True, progress=progress)
+
+    def with_room(self, found: Rounded, times: float) -> Rounded:
+        """Return the network at scales at which biases ``times`` as large fit; as it is, but where these dwarf
+        weights.
+        """
+        network, weights = self._network(found.finer), dict(found.weights)
+        for output, site in network.plan.convolutions.items():
+            source = network.quantizations[network.plan.group[site.source]].scale
+            weights[output] = make_room_for_bias(weights[output], times * found.biases[output], source)
+        return replace(found, model=network.write(weights, found.biases), weights=weights)
+
+    def _improved(
+        self, network: _Network, finer: Finer, weights: Weights, biases: Biases, *, keep_scales: bool, progress: Tell
+    ) -> Rounded:
+        settings = self.settings
         written = network.write(weights, biases)
         if not settings.reconstruct and not settings.correct_bias:
             return Rounded(written, finer, *network.joined(weights, biases))
         better = reconstruct(
-            sr,
-            plan,
+            network.sr,
+            network.plan,
             written,
             weights,
             biases,
             self.crops.crops,
             seed=settings.seed,
             only_biases=not settings.reconstruct,
-            keep_scales=settings.weights != OUTPUT,
+            keep_scales=keep_scales,
             progress=progress,
         )
         written = network.write(better.weights, better.biases)

@@ -13,12 +13,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.frontend.nested_bits import MOST
 from toolchain.reference.graph import Array
 from toolchain.reference.pairs import LIMIT, PAIR, Reals, code_limits, least_scale, single_limits
 from toolchain.support.errors import CalibrationError
 
-FEWEST, MOST = 2, 8
-"""Bits that a weight's code may have."""
 LARGEST_BOOK: Final = 6
 """Bits: more entries than these would be nearly all numbers that any two neighbours may have."""
 _ENTRY = PAIR // 2
@@ -110,6 +109,14 @@ class CodeSet:
         full = np.maximum(self.least_scale(weights), np.finfo(np.float32).tiny * 2.0**24).reshape(-1, 1, 1, 1)
         costs = np.broadcast_to(importance * full**2, weights.shape)
         return replace(self, book=_fit((weights / full).ravel(), costs.ravel(), 2**self.bits))
+
+    def around(self, _steps: Reals) -> CodeSet:
+        """Return the set with what it knows of where the weights are, in steps of their scales."""
+        return self
+
+    def part(self, _outputs: slice) -> CodeSet:
+        """Return the set of some of the weights' outputs."""
+        return self
 
     def used(self, codes: Array) -> CodeSet:
         """Return the set with just the entries that ``codes`` use, where it has a codebook; with more bits where these

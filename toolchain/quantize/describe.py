@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.quantize.code_set import MOST
+from toolchain.frontend.nested_bits import MOST
 from toolchain.quantize.estimators import Range
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.qdq import name_weights

@@ -69,8 +69,12 @@ def _stored(name: str, codes: Array, book: tuple[int, ...]) -> tuple[list[onnx.T
     ]
 
 
-def stored_codes(codes: Array) -> CodeSet:
-    """Return the set of codes of 4 bits that a file's weights are among; all of int8 where there is none."""
+def stored_codes(codes: Array, stated: int | None = None) -> CodeSet:
+    """Return the set of codes of 4 bits that a file's weights are among, or of as many as are ``stated`` of it; all of
+    int8 where there is none.
+    """
+    if stated and np.abs(codes.astype(np.int16)).max(initial=0) <= CodeSet(stated).limit:
+        return CodeSet(stated)
     if np.abs(codes.astype(np.int16)).max(initial=0) <= CodeSet(_PACKED).limit:
         return CodeSet(_PACKED)
     found = CodeSet(_PACKED, codebook=True).used(codes)
@@ -84,6 +88,8 @@ def say_bits(recipe: Recipe) -> str:
         if item.role == "weight":
             kind = item.bits, bool(item.codebook)
             counts[kind] = counts.get(kind, 0) + 1
+    if recipe.nested:
+        return f"nested weights: {'; '.join(map(str, recipe.nested))}"
     spared = f"; {recipe.spared}" if recipe.spared else ""
     if set(counts) <= {(ALL.bits, False)} and not spared:
         return ""

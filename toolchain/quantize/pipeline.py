@@ -16,6 +16,7 @@ from toolchain.quantize.crops import CropSet, cut_crops, stress
 from toolchain.quantize.equalize import equalize, find_sites, measure_channels, share_ranges, widening
 from toolchain.quantize.exact import exact_bits
 from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.nest import nested
 from toolchain.quantize.overrides import choose_bits
 from toolchain.quantize.plan import make_plan
 from toolchain.quantize.quantized import QuantizedModel
@@ -54,6 +55,8 @@ def quantize(
     settings = settings or DEFAULTS
     stages = Stages(progress, _stages(settings))
     calibrated = calibrate(sr, images, settings, stages)
+    if settings.bits_nested:
+        return nested(calibrated, settings.bits_nested, stages.begin(_WEIGHTS))
     found = calibrated.rounded(progress=stages.begin(_WEIGHTS))
     spent = spend(calibrated, found, stages.begin(_SPENDING) if _spends(settings) else untold)
     return calibrated.described(spent.network, spent.budget, spent.bound, spent.spared)

@@ -29,6 +29,8 @@ class QuantizedModel:
         halo: receptive-field radius in low-resolution pixels.
         balanced: the same network in float, tensor by tensor: its channels are balanced as the quantized ones are; None
             where another tool quantized it.
+        nested: a file of this network and of those of fewer bits that it holds, see `toolchain.frontend.nested_file`;
+            empty where it is none of a nest.
     """
 
     model: onnx.ModelProto
@@ -40,3 +42,4 @@ class QuantizedModel:
     clip: Clip | None
     halo: int
     balanced: SRModel | None = None
+    nested: bytes = b""

@@ -238,6 +238,32 @@ class SparedRecipe:
 
 
 @dataclass(frozen=True)
+class MemberRecipe:
+    """A member of a nested network.
+
+    Attributes:
+        bits: of its weights.
+        size: bytes of the beginning of the file that is this member.
+        psnr: of its output against the float network's in dB, on crops that chose nothing.
+        drop: PSNR that it loses against the float network in dB, see ``drop.PsnrDrop``.
+        alone: what a network loses whose weights are rounded for these bits alone.
+    """
+
+    bits: int
+    size: int
+    psnr: float
+    drop: float
+    alone: float
+
+    def __str__(self) -> str:
+        """For people."""
+        return (
+            f"{self.bits} bits in the first {self.size / 1e3:.1f} kB: {self.drop:.3f} dB below float "
+            f"({self.alone:.3f} if rounded for {self.bits} bits alone)"
+        )
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything needed to understand, and with the same photos repeat, a quantization."""
 
@@ -249,6 +275,7 @@ class Recipe:
     budget: BudgetRecipe | None = None
     bound: BoundRecipe | None = None
     spared: SparedRecipe | None = None
+    nested: tuple[MemberRecipe, ...] = ()
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     version: int = VERSION

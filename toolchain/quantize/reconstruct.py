@@ -216,7 +216,8 @@ def _solve(
     bias = np.empty(len(rows), np.float64)
     for number, (power, mean) in enumerate(zip(powers, means, strict=True)):
         own = slice(number * outputs, (number + 1) * outputs)
-        rounded, scale[own] = round_together(shaped[own], power, given.scale[own] if keep_scale else None, among)
+        kept = given.scale[own] if keep_scale else None
+        rounded, scale[own] = round_together(shaped[own], power, kept, among.part(own))
         codes[own] = rounded.reshape(outputs, taps)
         bias[own] = level[own] - (codes[own] * scale[own, None].astype(np.float64)) @ mean
     name = given.estimator if keep_scale else "reconstructed"

@@ -40,7 +40,9 @@ def round_together(
             loss = np.einsum("ok,kl,ol->o", error, power, error, optimize=True)
             chosen = loss < least
             least[chosen], scales[chosen], codes[chosen] = loss[chosen], scale[chosen], found[chosen]
-    better = _step(codes.reshape(weights.shape), weights, power, scales.astype(np.float64), among)
+    fine = scales.astype(np.float64)
+    near = among.around(weights / along(fine, 0, weights.ndim))
+    better = _step(codes.reshape(weights.shape), weights, power, fine, near)
     return better.astype(np.int8), scales
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from toolchain.quantize.bits import Bits, check_bits
 from toolchain.quantize.estimators import make_estimator
-from toolchain.quantize.weight_bits import check_weight_bits
+from toolchain.quantize.weight_bits import check_bits_nested, check_weight_bits
 from toolchain.quantize.weights import OUTPUT, scale_by
 from toolchain.support.errors import CalibrationError
 
@@ -28,6 +28,8 @@ class Settings:
         weight_bits: 2 to 8 by name or pattern of a convolution's output or weight, "*" for all; 8 where nothing is
             said.
         codebook: codes of at most 6 of these bits are places in a codebook of int8 numbers for each convolution.
+        bits_nested: of weights, falling: a network for each of them, the weights of which begin with those of the next;
+            empty: one network. Then nothing else is said of weights' bits, nor chosen for 16.
         spare_weights: all other weights get the fewest bits of 8, 6, 5 and 4 that keep to ``max_loss``, to 0.05 dB
             where that is not given.
         budget: multiply-accumulates, in percent of the network's, that may be added for further tensors of 16 bits,
@@ -51,6 +53,7 @@ class Settings:
     bits: Mapping[str, Bits] = field(default_factory=dict)
     weight_bits: Mapping[str, int] = field(default_factory=dict)
     codebook: bool = False
+    bits_nested: tuple[int, ...] = ()
     spare_weights: bool = False
     budget: float | None = None
     max_loss: float | None = None
@@ -72,6 +75,9 @@ class Settings:
         for name, bits in self.bits.items():
             check_bits(name, bits)
         check_weight_bits(self.weight_bits, codebook=self.codebook, spare=self.spare_weights)
+        if self.bits_nested:
+            others = bool(self.weight_bits) or self.codebook or self.spare_weights
+            check_bits_nested(self.bits_nested, others=others, spends=bool(self.budget) or self.max_loss is not None)
         if self.budget is not None and not 0 <= self.budget < math.inf:
             raise CalibrationError(
                 f"a budget of {self.budget:g} % is none", hint="say by how many percent work may grow, such as 10"
@@ -96,7 +102,7 @@ def for_deployment(settings: Settings | None) -> Settings:
     may be spent where much of the second is found.
     """
     settings = settings or DEFAULTS
-    decided = bool(settings.weight_bits) and not settings.spare_weights
+    decided = bool(settings.weight_bits or settings.bits_nested) and not settings.spare_weights
     if settings.budget is None and settings.max_loss is None and not decided:
         return replace(settings, budget=_LITTLE, max_loss=MUCH, demanded=False)
     return settings

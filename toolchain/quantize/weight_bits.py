@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from toolchain.quantize.code_set import ALL, FEWEST, LARGEST_BOOK, MOST, CodeSet, check_codes
+from toolchain.frontend.nested_bits import FEWEST, MOST, is_falling
+from toolchain.quantize.code_set import ALL, LARGEST_BOOK, CodeSet, check_codes
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.reference.graph import Array
 from toolchain.support.errors import CalibrationError, InputError
@@ -47,6 +48,42 @@ def check_weight_bits(bits: Mapping[str, int], *, codebook: bool, spare: bool) -
     if codebook and not spare and not any(number <= LARGEST_BOOK for number in bits.values()):
         raise CalibrationError(
             "a codebook is for weights of few bits", hint=f"say how many: --weight-bits {FEWEST} to {LARGEST_BOOK}"
+        )
+
+
+def read_bits_nested(word: str) -> tuple[int, ...]:
+    """Return the bits that "8,6,4" means.
+
+    Raises:
+        InputError: it is not understood.
+    """
+    numbers = [number.strip() for number in word.split(",")]
+    if not all(number.isdecimal() and len(number) < 4 for number in numbers):
+        raise InputError(f"--bits-nested {word} is not understood", hint="say 8,6,4")
+    return tuple(int(number) for number in numbers)
+
+
+def check_bits_nested(bits: Sequence[int], *, others: bool, spends: bool) -> None:
+    """Raise CalibrationError if no networks of so many bits can be nested; ``others``: whether something else is said
+    of weights' bits; ``spends``: whether tensors are to be chosen for 16 bits.
+    """
+    for number in bits:
+        if not FEWEST <= number <= MOST:
+            raise CalibrationError(f"nested weights cannot have {number} bits", hint=f"say {FEWEST} to {MOST}")
+    if len(bits) < 2:
+        raise CalibrationError("one number of bits is no nest", hint="say two or more, such as --bits-nested 8,6,4")
+    if not is_falling(bits):
+        said = ",".join(map(str, bits))
+        raise CalibrationError(f"nested bits must fall, {said} do not", hint="say the most bits first: 8,6,4")
+    if others:
+        raise CalibrationError(
+            "nested weights have the same bits everywhere, and no codebook",
+            hint="leave out --weight-bits and --codebook, or --bits-nested",
+        )
+    if spends:
+        raise CalibrationError(
+            "for nested weights no tensors are chosen for 16 bits",
+            hint="leave out --budget and --max-loss; --bits TENSOR=16 keeps one at 16 bits",
         )
 
 

@@ -14,6 +14,7 @@ Weights are (O, I, kh, kw) everywhere in this module, I being the channels that 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -30,39 +31,66 @@ _ORDERS: Final = ((0, 2, 3, 1), (0, 3, 2, 1))  # of the axes; what then stands s
 Reals: TypeAlias = NDArray[np.float64]
 
 
-def least_scale(weights: Reals) -> Reals:
+@dataclass(frozen=True)
+class Rule:
+    """How large codes may be.
+
+    Attributes:
+        limit: of one.
+        below: of two neighbours below 0 together.
+        above: of two neighbours above 0 together.
+    """
+
+    limit: int = LIMIT
+    below: int = PAIR
+    above: int = PAIR
+
+
+WHOLE: Final = Rule()
+"""For codes of 8 bits."""
+
+
+def least_scale(weights: Reals, rule: Rule = WHOLE) -> Reals:
     """Return the smallest scales (O,) at which no weight and no two neighbours exceed their limits."""
-    scale: Reals = np.abs(weights).max(axis=(1, 2, 3), initial=0.0) / LIMIT
-    return np.maximum(scale, largest_pairs(weights) / PAIR)
+    scale: Reals = np.abs(weights).max(axis=(1, 2, 3), initial=0.0) / rule.limit
+    return np.maximum(scale, largest_pairs(weights) / min(rule.below, rule.above))
 
 
-def code_limits(steps: Reals) -> tuple[Reals, Reals]:
+def code_limits(steps: Reals, rule: Rule = WHOLE) -> tuple[Reals, Reals]:
     """Return the smallest and the largest code that each weight may become, whatever the others become within their
     own.
 
-    What two neighbours of one sign leave of ``PAIR``, or exceed it by, is shared equally between them.
+    What two neighbours of one sign leave of what they may have together, or exceed it by, is shared equally between
+    them.
 
     Args:
         steps: the weights in steps of their scales.
+        rule: how large codes may be.
 
     Returns:
         low and high, whole numbers of the same shape.
     """
 
-    def half(own: Reals, other: Reals) -> Reals:
-        limit: Reals = np.rint((PAIR + own - other) / 2)  # the other's is PAIR less this: rint is odd about PAIR / 2
+    def half(pair: int) -> Callable[[Reals, Reals], Reals]:
+        # The other's is the pair's less this, for rint is odd about whole numbers; about others, neither gets a half.
+        rounded = np.floor if pair % 2 else np.rint
+
+        def limit(own: Reals, other: Reals) -> Reals:
+            shared: Reals = rounded((pair + own - other) / 2)
+            return shared
+
         return limit
 
-    return -_largest_codes(-steps, half), _largest_codes(steps, half)
+    return -_largest_codes(-steps, half(rule.below), rule), _largest_codes(steps, half(rule.above), rule)
 
 
-def single_limits(codes: Reals) -> tuple[Reals, Reals]:
+def single_limits(codes: Reals, rule: Rule = WHOLE) -> tuple[Reals, Reals]:
     """Return the smallest and the largest code that each weight may become if all others stay what they are."""
 
-    def rest(own: Reals, other: Reals) -> Reals:
-        return PAIR - other
+    def rest(pair: int) -> Callable[[Reals, Reals], Reals]:
+        return lambda own, other: pair - other
 
-    return -_largest_codes(-codes, rest), _largest_codes(codes, rest)
+    return -_largest_codes(-codes, rest(rule.below), rule), _largest_codes(codes, rest(rule.above), rule)
 
 
 def round_safely(steps: Reals) -> NDArray[np.int8]:
@@ -84,12 +112,12 @@ def largest_pairs(weights: Array) -> Reals:
     return largest
 
 
-def _largest_codes(steps: Reals, limit: Callable[[Reals, Reals], Reals]) -> Reals:
+def _largest_codes(steps: Reals, limit: Callable[[Reals, Reals], Reals], rule: Rule) -> Reals:
     """Return the least of the limits that a weight has beside its neighbours; ``limit`` of its own and another's
     magnitude.
     """
-    positive = np.clip(steps, 0.0, LIMIT)
-    largest = np.full(steps.shape, float(LIMIT))
+    positive = np.clip(steps, 0.0, rule.limit)
+    largest = np.full(steps.shape, float(rule.limit))
     for axes in _ORDERS:
         moved = largest.transpose(axes)
         laid, values = (one.reshape(len(steps), -1) for one in (moved, positive.transpose(axes)))

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import onnx
 
-NAMES = ("exported_program", "tflite", "weights")
+NAMES = ("exported_program", "nested", "tflite", "weights")
 
 
 class Reader(Protocol):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import onnx
 
 from toolchain.frontend import normalize
+from toolchain.frontend.nested_file import stated_bits
 from toolchain.frontend.packed import unpack
 from toolchain.quantize.describe import describe
 from toolchain.quantize.foreign.dequantizer import Dequantizer
@@ -76,8 +77,9 @@ def canonicalize(
     if unsaid:
         quantizations.update(measure(sr, plan, unsaid))
     weights, biases, changed = weights_of(plan, view, quantizations, found)
-    if packed:
-        weights = {output: replace(one, among=stored_codes(one.codes)) for output, one in weights.items()}
+    bits = stated_bits(model)
+    if packed or bits:
+        weights = {output: replace(one, among=stored_codes(one.codes, bits)) for output, one in weights.items()}
     written = write_qdq(sr, plan, quantizations, weights, biases)
     changes = (*sr.changes, *_changes(found, pixels, changed, len(weights) - shifted, shifted))
     if packed:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from toolchain.quantize.settings import Settings
 
 _ROOM = 256 * 2**20
-_QUANTIZED, _BALANCED, _FACTS = "quantized.onnx", "balanced.onnx", "facts.json"
+_QUANTIZED, _BALANCED, _NESTED, _FACTS = "quantized.onnx", "balanced.onnx", "model.nested", "facts.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +117,8 @@ def _packed(made: CachedNetwork) -> bytes:
         file.writestr(_QUANTIZED, made.model.model.SerializeToString(deterministic=True))
         if balanced:
             file.writestr(_BALANCED, balanced.model.SerializeToString(deterministic=True))
+        if made.model.nested:
+            file.writestr(_NESTED, made.model.nested)
         file.writestr(_FACTS, json.dumps(facts))
     return buffer.getvalue()
 
@@ -129,9 +131,10 @@ def _unpacked(data: bytes, sr: SRModel) -> CachedNetwork:
         if facts["changes"] is not None:
             float_model = onnx.load_model_from_string(file.read(_BALANCED))
             balanced = replace(sr, model=float_model, changes=tuple(facts["changes"]))
+        nested = file.read(_NESTED) if _NESTED in file.namelist() else b""
     settings = facts["recipe"].pop("settings")
     recipe = replace(from_plain(Recipe, {**facts["recipe"], "settings": {}}), settings=settings)
     quantized = QuantizedModel(
-        model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo, balanced
+        model, recipe, sr.name, sr.channels, sr.scale, sr.value_range, sr.clip, sr.halo, balanced, nested
     )
     return CachedNetwork(quantized, from_plain(Loss, facts["loss"]), tuple(facts["doubts"]))

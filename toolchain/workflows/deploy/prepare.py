@@ -98,6 +98,8 @@ def prepare_quantized(request: Request, rehearse: Rehearse, line: Progress, dump
     model, recipe = found.model, found.model.recipe
     written = pack(for_runtimes(model.model), recipe).SerializeToString(deterministic=True)
     files = {store.QDQ: written, store.RECIPE: recipe.to_json().encode()}
+    if model.nested:
+        files[store.NESTED] = model.nested
     return Prepared(
         model,
         found.photos,
@@ -165,11 +167,16 @@ def _quantize(request: Request, rehearse: Rehearse, line: Progress, dump: Dump) 
     if is_quantized(source):
         asked = request.settings
         if asked is not None and (
-            asked.bits or asked.weight_bits or asked.spare_weights or asked.budget or asked.max_loss
+            asked.bits
+            or asked.weight_bits
+            or asked.bits_nested
+            or asked.spare_weights
+            or asked.budget
+            or asked.max_loss
         ):
             raise CalibrationError(
                 f"{request.model.name} is quantized already: its tensors and weights keep their bits",
-                hint="give the float model, or leave out --bits, --weight-bits, --budget and --max-loss",
+                hint="give the float model, or leave out --bits, --weight-bits, --bits-nested, --budget and --max-loss",
             )
         model = canonicalize(source, value_range=request.value_range, keep_rounding=request.keep_rounding, dump=dump)
         rehearse(model.model)

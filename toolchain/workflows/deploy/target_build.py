@@ -116,5 +116,6 @@ def _check_float(request: Request, target: Target) -> None:
     if request.settings is not None:
         raise CalibrationError(
             "a float network has no codes: no ranges to estimate, no bits to choose",
-            hint="leave out --estimator, --weights, --bits, --weight-bits, --codebook, --budget and --max-loss",
+            hint="leave out --estimator, --weights, --bits, --weight-bits, --codebook, --bits-nested, --budget "
+            "and --max-loss",
         )
