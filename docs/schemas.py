@@ -8,6 +8,7 @@ from typing import Any
 
 from toolchain.bundle import launch_plan, manifest
 from toolchain.cli import results
+from toolchain.frontend import nested_file
 from toolchain.kernels.layout import SIDE
 from toolchain.quantize import recipe
 from toolchain.quantize.settings import Settings
@@ -38,6 +39,12 @@ def schemas() -> dict[str, Schema]:
         ),
         "tuning-log-line.json": _log(),
         "recipe.json": _recipe(),
+        "nested.json": _document(
+            nested_file.NestedHeader,
+            "Header of model.nested",
+            format={"const": nested_file.FORMAT},
+            format_version={"const": nested_file.FORMAT_VERSION},
+        ),
         "verify.json": _whole(_document(results.VerifyResult, "What verify --json prints")),
         "bench.json": _whole(_document(results.BenchResult, "What bench --json prints")),
         "evaluate.json": _whole(_document(results.EvaluateResult, "What evaluate --json prints")),
