@@ -56,8 +56,8 @@ def deploy(
             few as keep to ``max_loss``, or to 0.05 dB. None: 8. Where numbers are given, nothing is spent on 16 bits
             without ``max_loss`` or ``budget``.
         codebook: weights of at most 6 bits are places in a codebook of each convolution.
-        bits_nested: of weights, falling, such as (8, 6, 4): the bundle holds a file ``model.nested`` too, whose beginnings
-            are the networks of fewer bits.
+        bits_nested: of weights, falling, such as (8, 6, 4): the bundle holds a file ``model.nested`` too, whose
+            beginnings are the networks of fewer bits.
         estimator: of activation ranges: "percentile[:P]" (None), "mse", "minmax", "entropy", "average".
         weights: estimator of each channel's weights: "output" (None), "mse", "minmax" or "percentile:P".
         inputs: values of the model's inputs beside the picture, by name.
@@ -86,6 +86,9 @@ def deploy(
         calibration = demo_photographs() if embedded else None
     else:
         calibration = paths_of(photographs)
+    settings = settings_of(
+        bits, budget, max_loss, estimator, weights, weight_bits, codebook=codebook, bits_nested=bits_nested
+    )
     request = Request(
         resolve(str(model)),
         Path(out),
@@ -93,7 +96,7 @@ def deploy(
         target,
         name,
         value_range,
-        settings_of(bits, budget, max_loss, estimator, weights, weight_bits, codebook=codebook, bits_nested=bits_nested),
+        settings,
         (Path(logs),) if isinstance(logs, (str, Path)) else tuple(Path(one) for one in logs),
         tuned_for,
         precision=chosen,

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from toolchain.frontend import load_model
 from toolchain.frontend.nested_bits import Nesting, is_falling
-from toolchain.frontend.nested_file import MAGIC, read_nested, write_nested
+from toolchain.frontend.nested_file import MAGIC, read_nested, stated_bits, with_bits, write_nested
 from toolchain.support.errors import ModelError
 
 NESTS = st.sets(st.integers(2, 8), min_size=2).map(lambda bits: Nesting(tuple(sorted(bits, reverse=True))))
@@ -144,7 +144,9 @@ def test_a_file_is_a_model_for_every_command(tmp_path: Path) -> None:
     path = tmp_path / "two.nested"
     for bits in (8, 6, 4):
         path.write_bytes(read_nested(whole(), "it").prefix(bits))
-        assert text(load_model(path)) == text(members[bits])
+        found = load_model(path)
+        assert stated_bits(found) == bits
+        assert text(found) == text(with_bits(members[bits], bits))
 
 
 def test_networks_of_no_nest_are_refused() -> None:

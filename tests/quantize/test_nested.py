@@ -28,7 +28,6 @@ from toolchain.reference.graph import GraphView
 from toolchain.support.errors import CalibrationError, InputError
 
 FAST = replace(QUICK, tame=False, augment=False)
-BITS = [(8, 6, 4), (7, 5, 2)]
 NESTS = st.sets(st.integers(2, 8), min_size=2).map(lambda bits: Nesting(tuple(sorted(bits, reverse=True))))
 
 
@@ -93,8 +92,7 @@ def test_neighbours_stay_in_their_cells(weights: np.ndarray, nesting: Nesting, d
         np.testing.assert_array_equal(nesting.sliced(one, nesting.bits[1]), fewer)
 
 
-@pytest.mark.parametrize("bits", BITS)
-@pytest.mark.parametrize("name", ["xlsr", "fsrcnn"])  # grouped, and transposed
+@pytest.mark.parametrize(("name", "bits"), [("xlsr", (8, 6, 4)), ("fsrcnn", (7, 5, 2))])  # grouped, and transposed
 def test_weights_of_each_member_begin_with_those_of_the_next(name: str, bits: tuple[int, ...]) -> None:
     q = made(name, bits)
     first = weights(q, bits[0])

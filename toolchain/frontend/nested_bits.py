@@ -55,7 +55,8 @@ class Nesting:
         found = -planes[0].astype(np.int16)  # the first is the sign
         for plane in planes[1:bits]:
             found = 2 * found + plane
-        return (found - (self.offset >> self.shift(bits))).astype(np.int8)
+        codes: NDArray[np.int8] = (found - (self.offset >> self.shift(bits))).astype(np.int8)
+        return codes
 
 
 def is_falling(bits: Sequence[int]) -> bool:
