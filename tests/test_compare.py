@@ -77,7 +77,11 @@ def test_a_row_for_each_and_all_files(
         pytest.approx(row["quality"]["psnr_y"], abs=1e-4) for row in rows
     ]
     assert "| tiny |" in (out / "compare.md").read_text()
-    assert "<h1>Networks compared</h1>" in (out / "index.html").read_text()
+    text = (out / "index.html").read_text()
+    assert "<h1>Networks compared</h1>" in text
+    for row in rows:
+        assert f'<a href="{row["bundle"]}/report.html">tiny</a>' in text
+        assert "Where the work" in (out / row["bundle"] / "report.html").read_text()
 
     assert main(["evaluate", str(out / rows[0]["bundle"]), "--hr", str(photo_folder), "--json"]) == 0
     assert document(capsys)["mean"]["bundle"]["psnr_y"] == pytest.approx(rows[0]["quality"]["psnr_y"])
@@ -274,7 +278,7 @@ def test_the_page_fits_any_window_and_runs_nothing_of_names(tmp_path: Path) -> N
         replace(named, precision="mix", same_as="int8"),
         replace(named, precision="float32", latency=slow),
         replace(named, latency=ESTIMATED, target="cortex-a76"),
-        replace(named, latency=None, failure=Failure(HOSTILE, "", 3)),
+        replace(named, latency=None, failure=Failure(HOSTILE, "", 3), bundle='javascript:document.title="taken"'),
     )
     path = write_page(comparison(*rows), tmp_path)
     assert path.read_text().count("<script>") == 1
@@ -285,4 +289,5 @@ def test_the_page_fits_any_window_and_runs_nothing_of_names(tmp_path: Path) -> N
             page.show(path, width, dark=dark)
             assert page.value("document.documentElement.scrollWidth") == width
             assert page.value("document.querySelectorAll('b').length") == 4  # of the tiles alone
+        assert page.value("[...document.links].at(-1).href").startswith("file:///")
         assert page.complaints == []

@@ -30,6 +30,7 @@ class Cell:
         bad: whether it calls for attention.
         good: whether it is the best of its kind.
         drawing: shown in place of the text.
+        link: where the text leads: an address, quoted as such; empty: nowhere.
     """
 
     text: str
@@ -39,6 +40,7 @@ class Cell:
     bad: bool = False
     good: bool = False
     drawing: Markup | None = None
+    link: str = ""
 
 
 Row: TypeAlias = Sequence[Cell]
@@ -53,9 +55,9 @@ class Table:
     caption: str = ""
 
 
-def word(text: str, note: str = "") -> Cell:
+def word(text: str, note: str = "", *, link: str = "") -> Cell:
     """Return a cell that shows a text."""
-    return Cell(text, text, note)
+    return Cell(text, text, note, link=link)
 
 
 def figure(value: float | None, shown: str, *, bad: bool = False, good: bool = False) -> Cell:

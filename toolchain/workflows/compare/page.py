@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
 from markupsafe import Markup
 
+from toolchain.bundle import PAGE as DEPLOYMENT
 from toolchain.pages import Cell, Column, Table, bar, figure, render, word
 from toolchain.pages.charts import SERIES, SOFT, bars, chart
 from toolchain.support.files import atomic_write
@@ -174,7 +176,8 @@ def _table(found: Comparison) -> Table:
     columns += [Column("PSNR Y (dB)"), Column("loss to FP32 (dB)")] * judged + [Column("INT8 to FP32 (dB)")]
     rows = []
     for row in found.rows:
-        cells = [word(row.model, row.target), word(NAMES[row.precision])]
+        link = quote(f"{row.bundle}/{DEPLOYMENT}") if row.bundle else ""
+        cells = [word(row.model, row.target, link=link), word(NAMES[row.precision])]
         cells += [_number(row.library_bytes / 1e3, ".0f"), _number(row.gmac, ".2f")]
         cells += [_latency(row, slowest), word(timed_on(row), row.latency.device if row.latency else "")]
         cells += [_beside(row)] * other
@@ -182,7 +185,12 @@ def _table(found: Comparison) -> Table:
             cells += [_number(row.quality.psnr_y if row.quality else None, ".2f"), _loss(row)]
         cells.append(_number(row.fidelity.psnr if row.fidelity else None, ".1f"))
         rows.append(cells)
-    return Table(columns, rows, "A row for each network, target and precision; a click on a heading sorts.")
+    return Table(
+        columns,
+        rows,
+        "A row for each network, target and precision; a click on a heading sorts, one on a name shows the page of its "
+        "deployment.",
+    )
 
 
 def _number(value: float | None, form: str) -> Cell:

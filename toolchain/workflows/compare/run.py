@@ -167,6 +167,7 @@ class _Run:
             size=self.request.size,
             precision=case.precision if is_float(case.precision) else INT8,
             keep=True,
+            page=True,
         )
 
         def show(event: Event) -> None:
