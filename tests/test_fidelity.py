@@ -17,6 +17,7 @@ import onnx
 import pytest
 from PIL import Image
 
+from tests import sr_models
 from tests.sr_models import lossy as lossy_network
 from tests.standin import QUICK
 from toolchain.cli import main
@@ -174,6 +175,25 @@ def test_the_fix_is_a_command_that_does_what_it_says(
         assert made["report"]["calibration"]["loss"]["drop"] == pytest.approx(fix["after"], abs=2e-3)
         wide = {tensor["name"] for tensor in recipe(tmp_path) if tensor["dtype"] == "uint16"}
         assert set(fix["tensors"]) <= wide
+
+
+@pytest.mark.usefixtures("without_compiler")
+def test_weights_of_few_bits_are_given_more(photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    onnx.save(sr_models.xlsr(2, width=2, blocks=1), tmp_path / "lossy.onnx")
+    words = [str(tmp_path / "lossy.onnx"), "--calib", str(photo_folder), "--weight-bits", "2"]
+    assert main(["fidelity", *words, "--crops", "2", "-o", str(tmp_path / "report")]) == 0
+    out = capsys.readouterr().out
+    document = json.loads((tmp_path / "report" / "fidelity.json").read_text())
+    fixes = [fix for fix in document["fixes"] if fix["options"][0] == "--weight-bits"]
+    best = fixes[0]
+    assert best["after"] < document["drop"]
+    assert best["command"] in out
+    assert f"8 bits for weights of {best['tensors'][0]}" in (tmp_path / "report" / "index.html").read_text()
+    assert main([*shlex.split(best["command"])[1:], "-o", str(tmp_path), "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["report"]["calibration"]["loss"]["drop"] == pytest.approx(best["after"], abs=2e-3)
+    bits = [tensor.get("weight_bits") or 8 for tensor in recipe(tmp_path) if tensor["role"] == "weight"]
+    assert (bits.count(8), set(bits)) == (1, {2, 8})
 
 
 def recipe(folder: Path) -> Any:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from toolchain.quantize.calibrated import Calibrated, Rounded
+from toolchain.quantize.code_set import ALL
 from toolchain.quantize.fidelity import Blame
 from toolchain.quantize.mixed import Finer, whole_name
 from toolchain.quantize.recipe import ask_for
 from toolchain.quantize.spending import offered_pieces, within_loss
+from toolchain.quantize.weight_bits import whole_output
 from toolchain.quantize.widen import price
 from toolchain.reference.network import describe_network
 from toolchain.reference.quantization import WIDE_BITS
 from toolchain.support.errors import ModelError
 
+if TYPE_CHECKING:
+    import onnx
+
 _AIMS = (0.03, 0.01)
 """Losses of PSNR in dB that are worth aiming at."""
 _SINGLE = 3
-"""Tensors that are tried alone."""
+"""Tensors that are tried alone, and convolutions whose weights are."""
 _LEAST = 0.1
 """The part of the loss that one of them must mend to be told."""
 
@@ -31,7 +37,7 @@ class Fix:
         options: for `clipfree deploy`, in the place of --budget and --max-loss.
         after: PSNR that is then lost against the float network, in dB.
         work: multiply-accumulates that it adds, in percent of those with 8 bits everywhere.
-        tensors: that then have 16 bits, or more channels of 16 bits, by name.
+        tensors: that then have 16 bits, or more channels of 16 bits, by name; or the weights that have 8 then.
         command: the whole command; empty where nobody said how the network was deployed.
     """
 
@@ -45,8 +51,8 @@ class Fix:
 def find_fixes(
     calibrated: Calibrated, found: Rounded, deployed: Rounded, before: float, blames: Sequence[Blame]
 ) -> tuple[Fix, ...]:
-    """Return what loses less than a network: a bound on the loss, and 16 bits for single tensors or some of their
-    channels, best first.
+    """Return what loses less than a network: a bound on the loss, 16 bits for single tensors or some of their channels,
+    best first, and 8 bits for the weights of single convolutions that have fewer, best first.
 
     Args:
         calibrated: the network.
@@ -60,6 +66,7 @@ def find_fixes(
         return ()
     try:
         fixes = [_bound(calibrated, found, aim), *_singles(calibrated, found, deployed, blames)]
+        fixes += _weights(calibrated, deployed, blames)
     except ModelError:  # some operator cannot be expressed where there are 16 bits
         return ()
     return tuple(fix for fix in fixes if before - fix.after >= _LEAST * before)
@@ -89,13 +96,43 @@ def _singles(calibrated: Calibrated, found: Rounded, deployed: Rounded, blames: 
         if tried or blame.part.kind == "weights" or name not in prices or finer is None or blame.gain <= 0:
             continue
         made = calibrated.rounded(finer).model
-        figures = describe_network(made)
-        work = 100 * figures.doubled_per_pixel / max(figures.macs_per_pixel, 1.0)
         bits = {tensor: WIDE_BITS if channels is None else channels for tensor, channels in finer.items()}
-        fixes.append(Fix(ask_for(bits), calibrated.drop(made), work, (name,)))
+        fixes.append(Fix(ask_for(bits), calibrated.drop(made), _work(made), (name,)))
         if len(fixes) == _SINGLE:
             break
     return sorted(fixes, key=lambda fix: fix.after)
+
+
+def _weights(calibrated: Calibrated, deployed: Rounded, blames: Sequence[Blame]) -> list[Fix]:
+    """Try 8 bits for the weights of few bits that cost most by themselves, one convolution after the other, each alone.
+    What vanishes without them says little: they are rounded so as to make up for errors before them. Those whose bits
+    somebody has given by their very name stay as they are.
+    """
+    named = calibrated.settings.weight_bits
+    sites = calibrated.plan.convolutions
+    wide = {name: WIDE_BITS if channels is None else channels for name, channels in deployed.finer.items()}
+    options = ask_for(wide) if wide else ()
+    free = {one for one in calibrated.codes if one in sites and not {one, sites[one].weight} & set(named)}
+    fixes: list[Fix] = []
+    for blame in sorted(blames, key=lambda one: -one.alone):
+        output = whole_output(blame.part.name)
+        if blame.part.kind != "weights" or output not in free:
+            continue
+        free.remove(output)
+        codes = {name: one for name, one in calibrated.codes.items() if name != output}
+        made = replace(calibrated, codes=codes).rounded(deployed.finer).model
+        fixes.append(
+            Fix((*options, "--weight-bits", f"{output}={ALL.bits}"), calibrated.drop(made), _work(made), (output,))
+        )
+        if len(fixes) == _SINGLE:
+            break
+    return sorted(fixes, key=lambda fix: fix.after)
+
+
+def _work(model: onnx.ModelProto) -> float:
+    """Return the multiply-accumulates that tensors of 16 bits add, in percent."""
+    figures = describe_network(model)
+    return 100 * figures.doubled_per_pixel / max(figures.macs_per_pixel, 1.0)
 
 
 def _finer(finer: Finer, name: str, pieces: Sequence[tuple[int, ...]] | None) -> Finer | None:

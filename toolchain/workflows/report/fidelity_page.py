@@ -61,11 +61,12 @@ def _tiles(document: Document) -> list[tuple[str, str]]:
 
 
 def _fix(fix: Document, drop: float) -> dict[str, str]:
+    names = ", ".join(fix["tensors"])
     return {
         "before": f"{drop:.3f}",
         "after": f"{fix['after']:.3f}",
         "work": f"{fix['work']:.1f} %",
-        "tensors": ", ".join(fix["tensors"]),
+        "what": f"{'8 bits for weights of' if '--weight-bits' in fix['options'] else '16 bits for'} {names}",
         "command": fix["command"],
     }
 
