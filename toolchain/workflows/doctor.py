@@ -19,7 +19,7 @@ from toolchain.support.cpu import this_cpu
 from toolchain.support.errors import ClipfreeError, TargetError
 from toolchain.support.files import scratch_folder
 from toolchain.support.versions import versions
-from toolchain.targets import Target, architecture, best_target, is_windows, list_targets
+from toolchain.targets import Target, architecture, best_target, list_targets, system
 from toolchain.targets.linker import find_c_compiler, find_linker, is_native
 
 EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -193,7 +193,7 @@ def _target(target: Target, tools: Part, *, opencl: bool) -> TargetPart:
         return TargetPart(target.name, deploys=True, runs=opencl, text=text)
     reasons = [] if tools.there else [tools.text]
     if not native:
-        reasons.append("for another system" if is_windows(target.triple) else f"for {architecture(target.triple)}")
+        reasons.append(f"what is made for it runs under {system(target.triple)} on {architecture(target.triple)}")
     elif missing:
         reasons.append(f"this CPU lacks {', '.join(missing)}")
     return TargetPart(target.name, deploys=tools.there, runs=native and not missing, text="; ".join(reasons))
