@@ -92,7 +92,12 @@ def test_neighbours_stay_in_their_cells(weights: np.ndarray, nesting: Nesting, d
         np.testing.assert_array_equal(nesting.sliced(one, nesting.bits[1]), fewer)
 
 
-@pytest.mark.parametrize(("name", "bits"), [("xlsr", (8, 6, 4)), ("fsrcnn", (7, 5, 2))])  # grouped, and transposed
+GROUPED = pytest.param("xlsr", (8, 6, 4), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("name", "bits"), [GROUPED, ("espcn", (8, 6, 4)), ("fsrcnn", (7, 5, 2))]
+)  # the last transposed
 def test_weights_of_each_member_begin_with_those_of_the_next(name: str, bits: tuple[int, ...]) -> None:
     q = made(name, bits)
     first = weights(q, bits[0])
@@ -104,7 +109,7 @@ def test_weights_of_each_member_begin_with_those_of_the_next(name: str, bits: tu
         check(codes)
 
 
-@pytest.mark.parametrize("name", ["xlsr", "espcn"])
+@pytest.mark.parametrize("name", [pytest.param("xlsr", marks=pytest.mark.slow), "espcn"])
 def test_each_member_is_a_network_that_runtimes_and_the_reference_agree_on(name: str) -> None:
     q = made(name)
     pixels = picture(24, 29, q.channels, 7)
