@@ -30,7 +30,7 @@ def test_network(model: Embedded):
     assert network.channels == (1 if family in ("sesr", "ecbsr") else 3)
     assert f"x{network.scale}" in model.name
     assert network.value_range == (0.0, 1.0)
-    assert (network.clip is None) == ("unclipped" in model.name or family in ("espcn", "ecbsr"))
+    assert (network.clip is None) == ("unclipped" in model.name or family in ("espcn", "ecbsr", "repvgg", "mobileone"))
     assert model.path.stat().st_size < 1_500_000
     onnx.checker.check_model(network.model, full_check=True)
 
