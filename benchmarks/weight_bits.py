@@ -29,8 +29,8 @@ CODE = (
     "toolchain/images",
     "benchmarks/weight_bits.py",
 )
-WAYS = ((8, False), (6, False), (5, False), (4, False), (4, True), (3, False), (3, True), (2, True))
-"""Bits, and whether they are places in a codebook."""
+WAYS = ("8", "6", "5", "4", "4n", "4c", "3", "3c", "2c")
+"""Bits; c: they are places in a codebook, n: no outlier has more."""
 
 
 def evaluated(made: clipfree.Network, model: str, sets: Sequence[Path]) -> dict[str, Any]:
@@ -59,10 +59,13 @@ def nested(model: str, calib: Path, sets: Sequence[Path], bits: Sequence[int]) -
         return {"members": rows}
 
 
-def measured(model: str, calib: Path, sets: Sequence[Path], bits: int, *, codebook: bool) -> dict[str, Any]:
+def measured(
+    model: str, calib: Path, sets: Sequence[Path], bits: int, *, codebook: bool, outliers: bool
+) -> dict[str, Any]:
     """Deploy one network in one way; its PSNR of Y in dB on each set, the float network's, and bytes of its files."""
     with tempfile.TemporaryDirectory() as folder:
-        made = clipfree.deploy(model, calib, out=folder, weight_bits=bits, codebook=codebook, budget=0, keep=False)
+        few = {"weight_bits": bits, "codebook": codebook, "outliers": outliers}
+        made = clipfree.deploy(model, calib, out=folder, **few, budget=0, keep=False)
         return evaluated(made, model, sets)
 
 
@@ -79,7 +82,7 @@ def table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     lines = [" | ".join(head), "|".join("---" for _ in head)]
     for name, rows in results.items():
         for row in rows:
-            way = f"{row['bits']} bits{', codebook' * row['codebook']}"
+            way = f"{row['bits']} bits{', codebook' * row['codebook']}{', no outliers' * (not row['outliers'])}"
             if "nested" in row:
                 way += f", of {','.join(map(str, row['nested']))} nested: first {row['size'] / 1e3:.1f} kB"
             shown = [f"{row['quality'][group]['psnr_y']:.3f}" for group in sets]
@@ -94,12 +97,12 @@ def main(words: Sequence[str] | None = None, tell: Callable[[str], None] = print
     parser.add_argument("models", nargs="+")
     parser.add_argument("--calib", type=Path, required=True)
     parser.add_argument("--hr", type=Path, nargs="+", required=True)
-    parser.add_argument("--ways", nargs="*", help="of 8, 4, 4c (codebook) and the like; default: all", default=None)
+    parser.add_argument("--ways", nargs="*", help="of 8, 4, 4c (codebook), 4n (no outliers) and the like", default=WAYS)
     parser.add_argument("--nested", nargs="*", help="such as 8,6,4 or 7,6,4; default: none", default=[])
     parser.add_argument("--kept", type=Path, default=Path("out/weight_bits"))
     parser.add_argument("-o", "--out", type=Path, required=True)
     given = parser.parse_args(words)
-    ways = WAYS if given.ways is None else [(int(word.rstrip("c")), word.endswith("c")) for word in given.ways]
+    ways = [(int(word.rstrip("cn")), word.endswith("c"), not word.endswith("n")) for word in given.ways]
     nests = [tuple(int(number) for number in word.split(",")) for word in given.nested]
     cache = ResultCache(given.kept)
     about = {
@@ -111,19 +114,18 @@ def main(words: Sequence[str] | None = None, tell: Callable[[str], None] = print
     results: dict[str, list[dict[str, Any]]] = {}
     for model in given.models:
         name = Path(model.removeprefix(PREFIX)).stem
-        for bits, codebook in ways:
-            key = {**about, "model": of_files([resolve(model)]), "bits": bits, "codebook": codebook}
-            row = cache.document(
-                key, lambda m=model, b=bits, c=codebook: measured(m, given.calib, given.hr, b, codebook=c)
-            )
-            results.setdefault(name, []).append({"bits": bits, "codebook": codebook, **row})
+        for bits, codebook, outliers in ways:
+            way = {"bits": bits, "codebook": codebook, "outliers": outliers}
+            key = {**about, "model": of_files([resolve(model)]), **way}
+            row = cache.document(key, lambda m=model, w=way: measured(m, given.calib, given.hr, **w))
+            results.setdefault(name, []).append({**way, **row})
             figures = ", ".join(f"{group} {one['psnr_y']:.3f} dB" for group, one in row["quality"].items())
-            tell(f"{name}: {bits} bits{', codebook' * codebook}: {figures}")
+            tell(f"{name}: {bits} bits{', codebook' * codebook}{', no outliers' * (not outliers)}: {figures}")
         for nest in nests:
             key = {**about, "model": of_files([resolve(model)]), "nested": nest}
             row = cache.document(key, lambda m=model, n=nest: nested(m, given.calib, given.hr, n))
             for member in row["members"]:
-                results.setdefault(name, []).append({"codebook": False, "nested": nest, **member})
+                results.setdefault(name, []).append({"codebook": False, "outliers": False, "nested": nest, **member})
                 figures = ", ".join(f"{group} {one['psnr_y']:.3f} dB" for group, one in member["quality"].items())
                 tell(f"{name}: {member['bits']} of {nest} bits: {figures}")
         document = {"networks": results, "pictures": {g.name: len(read_images(g).images) for g in given.hr}}

@@ -49,6 +49,7 @@ def settings_of(
     *,
     codebook: bool = False,
     bits_nested: Sequence[int] = (),
+    outliers: bool = True,
 ) -> Settings | None:
     """Return settings of quantizing; None where nothing is asked for.
 
@@ -58,7 +59,7 @@ def settings_of(
     from toolchain.quantize import Settings
 
     narrow, spare = _read_weight_bits(weight_bits)
-    asked = bits or narrow or spare or codebook or bits_nested or estimator or weights
+    asked = bits or narrow or spare or codebook or bits_nested or not outliers or estimator or weights
     if not (asked or budget is not None or max_loss is not None):
         return None
     settings = Settings(
@@ -66,6 +67,7 @@ def settings_of(
         weight_bits=narrow,
         codebook=codebook,
         bits_nested=tuple(bits_nested),
+        outliers=outliers,
         spare_weights=spare,
         budget=budget,
         max_loss=max_loss,

@@ -28,6 +28,7 @@ def deploy(
     weight_bits: int | str | Mapping[str, int] | None = None,
     codebook: bool = False,
     bits_nested: Sequence[int] = (),
+    outliers: bool = True,
     estimator: str | None = None,
     weights: str | None = None,
     inputs: Mapping[str, float] | None = None,
@@ -58,6 +59,7 @@ def deploy(
         codebook: weights of at most 6 bits are places in a codebook of each convolution.
         bits_nested: of weights, falling, such as (8, 6, 4): the bundle holds a file ``model.nested`` too, whose
             beginnings are the networks of fewer bits.
+        outliers: others of at most 6 bits may leave the largest few of each output 8 bits, where that pays.
         estimator: of activation ranges: "percentile[:P]" (None), "mse", "minmax", "entropy", "average".
         weights: estimator of each channel's weights: "output" (None), "mse", "minmax" or "percentile:P".
         inputs: values of the model's inputs beside the picture, by name.
@@ -87,7 +89,15 @@ def deploy(
     else:
         calibration = paths_of(photographs)
     settings = settings_of(
-        bits, budget, max_loss, estimator, weights, weight_bits, codebook=codebook, bits_nested=bits_nested
+        bits,
+        budget,
+        max_loss,
+        estimator,
+        weights,
+        weight_bits,
+        codebook=codebook,
+        bits_nested=bits_nested,
+        outliers=outliers,
     )
     request = Request(
         resolve(str(model)),

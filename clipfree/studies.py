@@ -30,6 +30,7 @@ def fidelity(
     weights: str | None = None,
     weight_bits: int | Mapping[str, int] | None = None,
     codebook: bool = False,
+    outliers: bool = True,
     crops: int = 6,
     inputs: Mapping[str, float] | None = None,
     progress: Progress | None = None,
@@ -48,6 +49,7 @@ def fidelity(
         weights: see there.
         weight_bits: see there, but "auto".
         codebook: see there.
+        outliers: see there.
         crops: pictures compared at most.
         inputs: see there.
         progress: called with what happens, as text, and the share of all that is done.
@@ -68,7 +70,8 @@ def fidelity(
         photographs_for(model, photographs),
         None if hr is None else Path(hr),
         value_range,
-        settings_of(bits, budget, max_loss, estimator, weights, weight_bits, codebook=codebook) or Settings(),
+        settings_of(bits, budget, max_loss, estimator, weights, weight_bits, codebook=codebook, outliers=outliers)
+        or Settings(),
         crops,
         inputs=inputs or {},
         command="clipfree.fidelity",

@@ -76,11 +76,12 @@ def test_nested_weights(model_file: Path, photo_folder: Path, tmp_path: Path, ca
 
 
 @pytest.mark.slow
-def test_weights_of_4_bits(model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
+@pytest.mark.parametrize(("option", "kind"), [("--codebook", " by codebook"), ("--no-outliers", "")])
+def test_weights_of_4_bits(option: str, kind: str, model_file: Path, photo_folder: Path, tmp_path: Path, capsys):
     words = ["deploy", str(model_file), "--calib", str(photo_folder), "-o", str(tmp_path), "--weight-bits", "4"]
-    assert main([*words, "--codebook", "--weight-bits", f"{first_convolution(model_file)}=8"]) == 0
+    assert main([*words, option, "--weight-bits", f"{first_convolution(model_file)}=8"]) == 0
     out = capsys.readouterr().out
-    said = re.search(r"weights: 4 bits by codebook in \d+, 8 bits in 1 convolutions", out)
+    said = re.search(rf"weights: 4 bits{kind} in \d+, 8 bits in 1 convolutions", out)
     assert said
     assert "equal to the integer reference, byte for byte" in out
     assert "16 bits" not in out
@@ -94,7 +95,7 @@ def test_weights_of_4_bits(model_file: Path, photo_folder: Path, tmp_path: Path,
     assert "weights are stored in 4 bits or fewer" in capsys.readouterr().out
     again = tmp_path / "again.clipfree"
     assert main(["deploy", str(made / "model.qdq.onnx"), "--calib", str(photo_folder), "-o", str(again)]) == 0
-    assert "4 bits by codebook" in capsys.readouterr().out
+    assert f"4 bits{kind}" in capsys.readouterr().out
     golden = [np.load(folder / "golden.npz")["output"] for folder in (made, again)]
     np.testing.assert_array_equal(*golden)
 

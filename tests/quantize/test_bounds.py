@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from tests.quantize.helpers import QUICK, picture, quantized, small_model
+from tests.quantize.helpers import QUICK, network, picture, quantized, small_model
 from toolchain.quantize import IntegerReference, quantize
 from toolchain.reference.bounds import LIMIT, AccumulatorBounds, NetworkBounds, Proof, find_bounds, prove
+from toolchain.reference.graph import GraphView
 from toolchain.reference.quantization import Quantization
 from toolchain.reference.steps import ConvStep
 
@@ -109,6 +110,20 @@ def test_a_sum_that_might_overflow_is_not_proved() -> None:
     assert not NetworkBounds((far,), {}, Quantization(1.0, 0)).proved
     assert NetworkBounds((AccumulatorBounds("near", -5, 7, LIMIT - 1),), {}, Quantization(1.0, 0)).proved
     assert not NetworkBounds((AccumulatorBounds("wide", -(2**24) - 1, 0, 2**25),), {}, Quantization(1.0, 0)).exact
+
+
+def test_so_many_pairs_of_few_bits_fit_into_16_bits() -> None:
+    few = replace(QUICK, weight_bits={"*": 4}, outliers=False, tame=False, augment=False)
+    model = quantize(network("espcn"), pictures(1), few).model
+    proof = prove(model, (0.0, 1.0))
+    assert proof.together >= 9
+    assert f"no two products exceed {proof.pair} of 2^15, and the sum of {proof.together} pairs fits too" in str(proof)
+    for name, codes in GraphView(model).constants.items():
+        if codes.dtype == np.int8 and codes.ndim == 4:
+            laid = codes.transpose(0, 2, 3, 1).reshape(len(codes), -1).astype(int)
+            for signed in (np.maximum(laid, 0), np.maximum(-laid, 0)):
+                pairs = 255 * (signed[:, :-1] + signed[:, 1:])
+                assert proof.together * pairs.max() < 2**15, name
 
 
 def test_what_is_proved_is_a_sentence() -> None:

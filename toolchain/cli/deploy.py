@@ -73,6 +73,13 @@ BitsNested = Annotated[
         "`clipfree nested`.",
     ),
 ]
+Outliers = Annotated[
+    bool,
+    typer.Option(
+        "--outliers/--no-outliers",
+        help="Weights of at most 6 bits without a codebook: the largest few of each output keep 8 where that pays.",
+    ),
+]
 Budget = Annotated[
     float | None,
     typer.Option(
@@ -108,6 +115,7 @@ def deploy(
     weight_bits: WeightBits = None,
     codebook: Codebook = False,
     bits_nested: BitsNested = None,
+    outliers: Outliers = True,
     budget: Budget = None,
     max_loss: MaxLoss = None,
     logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
@@ -164,9 +172,18 @@ def deploy(
     embedded = calib is None and model.startswith(PREFIX) and precisions[0] == INT8
     photographs = demo_photographs() if embedded else calib
     settings = None
-    if any([estimator, weights, bits, weight_bits, codebook, bits_nested, budget is not None, max_loss is not None]):
+    few = [weight_bits, codebook, bits_nested, not outliers]
+    if any([estimator, weights, bits, *few, budget is not None, max_loss is not None]):
         settings = parse_settings(
-            estimator, weights, bits, budget, max_loss, weight_bits, codebook=codebook, nested=bits_nested
+            estimator,
+            weights,
+            bits,
+            budget,
+            max_loss,
+            weight_bits,
+            codebook=codebook,
+            outliers=outliers,
+            nested=bits_nested,
         )
     request = Request(
         path,
@@ -254,9 +271,11 @@ def parse_settings(
     weight_bits: Sequence[str] | None,
     *,
     codebook: bool,
+    outliers: bool,
     nested: str | None = None,
 ) -> Settings:
-    """Return the settings that the words of --estimator, --weights, --bits, --weight-bits, --codebook, --bits-nested,
+    """Return the settings that the words of --estimator, --weights, --bits, --weight-bits, --codebook, --no-outliers,
+    --bits-nested,
     --budget and --max-loss mean.
 
     Raises:
@@ -275,6 +294,7 @@ def parse_settings(
         weight_bits=few,
         codebook=codebook,
         bits_nested=read_bits_nested(nested) if nested is not None else (),
+        outliers=outliers,
         spare_weights=spare,
         budget=budget,
         max_loss=max_loss,

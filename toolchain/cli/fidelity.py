@@ -19,6 +19,7 @@ from toolchain.cli.deploy import (
     Codebook,
     Estimators,
     MaxLoss,
+    Outliers,
     Range,
     WeightBits,
     Weights,
@@ -52,6 +53,7 @@ def fidelity(
     bits: Bits = None,
     weight_bits: WeightBits = None,
     codebook: Codebook = False,
+    outliers: Outliers = True,
     budget: Budget = None,
     max_loss: MaxLoss = None,
     crops: Annotated[int, typer.Option("--crops", min=1, help="Pictures compared at most.")] = 6,
@@ -76,9 +78,12 @@ def fidelity(
         raise InputError(
             f"--weight-bits {AUTO} is of deploy, which says what it has chosen", hint="say here what it chose"
         )
-    settings = parse_settings(estimator, weights, bits, budget, max_loss, weight_bits, codebook=codebook)
+    settings = parse_settings(
+        estimator, weights, bits, budget, max_loss, weight_bits, codebook=codebook, outliers=outliers
+    )
     given = tuple(part for word in inputs or () for part in ("--input", word))
     given += tuple(part for word in weight_bits or () for part in ("--weight-bits", word)) + ("--codebook",) * codebook
+    given += ("--no-outliers",) * (not outliers)
     words = (*_words(model, calib, value_range, estimator, weights, bits), *given)
     spent = _options(("--hr", hr), ("--budget", budget), ("--max-loss", max_loss), ("--crops", crops))
     request = FidelityRequest(

@@ -71,6 +71,7 @@ def describe(
                 origin,
                 weight_bits=weight.among.bits if weight.among.bits < MOST else None,
                 codebook=weight.among.book,
+                outliers=weight.among.outliers,
             )
         )
         tiled = np.tile(weight.scale, len(biases[output]) // len(weight.scale))

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from toolchain.quantize.code_set import ALL, CodeSet
+from toolchain.quantize.code_set import ALL, MOST_OUTLIERS, CodeSet, places_of_largest
 from toolchain.quantize.qdq import for_bits
-from toolchain.quantize.recipe import Recipe
+from toolchain.quantize.recipe import Recipe, TensorRecipe
 from toolchain.reference.graph import Array
 from toolchain.reference.quantization import WIDE_BITS
 from toolchain.support.errors import ModelError
@@ -27,12 +27,8 @@ def pack(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
         model: as it is written for other runtimes; not changed.
         recipe: of its quantization.
     """
-    books = {
-        f"{item.name}_quantized": item.codebook
-        for item in recipe.tensors
-        if item.role == "weight" and item.bits <= _PACKED
-    }
-    if not books:
+    sets = {f"{item.name}_quantized": item for item in recipe.tensors if item.role == "weight" and item.bits <= _PACKED}
+    if not sets:
         return model
     try:
         packed = onnx.ModelProto.FromString(for_bits(model, [WIDE_BITS]).SerializeToString())
@@ -40,10 +36,10 @@ def pack(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
         return model
     kept, added, nodes = [], [], []
     for item in packed.graph.initializer:
-        if item.name not in books:
+        if item.name not in sets:
             kept.append(item)
             continue
-        constants, made = _stored(item.name, numpy_helper.to_array(item), books[item.name])
+        constants, made = _stored(item.name, numpy_helper.to_array(item), sets[item.name])
         added += constants
         nodes += made
     nodes += packed.graph.node
@@ -54,8 +50,11 @@ def pack(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
     return packed
 
 
-def _stored(name: str, codes: Array, book: tuple[int, ...]) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
+def _stored(name: str, codes: Array, item: TensorRecipe) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
     """Return constants of 4 bits, and what makes the int8 ``codes`` called ``name`` of them."""
+    book = item.codebook
+    if item.outliers:
+        return _scattered(name, codes, item.outliers)
     if not book:
         constant = numpy_helper.from_array(codes.astype(ml_dtypes.int4), f"{name}_packed")
         return [constant], [helper.make_node("Cast", [constant.name], [name], name=name, to=TensorProto.INT8)]
@@ -69,33 +68,62 @@ def _stored(name: str, codes: Array, book: tuple[int, ...]) -> tuple[list[onnx.T
     ]
 
 
+def _scattered(name: str, codes: Array, outliers: int) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
+    """Return the same for weights some of which have 8 bits: these, and their places, lie beside."""
+    rows = codes.reshape(len(codes), -1)
+    places = places_of_largest(rows.astype(np.int16), outliers)
+    few, limit = rows.copy(), CodeSet(_PACKED).limit
+    np.put_along_axis(few, places, np.clip(np.take_along_axis(rows, places, 1), -limit, limit), 1)
+    kind = np.uint8 if rows.shape[1] <= np.iinfo(np.uint8).max + 1 else np.uint16
+    constants = {
+        f"{name}_packed": few.astype(ml_dtypes.int4),
+        f"{name}_outlier_places": places.astype(kind),
+        f"{name}_outliers": np.take_along_axis(rows, places, 1),
+        f"{name}_shape": np.array(codes.shape, np.int64),
+    }
+    few_name, places_name, outliers_name, shape = constants
+    body, at, mixed = f"{name}_body", f"{name}_outlier_at", f"{name}_rows"
+    nodes = [
+        helper.make_node("Cast", [few_name], [body], name=body, to=TensorProto.INT8),
+        helper.make_node("Cast", [places_name], [at], name=at, to=TensorProto.INT32),
+        helper.make_node("ScatterElements", [body, at, outliers_name], [mixed], name=mixed, axis=1),
+        helper.make_node("Reshape", [mixed, shape], [name], name=name),
+    ]
+    return [numpy_helper.from_array(value, key) for key, value in constants.items()], nodes
+
+
 def stored_codes(codes: Array, stated: int | None = None) -> CodeSet:
     """Return the set of codes of 4 bits that a file's weights are among, or of as many as are ``stated`` of it; all of
     int8 where there is none.
     """
-    if stated and np.abs(codes.astype(np.int16)).max(initial=0) <= CodeSet(stated).limit:
+    magnitudes = np.abs(codes.astype(np.int16)).reshape(len(codes), -1)
+    if stated and magnitudes.max(initial=0) <= CodeSet(stated).limit:
         return CodeSet(stated)
-    if np.abs(codes.astype(np.int16)).max(initial=0) <= CodeSet(_PACKED).limit:
+    large = magnitudes > CodeSet(_PACKED).limit
+    if not large.any():
         return CodeSet(_PACKED)
     found = CodeSet(_PACKED, codebook=True).used(codes)
-    return found if found.bits == _PACKED else ALL
+    if found.bits == _PACKED:
+        return found
+    outliers = int(large.sum(axis=1).max())
+    return CodeSet(_PACKED, outliers=outliers) if outliers <= MOST_OUTLIERS else ALL
 
 
 def say_bits(recipe: Recipe) -> str:
     """Return how many bits weights have, for people; empty where all have 8."""
-    counts: dict[tuple[int, bool], int] = {}
+    counts: dict[tuple[int, bool, bool], int] = {}
     for item in recipe.tensors:
         if item.role == "weight":
-            kind = item.bits, bool(item.codebook)
+            kind = item.bits, bool(item.codebook), bool(item.outliers)
             counts[kind] = counts.get(kind, 0) + 1
     if recipe.nested:
         return f"nested weights: {'; '.join(map(str, recipe.nested))}"
     spared = f"; {recipe.spared}" if recipe.spared else ""
-    if set(counts) <= {(ALL.bits, False)} and not spared:
+    if set(counts) <= {(ALL.bits, False, False)} and not spared:
         return ""
     return f"weights: {', '.join(_said(counts))} convolutions{spared}"
 
 
-def _said(counts: dict[tuple[int, bool], int]) -> Iterator[str]:
-    for (bits, book), count in sorted(counts.items()):
-        yield f"{bits} bits{' by codebook' if book else ''} in {count}"
+def _said(counts: dict[tuple[int, bool, bool], int]) -> Iterator[str]:
+    for (bits, book, outliers), count in sorted(counts.items()):
+        yield f"{bits} bits{' by codebook' * book}{' but for outliers' * outliers} in {count}"

@@ -83,7 +83,7 @@ def calibrate(
         sr = equalize(sr, groups, channels, widening(len(crops.sources)))
     constants = GraphView(sr.model).constants
     bits = choose_bits(plan, settings.bits, constants=constants)
-    codes = choose_codes(plan, settings.weight_bits, constants, codebook=settings.codebook)
+    codes = choose_codes(plan, settings.weight_bits, constants, codebook=settings.codebook, outliers=settings.outliers)
     tell = stages.begin(_RANGES)
     ranges = measure_ranges(sr, plan, [*varied, *changed], settings.overrides, settings.activations, progress=tell)
     return Calibrated(sr, plan, exact_bits(sr, plan), ranges, crops, tamed, settings, codes).decided(bits)

@@ -32,6 +32,7 @@ class TensorRecipe:
         source: what decided the range: "pixels", "natural+augmented+tamed", "weights", "file" (another tool's).
         weight_bits: of a weight's code, or of its place in the codebook, where these are fewer than 8.
         codebook: the int8 numbers that a weight's codes are among; empty without one.
+        outliers: weights of an output, at most, that have all of int8 all the same.
         low: smallest real value, and ``high`` the largest, seen in calibration; None where nothing was measured.
     """
 
@@ -47,6 +48,7 @@ class TensorRecipe:
     high: float | None = None
     weight_bits: int | None = None
     codebook: tuple[int, ...] = ()
+    outliers: int = 0
 
     @property
     def bits(self) -> int:
@@ -293,7 +295,8 @@ class Recipe:
         few = {**self.settings.get("weight_bits", {}), **spared} if spared else {}
         asked = [word for name, bits in few.items() for word in ("--weight-bits", f"{name}={bits}")]
         book = ("--codebook",) if few and self.settings.get("codebook") else ()
-        return (*words, *asked, *book)
+        plain = ("--no-outliers",) if few and not self.settings.get("outliers", True) else ()
+        return (*words, *asked, *book, *plain)
 
     def to_json(self) -> str:
         """JSON text with sorted keys; equal recipes give equal bytes."""

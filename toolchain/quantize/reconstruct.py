@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from toolchain.quantize.crops import spread
 from toolchain.quantize.floats import FloatModel, to_float
+from toolchain.quantize.outliers import round_with_outliers
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.quantize.qdq import float_end
-from toolchain.quantize.rounding import round_together
+from toolchain.quantize.rounding import round_groups
 from toolchain.quantize.weights import QuantizedWeight, make_room_for_bias, round_bias
 from toolchain.reference.compiled import compiled
 from toolchain.reference.graph import Array, GraphView
@@ -212,13 +213,11 @@ def _solve(
     shaped = best.reshape(weight.shape)
     costs = np.repeat([np.diag(power) for power in powers], outputs, axis=0).reshape(weight.shape)
     among = given.among if keep_scale else given.among.fitted(shaped, costs)
-    codes, scale = np.empty(rows.shape, np.int8), np.empty(len(rows), np.float32)
-    bias = np.empty(len(rows), np.float64)
-    for number, (power, mean) in enumerate(zip(powers, means, strict=True)):
-        own = slice(number * outputs, (number + 1) * outputs)
-        kept = given.scale[own] if keep_scale else None
-        rounded, scale[own] = round_together(shaped[own], power, kept, among.part(own))
-        codes[own] = rounded.reshape(outputs, taps)
-        bias[own] = level[own] - (codes[own] * scale[own, None].astype(np.float64)) @ mean
+    if keep_scale:
+        codes, scale = round_groups(shaped, powers, among, given.scale)
+    else:
+        codes, scale, among = round_with_outliers(shaped, powers, among)
+    real = codes.reshape(group, outputs, taps) * scale.astype(np.float64).reshape(group, outputs, 1)
+    bias = level - np.concatenate([rows @ mean for rows, mean in zip(real, means, strict=True)])
     name = given.estimator if keep_scale else "reconstructed"
-    return QuantizedWeight(codes.reshape(weight.shape), scale, 0, name, among), bias.astype(np.float32)
+    return QuantizedWeight(codes, scale, 0, name, among), bias.astype(np.float32)

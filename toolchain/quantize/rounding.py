@@ -7,6 +7,8 @@ single steps of codes, the best first, then mend what they can.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,6 +46,19 @@ def round_together(
     near = among.around(weights / along(fine, 0, weights.ndim))
     better = _step(codes.reshape(weights.shape), weights, power, fine, near)
     return better.astype(np.int8), scales
+
+
+def round_groups(
+    weights: Reals, powers: Sequence[Reals], among: CodeSet = ALL, fixed: NDArray[np.float32] | None = None
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Round the weights (O, I, kh, kw) of a convolution of as many groups as ``powers``, each by `round_together`."""
+    size = len(weights) // len(powers)
+    parts = [slice(number * size, (number + 1) * size) for number in range(len(powers))]
+    rounded = [
+        round_together(weights[own], power, None if fixed is None else fixed[own], among.part(own))
+        for own, power in zip(parts, powers, strict=True)
+    ]
+    return np.concatenate([codes for codes, _ in rounded]), np.concatenate([scale for _, scale in rounded])
 
 
 def _round_in_order(

@@ -30,6 +30,8 @@ class Settings:
         codebook: codes of at most 6 of these bits are places in a codebook of int8 numbers for each convolution.
         bits_nested: of weights, falling: a network for each of them, the weights of which begin with those of the next;
             empty: one network. Then nothing else is said of weights' bits, nor chosen for 16.
+        outliers: others of at most 6 bits may leave some weights of each output all of int8, where that pays (see
+            ``outliers``).
         spare_weights: all other weights get the fewest bits of 8, 6, 5 and 4 that keep to ``max_loss``, to 0.05 dB
             where that is not given.
         budget: multiply-accumulates, in percent of the network's, that may be added for further tensors of 16 bits,
@@ -54,6 +56,7 @@ class Settings:
     weight_bits: Mapping[str, int] = field(default_factory=dict)
     codebook: bool = False
     bits_nested: tuple[int, ...] = ()
+    outliers: bool = True
     spare_weights: bool = False
     budget: float | None = None
     max_loss: float | None = None

@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from toolchain.quantize.calibrated import Calibrated, Rounded
-from toolchain.quantize.code_set import ALL, LARGEST_BOOK, CodeSet
+from toolchain.quantize.code_set import ALL, LARGEST_BOOK, codes_of_bits
 from toolchain.quantize.fidelity import list_parts, write_variant
 from toolchain.quantize.recipe import SparedRecipe
 from toolchain.quantize.weight_bits import named_outputs, whole_output
@@ -75,7 +75,10 @@ def _sizes(calibrated: Calibrated) -> dict[str, int]:
 
 def _with(calibrated: Calibrated, bits: Mapping[str, int]) -> Calibrated:
     book = calibrated.settings.codebook
-    sets = {output: CodeSet(number, book and number <= LARGEST_BOOK) for output, number in bits.items()}
+    sets = {
+        output: codes_of_bits(number, codebook=book, outliers=calibrated.settings.outliers)
+        for output, number in bits.items()
+    }
     return replace(calibrated, codes={**calibrated.codes, **{name: one for name, one in sets.items() if one != ALL}})
 
 

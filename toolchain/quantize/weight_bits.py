@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from toolchain.frontend.nested_bits import FEWEST, MOST, is_falling
-from toolchain.quantize.code_set import ALL, LARGEST_BOOK, CodeSet, check_codes
+from toolchain.quantize.code_set import ALL, LARGEST_BOOK, CodeSet, check_codes, codes_of_bits
 from toolchain.quantize.plan import QuantizationPlan
 from toolchain.reference.graph import Array
 from toolchain.support.errors import CalibrationError, InputError
@@ -88,7 +88,7 @@ def check_bits_nested(bits: Sequence[int], *, others: bool, spends: bool) -> Non
 
 
 def choose_codes(
-    plan: QuantizationPlan, bits: Mapping[str, int], constants: Mapping[str, Array], *, codebook: bool
+    plan: QuantizationPlan, bits: Mapping[str, int], constants: Mapping[str, Array], *, codebook: bool, outliers: bool
 ) -> dict[str, CodeSet]:
     """Return the set of codes that each convolution's weights get, by its output, where it is not all of int8.
 
@@ -98,6 +98,7 @@ def choose_codes(
             longer pattern before a shorter one.
         constants: the network's weights, by name.
         codebook: whether codes of few bits are places in codebooks, not yet fitted.
+        outliers: whether others of few bits may leave some weights all of int8.
 
     Raises:
         CalibrationError: a name or pattern fits nothing, or a codebook were larger than its layer.
@@ -106,7 +107,7 @@ def choose_codes(
     fitting = {key: _fitting(plan, key) for key in bits}
     for key in sorted(bits, key=lambda key: (_named(plan, key), key != EVERY, len(key), key)):
         for output in fitting[key]:
-            found[output] = CodeSet(bits[key], codebook and bits[key] <= LARGEST_BOOK)
+            found[output] = codes_of_bits(bits[key], codebook=codebook, outliers=outliers)
     for output, wanted in found.items():
         check_codes(output, wanted, constants[plan.convolutions[output].weight].size)
     return {output: wanted for output, wanted in found.items() if wanted != ALL}

@@ -126,7 +126,7 @@ def make_room_for_bias(weight: QuantizedWeight, bias: Array, source_scale: float
     scale = safe_scale(weight.scale, folded, source_scale)
     shrunk = along(weight.scale / scale.astype(np.float64), weight.axis, weight.codes.ndim)
     steps = weight.codes.astype(np.float64) * shrunk
-    limit = np.full(steps.shape, float(weight.among.limit))
+    limit = np.full(steps.shape, float(weight.among.largest))
     return replace(weight, codes=weight.among.nearest(steps, -limit, limit).astype(np.int8), scale=scale)
 
 

@@ -137,6 +137,8 @@ class Proof:
         pair: no two neighbouring products of one sign exceed this together, see ``AccumulatorBounds``.
         paired: the convolution where they may reach it; empty in a network without integer convolutions.
         pairs: no two leave int16, so that runtimes that add them in 16 bits have nothing to saturate.
+        together: so many pairs, whichever, may be added up in int16 before they are widened; 0 where ``pairs`` is not
+            so. Intervals through integer convolutions: QA-IBP, arXiv 2211.16187.
     """
 
     convolution: str
@@ -147,6 +149,7 @@ class Proof:
     pair: int = 0
     paired: str = ""
     pairs: bool = True
+    together: int = 1
 
     def __str__(self) -> str:
         """For people."""
@@ -155,6 +158,8 @@ class Proof:
         place = f" (largest in '{self.convolution}')" if self.convolution else ""
         exact = "all are exact in float32" if self.exact else "not all are exact in float32"
         pairs = f"no two products exceed {self.pair} of 2^15"
+        if self.together > 1:
+            pairs += f", and the sum of {self.together} pairs fits too"
         if not self.pairs:
             pairs = (
                 f"two products may reach {self.pair}, beyond 2^15, in '{self.paired}': on x86 without VNNI "
@@ -170,19 +175,12 @@ def prove(model: onnx.ModelProto, value_range: tuple[float, float]) -> Proof:
         ModelError: the model is not canonical, or a convolution's sum could leave int32.
     """
     bounds = find_bounds(model)
-    largest = bounds.largest
+    largest, pair = bounds.largest, bounds.largest_pair
     name, partial = (largest.name, largest.partial) if largest else ("", 0)
-    pair = bounds.largest_pair
-    return Proof(
-        name,
-        partial,
-        bounds.proved,
-        bounds.exact,
-        bounds.clips(*value_range),
-        pair.pair if pair else 0,
-        pair.name if pair else "",
-        bounds.pairs,
-    )
+    paired, products = (pair.name, pair.pair) if pair else ("", 0)
+    together = (PAIR_LIMIT - 1) // products if products else 1
+    clips = bounds.clips(*value_range)
+    return Proof(name, partial, bounds.proved, bounds.exact, clips, products, paired, bounds.pairs, together)
 
 
 def find_bounds(model: onnx.ModelProto) -> NetworkBounds:
