@@ -132,6 +132,20 @@ def test_functions_are_the_methods(network: clipfree.Network, model_file: Path, 
     assert "<th>median, ms</th>" in timing._repr_html_()
 
 
+def test_what_replaces_a_bundle_is_run_while_the_old_network_is_in_use(
+    model_file: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    pixels = photograph(21, 34, 3)
+    old = clipfree.deploy(model_file, photo_folder, out=tmp_path / "one", budget=0)
+    before = old.upscale(pixels)
+    new = clipfree.deploy(model_file, photo_folder, out=tmp_path / "one", weight_bits=2)
+    same = clipfree.deploy(model_file, photo_folder, out=tmp_path / "other", weight_bits=2)
+    assert new.path == old.path
+    np.testing.assert_array_equal(new.upscale(pixels), same.upscale(pixels))
+    np.testing.assert_array_equal(old.upscale(pixels), before)
+    assert not np.array_equal(new.upscale(pixels), before)
+
+
 def test_before_and_after(network: clipfree.Network, tmp_path: Path) -> None:
     pixels = photograph(9, 7, 1)
     Image.fromarray(pixels).save(tmp_path / "small.png")

@@ -116,7 +116,7 @@ class Network:
     """
 
     def __init__(self, library: Path, threads: int = 0) -> None:
-        loaded, network = ctypes.CDLL(str(library.resolve())), c_void_p()
+        loaded, network = ctypes.CDLL(str(library.absolute())), c_void_p()
         try:
             functions = _functions(loaded)
             options = Options(size=ctypes.sizeof(Options), threads=min(threads, MOST_THREADS))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from toolchain.bundle.library import INTERFACE
 from toolchain.images.geometry import Geometry
 from toolchain.runtime.interface import NO_MEMORY, UNSUPPORTED, WRONG_SIZE, InterfaceError, Network
+from toolchain.runtime.loading import fresh_path
 from toolchain.support.errors import BundleError, InputError, last_line
 from toolchain.targets.elf import read_library
 
@@ -85,7 +86,9 @@ def open_native(library: Path, geometry: Geometry, threads: int | None = None) -
     if INTERFACE not in read_library(library).defines:
         return None
     try:
-        return NativeRunner(Network(library, threads or 0), geometry)
+        with fresh_path(library) as path:
+            network = Network(path, threads or 0)
+        return NativeRunner(network, geometry)
     except InterfaceError as error:
         if error.status == UNSUPPORTED:
             return None

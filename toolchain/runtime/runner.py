@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolchain.images.geometry import Geometry
+from toolchain.runtime.loading import fresh_path
 from toolchain.support.cpu import configure_tvm_threads
 from toolchain.support.errors import BundleError, last_line
 
@@ -43,8 +44,9 @@ class Runner:
         self._shape: tuple[int, ...] = ()
         self._device = tvm.cpu(0)
         try:
-            # An absolute path: dlopen searches the system's folders for a bare file name.
-            self._machine = relax.VirtualMachine(tvm.runtime.load_module(str(library.resolve())), self._device)
+            with fresh_path(library) as path:
+                module = tvm.runtime.load_module(str(path))
+            self._machine = relax.VirtualMachine(module, self._device)
             self._entry: Callable[[Any], Any] = self._machine["main"]
         except Exception as error:  # TVM raises many kinds
             raise BundleError(f"{library.name} cannot be loaded: {last_line(error)}") from error
