@@ -21,6 +21,10 @@ Bits: TypeAlias = Mapping[str, int | tuple[int, ...]]
 """16 for tensors, by name or pattern of names, or the numbers of the channels that have 16."""
 
 
+Budget: TypeAlias = float | str | Sequence[str]
+"""Percent of more work, or bounds as ``clipfree deploy --budget`` reads them: "bops=100%", "size=60%"."""
+
+
 def paths_of(photographs: Photographs) -> Path | Sequence[Path]:
     """Return photographs as paths."""
     if isinstance(photographs, (str, Path)):
@@ -41,7 +45,7 @@ def photographs_for(model: str | Path, photographs: Photographs | None) -> Path 
 
 def settings_of(
     bits: Bits | None = None,
-    budget: float | None = None,
+    budget: Budget | None = None,
     max_loss: float | None = None,
     estimator: str | None = None,
     weights: str | None = None,
@@ -57,7 +61,10 @@ def settings_of(
         CalibrationError: there is no such estimator, or a number cannot be used.
     """
     from toolchain.quantize import Settings
+    from toolchain.quantize.budgets import read_budgets
 
+    words = [budget] if isinstance(budget, str) else budget
+    work, costs = read_budgets(words) if isinstance(words, Sequence) else (words, ())
     narrow, spare = _read_weight_bits(weight_bits)
     asked = bits or narrow or spare or codebook or bits_nested or not outliers or estimator or weights
     if not (asked or budget is not None or max_loss is not None):
@@ -69,7 +76,8 @@ def settings_of(
         bits_nested=tuple(bits_nested),
         outliers=outliers,
         spare_weights=spare,
-        budget=budget,
+        budget=work,
+        costs=costs,
         max_loss=max_loss,
     )
     settings = settings if estimator is None else replace(settings, activations=estimator)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipfree.arguments import Bits, Photographs, Progress, paths_of, settings_of
+from clipfree.arguments import Bits, Budget, Photographs, Progress, paths_of, settings_of
 from clipfree.network import Network
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def deploy(
     precision: str = "int8",
     value_range: str | None = None,
     max_loss: float | None = None,
-    budget: float | None = None,
+    budget: Budget | None = None,
     bits: Bits | None = None,
     weight_bits: int | str | Mapping[str, int] | None = None,
     codebook: bool = False,
@@ -51,7 +51,8 @@ def deploy(
         value_range: what the model's numbers mean: "0..1", "0..255", "-1..1" or "INPUT:OUTPUT"; None: it is found.
         max_loss: PSNR in dB that INT8 may lose against float, without labels.
         budget: percent by which work may grow for 16 bits; 0: 8 bits everywhere. None, and no ``max_loss``: 8, where
-            more than 0.05 dB is lost.
+            more than 0.05 dB is lost. "bops=100%", "size=60%" or "size=20kB", or several: bits of weights and of
+            activations are chosen together for least loss, or with ``max_loss`` for least cost.
         bits: 16 for tensors, by name or pattern of names, or the numbers of the channels that have 16.
         weight_bits: of weights, 2 to 8: a number for all, or numbers by name or pattern of names ("*": all); "auto": as
             few as keep to ``max_loss``, or to 0.05 dB. None: 8. Where numbers are given, nothing is spent on 16 bits
@@ -121,9 +122,9 @@ def deploy(
             progress(f"{event.step}: {event.detail}" if event.detail else event.step, event.share)
 
     done = run(request, progress=tell)
-    if done.bound is not None and done.bound.demanded and not done.bound.kept:
+    if done.missed is not None:
         raise QualityError(
-            f"{done.path} loses more than {done.bound.wanted:g} dB",
+            f"{done.path} loses more than {done.missed:g} dB",
             hint="the bundle is there all the same; choose a larger max_loss, or see `clipfree fidelity`",
         )
     return Network(done.path)

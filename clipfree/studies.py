@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipfree.arguments import Bits, Photographs, Progress, by_count, paths_of, photographs_for, settings_of
+from clipfree.arguments import Bits, Budget, Photographs, Progress, by_count, paths_of, photographs_for, settings_of
 from clipfree.notebook import Rows
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def fidelity(
     hr: str | Path | None = None,
     value_range: str | None = None,
     bits: Bits | None = None,
-    budget: float | None = None,
+    budget: Budget | None = None,
     max_loss: float | None = None,
     estimator: str | None = None,
     weights: str | None = None,
@@ -43,7 +43,7 @@ def fidelity(
         hr: a folder of high-resolution pictures to measure on; None: the photographs.
         value_range: what the model's numbers mean, as for `deploy`.
         bits: as for `deploy`, as are ``budget``, ``max_loss``, ``estimator``, ``weights`` and ``inputs``.
-        budget: see there.
+        budget: see there, but percent only.
         max_loss: see there.
         estimator: see there.
         weights: see there.

@@ -136,6 +136,31 @@ def test_a_bound_on_the_loss_is_kept_or_it_is_said(model_file: Path, photo_folde
     assert "; 1e-06 dB cannot be kept" in out
 
 
+def test_bits_under_a_bound_of_cost_are_told_everywhere(photo_folder: Path, tmp_path: Path, capsys):
+    onnx.save(sr_models.lossy(), tmp_path / "lossy.onnx")
+    words = ["deploy", str(tmp_path / "lossy.onnx"), "--calib", str(photo_folder), "-o", str(tmp_path)]
+    assert main([*words, "--budget", "size=70%", "--budget", "5", "--budget", "bops=101%"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = next(line for line in lines if "bit operations" in line)
+    assert re.search(r"bit operations \d+\.\d % of 8 bits \(101 % allowed, 50.0 % the least\)", said)
+    assert re.search(r"weights packed \d\.\d\d kB, \d\d\.\d% of 8 bits", said)
+    assert re.search(r"\d\.\d % more work \(5 % allowed\)", said)
+    bundle = tmp_path / "lossy.clipfree"
+    recipe, report = (json.loads((bundle / name).read_text()) for name in ("recipe.json", "report.json"))
+    assert report["calibration"]["traded"] == recipe["traded"]
+    assert all(cost["spent"] <= 1.000001 * cost["most"] for cost in recipe["traded"]["costs"])
+    assert recipe["traded"]["bits"]
+    layers = {layer["name"]: layer["weight_bits"] for layer in report["network"]["layers"]}
+    assert {name: bits for name, bits in layers.items() if bits < 8} == recipe["traded"]["bits"]
+    assert "bits of a weight" in (bundle / "report.html").read_text(encoding="utf-8")
+    assert main(["inspect", str(bundle)]) == 0
+    assert said in capsys.readouterr().out.splitlines()
+    assert main(["verify", str(bundle)]) == 0
+    capsys.readouterr()
+    assert main([*words, "--budget", "bops=55%", "--max-loss", "0.0001"]) == QualityError.exit_code
+    assert "clipfree: more is lost than the 0.0001 dB asked for" in capsys.readouterr().err
+
+
 def test_little_is_spent_where_much_is_lost_and_that_is_said(photo_folder: Path, tmp_path: Path, capsys):
     onnx.save(sr_models.lossy(), tmp_path / "lossy.onnx")
     words = ["deploy", str(tmp_path / "lossy.onnx"), "--calib", str(photo_folder), "-o", str(tmp_path)]

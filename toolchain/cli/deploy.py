@@ -80,12 +80,14 @@ Outliers = Annotated[
         help="Weights of at most 6 bits without a codebook: the largest few of each output keep 8 where that pays.",
     ),
 ]
-Budget = Annotated[
-    float | None,
+Budgets = Annotated[
+    list[str] | None,
     typer.Option(
         "--budget",
         help="Choose tensors to keep at 16 bits for at most so many percent more work; 0: 8 bits everywhere. "
-        "Default: 8, where more than 0.05 dB is lost.",
+        "Default: 8, where more than 0.05 dB is lost. bops=100% (bit operations, of 8 bits everywhere), size=60% or "
+        "size=20kB (weights, packed): bits of weights and of activations together, for least loss, or with --max-loss "
+        "for least cost; several times for several.",
     ),
 ]
 MaxLoss = Annotated[
@@ -116,7 +118,7 @@ def deploy(
     codebook: Codebook = False,
     bits_nested: BitsNested = None,
     outliers: Outliers = True,
-    budget: Budget = None,
+    budget: Budgets = None,
     max_loss: MaxLoss = None,
     logs: Annotated[Path | None, typer.Option("--logs", help="Tuning logs of your own, from `clipfree tune`.")] = None,
     precision: Annotated[
@@ -173,7 +175,7 @@ def deploy(
     photographs = demo_photographs() if embedded else calib
     settings = None
     few = [weight_bits, codebook, bits_nested, not outliers]
-    if any([estimator, weights, bits, *few, budget is not None, max_loss is not None]):
+    if any([estimator, weights, bits, *few, budget, max_loss is not None]):
         settings = parse_settings(
             estimator,
             weights,
@@ -266,7 +268,7 @@ def parse_settings(
     estimators: Sequence[str] | None,
     weights: str | None,
     bits: Sequence[str] | None,
-    budget: float | None,
+    budgets: Sequence[str] | None,
     max_loss: float | None,
     weight_bits: Sequence[str] | None,
     *,
@@ -284,10 +286,12 @@ def parse_settings(
     """
     from toolchain.quantize import Settings
     from toolchain.quantize.bits import read_bits
+    from toolchain.quantize.budgets import read_budgets
     from toolchain.quantize.weight_bits import read_bits_nested, read_weight_bits
 
     few, spare = read_weight_bits(weight_bits or ())
     chosen = dict(read_bits(word) for word in bits or ())
+    work, costs = read_budgets(budgets or ())
     return Settings(
         **parse_estimators(estimators or [], weights),
         bits=chosen,
@@ -296,7 +300,8 @@ def parse_settings(
         bits_nested=read_bits_nested(nested) if nested is not None else (),
         outliers=outliers,
         spare_weights=spare,
-        budget=budget,
+        budget=work,
+        costs=costs,
         max_loss=max_loss,
     )
 
@@ -341,11 +346,9 @@ def report(outcomes: Sequence[Deployment | Failed], console: Console) -> None:
         console.result(command="deploy", bundles=[_document(one) for one in done], failed=lost)
     if failures:
         raise typer.Exit(failures[0][1].code)
-    missed = [one.bound for one in done if one.bound is not None and one.bound.demanded and not one.bound.kept]
+    missed = [one.missed for one in done if one.missed is not None]
     if missed:
-        console.note(
-            f"clipfree: more is lost than the {missed[0].wanted:g} dB asked for; the bundle is there all the same"
-        )
+        console.note(f"clipfree: more is lost than the {missed[0]:g} dB asked for; the bundle is there all the same")
         raise typer.Exit(QualityError.exit_code)
 
 

@@ -14,7 +14,7 @@ from toolchain.cli.completion import complete_model
 from toolchain.cli.console import Console, Json, Quiet, Verbose
 from toolchain.cli.deploy import (
     Bits,
-    Budget,
+    Budgets,
     Calib,
     Codebook,
     Estimators,
@@ -54,7 +54,7 @@ def fidelity(
     weight_bits: WeightBits = None,
     codebook: Codebook = False,
     outliers: Outliers = True,
-    budget: Budget = None,
+    budget: Budgets = None,
     max_loss: MaxLoss = None,
     crops: Annotated[int, typer.Option("--crops", min=1, help="Pictures compared at most.")] = 6,
     inputs: Inputs = None,
@@ -85,7 +85,9 @@ def fidelity(
     given += tuple(part for word in weight_bits or () for part in ("--weight-bits", word)) + ("--codebook",) * codebook
     given += ("--no-outliers",) * (not outliers)
     words = (*_words(model, calib, value_range, estimator, weights, bits), *given)
-    spent = _options(("--hr", hr), ("--budget", budget), ("--max-loss", max_loss), ("--crops", crops))
+    spent = _options(
+        ("--hr", hr), *(("--budget", word) for word in budget or ()), ("--max-loss", max_loss), ("--crops", crops)
+    )
     request = FidelityRequest(
         resolve(model),
         photographs_for(model, calib),

@@ -36,9 +36,9 @@ def _rows(done: Deployment) -> Iterator[tuple[str, str]]:
         yield "quality", str(manifest.loss or "INT8 against float: not known, the model came quantized")
     if manifest.weights:
         yield "", manifest.weights
-    if manifest.loss and manifest.loss.drop is not None and not done.bound:
+    if manifest.loss and manifest.loss.drop is not None and not (done.bound or done.traded):
         yield "", f"{manifest.loss.drop:.3f} dB below float"
-    for spent in (done.budget, done.bound):
+    for spent in (done.budget, done.bound, done.traded):
         if spent:
             yield "", str(spent)
     if done.network.wide:

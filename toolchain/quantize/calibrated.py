@@ -30,7 +30,15 @@ from toolchain.quantize.mixed import (
 from toolchain.quantize.plan import QuantizationPlan, make_plan
 from toolchain.quantize.qdq import pixel_quantization, write_qdq
 from toolchain.quantize.quantized import QuantizedModel
-from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, ImageRecipe, Recipe, RepresentativeRecipe, SparedRecipe
+from toolchain.quantize.recipe import (
+    BoundRecipe,
+    BudgetRecipe,
+    ImageRecipe,
+    Recipe,
+    RepresentativeRecipe,
+    SparedRecipe,
+    TradeRecipe,
+)
 from toolchain.quantize.reconstruct import reconstruct
 from toolchain.quantize.representative import RepresentativeSet
 from toolchain.quantize.settings import Settings
@@ -249,6 +257,7 @@ class Calibrated:
         budget: BudgetRecipe | None = None,
         bound: BoundRecipe | None = None,
         spared: SparedRecipe | None = None,
+        traded: TradeRecipe | None = None,
     ) -> QuantizedModel:
         """Return the network with its recipe."""
         network, settings, crops, tamed = self._network(found.finer), self.settings, self.crops, self.tamed
@@ -269,6 +278,7 @@ class Calibrated:
             budget=budget,
             bound=bound,
             spared=spared,
+            traded=traded,
             changes=tuple(sr.changes),
             warnings=crops.warnings + (_unproved(tamed) if tamed else ()) + _constant(self.ranges),
         )

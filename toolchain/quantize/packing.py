@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from toolchain.quantize.code_set import ALL, MOST_OUTLIERS, CodeSet, places_of_largest
 from toolchain.quantize.qdq import for_bits
 from toolchain.quantize.recipe import Recipe, TensorRecipe
+from toolchain.quantize.sites import CONVOLUTIONS
 from toolchain.reference.graph import Array
 from toolchain.reference.quantization import WIDE_BITS
 from toolchain.support.errors import ModelError
@@ -107,6 +108,24 @@ def stored_codes(codes: Array, stated: int | None = None) -> CodeSet:
         return found
     outliers = int(large.sum(axis=1).max())
     return CodeSet(_PACKED, outliers=outliers) if outliers <= MOST_OUTLIERS else ALL
+
+
+def weights_by_output(model: onnx.ModelProto) -> dict[str, str]:
+    """Return the names that a recipe gives the weights of a canonical QDQ model's convolutions, by the names that their
+    outputs have in that model.
+    """
+    makers = {name: node for node in model.graph.node for name in node.output}
+    return {
+        node.output[0]: makers[node.input[1]].input[0].removesuffix("_quantized")
+        for node in model.graph.node
+        if node.op_type in CONVOLUTIONS and node.input[1] in makers
+    }
+
+
+def bits_by_output(model: onnx.ModelProto, recipe: Recipe) -> dict[str, int]:
+    """Return how many bits the weights of each convolution of a canonical QDQ model have, by its output there."""
+    bits = {item.name: item.bits for item in recipe.tensors if item.role == "weight"}
+    return {output: bits[name] for output, name in weights_by_output(model).items() if name in bits}
 
 
 def say_bits(recipe: Recipe) -> str:

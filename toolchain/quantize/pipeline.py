@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from toolchain.frontend.smallest import smallest_to_mirror
 from toolchain.images.geometry import UNBOUNDED_HALO
+from toolchain.quantize.alternatives import check_bounds
 from toolchain.quantize.calibrate import measure_ranges
 from toolchain.quantize.calibrated import Calibrated
+from toolchain.quantize.choosing import spend
 from toolchain.quantize.crops import CropSet, cut_crops, stress
 from toolchain.quantize.equalize import equalize, find_sites, measure_channels, share_ranges, widening
 from toolchain.quantize.exact import exact_bits
@@ -22,7 +25,6 @@ from toolchain.quantize.plan import make_plan
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.representative import RepresentativeSet, represent
 from toolchain.quantize.settings import DEFAULTS, Settings
-from toolchain.quantize.spending import spend
 from toolchain.quantize.weight_bits import choose_codes
 from toolchain.reference.graph import GraphView
 from toolchain.support.cpu import usable_cores
@@ -49,17 +51,20 @@ def quantize(
 
     Raises:
         CalibrationError: the photos cannot be used, the network gives NaN or infinity on them, or ``settings`` name
-            tensors that it does not have.
+            tensors that it does not have, or bounds of cost that no choice of bits keeps.
         ModelError: the sums of a convolution that reads a tensor of 16 bits could overflow.
     """
     settings = settings or DEFAULTS
+    if settings.costs:  # of which no outliers' bits are counted
+        settings = replace(settings, outliers=False)
     stages = Stages(progress, _stages(settings))
     calibrated = calibrate(sr, images, settings, stages)
     if settings.bits_nested:
         return nested(calibrated, settings.bits_nested, stages.begin(_WEIGHTS))
+    check_bounds(calibrated)
     found = calibrated.rounded(progress=stages.begin(_WEIGHTS))
     spent = spend(calibrated, found, stages.begin(_SPENDING) if _spends(settings) else untold)
-    return calibrated.described(spent.network, spent.budget, spent.bound, spent.spared)
+    return calibrated.described(spent.network, spent.budget, spent.bound, spent.spared, spent.traded)
 
 
 def calibrate(
@@ -90,7 +95,7 @@ def calibrate(
 
 
 def _spends(settings: Settings) -> bool:
-    return bool(settings.budget) or settings.max_loss is not None or settings.spare_weights
+    return bool(settings.budget) or settings.max_loss is not None or settings.spare_weights or bool(settings.costs)
 
 
 def calibration_crops(sr: SRModel, images: Sequence[NDArray[np.uint8]], settings: Settings) -> CropSet:
@@ -119,7 +124,7 @@ def _stages(settings: Settings) -> dict[str, float]:
         **({_CHANNELS: 20} if settings.equalize else {}),
         _RANGES: 25,
         _WEIGHTS: 35,
-        **({_SPENDING: 200 if settings.demanded else 20} if _spends(settings) else {}),
+        **({_SPENDING: 200 if settings.demanded or settings.costs else 20} if _spends(settings) else {}),
     }
 
 

@@ -266,6 +266,85 @@ class MemberRecipe:
 
 
 @dataclass(frozen=True)
+class CostRecipe:
+    """What a network costs by one measure, see ``budgets``.
+
+    Attributes:
+        kind: "bops", bit operations per input pixel; "size", bytes of packed weights; "work", multiply-accumulates per
+            input pixel that 16 bits add.
+        most: that it might cost; None: no bound.
+        least: that a choice of bits costs.
+        plain: what 8 bits everywhere cost; for "work" all multiply-accumulates.
+        spent: what the network costs.
+    """
+
+    kind: str
+    most: float | None
+    least: float
+    plain: float
+    spent: float
+
+    def __str__(self) -> str:
+        """For people."""
+        if self.kind == "size":
+            allowed = "" if self.most is None else f"{self.most / 1e3:.2f} kB allowed, "
+            share = self.spent / max(self.plain, 1)
+            return (
+                f"weights packed {self.spent / 1e3:.2f} kB, {share:.1%} of 8 bits ({allowed}{self.least / 1e3:.2f} kB "
+                "the least)"
+            )
+        parts = {
+            name: 100 * cost / max(self.plain, 1e-300) for name, cost in (("spent", self.spent), ("least", self.least))
+        }
+        allowed = "" if self.most is None else f"{100 * self.most / max(self.plain, 1e-300):.4g} % allowed"
+        if self.kind == "work":
+            return f"{parts['spent']:.1f} % more work ({allowed})"
+        said = ", ".join([*([allowed] if allowed else []), f"{parts['least']:.1f} % the least"])
+        return f"bit operations {parts['spent']:.1f} % of 8 bits ({said})"
+
+
+@dataclass(frozen=True)
+class TradeRecipe:
+    """How bits of weights and of activations were chosen together under bounds of cost.
+
+    Attributes:
+        costs: by each bound's measure.
+        before: PSNR that is lost against the float network in dB, with 8 bits but where the user decided, see
+            ``drop.PsnrDrop``.
+        after: what is lost with what is chosen.
+        bits: of weights that were chosen, by the convolution's output; 8 for the others.
+        chosen: the tensors of 16 bits, in the order of what they gain for their cost.
+        wanted: the bound on the loss in dB, within which as little as possible is spent; None: as little is lost as the
+            bounds of cost allow.
+    """
+
+    costs: tuple[CostRecipe, ...]
+    before: float
+    after: float
+    bits: Mapping[str, int]
+    chosen: tuple[WideRecipe, ...]
+    wanted: float | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the bound on the loss is; those of cost are in any case."""
+        return self.wanted is None or self.after <= self.wanted
+
+    @property
+    def demanded(self) -> bool:
+        """Whether somebody asked for a bound on the loss."""
+        return self.wanted is not None
+
+    def __str__(self) -> str:
+        """For people."""
+        lost = f"{self.after:.3f} dB below float, {self.before:.3f} with 8 bits"
+        if self.wanted is not None:
+            lost += f" ({self.wanted:g} dB allowed)" if self.kept else f"; {self.wanted:g} dB cannot be kept"
+        names = _named(self.chosen)
+        return "; ".join([*map(str, self.costs), lost, *([f"16 bits for {names}"] if names else [])])
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything needed to understand, and with the same photos repeat, a quantization."""
 
@@ -278,6 +357,7 @@ class Recipe:
     bound: BoundRecipe | None = None
     spared: SparedRecipe | None = None
     nested: tuple[MemberRecipe, ...] = ()
+    traded: TradeRecipe | None = None
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     version: int = VERSION
@@ -287,11 +367,11 @@ class Recipe:
         """Words for `clipfree deploy` that ask for the tensors of 16 bits and the weights of fewer than 8 by name; none
         where nothing was chosen.
         """
-        chosen = bits_of([item for spent in (self.budget, self.bound) if spent for item in spent.chosen])
+        chosen = bits_of([item for spent in (self.budget, self.bound, self.traded) if spent for item in spent.chosen])
         tensors = {tensor.name for tensor in self.tensors}
         given = {name: bits if fine_name(name) in tensors else WIDE_BITS for name, bits in chosen.items()}
         words = ask_for({**self.settings.get("bits", {}), **given}) if chosen else ()
-        spared = self.spared.bits if self.spared else {}
+        spared = next((one.bits for one in (self.spared, self.traded) if one), {})
         few = {**self.settings.get("weight_bits", {}), **spared} if spared else {}
         asked = [word for name, bits in few.items() for word in ("--weight-bits", f"{name}={bits}")]
         book = ("--codebook",) if few and self.settings.get("codebook") else ()

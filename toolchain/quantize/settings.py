@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from toolchain.quantize.bits import Bits, check_bits
+from toolchain.quantize.budgets import CostBound, check_budgets
 from toolchain.quantize.estimators import make_estimator
 from toolchain.quantize.weight_bits import check_bits_nested, check_weight_bits
 from toolchain.quantize.weights import OUTPUT, scale_by
@@ -36,6 +37,9 @@ class Settings:
             where that is not given.
         budget: multiply-accumulates, in percent of the network's, that may be added for further tensors of 16 bits,
             chosen by what they gain; None or 0: none.
+        costs: bounds of bit operations and of the weights' bytes, under which bits of weights and of activations are
+            chosen together: what loses least, within ``budget`` where that is given, or with ``max_loss`` what costs
+            least.
         max_loss: PSNR in dB that may be lost against the float network: as few further tensors of 16 bits as keep to
             it, within ``budget`` where that is given; None: no bound.
         demanded: whether somebody asked for ``max_loss``; it is otherwise what is aimed at, see ``for_deployment``.
@@ -59,6 +63,7 @@ class Settings:
     outliers: bool = True
     spare_weights: bool = False
     budget: float | None = None
+    costs: tuple[CostBound, ...] = ()
     max_loss: float | None = None
     demanded: bool = True
     crop: int = 128
@@ -77,10 +82,12 @@ class Settings:
         scale_by(self.weights)
         for name, bits in self.bits.items():
             check_bits(name, bits)
-        check_weight_bits(self.weight_bits, codebook=self.codebook, spare=self.spare_weights)
+        check_weight_bits(self.weight_bits, codebook=self.codebook, spare=self.spare_weights or bool(self.costs))
+        check_budgets(self.costs, bounded_loss=self.max_loss is not None, spare=self.spare_weights)
         if self.bits_nested:
             others = bool(self.weight_bits) or self.codebook or self.spare_weights
-            check_bits_nested(self.bits_nested, others=others, spends=bool(self.budget) or self.max_loss is not None)
+            spends = bool(self.budget) or self.max_loss is not None or bool(self.costs)
+            check_bits_nested(self.bits_nested, others=others, spends=spends)
         if self.budget is not None and not 0 <= self.budget < math.inf:
             raise CalibrationError(
                 f"a budget of {self.budget:g} % is none", hint="say by how many percent work may grow, such as 10"
@@ -105,7 +112,7 @@ def for_deployment(settings: Settings | None) -> Settings:
     may be spent where much of the second is found.
     """
     settings = settings or DEFAULTS
-    decided = bool(settings.weight_bits or settings.bits_nested) and not settings.spare_weights
+    decided = bool(settings.weight_bits or settings.bits_nested or settings.costs) and not settings.spare_weights
     if settings.budget is None and settings.max_loss is None and not decided:
         return replace(settings, budget=_LITTLE, max_loss=MUCH, demanded=False)
     return settings

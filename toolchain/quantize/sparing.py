@@ -8,9 +8,11 @@ network is rounded anew and measured, on crops that chose nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from itertools import pairwise
+
+import onnx
 
 from toolchain.quantize.calibrated import Calibrated, Rounded
 from toolchain.quantize.code_set import ALL, LARGEST_BOOK, codes_of_bits
@@ -21,8 +23,8 @@ from toolchain.reference.graph import GraphView
 from toolchain.support.progress import Tell, untold
 
 LEVELS = (8, 6, 5, 4)
-"""Bits that weights may have; codes of the last two lie two in a byte in the file."""
-_QUARTER = 4.0
+"""Bits that weights may have; codes of the last lie two in a byte in the file."""
+QUARTER = 4.0
 """By how much less a convolution loses with one bit more."""
 
 
@@ -38,15 +40,15 @@ def spare(
         progress: is told how far it is.
     """
     before = calibrated.drop(found.model)
-    sizes = _sizes(calibrated)
-    costs = _lowest_costs(calibrated, found, sizes) if before <= bound and sizes else {}
+    sizes = undecided_sizes(calibrated)
+    costs = lowest_losses(calibrated, found, sizes, calibrated.drop.expected) if before <= bound and sizes else {}
     steps = _steps(costs, sizes, codebook=calibrated.settings.codebook)
     best, after, enough, too_many = found, before, 0, len(steps) + 1
     while enough + 1 < too_many:
         # All of them may do: that is tried first.
         count = len(steps) if too_many > len(steps) else (enough + too_many) // 2
         progress("", 1 - (too_many - enough) / (len(steps) + 2))
-        made = _with(calibrated, dict(steps[:count])).rounded(found.finer)
+        made = with_bits(calibrated, dict(steps[:count])).rounded(found.finer)
         lost = calibrated.drop(made.model)
         if lost <= bound:
             best, after, enough = made, lost, count
@@ -67,13 +69,14 @@ def _all_sizes(calibrated: Calibrated) -> dict[str, int]:
     return sizes
 
 
-def _sizes(calibrated: Calibrated) -> dict[str, int]:
+def undecided_sizes(calibrated: Calibrated) -> dict[str, int]:
     """Return how many weights each convolution has whose bits nobody has decided."""
     decided = named_outputs(calibrated.plan, calibrated.settings.weight_bits)
     return {name: size for name, size in _all_sizes(calibrated).items() if name not in decided}
 
 
-def _with(calibrated: Calibrated, bits: Mapping[str, int]) -> Calibrated:
+def with_bits(calibrated: Calibrated, bits: Mapping[str, int]) -> Calibrated:
+    """Return the network whose weights will be rounded to other bits, by the convolution's output."""
     book = calibrated.settings.codebook
     sets = {
         output: codes_of_bits(number, codebook=book, outliers=calibrated.settings.outliers)
@@ -82,20 +85,32 @@ def _with(calibrated: Calibrated, bits: Mapping[str, int]) -> Calibrated:
     return replace(calibrated, codes={**calibrated.codes, **{name: one for name, one in sets.items() if one != ALL}})
 
 
-def _lowest_costs(calibrated: Calibrated, found: Rounded, sizes: Mapping[str, int]) -> dict[str, float]:
-    """Return the drop in dB where each convolution's weights alone are rounded, to the fewest bits they may have."""
-    fewest = {output: _allowed(size, codebook=calibrated.settings.codebook)[-1] for output, size in sizes.items()}
-    made = _with(calibrated, fewest)
+def lowest_losses(
+    calibrated: Calibrated, found: Rounded, names: Collection[str], lost: Callable[[onnx.ModelProto], float]
+) -> dict[str, float]:
+    """Return the drop in dB where each convolution's weights alone are rounded, to the fewest bits they may have.
+
+    Args:
+        calibrated: the network.
+        found: the same as it is so far.
+        names: of the convolutions, by output.
+        lost: the drop of a network.
+    """
+    if not names:
+        return {}
+    sizes = undecided_sizes(calibrated)
+    fewest = {output: allowed_bits(sizes[output], codebook=calibrated.settings.codebook)[-1] for output in names}
+    made = with_bits(calibrated, fewest)
     model = made.described(made.rounded(found.finer))
-    lost = dict.fromkeys(sizes, 0.0)
+    losses = dict.fromkeys(names, 0.0)
     for part in list_parts(model):
         name = whole_output(part.name)
-        if part.kind == "weights" and name in lost:
-            lost[name] += max(calibrated.drop.expected(write_variant(model, [part])), 0.0)
-    return lost
+        if part.kind == "weights" and name in losses:
+            losses[name] += max(lost(write_variant(model, [part])), 0.0)
+    return losses
 
 
-def _allowed(size: int, *, codebook: bool) -> tuple[int, ...]:
+def allowed_bits(size: int, *, codebook: bool) -> tuple[int, ...]:
     """Return the numbers of bits that a convolution of so many weights may have: no book is larger than its layer."""
     return tuple(bits for bits in LEVELS if bits > LARGEST_BOOK or not codebook or 2**bits <= size)
 
@@ -104,9 +119,9 @@ def _steps(costs: Mapping[str, float], sizes: Mapping[str, int], *, codebook: bo
     """Return convolutions and the bits that they then have, those first that lose least for what they save."""
     priced: list[tuple[float, str, int]] = []
     for output, lowest in costs.items():
-        levels, dearest = _allowed(sizes[output], codebook=codebook), 0.0
+        levels, dearest = allowed_bits(sizes[output], codebook=codebook), 0.0
         for more, fewer in pairwise(levels):
-            lost = lowest * (_QUARTER ** (levels[-1] - fewer) - _QUARTER ** (levels[-1] - more))
+            lost = lowest * (QUARTER ** (levels[-1] - fewer) - QUARTER ** (levels[-1] - more))
             dearest = max(dearest, lost / (sizes[output] * (more - fewer)))
             priced.append((dearest, output, fewer))
     return [(output, bits) for _, output, bits in sorted(priced, key=lambda one: (one[0], one[1], -one[2]))]

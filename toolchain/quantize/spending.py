@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import onnx
@@ -23,16 +23,14 @@ from toolchain.quantize.loss import Comparison, enough
 from toolchain.quantize.mixed import Finer, pieces
 from toolchain.quantize.quantized import QuantizedModel
 from toolchain.quantize.ranking import rank_channels
-from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, SparedRecipe, WideRecipe
-from toolchain.quantize.settings import MUCH
-from toolchain.quantize.sparing import spare
+from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, SparedRecipe, TradeRecipe, WideRecipe
 from toolchain.quantize.widen import LEAST, affordable, choose_wide, keep_gains
 from toolchain.support.errors import ModelError
 from toolchain.support.progress import Stages, Tell, part_of, untold
 
 _ALL = 100.0
 """Percent: what 16 bits everywhere add to the multiply-accumulates."""
-_CHOOSING, _ROUNDING, _SPARING = "choosing tensors for 16 bits", "rounding weights again", "sparing weights' bits"
+_CHOOSING, _ROUNDING = "choosing tensors for 16 bits", "rounding weights again"
 _ROUNDS = 2
 """How often weights are rounded for what is chosen, before and after what is not needed is given back."""
 _ATTEMPTS = ((1.0, 10.0), (1.0, _ALL), (0.8, _ALL), (0.5, _ALL))
@@ -56,33 +54,7 @@ class Spent:
     budget: BudgetRecipe | None = None
     bound: BoundRecipe | None = None
     spared: SparedRecipe | None = None
-
-
-def spend(calibrated: Calibrated, found: Rounded, progress: Tell = untold) -> Spent:
-    """Choose tensors of 16 bits, and then weights of fewer than 8, as the settings say.
-
-    Args:
-        calibrated: the network.
-        found: the same with 8 bits but where the user decided.
-        progress: is told how far it is.
-    """
-    if not calibrated.settings.spare_weights:
-        return _finer(calibrated, found, progress)
-    stages = Stages(progress, {_CHOOSING: 1, _SPARING: 1})
-    spent = _finer(calibrated, found, stages.begin(_CHOOSING))
-    bound = calibrated.settings.max_loss or MUCH
-    network, spared = spare(calibrated, spent.network, bound, stages.begin(_SPARING))
-    return replace(spent, network=network, spared=spared)
-
-
-def _finer(calibrated: Calibrated, found: Rounded, progress: Tell) -> Spent:
-    settings = calibrated.settings
-    if settings.max_loss is not None:
-        bound, demanded = settings.max_loss, settings.demanded
-        return within_loss(calibrated, found, bound, settings.budget, demanded=demanded, progress=progress)
-    if settings.budget:
-        return within_budget(calibrated, found, settings.budget, progress)
-    return Spent(found)
+    traded: TradeRecipe | None = None
 
 
 def within_budget(calibrated: Calibrated, found: Rounded, budget: float, progress: Tell = untold) -> Spent:
@@ -91,7 +63,9 @@ def within_budget(calibrated: Calibrated, found: Rounded, budget: float, progres
     comparison = Comparison(calibrated.sr, [crop.pixels for crop in calibrated.judges])
     start = calibrated.described(found)
     without = OutputLoss(start, affordable(calibrated.crops.crops, calibrated.sr))
-    chosen = _choose(calibrated, start, offered_pieces(calibrated, start), budget, without, stages.begin(_CHOOSING))
+    chosen = choose_tensors(
+        calibrated, start, offered_pieces(calibrated, start), budget, without, stages.begin(_CHOOSING)
+    )
     tell = stages.begin(_ROUNDING)
 
     def error(one: Rounded) -> float:
@@ -161,7 +135,9 @@ def within_loss(
                 losses.append(lost(write_variant(start, frozenset(quantized))))
                 return losses[-1] <= limit
 
-            offered = _choose(calibrated, start, together, most, error, stages.begin(_CHOOSING), suffices, _LITTLE)
+            offered = choose_tensors(
+                calibrated, start, together, most, error, stages.begin(_CHOOSING), suffices, _LITTLE
+            )
             if most < allowed and losses[-1] > _PROMISING * bound:
                 continue
             made, left = _settled(calibrated, offered, found, judge, good, stages.begin(_ROUNDING))
@@ -210,7 +186,7 @@ def _never(quantized: Collection[Part]) -> bool:
     return False
 
 
-def _choose(
+def choose_tensors(
     calibrated: Calibrated,
     start: QuantizedModel,
     together: Pieces,
@@ -220,6 +196,7 @@ def _choose(
     suffices: Callable[[Collection[Part]], bool] = _never,
     least: float = LEAST,
 ) -> Chosen:
+    """Return the tensors of 16 bits that gain most within ``budget`` percent more work, see `choose_wide`."""
     judges = [crop.pixels for crop in calibrated.judges]
     decided = frozenset(calibrated.bits)
     return choose_wide(start, calibrated.plan, budget, decided, error, judges, suffices, least, progress, together)

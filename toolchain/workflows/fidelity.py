@@ -24,12 +24,13 @@ from toolchain.images.metrics import psnr
 from toolchain.images.pairs import degraded
 from toolchain.images.scale import Scale
 from toolchain.quantize import IntegerReference, Settings
+from toolchain.quantize.choosing import spend
 from toolchain.quantize.fidelity import BlameReport, TensorFidelity, assign_blame, compare_tensors, count_runs
 from toolchain.quantize.mend import Fix, find_fixes
 from toolchain.quantize.packing import say_bits
 from toolchain.quantize.pipeline import calibrate
 from toolchain.quantize.settings import for_deployment
-from toolchain.quantize.spending import spend
+from toolchain.support.errors import InputError
 from toolchain.support.notebook import table
 from toolchain.support.versions import Versions
 from toolchain.workflows.evaluate import Evaluation, evaluate, float_upscale
@@ -153,11 +154,16 @@ def measure_fidelity(request: FidelityRequest, *, progress: Callable[[str, int, 
     Raises:
         ModelError: the model cannot be used.
         CalibrationError: the photographs cannot be used.
-        InputError: the high-resolution pictures cannot be used.
+        InputError: the high-resolution pictures cannot be used, or bits were to be chosen under a bound of cost.
     """
     from toolchain.frontend import load_model, normalize
     from toolchain.frontend.inputs import set_inputs
 
+    if request.settings.costs:
+        raise InputError(
+            f"a budget of {request.settings.costs[0].kind} is of deploy, which says what it has chosen",
+            hint="say here what it chose",
+        )
     tell = progress or (lambda text, done, total: None)
     tell("loading", 0, 100)
     sr = normalize(set_inputs(load_model(request.model), request.inputs), value_range=request.value_range)

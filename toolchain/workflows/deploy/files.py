@@ -90,7 +90,9 @@ def make_report(
         "network": {
             "parameters": network.parameters,
             "macs_per_pixel": network.macs_per_pixel,
-            "layers": [asdict(layer) for layer in network.layers],
+            "layers": [
+                {**asdict(layer), "weight_bits": prepared.weight_bits.get(layer.name)} for layer in network.layers
+            ],
         },
         "calibration": {
             "photographs": list(photos.names) if photos else [],
@@ -98,9 +100,10 @@ def make_report(
             "representative": prepared.representative,
             "budget": asdict(prepared.budget) if prepared.budget else None,
             "bound": asdict(prepared.bound) if prepared.bound else None,
+            "traded": asdict(prepared.traded) if prepared.traded else None,
             "loss": asdict(prepared.loss) if prepared.loss else None,
             "by_hand": list(prepared.by_hand),
-            "spent": [str(spent) for spent in (prepared.budget, prepared.bound) if spent],
+            "spent": [str(spent) for spent in (prepared.budget, prepared.bound, prepared.traded) if spent],
         },
         "precision": manifest.precision,
         "coverage": {**asdict(manifest.coverage), "share": manifest.coverage.share},

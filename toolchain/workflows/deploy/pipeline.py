@@ -28,7 +28,7 @@ from toolchain.workflows.deploy.request import Request
 from toolchain.workflows.deploy.target_build import TargetBuild
 
 if TYPE_CHECKING:
-    from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe
+    from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, TradeRecipe
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -48,6 +48,7 @@ class Deployment:
         budget: how one for tensors of 16 bits was spent; None without one.
         bound: how one on the loss was kept; None without one.
         cached: whether the quantized network is from an earlier deployment.
+        traded: how bits were chosen under bounds of cost; None without them.
     """
 
     path: Path
@@ -60,6 +61,13 @@ class Deployment:
     budget: BudgetRecipe | None = None
     bound: BoundRecipe | None = None
     cached: bool = False
+    traded: TradeRecipe | None = None
+
+    @property
+    def missed(self) -> float | None:
+        """The loss of PSNR in dB that somebody wanted kept, and that is not."""
+        asked = (one for one in (self.bound, self.traded) if one is not None and one.demanded and not one.kept)
+        return next((one.wanted for one in asked), None)
 
 
 def deploy(request: Request, *, progress: Callable[[Event], None] | None = None) -> Deployment:
@@ -170,6 +178,7 @@ def _finish(build: TargetBuild, prepared: Prepared, pages: PageWriter | None, li
         prepared.budget,
         prepared.bound,
         prepared.cached,
+        prepared.traded,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,7 +15,7 @@ from toolchain.frontend.unit import unit_of
 from toolchain.images import ImageSet, read_calibration
 from toolchain.quantize import IntegerReference, quantize
 from toolchain.quantize.foreign import canonicalize
-from toolchain.quantize.packing import pack, say_bits
+from toolchain.quantize.packing import bits_by_output, pack, say_bits
 from toolchain.quantize.settings import Settings, for_deployment
 from toolchain.quantize.spelling import for_runtimes
 from toolchain.quantize.stand_in import stand_in
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from toolchain.frontend import SRModel
     from toolchain.images.metrics import Loss
     from toolchain.quantize import QuantizedModel
-    from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe
+    from toolchain.quantize.recipe import BoundRecipe, BudgetRecipe, TradeRecipe
     from toolchain.runtime.runner import Upscale
 
 Rehearse: TypeAlias = Callable[["onnx.ModelProto"], None]
@@ -64,6 +64,8 @@ class Prepared:
         cached: whether it is from an earlier deployment.
         by_hand: words that ask `clipfree deploy` for the tensors of 16 bits that were chosen; empty without any.
         weights: how many bits they have, for people; empty where all have 8.
+        traded: how bits were chosen under bounds of cost; None without them.
+        weight_bits: of integer convolutions, by output.
     """
 
     model: QuantizedModel | SRModel
@@ -80,6 +82,8 @@ class Prepared:
     cached: bool = False
     by_hand: tuple[str, ...] = ()
     weights: str = ""
+    traded: TradeRecipe | None = None
+    weight_bits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def unit(self) -> int:
@@ -115,6 +119,8 @@ def prepare_quantized(request: Request, rehearse: Rehearse, line: Progress, dump
         found.cached,
         recipe.by_hand,
         say_bits(recipe),
+        recipe.traded,
+        bits_by_output(model.model, recipe),
     )
 
 
@@ -172,6 +178,7 @@ def _quantize(request: Request, rehearse: Rehearse, line: Progress, dump: Dump) 
             or asked.bits_nested
             or asked.spare_weights
             or asked.budget
+            or asked.costs
             or asked.max_loss
         ):
             raise CalibrationError(

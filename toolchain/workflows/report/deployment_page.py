@@ -81,6 +81,7 @@ def deployment_page(facts: DeploymentFacts) -> str:
     compared = facts.look.tensors if facts.look else ()
     noise = {tensor.name: tensor.sqnr for tensor in compared}
     times = facts.times.of_layers(facts.network.layers) if facts.times else {}
+    weight_bits = {layer["name"]: layer["weight_bits"] for layer in facts.report["network"]["layers"]}
     pictures = _pictures(facts)
     height, width = facts.look.found.shape[:2] if facts.look else (1, 1)
     return render(
@@ -104,7 +105,7 @@ def deployment_page(facts: DeploymentFacts) -> str:
         work_text="Shares of all convolutions' multiply-accumulates, and of their time, see below."
         if times
         else "Multiply-accumulates for one input pixel. Work, not time: `clipfree bench` measures time.",
-        layers=tables.layers(parts, layers, noise, times, facts.times),
+        layers=tables.layers(parts, layers, noise, weight_bits, times, facts.times),
         layers_text="Work is counted in multiply-accumulates; those that read codes of 16 bits count twice. Signal to "
         "noise is that of what the layer makes, errors before it included.",
         times_text=facts.times.describe() if facts.times else _no_times(facts),

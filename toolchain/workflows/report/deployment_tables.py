@@ -23,11 +23,12 @@ def layers(
     parts: Sequence[Part],
     found: Mapping[str, Layer],
     noise: Mapping[str, float],
+    weight_bits: Mapping[str, int | None],
     times: Mapping[str, float],
     timed: TimedKernels | None,
 ) -> Table:
-    """Return the network's parts with their work, and as far as they are known, the seconds they take, ``times``, and
-    the signal to noise of what they make.
+    """Return the network's parts with their work, the bits of their weights (None: floats), and as far as they are
+    known, the seconds they take, ``times``, and the signal to noise of what they make.
     """
     longest = max(times.values(), default=0.0)
     work = {name: _work(layer) for name, layer in found.items()}
@@ -40,6 +41,7 @@ def layers(
         Column("share of the work"),
         *([Column("time (ms)"), Column("share of the time")] if times else []),
         Column("weights"),
+        Column("bits of a weight"),
         Column("bits read"),
     ]
     columns += [Column("signal to noise (dB)")] * bool(noise)
@@ -49,7 +51,7 @@ def layers(
         done = work.get(part.layer, 0.0)
         row = [figure(number, str(number)), word(part.name), word(f"{part.kind} {part.detail}".strip())]
         if layer is None:
-            row += [figure(0.0, "")] * (4 + 2 * bool(times))
+            row += [figure(0.0, "")] * (5 + 2 * bool(times))
         else:
             weights = 1
             for side in layer.weight:
@@ -59,6 +61,7 @@ def layers(
                 bar(done, most, percent(done / total)),
                 *(_time(times.get(part.layer, 0.0), longest, timed) if timed and times else ()),
                 figure(weights, amount(weights, "").strip()),
+                figure(weight_bits.get(layer.name) or 32, str(weight_bits.get(layer.name) or "float")),
                 figure(layer.bits or 32, _bits(layer)),
             ]
         rows.append([*row, *([_noise(noise.get(part.tensor))] if noise else [])])
