@@ -3,7 +3,7 @@
     python benchmarks/weight_bits.py zoo:abpn_x3 MODEL.onnx ... --calib DIR --hr Set5/ Set14/ -o result.json
 
 Each network is deployed and evaluated as `clipfree deploy --budget 0` with `--weight-bits` and `--codebook` does it, or
-as `--bits-nested` does it, each of the networks in its file.
+as `--bits-nested` does it, each of the networks in its file, or with bits chosen under a bound of cost, as `--budget` does.
 What is there already is kept in a folder, by what decided it: a killed run goes on.
 """
 
@@ -59,6 +59,14 @@ def nested(model: str, calib: Path, sets: Sequence[Path], bits: Sequence[int]) -
         return {"members": rows}
 
 
+def budgeted(model: str, calib: Path, sets: Sequence[Path], budget: str) -> dict[str, Any]:
+    """Deploy one network whose bits are chosen under a bound of cost."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = clipfree.deploy(model, calib, out=folder, budget=budget, keep=False)
+        traded = json.loads((made.path / "recipe.json").read_text())["traded"]
+        return {**evaluated(made, model, sets), "traded": traded}
+
+
 def measured(
     model: str, calib: Path, sets: Sequence[Path], bits: int, *, codebook: bool, outliers: bool
 ) -> dict[str, Any]:
@@ -83,6 +91,8 @@ def table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     for name, rows in results.items():
         for row in rows:
             way = f"{row['bits']} bits{', codebook' * row['codebook']}{', no outliers' * (not row['outliers'])}"
+            if "budget" in row:
+                way = row["budget"]
             if "nested" in row:
                 way += f", of {','.join(map(str, row['nested']))} nested: first {row['size'] / 1e3:.1f} kB"
             shown = [f"{row['quality'][group]['psnr_y']:.3f}" for group in sets]
@@ -99,6 +109,7 @@ def main(words: Sequence[str] | None = None, tell: Callable[[str], None] = print
     parser.add_argument("--hr", type=Path, nargs="+", required=True)
     parser.add_argument("--ways", nargs="*", help="of 8, 4, 4c (codebook), 4n (no outliers) and the like", default=WAYS)
     parser.add_argument("--nested", nargs="*", help="such as 8,6,4 or 7,6,4; default: none", default=[])
+    parser.add_argument("--budgets", nargs="*", help="such as bops=100%% or size=60%%; default: none", default=[])
     parser.add_argument("--kept", type=Path, default=Path("out/weight_bits"))
     parser.add_argument("-o", "--out", type=Path, required=True)
     given = parser.parse_args(words)
@@ -128,6 +139,13 @@ def main(words: Sequence[str] | None = None, tell: Callable[[str], None] = print
                 results.setdefault(name, []).append({"codebook": False, "outliers": False, "nested": nest, **member})
                 figures = ", ".join(f"{group} {one['psnr_y']:.3f} dB" for group, one in member["quality"].items())
                 tell(f"{name}: {member['bits']} of {nest} bits: {figures}")
+        for budget in given.budgets:
+            key = {**about, "model": of_files([resolve(model)]), "budget": budget}
+            row = cache.document(key, lambda m=model, b=budget: budgeted(m, given.calib, given.hr, b))
+            of = {"bits": None, "codebook": False, "outliers": False, "budget": budget}
+            results.setdefault(name, []).append({**of, **row})
+            figures = ", ".join(f"{group} {one['psnr_y']:.3f} dB" for group, one in row["quality"].items())
+            tell(f"{name}: {budget}: {figures}")
         document = {"networks": results, "pictures": {g.name: len(read_images(g).images) for g in given.hr}}
         with atomic_write(given.out) as file:
             file.write((json.dumps(document, indent=1) + "\n").encode())
