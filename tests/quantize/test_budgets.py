@@ -139,12 +139,12 @@ def networks(draw: st.DrawFn) -> SRModel:
         constants[f"weight{index}"] = rng.normal(0, 0.5 / (kernel * wide**0.5), (outputs, wide, kernel, kernel)).astype(
             np.float32
         )
-        nodes.append(helper.make_node("Conv", [source, f"weight{index}"], [name], pads=[kernel // 2] * 4))
+        nodes.append(helper.make_node("Conv", [source, f"weight{index}"], [name], name, pads=[kernel // 2] * 4))
         if index < depth and draw(st.booleans()):
-            nodes.append(helper.make_node("Relu", [name], [f"relu{index}"]))
+            nodes.append(helper.make_node("Relu", [name], [f"relu{index}"], f"relu{index}"))
             name = f"relu{index}"
         if index < depth and outputs == wide and draw(st.booleans()):
-            nodes.append(helper.make_node("Add", [name, source], [f"sum{index}"]))
+            nodes.append(helper.make_node("Add", [name, source], [f"sum{index}"], f"sum{index}"))
             name = f"sum{index}"
         source, wide = name, outputs
     return small_model(nodes, constants)
@@ -194,7 +194,7 @@ def _outputs(makers: Mapping[str, onnx.NodeProto], constants: Mapping[str, np.nd
     return len(constants[makers[node.input[1]].input[0]])
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     networks(),
     st.lists(
