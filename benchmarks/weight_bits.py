@@ -3,7 +3,7 @@
     python benchmarks/weight_bits.py zoo:abpn_x3 MODEL.onnx ... --calib DIR --hr Set5/ Set14/ -o result.json
 
 Each network is deployed and evaluated as `clipfree deploy --budget 0` with `--weight-bits` and `--codebook` does it, or
-as `--bits-nested` does it, each of the networks in its file, or with bits chosen under a bound of cost, as `--budget` does.
+as `--bits-nested` does it, each of the networks in its file, or as `--budget` does it under a bound of cost.
 What is there already is kept in a folder, by what decided it: a killed run goes on.
 """
 
