@@ -18,7 +18,7 @@ from toolchain.bundle import open_bundle
 from toolchain.cli import main
 from toolchain.frontend import load_model, normalize
 from toolchain.quantize.weight_bits import whole_output
-from toolchain.support.errors import QualityError
+from toolchain.support.errors import CalibrationError, QualityError
 
 pytestmark = pytest.mark.usefixtures("without_compiler")
 
@@ -160,6 +160,10 @@ def test_bits_under_a_bound_of_cost_are_told_everywhere(photo_folder: Path, tmp_
     capsys.readouterr()
     assert main([*words, "--budget", "bops=55%", "--max-loss", "0.0001"]) == QualityError.exit_code
     assert "clipfree: more is lost than the 0.0001 dB asked for" in capsys.readouterr().err
+    assert main([*words, "--budget", "bops=30%"]) == CalibrationError.exit_code
+    assert "no choice of bits keeps --budget bops=30%: the least is bops=50%" in capsys.readouterr().err
+    assert main(["deploy", str(bundle / "model.qdq.onnx"), "--budget", "size=60%"]) == CalibrationError.exit_code
+    assert "is quantized already" in capsys.readouterr().err
 
 
 def test_little_is_spent_where_much_is_lost_and_that_is_said(photo_folder: Path, tmp_path: Path, capsys):

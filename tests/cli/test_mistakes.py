@@ -126,6 +126,12 @@ DEPLOY = "deploy tiny.onnx --calib photos"
         ("zoo export xlsr_x3 -o pipe.toml", 8, "it is no plain file, and would be replaced by one"),
         ("board build --target cortex-a76 -o text.txt", 8, "it is a file, and a folder is to be made"),
         ("board pack made/tiny.clipfree -o text.txt", 8, "it is a file, and a folder is to be made"),
+        # budgets
+        (f"{DEPLOY} --budget flops=3%", 2, "there is no budget of 'flops'; say 10 (percent more work), bops=100%"),
+        (f"{DEPLOY} --budget much", 2, "--budget much is not understood"),
+        (f"{DEPLOY} --budget bops", 4, "a budget of bops without a number needs a bound on the loss"),
+        (f"{DEPLOY} --budget size=60% --weight-bits auto", 4, "both choose the bits of weights; leave out auto"),
+        ("fidelity tiny.onnx --calib photos --budget size=60%", 2, "a budget of size is of deploy"),
         # targets and logs
         (f"{DEPLOY} --target cortex-a75", 5, "--target cortex-a76 makes code that runs on that CPU"),
         (f"{DEPLOY} --target pipe.toml", 5, "pipe.toml cannot be read: it is no plain file"),
