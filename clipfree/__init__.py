@@ -20,6 +20,7 @@ from clipfree.listings import TargetInfo, ZooNetwork, targets, zoo
 from clipfree.network import Network, bench, evaluate, load
 from clipfree.notebook import BeforeAfter
 from clipfree.studies import TunedKernel, Tuning, fidelity, represent, tune
+from clipfree.training import finetune
 from toolchain import __version__
 from toolchain.support.errors import (
     BundleError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from toolchain.workflows.compare.result import Comparison
     from toolchain.workflows.evaluate import Evaluation
     from toolchain.workflows.fidelity import Fidelity
+    from toolchain.workflows.finetune import FinetuneResult
     from toolchain.workflows.report.proof import Proof
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Fidelity",
+    "FinetuneResult",
     "InputError",
     "ModelError",
     "Network",
@@ -71,6 +74,7 @@ __all__ = [
     "deploy",
     "evaluate",
     "fidelity",
+    "finetune",
     "load",
     "represent",
     "targets",
@@ -82,6 +86,7 @@ _RESULTS = {
     "Comparison": "toolchain.workflows.compare.result",
     "Evaluation": "toolchain.workflows.evaluate",
     "Fidelity": "toolchain.workflows.fidelity",
+    "FinetuneResult": "toolchain.workflows.finetune",
     "Proof": "toolchain.workflows.report.proof",
     "Timing": "toolchain.runtime.measure",
 }

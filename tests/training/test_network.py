@@ -16,7 +16,12 @@ from tests.conftest import photograph  # noqa: E402
 from toolchain.frontend import normalize  # noqa: E402
 from toolchain.frontend.unit import unit_of  # noqa: E402
 from toolchain.quantize import IntegerReference, Settings, quantize  # noqa: E402
+from toolchain.quantize.code_set import ALL, CodeSet  # noqa: E402
 from toolchain.quantize.quantized import QuantizedModel  # noqa: E402
+from toolchain.reference.convolution import Convolution  # noqa: E402
+from toolchain.reference.quantization import Quantization  # noqa: E402
+from toolchain.training.codes import ChosenCodes, LatentCodes, Site  # noqa: E402
+from toolchain.training.convolution import TrainedConvolution  # noqa: E402
 from toolchain.training.network import QuantizedNetwork, code_sets, latent  # noqa: E402
 from toolchain.training.straight_through import clamped, looked_up, replaced, rounded, saturated  # noqa: E402
 
@@ -67,13 +72,16 @@ def test_every_byte_is_the_references(name: str):
 
 
 @pytest.mark.parametrize("name", ["convolutions, a skip", "slopes, a transposed convolution", "functions"])
-def test_and_so_they_are_after_it_has_learned(name: str):
+@pytest.mark.parametrize("soft", [False, True])
+def test_and_so_they_are_after_it_has_learned(name: str, soft: bool):
     given = quantized(NETWORKS[name]())
-    net = QuantizedNetwork(given.model)
+    net = QuantizedNetwork(given.model, ChosenCodes if soft else LatentCodes)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.3)
     low = torch.from_numpy(pixels(given.model, 32, 32).transpose(2, 0, 1)[None].astype(np.float32))
+    net.rest_at_means(low)
+    assert net.eval().written().SerializeToString() == given.model.SerializeToString()
     for _ in range(3):
-        net(low).square().mean().backward()
+        net.train()(low).square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
     written = net.eval().written()
@@ -124,3 +132,68 @@ def test_gradients_of_tables(table: list[int]):
     assert found.reshape(-1).tolist() == [table[0], table[1], table[3]]
     found.sum().backward()
     assert codes.grad.tolist() == [table[1] - table[0], (table[2] - table[0]) / 2, table[3] - table[2]]
+
+
+def chosen(weight: list[int], among: CodeSet = ALL) -> ChosenCodes:
+    codes = np.array(weight, np.int8).reshape(1, -1, 1, 1)
+    convolution, pixels = Convolution(codes, np.zeros(1, np.int32)), Quantization(1.0, 0)
+    return ChosenCodes(Site("w", "y", convolution, np.ones(1, np.float32), pixels, pixels), among)
+
+
+BOOK = CodeSet(2, codebook=True, book=(-40, -3, 2, 60))
+
+
+@pytest.mark.parametrize(("among", "spacing"), [(CodeSet(4), 1.0), (BOOK, 100 / 3)])
+def test_choices_are_soft_and_become_hard(among: CodeSet, spacing: float):
+    codes = chosen([-3, 2, -3, 2], among)
+    assert codes.spacing == pytest.approx(spacing)
+    assert codes().reshape(-1).tolist() == pytest.approx([-3, 2, -3, 2], abs=1e-4)
+    with torch.no_grad():
+        codes.steps.copy_(torch.tensor([-2.5, 1.8, -2.9, 1.9]).reshape(1, 4, 1, 1))
+    torch.testing.assert_close(codes(), codes.steps, rtol=0, atol=0.05)
+    hard = codes.eval()().reshape(-1)
+    distances = []
+    for hardness in (0.3, 0.6, 0.9, 1.0):
+        codes.train().hardness = hardness
+        distances.append(float((codes().detach().reshape(-1) - hard)[1:].abs().max()))
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] == 0
+    codes.hardness = 0.6
+    codes().sum().backward()
+    slopes = codes.steps.grad.reshape(-1)
+    assert (slopes > 0).all()
+    assert slopes[0] == slopes.max()
+    codes.settle()
+    assert codes.steps.reshape(-1).tolist() == hard.tolist()
+
+
+@given(st.lists(st.floats(-140, 140, width=32), min_size=6, max_size=6), st.sampled_from([ALL, CodeSet(3), BOOK]))
+def test_settled_codes_are_allowed_ones(steps: list[float], among: CodeSet):
+    codes = chosen([0] * 6, among)
+    with torch.no_grad():
+        codes.steps.copy_(torch.tensor(steps).reshape(1, 6, 1, 1))
+    codes.settle()
+    found = codes.eval()()
+    assert found.abs().max() <= among.limit
+    torch.testing.assert_close(found, codes.steps.detach(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_changed_weight_moves_no_mean(transposed: bool):
+    """Of a picture of one colour, the one that biases rest at: what is given stays, whatever weights become."""
+    rng = np.random.default_rng(1)
+    weight = rng.integers(-9, 9, (4, 2, 1, 1) if not transposed else (4, 3, 2, 2)).astype(np.int8)
+    strides, outputs = ((2, 2), 6) if transposed else ((1, 1), 4)
+    convolution = Convolution(weight, np.zeros(outputs, np.int32), strides, group=2, transposed=transposed)
+    pixels = Quantization(1.0, 0)
+    site = Site("w", "y", convolution, np.ones(outputs // 2 if transposed else outputs, np.float32), pixels, pixels)
+    layer = TrainedConvolution(site, LatentCodes(site)).train()
+    means = torch.tensor([3.0, 7.0, 11.0, 5.0], dtype=torch.float64)
+    flat = means.float().reshape(1, 4, 1, 1).expand(1, 4, 3, 3)
+    before = layer(flat)
+    layer.rest_at(means)
+    torch.testing.assert_close(layer(flat), before)
+    with torch.no_grad():
+        layer.codes.steps.add_(3)
+    after = layer(flat)
+    torch.testing.assert_close(after.mean((2, 3)), before.mean((2, 3)))

@@ -26,6 +26,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "clipfree nested out/model.clipfree --bits 4 -o small.nested",
     ),
     "represent": ("clipfree represent model.onnx --calib photos/ -o out/representative",),
+    "finetune": (
+        "clipfree finetune model.onnx --photos photos/ --weight-bits 4 -o out/model.qdq.onnx",
+        "clipfree finetune zoo:xlsr_x3 --photos photos/ --weight-bits 4 --codebook --minutes 30",
+    ),
     "bench": ("clipfree bench out/xlsr_x3.clipfree --size 540x960 --threads 1 --threads 4",),
     "compare": (
         "clipfree compare zoo:xlsr_x3 zoo:abpn_x3 --target host --hr Set14/ -o compared/",

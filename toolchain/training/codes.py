@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -48,6 +49,9 @@ its weights; in evaluation mode whole numbers that its weights may have.
 """
 
 
+_SOFT, _HARD = 0.5, 50.0  # slopes of the choice between two codes
+
+
 class LatentCodes(nn.Module):
     """The codes nearest to weights that are learnt straight through.
 
@@ -67,6 +71,53 @@ class LatentCodes(nn.Module):
         """Return the codes, float32."""
         largest = float(self._among.limit)
         return replaced(saturated(self.steps, -largest, largest), allowed(self.steps, self._among, self._axis))
+
+
+class ChosenCodes(nn.Module):
+    """Codes each of which is chosen anew among those next to it: softly at first, then ever harder.
+
+    Between two codes the weight is a share of both: first the weight itself, then a steeper and steeper step in the
+    middle, which keeps weights that need no change at their codes (a soft choice as of AdaRound, Nagel et al., arXiv
+    2004.10568, by the steps of differentiable soft quantization, Gong et al., arXiv 1908.05033). ``steps`` are the
+    weights, float32 in steps of their scales; ``hardness`` is 0 to 1, and at 1 they are rounded and stand still.
+
+    Args:
+        site: of the convolution.
+        among: the codes that there are.
+    """
+
+    def __init__(self, site: Site, among: CodeSet = ALL) -> None:
+        super().__init__()
+        self._axis, self._among = site.axis, among
+        self.steps = nn.Parameter(torch.from_numpy(site.convolution.weight.astype(np.float32)))
+        self.hardness = 0.0
+        limit = among.limit
+        self._book = torch.tensor(among.book or range(-limit, limit + 1), dtype=torch.float32)
+
+    @property
+    def spacing(self) -> float:
+        """From one code to the next, on the mean."""
+        return float(self._book[-1] - self._book[0]) / max(1, len(self._book) - 1)
+
+    def forward(self) -> Tensor:
+        """Return the codes, float32; in training mode real numbers."""
+        if not self.training or self.hardness >= 1 or len(self._book) < 2:
+            return allowed(self.steps, self._among, self._axis)
+        weights = saturated(self.steps, float(self._book[0]), float(self._book[-1]))
+        with torch.no_grad():
+            above = torch.bucketize(weights.contiguous(), self._book, right=True).clamp(1, len(self._book) - 1)
+            low, gap = self._book[above - 1], self._book[above] - self._book[above - 1]
+        return low + gap * self._step((weights - low) / gap)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Make each weight the code that it is nearest to."""
+        self.steps.copy_(allowed(self.steps, self._among, self._axis))
+
+    def _step(self, share: Tensor) -> Tensor:
+        slope = _SOFT * (_HARD / _SOFT) ** self.hardness
+        end = 1 / (1 + math.exp(slope / 2))
+        return (torch.sigmoid((share - 0.5) * slope) - end) / (1 - 2 * end)
 
 
 def allowed(steps: Tensor, among: CodeSet, axis: int) -> Tensor:

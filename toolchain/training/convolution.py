@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from toolchain.reference.convolution import Convolution
 from toolchain.training.codes import Site
 from toolchain.training.straight_through import rounded, saturated
 
@@ -34,7 +36,8 @@ class TrainedConvolution(nn.Module):
     """Gives what a `ConvStep` gives up to its activation, in steps of the output: to the bit in evaluation mode.
 
     Its parameters are those of ``codes``; ``gains``, factors of the scales as they were, which may stay as they are;
-    and ``bias``, float64 (O,) in steps of the output, which is rounded to steps of the sums straight through.
+    and ``bias``, float64 (O,) in steps of the output, which is rounded to steps of the sums straight through: what the
+    convolution gives where it reads what `rest_at` says, zero at first.
 
     Args:
         site: as it is before.
@@ -49,11 +52,25 @@ class TrainedConvolution(nn.Module):
         with torch.no_grad():
             bias = torch.from_numpy(site.convolution.bias.astype(np.float64)) * self._factors()
         self.bias = nn.Parameter(bias)
+        self._rest: Tensor
+        self.register_buffer("_rest", torch.zeros(_inputs(site.convolution), dtype=torch.float64))
+
+    @torch.no_grad()
+    def rest_at(self, means: Tensor) -> None:
+        """Count ``bias`` from what is given at ``means`` (I,) of the codes less their zero point; nothing else changes.
+
+        A weight that changes then moves no mean: the stored bias makes up for it at once, so that weights learn what is
+        left, and many times faster.
+        """
+        factors, codes = self._factors(), self.codes()
+        before = self._at_rest(codes)
+        self._rest.copy_(means)
+        self.bias.add_((self._at_rest(codes) - before) * factors)
 
     def forward(self, centred: Tensor) -> Tensor:
         """Return sums times their factor, float32, of codes less their zero point, float32 (N, I, h, w)."""
         factors, codes = self._factors(), self.codes()
-        bias = self._bias_codes(factors)
+        bias = self._bias_codes(factors, codes)
         # What is a little off in sums of millions does not matter to gradients, and float64 is many times slower.
         dtype = torch.float32 if self.training or self._bound(codes, bias) < _EXACT else torch.float64
         sums = self._sums(centred.to(dtype), codes.to(dtype)) + bias.to(dtype).reshape(-1, 1, 1)
@@ -62,10 +79,11 @@ class TrainedConvolution(nn.Module):
     @torch.no_grad()
     def constants(self) -> Constants:
         """Return what is to be stored, in evaluation mode."""
+        codes = self.codes()
         return Constants(
-            self.codes().numpy().astype(np.int8),
+            codes.numpy().astype(np.int8),
             self._scale().numpy(),
-            self._bias_codes(self._factors()).numpy().astype(np.int32),
+            self._bias_codes(self._factors(), codes).numpy().astype(np.int32),
             (np.float64(self.site.source.scale) * self._tiled().double().numpy()).astype(np.float32),
         )
 
@@ -80,8 +98,20 @@ class TrainedConvolution(nn.Module):
         """From sums to steps of the output, in float64 (O,)."""
         return self.site.source.scale * self._tiled().double() / self.site.out.scale
 
-    def _bias_codes(self, factors: Tensor) -> Tensor:
-        return saturated(rounded(self.bias / factors), -_BIAS_LIMIT, _BIAS_LIMIT)
+    def _bias_codes(self, factors: Tensor, codes: Tensor) -> Tensor:
+        return saturated(rounded(self.bias / factors - self._at_rest(codes)), -_BIAS_LIMIT, _BIAS_LIMIT)
+
+    def _at_rest(self, codes: Tensor) -> Tensor:
+        """Return the sums (O,) of what is read at rest, far from borders; of a transposed convolution the mean of those
+        of its phases.
+        """
+        given = self.site.convolution
+        rest = self._rest.reshape(given.group, -1)
+        if given.transposed:
+            taps = codes.double().sum(dim=(2, 3)) / math.prod(given.strides)
+            return torch.einsum("gi,gio->go", rest, taps.reshape(*rest.shape, -1)).reshape(-1)
+        taps = codes.double().sum(dim=(2, 3)).reshape(given.group, -1, rest.shape[1])
+        return torch.einsum("gi,goi->go", rest, taps).reshape(-1)
 
     def _bound(self, codes: Tensor, bias: Tensor) -> float:
         group = self.site.convolution.group
@@ -107,3 +137,7 @@ class TrainedConvolution(nn.Module):
         short = (top + height - whole.shape[2], left + width - whole.shape[3])
         whole = functional.pad(whole, (0, max(short[1], 0), 0, max(short[0], 0)))
         return whole[:, :, top : top + height, left : left + width]
+
+
+def _inputs(given: Convolution) -> int:
+    return int(given.weight.shape[0] if given.transposed else given.weight.shape[1] * given.group)

@@ -105,6 +105,22 @@ class QuantizedNetwork(nn.Module):
         result = self._program.result
         return values[result.tensor] + float(result.quantization.zero_point)
 
+    @torch.no_grad()
+    def rest_at_means(self, pixels: Tensor) -> None:
+        """Count the biases from what convolutions read on the mean of ``pixels``, see `TrainedConvolution.rest_at`."""
+        means: dict[str, Tensor] = {}
+        hooks = [
+            layer.register_forward_pre_hook(
+                lambda _, given, name=name: means.update({name: given[0].double().mean((0, 2, 3))})
+            )
+            for name, layer in self._convolutions.items()
+        ]
+        self(pixels)
+        for hook in hooks:
+            hook.remove()
+        for name, layer in self._convolutions.items():
+            layer.rest_at(means[name])
+
     def constants(self) -> dict[str, Constants]:
         """Return what each convolution has become, by its output."""
         return {name: convolution.constants() for name, convolution in self._convolutions.items()}
