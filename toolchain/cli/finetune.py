@@ -57,7 +57,7 @@ def finetune(
 
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     check_pictures(photos, "--photos")
-    settings = parse_settings(None, None, None, None, None, weight_bits, codebook=codebook)
+    settings = parse_settings(None, None, None, None, None, weight_bits, codebook=codebook, outliers=True)
     request = FinetuneRequest(
         resolve(model),
         photographs_for(model, photos),

@@ -80,6 +80,7 @@ class ChosenCodes(nn.Module):
     middle, which keeps weights that need no change at their codes (a soft choice as of AdaRound, Nagel et al., arXiv
     2004.10568, by the steps of differentiable soft quantization, Gong et al., arXiv 1908.05033). ``steps`` are the
     weights, float32 in steps of their scales; ``hardness`` is 0 to 1, and at 1 they are rounded and stand still.
+    Outliers, which few bits do not reach, stay what they are.
 
     Args:
         site: of the convolution.
@@ -93,6 +94,7 @@ class ChosenCodes(nn.Module):
         self.hardness = 0.0
         limit = among.limit
         self._book = torch.tensor(among.book or range(-limit, limit + 1), dtype=torch.float32)
+        self._outliers = self.steps.detach().abs() > limit
 
     @property
     def spacing(self) -> float:
@@ -107,7 +109,7 @@ class ChosenCodes(nn.Module):
         with torch.no_grad():
             above = torch.bucketize(weights.contiguous(), self._book, right=True).clamp(1, len(self._book) - 1)
             low, gap = self._book[above - 1], self._book[above] - self._book[above - 1]
-        return low + gap * self._step((weights - low) / gap)
+        return torch.where(self._outliers, self.steps.detach(), low + gap * self._step((weights - low) / gap))
 
     @torch.no_grad()
     def settle(self) -> None:

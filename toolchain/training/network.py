@@ -46,7 +46,7 @@ Values = dict[str, Tensor]
 def code_sets(recipe: Recipe) -> dict[str, CodeSet]:
     """Return the codes that weights may have, by the weights' names."""
     return {
-        tensor.name: CodeSet(tensor.bits, bool(tensor.codebook), tensor.codebook)
+        tensor.name: CodeSet(tensor.bits, bool(tensor.codebook), tensor.codebook, outliers=tensor.outliers)
         for tensor in recipe.tensors
         if tensor.role == "weight"
     }
