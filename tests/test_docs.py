@@ -72,13 +72,13 @@ def test_modules_that_are_named_exist(page: Path) -> None:
         assert any(path == name or path.endswith(f"/{name}") for path in there), f"{page.name} names {name}"
 
 
-def shown_commands(page: Path) -> Iterator[list[str]]:
-    """The words of each command ``clipfree`` in the page's blocks of code, without pipes and redirections."""
+def shown_commands(page: Path, program: str = "clipfree") -> Iterator[list[str]]:
+    """The words of each command of a program in the page's blocks of code, without pipes and redirections."""
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     for block in (text for language, text in blocks if language in ("", "sh", "bash")):
         for line in block.replace("\\\n", " ").splitlines():
             for part in line.split("|"):
-                if part.strip().startswith("clipfree "):
+                if part.strip().startswith(f"{program} "):
                     yield shlex.split(re.sub(r"[<>] *\S+", "", part), comments=True)[1:]
 
 
