@@ -40,7 +40,7 @@ test-rest: $(VENV)/.dev
 	$(PYTEST) -m '($(REST)) and not train' $(ARGS)
 
 test-train: $(VENV)/.train
-	$(BIN)/python -m pytest -m train tests/zoo tests/training tests/frontend $(ARGS)
+	$(BIN)/python -m pytest -m train tests/test_shown_commands.py tests/zoo tests/training tests/frontend $(ARGS)
 
 test-all: test test-rest test-train
 

@@ -59,6 +59,6 @@ class TimedKernels:
             f"Time is the processor's for a picture of {width} x {height} pixels, on one thread of the machine that "
             f"deployed ({self.machine}), measured while this page was made: each kernel of the library by itself, on "
             f"as many rows as it is given when rows stream. Together the kernels take {1e3 * self.together:.3g} ms, "
-            f"the whole network {1e3 * self.times.whole:.3g} ms. Other programs may have made it longer; `clipfree bench` "
-            "measures with care, on any device."
+            f"the whole network {1e3 * self.times.whole:.3g} ms. Other programs may have made it longer; "
+            "`clipfree bench` measures with care, on any device."
         )
