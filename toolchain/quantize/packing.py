@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 import ml_dtypes
 import numpy as np
@@ -36,11 +37,13 @@ def pack(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
     except ModelError:  # an operator has no form in the opset of 4 bits: the same codes, one a byte
         return model
     kept, added, nodes = [], [], []
+    taken = {name for node in packed.graph.node for name in (*node.input, *node.output)}
+    short = (name for name in map("w{}".format, count()) if name not in taken)
     for item in packed.graph.initializer:
         if item.name not in sets:
             kept.append(item)
             continue
-        constants, made = _stored(item.name, numpy_helper.to_array(item), sets[item.name])
+        constants, made = _stored(item.name, numpy_helper.to_array(item), sets[item.name], short)
         added += constants
         nodes += made
     nodes += packed.graph.node
@@ -51,11 +54,15 @@ def pack(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
     return packed
 
 
-def _stored(name: str, codes: Array, item: TensorRecipe) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
-    """Return constants of 4 bits, and what makes the int8 ``codes`` called ``name`` of them."""
+def _stored(
+    name: str, codes: Array, item: TensorRecipe, short: Iterator[str]
+) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
+    """Return constants of 4 bits, and what makes the int8 ``codes`` called ``name`` of them; ``short``: names that
+    nothing has.
+    """
     book = item.codebook
     if item.outliers:
-        return _scattered(name, codes, item.outliers)
+        return _scattered(name, codes, item.outliers, short)
     if not book:
         constant = numpy_helper.from_array(codes.astype(ml_dtypes.int4), f"{name}_packed")
         return [constant], [helper.make_node("Cast", [constant.name], [name], name=name, to=TensorProto.INT8)]
@@ -69,8 +76,12 @@ def _stored(name: str, codes: Array, item: TensorRecipe) -> tuple[list[onnx.Tens
     ]
 
 
-def _scattered(name: str, codes: Array, outliers: int) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
-    """Return the same for weights some of which have 8 bits: these, and their places, lie beside."""
+def _scattered(
+    name: str, codes: Array, outliers: int, short: Iterator[str]
+) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
+    """Return the same for weights some of which have 8 bits: these, and their places, lie beside. What lies between has
+    short names: long ones are more than the outliers themselves.
+    """
     rows = codes.reshape(len(codes), -1)
     places = places_of_largest(rows.astype(np.int16), outliers)
     few, limit = rows.copy(), CodeSet(_PACKED).limit
@@ -78,17 +89,17 @@ def _scattered(name: str, codes: Array, outliers: int) -> tuple[list[onnx.Tensor
     kind = np.uint8 if rows.shape[1] <= np.iinfo(np.uint8).max + 1 else np.uint16
     constants = {
         f"{name}_packed": few.astype(ml_dtypes.int4),
-        f"{name}_outlier_places": places.astype(kind),
+        next(short): places.astype(kind),
         f"{name}_outliers": np.take_along_axis(rows, places, 1),
-        f"{name}_shape": np.array(codes.shape, np.int64),
+        next(short): np.array(codes.shape, np.int64),
     }
     few_name, places_name, outliers_name, shape = constants
-    body, at, mixed = f"{name}_body", f"{name}_outlier_at", f"{name}_rows"
+    body, at, mixed = next(short), next(short), next(short)
     nodes = [
-        helper.make_node("Cast", [few_name], [body], name=body, to=TensorProto.INT8),
-        helper.make_node("Cast", [places_name], [at], name=at, to=TensorProto.INT32),
-        helper.make_node("ScatterElements", [body, at, outliers_name], [mixed], name=mixed, axis=1),
-        helper.make_node("Reshape", [mixed, shape], [name], name=name),
+        helper.make_node("Cast", [few_name], [body], to=TensorProto.INT8),
+        helper.make_node("Cast", [places_name], [at], to=TensorProto.INT32),
+        helper.make_node("ScatterElements", [body, at, outliers_name], [mixed], axis=1),
+        helper.make_node("Reshape", [mixed, shape], [name]),
     ]
     return [numpy_helper.from_array(value, key) for key, value in constants.items()], nodes
 
@@ -144,5 +155,5 @@ def say_bits(recipe: Recipe) -> str:
 
 
 def _said(counts: dict[tuple[int, bool, bool], int]) -> Iterator[str]:
-    for (bits, book, outliers), count in sorted(counts.items()):
-        yield f"{bits} bits{' by codebook' * book}{' but for outliers' * outliers} in {count}"
+    for (bits, book, outliers), number in sorted(counts.items()):
+        yield f"{bits} bits{' by codebook' * book}{' but for outliers' * outliers} in {number}"
