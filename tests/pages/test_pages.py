@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jinja2 import ChoiceLoader, DictLoader
 
 from tests.browser import browser, needs_browser
-from toolchain.pages import Cell, Column, Table, bar, charts, figure, page, render, word
+from toolchain.pages import Cell, Column, Table, bar, charts, distribution, figure, page, render, word
 
 HOSTILE = '</script><script>document.title="taken"</script><img src=x onerror=alert(1)>"\'$x^2$ %s {{ 1 }}'
 TEMPLATE = """{% extends "base.html" %}
@@ -109,3 +109,9 @@ def test_in_a_browser(trial: str, tmp_path: Path) -> None:
             assert shown.value("getComputedStyle(document.body).backgroundColor") != light
         assert shown.printed().startswith(b"%PDF")
         assert not shown.complaints
+
+
+def test_a_distribution_is_an_outline() -> None:
+    drawn = distribution([0.0, 0.5, 0.125, 0.125, 0.0])
+    assert 'd="M0 26H25.6V0H51.2V13H102.4V26H128V26"' in drawn
+    assert 'd="M0 26H128V26"' in distribution([0.0, 0.0])

@@ -179,7 +179,9 @@ def bars(
             for patch, name, value in zip(drawn, names, values, strict=True):
                 more = f", {called}" if count > 1 else ""
                 canvas.tip(patch, f"{name}{more}: {say(value)}")
-            axes.bar_label(drawn, [say(value) for value in values], padding=4, color=SOFT)
+            labels = axes.bar_label(drawn, [say(value) for value in values], padding=4, color=SOFT)
+            for artist in (*drawn, *labels):
+                artist.set_in_layout(False)  # they lie within the axes, and looking for that takes long
         axes.set_yticks(range(len(names)), [canvas.name(name) for name in names])
         axes.invert_yaxis()
         axes.margins(x=0.12 if not canvas.narrow else 0.25, y=0.01)

@@ -74,10 +74,13 @@ def bar(value: float, most: float, shown: str, *, note: str = "") -> Cell:
 def distribution(shares: Sequence[float], *, width: int = 128, height: int = 26) -> Markup:
     """Return bars of the square roots of shares, for a cell: rare ones show beside frequent ones."""
     most, step = max((share**0.5 for share in shares), default=0.0) or 1.0, width / max(len(shares), 1)
-    path = "".join(
-        f"M{index * step:g} {height}v{-height * share**0.5 / most:.1f}h{step:g}V{height}"
-        for index, share in enumerate(shares)
-        if share > 0
-    )
+    # One outline of all bars, in numbers as short as can be: a page may hold hundreds of these.
+    tops = [round(2 * height * (1 - share**0.5 / most)) / 2 for share in shares]
+    path, last = [f"M0 {height}"], float(height)
+    for index, top in enumerate(tops):
+        if top != last:
+            path.append(f"H{index * step:.5g}V{top:g}")
+            last = top
+    path.append(f"H{width}V{height}")
     size = Markup('viewBox="0 0 {0} {1}" width="{0}" height="{1}"').format(width, height)
-    return Markup('<svg class="spark" {} aria-hidden="true"><path d="{}"/></svg>').format(size, path)
+    return Markup('<svg class="spark" {} aria-hidden="true"><path d="{}"/></svg>').format(size, "".join(path))

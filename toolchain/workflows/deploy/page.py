@@ -75,7 +75,7 @@ class PageWriter:
                 network=network,
                 verified=verified,
                 library=(library, (folder / library).stat().st_size),
-                look=self._look(manifest.precision, upscale),
+                look=self._look(manifest, upscale),
                 bands=plan_of(compiled.segments, FULL_HD[1]),
                 times=None if upscale is None else _times(folder / library, manifest, compiled, backend),
                 command=self._command,
@@ -84,11 +84,11 @@ class PageWriter:
         )
         (folder / store.PAGE).write_text(page, encoding="utf-8")
 
-    def _look(self, precision: str, upscale: Upscale | None) -> Look | None:
+    def _look(self, manifest: Manifest, upscale: Upscale | None) -> Look | None:
         """Return what there is to look at; libraries in integers make the same of it, whatever they are for."""
         from toolchain.workflows.report.look import look
 
-        photos, model = self._prepared.photos, self._prepared.model
+        photos, model, precision = self._prepared.photos, self._prepared.model, manifest.precision
         if photos is None:
             return None
         if precision not in self._looks or precision != INT8:
@@ -97,6 +97,7 @@ class PageWriter:
                 photos,
                 upscale or self._prepared.reference(),
                 lambda network: float_upscale(network.model, network.value_range),
+                manifest.smallest,
                 quick=upscale is not None,
             )
         return self._looks[precision]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from toolchain.frontend.smallest import smallest_picture
 from toolchain.frontend.unit import unit_of
 from toolchain.images import to_channels
 from toolchain.images.bicubic import enlarge, shrink
@@ -80,6 +79,7 @@ def look(
     photos: ImageSet,
     upscale: Upscale,
     exact: Callable[[SRModel], Upscale],
+    smallest: tuple[int, int],
     *,
     quick: bool = True,
 ) -> Look | None:
@@ -90,12 +90,13 @@ def look(
         photos: that it was calibrated on.
         upscale: what runs the deployed network.
         exact: returns what runs a float network.
+        smallest: height and width of the smallest picture that the network takes.
         quick: whether ``upscale`` is; else the piece is smaller.
 
     Returns: None where no photograph is large enough.
     """
     unit, scale = unit_of(model.model), model.scale
-    least = tuple(side + -side % unit for side in smallest_picture(model.model))
+    least = tuple(side + -side % unit for side in smallest)
     shown = [side / max(scale, 1) for side in (_TALL, _WIDE)]
     smaller = 1.0 if quick else min(1.0, (_pixels(model) / (shown[0] * shown[1])) ** 0.5)
     largest = max((image.shape[:2] for image in photos.images[:_PHOTOS]), key=min, default=(0, 0))
