@@ -34,13 +34,13 @@ def finetune(
         typer.Option("--weight-bits", help="2 to 8, or PATTERN=BITS for some convolutions; default: 8."),
     ] = None,
     codebook: Annotated[bool, typer.Option("--codebook", help="Weights of few bits are places in codebooks.")] = False,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Of training; default: 1800.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Of training; default: 2000.")] = None,
     minutes: Annotated[
         float | None, typer.Option("--minutes", help="Of training, in place of --steps: as many steps as fit.")
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pieces of photographs a step.")] = 12,
     patch: Annotated[int, typer.Option("--patch", min=16, help="A piece's side in pixels.")] = 32,
-    rate: Annotated[float, typer.Option("--rate", help="The largest step of weights, in codes.")] = 0.03,
+    rate: Annotated[float, typer.Option("--rate", help="The largest step of weights, in codes.")] = 0.02,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Where pieces are cut.")] = 0,
     inputs: Inputs = None,
     quiet: Quiet = False,

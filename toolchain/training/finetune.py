@@ -1,9 +1,9 @@
 """Finetuning of a quantized network: its codes learn to give what the float network gives, without labels.
 
 The float network is the teacher of the integer one (knowledge distillation, Hinton et al., arXiv 1503.02531; as the
-quantized student's own float network, Mishra and Marr, arXiv 1711.05852). In the first cycle only biases learn. In each
-further one weights are chosen anew among the codes next to them, see `codes.ChosenCodes`. A cycle begins with the best
-network so far; which is best, the integer reference says on photographs that are not learned from.
+quantized student's own float network, Mishra and Marr, arXiv 1711.05852). In each cycle
+biases learn, and weights are chosen anew among the codes next to them, see `codes.ChosenCodes`. A cycle begins with the
+best network so far; which is best, the integer reference says on photographs that are not learned from.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from toolchain.training.network import QuantizedNetwork
 from toolchain.training.patches import Cut, Piece, Teacher, pieces, split
 from toolchain.training.state import named_state, restore_state
 
-CYCLE = 300
+CYCLE = 100
 """Steps of a cycle; of fewer steps one is made."""
 _SOFT, _HARD = 0.1, 0.85  # shares of a cycle after which choices begin to be harder, and when all are made
 _SAVED = 50  # steps from one checkpoint to the next
@@ -58,11 +58,11 @@ class Plan:
         seed: where pieces are cut, and in which order they are taken.
     """
 
-    steps: int | None = 1800
+    steps: int | None = 2000
     minutes: float = 0.0
     batch: int = 12
     patch: int = 32
-    rate: float = 0.05
+    rate: float = 0.02
     seed: int = 0
 
 
@@ -123,7 +123,7 @@ def finetune(
         run.resume(state)
     while not run.finished:
         run.step()
-        progress(f"step {run.done.step} of {run.done.steps or 'as many as fit'}", run.share)
+        progress(run.said, run.share)
         if state is not None and (run.done.step % _SAVED == 0 or run.finished):
             run.save(state)
     return run.result()
@@ -172,6 +172,13 @@ class _Run:
     @property
     def finished(self) -> bool:
         return self.done.step == self.done.steps
+
+    @property
+    def said(self) -> str:
+        """What is being done, in words."""
+        if self.done.steps is None:
+            return "seeing how many steps fit"
+        return f"training, {len(self.done.errors)} of {self.done.cycles} cycles made"
 
     @property
     def share(self) -> float:
@@ -237,7 +244,7 @@ class _Run:
         return index * steps // cycles, (index + 1) * steps // cycles
 
     def _learn(self, step: int, share: float) -> None:
-        self._harden(1.0 if not self.done.errors else min(1.0, max(0.0, (share - _SOFT) / (_HARD - _SOFT))))
+        self._harden(min(1.0, max(0.0, (share - _SOFT) / (_HARD - _SOFT))))
         rng = np.random.default_rng((self._plan.seed, self.done.step))
         chosen = torch.from_numpy(rng.integers(0, len(self._pixels), self._plan.batch))
         errors = (self._net.train()(self._pixels[chosen]) - self._wanted[chosen]).square().mean((1, 2, 3))

@@ -68,7 +68,7 @@ class FinetuneRequest:
     minutes: float | None = None
     batch: int = 12
     patch: int = 32
-    rate: float = 0.03
+    rate: float = 0.02
     seed: int = 0
 
     def __post_init__(self) -> None:
