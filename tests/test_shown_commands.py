@@ -36,7 +36,7 @@ NOT_RUN = {
     r"mali|opencl": "wants OpenCL: tests/opencl",
     r" - | -$|clip\.yuv": "is one of several programs behind a pipe: tests/video",
     r"denoise|other\.clipfree|_LR/": "wants other networks and pictures: tests/cli/test_evaluate.py",
-    r"--bits|tail\*=": "names tensors of another network: tests/test_deploy.py",
+    r"--bits ['/]|tail\*=": "names tensors of another network: tests/test_deploy.py",
     r"layered": "wants a library with --layers: tests/cli",
     r"-r photos/|\*\.jpg": "is read by a shell, or wants more pictures: tests/cli/test_run.py",
 }
