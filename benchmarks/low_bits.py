@@ -29,6 +29,7 @@ from toolchain.images.pairs import degraded
 from toolchain.quantize import IntegerReference, Settings, quantize
 from toolchain.support.files import atomic_write
 from toolchain.workflows.evaluate import Upscale, evaluate, float_upscale
+from toolchain.workflows.finetune import train_quantized
 from toolchain.zoo.embedded import PREFIX, resolve
 
 CODE = (
@@ -37,7 +38,7 @@ CODE = (
     "toolchain/reference",
     "toolchain/images",
 )
-TRAINING = ("toolchain/training", "benchmarks/cluster_training.py")
+TRAINING = ("toolchain/training", "toolchain/workflows/finetune.py")
 WAYS = (
     *(("uniform", bits) for bits in (8, 6, 4, 3, 2)),
     *(("codebook", bits) for bits in (6, 4, 3, 2)),
@@ -78,10 +79,11 @@ def measured(sr: SRModel, way: str, bits: int, given: argparse.Namespace) -> dic
     said: dict[str, Any] = {}
     result = model.model
     if way == "ClusterQAT":
-        from cluster_training import Plan, train  # PyTorch
+        from toolchain.training.finetune import Plan  # PyTorch
 
-        learned = train(sr, model, read_calibration(given.photos, sr.channels).images, Plan(steps=given.steps))
-        result, said = learned.model, {"before": learned.before, "after": learned.after, "step": learned.step}
+        images = read_calibration(given.photos, sr.channels).images
+        learned = train_quantized(model, sr, images, Plan(given.steps, books=True))
+        result, said = learned.model, {"before": learned.before, "after": learned.after, "cycles": learned.cycles}
     return {"psnr_y": psnr(IntegerReference(result).run, sr, given.hr), **said}
 
 
@@ -110,7 +112,7 @@ def main(words: Sequence[str] | None = None, tell: Callable[[str], None] = print
     parser.add_argument("--calib", type=Path, required=True, help="photographs to quantize with")
     parser.add_argument("--photos", type=Path, required=True, help="photographs to learn codebooks from")
     parser.add_argument("--hr", type=Path, nargs="+", required=True)
-    parser.add_argument("--steps", type=int, default=600, help="of learning a network's codebooks")
+    parser.add_argument("--steps", type=int, default=400, help="of learning a network's codebooks")
     parser.add_argument("--ways", nargs="+", help="of uniform4, codebook4, ClusterQAT4 and the like; default: all")
     parser.add_argument("--kept", type=Path, default=Path("out/low_bits"))
     parser.add_argument("-o", "--out", type=Path, required=True)

@@ -37,7 +37,7 @@ def finetune(
         teacher: the float model whose pictures are to be matched; None: ``model``, which must then be float.
         value_range: what the model's numbers mean, as for `deploy`.
         weight_bits: as for `deploy`.
-        codebook: as for `deploy`.
+        codebook: as for `deploy`; the entries are learnt too.
         steps: of training.
         minutes: of training, in place of ``steps``: as many steps as fit.
         inputs: values of the model's inputs beside the picture, by name.

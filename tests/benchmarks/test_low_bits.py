@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 import low_bits
 from result_cache import ROOT
 from tests import sr_models
+from tests.conftest import photograph
 from toolchain.frontend import normalize
 
 RESULT = ROOT / "benchmarks" / "results" / "low_bits.json"
@@ -49,6 +51,23 @@ def test_a_run_goes_on_where_it_was(
     low_bits.main(words, said.append)
     assert out.read_text() == first
     assert len(said) == 6
+
+
+@pytest.mark.train
+def test_a_learnt_codebook_is_measured(photo_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="training needs the extra `train`")
+    out, more = tmp_path / "found.json", tmp_path / "more"
+    more.mkdir()
+    for index in range(5):
+        Image.fromarray(photograph(70, 80, index)).save(more / f"{index}.png")
+    name = "quicksrnet_small_x2"
+    words = [f"zoo:{name}", "--calib", str(photo_folder), "--photos", str(more), "--hr", str(photo_folder)]
+    words += ["--ways", "ClusterQAT2", "--steps", "100", "--kept", str(tmp_path / "kept"), "-o", str(out)]
+    low_bits.main(words, lambda said: None)
+    (row,) = json.loads(out.read_text())["networks"][name]["rows"]
+    assert row["way"] == "ClusterQAT"
+    assert row["after"] == max(row["before"], *row["cycles"])
+    assert row["after"] > row["before"]
 
 
 def test_the_committed_table_is_that_of_the_figures() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -65,9 +66,37 @@ def test_what_comes_out_is_better_and_deployed_as_it_is(
     assert not list(tmp_path.glob("*.npz"))
 
 
-def test_a_run_that_was_stopped_goes_on(
+def test_a_codebook_is_learnt_and_deployed_as_it_is(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
+    words += ["--codebook", "--rate", "0.1"]
+    with monkeypatch.context() as patched:
+        patched.setattr(finetune, "_error", lambda model, judges: 1.0)
+        assert main([*words, "--steps", "1"]) == 0
+    calibrated = [_entries(step) for step in _convolutions(tmp_path / "tuned.onnx")]
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    found = document(capsys)["result"]
+    assert found["after"] > found["before"]
+    learnt = [_entries(step) for step in _convolutions(tmp_path / "tuned.onnx")]
+    assert all(len(book) <= 4 for book in learnt)
+    assert learnt != calibrated
+    model = onnx.load(tmp_path / "tuned.onnx")
+    assert any(item.data_type == onnx.TensorProto.UINT4 for item in model.graph.initializer)
+    assert main(["deploy", str(tmp_path / "tuned.onnx"), "-o", str(tmp_path / "out"), "--no-report"]) == 0
+    kept = next((tmp_path / "out").glob("*.clipfree")) / "model.qdq.onnx"
+    assert [_entries(step) for step in _convolutions(kept)] == learnt
+
+
+@pytest.mark.parametrize("codebook", [False, True])
+def test_a_run_that_was_stopped_goes_on(
+    codebook: bool,
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    words += ["--codebook"] * codebook
     monkeypatch.setattr(finetune, "_SAVED", 7)
     assert main(words) == 0
     whole = (tmp_path / "tuned.onnx").read_bytes()
@@ -166,6 +195,10 @@ def test_without_pytorch(words: list[str], monkeypatch: pytest.MonkeyPatch, caps
     assert "needs PyTorch, which is not installed; pip install 'clipfree[train]'" in capsys.readouterr().err
 
 
-def _convolutions(path: Path) -> list[object]:
+def _entries(step: Any) -> list[int]:
+    return [int(entry) for entry in np.unique(step.convolution.weight)]
+
+
+def _convolutions(path: Path) -> list[Any]:
     steps = IntegerReference(canonicalize(onnx.load(path)).model).program.steps
     return [step for step in steps if hasattr(step, "convolution")]

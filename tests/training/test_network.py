@@ -138,10 +138,10 @@ def test_gradients_of_tables(table: list[int]):
     assert codes.grad.tolist() == [table[1] - table[0], (table[2] - table[0]) / 2, table[3] - table[2]]
 
 
-def chosen(weight: list[int], among: CodeSet = ALL) -> ChosenCodes:
+def chosen(weight: list[int], among: CodeSet = ALL, *, learnt: bool = False) -> ChosenCodes:
     codes = np.array(weight, np.int8).reshape(1, -1, 1, 1)
     convolution, pixels = Convolution(codes, np.zeros(1, np.int32)), Quantization(1.0, 0)
-    return ChosenCodes(Site("w", "y", convolution, np.ones(1, np.float32), pixels, pixels), among)
+    return ChosenCodes(Site("w", "y", convolution, np.ones(1, np.float32), pixels, pixels), among, learnt=learnt)
 
 
 BOOK = CodeSet(2, codebook=True, book=(-40, -3, 2, 60))

@@ -33,7 +33,9 @@ def finetune(
         list[str] | None,
         typer.Option("--weight-bits", help="2 to 8, or PATTERN=BITS for some convolutions; default: 8."),
     ] = None,
-    codebook: Annotated[bool, typer.Option("--codebook", help="Weights of few bits are places in codebooks.")] = False,
+    codebook: Annotated[
+        bool, typer.Option("--codebook", help="Weights of few bits are places in codebooks, learnt too.")
+    ] = False,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Of training; default: 2000.")] = None,
     minutes: Annotated[
         float | None, typer.Option("--minutes", help="Of training, in place of --steps: as many steps as fit.")

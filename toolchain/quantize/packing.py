@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 
 import ml_dtypes
@@ -52,6 +53,18 @@ def pack(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
     packed.graph.node.extend(graph.node)
     packed.graph.initializer.extend(graph.initializer)
     return packed
+
+
+def with_books(recipe: Recipe, model: onnx.ModelProto) -> Recipe:
+    """Return the recipe with those codebooks that the weights of a canonical QDQ model are of, which learnt them."""
+    codes = {item.name: item for item in model.graph.initializer}
+    tensors = tuple(
+        replace(item, codebook=tuple(np.unique(numpy_helper.to_array(codes[f"{item.name}_quantized"])).tolist()))
+        if item.codebook
+        else item
+        for item in recipe.tensors
+    )
+    return replace(recipe, tensors=tensors)
 
 
 def _stored(

@@ -2,8 +2,9 @@
 
 The float network is the teacher of the integer one (knowledge distillation, Hinton et al., arXiv 1503.02531; as the
 quantized student's own float network, Mishra and Marr, arXiv 1711.05852). In each cycle
-biases learn, and weights are chosen anew among the codes next to them, see `codes.ChosenCodes`. A cycle begins with the
-best network so far; which is best, the integer reference says on photographs that are not learned from.
+biases learn, and weights are chosen anew among the codes next to them, which where asked for are learnt too, see
+`codes.ChosenCodes`. A cycle begins with the best network so far; which is best, the integer reference says on
+photographs that are not learned from.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Plan:
         patch: a piece's side, in low-resolution pixels.
         rate: the largest step of weights, in codes; that of biases, in steps of the output, is a quarter.
         seed: where pieces are cut, and in which order they are taken.
+        books: whether codebooks are learnt too.
     """
 
     steps: int | None = 2000
@@ -64,6 +66,7 @@ class Plan:
     patch: int = 32
     rate: float = 0.02
     seed: int = 0
+    books: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +159,7 @@ class _Run:
         plan: Plan,
     ) -> None:
         def chosen(site: Site) -> ChosenCodes:
-            return ChosenCodes(site, among.get(site.name, ALL))
+            return ChosenCodes(site, among.get(site.name, ALL), learnt=plan.books)
 
         self._model, self._plan, self._judges = model, plan, judges
         self._pixels, self._wanted = _stacked(found)
@@ -275,9 +278,9 @@ class _Run:
         self._adam = self._optimizer()
 
     def _optimizer(self) -> torch.optim.Adam:
-        """Make steps in codes for weights and in steps of the output for biases."""
+        """Make steps in codes for weights and entries, and in steps of the output for biases."""
         layers = list(self._net.convolutions)
-        groups = [{"params": [layer.codes.steps], "spacing": layer.codes.spacing} for layer in layers]
+        groups = [group for layer in layers for group in layer.codes.groups()]
         groups += [{"params": [layer.bias for layer in layers], "spacing": 0.25}]
         return torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99))
 

@@ -19,7 +19,7 @@ from toolchain.images.geometry import UNBOUNDED_HALO
 from toolchain.quantize import QuantizedModel, canonicalize, quantize
 from toolchain.quantize.crops import spread
 from toolchain.quantize.floats import FloatModel, to_float
-from toolchain.quantize.packing import pack
+from toolchain.quantize.packing import pack, with_books
 from toolchain.quantize.settings import for_deployment
 from toolchain.quantize.spelling import for_runtimes
 from toolchain.support.errors import InputError, ModelError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from toolchain.images import Pixels
     from toolchain.quantize import Settings
-    from toolchain.training.finetune import Finetuned
+    from toolchain.training.finetune import Finetuned, Plan
     from toolchain.training.patches import Teacher
 
 CHECKPOINT = ".checkpoint.npz"
@@ -128,13 +128,23 @@ def finetune_model(request: FinetuneRequest, *, progress: Tell = untold) -> Fine
     stages = Stages(progress, {"quantizing": 0.1, "training": 0.9})
     model, teacher, images = _start(request, stages.begin("quantizing"))
     state = request.out.with_name(request.out.name + CHECKPOINT)
-    found = _trained(request, model, teacher, images, state, stages.begin("training"))
+    plan = _plan(request)
+    found = train_quantized(model, teacher, images, plan, state=state, progress=stages.begin("training"))
+    recipe = with_books(model.recipe, found.model) if plan.books else model.recipe
     with atomic_write(request.out) as file:
-        file.write(pack(for_runtimes(found.model), model.recipe).SerializeToString(deterministic=True))
+        file.write(pack(for_runtimes(found.model), recipe).SerializeToString(deterministic=True))
     state.unlink(missing_ok=True)
     return FinetuneResult(
         request.out, found.before, found.after, found.steps, found.changed, found.weights, found.cycles
     )
+
+
+def _plan(request: FinetuneRequest) -> Plan:
+    from toolchain.training.finetune import Plan
+
+    steps = request.steps or (None if request.minutes else Plan.steps)
+    books = request.settings is not None and request.settings.codebook
+    return Plan(steps, request.minutes or 0.0, request.batch, request.patch, request.rate, request.seed, books)
 
 
 def _start(request: FinetuneRequest, tell: Tell) -> tuple[QuantizedModel, SRModel, Sequence[Pixels]]:
@@ -176,26 +186,38 @@ def _teacher_of(path: Path, student: SRModel | QuantizedModel, request: Finetune
     return teacher
 
 
-def _trained(
-    request: FinetuneRequest,
+def train_quantized(
     model: QuantizedModel,
     teacher: SRModel,
     images: Sequence[Pixels],
-    state: Path,
-    tell: Tell,
+    plan: Plan,
+    *,
+    state: Path | None = None,
+    progress: Tell = untold,
 ) -> Finetuned:
-    from toolchain.training.finetune import Plan, finetune
+    """Train what `quantize` gave against a float network, see `training.finetune.finetune`.
+
+    Args:
+        model: of any number of bits.
+        teacher: the float network.
+        images: photographs, u8 (h, w, C); one in five judges.
+        plan: how long and how fast.
+        state: a checkpoint to go on from and to write; None to keep none.
+        progress: is told what is done.
+
+    Raises:
+        CalibrationError, InputError, OutputError: as `training.finetune.finetune`.
+    """
+    from toolchain.training.finetune import finetune
     from toolchain.training.network import code_sets
     from toolchain.training.patches import Cut
 
-    steps = request.steps or (None if request.minutes else Plan.steps)
-    plan = Plan(steps, request.minutes or 0.0, request.batch, request.patch, request.rate, request.seed)
     units = np.lcm(unit_of(model.model), unit_of(teacher.model))
     halo = model.halo if model.halo < UNBOUNDED_HALO else 0
     each = min(_MOST_EACH, max(2, _PIECES // max(1, len(images))))
     cut = Cut(plan.patch, each, model.channels, halo, model.scale, int(units), smallest_to_mirror(model.model))
     sets = code_sets(model.recipe)
-    return finetune(model.model, images, cut, _teach(teacher), plan, among=sets, state=state, progress=tell)
+    return finetune(model.model, images, cut, _teach(teacher), plan, among=sets, state=state, progress=progress)
 
 
 def _teach(sr: SRModel) -> Teacher:
