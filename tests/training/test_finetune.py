@@ -157,7 +157,7 @@ def test_a_quantized_network_learns_from_its_teacher(
 
 def test_as_many_steps_as_fit(words: list[str], capsys: pytest.CaptureFixture[str]):
     place = words.index("--steps")
-    assert main([*words[:place], *words[place + 2 :], "--minutes", "0.001", "--json"]) == 0
+    assert main([*words[:place], *words[place + 2 :], "--minutes", "0.000001", "--json"]) == 0
     assert document(capsys)["result"]["steps"] == 7
 
 
